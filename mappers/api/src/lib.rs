@@ -1,0 +1,1 @@
+//! The extension crate of Tenet: what a mapper is and what it may do.

@@ -1,0 +1,1 @@
+//! The mappers that Tenet brings along.

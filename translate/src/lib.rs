@@ -1,0 +1,1 @@
+//! Pure translation between a virtual cluster and its host.
