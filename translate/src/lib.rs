@@ -1,1 +1,3 @@
 //! Pure translation between a virtual cluster and its host.
+
+pub mod rules;

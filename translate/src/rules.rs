@@ -1,0 +1,124 @@
+//! Rule tables: who owns each field of a kind, and how it crosses.
+//!
+//! A [`Table`] lists every field path of a kind with one [`Rule`]. The walker
+//! ([`Table::down`]) carries a virtual object across; what the table does not know is
+//! refused, never passed through and never silently lost.
+//!
+//! Paths are dotted. `[]` steps into every element of a list and `{}` into every value
+//! of a map: `spec.containers[].resources.limits{}`.
+
+mod defaults;
+mod down;
+mod kept;
+mod path;
+mod table;
+
+pub use defaults::Defaults;
+pub use down::{Crossing, Policy, Reference, Refusal, Unknown};
+pub use path::Step;
+pub use table::{Coverage, Table, TableError};
+
+/// How one field crosses, and who owns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The virtual side owns it; the value crosses unchanged.
+    Copy,
+    /// The virtual side owns it; it is the name of an object of this kind in the same
+    /// namespace, translated on the way and recorded as a reference.
+    Reference(&'static str),
+    /// The mapper computes the host's value itself, from the tenant's value where there
+    /// is one. Covers everything below the path.
+    Set,
+    /// Selects objects by their labels; the mapper narrows it to the virtual cluster.
+    /// Covers everything below the path.
+    Selector,
+    /// The host owns it: it never crosses down. Covers everything below the path.
+    Up,
+    /// It means nothing on the host and is left out. Covers everything below the path.
+    Drop,
+    /// An object that carries it is refused. Covers everything below the path.
+    Refuse,
+}
+
+/// One line of a [`Table`].
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// The field path, relative to the part of the table that it stands in.
+    pub path: &'static str,
+    /// How the field crosses.
+    pub action: Action,
+    /// Whether changes after creation follow to the host.
+    pub kept: bool,
+    /// Whether a copy covers everything below the path: for opaque content only.
+    pub whole: bool,
+    /// JSON texts of values that are no reason to refuse; they are left out.
+    pub unless: &'static [&'static str],
+    /// Why the rule is what it is; shown to the tenant when it refuses.
+    pub why: &'static str,
+}
+
+impl Rule {
+    const fn new(path: &'static str, action: Action) -> Self {
+        Self { path, action, kept: false, whole: false, unless: &[], why: "" }
+    }
+
+    /// Changes of the field after creation follow to the host.
+    #[must_use]
+    pub const fn kept(self) -> Self {
+        Self { kept: true, ..self }
+    }
+
+    /// The copy covers everything below the path. For opaque content only: a field that
+    /// a later Kubernetes adds below it crosses unseen.
+    #[must_use]
+    pub const fn whole(self) -> Self {
+        Self { whole: true, ..self }
+    }
+
+    /// These values (as JSON texts) are no reason to refuse.
+    #[must_use]
+    pub const fn unless(self, values: &'static [&'static str]) -> Self {
+        Self { unless: values, ..self }
+    }
+
+    /// The reason behind the rule.
+    #[must_use]
+    pub const fn because(self, why: &'static str) -> Self {
+        Self { why, ..self }
+    }
+}
+
+/// The virtual side owns the field; it crosses unchanged.
+pub const fn copy(path: &'static str) -> Rule {
+    Rule::new(path, Action::Copy)
+}
+
+/// The field names an object of `kind` in the same namespace.
+pub const fn reference(path: &'static str, kind: &'static str) -> Rule {
+    Rule::new(path, Action::Reference(kind))
+}
+
+/// The mapper computes the host's value.
+pub const fn set(path: &'static str, why: &'static str) -> Rule {
+    Rule::new(path, Action::Set).because(why)
+}
+
+/// The field selects by labels; the mapper narrows it.
+pub const fn selector(path: &'static str) -> Rule {
+    Rule::new(path, Action::Selector)
+}
+
+/// The host owns the field.
+pub const fn up(path: &'static str) -> Rule {
+    Rule::new(path, Action::Up)
+}
+
+/// The field means nothing on the host.
+pub const fn drop(path: &'static str, why: &'static str) -> Rule {
+    Rule::new(path, Action::Drop).because(why)
+}
+
+/// An object that carries the field is refused.
+pub const fn refuse(path: &'static str, why: &'static str) -> Rule {
+    Rule::new(path, Action::Refuse).because(why)
+}

@@ -1,0 +1,277 @@
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use super::path::Place;
+use super::table::{Leaf, Node, Table};
+use super::{Action, Defaults};
+
+/// What to do with a field that the table does not know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unknown {
+    /// Refuse the object, with an event on it.
+    #[default]
+    Refuse,
+    /// Leave the field out.
+    Drop,
+}
+
+/// What an installation decides about the crossing of a kind.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// What happens to unknown fields.
+    pub unknown: Unknown,
+    /// Paths of refused fields that this installation permits: they cross unchanged.
+    pub allow: BTreeSet<String>,
+}
+
+/// A name that an object mentions: of an object in its own namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reference {
+    /// The kind of the object.
+    pub kind: &'static str,
+    /// Its name in the virtual cluster.
+    pub name: String,
+}
+
+/// A reason why an object does not cross.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The place in the object: `spec.containers[0].ports[1].hostPort`.
+    pub field: String,
+    /// Why, as a sentence fragment.
+    pub why: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.why)
+    }
+}
+
+/// What the walker made of an object.
+#[derive(Clone, Debug, Default)]
+pub struct Crossing {
+    /// The part of the host object that crosses.
+    pub host: Value,
+    /// What the object refers to, sorted, without repetition.
+    pub references: BTreeSet<Reference>,
+    /// Why the object may not cross; empty when it may.
+    pub refusals: Vec<Refusal>,
+}
+
+impl Table {
+    /// Carries a virtual object across. `name_of` translates the names in references.
+    pub fn down(
+        &self,
+        object: &Value,
+        policy: &Policy,
+        defaults: &Defaults,
+        name_of: &dyn Fn(&Reference) -> String,
+    ) -> Crossing {
+        let mut walk = Walk { policy, defaults, name_of, references: BTreeSet::new(), refusals: Vec::new() };
+        let host = walk.node(self.root(), &Place::default(), object);
+        Crossing {
+            host: host.unwrap_or_else(|| Value::Object(Map::new())),
+            references: walk.references,
+            refusals: walk.refusals,
+        }
+    }
+
+    /// What an object refers to, whether or not it may cross.
+    pub fn references(&self, object: &Value) -> BTreeSet<Reference> {
+        self.down(object, &Policy::default(), &Defaults::default(), &|reference| reference.name.clone()).references
+    }
+}
+
+struct Walk<'w> {
+    policy: &'w Policy,
+    defaults: &'w Defaults,
+    name_of: &'w dyn Fn(&Reference) -> String,
+    references: BTreeSet<Reference>,
+    refusals: Vec<Refusal>,
+}
+
+impl Walk<'_> {
+    fn node(&mut self, node: &Node, place: &Place, value: &Value) -> Option<Value> {
+        if let Some(leaf) = &node.rule
+            && (leaf.covers() || !matches!(value, Value::Object(_) | Value::Array(_)))
+        {
+            return self.leaf(leaf, place, value);
+        }
+        match value {
+            // A null says "not set" to the API server, in any place.
+            Value::Null => None,
+            Value::Object(members) if node.any().is_some() => self.map(node, place, members),
+            Value::Object(members) => Some(self.object(node, place, members)),
+            Value::Array(items) => self.list(node, place, items),
+            _ => self.unknown(place, value),
+        }
+    }
+
+    fn leaf(&mut self, leaf: &Leaf, place: &Place, value: &Value) -> Option<Value> {
+        match leaf.rule.action {
+            Action::Copy => Some(value.clone()),
+            Action::Reference(kind) => Some(self.reference(kind, place, value)),
+            Action::Set | Action::Selector | Action::Up | Action::Drop => None,
+            Action::Refuse if self.policy.allow.contains(&leaf.path) => Some(value.clone()),
+            Action::Refuse => {
+                let harmless = value.is_null()
+                    || leaf.unless.contains(value)
+                    || self.defaults.contains(place.pattern(), value);
+                if !harmless {
+                    self.refuse(place, leaf.rule.why);
+                }
+                None
+            }
+        }
+    }
+
+    fn reference(&mut self, kind: &'static str, place: &Place, value: &Value) -> Value {
+        let Some(name) = value.as_str() else {
+            self.refuse(place, "is not a name");
+            return Value::Null;
+        };
+        // An empty name is an omitted one; the API server decides whether it may be.
+        if name.is_empty() {
+            return value.clone();
+        }
+        let reference = Reference { kind, name: name.to_owned() };
+        let host = (self.name_of)(&reference);
+        self.references.insert(reference);
+        Value::String(host)
+    }
+
+    fn object(&mut self, node: &Node, place: &Place, members: &Map<String, Value>) -> Value {
+        let mut host = Map::new();
+        for (name, value) in members {
+            let place = place.field(name);
+            let crossed = match node.field(name) {
+                Some(child) => self.node(child, &place, value),
+                None => self.unknown(&place, value),
+            };
+            if let Some(value) = crossed {
+                host.insert(name.clone(), value);
+            }
+        }
+        Value::Object(host)
+    }
+
+    fn map(&mut self, node: &Node, place: &Place, members: &Map<String, Value>) -> Option<Value> {
+        let child = node.any()?;
+        let mut host = Map::new();
+        for (key, value) in members {
+            if let Some(value) = self.node(child, &place.value(key), value) {
+                host.insert(key.clone(), value);
+            }
+        }
+        Some(Value::Object(host))
+    }
+
+    fn list(&mut self, node: &Node, place: &Place, items: &[Value]) -> Option<Value> {
+        let Some(child) = node.each() else {
+            return self.unknown(place, &Value::Array(items.to_vec()));
+        };
+        let crossed = items
+            .iter()
+            .enumerate()
+            .filter_map(|(index, item)| self.node(child, &place.element(index), item))
+            .collect();
+        Some(Value::Array(crossed))
+    }
+
+    fn unknown(&mut self, place: &Place, value: &Value) -> Option<Value> {
+        let harmless = value.is_null() || self.defaults.contains(place.pattern(), value);
+        if !harmless && self.policy.unknown == Unknown::Refuse {
+            self.refuse(place, "is not known to this version of Tenet, so it is not passed on");
+        }
+        None
+    }
+
+    fn refuse(&mut self, place: &Place, why: &str) {
+        self.refusals.push(Refusal { field: place.to_string(), why: why.to_owned() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::{copy, drop, reference, refuse, set, up};
+    use super::*;
+
+    fn table() -> Table {
+        Table::new(&[
+            ("", &[set("metadata", ""), up("status")]),
+            (
+                "spec",
+                &[
+                    copy("args[]"),
+                    copy("limits{}"),
+                    copy("opaque").whole(),
+                    drop("gone", ""),
+                    reference("secrets[].name", "Secret"),
+                    refuse("host", "reaches the node").unless(&["false"]),
+                ],
+            ),
+        ])
+        .unwrap()
+    }
+
+    fn down(object: &Value, policy: &Policy, defaults: &Defaults) -> Crossing {
+        table().down(object, policy, defaults, &|reference| format!("{}-x", reference.name))
+    }
+
+    #[test]
+    fn known_fields_cross_by_their_rule() {
+        let crossing = down(
+            &json!({
+                "metadata": {"name": "n"}, "status": {"a": 1},
+                "spec": {"args": ["a", "b"], "limits": {"cpu": "1"}, "opaque": {"any": [1]},
+                         "gone": {"x": 1}, "secrets": [{"name": "s"}], "host": false}
+            }),
+            &Policy::default(),
+            &Defaults::default(),
+        );
+        assert_eq!(crossing.refusals, []);
+        assert_eq!(
+            crossing.host,
+            json!({"spec": {"args": ["a", "b"], "limits": {"cpu": "1"}, "opaque": {"any": [1]},
+                            "secrets": [{"name": "s-x"}]}})
+        );
+        assert_eq!(crossing.references, BTreeSet::from([Reference { kind: "Secret", name: "s".into() }]));
+    }
+
+    #[test]
+    fn what_may_not_cross_is_refused_with_its_place() {
+        let object = json!({"spec": {"host": true, "new": 1, "secrets": [{"name": "s", "deep": {}}],
+                                     "args": [{"not": "a scalar"}]}});
+        let fields = |policy: &Policy| {
+            down(&object, policy, &Defaults::default()).refusals.into_iter().map(|r| r.field).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            fields(&Policy::default()),
+            ["spec.args[0].not", "spec.host", "spec.new", "spec.secrets[0].deep"]
+        );
+        assert_eq!(fields(&Policy { unknown: Unknown::Drop, ..Policy::default() }), ["spec.host"]);
+    }
+
+    #[test]
+    fn an_installation_may_permit_a_refused_field() {
+        let policy = Policy { allow: BTreeSet::from(["spec.host".to_owned()]), ..Policy::default() };
+        let crossing = down(&json!({"spec": {"host": {"path": "/"}}}), &policy, &Defaults::default());
+        assert_eq!(crossing.refusals, []);
+        assert_eq!(crossing.host, json!({"spec": {"host": {"path": "/"}}}));
+    }
+
+    #[test]
+    fn a_default_of_the_server_is_no_reason_to_refuse() {
+        let mut defaults = Defaults::default();
+        defaults.learn(&json!({"spec": {}}), &json!({"spec": {"new": 1, "host": "node"}}));
+        let object = json!({"spec": {"new": 1, "host": "node"}});
+        assert_eq!(down(&object, &Policy::default(), &defaults).refusals, []);
+        let other = json!({"spec": {"new": 2}});
+        assert_eq!(down(&other, &Policy::default(), &defaults).refusals.len(), 1);
+    }
+}

@@ -1,0 +1,199 @@
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use super::path::{Step, parse};
+use super::{Action, Rule};
+
+/// The rules of one kind, as a tree.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    root: Node,
+}
+
+/// A node of the tree: what is known about one field pattern.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Node {
+    pub(crate) rule: Option<Leaf>,
+    pub(crate) children: BTreeMap<Step, Node>,
+}
+
+/// A rule at its full path.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaf {
+    pub(crate) path: String,
+    pub(crate) rule: Rule,
+    pub(crate) unless: Vec<Value>,
+}
+
+/// What a table says of a field path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coverage {
+    /// A rule decides it.
+    Ruled,
+    /// Rules decide all that can stand below it.
+    Parent,
+    /// No rule: an object that carries it is refused as unknown.
+    Missing,
+}
+
+/// A table that contradicts itself.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum TableError {
+    /// The path has an empty or broken step.
+    #[error("`{0}` is not a field path")]
+    Path(String),
+    /// Two rules stand at one path.
+    #[error("`{0}` has two rules")]
+    Twice(String),
+    /// A rule stands below one that already covers everything.
+    #[error("`{0}` stands below a rule that covers it")]
+    Covered(String),
+    /// The text of an `unless` value is no JSON.
+    #[error("`{0}`: `{1}` is not JSON")]
+    Unless(String, String),
+}
+
+impl Table {
+    /// Builds the tree from parts: a prefix (empty, or a path) and the rules below it.
+    pub fn new(parts: &[(&str, &[Rule])]) -> Result<Self, TableError> {
+        let mut table = Self::default();
+        for (prefix, rules) in parts {
+            for rule in *rules {
+                table.insert(prefix, *rule)?;
+            }
+        }
+        Ok(table)
+    }
+
+    /// Every rule with its full path, sorted by path.
+    pub fn rules(&self) -> Vec<(&str, &Rule)> {
+        let mut found = Vec::new();
+        self.root.collect(&mut found);
+        found.sort_by_key(|(path, _)| *path);
+        found
+    }
+
+    /// What the table says of `path`, which is spelt as in a rule.
+    pub fn coverage(&self, path: &str) -> Coverage {
+        let Some(steps) = parse(path) else { return Coverage::Missing };
+        let mut node = &self.root;
+        for step in &steps {
+            match node.children.get(step) {
+                Some(child) => node = child,
+                None => return Coverage::Missing,
+            }
+            if node.rule.as_ref().is_some_and(|leaf| leaf.covers()) {
+                return Coverage::Ruled;
+            }
+        }
+        match (&node.rule, node.children.is_empty()) {
+            (Some(_), _) => Coverage::Ruled,
+            (None, false) => Coverage::Parent,
+            (None, true) => Coverage::Missing,
+        }
+    }
+
+    pub(crate) fn root(&self) -> &Node {
+        &self.root
+    }
+
+    fn insert(&mut self, prefix: &str, rule: Rule) -> Result<(), TableError> {
+        let path = if prefix.is_empty() { rule.path.to_owned() } else { format!("{prefix}.{}", rule.path) };
+        let steps = parse(&path).ok_or_else(|| TableError::Path(path.clone()))?;
+        let mut node = &mut self.root;
+        for step in steps {
+            if node.rule.as_ref().is_some_and(Leaf::covers) {
+                return Err(TableError::Covered(path));
+            }
+            node = node.children.entry(step).or_default();
+        }
+        if node.rule.is_some() {
+            return Err(TableError::Twice(path));
+        }
+        let unless = rule
+            .unless
+            .iter()
+            .map(|text| serde_json::from_str(text).map_err(|_| TableError::Unless(path.clone(), (*text).to_owned())))
+            .collect::<Result<_, _>>()?;
+        let leaf = Leaf { path: path.clone(), rule, unless };
+        if leaf.covers() && !node.children.is_empty() {
+            return Err(TableError::Covered(path));
+        }
+        node.rule = Some(leaf);
+        Ok(())
+    }
+}
+
+impl Node {
+    fn collect<'t>(&'t self, found: &mut Vec<(&'t str, &'t Rule)>) {
+        if let Some(leaf) = &self.rule {
+            found.push((&leaf.path, &leaf.rule));
+        }
+        for child in self.children.values() {
+            child.collect(found);
+        }
+    }
+
+    /// The node of a member, if members are named here.
+    pub(crate) fn field(&self, name: &str) -> Option<&Node> {
+        // A map is asked by `Any`; a struct by the name of the member.
+        self.children.get(&Step::Field(name.to_owned()))
+    }
+
+    pub(crate) fn any(&self) -> Option<&Node> {
+        self.children.get(&Step::Any)
+    }
+
+    pub(crate) fn each(&self) -> Option<&Node> {
+        self.children.get(&Step::Each)
+    }
+}
+
+impl Leaf {
+    /// Whether the rule decides everything below its path.
+    pub(crate) fn covers(&self) -> bool {
+        match self.rule.action {
+            Action::Copy => self.rule.whole,
+            Action::Reference(_) => false,
+            Action::Set | Action::Selector | Action::Up | Action::Drop | Action::Refuse => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{copy, drop, refuse};
+    use super::*;
+
+    #[test]
+    fn a_table_says_what_it_covers() {
+        let table = Table::new(&[
+            ("", &[copy("spec.name"), drop("spec.gone", "")]),
+            ("spec.items[]", &[copy("image"), refuse("host", "")]),
+        ])
+        .unwrap();
+        for (path, want) in [
+            ("spec", Coverage::Parent),
+            ("spec.name", Coverage::Ruled),
+            ("spec.gone.deep[].er", Coverage::Ruled),
+            ("spec.items[]", Coverage::Parent),
+            ("spec.items[].host.port", Coverage::Ruled),
+            ("spec.items[].new", Coverage::Missing),
+            ("status", Coverage::Missing),
+        ] {
+            assert_eq!(table.coverage(path), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_table_that_contradicts_itself_is_an_error() {
+        let twice = Table::new(&[("", &[copy("a.b"), drop("a.b", "")])]);
+        assert_eq!(twice.unwrap_err(), TableError::Twice("a.b".into()));
+        let below = Table::new(&[("", &[drop("a", ""), copy("a.b")])]);
+        assert_eq!(below.unwrap_err(), TableError::Covered("a.b".into()));
+        let above = Table::new(&[("", &[copy("a.b"), drop("a", "")])]);
+        assert_eq!(above.unwrap_err(), TableError::Covered("a".into()));
+    }
+}
