@@ -1,0 +1,110 @@
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::format::{DnsLabel, Text};
+use crate::{Admin, Annotations, Dns, Engine, Kinds, Log, Names, Nodes, Pods, UnknownFields};
+
+/// What may change while the syncer runs: these fields and all that is under them. A change to any other field waits
+/// for a restart.
+pub const RELOADABLE: &[&str] = &[
+    "annotations",
+    "dns",
+    "engine.maxInFlight",
+    "engine.patrolInterval",
+    "engine.requestTimeout",
+    "log.level",
+    "nodes.capacity",
+    "pods",
+    "unknownFields",
+];
+
+/// The configuration of one Tenet syncer, which joins one virtual cluster to one namespace of a host cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// Name of the virtual cluster: a DNS label of at most 40 characters. It is part of the names of host objects, so
+    /// it cannot change once something was synced.
+    #[schemars(with = "DnsLabel", length(max = 40))]
+    pub name: String,
+    /// The host cluster, on which the pods run.
+    pub host: Host,
+    /// The virtual cluster, which the tenant uses.
+    pub r#virtual: Virtual,
+    /// How host objects are named.
+    #[serde(default)]
+    pub names: Names,
+    /// What happens to an object with a field that the rule table of its kind does not know.
+    #[serde(default)]
+    pub unknown_fields: UnknownFields,
+    /// Which annotations of the tenant cross to the host.
+    #[serde(default)]
+    pub annotations: Annotations,
+    /// What tenant pods may use on the host.
+    #[serde(default)]
+    pub pods: Pods,
+    /// The DNS that tenant pods see.
+    #[serde(default)]
+    pub dns: Dns,
+    /// The nodes that the tenant sees.
+    #[serde(default)]
+    pub nodes: Nodes,
+    /// How much the syncer does at once, and how often.
+    #[serde(default)]
+    pub engine: Engine,
+    /// The endpoint of `/metrics`, `/healthz` and `/readyz`.
+    #[serde(default)]
+    pub admin: Admin,
+    /// The syncer's log.
+    #[serde(default)]
+    pub log: Log,
+    /// Which kinds are synced.
+    #[serde(default)]
+    pub kinds: Kinds,
+}
+
+/// How to reach the host cluster, and the place in it that the syncer may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Host {
+    /// Path of a kubeconfig for the host cluster. Absent: the syncer runs in a pod of the host cluster and uses that
+    /// pod's ServiceAccount.
+    #[serde(default)]
+    #[schemars(with = "Option<Text>")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context in that kubeconfig. Absent: its current context.
+    #[serde(default)]
+    #[schemars(with = "Option<Text>")]
+    pub context: Option<String>,
+    /// Namespace of the host cluster in which everything that is synced lives: a DNS label.
+    #[schemars(with = "DnsLabel")]
+    pub namespace: String,
+}
+
+/// How the syncer and the tenant's pods reach the virtual cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Virtual {
+    /// Path of a kubeconfig for the virtual cluster. Required: the ServiceAccount of the pod that the syncer runs in
+    /// belongs to the host cluster.
+    #[schemars(with = "Text")]
+    pub kubeconfig: PathBuf,
+    /// Context in that kubeconfig. Absent: its current context.
+    #[serde(default)]
+    #[schemars(with = "Option<Text>")]
+    pub context: Option<String>,
+    /// Service in the host namespace that leads host pods to the virtual API server: a DNS label. Absent: the name of
+    /// the virtual cluster.
+    #[serde(default)]
+    #[schemars(with = "Option<DnsLabel>")]
+    pub service: Option<String>,
+}
+
+impl Config {
+    /// The host Service that leads host pods to the virtual API server: `virtual.service`, or else the name of the
+    /// virtual cluster.
+    pub fn service_name(&self) -> &str {
+        self.r#virtual.service.as_deref().unwrap_or(&self.name)
+    }
+}

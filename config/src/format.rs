@@ -1,0 +1,153 @@
+//! The shapes that a text can be asked to have: one table, from which come the `format` and `pattern` of the JSON
+//! schema, the check of a file, and the words of the problem.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use crate::quantity::is_quantity;
+use crate::{Duration, ServiceRef};
+
+/// One shape.
+pub(crate) struct Format {
+    /// Its name in the schema, under `format`.
+    pub name: &'static str,
+    /// A regular expression for editors that check against the schema. It may let more pass than `accepts`.
+    pub pattern: &'static str,
+    /// What a text of this shape is, in the words of a problem: "... is not {noun}".
+    pub noun: &'static str,
+    /// Whether a text has the shape.
+    pub accepts: fn(&str) -> bool,
+}
+
+/// Finds a shape by its name in the schema.
+pub(crate) fn find(name: &str) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| format.name == name)
+}
+
+macro_rules! formats {
+    ($($marker:ident { $name:literal, $types:tt, $pattern:literal, $noun:literal, $accepts:expr })*) => {
+        pub(crate) const FORMATS: &[Format] = &[
+            $(Format { name: $name, pattern: $pattern, noun: $noun, accepts: $accepts }),*
+        ];
+        $(
+            /// Stands in `#[schemars(with = ...)]` for a text of its shape.
+            pub(crate) struct $marker;
+
+            impl JsonSchema for $marker {
+                fn inline_schema() -> bool {
+                    true
+                }
+
+                fn schema_name() -> Cow<'static, str> {
+                    $name.into()
+                }
+
+                fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                    let pattern = find($name).map(|format| format.pattern);
+                    json_schema!({ "type": $types, "format": $name, "pattern": pattern })
+                }
+            }
+        )*
+    };
+}
+
+formats! {
+    Text {
+        "text", "string", r"^[^\x00]+$",
+        "a text that says something",
+        |text| !text.is_empty() && !text.contains('\0')
+    }
+    DnsLabel {
+        "dns-label", "string", r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+        "a DNS label (lower-case letters, digits and '-', at most 63 characters)",
+        is_dns_label
+    }
+    DnsSubdomain {
+        "dns-subdomain", "string", r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        "a DNS name (labels of lower-case letters, digits and '-', joined by dots)",
+        |text| text.len() <= 253 && text.split('.').all(is_dns_label)
+    }
+    ServiceRefText {
+        "service-reference", "string", r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        "a Service as namespace/name",
+        |text| text.parse::<ServiceRef>().is_ok()
+    }
+    DurationText {
+        "tenet-duration", "string", r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$",
+        "a duration from 1s to 24h, such as 30s, 5m or 1h30m",
+        |text| text.parse::<Duration>().is_ok()
+    }
+    QuantityText {
+        "quantity", ["string", "number"], r"^([0-9]+\.?[0-9]*|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]+)?$",
+        "a Kubernetes quantity such as 16, 500m or 64Gi",
+        is_quantity
+    }
+    AnnotationGlob {
+        "annotation-glob", "string", r"^[-A-Za-z0-9_./*]+$",
+        "a glob of annotation keys that may cross (keys under tenet.sh/ never do)",
+        is_annotation_glob
+    }
+    FieldPath {
+        "field-path", "string", r"^[A-Za-z][A-Za-z0-9]*(\[\])?(\.[A-Za-z][A-Za-z0-9]*(\[\])?)*$",
+        "a field path such as spec.hostNetwork or spec.volumes[].hostPath",
+        |text| text.split('.').all(is_path_segment)
+    }
+    IpAddress {
+        "ip", "string", r"^[0-9a-fA-F:.]+$",
+        "an IP address such as 10.96.0.10",
+        |text| text.parse::<IpAddr>().is_ok()
+    }
+    SocketAddress {
+        "socket-address", "string", r"^.+:[0-9]+$",
+        "an IP address and port such as 127.0.0.1:9090 or [::]:9090",
+        |text| text.parse::<SocketAddr>().is_ok()
+    }
+    LogDirectives {
+        "log-directives", "string", r"^[^, ]+(,[^, ]+)*$",
+        "a log level (off, error, warn, info, debug, trace) or target=level, several joined by ','",
+        |text| text.split(',').all(is_log_directive)
+    }
+}
+
+/// RFC 1123, as Kubernetes reads it.
+pub(crate) fn is_dns_label(text: &str) -> bool {
+    let edge = |byte: Option<&u8>| byte.is_some_and(|byte| *byte != b'-');
+    let bytes = text.as_bytes();
+    bytes.len() <= 63
+        && edge(bytes.first())
+        && edge(bytes.last())
+        && bytes
+            .iter()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+/// A glob that can match nothing but our own keys is a mistake; a wider one is fine, as our keys are left out anyway.
+fn is_annotation_glob(text: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./*".contains(&byte);
+    let ours = text
+        .strip_prefix("tenet.sh")
+        .is_some_and(|rest| rest.starts_with(['/', '*']));
+    !text.is_empty() && text.bytes().all(known) && !ours
+}
+
+fn is_path_segment(segment: &str) -> bool {
+    let name = segment.strip_suffix("[]").unwrap_or(segment);
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Stricter than tracing-subscriber, which takes a misspelt level for the name of a target and logs all of it.
+fn is_log_directive(directive: &str) -> bool {
+    let level = match directive.rsplit_once('=') {
+        Some((target, level)) if !target.is_empty() && !target.contains(char::is_whitespace) => {
+            level
+        }
+        Some(_) => return false,
+        None => directive,
+    };
+    ["off", "error", "warn", "info", "debug", "trace"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(level))
+}

@@ -1,0 +1,162 @@
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+use crate::problem::{Place, Problem};
+use crate::yaml::{Entry, Kind, Node, Scalar};
+
+/// What flags say. A flag that was given stands above the file, also when the file is read again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `--name`: the name of the virtual cluster.
+    pub name: Option<String>,
+    /// `--host-kubeconfig`: path of a kubeconfig for the host cluster.
+    pub host_kubeconfig: Option<PathBuf>,
+    /// `--host-context`: context in that kubeconfig.
+    pub host_context: Option<String>,
+    /// `--host-namespace`: host namespace in which everything that is synced lives.
+    pub host_namespace: Option<String>,
+    /// `--virtual-kubeconfig`: path of a kubeconfig for the virtual cluster.
+    pub virtual_kubeconfig: Option<PathBuf>,
+    /// `--virtual-context`: context in that kubeconfig.
+    pub virtual_context: Option<String>,
+    /// `--service`: host Service that leads host pods to the virtual API server.
+    pub service: Option<String>,
+    /// `--admin-listen`: address and port of `/metrics`, `/healthz` and `/readyz`.
+    pub admin_listen: Option<String>,
+    /// `--log-level`: what is logged.
+    pub log_level: Option<String>,
+    /// `--log-format`: `text` or `json`.
+    pub log_format: Option<String>,
+}
+
+/// A flag, and the field that it overrides.
+struct Flag {
+    name: &'static str,
+    field: &'static str,
+    value: fn(&Overrides) -> Option<&OsStr>,
+}
+
+const FLAGS: &[Flag] = &[
+    Flag {
+        name: "--name",
+        field: "name",
+        value: |o| os(o.name.as_ref()),
+    },
+    Flag {
+        name: "--host-kubeconfig",
+        field: "host.kubeconfig",
+        value: |o| os(o.host_kubeconfig.as_ref()),
+    },
+    Flag {
+        name: "--host-context",
+        field: "host.context",
+        value: |o| os(o.host_context.as_ref()),
+    },
+    Flag {
+        name: "--host-namespace",
+        field: "host.namespace",
+        value: |o| os(o.host_namespace.as_ref()),
+    },
+    Flag {
+        name: "--virtual-kubeconfig",
+        field: "virtual.kubeconfig",
+        value: |o| os(o.virtual_kubeconfig.as_ref()),
+    },
+    Flag {
+        name: "--virtual-context",
+        field: "virtual.context",
+        value: |o| os(o.virtual_context.as_ref()),
+    },
+    Flag {
+        name: "--service",
+        field: "virtual.service",
+        value: |o| os(o.service.as_ref()),
+    },
+    Flag {
+        name: "--admin-listen",
+        field: "admin.listen",
+        value: |o| os(o.admin_listen.as_ref()),
+    },
+    Flag {
+        name: "--log-level",
+        field: "log.level",
+        value: |o| os(o.log_level.as_ref()),
+    },
+    Flag {
+        name: "--log-format",
+        field: "log.format",
+        value: |o| os(o.log_format.as_ref()),
+    },
+];
+
+fn os<T: AsRef<OsStr>>(value: Option<&T>) -> Option<&OsStr> {
+    value.map(AsRef::as_ref)
+}
+
+/// The flag that can set a field.
+pub(crate) fn flag_of(field: &str) -> Option<&'static str> {
+    FLAGS
+        .iter()
+        .find(|flag| flag.field == field)
+        .map(|flag| flag.name)
+}
+
+/// Lays the flags over the tree of the file.
+pub(crate) fn apply(overrides: &Overrides, root: &mut Node, problems: &mut Vec<Problem>) {
+    for flag in FLAGS {
+        let Some(value) = (flag.value)(overrides) else {
+            continue;
+        };
+        let place = Place::Flag(flag.name);
+        let Some(text) = value.to_str() else {
+            problems.push(Problem::new(place, flag.field, "the path is not UTF-8"));
+            continue;
+        };
+        let scalar = Scalar {
+            text: text.to_owned(),
+            quoted: true,
+        };
+        set(
+            root,
+            flag.field,
+            Node {
+                place,
+                kind: Kind::Scalar(scalar),
+            },
+        );
+    }
+}
+
+/// Sets a field, with the mappings that lead to it. Where something else than a mapping is in the way, it stays: it is
+/// a problem of its own.
+fn set(node: &mut Node, field: &str, value: Node) {
+    if matches!(node.kind, Kind::Null) {
+        node.kind = Kind::Map(Vec::new());
+    }
+    let Kind::Map(entries) = &mut node.kind else {
+        return;
+    };
+    let (key, rest) = field
+        .split_once('.')
+        .map_or((field, None), |(key, rest)| (key, Some(rest)));
+    let index = entries
+        .iter()
+        .position(|entry| entry.key == key)
+        .unwrap_or_else(|| {
+            let place = value.place;
+            entries.push(Entry {
+                key: key.to_owned(),
+                place,
+                value: Node {
+                    place,
+                    kind: Kind::Null,
+                },
+            });
+            entries.len() - 1
+        });
+    let entry = &mut entries[index];
+    match rest {
+        Some(rest) => set(&mut entry.value, rest, value),
+        None => entry.value = value,
+    }
+}

@@ -1,0 +1,96 @@
+//! How the syncer runs as a process.
+
+use std::net::SocketAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Duration;
+use crate::format::{DnsLabel, DurationText, LogDirectives, SocketAddress};
+
+/// How much the syncer does at once, and how often.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Engine {
+    /// How many objects are reconciled at the same time.
+    #[schemars(range(min = 1, max = 512))]
+    pub workers: u16,
+    /// How many writes may be on the way to the API server of each side.
+    #[schemars(range(min = 1, max = 1024))]
+    pub max_in_flight: u16,
+    /// Time between two full comparisons of both sides.
+    #[schemars(with = "DurationText")]
+    pub patrol_interval: Duration,
+    /// How long one API request may take. Watches are not bound by it.
+    #[schemars(with = "DurationText")]
+    pub request_timeout: Duration,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            workers: 32,
+            max_in_flight: 64,
+            patrol_interval: Duration::from_secs(5 * 60),
+            request_timeout: Duration::from_secs(15),
+        }
+    }
+}
+
+/// The endpoint of `/metrics`, `/healthz` and `/readyz`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Admin {
+    /// IP address and port to listen on. Port 0 takes a free one.
+    #[schemars(with = "SocketAddress")]
+    pub listen: SocketAddr,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+        }
+    }
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines: one JSON object a line.
+    Json,
+}
+
+/// The syncer's log, which goes to standard error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Log {
+    /// What is logged: a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), and `target=level` for parts of the
+    /// syncer, separated by commas.
+    #[schemars(with = "LogDirectives")]
+    pub level: String,
+    /// How a line is written.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::default(),
+        }
+    }
+}
+
+/// Which kinds are synced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Kinds {
+    /// Names of mappers that do not run, such as `node`.
+    #[schemars(with = "Vec<DnsLabel>")]
+    pub disable: Vec<String>,
+}

@@ -1,0 +1,115 @@
+use schemars::generate::SchemaSettings;
+use serde_json::Value;
+
+use crate::Config;
+
+/// The JSON schema (draft 2020-12) of a configuration file, generated from the structs. `config/schema.json` is a copy.
+pub fn schema() -> Value {
+    let settings =
+        SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings
+        .into_generator()
+        .into_root_schema_for::<Config>()
+        .to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+    use crate::{Overrides, RELOADABLE};
+
+    fn in_crate(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+    }
+
+    #[test]
+    fn the_committed_schema_is_the_generated_one() {
+        let path = in_crate("schema.json");
+        let generated = format!("{:#}\n", schema());
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &generated).unwrap();
+        }
+        let committed = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            committed == generated,
+            "run UPDATE=1 cargo test -p tenet-config"
+        );
+    }
+
+    #[test]
+    fn every_example_is_valid() {
+        for entry in std::fs::read_dir(in_crate("examples")).unwrap() {
+            let path = entry.unwrap().path();
+            Config::load(Some(&path), &Overrides::default())
+                .unwrap_or_else(|problems| panic!("{problems}"));
+        }
+    }
+
+    #[test]
+    fn the_full_example_has_every_key_and_the_minimal_one_only_what_is_required() {
+        let load = |name| Config::load(Some(&in_crate(name)), &Overrides::default()).unwrap();
+        let written = std::fs::read_to_string(in_crate("examples/full.yaml")).unwrap();
+        let absent = |field: &String| {
+            let key = field.rsplit('.').next().unwrap();
+            !written
+                .lines()
+                .any(|line| line.trim_start().starts_with(&format!("{key}:")))
+        };
+        let absent: Vec<_> = fields(&schema(), "").into_iter().filter(absent).collect();
+        assert_eq!(absent, Vec::<String>::new());
+
+        let minimal = load("examples/minimal.yaml");
+        assert_eq!(minimal.engine, crate::Engine::default());
+        assert_eq!(minimal.service_name(), "vc-1");
+        assert_eq!(load("examples/full.yaml").nodes, minimal.nodes);
+    }
+
+    #[test]
+    fn every_field_is_described_and_is_required_or_has_a_default() {
+        let schema = schema();
+        for field in fields(&schema, "") {
+            let pointer = format!("/properties/{}", field.replace('.', "/properties/"));
+            let found = schema.pointer(&pointer).unwrap();
+            assert!(
+                found["description"].is_string(),
+                "{field} has no description"
+            );
+            let (parent, key) = pointer.rsplit_once("/properties/").unwrap();
+            let required = schema.pointer(&format!("{parent}/required"));
+            let required = required
+                .and_then(Value::as_array)
+                .is_some_and(|keys| keys.contains(&key.into()));
+            assert!(
+                required || found.get("default").is_some(),
+                "{field} has no default"
+            );
+        }
+    }
+
+    #[test]
+    fn what_can_change_at_run_time_names_fields_that_exist() {
+        let fields = fields(&schema(), "");
+        for field in RELOADABLE {
+            assert!(fields.iter().any(|known| known == field), "{field}");
+        }
+    }
+
+    /// The paths of all fields, mappings included.
+    fn fields(schema: &Value, at: &str) -> Vec<String> {
+        let properties = schema["properties"].as_object().into_iter().flatten();
+        properties
+            .flat_map(|(key, schema)| {
+                let field = if at.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{at}.{key}")
+                };
+                let mut fields = fields(schema, &field);
+                fields.push(field);
+                fields
+            })
+            .collect()
+    }
+}

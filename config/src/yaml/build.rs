@@ -1,0 +1,234 @@
+use std::collections::HashMap;
+
+use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
+
+use super::{Entry, Kind, Node, Scalar};
+use crate::problem::{Place, Problem};
+
+/// No configuration is as deep as this or has as many values; an alias in an alias can make a small file so.
+const MAX_DEPTH: usize = 16;
+const MAX_NODES: usize = 10_000;
+
+/// Reads the one document in `text`. Problems after which reading goes on are added to `problems`; one that ends it is
+/// the error. A text with no document is a null.
+pub(crate) fn parse(text: &str, problems: &mut Vec<Problem>) -> Result<Node, Problem> {
+    let mut options = Options::default();
+    options.set_emit_comments(false);
+    let mut builder = Builder {
+        events: Parser::new_from_str_with_options(text, options),
+        anchors: HashMap::new(),
+        nodes: 0,
+        problems,
+    };
+    builder.stream()
+}
+
+struct Builder<'t, 'p> {
+    events: Parser<'t, StrInput<'t>>,
+    anchors: HashMap<usize, Anchored>,
+    nodes: usize,
+    problems: &'p mut Vec<Problem>,
+}
+
+/// A complete node that aliases can repeat.
+struct Anchored {
+    node: Node,
+    depth: usize,
+    nodes: usize,
+}
+
+impl<'t> Builder<'t, '_> {
+    fn stream(&mut self) -> Result<Node, Problem> {
+        let mut document = None;
+        while let Some((event, span)) = self.next()? {
+            let place = place(span);
+            match event {
+                Event::DocumentStart(..) if document.is_some() => {
+                    self.report(place, "one document is expected, and here starts a second");
+                    break;
+                }
+                event if event.is_node() => document = Some(self.node(event, span, 0)?),
+                _ => {}
+            }
+        }
+        Ok(document.unwrap_or(Node {
+            place: Place::File { line: 1, column: 1 },
+            kind: Kind::Null,
+        }))
+    }
+
+    fn next(&mut self) -> Result<Option<(Event<'t>, Span)>, Problem> {
+        self.events
+            .next()
+            .transpose()
+            .map_err(|error| syntax(&error))
+    }
+
+    fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Problem> {
+        let place = place(span);
+        self.nodes += 1;
+        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
+            return Err(Problem::new(
+                place,
+                "",
+                "too deep or too large for a configuration",
+            ));
+        }
+        let anchor = event.anchor_id();
+        let before = self.nodes;
+        let kind = match event {
+            Event::Alias(id) => return self.alias(id, place, depth),
+            Event::Scalar(text, style, _, tag) => {
+                self.scalar(text.into_owned(), style, tag.as_deref(), place)
+            }
+            Event::SequenceStart(_, _, tag) => {
+                self.refuse(tag.as_deref(), place);
+                self.list(depth)?
+            }
+            Event::MappingStart(_, _, tag) => {
+                self.refuse(tag.as_deref(), place);
+                self.map(depth)?
+            }
+            _ => Kind::Null,
+        };
+        let node = Node { place, kind };
+        if let Some(id) = anchor {
+            let anchored = Anchored {
+                depth: height(&node),
+                nodes: self.nodes - before + 1,
+                node: node.clone(),
+            };
+            self.anchors.insert(id, anchored);
+        }
+        Ok(node)
+    }
+
+    fn alias(&mut self, id: usize, place: Place, depth: usize) -> Result<Node, Problem> {
+        let Some(anchored) = self.anchors.get(&id) else {
+            return Err(Problem::new(
+                place,
+                "",
+                "an alias inside the value that it stands for",
+            ));
+        };
+        self.nodes += anchored.nodes;
+        if depth + anchored.depth > MAX_DEPTH || self.nodes > MAX_NODES {
+            return Err(Problem::new(
+                place,
+                "",
+                "too deep or too large for a configuration",
+            ));
+        }
+        Ok(anchored.node.clone())
+    }
+
+    fn scalar(
+        &mut self,
+        text: String,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        place: Place,
+    ) -> Kind {
+        let as_text = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
+        if !as_text {
+            self.refuse(tag, place);
+        }
+        if as_text || style != ScalarStyle::Plain {
+            return Kind::Scalar(Scalar { text, quoted: true });
+        }
+        Scalar::plain(text).map_or(Kind::Null, Kind::Scalar)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Kind, Problem> {
+        let mut items = Vec::new();
+        while let Some((event, span)) = self.next()? {
+            if matches!(event, Event::SequenceEnd) {
+                break;
+            }
+            items.push(self.node(event, span, depth + 1)?);
+        }
+        Ok(Kind::List(items))
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Kind, Problem> {
+        let mut entries: Vec<Entry> = Vec::new();
+        while let Some((event, span)) = self.next()? {
+            if matches!(event, Event::MappingEnd) {
+                break;
+            }
+            let key = self.node(event, span, depth + 1)?;
+            let Some((event, span)) = self.next()? else {
+                break;
+            };
+            let value = self.node(event, span, depth + 1)?;
+            if let Some(entry) = self.entry(key, value, &entries) {
+                entries.push(entry);
+            }
+        }
+        Ok(Kind::Map(entries))
+    }
+
+    /// A key and its value, unless the key is one that a configuration cannot have here.
+    fn entry(&mut self, key: Node, value: Node, before: &[Entry]) -> Option<Entry> {
+        let place = key.place;
+        let Kind::Scalar(Scalar { text: key, .. }) = key.kind else {
+            let message = format!("a key is a text, and this is {}", key.kind.describe());
+            self.report(place, message);
+            return None;
+        };
+        if key == "<<" {
+            self.report(
+                place,
+                "merge keys (<<) are not supported: repeat the fields",
+            );
+            return None;
+        }
+        if let Some(first) = before.iter().find(|entry| entry.key == key) {
+            let line = if let Place::File { line, .. } = first.place {
+                line
+            } else {
+                0
+            };
+            self.report(place, format!("{key:?} was given before, in line {line}"));
+            return None;
+        }
+        Some(Entry { key, place, value })
+    }
+
+    fn refuse(&mut self, tag: Option<&Tag>, place: Place) {
+        if let Some(tag) = tag {
+            self.report(
+                place,
+                format!("tags such as {} are not supported", tag.original()),
+            );
+        }
+    }
+
+    fn report(&mut self, place: Place, message: impl Into<String>) {
+        self.problems.push(Problem::new(place, "", message));
+    }
+}
+
+fn height(node: &Node) -> usize {
+    let below = match &node.kind {
+        Kind::Null | Kind::Scalar(_) => None,
+        Kind::List(items) => items.iter().map(height).max(),
+        Kind::Map(entries) => entries.iter().map(|entry| height(&entry.value)).max(),
+    };
+    below.map_or(0, |below| below + 1)
+}
+
+fn place(span: Span) -> Place {
+    Place::File {
+        line: span.start.line(),
+        column: span.start.col() + 1,
+    }
+}
+
+fn syntax(error: &ScanError) -> Problem {
+    let place = Place::File {
+        line: error.marker().line(),
+        column: error.marker().col() + 1,
+    };
+    Problem::new(place, "", format!("not YAML: {}", error.info()))
+}
