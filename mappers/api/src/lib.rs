@@ -1,1 +1,38 @@
-//! The extension crate of Tenet: what a mapper is and what it may do.
+//! The extension crate of Tenet: what a mapper is, what it sees and what it may do.
+//!
+//! A mapper is the code of one resource kind. It reads a picture of both clusters through
+//! a [`Context`] and answers with [`Effect`]s, which are data: it holds no client. Most
+//! kinds need no more than a rule table: [`RuleMapper`] makes a [`Mapper`] of it. Kinds
+//! that compute some fields implement [`Translate`]; the odd ones implement [`Mapper`].
+
+mod context;
+pub mod crossed;
+mod effect;
+mod error;
+mod key;
+mod kind;
+mod mapper;
+mod object;
+pub mod patch;
+mod projection;
+mod rule_mapper;
+mod spec;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use async_trait::async_trait;
+pub use context::{Context, Facts, View};
+pub use effect::{
+    Apply, Bind, Deletion, Effect, HostPatch, Mint, Next, Notice, NoticeKind, Outcome, PatchFormat, Picture, Proof,
+    Severity, VirtualPatch,
+};
+pub use error::MapError;
+pub use key::{Dependency, HostKey, VirtualKey};
+pub use kind::{Kind, Side, kinds};
+pub use mapper::Mapper;
+pub use object::Object;
+pub use projection::{DIGEST_KEY, Projection};
+pub use rule_mapper::{RuleMapper, Translate};
+pub use spec::{Input, KeysOf, MapperSpec};
+pub use tenet_translate as translate;
+pub use tenet_translate::rules;

@@ -1,0 +1,25 @@
+//! Which labels and annotations of a host object came from the tenant: those that the
+//! tenant removes must go, those that others added must stay.
+
+use serde_json::{Map, Value};
+
+/// The annotation that lists the keys which crossed: `l:app,a:example.com/x`.
+pub const CROSSED: &str = "tenet.sh/crossed";
+
+/// The annotation that says which version of its original a copy was made from.
+pub const SOURCE: &str = "tenet.sh/source";
+
+/// The list of the keys that cross now.
+pub fn list(labels: &Map<String, Value>, annotations: &Map<String, Value>) -> String {
+    let marked = |map: &Map<String, Value>, mark: char| map.keys().map(|key| format!("{mark}:{key}")).collect::<Vec<_>>();
+    let mut keys = marked(labels, 'l');
+    keys.extend(marked(annotations, 'a'));
+    keys.join(",")
+}
+
+/// The keys that crossed before, of labels (`l`) or annotations (`a`).
+pub fn before(host: &Value, mark: char) -> Vec<String> {
+    let text = host.pointer("/metadata/annotations").and_then(|all| all.get(CROSSED)).and_then(Value::as_str);
+    let keys = text.unwrap_or_default().split(',').filter_map(|key| key.split_once(':'));
+    keys.filter(|(found, _)| found.chars().eq([mark])).map(|(_, key)| key.to_owned()).collect()
+}

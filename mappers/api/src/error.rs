@@ -1,0 +1,78 @@
+use std::time::Duration;
+
+use tenet_translate::rules::Refusal;
+use thiserror::Error;
+
+use crate::Dependency;
+
+/// Why a reconcile could not bring an object across. The class decides what the engine
+/// does next; a mapper never sleeps and never loops.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum MapError {
+    /// The object may not cross. The tenant gets an event; nothing is tried again until
+    /// the object or the configuration changes.
+    #[error("{}", join(.0))]
+    Refused(Vec<Refusal>),
+
+    /// A foreign object stands where ours should be. It is never touched; the tenant gets
+    /// an event; tried again with a long delay, and at once when the foreign one goes.
+    #[error("{place} on the host belongs to somebody else: {why}")]
+    Foreign {
+        /// The foreign object: kind, namespace and name.
+        place: String,
+        /// What is wrong with its owner record.
+        why: String,
+    },
+
+    /// Something is missing that will come. Its change wakes the key.
+    #[error("waits for {0}")]
+    NotReady(Dependency),
+
+    /// The API refused what we wrote (invalid, forbidden, over quota). The tenant gets an
+    /// event; tried again with growing delays.
+    #[error("{0}")]
+    Rejected(String),
+
+    /// The picture was older than the cluster. Tried again from a fresh one.
+    #[error("conflict: {0}")]
+    Conflict(String),
+
+    /// The API did not answer, or asked for patience. Tried again with growing delays.
+    #[error("{reason}")]
+    Transient {
+        /// What went wrong.
+        reason: String,
+        /// The delay that the server asked for.
+        after: Option<Duration>,
+    },
+
+    /// A configuration section or a cached object does not have the shape that the mapper
+    /// needs.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+impl MapError {
+    /// A refusal of one field.
+    pub fn refused(field: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Refused(vec![Refusal { field: field.into(), why: why.into() }])
+    }
+
+    /// A short word for metrics and logs.
+    pub fn class(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Foreign { .. } => "foreign",
+            Self::NotReady(_) => "not_ready",
+            Self::Rejected(_) => "rejected",
+            Self::Conflict(_) => "conflict",
+            Self::Transient { .. } => "transient",
+            Self::Malformed(_) => "malformed",
+        }
+    }
+}
+
+fn join(refusals: &[Refusal]) -> String {
+    refusals.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,16 @@
+use crate::{Context, MapError, MapperSpec, Outcome, VirtualKey, async_trait};
+
+/// The code of one resource kind.
+///
+/// The engine calls [`Mapper::reconcile`] whenever something that the mapper reads has
+/// changed, never twice at once for one key. It may be called for a key of which nothing
+/// exists on either side. A panic quarantines the key, not the mapper.
+#[async_trait]
+pub trait Mapper: Send + Sync + 'static {
+    /// What the mapper is about and what it reads.
+    fn spec(&self) -> &MapperSpec;
+
+    /// Compares the two clusters and says what should be written. Given the same picture
+    /// it gives the same answer: no clock but [`Context::now`], no randomness, no memory.
+    async fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError>;
+}

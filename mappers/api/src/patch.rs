@@ -1,0 +1,178 @@
+//! Differences between what is and what should be, as the smallest patch.
+
+use serde_json::{Map, Value, json};
+use tenet_translate::rules::Table;
+
+use crate::{Projection, crossed};
+
+/// The RFC 7386 patch that makes `to` of `from`; `None` when they are equal. Lists are
+/// replaced. A null stands for an absent member.
+pub fn merge_diff(from: &Value, to: &Value) -> Option<Value> {
+    match (from, to) {
+        (Value::Object(from), Value::Object(to)) => {
+            let mut patch = Map::new();
+            for (name, wanted) in to.iter().filter(|(_, wanted)| !wanted.is_null()) {
+                let change = match from.get(name) {
+                    Some(found) => merge_diff(found, wanted),
+                    None => Some(wanted.clone()),
+                };
+                if let Some(change) = change {
+                    patch.insert(name.clone(), change);
+                }
+            }
+            for (name, _) in from.iter().filter(|(_, found)| !found.is_null()) {
+                if to.get(name).is_none_or(Value::is_null) {
+                    patch.insert(name.clone(), Value::Null);
+                }
+            }
+            (!patch.is_empty()).then_some(Value::Object(patch))
+        }
+        _ => (!same(from, to)).then(|| to.clone()),
+    }
+}
+
+/// Whether two values mean the same to the API server: null members are absent ones.
+pub fn same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            let covered = |x: &Map<String, Value>, y: &Map<String, Value>| {
+                x.iter().all(|(name, value)| value.is_null() || y.get(name).is_some_and(|other| same(value, other)))
+            };
+            covered(a, b) && covered(b, a)
+        }
+        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        _ => a == b,
+    }
+}
+
+/// The change that brings a host object up to its desired state, as JSON Patch
+/// operations; none when nothing differs.
+///
+/// Only labels, annotations and owner record that are ours, and the fields that the table
+/// keeps, are touched. `actual` is a cached object, cut by `projection`.
+pub fn host_ops(desired: &Value, actual: &Value, table: Option<&Table>, projection: &Projection) -> Vec<Value> {
+    let mut ops = Vec::new();
+    metadata_ops(desired, actual, "labels", 'l', &mut ops);
+    metadata_ops(desired, actual, "annotations", 'a', &mut ops);
+    if let Some(table) = table {
+        let (wanted, found) = (table.kept(desired), table.kept(actual));
+        let projected = projection.cut(wanted.clone());
+        field_ops(&wanted, &projected, &found, actual, "", &mut ops);
+    }
+    ops
+}
+
+/// Keys of labels or annotations: those in `desired` are set, those that crossed before
+/// and are not wanted any more are removed, all others are somebody else's.
+fn metadata_ops(desired: &Value, actual: &Value, map: &str, mark: char, ops: &mut Vec<Value>) {
+    let of = |object: &Value| object.get("metadata").and_then(|m| m.get(map)).and_then(Value::as_object).cloned();
+    let base = format!("/metadata/{map}");
+    let wanted = of(desired).unwrap_or_default();
+    let Some(found) = of(actual) else {
+        if !wanted.is_empty() {
+            ops.push(json!({"op": "add", "path": base, "value": wanted}));
+        }
+        return;
+    };
+    for (key, value) in wanted.iter().filter(|(key, value)| found.get(*key) != Some(*value)) {
+        ops.push(json!({"op": "add", "path": format!("{base}/{}", escape(key)), "value": value}));
+    }
+    for key in crossed::before(actual, mark) {
+        if found.contains_key(&key) && !wanted.contains_key(&key) {
+            ops.push(json!({"op": "remove", "path": format!("{base}/{}", escape(&key))}));
+        }
+    }
+}
+
+/// `wanted` is compared as `projected` with `found`. A member that `whole`, the actual
+/// object, lacks altogether is added with its parents.
+fn field_ops(wanted: &Value, projected: &Value, found: &Value, whole: &Value, at: &str, ops: &mut Vec<Value>) {
+    let (Some(wanted), Some(projected)) = (wanted.as_object(), projected.as_object()) else { return };
+    let empty = Map::new();
+    let found = found.as_object().unwrap_or(&empty);
+    for (name, want) in wanted {
+        let path = format!("{at}/{}", escape(name));
+        let shown = projected.get(name).unwrap_or(want);
+        match found.get(name) {
+            Some(have) if same(shown, have) => {}
+            // Objects are compared member by member; their unkept members stay.
+            Some(have) if shown == want && have.is_object() && want.is_object() => {
+                field_ops(want, shown, have, &whole[name], &path, ops);
+            }
+            None if want.is_object() && whole.get(name).is_some_and(Value::is_object) && shown == want => {
+                field_ops(want, shown, &Value::Null, &whole[name], &path, ops);
+            }
+            _ => ops.push(json!({"op": "add", "path": path, "value": want})),
+        }
+    }
+    for name in found.keys().filter(|name| !wanted.contains_key(*name)) {
+        ops.push(json!({"op": "remove", "path": format!("{at}/{}", escape(name))}));
+    }
+}
+
+/// A member name as a token of a JSON pointer.
+pub fn escape(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use tenet_translate::rules::copy;
+
+    use super::*;
+
+    #[test]
+    fn a_merge_patch_is_the_smallest_change() {
+        let cases = [
+            (json!({"a": 1, "b": {"c": 2}}), json!({"a": 1, "b": {"c": 2}}), None),
+            (json!({"a": 1, "b": {"c": 2}}), json!({"b": {"c": 3}}), Some(json!({"a": null, "b": {"c": 3}}))),
+            (json!({"l": [1, 2]}), json!({"l": [1]}), Some(json!({"l": [1]}))),
+            (json!({"a": null}), json!({}), None),
+            (json!({"l": [{"t": null, "k": 1}]}), json!({"l": [{"k": 1}]}), None),
+        ];
+        for (from, to, want) in cases {
+            assert_eq!(merge_diff(&from, &to), want, "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn only_kept_fields_and_our_own_keys_are_touched() {
+        let table = Table::new(&[
+            ("", &[copy("data").whole().kept(), copy("spec.image").kept(), copy("spec.once")]),
+        ])
+        .unwrap();
+        let desired = json!({
+            "metadata": {"labels": {"app": "b"}, "annotations": {crossed::CROSSED: "l:app"}},
+            "data": {"k": "v2"}, "spec": {"image": "i2", "once": 2}});
+        let actual = json!({
+            "metadata": {"labels": {"app": "a", "old": "x", "foreign": "y"},
+                         "annotations": {crossed::CROSSED: "l:app,l:old"}},
+            "data": {"k": "v1", "gone": "x"}, "spec": {"image": "i1", "once": 1, "host": 1}});
+        assert_eq!(
+            host_ops(&desired, &actual, Some(&table), &Projection::Whole),
+            vec![
+                json!({"op": "add", "path": "/metadata/labels/app", "value": "b"}),
+                json!({"op": "remove", "path": "/metadata/labels/old"}),
+                json!({"op": "add", "path": format!("/metadata/annotations/{}", escape(crossed::CROSSED)), "value": "l:app"}),
+                json!({"op": "add", "path": "/data/k", "value": "v2"}),
+                json!({"op": "remove", "path": "/data/gone"}),
+                json!({"op": "add", "path": "/spec/image", "value": "i2"}),
+            ]
+        );
+        assert_eq!(host_ops(&desired, &desired, Some(&table), &Projection::Whole), Vec::<Value>::new());
+    }
+
+    #[test]
+    fn content_that_is_only_known_by_digest_is_replaced_whole() {
+        let table = Table::new(&[("", &[copy("data").whole().kept()])]).unwrap();
+        let digest = Projection::Digest(&["data"]);
+        let desired = json!({"data": {"k": "v2"}});
+        let old = digest.cut(json!({"data": {"k": "v1"}}));
+        assert_eq!(
+            host_ops(&desired, &old, Some(&table), &digest),
+            vec![json!({"op": "add", "path": "/data", "value": {"k": "v2"}})]
+        );
+        let current = digest.cut(desired.clone());
+        assert_eq!(host_ops(&desired, &current, Some(&table), &digest), Vec::<Value>::new());
+    }
+}

@@ -1,0 +1,130 @@
+use serde_json::{Map, Value, json};
+use tenet_translate::digest::digest;
+
+/// The member that stands in a cached object for content that is only kept as a digest.
+pub const DIGEST_KEY: &str = "tenet.sh/digest";
+
+/// What a cache keeps of an object. Managed fields and the last-applied configuration
+/// are never kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Projection {
+    /// Everything.
+    #[default]
+    Whole,
+    /// The metadata only; the API server sends no more.
+    Metadata,
+    /// The metadata, and what stands at these field paths (`spec.containers[].name`).
+    Fields(&'static [&'static str]),
+    /// Everything, but of these members of the object only a digest: the content of
+    /// Secrets is compared, not kept.
+    Digest(&'static [&'static str]),
+}
+
+impl Projection {
+    /// Cuts an object down to what is kept of it.
+    pub fn cut(&self, mut object: Value) -> Value {
+        drop_bulk(&mut object);
+        match self {
+            Self::Whole => object,
+            Self::Metadata => pick(&object, &["apiVersion", "kind"]),
+            Self::Fields(paths) => pick(&object, paths),
+            Self::Digest(members) => {
+                for member in *members {
+                    if let Some(content) = object.get_mut(*member)
+                        && content.as_object().is_none_or(|content| !content.contains_key(DIGEST_KEY))
+                    {
+                        *content = json!({ DIGEST_KEY: digest(content) });
+                    }
+                }
+                object
+            }
+        }
+    }
+
+    /// The projection that serves both readers.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        match (self, other) {
+            (a, b) if a == b => a.clone(),
+            (Self::Metadata, b) => b.clone(),
+            (a, Self::Metadata) => a.clone(),
+            // A digest is asked for to keep content out of memory: it wins.
+            (Self::Digest(members), _) | (_, Self::Digest(members)) => Self::Digest(members),
+            _ => Self::Whole,
+        }
+    }
+}
+
+fn drop_bulk(object: &mut Value) {
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    metadata.remove("managedFields");
+    metadata.remove("selfLink");
+    if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+        if annotations.is_empty() {
+            metadata.remove("annotations");
+        }
+    }
+}
+
+fn pick(object: &Value, paths: &[&str]) -> Value {
+    let mut kept = Map::new();
+    if let Some(metadata) = object.get("metadata") {
+        kept.insert("metadata".to_owned(), metadata.clone());
+    }
+    let mut kept = Value::Object(kept);
+    for path in paths {
+        graft(object, &mut kept, path);
+    }
+    kept
+}
+
+/// Copies what stands at `path` in `from` into `to`, and keeps the shape of lists.
+fn graft(from: &Value, to: &mut Value, path: &str) {
+    let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
+    let (name, each) = head.strip_suffix("[]").map_or((head, false), |name| (name, true));
+    let Some(value) = from.get(name) else { return };
+    let (Some(rest), Value::Object(members)) = (rest, &mut *to) else {
+        if let Value::Object(members) = to {
+            members.insert(name.to_owned(), value.clone());
+        }
+        return;
+    };
+    if !each {
+        let child = members.entry(name.to_owned()).or_insert_with(|| json!({}));
+        graft(value, child, rest);
+        return;
+    }
+    let Some(items) = value.as_array() else { return };
+    let kept = members.entry(name.to_owned()).or_insert_with(|| Value::Array(vec![json!({}); items.len()]));
+    let Some(kept) = kept.as_array_mut() else { return };
+    for (item, kept) in items.iter().zip(kept) {
+        graft(item, kept, rest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_projection_keeps_what_its_readers_need() {
+        let object = json!({
+            "metadata": {"name": "n", "managedFields": [{}],
+                         "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}},
+            "spec": {"nodeName": "a", "containers": [{"name": "c", "image": "i", "env": []}, {"name": "d"}]},
+            "status": {"phase": "Running"}, "data": {"k": "v"}
+        });
+        assert_eq!(
+            Projection::Fields(&["spec.nodeName", "spec.containers[].name", "spec.containers[].image", "status"])
+                .cut(object.clone()),
+            json!({"metadata": {"name": "n"},
+                   "spec": {"nodeName": "a", "containers": [{"name": "c", "image": "i"}, {"name": "d"}]},
+                   "status": {"phase": "Running"}})
+        );
+        let cut = Projection::Digest(&["data"]).cut(object);
+        assert!(cut["data"][DIGEST_KEY].is_string());
+        assert_eq!(Projection::Digest(&["data"]).cut(cut.clone()), cut, "cutting twice changes nothing");
+    }
+}

@@ -1,0 +1,227 @@
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tenet_translate::rules::Table;
+
+use crate::crossed::SOURCE;
+use crate::{
+    Apply, Context, Deletion, Dependency, Effect, HostKey, MapError, Mapper, MapperSpec, Object, Outcome, Projection,
+    Side, VirtualKey, async_trait, patch,
+};
+
+/// The pure half of a mapper whose virtual objects each have one host object of the same
+/// kind. The rule table makes a draft; the methods finish what a table cannot express.
+pub trait Translate: Send + Sync + 'static {
+    /// The kind, its table and what else is read.
+    fn spec(&self) -> &MapperSpec;
+
+    /// Whether the host needs a copy of this object now.
+    fn wanted(&self, _cx: &Context<'_>, _virt: &Object) -> bool {
+        true
+    }
+
+    /// Finishes the draft of the host object. `host` is the present one.
+    fn finish(
+        &self,
+        _cx: &Context<'_>,
+        _virt: &Object,
+        _host: Option<&Object>,
+        draft: Value,
+    ) -> Result<Value, MapError> {
+        Ok(draft)
+    }
+
+    /// What the host object means for the virtual one.
+    fn up(&self, _cx: &Context<'_>, _virt: &Object, _host: &Object) -> Result<Vec<Effect>, MapError> {
+        Ok(Vec::new())
+    }
+}
+
+/// Makes a [`Mapper`] of a rule table or of a [`Translate`].
+///
+/// A host object is created when its original is wanted, follows it, and goes when the
+/// original goes; one that somebody deletes is created again. An original with another
+/// UID is another object: the old copy goes first.
+pub struct RuleMapper<T = TableOnly> {
+    rules: T,
+}
+
+/// A mapper that is nothing but its table.
+pub struct TableOnly(MapperSpec);
+
+impl Translate for TableOnly {
+    fn spec(&self) -> &MapperSpec {
+        &self.0
+    }
+}
+
+impl RuleMapper<TableOnly> {
+    /// A mapper that is nothing but its table.
+    pub fn of_table(spec: MapperSpec) -> Self {
+        Self { rules: TableOnly(spec) }
+    }
+}
+
+impl<T: Translate> RuleMapper<T> {
+    /// A mapper of these rules.
+    pub fn new(rules: T) -> Self {
+        Self { rules }
+    }
+
+    fn table(&self) -> Result<&Arc<Table>, MapError> {
+        let spec = self.rules.spec();
+        spec.table.as_ref().ok_or_else(|| MapError::Malformed(format!("the mapper {} has no rule table", spec.name)))
+    }
+
+    /// Whether the virtual side is cached without content.
+    fn is_metadata_only(&self) -> bool {
+        let spec = self.rules.spec();
+        spec.inputs
+            .iter()
+            .any(|i| i.side == Side::Virtual && i.kind == spec.kind && i.projection == Projection::Metadata)
+    }
+
+    fn host_projection(&self) -> Projection {
+        let spec = self.rules.spec();
+        spec.inputs
+            .iter()
+            .find(|i| i.side == Side::Host && i.kind == spec.kind)
+            .map_or(Projection::Whole, |i| i.projection.clone())
+    }
+
+    /// The whole original. Content that is not cached is read only when the copy was not
+    /// made from this very version, or was changed since.
+    async fn original(
+        &self,
+        cx: &Context<'_>,
+        key: &VirtualKey,
+        cached: Object,
+        host: Option<&Object>,
+    ) -> Result<Option<Object>, MapError> {
+        if !self.is_metadata_only() {
+            return Ok(Some(cached));
+        }
+        if host.is_some_and(|host| self.is_current(cx, &cached, host)) {
+            return Ok(None);
+        }
+        let fetched = cx.fetch(self.rules.spec().kind, key).await?;
+        match fetched {
+            Some(object) if object.uid() == cached.uid() => Ok(Some(object)),
+            // The watch has not told yet, but will.
+            _ => Err(MapError::Conflict(format!("{key} has changed since it was seen"))),
+        }
+    }
+
+    /// Whether the copy was made from this very version, and nobody changed it since.
+    fn is_current(&self, cx: &Context<'_>, virt: &Object, host: &Object) -> bool {
+        let (kind, projection) = (self.rules.spec().kind, self.host_projection());
+        let source = source_of(virt, host.value(), &projection);
+        let key = HostKey::new(host.namespace(), host.name());
+        let metadata = json!({ "metadata": cx.metadata(kind, virt, &key) });
+        host.annotation(SOURCE) == Some(&source)
+            && patch::host_ops(&metadata, host.value(), None, &projection).is_empty()
+    }
+
+    async fn sync(
+        &self,
+        cx: &Context<'_>,
+        key: &VirtualKey,
+        virt: Object,
+        host: Option<Object>,
+    ) -> Result<Outcome, MapError> {
+        let kind = self.rules.spec().kind;
+        let Some(virt) = self.original(cx, key, virt, host.as_ref()).await? else { return Ok(Outcome::done()) };
+        let mut draft = cx.draft(kind, self.table()?, &virt)?;
+        if self.is_metadata_only() {
+            mark_source(&mut draft, &virt, &self.host_projection());
+        }
+        let desired = self.rules.finish(cx, &virt, host.as_ref(), draft)?;
+        let apply = Apply {
+            kind,
+            key: cx.host_key(kind, key),
+            owner: cx.owner(kind, &virt),
+            desired,
+            table: Some(Arc::clone(self.table()?)),
+            mint: Vec::new(),
+        };
+        let mut outcome = Outcome::one(Effect::Apply(Box::new(apply)));
+        if let Some(host) = host {
+            outcome.effects.extend(self.rules.up(cx, &virt, &host)?);
+        }
+        Ok(outcome)
+    }
+}
+
+#[async_trait]
+impl<T: Translate> Mapper for RuleMapper<T> {
+    fn spec(&self) -> &MapperSpec {
+        self.rules.spec()
+    }
+
+    async fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        let kind = self.rules.spec().kind;
+        let host_key = cx.host_key(kind, key);
+        let (virt, host) = (cx.virt(kind, key), cx.host(kind, &host_key));
+        match (virt, host) {
+            (None, None) => Ok(Outcome::done()),
+            (None, Some(host)) => orphan(cx, kind_of(self), &host, None),
+            (Some(virt), Some(host)) => match cx.owned(kind, &host)? {
+                owner if owner.uid != virt.uid() => orphan(cx, kind, &host, Some(host_key)),
+                _ if virt.is_deleting() => Ok(Deletion::follow(kind, &host, &virt).map_or_else(Outcome::done, delete)),
+                _ if host.is_deleting() => Ok(Outcome::wait_for(Dependency::host(kind, &host_key))),
+                _ if !self.rules.wanted(cx, &virt) => Ok(delete(Deletion::unneeded(kind, &host))),
+                _ => self.sync(cx, key, virt, Some(host)).await,
+            },
+            (Some(virt), None) if virt.is_deleting() || !self.rules.wanted(cx, &virt) => Ok(Outcome::done()),
+            (Some(virt), None) => self.sync(cx, key, virt, None).await,
+        }
+    }
+}
+
+fn kind_of<T: Translate>(mapper: &RuleMapper<T>) -> crate::Kind {
+    mapper.rules.spec().kind
+}
+
+fn delete(deletion: Deletion) -> Outcome {
+    Outcome::one(Effect::Delete(deletion))
+}
+
+/// The host object of an original that is gone. When a new original waits for the place,
+/// it is told when the place is free.
+fn orphan(
+    cx: &Context<'_>,
+    kind: crate::Kind,
+    host: &Object,
+    waiting: Option<HostKey>,
+) -> Result<Outcome, MapError> {
+    let owner = cx.owned(kind, host)?;
+    let mut outcome = Outcome::done();
+    if !host.is_deleting() {
+        outcome = delete(Deletion::orphan(kind, host, &owner, kind));
+    }
+    Ok(match waiting {
+        Some(key) => outcome.and_wait_for(Dependency::host(kind, &key)),
+        None => outcome,
+    })
+}
+
+/// What a copy says of the version that it was made from: UID and resource version of the
+/// original, and the digests of its content.
+fn source_of(virt: &Object, copy: &Value, projection: &Projection) -> String {
+    let mut parts = vec![virt.uid().to_owned(), virt.resource_version().to_owned()];
+    if let Projection::Digest(members) = projection {
+        let cut = projection.cut(copy.clone());
+        parts.extend(members.iter().map(|member| match cut.get(*member).and_then(|m| m.get(crate::DIGEST_KEY)) {
+            Some(Value::String(digest)) => digest[..digest.len().min(16)].to_owned(),
+            _ => "-".to_owned(),
+        }));
+    }
+    parts.join("/")
+}
+
+fn mark_source(draft: &mut Value, virt: &Object, projection: &Projection) {
+    let source = source_of(virt, draft, projection);
+    if let Some(annotations) = draft.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.insert(SOURCE.to_owned(), Value::String(source));
+    }
+}

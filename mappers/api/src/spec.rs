@@ -1,0 +1,106 @@
+use std::sync::Arc;
+
+use tenet_translate::rules::Table;
+
+use crate::{Kind, Object, Projection, Side, VirtualKey};
+
+/// What a mapper is about and what it reads.
+#[derive(Clone, Debug)]
+pub struct MapperSpec {
+    /// Its name in metrics, logs and configuration: `pod`.
+    pub name: &'static str,
+    /// The kind whose virtual objects are its keys.
+    pub kind: Kind,
+    /// The rule table of the kind, if it has one. Its references decide which other
+    /// objects are needed on the host.
+    pub table: Option<Arc<Table>>,
+    /// What it reads.
+    pub inputs: Vec<Input>,
+}
+
+impl MapperSpec {
+    /// A mapper of `kind` that reads nothing yet.
+    pub fn new(name: &'static str, kind: Kind) -> Self {
+        Self { name, kind, table: None, inputs: Vec::new() }
+    }
+
+    /// A mapper of `kind` on both sides: its virtual objects and the host objects that
+    /// belong to them.
+    pub fn both_sides(name: &'static str, kind: Kind, table: Table) -> Self {
+        Self {
+            table: Some(Arc::new(table)),
+            inputs: vec![
+                Input::new(Side::Virtual, kind, Projection::Whole, KeysOf::Own),
+                Input::new(Side::Host, kind, Projection::Whole, KeysOf::Owner),
+            ],
+            ..Self::new(name, kind)
+        }
+    }
+
+    /// Adds something that it reads.
+    #[must_use]
+    pub fn reads(mut self, input: Input) -> Self {
+        self.inputs.push(input);
+        self
+    }
+
+    /// The projection of its own kind on one side.
+    #[must_use]
+    pub fn project(mut self, side: Side, projection: &Projection) -> Self {
+        for input in &mut self.inputs {
+            if input.side == side && input.kind == self.kind {
+                input.projection = projection.clone();
+            }
+        }
+        self
+    }
+}
+
+/// One kind of objects that a mapper reads.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The cluster that it is read from. On the host only our own objects are seen.
+    pub side: Side,
+    /// The kind.
+    pub kind: Kind,
+    /// What is kept of each object.
+    pub projection: Projection,
+    /// Which keys of the mapper a change touches.
+    pub keys: KeysOf,
+    /// Whether the mapper works without it: when the right to read it is missing.
+    pub optional: bool,
+    /// Whether host objects that are not ours are read, too.
+    pub foreign: bool,
+}
+
+impl Input {
+    /// An input that the mapper cannot do without.
+    pub fn new(side: Side, kind: Kind, projection: Projection, keys: KeysOf) -> Self {
+        Self { side, kind, projection, keys, optional: false, foreign: false }
+    }
+
+    /// The mapper works without it, and asks [`crate::Context::can_read`].
+    #[must_use]
+    pub fn optional(self) -> Self {
+        Self { optional: true, ..self }
+    }
+
+    /// Host objects that are not ours are read, too: nodes, for one.
+    #[must_use]
+    pub fn foreign(self) -> Self {
+        Self { foreign: true, ..self }
+    }
+}
+
+/// Which keys of a mapper a change of an input touches.
+#[derive(Clone, Copy, Debug)]
+pub enum KeysOf {
+    /// None: the mapper only looks it up.
+    None,
+    /// The key of the object itself: an input of the virtual side.
+    Own,
+    /// The key in its owner record, when that names the kind of the mapper.
+    Owner,
+    /// What this function says; [`crate::Context::sources`] answers the other way round.
+    With(fn(&Object) -> Vec<VirtualKey>),
+}

@@ -1,0 +1,246 @@
+//! The test kit: a picture of both clusters in memory, so that a mapper is tested with
+//! two YAML texts and no server.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use serde_json::{Value, json};
+use tenet_translate::labels::Globs;
+use tenet_translate::names::{NameScheme, Names};
+use tenet_translate::rules::{Defaults, Policy};
+
+use crate::{
+    Context, Effect, Facts, HostKey, Kind, KeysOf, MapError, Mapper, MapperSpec, Object, Outcome, Side, View,
+    VirtualKey, async_trait, patch,
+};
+
+/// The host namespace of a [`Picture`].
+pub const HOST_NAMESPACE: &str = "team-a";
+/// The name of its virtual cluster.
+pub const CLUSTER: &str = "vc-1";
+/// The id of its virtual cluster.
+pub const CLUSTER_ID: &str = "00000000-0000-0000-0000-00000000c1d0";
+
+/// Both clusters, in memory.
+pub struct Picture {
+    objects: BTreeMap<(Side, String, String, String), Object>,
+    gone: BTreeMap<(String, HostKey), Object>,
+    referenced: BTreeSet<(String, VirtualKey)>,
+    unreadable: BTreeSet<(Side, String)>,
+    specs: Vec<MapperSpec>,
+    defaults: Arc<Defaults>,
+    facts: Facts,
+    now: i64,
+}
+
+impl Default for Picture {
+    fn default() -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            referenced: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
+            specs: Vec::new(),
+            defaults: Arc::default(),
+            facts: Facts {
+                names: Names::new(CLUSTER, HOST_NAMESPACE, NameScheme::Tenet),
+                cluster_id: CLUSTER_ID.to_owned(),
+                virtual_version: "v1.37.2".to_owned(),
+                annotations: Globs::default(),
+                policy: Policy::default(),
+                config: json!({}),
+            },
+            now: 1_800_000_000,
+        }
+    }
+}
+
+impl Picture {
+    /// Adds objects to one side: YAML documents, or JSON. Missing UIDs and resource
+    /// versions are made up.
+    ///
+    /// # Panics
+    /// When the text is no YAML: a test has no better use for it.
+    #[must_use]
+    #[allow(clippy::panic)] // A test kit fails tests.
+    pub fn with(mut self, side: Side, documents: &str) -> Self {
+        for document in documents.split("\n---") {
+            let value: Value = serde_saphyr::from_str(document)
+                .unwrap_or_else(|error| panic!("the fixture is no YAML: {error}\n{document}"));
+            if !value.is_null() {
+                self.put(side, value);
+            }
+        }
+        self
+    }
+
+    /// Changes what is fixed: configuration, policy, names.
+    #[must_use]
+    pub fn facts(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+        change(&mut self.facts);
+        self
+    }
+
+    /// Says that something refers to a virtual object.
+    #[must_use]
+    pub fn referenced(mut self, kind: Kind, namespace: &str, name: &str) -> Self {
+        self.referenced.insert((kind.kind.to_owned(), VirtualKey::new(namespace, name)));
+        self
+    }
+
+    /// Says that the right to read an optional input is missing.
+    #[must_use]
+    pub fn unreadable(mut self, side: Side, kind: Kind) -> Self {
+        self.unreadable.insert((side, kind.kind.to_owned()));
+        self
+    }
+
+    /// Sets the time, in unix seconds.
+    #[must_use]
+    pub fn at(mut self, now: i64) -> Self {
+        self.now = now;
+        self
+    }
+
+    /// Sets the learnt defaults.
+    #[must_use]
+    pub fn defaults(mut self, defaults: Defaults) -> Self {
+        self.defaults = Arc::new(defaults);
+        self
+    }
+
+    /// Adds or replaces one object.
+    pub fn put(&mut self, side: Side, mut value: Value) {
+        let text = |value: &Value, member: &str| value["metadata"][member].as_str().unwrap_or_default().to_owned();
+        let (kind, namespace, name) =
+            (value["kind"].as_str().unwrap_or_default().to_owned(), text(&value, "namespace"), text(&value, "name"));
+        for (member, made_up) in [("uid", format!("uid-{side}-{namespace}-{name}")), ("resourceVersion", "1".to_owned())] {
+            if text(&value, member).is_empty() {
+                value["metadata"][member] = Value::String(made_up);
+            }
+        }
+        self.objects.insert((side, kind, namespace, name), Object::new(value));
+    }
+
+    /// Removes a host object and keeps its last state, as the engine does.
+    pub fn vanish(&mut self, kind: Kind, key: &HostKey) {
+        let place = (Side::Host, kind.kind.to_owned(), key.namespace().to_owned(), key.name().to_owned());
+        if let Some(object) = self.objects.remove(&place) {
+            self.gone.insert((kind.kind.to_owned(), key.clone()), object);
+        }
+    }
+
+    /// One object.
+    pub fn object(&self, side: Side, kind: Kind, namespace: &str, name: &str) -> Option<&Object> {
+        self.objects.get(&(side, kind.kind.to_owned(), namespace.to_owned(), name.to_owned()))
+    }
+
+    /// Runs one reconcile.
+    pub fn reconcile(&mut self, mapper: &dyn Mapper, namespace: &str, name: &str) -> Result<Outcome, MapError> {
+        self.specs = vec![mapper.spec().clone()];
+        let facts = self.facts.clone();
+        let cx = Context::new(self, &facts, self.now);
+        block_on(mapper.reconcile(&cx, &VirtualKey::new(namespace, name)))
+    }
+
+    /// Reconciles and performs the writes of [`Effect::Apply`] and [`Effect::Delete`] on
+    /// the picture, until nothing changes. Answers with how many writes there were.
+    pub fn settle(&mut self, mapper: &dyn Mapper, namespace: &str, name: &str) -> Result<usize, MapError> {
+        let mut writes = 0;
+        for _ in 0..16 {
+            let outcome = self.reconcile(mapper, namespace, name)?;
+            let done: usize = outcome.effects.into_iter().map(|effect| self.perform(effect)).sum();
+            writes += done;
+            if done == 0 {
+                return Ok(writes);
+            }
+        }
+        Err(MapError::Malformed(format!("{namespace}/{name} does not come to rest")))
+    }
+
+    fn perform(&mut self, effect: Effect) -> usize {
+        match effect {
+            Effect::Apply(apply) => self.apply(&apply),
+            Effect::Delete(delete) => {
+                let place = (
+                    delete.side(),
+                    delete.kind().kind.to_owned(),
+                    delete.namespace().to_owned(),
+                    delete.name().to_owned(),
+                );
+                usize::from(self.objects.remove(&place).is_some())
+            }
+            _ => 0,
+        }
+    }
+
+    fn apply(&mut self, apply: &crate::Apply) -> usize {
+        let found = self.object(Side::Host, apply.kind, apply.key.namespace(), apply.key.name());
+        let changes = found.is_none_or(|found| {
+            !patch::host_ops(&apply.desired, found.value(), apply.table.as_deref(), &crate::Projection::Whole).is_empty()
+        });
+        if changes {
+            self.put(Side::Host, apply.desired.clone());
+        }
+        usize::from(changes)
+    }
+}
+
+#[async_trait]
+impl View for Picture {
+    fn get(&self, side: Side, kind: Kind, namespace: &str, name: &str) -> Option<Object> {
+        self.object(side, kind, namespace, name).cloned()
+    }
+
+    fn last_seen(&self, kind: Kind, key: &HostKey) -> Option<Object> {
+        self.gone.get(&(kind.kind.to_owned(), key.clone())).cloned()
+    }
+
+    fn sources(&self, mapper: &str, side: Side, kind: Kind, key: &VirtualKey) -> Vec<Object> {
+        let inputs = self.specs.iter().filter(|spec| spec.name == mapper).flat_map(|spec| &spec.inputs);
+        let keys_of = inputs.filter(|input| input.side == side && input.kind == kind).find_map(|input| match input.keys {
+            KeysOf::With(keys_of) => Some(keys_of),
+            _ => None,
+        });
+        let Some(keys_of) = keys_of else { return Vec::new() };
+        self.all(side, kind).filter(|object| keys_of(object).contains(key)).cloned().collect()
+    }
+
+    fn list(&self, kind: Kind, namespace: &str) -> Vec<Object> {
+        self.all(Side::Virtual, kind).filter(|object| object.namespace() == namespace).cloned().collect()
+    }
+
+    fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool {
+        self.referenced.contains(&(kind.kind.to_owned(), key.clone()))
+    }
+
+    fn can_read(&self, side: Side, kind: Kind) -> bool {
+        !self.unreadable.contains(&(side, kind.kind.to_owned()))
+    }
+
+    fn defaults(&self, _kind: Kind) -> Arc<Defaults> {
+        Arc::clone(&self.defaults)
+    }
+
+    async fn fetch(&self, kind: Kind, key: &VirtualKey) -> Result<Option<Object>, MapError> {
+        Ok(self.object(Side::Virtual, kind, key.namespace(), key.name()).cloned())
+    }
+}
+
+impl Picture {
+    fn all(&self, side: Side, kind: Kind) -> impl Iterator<Item = &Object> {
+        self.objects.iter().filter(move |(place, _)| place.0 == side && place.1 == kind.kind).map(|(_, object)| object)
+    }
+}
+
+/// A picture never waits: the future is ready when it is polled.
+#[allow(clippy::panic)] // A test kit fails tests.
+fn block_on<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut TaskContext::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("the mapper waits for something that is not in its context"),
+    }
+}
