@@ -6,15 +6,13 @@ use serde_json::{Map, Value, json};
 
 use crate::overrides::flag_of;
 use crate::problem::{Place, Problem};
-use crate::schema;
 use crate::yaml::{Entry, Kind, Node};
 
 /// Checks the whole tree. The answer is the tree as JSON, complete only if no problem was added.
-pub(crate) fn check(root: &Node, problems: &mut Vec<Problem>) -> Value {
+pub(crate) fn check(schema: &Value, root: &Node, problems: &mut Vec<Problem>) -> Value {
     let mut checker = Checker { problems };
-    checker
-        .value(&schema(), root, root.place, "")
-        .unwrap_or_default()
+    let value = checker.value(schema, root, root.place, "");
+    value.unwrap_or_default()
 }
 
 struct Checker<'p> {
@@ -70,7 +68,7 @@ impl Checker<'_> {
             let given = entries.iter().find(|entry| entry.key == key);
             if given.is_none_or(|entry| matches!(entry.value.kind, Kind::Null)) {
                 let home = given.map_or(home, |entry| entry.place);
-                let missing = self.missing(&known[key], home, &join(field, key));
+                let missing = self.missing(&schema["properties"][key], home, &join(field, key));
                 value.insert(key.to_owned(), missing);
             }
         }

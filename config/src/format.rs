@@ -151,3 +151,6 @@ fn is_log_directive(directive: &str) -> bool {
         .iter()
         .any(|known| known.eq_ignore_ascii_case(level))
 }
+
+#[cfg(test)]
+mod tests;

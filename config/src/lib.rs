@@ -1,8 +1,8 @@
 //! The configuration of a Tenet syncer: one YAML file, and flags that override it.
 //!
-//! A file is read in four steps, each a module: [`yaml`] turns text into a tree in which every value knows its line
-//! and column; [`overrides`] lays the flags over that tree; [`check`] holds it against the JSON schema, which
-//! [`schema`] generates from the structs, and collects every problem; only a tree without a problem becomes a
+//! A file is read in four steps, each a module: `yaml` turns text into a tree in which every value knows its line
+//! and column; `overrides` lays the flags over that tree; `check` holds it against the JSON schema, which
+//! `schema` generates from the structs, and collects every problem; only a tree without a problem becomes a
 //! [`Config`]. So the file, the schema that an editor uses and the structs cannot disagree.
 //!
 //! ```
@@ -26,6 +26,7 @@ mod config;
 mod crossing;
 mod duration;
 mod format;
+mod known;
 mod load;
 mod overrides;
 mod problem;
@@ -39,6 +40,7 @@ mod yaml;
 pub use config::{Config, Host, RELOADABLE, Virtual};
 pub use crossing::{Annotations, Capacity, Dns, Names, NodeSource, Nodes, Pods, UnknownFields};
 pub use duration::{Duration, DurationError};
+pub use known::Known;
 pub use overrides::Overrides;
 pub use problem::{Place, Problem, Problems};
 pub use process::{Admin, Engine, Kinds, Log, LogFormat};

@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 
 pub use change::Deferred;
 
-use crate::{Config, Overrides, Problems};
+use crate::load::Reader;
+use crate::{Config, Known, Overrides, Problems};
 
 /// The current configuration, shared by all that read it. Clones share it too.
 ///
@@ -38,6 +39,7 @@ pub struct Reloader {
     live: Live,
     path: PathBuf,
     overrides: Overrides,
+    known: Known,
     seen: Option<Seen>,
 }
 
@@ -71,8 +73,15 @@ impl Reloader {
             live,
             path,
             overrides,
+            known: Known::default(),
             seen: None,
         }
+    }
+
+    /// Checks against these names of the program too.
+    #[must_use]
+    pub fn knowing(self, known: Known) -> Self {
+        Self { known, ..self }
     }
 
     /// Looks at the file and takes over what may change. It reads one small file and does not block otherwise.
@@ -87,7 +96,7 @@ impl Reloader {
         }
         self.seen = Some(seen);
         let config = match read {
-            Ok(bytes) => Config::from_bytes(&self.path, &bytes, &self.overrides),
+            Ok(bytes) => Reader::new(&self.overrides, &self.known).bytes(&self.path, &bytes),
             Err(error) => Err(Problems::of_file(&self.path, error)),
         };
         match config {
@@ -112,3 +121,6 @@ impl Reloader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! Aliases are followed. What a configuration has no use for is a problem: tags, merge keys, keys that are no text,
 //! duplicate keys, a second document.
 
+mod anchors;
 mod build;
 
 use serde_json::Value;

@@ -5,6 +5,9 @@ use serde_json::Value;
 use crate::format::{self, Format};
 use crate::yaml::{Kind, Scalar};
 
+/// How many options a problem lists.
+const MOST_OPTIONS: usize = 12;
+
 /// The names under `type`, of which there may be one or several.
 pub(super) fn types(schema: &Value) -> impl Iterator<Item = &str> {
     let one = schema["type"].as_str();
@@ -61,10 +64,9 @@ fn check_option(options: &[&str], scalar: &Scalar) -> Result<Value, String> {
         return Ok(Value::String(scalar.text.clone()));
     }
     let message = format!("expected {}, found {:?}", one_of(options), scalar.text);
-    Err(match closest(&scalar.text, options.iter().copied()) {
-        Some(guess) => format!("{message}; did you mean {guess:?}?"),
-        None => message,
-    })
+    let guess = closest(&scalar.text, options.iter().copied());
+    let guess = guess.map_or_else(String::new, |guess| format!("; did you mean {guess:?}?"));
+    Err(message + &guess)
 }
 
 fn is_type(value: &Value, name: &str) -> bool {
@@ -136,7 +138,12 @@ pub(super) fn expected(schema: &Value) -> String {
 }
 
 fn one_of(options: &[&str]) -> String {
-    format!("one of {}", options.join(", "))
+    match options.split_at_checked(MOST_OPTIONS) {
+        Some((first, rest)) if !rest.is_empty() => {
+            format!("one of {} and {} more", first.join(", "), rest.len())
+        }
+        _ => format!("one of {}", options.join(", ")),
+    }
 }
 
 /// The known word that was probably meant.

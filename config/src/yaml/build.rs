@@ -1,13 +1,10 @@
-use std::collections::HashMap;
+use granit_parser::{
+    ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag,
+};
 
-use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
-
+use super::anchors::Anchors;
 use super::{Entry, Kind, Node, Scalar};
 use crate::problem::{Place, Problem};
-
-/// No configuration is as deep as this or has as many values; an alias in an alias can make a small file so.
-const MAX_DEPTH: usize = 16;
-const MAX_NODES: usize = 10_000;
 
 /// Reads the one document in `text`. Problems after which reading goes on are added to `problems`; one that ends it is
 /// the error. A text with no document is a null.
@@ -16,8 +13,7 @@ pub(crate) fn parse(text: &str, problems: &mut Vec<Problem>) -> Result<Node, Pro
     options.set_emit_comments(false);
     let mut builder = Builder {
         events: Parser::new_from_str_with_options(text, options),
-        anchors: HashMap::new(),
-        nodes: 0,
+        anchors: Anchors::default(),
         problems,
     };
     builder.stream()
@@ -25,16 +21,8 @@ pub(crate) fn parse(text: &str, problems: &mut Vec<Problem>) -> Result<Node, Pro
 
 struct Builder<'t, 'p> {
     events: Parser<'t, StrInput<'t>>,
-    anchors: HashMap<usize, Anchored>,
-    nodes: usize,
+    anchors: Anchors,
     problems: &'p mut Vec<Problem>,
-}
-
-/// A complete node that aliases can repeat.
-struct Anchored {
-    node: Node,
-    depth: usize,
-    nodes: usize,
 }
 
 impl<'t> Builder<'t, '_> {
@@ -66,18 +54,10 @@ impl<'t> Builder<'t, '_> {
 
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Problem> {
         let place = place(span);
-        self.nodes += 1;
-        if depth > MAX_DEPTH || self.nodes > MAX_NODES {
-            return Err(Problem::new(
-                place,
-                "",
-                "too deep or too large for a configuration",
-            ));
-        }
+        self.anchors.count(place, depth)?;
         let anchor = event.anchor_id();
-        let before = self.nodes;
         let kind = match event {
-            Event::Alias(id) => return self.alias(id, place, depth),
+            Event::Alias(id) => return self.anchors.follow(id, place, depth),
             Event::Scalar(text, style, _, tag) => {
                 self.scalar(text.into_owned(), style, tag.as_deref(), place)
             }
@@ -93,33 +73,9 @@ impl<'t> Builder<'t, '_> {
         };
         let node = Node { place, kind };
         if let Some(id) = anchor {
-            let anchored = Anchored {
-                depth: height(&node),
-                nodes: self.nodes - before + 1,
-                node: node.clone(),
-            };
-            self.anchors.insert(id, anchored);
+            self.anchors.define(id, &node);
         }
         Ok(node)
-    }
-
-    fn alias(&mut self, id: usize, place: Place, depth: usize) -> Result<Node, Problem> {
-        let Some(anchored) = self.anchors.get(&id) else {
-            return Err(Problem::new(
-                place,
-                "",
-                "an alias inside the value that it stands for",
-            ));
-        };
-        self.nodes += anchored.nodes;
-        if depth + anchored.depth > MAX_DEPTH || self.nodes > MAX_NODES {
-            return Err(Problem::new(
-                place,
-                "",
-                "too deep or too large for a configuration",
-            ));
-        }
-        Ok(anchored.node.clone())
     }
 
     fn scalar(
@@ -209,15 +165,6 @@ impl<'t> Builder<'t, '_> {
     }
 }
 
-fn height(node: &Node) -> usize {
-    let below = match &node.kind {
-        Kind::Null | Kind::Scalar(_) => None,
-        Kind::List(items) => items.iter().map(height).max(),
-        Kind::Map(entries) => entries.iter().map(|entry| height(&entry.value)).max(),
-    };
-    below.map_or(0, |below| below + 1)
-}
-
 fn place(span: Span) -> Place {
     Place::File {
         line: span.start.line(),
@@ -230,5 +177,11 @@ fn syntax(error: &ScanError) -> Problem {
         line: error.marker().line(),
         column: error.marker().col() + 1,
     };
-    Problem::new(place, "", format!("not YAML: {}", error.info()))
+    let message = match error.kind() {
+        ErrorKind::TabNotAllowed
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation => "indented with a tab; use spaces".to_owned(),
+        _ => error.info(),
+    };
+    Problem::new(place, "", format!("not YAML: {message}"))
 }

@@ -1,0 +1,141 @@
+use super::*;
+
+/// Fields that change at run time, and a line that changes each.
+const LIVE: &[(&str, &str)] = &[
+    ("annotations.allow", "annotations: { allow: ['a/*'] }"),
+    ("dns.address", "dns: { address: 10.0.0.1 }"),
+    ("dns.clusterDomain", "dns: { clusterDomain: a.local }"),
+    ("dns.service", "dns: { service: a/b }"),
+    ("engine.maxInFlight", "engine: { maxInFlight: 5 }"),
+    ("engine.patrolInterval", "engine: { patrolInterval: 1h }"),
+    ("engine.requestTimeout", "engine: { requestTimeout: 20s }"),
+    ("log.level", "log: { level: debug }"),
+    ("nodes.capacity.cpu", "nodes: { capacity: { cpu: 1 } }"),
+    (
+        "nodes.capacity.ephemeral-storage",
+        "nodes: { capacity: { ephemeral-storage: 1Gi } }",
+    ),
+    (
+        "nodes.capacity.memory",
+        "nodes: { capacity: { memory: 1Gi } }",
+    ),
+    ("nodes.capacity.pods", "nodes: { capacity: { pods: 1 } }"),
+    ("pods.allow", "pods: { allow: [spec.hostNetwork] }"),
+    ("pods.priorityClasses", "pods: { priorityClasses: [low] }"),
+    ("pods.serviceAccount", "pods: { serviceAccount: none }"),
+    ("unknownFields", "unknownFields: drop"),
+];
+
+/// Fields that wait for a restart, a line that changes each, its value before and after.
+const RESTART: &[(&str, &str, &str, &str)] = &[
+    (
+        "admin.listen",
+        "admin: { listen: '0.0.0.0:1' }",
+        "\"127.0.0.1:9090\"",
+        "\"0.0.0.0:1\"",
+    ),
+    ("engine.workers", "engine: { workers: 64 }", "32", "64"),
+    (
+        "kinds.disable",
+        "kinds: { disable: [node] }",
+        "[]",
+        "[\"node\"]",
+    ),
+    (
+        "log.format",
+        "log: { format: json }",
+        "\"text\"",
+        "\"json\"",
+    ),
+    ("names", "names: vcluster", "\"tenet\"", "\"vcluster\""),
+    (
+        "nodes.source",
+        "nodes: { source: host }",
+        "\"auto\"",
+        "\"host\"",
+    ),
+];
+
+/// Fields of the first lines, which say what the clusters are. They wait for a restart too.
+const IDENTITY: &[&str] = &[
+    "host.context",
+    "host.kubeconfig",
+    "host.namespace",
+    "name",
+    "virtual.context",
+    "virtual.kubeconfig",
+    "virtual.service",
+];
+
+#[test]
+fn a_field_that_can_change_at_run_time_does() {
+    for (field, line) in LIVE {
+        let mut bed = Bed::new(Overrides::default());
+        let before = bed.live.get();
+        assert_eq!(bed.poll(line), reloaded(&[field], &[]), "{field}");
+        let wanted = Config::load(Some(bed.path()), &Overrides::default()).unwrap();
+        assert_eq!(*bed.live.get(), wanted, "{field}");
+        assert_ne!(*before, wanted, "{field}");
+    }
+}
+
+#[test]
+fn a_field_that_cannot_keeps_its_value_and_says_that_it_waits_for_a_restart() {
+    for (field, line, from, to) in RESTART {
+        let mut bed = Bed::new(Overrides::default());
+        let before = bed.live.get();
+        assert_eq!(
+            bed.poll(line),
+            reloaded(&[], &[(field, from, to)]),
+            "{field}"
+        );
+        assert_eq!(bed.live.get(), before, "{field}");
+    }
+}
+
+#[test]
+fn every_field_has_its_line_in_these_tables() {
+    fn leaves(value: &serde_json::Value, at: &str, into: &mut Vec<String>) {
+        let Some(fields) = value.as_object() else {
+            into.push(at.to_owned());
+            return;
+        };
+        for (key, value) in fields {
+            leaves(value, format!("{at}.{key}").trim_start_matches('.'), into);
+        }
+    }
+    let bed = Bed::new(Overrides::default());
+    let mut fields = Vec::new();
+    leaves(
+        &serde_json::to_value(&*bed.live.get()).unwrap(),
+        "",
+        &mut fields,
+    );
+    let mut tables: Vec<_> = LIVE.iter().map(|(field, _)| *field).collect();
+    tables.extend(RESTART.iter().map(|(field, ..)| field));
+    tables.extend(IDENTITY);
+    tables.sort_unstable();
+    fields.sort_unstable();
+    assert_eq!(fields, tables);
+}
+
+#[test]
+fn what_identifies_the_clusters_waits_for_a_restart() {
+    let mut bed = Bed::new(Overrides::default());
+    let other = "name: vc-2\nhost: { namespace: b, kubeconfig: /h, context: c }\n\
+                 virtual: { kubeconfig: /w, context: d, service: s }\n";
+    fs::write(bed.path(), other).unwrap();
+    let ReloadOutcome::Reloaded { applied, deferred } = bed.reloader.check() else {
+        panic!("a valid file is not refused");
+    };
+    assert_eq!(applied, Vec::<String>::new());
+    let fields: Vec<_> = deferred
+        .iter()
+        .map(|deferred| deferred.field.as_str())
+        .collect();
+    assert_eq!(fields, IDENTITY);
+    assert_eq!(
+        deferred[2].to_string(),
+        "host.namespace changed from \"team-a\" to \"b\": takes effect after a restart"
+    );
+}
