@@ -2,7 +2,7 @@
 
 mod scalar;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::overrides::flag_of;
 use crate::problem::{Place, Problem};
@@ -43,42 +43,38 @@ impl Checker<'_> {
     }
 
     fn map(&mut self, schema: &Value, entries: &[Entry], home: Place, field: &str) -> Value {
-        let none = Map::new();
-        let known = schema["properties"].as_object().unwrap_or(&none);
         let mut value = Map::new();
         for entry in entries {
-            let field = join(field, &entry.key);
-            match known.get(&entry.key) {
-                None => self.unknown(entry, &field, known),
-                // A key with nothing after it is as good as no key.
-                Some(_) if matches!(entry.value.kind, Kind::Null) => {}
-                Some(schema) => {
-                    if let Some(checked) = self.value(schema, &entry.value, entry.place, &field) {
-                        value.insert(entry.key.clone(), checked);
-                    }
-                }
+            if let Some(checked) = self.entry(&schema["properties"], entry, field) {
+                value.insert(entry.key.clone(), checked);
             }
         }
-        for key in schema["required"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-        {
+        let required = schema["required"].as_array().into_iter().flatten();
+        for key in required.filter_map(Value::as_str) {
             let given = entries.iter().find(|entry| entry.key == key);
-            if given.is_none_or(|entry| matches!(entry.value.kind, Kind::Null)) {
+            if given.is_none_or(is_empty) {
                 let home = given.map_or(home, |entry| entry.place);
-                let missing = self.missing(&schema["properties"][key], home, &join(field, key));
-                value.insert(key.to_owned(), missing);
+                self.missing(&schema["properties"][key], home, &join(field, key));
             }
         }
         Value::Object(value)
     }
 
+    fn entry(&mut self, known: &Value, entry: &Entry, field: &str) -> Option<Value> {
+        let field = join(field, &entry.key);
+        match known.get(&entry.key) {
+            None => self.unknown(entry, &field, known),
+            // A key with nothing after it is as good as no key.
+            Some(_) if is_empty(entry) => None,
+            Some(schema) => self.value(schema, &entry.value, entry.place, &field),
+        }
+    }
+
     /// A required field that is not there. Of a mapping, the fields in it are what is missing.
-    fn missing(&mut self, schema: &Value, home: Place, field: &str) -> Value {
+    fn missing(&mut self, schema: &Value, home: Place, field: &str) {
         if schema["type"] == "object" {
-            return self.map(schema, &[], home, field);
+            self.map(schema, &[], home, field);
+            return;
         }
         match (flag_of(field), home) {
             (Some(flag), Place::File { .. }) => {
@@ -89,23 +85,16 @@ impl Checker<'_> {
             }
             (None, _) => self.report(home, field, "is required"),
         };
-        json!(null)
     }
 
-    fn unknown(&mut self, entry: &Entry, field: &str, known: &Map<String, Value>) {
-        let guess = scalar::closest(&entry.key, known.keys().map(String::as_str));
-        let keys = || {
-            known
-                .keys()
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(", ")
-        };
-        let message = guess.map_or_else(
-            || format!("unknown key; known here: {}", keys()),
+    fn unknown(&mut self, entry: &Entry, field: &str, known: &Value) -> Option<Value> {
+        let keys = known.as_object().into_iter().flat_map(Map::keys);
+        let keys: Vec<&str> = keys.map(String::as_str).collect();
+        let message = scalar::closest(&entry.key, keys.iter().copied()).map_or_else(
+            || format!("unknown key; known here: {}", keys.join(", ")),
             |guess| format!("unknown key; did you mean {guess:?}?"),
         );
-        self.report(entry.place, field, message);
+        self.report(entry.place, field, message)
     }
 
     fn list(&mut self, schema: &Value, items: &[Node], field: &str) -> Value {
@@ -125,6 +114,10 @@ impl Checker<'_> {
         self.problems.push(Problem::new(place, field, message));
         None
     }
+}
+
+fn is_empty(entry: &Entry) -> bool {
+    matches!(entry.value.kind, Kind::Null)
 }
 
 fn join(field: &str, key: &str) -> String {

@@ -29,64 +29,32 @@ pub struct Overrides {
     pub log_format: Option<String>,
 }
 
-/// A flag, and the field that it overrides.
-struct Flag {
-    name: &'static str,
-    field: &'static str,
-    value: fn(&Overrides) -> Option<&OsStr>,
-}
+/// A flag, the field that it overrides, and its value if it was given.
+type Flag = (&'static str, &'static str, fn(&Overrides) -> Option<&OsStr>);
 
 const FLAGS: &[Flag] = &[
-    Flag {
-        name: "--name",
-        field: "name",
-        value: |o| os(o.name.as_ref()),
-    },
-    Flag {
-        name: "--host-kubeconfig",
-        field: "host.kubeconfig",
-        value: |o| os(o.host_kubeconfig.as_ref()),
-    },
-    Flag {
-        name: "--host-context",
-        field: "host.context",
-        value: |o| os(o.host_context.as_ref()),
-    },
-    Flag {
-        name: "--host-namespace",
-        field: "host.namespace",
-        value: |o| os(o.host_namespace.as_ref()),
-    },
-    Flag {
-        name: "--virtual-kubeconfig",
-        field: "virtual.kubeconfig",
-        value: |o| os(o.virtual_kubeconfig.as_ref()),
-    },
-    Flag {
-        name: "--virtual-context",
-        field: "virtual.context",
-        value: |o| os(o.virtual_context.as_ref()),
-    },
-    Flag {
-        name: "--service",
-        field: "virtual.service",
-        value: |o| os(o.service.as_ref()),
-    },
-    Flag {
-        name: "--admin-listen",
-        field: "admin.listen",
-        value: |o| os(o.admin_listen.as_ref()),
-    },
-    Flag {
-        name: "--log-level",
-        field: "log.level",
-        value: |o| os(o.log_level.as_ref()),
-    },
-    Flag {
-        name: "--log-format",
-        field: "log.format",
-        value: |o| os(o.log_format.as_ref()),
-    },
+    ("--name", "name", |o| os(o.name.as_ref())),
+    ("--host-kubeconfig", "host.kubeconfig", |o| {
+        os(o.host_kubeconfig.as_ref())
+    }),
+    ("--host-context", "host.context", |o| {
+        os(o.host_context.as_ref())
+    }),
+    ("--host-namespace", "host.namespace", |o| {
+        os(o.host_namespace.as_ref())
+    }),
+    ("--virtual-kubeconfig", "virtual.kubeconfig", |o| {
+        os(o.virtual_kubeconfig.as_ref())
+    }),
+    ("--virtual-context", "virtual.context", |o| {
+        os(o.virtual_context.as_ref())
+    }),
+    ("--service", "virtual.service", |o| os(o.service.as_ref())),
+    ("--admin-listen", "admin.listen", |o| {
+        os(o.admin_listen.as_ref())
+    }),
+    ("--log-level", "log.level", |o| os(o.log_level.as_ref())),
+    ("--log-format", "log.format", |o| os(o.log_format.as_ref())),
 ];
 
 fn os<T: AsRef<OsStr>>(value: Option<&T>) -> Option<&OsStr> {
@@ -95,35 +63,24 @@ fn os<T: AsRef<OsStr>>(value: Option<&T>) -> Option<&OsStr> {
 
 /// The flag that can set a field.
 pub(crate) fn flag_of(field: &str) -> Option<&'static str> {
-    FLAGS
-        .iter()
-        .find(|flag| flag.field == field)
-        .map(|flag| flag.name)
+    let flag = FLAGS.iter().find(|(_, of, _)| *of == field);
+    flag.map(|(flag, ..)| *flag)
 }
 
 /// Lays the flags over the tree of the file.
 pub(crate) fn apply(overrides: &Overrides, root: &mut Node, problems: &mut Vec<Problem>) {
-    for flag in FLAGS {
-        let Some(value) = (flag.value)(overrides) else {
+    for (flag, field, value) in FLAGS {
+        let Some(value) = value(overrides) else {
             continue;
         };
-        let place = Place::Flag(flag.name);
+        let place = Place::Flag(flag);
         let Some(text) = value.to_str() else {
-            problems.push(Problem::new(place, flag.field, "the path is not UTF-8"));
+            problems.push(Problem::new(place, field, "the path is not UTF-8"));
             continue;
         };
-        let scalar = Scalar {
-            text: text.to_owned(),
-            quoted: true,
-        };
-        set(
-            root,
-            flag.field,
-            Node {
-                place,
-                kind: Kind::Scalar(scalar),
-            },
-        );
+        let text = text.to_owned();
+        let kind = Kind::Scalar(Scalar { text, quoted: true });
+        set(root, field, Node { place, kind });
     }
 }
 
