@@ -36,8 +36,8 @@ pub enum UnknownFields {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Annotations {
-    /// Globs of annotation keys; `*` stands for any run of characters, a slash included. Keys under `tenet.sh/` never cross, whatever is
-    /// allowed here.
+    /// Globs of annotation keys; `*` stands for any run of characters, a slash included. Keys under `tenet.sh/`
+    /// never cross, whatever is allowed here.
     #[schemars(with = "Vec<AnnotationGlob>")]
     pub allow: Vec<String>,
 }
