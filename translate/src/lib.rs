@@ -1,3 +1,13 @@
 //! Pure translation between a virtual cluster and its host.
+//!
+//! Everything here takes values and returns values: no I/O, no clock, no randomness.
 
+pub mod digest;
+pub mod labels;
+pub mod names;
+pub mod owner;
 pub mod rules;
+
+pub use digest::digest;
+pub use names::{NameScheme, Names};
+pub use owner::{OwnerRecord, Ownership};

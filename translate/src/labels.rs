@@ -1,0 +1,132 @@
+//! Labels and annotations on their way to the host. Nothing of the host's comes back up.
+
+mod glob;
+
+pub use glob::Globs;
+
+use serde_json::{Map, Value};
+
+use crate::owner::PREFIX;
+
+/// What `kubectl apply` keeps of the virtual object. It describes no host object, and a `kubectl
+/// apply` on the host would act on it.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Whether a label or annotation key is ours: under `tenet.sh`, a subdomain of it, or either in
+/// another spelling. API servers accept upper case in annotation keys.
+pub fn is_reserved(key: &str) -> bool {
+    let domain = key
+        .split('/')
+        .next()
+        .unwrap_or_default()
+        .trim_matches('.')
+        .to_ascii_lowercase();
+    domain
+        .strip_suffix(PREFIX)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// The labels of a virtual object that cross: all under their own keys, except reserved ones.
+///
+/// A host object that selects by labels in our namespace must therefore select on a reserved key
+/// as well, as every selector that crosses does, see [`selectors`](crate::selectors).
+pub fn labels_down(tenant: Option<&Value>) -> Map<String, Value> {
+    down(tenant, |key| !is_reserved(key))
+}
+
+/// The annotations of a virtual object that cross: those that `allow` lists, except reserved ones
+/// and the last-applied configuration.
+pub fn annotations_down(tenant: Option<&Value>, allow: &Globs) -> Map<String, Value> {
+    down(tenant, |key| annotation_crosses(key, allow))
+}
+
+/// Whether an annotation with this key crosses.
+pub fn annotation_crosses(key: &str, allow: &Globs) -> bool {
+    !is_reserved(key) && key != LAST_APPLIED && allow.matches(key)
+}
+
+fn down(tenant: Option<&Value>, crosses: impl Fn(&str) -> bool) -> Map<String, Value> {
+    let Some(tenant) = tenant.and_then(Value::as_object) else {
+        return Map::new();
+    };
+    let crossing = tenant
+        .iter()
+        .filter(|(key, value)| value.is_string() && crosses(key));
+    crossing
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn our_keys_are_reserved_in_every_spelling() {
+        for key in [
+            "tenet.sh/managed-by",
+            "tenet.sh/",
+            "tenet.sh",
+            "TENET.sh/uid",
+            "Tenet.SH/x",
+            "x.tenet.sh/y",
+            "a.b.Tenet.sh/y",
+            "tenet.sh./x",
+            ".tenet.sh/x",
+            "tenet.sh/a/b",
+        ] {
+            assert!(is_reserved(key), "{key}");
+        }
+        for key in [
+            "app",
+            "tenet.sh.example.com/x",
+            "mytenet.sh/x",
+            "example.com/tenet.sh",
+            "tenet",
+            "",
+            "/",
+        ] {
+            assert!(!is_reserved(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn labels_cross_except_reserved_ones() {
+        let tenant = json!({"app": "web", "pod-template-hash": "1", "tenet.sh/managed-by": "other", "X.tenet.sh/a": "b"});
+        assert_eq!(
+            Value::Object(labels_down(Some(&tenant))),
+            json!({"app": "web", "pod-template-hash": "1"})
+        );
+        for nothing in [
+            None,
+            Some(&json!(null)),
+            Some(&json!([])),
+            Some(&json!({"a": 1})),
+        ] {
+            assert!(labels_down(nothing).is_empty());
+        }
+    }
+
+    #[test]
+    fn annotations_cross_by_the_allow_list_only() {
+        let tenant = json!({
+            "prometheus.io/scrape": "true", "example.com/a": "1", "tenet.sh/uid": "forged", "x.Tenet.sh/b": "c",
+            "kubectl.kubernetes.io/last-applied-configuration": "{}",
+            "nginx.ingress.kubernetes.io/server-snippet": "evil"
+        });
+        let crossing =
+            |globs: &[&str]| Value::Object(annotations_down(Some(&tenant), &Globs::new(globs)));
+        assert_eq!(crossing(&[]), json!({}));
+        assert_eq!(
+            crossing(&["prometheus.io/*"]),
+            json!({"prometheus.io/scrape": "true"})
+        );
+        assert_eq!(crossing(&["tenet.sh/*", "*.sh/*", "kubectl*"]), json!({}));
+        assert_eq!(
+            crossing(&["*"]),
+            json!({"prometheus.io/scrape": "true", "example.com/a": "1", "nginx.ingress.kubernetes.io/server-snippet": "evil"})
+        );
+    }
+}

@@ -1,0 +1,109 @@
+/// Patterns of annotation keys. `*` stands for any run of characters, a slash included; everything
+/// else stands for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Globs(Vec<String>);
+
+impl Globs {
+    /// The given patterns.
+    pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Self {
+        Self(
+            patterns
+                .into_iter()
+                .map(|pattern| pattern.as_ref().to_owned())
+                .collect(),
+        )
+    }
+
+    /// Whether any pattern matches all of `key`.
+    pub fn matches(&self, key: &str) -> bool {
+        self.0.iter().any(|pattern| matches(pattern, key))
+    }
+}
+
+/// The first and last piece are tied to the ends; each piece between takes the first place where
+/// it fits, which leaves the most room for the rest. No backtracking, whatever the pattern.
+fn matches(pattern: &str, key: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else {
+        return pattern == key;
+    };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    let Some(key) = key
+        .strip_prefix(first)
+        .and_then(|key| key.strip_suffix(last))
+    else {
+        return false;
+    };
+    middle
+        .split('*')
+        .try_fold(key, |key, piece| {
+            key.find(piece).map(|at| &key[at + piece.len()..])
+        })
+        .is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn stars_match_any_run() {
+        for (pattern, key, expected) in [
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", true),
+            ("*", "a/b.c", true),
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("a", "A", false),
+            ("a*", "a", true),
+            ("*a", "a", true),
+            ("a*a", "a", false),
+            ("a*a", "aa", true),
+            ("ab*ba", "aba", false),
+            ("*.example.com/*", "x.example.com/y", true),
+            ("*.example.com/*", "example.com/y", false),
+            ("*example.com/*", "example.com/", true),
+            ("a*b*c", "axbxbc", true),
+            ("a*b*c", "acb", false),
+            ("a**c", "ac", true),
+            ("*ab*ab*", "abab", true),
+            ("*ab*ab*", "abb", false),
+            ("*aab", "aaab", true),
+            ("[a]?.", "[a]?.", true),
+            ("a?", "ab", false),
+            ("\u{e4}*\u{f6}", "\u{e4}\u{1F600}\u{f6}", true),
+        ] {
+            assert_eq!(matches(pattern, key), expected, "{pattern:?} on {key:?}");
+        }
+    }
+
+    #[test]
+    fn a_pathological_pattern_costs_no_more_than_its_length() {
+        let pattern = format!("{}b", "a*".repeat(5_000));
+        let key = "a".repeat(100_000);
+        assert!(!matches(&pattern, &key));
+        assert!(matches(&"*".repeat(100_000), &key));
+    }
+
+    /// The textbook definition, exponential and plainly right.
+    fn plainly(pattern: &[u8], key: &[u8]) -> bool {
+        match (pattern.split_first(), key.split_first()) {
+            (None, None) => true,
+            (Some((b'*', rest)), None) => plainly(rest, key),
+            (Some((b'*', rest)), Some((_, shorter))) => {
+                plainly(rest, key) || plainly(pattern, shorter)
+            }
+            (Some((a, rest)), Some((b, shorter))) => a == b && plainly(rest, shorter),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_matcher_agrees_with_the_definition(pattern in "[ab*]{0,8}", key in "[ab]{0,10}") {
+            prop_assert_eq!(matches(&pattern, &key), plainly(pattern.as_bytes(), key.as_bytes()));
+        }
+    }
+}

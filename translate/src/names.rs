@@ -1,0 +1,250 @@
+//! Names of host objects: readable where they can be read back in only one way, hashed otherwise.
+//!
+//! Many virtual namespaces share one host namespace, so a host name says which virtual object it
+//! stands for. The plain form joins its parts with `-x-`:
+//!
+//! | object | plain form |
+//! |---|---|
+//! | namespaced | `<name>-x-<namespace>-x-<VC>` |
+//! | cluster-scoped | `<name>-x-cluster-x-<host namespace>-x-<VC>` |
+//! | Secret with the tokens of a pod | `<pod>-x-token-x-<namespace>-x-<VC>` |
+//!
+//! It is used only if the result is a valid name of at most 63 characters in which `-x-` occurs
+//! exactly as often as it was put there, overlaps counted. Then there is one way to cut it, so two
+//! objects never share a plain name, and the forms with three parts and with four never meet.
+//! Every other name is hashed: a prefix for the reader, `-`, and 128 bits of SHA-256 over the
+//! parts, each with its length in front. `-x-` never occurs in a hashed name, so it meets no plain
+//! one, whatever name a tenant crafts.
+
+use crate::digest;
+
+/// The longest name: what a DNS label, and so a Service, may have.
+pub const MAX_LENGTH: usize = 63;
+
+const SEPARATOR: &str = "-x-";
+/// What a hashed name has left for the reader.
+const PREFIX_LENGTH: usize = MAX_LENGTH - 1 - digest::LENGTH;
+
+/// How host objects are named. It cannot change once something was synced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NameScheme {
+    /// Readable where it can be read back in only one way, else hashed. Distinct objects have
+    /// distinct names.
+    #[default]
+    Tenet,
+    /// The names that vcluster gives, for a cluster that moves over. Distinct objects may share a
+    /// name there; the owner record keeps them apart.
+    Vcluster,
+}
+
+/// Where the objects of one virtual cluster stand on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    /// The name of the virtual cluster, `VC`.
+    pub cluster: String,
+    /// The host namespace that holds its objects.
+    pub host_namespace: String,
+    /// How host objects are named.
+    pub scheme: NameScheme,
+}
+
+impl Names {
+    /// The names of the virtual cluster `cluster` in `host_namespace`.
+    pub fn new(
+        cluster: impl Into<String>,
+        host_namespace: impl Into<String>,
+        scheme: NameScheme,
+    ) -> Self {
+        Self {
+            cluster: cluster.into(),
+            host_namespace: host_namespace.into(),
+            scheme,
+        }
+    }
+
+    /// The host name of a virtual object; `namespace` is empty for a cluster-scoped one.
+    ///
+    /// `kind` matters in one case: up to Kubernetes 1.35 the name of a Service begins with a
+    /// letter (DNS-1035), later it may begin with a digit. The host may be the older side, so such
+    /// a Service, and its Endpoints of the same name, get a hashed name that begins with a letter.
+    /// The empty name, which some references carry, stays empty: it names nothing on both sides.
+    pub fn host_name(&self, kind: &str, namespace: &str, name: &str) -> String {
+        if name.is_empty() {
+            return String::new();
+        }
+        match (self.scheme, namespace.is_empty()) {
+            (NameScheme::Tenet, false) => {
+                let parts = [name, namespace, &self.cluster];
+                let plain = plain(&parts).filter(|_| !needs_letter(kind, name));
+                plain.unwrap_or_else(|| hashed("object", &[name, namespace], &parts))
+            }
+            (NameScheme::Tenet, true) => {
+                let parts = [name, "cluster", &self.host_namespace, &self.cluster];
+                plain(&parts).unwrap_or_else(|| hashed("cluster-object", &[name], &parts))
+            }
+            (NameScheme::Vcluster, false) => vcluster(&[name, "x", namespace, "x", &self.cluster]),
+            (NameScheme::Vcluster, true) => vcluster(&[
+                "vcluster",
+                name,
+                "x",
+                &self.host_namespace,
+                "x",
+                &self.cluster,
+            ]),
+        }
+    }
+
+    /// The host Secret that holds the ServiceAccount tokens of a pod. No tenant Secret is ever
+    /// given this name.
+    pub fn token_secret_name(&self, namespace: &str, pod: &str) -> String {
+        match self.scheme {
+            NameScheme::Tenet => {
+                let parts = [pod, "token", namespace, &self.cluster];
+                plain(&parts).unwrap_or_else(|| hashed("token", &[pod, "token"], &parts))
+            }
+            // A tenant Secret `<pod>-sa-token` has this name as well; that is vcluster's scheme.
+            NameScheme::Vcluster => self.host_name("Secret", namespace, &format!("{pod}-sa-token")),
+        }
+    }
+
+    /// The host Service at which a virtual node is reached: `<VC>-node-<node>`, or a hashed form
+    /// where that is no valid name of a Service or has more than one reading.
+    pub fn node_service_name(&self, node: &str) -> String {
+        match self.scheme {
+            NameScheme::Tenet => {
+                let cut = format!("{}-node-", self.cluster);
+                let name = format!("{cut}{node}");
+                // The first `-node-` ends the name of the virtual cluster; nodes are often
+                // called `node-1`, so a later one is no reason to hash.
+                let readable = occurrences(&cut, "-node-") == 1
+                    && occurrences(&name, SEPARATOR) == 0
+                    && is_service_name(&name);
+                if readable {
+                    name
+                } else {
+                    hashed(
+                        "node",
+                        &[&self.cluster, "node", node],
+                        &[&self.cluster, node],
+                    )
+                }
+            }
+            NameScheme::Vcluster => vcluster(&[&self.cluster, "node", &node.replace('.', "-")]),
+        }
+    }
+}
+
+/// The hostname of a pod that sets none: its virtual name, as the kubelet cuts it. The kubelet
+/// leaves dots in it, but `spec.hostname` must be a DNS label, so they become dashes.
+pub fn hostname(pod: &str) -> String {
+    let label: String = pod
+        .chars()
+        .take(MAX_LENGTH)
+        .map(|c| if c == '.' { '-' } else { c })
+        .collect();
+    label.trim_end_matches('-').to_owned()
+}
+
+fn needs_letter(kind: &str, name: &str) -> bool {
+    matches!(kind, "Service" | "Endpoints") && !name.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
+/// The parts joined by `-x-`, if that is a valid name with only one reading.
+fn plain(parts: &[&str]) -> Option<String> {
+    let length = parts
+        .iter()
+        .map(|part| part.len() + SEPARATOR.len())
+        .sum::<usize>()
+        - SEPARATOR.len();
+    if length > MAX_LENGTH {
+        return None;
+    }
+    let joined = parts.join(SEPARATOR);
+    (occurrences(&joined, SEPARATOR) == parts.len() - 1 && joined.split('.').all(is_label))
+        .then_some(joined)
+}
+
+/// A prefix made of `shown`, and the digest of all `parts`. Always a DNS-1035 label without `-x-`.
+fn hashed(domain: &str, shown: &[&str], parts: &[&str]) -> String {
+    let digest = digest::of_parts(&format!("tenet.sh/names/{domain}"), parts);
+    format!("{}-{digest}", prefix(&shown.join("-")))
+}
+
+fn prefix(text: &str) -> String {
+    let mut prefix = String::with_capacity(PREFIX_LENGTH);
+    for c in text.chars().map(|c| c.to_ascii_lowercase()) {
+        if prefix.is_empty() && c.is_ascii_digit() {
+            // A Service must begin with a letter.
+            prefix.push_str("n-");
+        }
+        if prefix.len() == PREFIX_LENGTH {
+            break;
+        }
+        match c {
+            'a'..='z' | '0'..='9' => prefix.push(c),
+            _ if prefix.is_empty() => {}
+            _ => {
+                drop_separator(&mut prefix);
+                if !prefix.ends_with('-') && !prefix.is_empty() {
+                    prefix.push('-');
+                }
+            }
+        }
+    }
+    // The dash before the digest comes next, and must not complete a separator either.
+    drop_separator(&mut prefix);
+    if prefix.is_empty() {
+        "n".to_owned()
+    } else {
+        prefix
+    }
+}
+
+/// Cuts dashes, and every `-x` that a following dash would make a separator, off the end.
+fn drop_separator(prefix: &mut String) {
+    let kept = prefix.trim_end_matches('-');
+    let mut kept = kept;
+    while let Some(rest) = kept.strip_suffix("-x") {
+        kept = rest.trim_end_matches('-');
+    }
+    prefix.truncate(kept.len());
+}
+
+/// How often `pattern` occurs in `text`, overlaps counted.
+fn occurrences(text: &str, pattern: &str) -> usize {
+    text.as_bytes()
+        .windows(pattern.len())
+        .filter(|window| *window == pattern.as_bytes())
+        .count()
+}
+
+/// Whether `text` is a DNS-1123 label, length aside.
+fn is_label(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    bytes.first().is_some_and(alphanumeric)
+        && bytes.last().is_some_and(alphanumeric)
+        && bytes.iter().all(|b| alphanumeric(b) || *b == b'-')
+}
+
+/// Whether any host takes `name` for a Service: a DNS-1035 label.
+fn is_service_name(name: &str) -> bool {
+    name.len() <= MAX_LENGTH && is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase())
+}
+
+/// vcluster's rule: the parts joined by `-`; if that is too long, 52 bytes of it and 10 characters
+/// of hexadecimal SHA-256, with every `.-` made `-`.
+fn vcluster(parts: &[&str]) -> String {
+    let joined = parts.join("-");
+    if joined.len() <= MAX_LENGTH {
+        return joined;
+    }
+    let mut cut = 52;
+    while !joined.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    format!("{}-{}", &joined[..cut], digest::hex(joined.as_bytes(), 10)).replace(".-", "-")
+}
+
+#[cfg(test)]
+mod tests;

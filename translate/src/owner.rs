@@ -1,0 +1,307 @@
+//! The owner record: which virtual object a host object belongs to, written on the host object.
+//!
+//! It is the only proof of ownership. A record that is incomplete or disagrees with itself is no
+//! record: the object is foreign, and foreign objects are never touched.
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// The prefix of all our keys. Nobody but the syncer sets a key under it, see
+/// [`labels::is_reserved`](crate::labels::is_reserved).
+pub const PREFIX: &str = "tenet.sh";
+
+/// Label: the name of the virtual cluster. The informers of the host select on it.
+pub const MANAGED_BY: &str = "tenet.sh/managed-by";
+/// Label and annotation: the virtual namespace; absent for a cluster-scoped object. Selectors are
+/// narrowed by the label.
+pub const NAMESPACE: &str = "tenet.sh/namespace";
+/// Annotation: the cluster id, which is the UID of the virtual `kube-system` namespace.
+pub const CLUSTER: &str = "tenet.sh/cluster";
+/// Annotation: the kind of the virtual object, `Pod` or `Ingress.networking.k8s.io`.
+pub const KIND: &str = "tenet.sh/kind";
+/// Annotation: the name of the virtual object.
+pub const NAME: &str = "tenet.sh/name";
+/// Annotation: the UID of the virtual object.
+pub const UID: &str = "tenet.sh/uid";
+/// Annotation: the host object's own namespace and name. Controllers copy annotations to what they
+/// make from an object; a copy has another name, so it does not look like ours.
+pub const HOST_NAME: &str = "tenet.sh/host-name";
+
+/// The virtual object that a host object belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OwnerRecord {
+    /// The cluster id.
+    pub cluster: String,
+    /// The kind.
+    pub kind: String,
+    /// The namespace; empty for a cluster-scoped object.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// The UID: an object created anew under the same name is another object.
+    pub uid: String,
+}
+
+/// Whose a host object is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    /// It carries a complete record of this virtual cluster.
+    Ours(OwnerRecord),
+    /// It does not: it is never written and never deleted.
+    Foreign(Foreign),
+}
+
+/// Why a host object is not ours.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Foreign {
+    /// Nothing on it is ours.
+    #[error("it carries no owner record")]
+    NoRecord,
+    /// The record lacks a key, or the key has no text.
+    #[error("its owner record lacks {0}")]
+    Missing(&'static str),
+    /// It belongs to a virtual cluster of another name.
+    #[error("it belongs to the virtual cluster {0:?}")]
+    OtherName(String),
+    /// It belongs to another virtual cluster of the same name, perhaps an earlier one.
+    #[error("it belongs to the virtual cluster with the id {0:?}")]
+    OtherCluster(String),
+    /// The record was written for another host object.
+    #[error("its owner record was written for {recorded:?}, and it is {actual:?}")]
+    Copied {
+        /// The host object that the record names.
+        recorded: String,
+        /// The host object that carries it.
+        actual: String,
+    },
+    /// Label and record name different virtual namespaces.
+    #[error("its label names the namespace {label:?} and its owner record {record:?}")]
+    Namespaces {
+        /// The value of the label.
+        label: String,
+        /// The value of the annotation.
+        record: String,
+    },
+}
+
+impl OwnerRecord {
+    /// The annotations that write this record on the host object `host_name` in `host_namespace`
+    /// (empty for a cluster-scoped host object).
+    pub fn annotations(&self, host_namespace: &str, host_name: &str) -> Map<String, Value> {
+        let mut annotations = Map::new();
+        let mut set =
+            |key: &str, value: String| annotations.insert(key.to_owned(), Value::String(value));
+        set(CLUSTER, self.cluster.clone());
+        set(KIND, self.kind.clone());
+        if !self.namespace.is_empty() {
+            set(NAMESPACE, self.namespace.clone());
+        }
+        set(NAME, self.name.clone());
+        set(UID, self.uid.clone());
+        set(HOST_NAME, place(host_namespace, host_name));
+        annotations
+    }
+
+    /// The labels that go with the record, for a virtual cluster named `vc`.
+    pub fn labels(&self, vc: &str) -> Map<String, Value> {
+        let mut labels = Map::new();
+        labels.insert(MANAGED_BY.to_owned(), vc.into());
+        if !self.namespace.is_empty() {
+            labels.insert(NAMESPACE.to_owned(), self.namespace.as_str().into());
+        }
+        labels
+    }
+
+    /// Reads the record from the `metadata` of a host object, for the virtual cluster named `vc`
+    /// with the id `cluster`.
+    pub fn read(metadata: &Value, vc: &str, cluster: &str) -> Ownership {
+        match read(metadata, vc, cluster) {
+            Ok(record) => Ownership::Ours(record),
+            Err(why) => Ownership::Foreign(why),
+        }
+    }
+}
+
+impl Ownership {
+    /// The record, if the object is ours.
+    pub fn ours(self) -> Option<OwnerRecord> {
+        match self {
+            Self::Ours(record) => Some(record),
+            Self::Foreign(_) => None,
+        }
+    }
+}
+
+fn read(metadata: &Value, vc: &str, cluster: &str) -> Result<OwnerRecord, Foreign> {
+    let text = |map: &str, key: &str| {
+        metadata
+            .get(map)
+            .and_then(|map| map.get(key))
+            .and_then(Value::as_str)
+    };
+    let annotation = |key| text("annotations", key);
+    let needed = |key| {
+        annotation(key)
+            .filter(|text| !text.is_empty())
+            .ok_or(Foreign::Missing(key))
+            .map(str::to_owned)
+    };
+    let label = |key| text("labels", key);
+
+    if label(MANAGED_BY).is_none()
+        && [CLUSTER, KIND, NAME, UID, HOST_NAME]
+            .iter()
+            .all(|key| annotation(key).is_none())
+    {
+        return Err(Foreign::NoRecord);
+    }
+    match label(MANAGED_BY) {
+        None => return Err(Foreign::Missing(MANAGED_BY)),
+        Some(other) if other != vc => return Err(Foreign::OtherName(other.to_owned())),
+        Some(_) => {}
+    }
+    let record = OwnerRecord {
+        cluster: needed(CLUSTER)?,
+        kind: needed(KIND)?,
+        namespace: annotation(NAMESPACE).unwrap_or_default().to_owned(),
+        name: needed(NAME)?,
+        uid: needed(UID)?,
+    };
+    let recorded = needed(HOST_NAME)?;
+    let own = |key: &str| {
+        metadata
+            .get(key)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let actual = place(own("namespace"), own("name"));
+    if recorded != actual {
+        return Err(Foreign::Copied { recorded, actual });
+    }
+    let label = label(NAMESPACE).unwrap_or_default();
+    if label != record.namespace {
+        return Err(Foreign::Namespaces {
+            label: label.to_owned(),
+            record: record.namespace,
+        });
+    }
+    if record.cluster != cluster {
+        return Err(Foreign::OtherCluster(record.cluster));
+    }
+    Ok(record)
+}
+
+fn place(namespace: &str, name: &str) -> String {
+    if namespace.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{namespace}/{name}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record() -> OwnerRecord {
+        OwnerRecord {
+            cluster: "c-id".to_owned(),
+            kind: "Pod".to_owned(),
+            namespace: "default".to_owned(),
+            name: "nginx".to_owned(),
+            uid: "u-1".to_owned(),
+        }
+    }
+
+    fn metadata(record: &OwnerRecord) -> Value {
+        json!({
+            "namespace": "team-a",
+            "name": "nginx-x-default-x-vc",
+            "labels": record.labels("vc"),
+            "annotations": record.annotations("team-a", "nginx-x-default-x-vc"),
+        })
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let cluster_scoped = OwnerRecord {
+            namespace: String::new(),
+            ..record()
+        };
+        for record in [record(), cluster_scoped] {
+            assert_eq!(
+                OwnerRecord::read(&metadata(&record), "vc", "c-id"),
+                Ownership::Ours(record)
+            );
+        }
+    }
+
+    #[test]
+    fn a_record_that_lacks_a_key_is_none() {
+        for key in [CLUSTER, KIND, NAME, UID, HOST_NAME] {
+            for damage in [json!(""), json!(null), json!(7), json!({})] {
+                let mut metadata = metadata(&record());
+                metadata["annotations"][key] = damage;
+                assert_eq!(
+                    OwnerRecord::read(&metadata, "vc", "c-id"),
+                    Ownership::Foreign(Foreign::Missing(key))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_that_disagrees_is_none() {
+        for (pointer, value, why) in [
+            (
+                "/labels/tenet.sh~1managed-by",
+                "other",
+                "it belongs to the virtual cluster \"other\"",
+            ),
+            (
+                "/annotations/tenet.sh~1cluster",
+                "c-2",
+                "it belongs to the virtual cluster with the id \"c-2\"",
+            ),
+            (
+                "/name",
+                "copy",
+                "its owner record was written for \"team-a/nginx-x-default-x-vc\", and it is \"team-a/copy\"",
+            ),
+            (
+                "/labels/tenet.sh~1namespace",
+                "other",
+                "its label names the namespace \"other\" and its owner record \"default\"",
+            ),
+        ] {
+            let mut metadata = metadata(&record());
+            *metadata.pointer_mut(pointer).unwrap() = json!(value);
+            match OwnerRecord::read(&metadata, "vc", "c-id") {
+                Ownership::Foreign(reason) => assert_eq!(reason.to_string(), why),
+                Ownership::Ours(record) => panic!("{pointer}: {record:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_carries_nothing_of_ours_says_so() {
+        for metadata in [
+            json!(null),
+            json!({}),
+            json!({"labels": {"app": "a"}, "annotations": {"b": "c"}}),
+            json!([1]),
+        ] {
+            assert_eq!(
+                OwnerRecord::read(&metadata, "vc", "c-id"),
+                Ownership::Foreign(Foreign::NoRecord)
+            );
+        }
+        let metadata = json!({"annotations": record().annotations("a", "b")});
+        assert_eq!(
+            OwnerRecord::read(&metadata, "vc", "c-id"),
+            Ownership::Foreign(Foreign::Missing(MANAGED_BY))
+        );
+    }
+}
