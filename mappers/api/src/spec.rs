@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use serde_json::Value;
 use tenet_translate::rules::Table;
 
 use crate::{Kind, Object, Projection, Side, VirtualKey};
@@ -14,6 +15,10 @@ pub struct MapperSpec {
     /// The rule table of the kind, if it has one. Its references decide which other
     /// objects are needed on the host.
     pub table: Option<Arc<Table>>,
+    /// Minimal virtual objects of the kind. The engine creates them as a dry run in the
+    /// namespace `default` to learn what the API server fills in by itself; the more
+    /// fields with defaults below them they use, the more is learnt.
+    pub samples: Vec<Value>,
     /// What it reads.
     pub inputs: Vec<Input>,
 }
@@ -21,7 +26,7 @@ pub struct MapperSpec {
 impl MapperSpec {
     /// A mapper of `kind` that reads nothing yet.
     pub fn new(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind, table: None, inputs: Vec::new() }
+        Self { name, kind, table: None, samples: Vec::new(), inputs: Vec::new() }
     }
 
     /// A mapper of `kind` on both sides: its virtual objects and the host objects that
@@ -35,6 +40,13 @@ impl MapperSpec {
             ],
             ..Self::new(name, kind)
         }
+    }
+
+    /// Adds an object to learn the server's defaults from.
+    #[must_use]
+    pub fn sample(mut self, object: Value) -> Self {
+        self.samples.push(object);
+        self
     }
 
     /// Adds something that it reads.
