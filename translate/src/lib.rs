@@ -3,10 +3,12 @@
 //! Everything here takes values and returns values: no I/O, no clock, no randomness.
 
 pub mod digest;
+pub mod dns;
 pub mod labels;
 pub mod names;
 pub mod owner;
 pub mod rules;
+pub mod selectors;
 
 pub use digest::digest;
 pub use names::{NameScheme, Names};

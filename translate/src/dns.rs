@@ -1,0 +1,317 @@
+//! The DNS of a pod. The host's kubelet knows the host's DNS only, so what a kubelet of the virtual
+//! cluster would write into `resolv.conf` is spelled out in `dnsConfig`.
+
+use serde_json::{Value, json};
+
+/// The host kubelet's and the API's limit (`MaxDNSNameservers`).
+const MAX_NAMESERVERS: usize = 3;
+/// `MaxDNSSearchPaths`.
+const MAX_SEARCHES: usize = 32;
+/// `MaxDNSSearchListChars`, spaces included.
+const MAX_SEARCH_CHARS: usize = 2048;
+/// Longer search paths abort some resolvers; the kubelet leaves them out.
+const MAX_SEARCH_LENGTH: usize = 253;
+
+/// What the DNS of a pod depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct DnsInput<'a> {
+    /// `spec.dnsPolicy`; the API's default is `ClusterFirst`.
+    pub policy: Option<&'a str>,
+    /// `spec.hostNetwork`.
+    pub host_network: bool,
+    /// The virtual namespace of the pod.
+    pub namespace: &'a str,
+    /// The domain of the virtual cluster, `cluster.local`; empty for none.
+    pub cluster_domain: &'a str,
+    /// The address of the virtual cluster's DNS Service, once it is known.
+    pub nameserver: Option<&'a str>,
+    /// `spec.dnsConfig`.
+    pub dns_config: Option<&'a Value>,
+}
+
+/// The DNS fields of a host pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dns {
+    /// `spec.dnsPolicy`.
+    pub policy: &'static str,
+    /// `spec.dnsConfig`.
+    pub config: Option<Value>,
+    /// The pod should use the cluster's DNS and its address is not known: it gets the node's, and
+    /// the tenant should be warned, as a kubelet does with the event `MissingClusterDNS`.
+    pub missing_nameserver: bool,
+    /// Nameservers or searches went over a limit and were left out, which a kubelet tells with the
+    /// event `DNSConfigForming`.
+    pub cut: bool,
+}
+
+/// The DNS of a host pod, as a kubelet of the virtual cluster would set it up.
+///
+/// Two things cannot be expressed: a kubelet appends the search paths of its node's `resolv.conf`
+/// to those of the cluster, and it picks the family of the nameserver.
+pub fn dns(input: &DnsInput<'_>) -> Dns {
+    let unchanged = |policy| Dns {
+        policy,
+        config: input.dns_config.filter(|config| !config.is_null()).cloned(),
+        missing_nameserver: false,
+        cut: false,
+    };
+    match input.policy {
+        Some("None") => unchanged("None"),
+        Some("Default") => unchanged("Default"),
+        // With the host's network, only ClusterFirstWithHostNet means the cluster's DNS.
+        Some("ClusterFirst") | None if input.host_network => unchanged("Default"),
+        _ => cluster_first(input),
+    }
+}
+
+fn cluster_first(input: &DnsInput<'_>) -> Dns {
+    let users = |field| input.dns_config.and_then(|config| config.get(field));
+    let mut nameservers = Distinct::default();
+    nameservers.extend(input.nameserver);
+    nameservers.extend(texts(users("nameservers")));
+
+    let mut searches = Distinct::default();
+    let domain = input.cluster_domain;
+    let own = [
+        format!("{}.svc.{domain}", input.namespace),
+        format!("svc.{domain}"),
+    ];
+    if !domain.is_empty() {
+        searches.extend(own.iter().map(String::as_str).chain([domain]));
+    }
+    searches.extend(texts(users("searches")));
+
+    let cut = nameservers.cut(MAX_NAMESERVERS) | fit(&mut searches);
+    let mut config = json!({"options": options(users("options"))});
+    if !nameservers.0.is_empty() {
+        config["nameservers"] = json!(nameservers.0);
+    }
+    if !searches.0.is_empty() {
+        config["searches"] = json!(searches.0);
+    }
+    Dns {
+        policy: if input.nameserver.is_some() {
+            "None"
+        } else {
+            "Default"
+        },
+        config: Some(config),
+        missing_nameserver: input.nameserver.is_none(),
+        cut,
+    }
+}
+
+/// Each text once, in order of first appearance.
+#[derive(Default)]
+struct Distinct<'a>(Vec<&'a str>);
+
+impl<'a> Distinct<'a> {
+    fn extend(&mut self, texts: impl IntoIterator<Item = &'a str>) {
+        for text in texts {
+            if !self.0.contains(&text) {
+                self.0.push(text);
+            }
+        }
+    }
+
+    fn cut(&mut self, length: usize) -> bool {
+        let over = self.0.len() > length;
+        self.0.truncate(length);
+        over
+    }
+}
+
+fn texts(list: Option<&Value>) -> impl Iterator<Item = &str> {
+    list.and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+}
+
+fn fit(searches: &mut Distinct<'_>) -> bool {
+    let mut cut = searches.cut(MAX_SEARCHES);
+    let before = searches.0.len();
+    searches
+        .0
+        .retain(|search| search.len() <= MAX_SEARCH_LENGTH);
+    while searches
+        .0
+        .iter()
+        .map(|search| search.len() + 1)
+        .sum::<usize>()
+        > MAX_SEARCH_CHARS + 1
+    {
+        searches.0.pop();
+    }
+    cut |= searches.0.len() < before;
+    cut
+}
+
+/// `ndots:5` and all options of the user; of two with one name the later wins, as in a kubelet.
+fn options(users: Option<&Value>) -> Vec<Value> {
+    let mut options = vec![json!({"name": "ndots", "value": "5"})];
+    for option in users.and_then(Value::as_array).into_iter().flatten() {
+        let Some(name) = option.get("name").and_then(Value::as_str) else {
+            continue;
+        };
+        let mut own = json!({"name": name});
+        if let Some(value) = option.get("value").and_then(Value::as_str) {
+            own["value"] = value.into();
+        }
+        match options.iter_mut().find(|option| option["name"] == name) {
+            Some(option) => *option = own,
+            None => options.push(own),
+        }
+    }
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input<'a>(policy: Option<&'a str>, config: Option<&'a Value>) -> DnsInput<'a> {
+        DnsInput {
+            policy,
+            host_network: false,
+            namespace: "shop",
+            cluster_domain: "cluster.local",
+            nameserver: Some("10.0.0.10"),
+            dns_config: config,
+        }
+    }
+
+    fn cluster() -> Value {
+        json!({
+            "nameservers": ["10.0.0.10"],
+            "searches": ["shop.svc.cluster.local", "svc.cluster.local", "cluster.local"],
+            "options": [{"name": "ndots", "value": "5"}],
+        })
+    }
+
+    #[test]
+    fn each_policy_means_what_it_means_to_a_kubelet() {
+        let own = json!({"nameservers": ["1.1.1.1"], "options": [{"name": "edns0"}]});
+        for (policy, host_network, config, expected) in [
+            (None, false, None, ("None", Some(cluster()))),
+            (Some("ClusterFirst"), false, None, ("None", Some(cluster()))),
+            (Some("ClusterFirst"), true, None, ("Default", None)),
+            (
+                Some("ClusterFirst"),
+                true,
+                Some(&own),
+                ("Default", Some(own.clone())),
+            ),
+            (
+                Some("ClusterFirstWithHostNet"),
+                true,
+                None,
+                ("None", Some(cluster())),
+            ),
+            (
+                Some("ClusterFirstWithHostNet"),
+                false,
+                None,
+                ("None", Some(cluster())),
+            ),
+            (
+                Some("Default"),
+                false,
+                Some(&own),
+                ("Default", Some(own.clone())),
+            ),
+            (Some("Default"), true, None, ("Default", None)),
+            (Some("None"), false, Some(&own), ("None", Some(own.clone()))),
+        ] {
+            let dns = dns(&DnsInput {
+                host_network,
+                ..input(policy, config)
+            });
+            assert_eq!(
+                (dns.policy, dns.config),
+                expected,
+                "{policy:?} {host_network}"
+            );
+            assert!(!dns.missing_nameserver && !dns.cut);
+        }
+    }
+
+    #[test]
+    fn what_the_user_adds_is_kept() {
+        let own = json!({
+            "nameservers": ["10.0.0.10", "1.1.1.1"],
+            "searches": ["example.com", "cluster.local"],
+            "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"},
+                        {"name": "timeout", "value": "1"}, {"name": "timeout", "value": "3"}],
+        });
+        assert_eq!(
+            dns(&input(None, Some(&own))).config.unwrap(),
+            json!({
+                "nameservers": ["10.0.0.10", "1.1.1.1"],
+                "searches": ["shop.svc.cluster.local", "svc.cluster.local", "cluster.local", "example.com"],
+                "options": [{"name": "ndots", "value": "2"}, {"name": "edns0"}, {"name": "timeout", "value": "3"}],
+            })
+        );
+    }
+
+    #[test]
+    fn limits_are_those_of_the_kubelet() {
+        let long: Vec<_> = (0..40).map(|n| format!("{n}.example.com")).collect();
+        let longer: Vec<_> = (0..29).map(|n| format!("{n:0>80}.com")).collect();
+        for (config, field, length, cut) in [
+            (
+                json!({"nameservers": ["1.1.1.1", "1.1.1.2"]}),
+                "nameservers",
+                3,
+                false,
+            ),
+            (
+                json!({"nameservers": ["1.1.1.1", "1.1.1.2", "1.1.1.3"]}),
+                "nameservers",
+                3,
+                true,
+            ),
+            (json!({"searches": long}), "searches", 32, true),
+            (json!({"searches": ["a".repeat(253)]}), "searches", 4, false),
+            (json!({"searches": ["a".repeat(254)]}), "searches", 3, true),
+            (json!({"searches": longer}), "searches", 26, true),
+        ] {
+            let dns = dns(&input(None, Some(&config)));
+            assert_eq!(
+                dns.config.unwrap()[field].as_array().unwrap().len(),
+                length,
+                "{config}"
+            );
+            assert_eq!(dns.cut, cut, "{config}");
+        }
+    }
+
+    #[test]
+    fn a_missing_nameserver_is_told() {
+        let own = json!({"options": [{"name": "edns0"}]});
+        let dns = dns(&DnsInput {
+            nameserver: None,
+            ..input(None, Some(&own))
+        });
+        assert!(dns.missing_nameserver);
+        assert_eq!(dns.policy, "Default");
+        let mut expected = cluster();
+        expected.as_object_mut().unwrap().remove("nameservers");
+        expected["options"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"name": "edns0"}));
+        assert_eq!(dns.config, Some(expected));
+    }
+
+    #[test]
+    fn without_a_domain_there_are_no_searches() {
+        let config = dns(&DnsInput {
+            cluster_domain: "",
+            ..input(None, None)
+        })
+        .config
+        .unwrap();
+        assert!(config.get("searches").is_none());
+    }
+}

@@ -1,0 +1,99 @@
+//! Label selectors on their way to the host, where the pods of all virtual namespaces, and of
+//! other virtual clusters, share one namespace: every selector is narrowed to the virtual cluster
+//! and to the virtual namespaces that it meant.
+
+mod labels;
+mod pods;
+
+pub use pods::{affinity_term, pod_affinity, spread_constraint};
+
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::labels::is_reserved;
+use crate::owner::{MANAGED_BY, NAMESPACE};
+
+/// What a selector is narrowed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scope<'a> {
+    /// The name of the virtual cluster.
+    pub vc: &'a str,
+    /// The virtual namespace of the object that carries the selector.
+    pub namespace: &'a str,
+}
+
+/// Why a selector cannot cross.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SelectorError {
+    /// Labels under our prefix never cross, so nothing on the host could match.
+    #[error("selects by the reserved label {0:?}")]
+    Reserved(String),
+    /// The labels of namespaces are not on the host.
+    #[error("namespaceSelector cannot be followed; name the namespaces, or select all with {{}}")]
+    NamespaceSelector,
+    /// A field that this version does not know.
+    #[error("{0} is not known")]
+    Unknown(String),
+    /// A field of another type than the API has.
+    #[error("{0} has the wrong type")]
+    Malformed(&'static str),
+}
+
+/// The selector of a Service, narrowed. A Service without one keeps none: its endpoints are
+/// written by hand. The API server stores an empty selector as none.
+pub fn service_selector(
+    selector: Option<&Value>,
+    scope: Scope<'_>,
+) -> Result<Option<Map<String, Value>>, SelectorError> {
+    let selector = match selector {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::Object(selector)) if selector.is_empty() => return Ok(None),
+        Some(Value::Object(selector)) => selector,
+        Some(_) => return Err(SelectorError::Malformed("selector")),
+    };
+    if let Some(key) = selector.keys().find(|key| is_reserved(key)) {
+        return Err(SelectorError::Reserved(key.clone()));
+    }
+    let mut narrowed = selector.clone();
+    narrowed.insert(MANAGED_BY.to_owned(), scope.vc.into());
+    narrowed.insert(NAMESPACE.to_owned(), scope.namespace.into());
+    Ok(Some(narrowed))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const SCOPE: Scope<'static> = Scope {
+        vc: "vc",
+        namespace: "shop",
+    };
+
+    #[test]
+    fn a_service_selects_pods_of_its_own_namespace_only() {
+        let narrowed = service_selector(Some(&json!({"app": "web"})), SCOPE);
+        let expected =
+            json!({"app": "web", "tenet.sh/managed-by": "vc", "tenet.sh/namespace": "shop"});
+        assert_eq!(narrowed.unwrap().map(Value::Object), Some(expected));
+    }
+
+    #[test]
+    fn a_service_without_selector_gets_none() {
+        for selector in [None, Some(&json!(null)), Some(&json!({}))] {
+            assert_eq!(service_selector(selector, SCOPE), Ok(None));
+        }
+    }
+
+    #[test]
+    fn a_service_cannot_widen_its_selector() {
+        for key in ["tenet.sh/managed-by", "tenet.sh/namespace", "X.Tenet.sh/a"] {
+            let selector = json!({"app": "web", key: "other"});
+            let error = SelectorError::Reserved(key.to_owned());
+            assert_eq!(service_selector(Some(&selector), SCOPE), Err(error));
+        }
+        let error = SelectorError::Malformed("selector");
+        assert_eq!(service_selector(Some(&json!("app=web")), SCOPE), Err(error));
+    }
+}

@@ -1,0 +1,126 @@
+use serde_json::{Map, Value, json};
+
+use super::SelectorError;
+use crate::labels::is_reserved;
+
+/// A `LabelSelector` that requirements are added to. All requirements of a selector must hold, so
+/// adding one only ever narrows it.
+pub struct LabelSelector {
+    labels: Map<String, Value>,
+    expressions: Vec<Value>,
+}
+
+impl LabelSelector {
+    /// Reads a selector. `None` selects nothing and must stay `None`; an empty one selects all.
+    pub fn read(selector: Option<&Value>) -> Result<Option<Self>, SelectorError> {
+        let Some(selector) = selector.filter(|selector| !selector.is_null()) else {
+            return Ok(None);
+        };
+        let selector = selector
+            .as_object()
+            .ok_or(SelectorError::Malformed("labelSelector"))?;
+        let mut read = Self {
+            labels: Map::new(),
+            expressions: Vec::new(),
+        };
+        for (field, value) in selector {
+            match (field.as_str(), value) {
+                (_, Value::Null) => {}
+                ("matchLabels", Value::Object(labels)) => read.labels = labels.clone(),
+                ("matchExpressions", Value::Array(expressions)) => {
+                    read.expressions.clone_from(expressions);
+                }
+                ("matchLabels", _) => return Err(SelectorError::Malformed("matchLabels")),
+                ("matchExpressions", _) => {
+                    return Err(SelectorError::Malformed("matchExpressions"));
+                }
+                _ => return Err(SelectorError::Unknown(format!("labelSelector.{field}"))),
+            }
+        }
+        read.check()?;
+        Ok(Some(read))
+    }
+
+    fn check(&self) -> Result<(), SelectorError> {
+        let expressions = self.expressions.iter().map(|expression| {
+            let key = expression.get("key").and_then(Value::as_str);
+            key.ok_or(SelectorError::Malformed("matchExpressions"))
+        });
+        for key in self
+            .labels
+            .keys()
+            .map(|key| Ok(key.as_str()))
+            .chain(expressions)
+        {
+            refuse_reserved(key?)?;
+        }
+        Ok(())
+    }
+
+    /// Requires `key` to have one of `values`, or none of them.
+    pub fn require(&mut self, key: &str, operator: &str, values: &[&str]) {
+        self.expressions
+            .push(json!({"key": key, "operator": operator, "values": values}));
+    }
+
+    /// Merges `matchLabelKeys` or `mismatchLabelKeys`: the pod's own value is required, or
+    /// excluded. API servers do so at creation (pod affinity from 1.29 on, topology spread from
+    /// 1.34 on); for older ones it is done here, so the host needs the keys no more. A
+    /// requirement that stands there already is not repeated.
+    pub fn merge_keys(
+        &mut self,
+        keys: Option<&Value>,
+        operator: &str,
+        pod_labels: Option<&Value>,
+    ) -> Result<(), SelectorError> {
+        for key in texts(keys, "matchLabelKeys")? {
+            refuse_reserved(key)?;
+            // A key that the pod does not carry is passed over, as by the API server.
+            let value = pod_labels
+                .and_then(|labels| labels.get(key))
+                .and_then(Value::as_str);
+            let Some(value) = value else { continue };
+            let merged = json!({"key": key, "operator": operator, "values": [value]});
+            if !self.expressions.contains(&merged) {
+                self.expressions.push(merged);
+            }
+        }
+        Ok(())
+    }
+
+    /// The selector as the API has it.
+    pub fn write(self) -> Value {
+        let mut selector = Map::new();
+        if !self.labels.is_empty() {
+            selector.insert("matchLabels".to_owned(), Value::Object(self.labels));
+        }
+        selector.insert(
+            "matchExpressions".to_owned(),
+            Value::Array(self.expressions),
+        );
+        Value::Object(selector)
+    }
+}
+
+fn refuse_reserved(key: &str) -> Result<(), SelectorError> {
+    if is_reserved(key) {
+        Err(SelectorError::Reserved(key.to_owned()))
+    } else {
+        Ok(())
+    }
+}
+
+/// A list of strings; absent is empty.
+pub fn texts<'a>(
+    list: Option<&'a Value>,
+    field: &'static str,
+) -> Result<Vec<&'a str>, SelectorError> {
+    match list {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(items)) => items
+            .iter()
+            .map(|item| item.as_str().ok_or(SelectorError::Malformed(field)))
+            .collect(),
+        Some(_) => Err(SelectorError::Malformed(field)),
+    }
+}
