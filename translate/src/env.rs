@@ -1,0 +1,366 @@
+//! Environment variables of Services. The host's kubelet would tell of the host's Services, so the
+//! host pod says `enableServiceLinks: false` and carries the variables of the virtual ones in its
+//! `env`.
+//!
+//! The kubelet still adds those of the host's own `default/kubernetes`; the virtual ones are
+//! declared, so they win.
+
+mod expand;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+/// The Service whose variables every pod gets, wherever it runs and whatever it asks for.
+const MASTER: (&str, &str) = ("default", "kubernetes");
+
+/// A variable and its value.
+pub type Variable = (String, String);
+
+/// The variables that a kubelet gives a pod in `namespace`: of `default/kubernetes` always, and with
+/// `enable_service_links` of every Service in the pod's namespace. A Service of the pod's own
+/// namespace that is called `kubernetes` as well takes the place of the former. Services without a
+/// ClusterIP, and headless ones, have no variables.
+///
+/// Two Services may give one variable different values (`foo` with a port `port` and `foo-service`,
+/// for example). A kubelet takes either, at random; here it is the later by name.
+pub fn service_env<'a>(
+    namespace: &str,
+    services: impl IntoIterator<Item = &'a Value>,
+    enable_service_links: bool,
+) -> Vec<Variable> {
+    let mut chosen: BTreeMap<&str, &Value> = BTreeMap::new();
+    for service in services {
+        let text = |field| text(service.pointer(field));
+        let (of, name) = (text("/metadata/namespace"), text("/metadata/name"));
+        if (of, name) == MASTER {
+            chosen.entry(name).or_insert(service);
+        } else if enable_service_links && of == namespace {
+            chosen.insert(name, service);
+        }
+    }
+    let mut env: Vec<Variable> = Vec::new();
+    let mut place: BTreeMap<String, usize> = BTreeMap::new();
+    for (name, value) in chosen.into_values().flat_map(variables) {
+        match place.get(&name) {
+            Some(at) => env[*at].1 = value,
+            None => {
+                place.insert(name.clone(), env.len());
+                env.push((name, value));
+            }
+        }
+    }
+    env
+}
+
+/// The variables of one Service in the kubelet's order: host, ports, and the docker links.
+fn variables(service: &Value) -> Vec<Variable> {
+    let address = text(service.pointer("/spec/clusterIP"));
+    if address.is_empty() || address == "None" {
+        return Vec::new();
+    }
+    let prefix = variable_name(text(service.pointer("/metadata/name")));
+    let ports: Vec<Port<'_>> = service
+        .pointer("/spec/ports")
+        .and_then(Value::as_array)
+        .map(|ports| ports.iter().filter_map(Port::read).collect())
+        .unwrap_or_default();
+
+    let mut env = vec![(format!("{prefix}_SERVICE_HOST"), address.to_owned())];
+    if let Some(first) = ports.first() {
+        env.push((format!("{prefix}_SERVICE_PORT"), first.number.to_string()));
+    }
+    for port in ports.iter().filter(|port| !port.name.is_empty()) {
+        let name = format!("{prefix}_SERVICE_PORT_{}", variable_name(port.name));
+        env.push((name, port.number.to_string()));
+    }
+    for (index, port) in ports.iter().enumerate() {
+        let protocol = port.protocol.to_lowercase();
+        let url = format!("{protocol}://{}:{}", bracketed(address), port.number);
+        if index == 0 {
+            env.push((format!("{prefix}_PORT"), url.clone()));
+        }
+        let link = format!(
+            "{prefix}_PORT_{}_{}",
+            port.number,
+            port.protocol.to_uppercase()
+        );
+        env.push((link.clone(), url));
+        env.push((format!("{link}_PROTO"), protocol));
+        env.push((format!("{link}_PORT"), port.number.to_string()));
+        env.push((format!("{link}_ADDR"), address.to_owned()));
+    }
+    env
+}
+
+struct Port<'a> {
+    name: &'a str,
+    number: i64,
+    protocol: &'a str,
+}
+
+impl<'a> Port<'a> {
+    fn read(port: &'a Value) -> Option<Self> {
+        let protocol = text(port.get("protocol"));
+        Some(Self {
+            name: text(port.get("name")),
+            number: port.get("port")?.as_i64()?,
+            protocol: if protocol.is_empty() { "TCP" } else { protocol },
+        })
+    }
+}
+
+fn text(value: Option<&Value>) -> &str {
+    value.and_then(Value::as_str).unwrap_or_default()
+}
+
+fn variable_name(name: &str) -> String {
+    name.replace('-', "_").to_uppercase()
+}
+
+/// An address as it stands before a port: an IPv6 address in brackets.
+fn bracketed(address: &str) -> String {
+    if address.contains([':', '%']) {
+        format!("[{address}]")
+    } else {
+        address.to_owned()
+    }
+}
+
+/// The variables that one `envFrom` source brings, given the keys in `data` of its ConfigMap or
+/// Secret (`binaryData` brings none).
+pub fn env_from_keys<'a>(
+    source: &Value,
+    data_keys: impl IntoIterator<Item = &'a str>,
+) -> BTreeSet<String> {
+    let prefix = text(source.get("prefix"));
+    data_keys
+        .into_iter()
+        .map(|key| format!("{prefix}{key}"))
+        .collect()
+}
+
+/// The `env` of a host container: the variables of Services in front, so that `$(NAME)` in what
+/// follows finds them, then the container's own.
+///
+/// A kubelet lets `envFrom` win over Services and `env` over both, so a variable that the container
+/// defines is not added: `env` would hide the one of `envFrom`, and a name may stand in `env` only
+/// once. But until the container's own definition a kubelet reads `$(NAME)` as the Service's, so
+/// such a reference is replaced by its value.
+pub fn prepend_service_env(
+    container_env: &[Value],
+    env_from_keys: &BTreeSet<String>,
+    service_env: &[Variable],
+) -> Vec<Value> {
+    let own: BTreeSet<&str> = container_env
+        .iter()
+        .map(|env| text(env.get("name")))
+        .collect();
+    let from_services = service_env
+        .iter()
+        .filter(|(name, _)| !env_from_keys.contains(name));
+    let (mut hidden, added): (BTreeMap<&str, &str>, Vec<&Variable>) = {
+        let (hidden, added): (Vec<_>, Vec<_>) =
+            from_services.partition(|(name, _)| own.contains(name.as_str()));
+        (
+            hidden
+                .into_iter()
+                .map(|(name, value)| (name.as_str(), value.as_str()))
+                .collect(),
+            added,
+        )
+    };
+    let mut env: Vec<Value> = added
+        .into_iter()
+        .map(|(name, value)| json!({"name": name, "value": value}))
+        .collect();
+    for variable in container_env {
+        let mut variable = variable.clone();
+        if let Some(Value::String(value)) = variable.get_mut("value")
+            && !hidden.is_empty()
+        {
+            *value = expand::references(value, &hidden);
+        }
+        hidden.remove(text(variable.get("name")));
+        env.push(variable);
+    }
+    env
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn service(namespace: &str, name: &str, address: &str, ports: &Value) -> Value {
+        json!({"metadata": {"namespace": namespace, "name": name},
+               "spec": {"clusterIP": address, "ports": ports}})
+    }
+
+    fn kubernetes() -> Value {
+        let ports = json!([{"name": "https", "port": 443, "protocol": "TCP"}]);
+        service("default", "kubernetes", "10.0.0.1", &ports)
+    }
+
+    fn lines(env: &[Variable]) -> Vec<String> {
+        env.iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect()
+    }
+
+    #[test]
+    fn the_api_server_is_always_there() {
+        let expected = [
+            "KUBERNETES_SERVICE_HOST=10.0.0.1",
+            "KUBERNETES_SERVICE_PORT=443",
+            "KUBERNETES_SERVICE_PORT_HTTPS=443",
+            "KUBERNETES_PORT=tcp://10.0.0.1:443",
+            "KUBERNETES_PORT_443_TCP=tcp://10.0.0.1:443",
+            "KUBERNETES_PORT_443_TCP_PROTO=tcp",
+            "KUBERNETES_PORT_443_TCP_PORT=443",
+            "KUBERNETES_PORT_443_TCP_ADDR=10.0.0.1",
+        ];
+        let services = [
+            service("shop", "web", "10.0.0.2", &json!([{"port": 80}])),
+            kubernetes(),
+        ];
+        assert_eq!(lines(&service_env("shop", &services, false)), expected);
+        assert_eq!(lines(&service_env("default", &services, false)), expected);
+        assert_eq!(lines(&service_env("default", &services, true)), expected);
+    }
+
+    #[test]
+    fn services_of_the_namespace_are_linked() {
+        let ports = json!([{"port": 53, "name": "dns-udp", "protocol": "UDP"}, {"port": 9153, "name": "metrics"}]);
+        let services = [
+            service("shop", "my-dns", "fd00::a", &ports),
+            service("shop", "headless", "None", &json!([{"port": 1}])),
+            service("shop", "external", "", &json!([])),
+            service("other", "web", "10.0.0.2", &json!([{"port": 80}])),
+            json!({}),
+            json!(null),
+        ];
+        let expected = [
+            "MY_DNS_SERVICE_HOST=fd00::a",
+            "MY_DNS_SERVICE_PORT=53",
+            "MY_DNS_SERVICE_PORT_DNS_UDP=53",
+            "MY_DNS_SERVICE_PORT_METRICS=9153",
+            "MY_DNS_PORT=udp://[fd00::a]:53",
+            "MY_DNS_PORT_53_UDP=udp://[fd00::a]:53",
+            "MY_DNS_PORT_53_UDP_PROTO=udp",
+            "MY_DNS_PORT_53_UDP_PORT=53",
+            "MY_DNS_PORT_53_UDP_ADDR=fd00::a",
+            "MY_DNS_PORT_9153_TCP=tcp://[fd00::a]:9153",
+            "MY_DNS_PORT_9153_TCP_PROTO=tcp",
+            "MY_DNS_PORT_9153_TCP_PORT=9153",
+            "MY_DNS_PORT_9153_TCP_ADDR=fd00::a",
+        ];
+        assert_eq!(lines(&service_env("shop", &services, true)), expected);
+    }
+
+    #[test]
+    fn a_service_of_the_own_namespace_named_kubernetes_wins() {
+        let own = service("shop", "kubernetes", "10.0.0.9", &json!([{"port": 80}]));
+        for services in [[kubernetes(), own.clone()], [own.clone(), kubernetes()]] {
+            assert_eq!(service_env("shop", &services, true)[0].1, "10.0.0.9");
+            assert_eq!(service_env("shop", &services, false)[0].1, "10.0.0.1");
+        }
+    }
+
+    #[test]
+    fn a_variable_stands_once_whatever_the_order_of_the_services() {
+        let a = service("shop", "foo", "10.0.0.1", &json!([{"port": 1}]));
+        let b = service("shop", "foo-service", "10.0.0.2", &json!([{"port": 2}]));
+        let env = service_env("shop", [&a, &b], true);
+        assert_eq!(env, service_env("shop", [&b, &a], true));
+        let port: Vec<_> = env
+            .iter()
+            .filter(|(name, _)| name == "FOO_SERVICE_PORT")
+            .collect();
+        assert_eq!(
+            port,
+            [&("FOO_SERVICE_PORT".to_owned(), "tcp://10.0.0.2:2".to_owned())]
+        );
+    }
+
+    #[test]
+    fn env_from_brings_its_keys_with_the_prefix() {
+        let keys = env_from_keys(
+            &json!({"prefix": "P_", "configMapRef": {"name": "c"}}),
+            ["a", "b.c"],
+        );
+        assert_eq!(keys, ["P_a".to_owned(), "P_b.c".to_owned()].into());
+        assert_eq!(env_from_keys(&json!({}), ["a"]), ["a".to_owned()].into());
+    }
+
+    fn prepend(own: &Value, env_from: &[&str]) -> Value {
+        let services: Vec<_> = [("A", "1"), ("B", "2")]
+            .map(|(n, v)| (n.to_owned(), v.to_owned()))
+            .into();
+        let env_from = env_from.iter().map(|key| (*key).to_owned()).collect();
+        Value::Array(prepend_service_env(
+            own.as_array().unwrap(),
+            &env_from,
+            &services,
+        ))
+    }
+
+    #[test]
+    fn what_the_container_defines_wins() {
+        let [a, b] = [
+            json!({"name": "A", "value": "1"}),
+            json!({"name": "B", "value": "2"}),
+        ];
+        let own = json!({"name": "A", "value": "mine"});
+        let from = json!({"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}});
+        for (container, env_from, expected) in [
+            (json!([]), &[][..], json!([a, b])),
+            (json!([own]), &[], json!([b, own])),
+            (json!([from]), &[], json!([b, from])),
+            (json!([]), &["A", "C"], json!([b])),
+            (json!([own]), &["B"], json!([own])),
+        ] {
+            assert_eq!(prepend(&container, env_from), expected);
+        }
+    }
+
+    #[test]
+    fn references_find_what_a_kubelet_would_find() {
+        for (container, env_from, expected) in [
+            // Before the container's own definition, and within it, the Service's value.
+            (
+                json!([["X", "http://$(A):$(B)"], ["A", "$(A)!"], ["Y", "$(A)"]]),
+                &[][..],
+                json!([
+                    ["B", "2"],
+                    ["X", "http://1:$(B)"],
+                    ["A", "1!"],
+                    ["Y", "$(A)"]
+                ]),
+            ),
+            (
+                json!([["X", "$$(A) $$$(A)"], ["A", "m"]]),
+                &[],
+                json!([["B", "2"], ["X", "$$(A) $$1"], ["A", "m"]]),
+            ),
+            // What envFrom defines is there from the start.
+            (
+                json!([["X", "$(A)"], ["A", "m"]]),
+                &["A"],
+                json!([["B", "2"], ["X", "$(A)"], ["A", "m"]]),
+            ),
+        ] {
+            let env = |list: &Value| -> Value {
+                let pair = |pair: &Value| json!({"name": pair[0], "value": pair[1]});
+                list.as_array().unwrap().iter().map(pair).collect()
+            };
+            assert_eq!(prepend(&env(&container), env_from), env(&expected));
+        }
+    }
+
+    #[test]
+    fn odd_entries_pass_through() {
+        let own = json!([{}, {"name": "X"}, {"name": "Y", "value": 5}, 7, null]);
+        let env = prepend(&own, &[]);
+        assert_eq!(env.as_array().unwrap()[2..], own.as_array().unwrap()[..]);
+    }
+}
