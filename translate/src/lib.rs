@@ -4,6 +4,7 @@
 
 pub mod digest;
 pub mod dns;
+pub mod downward;
 pub mod env;
 pub mod labels;
 pub mod names;

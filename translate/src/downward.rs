@@ -1,0 +1,257 @@
+//! The downward API: fields of the virtual pod that containers read. On the host they are read from
+//! the host pod, where name, namespace and UID are others, so their virtual values stand there in
+//! annotations and the field paths are turned to those.
+
+mod format;
+
+pub use format::format_map;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::digest;
+use crate::labels::{Globs, annotation_crosses, is_reserved};
+use crate::owner::{NAME, NAMESPACE, UID};
+
+/// Annotation: the virtual ServiceAccount of a pod.
+pub const SERVICE_ACCOUNT: &str = "tenet.sh/service-account";
+/// Annotation: all virtual labels of a pod, as a kubelet writes them to a file.
+pub const LABELS: &str = "tenet.sh/labels";
+/// Annotation: all virtual annotations of a pod, as a kubelet writes them to a file.
+pub const ANNOTATIONS: &str = "tenet.sh/annotations";
+/// What the keys of annotations begin with that hold a single value; a digest follows.
+pub const VALUE: &str = "tenet.sh/value-";
+
+/// What the downward API shows of a virtual pod.
+#[derive(Clone, Copy, Debug)]
+pub struct PodFields<'a> {
+    /// `metadata.labels`.
+    pub labels: Option<&'a Value>,
+    /// `metadata.annotations`.
+    pub annotations: Option<&'a Value>,
+    /// `spec.serviceAccountName`.
+    pub service_account: &'a str,
+    /// The annotations that cross to the host under their own key.
+    pub allow: &'a Globs,
+}
+
+/// Why a field path cannot be turned.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the field path {0:?} is not known to the downward API")]
+pub struct UnknownFieldPath(pub String);
+
+/// Field paths turned for a host pod, and the annotations that they need.
+///
+/// Turn all field paths of a pod with one of these, then set [`annotations`](Self::annotations) on
+/// the host pod. Labels and annotations change during the life of a pod, and a kubelet brings the
+/// files up to date, so the annotations follow: turn them again on every reconcile.
+#[derive(Clone, Debug)]
+pub struct Downward<'a> {
+    pod: PodFields<'a>,
+    annotations: BTreeMap<String, String>,
+}
+
+impl<'a> Downward<'a> {
+    /// Nothing turned yet.
+    pub fn new(pod: PodFields<'a>) -> Self {
+        Self {
+            pod,
+            annotations: BTreeMap::new(),
+        }
+    }
+
+    /// The field path on the host pod for one on the virtual pod.
+    ///
+    /// The owner record holds name, namespace and UID already. A single label crosses under its own
+    /// key, and so does an annotation on the allow-list; any other value gets an annotation of its
+    /// own. Status and node are the host's on both sides.
+    pub fn turn(&mut self, path: &str) -> Result<String, UnknownFieldPath> {
+        match subscripted(path) {
+            Some(("metadata.labels", key)) if is_reserved(key) => {
+                Ok(self.value("labels", self.pod.labels, key))
+            }
+            Some(("metadata.annotations", key)) if !annotation_crosses(key, self.pod.allow) => {
+                Ok(self.value("annotations", self.pod.annotations, key))
+            }
+            Some(("metadata.labels" | "metadata.annotations", _)) => Ok(path.to_owned()),
+            Some(_) => Err(UnknownFieldPath(path.to_owned())),
+            None => self.turn_whole(path),
+        }
+    }
+
+    fn turn_whole(&mut self, path: &str) -> Result<String, UnknownFieldPath> {
+        Ok(match path {
+            "metadata.name" => annotation(NAME),
+            "metadata.namespace" => annotation(NAMESPACE),
+            "metadata.uid" => annotation(UID),
+            "spec.serviceAccountName" => {
+                self.need(SERVICE_ACCOUNT, self.pod.service_account.to_owned())
+            }
+            "metadata.labels" => self.need(LABELS, format_map(self.pod.labels)),
+            "metadata.annotations" => self.need(ANNOTATIONS, format_map(self.pod.annotations)),
+            // `spec.host` is an old spelling of `spec.nodeName` that the API still takes.
+            "spec.nodeName" | "spec.host" | "status.hostIP" | "status.hostIPs" | "status.podIP"
+            | "status.podIPs" => path.to_owned(),
+            _ => return Err(UnknownFieldPath(path.to_owned())),
+        })
+    }
+
+    /// A value under an annotation of its own. Where there is none, the annotation is missing as
+    /// well: a kubelet reads both as empty.
+    fn value(&mut self, map: &str, values: Option<&Value>, key: &str) -> String {
+        let digest = digest::of_parts("tenet.sh/downward", &[map, key]);
+        let own = format!("{VALUE}{digest}");
+        match values
+            .and_then(|values| values.get(key))
+            .and_then(Value::as_str)
+        {
+            Some(value) => self.need(&own, value.to_owned()),
+            None => annotation(&own),
+        }
+    }
+
+    fn need(&mut self, key: &str, value: String) -> String {
+        self.annotations.insert(key.to_owned(), value);
+        annotation(key)
+    }
+
+    /// The annotations that the host pod needs for the paths turned so far.
+    pub fn annotations(self) -> BTreeMap<String, String> {
+        self.annotations
+    }
+}
+
+fn annotation(key: &str) -> String {
+    format!("metadata.annotations['{key}']")
+}
+
+/// The map and key of `metadata.labels['key']`.
+fn subscripted(path: &str) -> Option<(&str, &str)> {
+    path.strip_suffix("']")?
+        .split_once("['")
+        .filter(|(map, _)| !map.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_path_leads_to_the_virtual_value() {
+        let labels = json!({"app": "web", "tenet.sh/mine": "l"});
+        let annotations = json!({"ok/a": "1", "b": "two\n", "tenet.sh/uid": "forged"});
+        let allow = Globs::new(["ok/*", "tenet.sh/*"]);
+        let pod = PodFields {
+            labels: Some(&labels),
+            annotations: Some(&annotations),
+            service_account: "robot",
+            allow: &allow,
+        };
+        let value = |map, key| {
+            format!(
+                "tenet.sh/value-{}",
+                digest::of_parts("tenet.sh/downward", &[map, key])
+            )
+        };
+        let at = annotation;
+        let (b, mine) = (value("annotations", "b"), value("labels", "tenet.sh/mine"));
+        let (uid, none) = (
+            value("annotations", "tenet.sh/uid"),
+            value("annotations", "none"),
+        );
+        let all = "b=\"two\\n\"\nok/a=\"1\"\ntenet.sh/uid=\"forged\"";
+        for (path, host, extra) in [
+            ("metadata.name", at("tenet.sh/name"), None),
+            ("metadata.namespace", at("tenet.sh/namespace"), None),
+            ("metadata.uid", at("tenet.sh/uid"), None),
+            (
+                "spec.serviceAccountName",
+                at(SERVICE_ACCOUNT),
+                Some((SERVICE_ACCOUNT, "robot")),
+            ),
+            (
+                "metadata.labels",
+                at(LABELS),
+                Some((LABELS, "app=\"web\"\ntenet.sh/mine=\"l\"")),
+            ),
+            (
+                "metadata.annotations",
+                at(ANNOTATIONS),
+                Some((ANNOTATIONS, all)),
+            ),
+            (
+                "metadata.labels['app']",
+                "metadata.labels['app']".to_owned(),
+                None,
+            ),
+            (
+                "metadata.labels['none']",
+                "metadata.labels['none']".to_owned(),
+                None,
+            ),
+            (
+                "metadata.labels['tenet.sh/mine']",
+                at(&mine),
+                Some((&mine, "l")),
+            ),
+            ("metadata.annotations['ok/a']", at("ok/a"), None),
+            ("metadata.annotations['b']", at(&b), Some((&b, "two\n"))),
+            ("metadata.annotations['none']", at(&none), None),
+            (
+                "metadata.annotations['tenet.sh/uid']",
+                at(&uid),
+                Some((&uid, "forged")),
+            ),
+            ("spec.nodeName", "spec.nodeName".to_owned(), None),
+            ("status.podIP", "status.podIP".to_owned(), None),
+            ("status.podIPs", "status.podIPs".to_owned(), None),
+            ("status.hostIP", "status.hostIP".to_owned(), None),
+            ("status.hostIPs", "status.hostIPs".to_owned(), None),
+        ] {
+            let mut downward = Downward::new(pod);
+            assert_eq!(downward.turn(path), Ok(host), "{path}");
+            let extra = extra.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            assert_eq!(
+                downward.annotations(),
+                extra.into_iter().collect(),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn unknown_paths_are_named() {
+        let allow = Globs::default();
+        let pod = PodFields {
+            labels: None,
+            annotations: None,
+            service_account: "default",
+            allow: &allow,
+        };
+        for path in [
+            "",
+            "spec.image",
+            "status.phase",
+            "metadata",
+            "spec['a']",
+            "['a']",
+            "metadata.labels['a'",
+        ] {
+            let error = Downward::new(pod).turn(path).unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("the field path {path:?} is not known to the downward API")
+            );
+        }
+        let mut downward = Downward::new(pod);
+        assert!(downward.turn("metadata.labels").is_ok());
+        assert_eq!(
+            downward.annotations(),
+            BTreeMap::from([(LABELS.to_owned(), String::new())])
+        );
+    }
+}
