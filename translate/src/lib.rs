@@ -11,6 +11,7 @@ pub mod names;
 pub mod owner;
 pub mod rules;
 pub mod selectors;
+pub mod token;
 
 pub use digest::digest;
 pub use names::{NameScheme, Names};
