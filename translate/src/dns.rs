@@ -168,6 +168,8 @@ fn options(users: Option<&Value>) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn input<'a>(policy: Option<&'a str>, config: Option<&'a Value>) -> DnsInput<'a> {
@@ -313,5 +315,24 @@ mod tests {
         .config
         .unwrap();
         assert!(config.get("searches").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn the_host_never_gets_more_than_it_takes(
+            nameservers in prop::collection::vec("1\\.1\\.1\\.[0-9]", 0..6),
+            searches in prop::collection::vec("[a-c.]{0,300}", 0..50),
+        ) {
+            let own = json!({"nameservers": nameservers, "searches": searches});
+            let config = dns(&input(None, Some(&own))).config.unwrap();
+            let list = |field: &str| -> Vec<String> {
+                texts(config.get(field)).map(str::to_owned).collect()
+            };
+            prop_assert_eq!(&list("nameservers")[0], "10.0.0.10");
+            prop_assert!(list("nameservers").len() <= 3);
+            prop_assert!(list("searches").len() <= 32);
+            prop_assert!(list("searches").join(" ").len() <= 2048);
+            prop_assert!(list("searches").starts_with(&["shop.svc.cluster.local".to_owned()]));
+        }
     }
 }

@@ -136,6 +136,7 @@ fn subscripted(path: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -253,5 +254,26 @@ mod tests {
             downward.annotations(),
             BTreeMap::from([(LABELS.to_owned(), String::new())])
         );
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_leads_to_the_metadata_of_the_host_pod(
+            map in prop::sample::select(vec!["metadata.labels", "metadata.annotations", "metadata.name", "spec"]),
+            key in "(tenet.sh/|x.TENET.sh/|ok/)?[a-z'\\[\\]]{0,8}",
+            subscript in any::<bool>(),
+        ) {
+            let allow = Globs::new(["ok/*"]);
+            let values = json!({&key: "value"});
+            let values = Some(&values);
+            let pod = PodFields { labels: values, annotations: values, service_account: "a", allow: &allow };
+            let path = if subscript { format!("{map}['{key}']") } else { map.to_owned() };
+            if let Ok(host) = Downward::new(pod).turn(&path) {
+                let ours = host.starts_with("metadata.annotations['tenet.sh/");
+                let own_label = host == path && map == "metadata.labels" && !is_reserved(&key);
+                let allowed = host == path && key.starts_with("ok/");
+                prop_assert!(ours || own_label || allowed, "{} leads to {}", path, host);
+            }
+        }
     }
 }

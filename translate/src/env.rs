@@ -42,12 +42,11 @@ pub fn service_env<'a>(
     let mut env: Vec<Variable> = Vec::new();
     let mut place: BTreeMap<String, usize> = BTreeMap::new();
     for (name, value) in chosen.into_values().flat_map(variables) {
-        match place.get(&name) {
-            Some(at) => env[*at].1 = value,
-            None => {
-                place.insert(name.clone(), env.len());
-                env.push((name, value));
-            }
+        if let Some(at) = place.get(&name) {
+            env[*at].1 = value;
+        } else {
+            place.insert(name.clone(), env.len());
+            env.push((name, value));
         }
     }
     env
@@ -189,6 +188,8 @@ pub fn prepend_service_env(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn service(namespace: &str, name: &str, address: &str, ports: &Value) -> Value {
@@ -354,6 +355,28 @@ mod tests {
                 list.as_array().unwrap().iter().map(pair).collect()
             };
             assert_eq!(prepend(&env(&container), env_from), env(&expected));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_service_variable_stands_once_and_in_front(
+            own in prop::collection::btree_set("[A-D]", 0..4),
+            env_from in prop::collection::btree_set("[A-D]", 0..4),
+            values in prop::collection::vec("[$()A-D]{0,8}", 4),
+        ) {
+            let services = [("A", "1"), ("B", "2"), ("C", "3")];
+            let services = services.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let pairs = own.iter().zip(&values);
+            let container: Vec<_> =
+                pairs.map(|(name, value)| json!({"name": name, "value": value})).collect();
+            let env = prepend_service_env(&container, &env_from, &services);
+            let names: Vec<_> = env.iter().map(|env| text(env.get("name"))).collect();
+            let added = services.iter().map(|(name, _)| name);
+            let mut expected: Vec<_> =
+                added.filter(|name| !own.contains(*name) && !env_from.contains(*name)).collect();
+            expected.extend(&own);
+            prop_assert_eq!(names, expected);
         }
     }
 

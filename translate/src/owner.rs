@@ -201,6 +201,7 @@ fn place(namespace: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -303,5 +304,21 @@ mod tests {
             OwnerRecord::read(&metadata, "vc", "c-id"),
             Ownership::Foreign(Foreign::Missing(MANAGED_BY))
         );
+    }
+
+    proptest! {
+        #[test]
+        fn any_other_text_in_a_record_makes_it_foreign_or_another_owner(
+            key in prop::sample::select(vec![CLUSTER, KIND, NAMESPACE, NAME, UID, HOST_NAME]),
+            text in ".*",
+        ) {
+            let mut metadata = metadata(&record());
+            metadata["annotations"][key] = json!(text);
+            if let Ownership::Ours(read) = OwnerRecord::read(&metadata, "vc", "c-id") {
+                let changed = read != record();
+                let free = [KIND, NAME, UID].contains(&key);
+                prop_assert!(changed == free || metadata == self::metadata(&record()));
+            }
+        }
     }
 }

@@ -26,7 +26,7 @@ impl LabelSelector {
         for (field, value) in selector {
             match (field.as_str(), value) {
                 (_, Value::Null) => {}
-                ("matchLabels", Value::Object(labels)) => read.labels = labels.clone(),
+                ("matchLabels", Value::Object(labels)) => read.labels.clone_from(labels),
                 ("matchExpressions", Value::Array(expressions)) => {
                     read.expressions.clone_from(expressions);
                 }

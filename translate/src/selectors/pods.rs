@@ -183,7 +183,7 @@ mod tests {
         json!({"key": "tenet.sh/namespace", "operator": "In", "values": namespaces})
     }
 
-    fn term(extra: Value) -> Result<Value, SelectorError> {
+    fn term(extra: &Value) -> Result<Value, SelectorError> {
         let mut term =
             json!({"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "a"}}});
         for (field, value) in extra.as_object().unwrap() {
@@ -192,7 +192,7 @@ mod tests {
         affinity_term(&term, Some(&json!({"app": "a", "hash": "1"})), SCOPE)
     }
 
-    fn expressions(extra: Value) -> Value {
+    fn expressions(extra: &Value) -> Value {
         let term = term(extra).unwrap();
         assert_eq!(term["topologyKey"], "zone");
         assert_eq!(
@@ -229,7 +229,7 @@ mod tests {
                 json!([in_vc()]),
             ),
         ] {
-            assert_eq!(expressions(extra), expected);
+            assert_eq!(expressions(&extra), expected);
         }
     }
 
@@ -239,7 +239,7 @@ mod tests {
         let other = json!({"key": "hash", "operator": "NotIn", "values": ["1"]});
         let scope = [in_vc(), in_namespaces(&["shop"])];
         let merged = |extra: Value, first: Value| {
-            assert_eq!(expressions(extra), json!([first, scope[0], scope[1]]));
+            assert_eq!(expressions(&extra), json!([first, scope[0], scope[1]]));
         };
         merged(json!({"matchLabelKeys": ["hash", "absent"]}), own.clone());
         merged(
@@ -251,7 +251,7 @@ mod tests {
         let exists = json!({"key": "hash", "operator": "Exists"});
         assert_eq!(
             expressions(
-                json!({"mismatchLabelKeys": ["hash"], "labelSelector": {"matchExpressions": [exists]}})
+                &json!({"mismatchLabelKeys": ["hash"], "labelSelector": {"matchExpressions": [exists]}})
             ),
             json!([exists, other, scope[0], scope[1]])
         );
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_term_without_selector_still_matches_nothing() {
         for selector in [json!(null), json!({})] {
-            let narrowed = term(json!({"labelSelector": selector})).unwrap();
+            let narrowed = term(&json!({"labelSelector": selector})).unwrap();
             assert_eq!(narrowed.get("labelSelector").is_some(), !selector.is_null());
         }
     }
@@ -310,7 +310,7 @@ mod tests {
                 SelectorError::Reserved(reserved.to_owned()),
             ),
         ] {
-            assert_eq!(term(extra), Err(error));
+            assert_eq!(term(&extra), Err(error));
         }
     }
 
