@@ -1,1 +1,41 @@
-//! The engine of the Tenet syncer.
+//! The engine of the Tenet syncer: it carries what mappers decide between two clusters.
+//!
+//! Data flows one way: watch → cache → queue → mapper → effects → gate → API.
+
+mod admin;
+mod api;
+mod args;
+mod cache;
+mod connect;
+mod engine;
+mod gate;
+mod housekeeping;
+mod informer;
+mod learn;
+mod logging;
+mod metrics;
+mod patrol;
+mod queue;
+mod retry;
+mod router;
+mod supervisor;
+mod view;
+mod worker;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+pub use args::Args;
+pub use supervisor::run;
+
+/// The queue, for benches.
+#[doc(hidden)]
+pub mod bench {
+    pub use crate::queue::{Again, Key, Lane, Queue, Ticket};
+}
+
+/// A number in 0..1 that no two processes share.
+#[allow(clippy::cast_precision_loss)] // Jitter needs no precision.
+fn jitter() -> f64 {
+    let random = RandomState::new().build_hasher().finish();
+    (random % 1024) as f64 / 1024.0
+}

@@ -45,6 +45,8 @@ pub struct Apply {
     /// The table whose `kept` rules say which fields follow after creation; `None` for an
     /// object that is only created and, when tokens are minted, rewritten.
     pub table: Option<Arc<Table>>,
+    /// What to create instead when the server rejects `desired` as invalid (HTTP 422).
+    pub fallback: Option<Value>,
     /// Tokens to mint into `data` of the object (a Secret) before it is written.
     pub mint: Vec<Mint>,
 }

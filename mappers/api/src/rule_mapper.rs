@@ -142,6 +142,7 @@ impl<T: Translate> RuleMapper<T> {
             owner: cx.owner(kind, &virt),
             desired,
             table: Some(Arc::clone(self.table()?)),
+            fallback: None,
             mint: Vec::new(),
         };
         let mut outcome = Outcome::one(Effect::Apply(Box::new(apply)));

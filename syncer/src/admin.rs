@@ -1,0 +1,137 @@
+//! `/metrics`, `/healthz` and `/readyz`.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
+use crate::router::numbered;
+
+/// A key that is ready and not worked on for so long says that its kind is stuck.
+const STUCK: Duration = Duration::from_secs(60);
+/// A stream that fails for so long is worth saying.
+const FAILING: Duration = Duration::from_secs(30);
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
+
+/// The engine, once it runs.
+pub type Handle = Arc<OnceLock<Arc<Engine>>>;
+
+/// Serves until it is told to stop.
+pub async fn serve(listener: TcpListener, engine: Handle, stop: CancellationToken) {
+    loop {
+        let stream = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                // Out of file descriptors, mostly: give others time to close some.
+                Err(error) => {
+                    tracing::warn!(%error, "admin: a connection was not accepted");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+        };
+        let engine = Arc::clone(&engine);
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let answer = answer(&engine, &request);
+                async move { Ok::<_, Infallible>(answer) }
+            });
+            let mut server = http1::Builder::new();
+            server.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
+            if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
+                tracing::debug!(%error, "admin: a connection ended");
+            }
+        });
+    }
+}
+
+/// Takes the port.
+pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+fn answer(engine: &Handle, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is served\n".into());
+    }
+    match request.uri().path() {
+        "/healthz" | "/livez" => text(StatusCode::OK, "ok\n".into()),
+        "/readyz" => match engine.get().map(|engine| troubles(engine)) {
+            None => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n".into()),
+            Some(troubles) if troubles.is_empty() => text(StatusCode::OK, "ok\n".into()),
+            Some(troubles) => text(StatusCode::SERVICE_UNAVAILABLE, troubles.join("\n") + "\n"),
+        },
+        "/metrics" => {
+            let body = engine.get().map(|engine| scrape(engine)).unwrap_or_default();
+            respond(StatusCode::OK, "text/plain; version=0.0.4", body)
+        }
+        _ => text(StatusCode::NOT_FOUND, "/metrics, /healthz and /readyz are served\n".into()),
+    }
+}
+
+/// Why the syncer is not ready: a side that is not in sync, or a kind that is stuck.
+pub fn troubles(engine: &Engine) -> Vec<String> {
+    let mut troubles = Vec::new();
+    for (cache, health) in engine.caches.all() {
+        let stream = || format!("{} {}", cache.side(), cache.kind().plural);
+        match health.failing {
+            Some((since, reason)) if !health.synced => {
+                troubles.push(format!("{}: not listed yet, for {:?}: {reason}", stream(), rounded(since.elapsed())));
+            }
+            None if !health.synced => troubles.push(format!("{}: not listed yet", stream())),
+            Some((since, reason)) if since.elapsed() > FAILING => {
+                troubles.push(format!("{}: not followed for {:?}: {reason}", stream(), rounded(since.elapsed())));
+            }
+            _ => {}
+        }
+    }
+    for (mapper, age) in engine.queue.oldest().into_iter().filter(|(_, age)| *age > STUCK) {
+        troubles.push(format!("{}: a key waits for {:?}", engine.kind_of(mapper), rounded(age)));
+    }
+    troubles
+}
+
+fn scrape(engine: &Engine) -> Vec<u8> {
+    let metrics = &engine.metrics;
+    for (cache, _) in engine.caches.all() {
+        metrics.cache(cache.side(), cache.kind(), cache.len(), cache.bytes());
+    }
+    let (depth, oldest, failing) = (engine.queue.depth(), engine.queue.oldest(), engine.queue.failing());
+    for (index, mapper) in numbered(&engine.mappers) {
+        let kind = mapper.spec().kind.kind;
+        for (lane, word) in crate::queue::LANES {
+            metrics.queue(kind, word, depth.get(&(index, lane)).copied().unwrap_or(0));
+        }
+        metrics.age(kind, oldest.get(&index).copied().unwrap_or_default());
+        metrics.fail(kind, failing.get(&index).copied().unwrap_or(0));
+    }
+    engine.gate.report();
+    metrics.text()
+}
+
+fn rounded(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs())
+}
+
+fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    respond(status, "text/plain; charset=utf-8", body.into_bytes())
+}
+
+fn respond(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response
+}

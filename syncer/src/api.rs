@@ -1,0 +1,246 @@
+//! Requests to one API server. Only the gate, the informers and single reads use it.
+
+use std::time::Duration;
+
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use kube::Client;
+use kube::client::Body;
+use serde::Deserialize;
+use serde_json::Value;
+use tenet_mapper::Kind;
+use thiserror::Error;
+use tokio::time::timeout;
+
+/// Why a request was not served.
+#[derive(Debug, Error)]
+pub enum ApiError {
+    /// The server answered with an error.
+    #[error("{message}")]
+    Status {
+        /// The HTTP status.
+        code: StatusCode,
+        /// The machine-readable reason: `AlreadyExists`.
+        reason: String,
+        /// The server's words.
+        message: String,
+        /// How long the server asks us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// No answer in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The request could not be sent, or the answer not be read.
+    #[error("{0}")]
+    Transport(String),
+}
+
+impl ApiError {
+    /// The HTTP status, if there was an answer.
+    pub fn code(&self) -> Option<StatusCode> {
+        match self {
+            Self::Status { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+
+    /// Whether the object itself is absent: the server knows the resource, and says so.
+    /// A 404 of a proxy, or of a server that does not yet serve the API group, is not that.
+    pub fn is_object_absent(&self) -> bool {
+        matches!(self, Self::Status { code: StatusCode::NOT_FOUND, reason, message, .. }
+            if reason == "NotFound" && message.contains('"'))
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct StatusBody {
+    reason: String,
+    message: String,
+    details: StatusDetails,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
+struct StatusDetails {
+    retry_after_seconds: u64,
+}
+
+/// One API server.
+#[derive(Clone)]
+pub struct Api {
+    client: Client,
+}
+
+/// How the body of a patch is merged.
+#[derive(Clone, Copy, Debug)]
+pub enum PatchType {
+    /// RFC 6902.
+    Json,
+    /// RFC 7386.
+    Merge,
+    /// By key, as Kubernetes does.
+    Strategic,
+}
+
+impl PatchType {
+    fn mime(self) -> &'static str {
+        match self {
+            Self::Json => "application/json-patch+json",
+            Self::Merge => "application/merge-patch+json",
+            Self::Strategic => "application/strategic-merge-patch+json",
+        }
+    }
+}
+
+/// Where an object is served.
+#[derive(Clone, Debug)]
+pub struct Target<'t> {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace; empty for a cluster-scoped object.
+    pub namespace: &'t str,
+    /// Its name.
+    pub name: &'t str,
+    /// A subresource.
+    pub subresource: Option<&'t str>,
+}
+
+impl<'t> Target<'t> {
+    /// An object.
+    pub fn new(kind: Kind, namespace: &'t str, name: &'t str) -> Self {
+        Self { kind, namespace, name, subresource: None }
+    }
+
+    /// A subresource of the object.
+    #[must_use]
+    pub fn sub(self, subresource: Option<&'t str>) -> Self {
+        Self { subresource, ..self }
+    }
+
+    fn path(&self) -> String {
+        let object = format!("{}/{}", self.kind.path(self.namespace), self.name);
+        match self.subresource {
+            Some(subresource) => format!("{object}/{subresource}"),
+            None => object,
+        }
+    }
+}
+
+impl Api {
+    /// The API server behind a client.
+    pub fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// The client, for informers.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Reads one object, from a quorum. `None` when the server says that it is absent.
+    pub async fn get(&self, target: &Target<'_>, limit: Duration) -> Result<Option<Value>, ApiError> {
+        match self.get_whole(target, limit).await {
+            Ok(object) => Ok(Some(object)),
+            Err(error) if error.is_object_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads one object, from a quorum; absence is an error.
+    pub async fn get_whole(&self, target: &Target<'_>, limit: Duration) -> Result<Value, ApiError> {
+        self.call(Method::GET, &target.path(), None, limit).await
+    }
+
+    /// Reads any path.
+    pub async fn get_path(&self, path: &str, limit: Duration) -> Result<Value, ApiError> {
+        self.call(Method::GET, path, None, limit).await
+    }
+
+    /// Creates an object, or, with a subresource, posts to it.
+    pub async fn create(&self, target: &Target<'_>, object: &Value, limit: Duration) -> Result<Value, ApiError> {
+        let path = match target.subresource {
+            Some(_) => target.path(),
+            None => target.kind.path(target.namespace),
+        };
+        self.call(Method::POST, &path, Some(("application/json", object)), limit).await
+    }
+
+    /// What the server would make of an object, without storing it.
+    pub async fn dry_run(&self, target: &Target<'_>, object: &Value, limit: Duration) -> Result<Value, ApiError> {
+        let path = format!("{}?dryRun=All", target.kind.path(target.namespace));
+        self.call(Method::POST, &path, Some(("application/json", object)), limit).await
+    }
+
+    /// Changes an object.
+    pub async fn patch(
+        &self,
+        target: &Target<'_>,
+        kind: PatchType,
+        patch: &Value,
+        limit: Duration,
+    ) -> Result<Value, ApiError> {
+        self.call(Method::PATCH, &target.path(), Some((kind.mime(), patch)), limit).await
+    }
+
+    /// Deletes an object.
+    pub async fn delete(&self, target: &Target<'_>, options: &Value, limit: Duration) -> Result<Value, ApiError> {
+        self.call(Method::DELETE, &target.path(), Some(("application/json", options)), limit).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, &Value)>,
+        limit: Duration,
+    ) -> Result<Value, ApiError> {
+        let mut request = Request::builder().method(method).uri(path).header(http::header::ACCEPT, "application/json");
+        let mut bytes = Vec::new();
+        if let Some((mime, value)) = body {
+            request = request.header(http::header::CONTENT_TYPE, mime);
+            bytes = serde_json::to_vec(value).map_err(|error| ApiError::Transport(error.to_string()))?;
+        }
+        let request = request.body(Body::from(bytes)).map_err(|error| ApiError::Transport(error.to_string()))?;
+        match timeout(limit, self.exchange(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ApiError::Timeout(limit)),
+        }
+    }
+
+    async fn exchange(&self, request: Request<Body>) -> Result<Value, ApiError> {
+        let transport = |error: &dyn std::error::Error| ApiError::Transport(chain(error));
+        let answer = self.client.send(request).await.map_err(|error| transport(&error))?;
+        let (parts, body) = answer.into_parts();
+        let bytes = body.collect().await.map_err(|error| transport(&error))?.to_bytes();
+        if parts.status.is_success() {
+            // The body may hold a Secret: an error names the place, never the content.
+            return serde_json::from_slice(&bytes).map_err(|error| {
+                ApiError::Transport(format!("the answer is no JSON at line {} column {}", error.line(), error.column()))
+            });
+        }
+        let status: StatusBody = serde_json::from_slice(&bytes).unwrap_or_default();
+        let header = parts.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let seconds = header.unwrap_or(status.details.retry_after_seconds);
+        Err(ApiError::Status {
+            code: parts.status,
+            message: if status.message.is_empty() { format!("HTTP {}", parts.status) } else { status.message },
+            reason: status.reason,
+            retry_after: (seconds > 0).then(|| Duration::from_secs(seconds)),
+        })
+    }
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

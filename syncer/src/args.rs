@@ -1,0 +1,63 @@
+//! The command line of the syncer. Flags override the file.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use tenet_config::Overrides;
+
+/// Makes the pods of a virtual cluster run on a host cluster.
+#[derive(Clone, Debug, Default, Parser)]
+#[command(name = "tenet-syncer", version)]
+pub struct Args {
+    /// The configuration file; it is watched, and changes are taken over.
+    #[arg(long, env = "TENET_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The name of the virtual cluster.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// The kubeconfig of the host; without it the pod's own `ServiceAccount` is used.
+    #[arg(long, value_name = "FILE")]
+    pub host_kubeconfig: Option<PathBuf>,
+    /// The context in the host kubeconfig.
+    #[arg(long, value_name = "NAME")]
+    pub host_context: Option<String>,
+    /// The host namespace that takes the tenant's objects.
+    #[arg(long, value_name = "NAME")]
+    pub host_namespace: Option<String>,
+    /// The kubeconfig of the virtual cluster.
+    #[arg(long, value_name = "FILE")]
+    pub virtual_kubeconfig: Option<PathBuf>,
+    /// The context in the virtual kubeconfig.
+    #[arg(long, value_name = "NAME")]
+    pub virtual_context: Option<String>,
+    /// The host Service that leads to the virtual API server.
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Where /metrics, /healthz and /readyz are served.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub admin_listen: Option<String>,
+    /// What is logged: `info`, `debug`, `tenet_syncer=trace`.
+    #[arg(long, value_name = "DIRECTIVES")]
+    pub log_level: Option<String>,
+    /// How it is logged: `text` or `json`.
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+}
+
+impl Args {
+    /// The flags, as the configuration takes them.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            name: self.name.clone(),
+            host_kubeconfig: self.host_kubeconfig.clone(),
+            host_context: self.host_context.clone(),
+            host_namespace: self.host_namespace.clone(),
+            virtual_kubeconfig: self.virtual_kubeconfig.clone(),
+            virtual_context: self.virtual_context.clone(),
+            service: self.service.clone(),
+            admin_listen: self.admin_listen.clone(),
+            log_level: self.log_level.clone(),
+            log_format: self.log_format.clone(),
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! What is known of one kind on one side: pruned JSON texts, nothing decoded.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry as MapEntry;
+use serde_json::Value;
+use tenet_mapper::{Kind, Object, Projection, Side};
+
+/// Where an object stands, on either side.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Place {
+    /// The namespace; empty for a cluster-scoped object.
+    pub namespace: Arc<str>,
+    /// The name.
+    pub name: Arc<str>,
+}
+
+impl Place {
+    /// The place of an object.
+    pub fn of(object: &Value) -> Self {
+        let text = |member: &str| {
+            object.get("metadata").and_then(|metadata| metadata.get(member)).and_then(Value::as_str).unwrap_or_default()
+        };
+        Self::new(text("namespace"), text("name"))
+    }
+
+    /// The place of `name` in `namespace`.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: Arc::from(namespace), name: Arc::from(name) }
+    }
+}
+
+struct Entry {
+    json: Box<[u8]>,
+    version: Version,
+    epoch: u32,
+}
+
+/// A resource version, for comparing two of one kind. Kubernetes promises since 1.35
+/// that they can be compared as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Version(u64);
+
+impl Version {
+    fn of(object: &Value) -> Self {
+        let text = object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+        Self(text.parse().unwrap_or(0))
+    }
+
+    /// Whether this one is certainly older. Without numbers, nothing is.
+    fn is_older_than(self, other: Self) -> bool {
+        self.0 != 0 && self.0 < other.0
+    }
+}
+
+/// What a write to the cache changed.
+#[derive(Debug)]
+pub enum Change {
+    /// Nothing: what came was known, or older.
+    None,
+    /// The object is there now as it came.
+    Stored(Object),
+}
+
+/// The objects of one kind on one side.
+pub struct Cache {
+    side: Side,
+    kind: Kind,
+    projection: Projection,
+    entries: DashMap<Place, Entry>,
+    epoch: AtomicU32,
+    bytes: AtomicU64,
+    changes: AtomicU64,
+}
+
+impl Cache {
+    /// An empty cache.
+    pub fn new(side: Side, kind: Kind, projection: Projection) -> Self {
+        Self {
+            side,
+            kind,
+            projection,
+            entries: DashMap::with_shard_amount(8),
+            epoch: AtomicU32::new(0),
+            bytes: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
+        }
+    }
+
+    /// The side.
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// The kind.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What is kept of each object.
+    pub fn projection(&self) -> &Projection {
+        &self.projection
+    }
+
+    /// One object.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Object> {
+        self.get_at(&Place::new(namespace, name))
+    }
+
+    /// One object.
+    pub fn get_at(&self, place: &Place) -> Option<Object> {
+        self.entries.get(place).and_then(|entry| self.unpack(&entry.json))
+    }
+
+    /// Stores an object, unless what is there is newer.
+    pub fn store(&self, object: Value) -> Change {
+        let (place, version) = (Place::of(&object), Version::of(&object));
+        let object = self.projection.cut(object);
+        let Ok(json) = serde_json::to_vec(&object) else { return Change::None };
+        let entry = Entry { json: json.into_boxed_slice(), version, epoch: self.epoch.load(Ordering::Relaxed) };
+        let added = entry.json.len() as u64;
+        match self.entries.entry(place) {
+            MapEntry::Occupied(mut found) => {
+                let known = found.get_mut();
+                known.epoch = entry.epoch;
+                if version.is_older_than(known.version) || (version == known.version && version.0 != 0) {
+                    return Change::None;
+                }
+                let removed = known.json.len() as u64;
+                *known = entry;
+                self.bytes.fetch_add(added, Ordering::Relaxed);
+                self.bytes.fetch_sub(removed, Ordering::Relaxed);
+            }
+            MapEntry::Vacant(free) => {
+                free.insert(entry);
+                self.bytes.fetch_add(added, Ordering::Relaxed);
+            }
+        }
+        self.changes.fetch_add(1, Ordering::Release);
+        Change::Stored(Object::new(object))
+    }
+
+    /// Changes a cached object in place after a write whose answer does not carry it. The
+    /// next event of the watch overwrites it.
+    pub fn amend(&self, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) {
+        let Some(mut entry) = self.entries.get_mut(&Place::new(namespace, name)) else { return };
+        let Ok(mut object) = serde_json::from_slice::<Value>(&entry.json) else { return };
+        change(&mut object);
+        if let Ok(json) = serde_json::to_vec(&object) {
+            self.bytes.fetch_add(json.len() as u64, Ordering::Relaxed);
+            self.bytes.fetch_sub(entry.json.len() as u64, Ordering::Relaxed);
+            entry.json = json.into_boxed_slice();
+        }
+    }
+
+    /// Removes an object, unless what is there is newer than the delete. `last` is the
+    /// final state that the watch told.
+    pub fn remove(&self, last: &Value) -> Option<Object> {
+        let (place, version) = (Place::of(last), Version::of(last));
+        let removed = self.entries.remove_if(&place, |_, entry| !version.is_older_than(entry.version));
+        removed.map(|(_, entry)| {
+            self.changes.fetch_add(1, Ordering::Release);
+            self.bytes.fetch_sub(entry.json.len() as u64, Ordering::Relaxed);
+            Object::new(self.projection.cut(last.clone()))
+        })
+    }
+
+    /// Removes an object that a quorum read has shown to be absent.
+    pub fn evict(&self, namespace: &str, name: &str, uid: &str) -> Option<Object> {
+        let place = Place::new(namespace, name);
+        let object = self.get_at(&place).filter(|object| object.uid() == uid)?;
+        let (_, entry) = self.entries.remove(&place)?;
+        self.changes.fetch_add(1, Ordering::Release);
+        self.bytes.fetch_sub(entry.json.len() as u64, Ordering::Relaxed);
+        Some(object)
+    }
+
+    /// A list begins: what is not seen until [`Self::sweep`] is gone.
+    pub fn begin_list(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A list is complete: removes what it did not show.
+    pub fn sweep(&self) -> Vec<Object> {
+        let epoch = self.epoch.load(Ordering::Relaxed);
+        let mut gone = Vec::new();
+        self.entries.retain(|_, entry| {
+            if entry.epoch == epoch {
+                return true;
+            }
+            self.bytes.fetch_sub(entry.json.len() as u64, Ordering::Relaxed);
+            gone.extend(self.unpack(&entry.json));
+            false
+        });
+        self.entries.shrink_to_fit();
+        self.changes.fetch_add(1, Ordering::Release);
+        gone
+    }
+
+    /// Every object, in no order. Each is unpacked when the iterator reaches it.
+    pub fn places(&self) -> Vec<Place> {
+        self.entries.iter().map(|entry| entry.key().clone()).collect()
+    }
+
+    /// The objects of one namespace, in order of their names.
+    pub fn list(&self, namespace: &str) -> Vec<Object> {
+        let mut found: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|entry| &*entry.key().namespace == namespace)
+            .filter_map(|entry| self.unpack(&entry.json))
+            .collect();
+        found.sort_by(|a, b| a.name().cmp(b.name()));
+        found
+    }
+
+    /// How often anything has changed.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many bytes of JSON they take.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn unpack(&self, json: &[u8]) -> Option<Object> {
+        // What is stored was serialised here; it reads back.
+        serde_json::from_slice(json).ok().map(Object::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tenet_mapper::kinds;
+
+    use super::*;
+
+    fn cache() -> Cache {
+        Cache::new(Side::Virtual, kinds::POD, Projection::Whole)
+    }
+
+    fn pod(name: &str, version: &str) -> Value {
+        json!({"metadata": {"namespace": "n", "name": name, "resourceVersion": version, "uid": "u"}, "v": version})
+    }
+
+    #[test]
+    fn an_older_version_never_replaces_a_newer_one() {
+        let cache = cache();
+        assert!(matches!(cache.store(pod("a", "10")), Change::Stored(_)));
+        assert!(matches!(cache.store(pod("a", "9")), Change::None));
+        assert!(matches!(cache.store(pod("a", "10")), Change::None), "an echo changes nothing");
+        assert!(cache.remove(&pod("a", "8")).is_none());
+        assert_eq!(cache.get("n", "a").unwrap().resource_version(), "10");
+        assert!(cache.remove(&pod("a", "11")).is_some());
+        assert_eq!((cache.len(), cache.bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_complete_list_tells_what_is_gone() {
+        let cache = cache();
+        cache.store(pod("a", "1"));
+        cache.store(pod("b", "2"));
+        cache.begin_list();
+        cache.store(pod("b", "2"));
+        cache.store(pod("c", "3"));
+        let gone: Vec<_> = cache.sweep().iter().map(|object| object.name().to_owned()).collect();
+        assert_eq!(gone, ["a"]);
+        assert_eq!(cache.len(), 2);
+    }
+}

@@ -1,0 +1,48 @@
+//! Clients for both sides, with the defaults that a syncer must not have switched off.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config as KubeConfig};
+use tenet_config::Config;
+use tenet_mapper::Side;
+
+use crate::api::Api;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The API server of the host.
+pub async fn host(config: &Config) -> anyhow::Result<Api> {
+    let host = &config.host;
+    let kube = match &host.kubeconfig {
+        Some(file) => from_file(file, host.context.as_deref()).await?,
+        None => KubeConfig::incluster().context("host.kubeconfig is not set, and this is no pod of the host")?,
+    };
+    api(Side::Host, kube)
+}
+
+/// The virtual API server.
+pub async fn virt(config: &Config) -> anyhow::Result<Api> {
+    let virt = &config.r#virtual;
+    api(Side::Virtual, from_file(&virt.kubeconfig, virt.context.as_deref()).await?)
+}
+
+async fn from_file(file: &Path, context: Option<&str>) -> anyhow::Result<KubeConfig> {
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let kubeconfig = Kubeconfig::read_from(file).with_context(|| format!("{}", file.display()))?;
+    KubeConfig::from_custom_kubeconfig(kubeconfig, &options).await.with_context(|| format!("{}", file.display()))
+}
+
+fn api(side: Side, mut kube: KubeConfig) -> anyhow::Result<Api> {
+    // A retry below the queue would repeat creates whose answer was lost.
+    kube.default_retry = false;
+    // The queue has its own deadline for every request; a watch must be able to idle.
+    kube.connect_timeout = Some(CONNECT_LIMIT);
+    kube.read_timeout = None;
+    kube.write_timeout = None;
+    // The virtual API server is in the same pod, and the host's is near.
+    kube.disable_compression = true;
+    Ok(Api::new(Client::try_from(kube).with_context(|| format!("the client of the {side} API server"))?))
+}

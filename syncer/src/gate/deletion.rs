@@ -1,0 +1,113 @@
+//! Deletes. Nothing is deleted because it was not seen.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use tenet_mapper::translate::{OwnerRecord, Ownership, owner};
+use tenet_mapper::{Deletion, Kind, MapError, Proof, Side, kinds};
+
+use super::{Done, Gate, errors};
+use crate::api::Target;
+
+impl Gate {
+    pub(super) async fn delete(&self, deletion: Deletion) -> Result<Done, MapError> {
+        let (side, kind) = (deletion.side(), deletion.kind());
+        self.check_right(&deletion)?;
+        self.check_proof(deletion.proof()).await?;
+        let mut options = json!({
+            "apiVersion": "v1", "kind": "DeleteOptions",
+            "preconditions": {"uid": deletion.uid()}, "propagationPolicy": "Background",
+        });
+        if let Some(grace) = deletion.grace() {
+            options["gracePeriodSeconds"] = json!(grace);
+        }
+        let target = Target::new(kind, deletion.namespace(), deletion.name());
+        match self.send(side, "delete", |api, limit| api.delete(&target, &options, limit)).await {
+            Ok(answer) => {
+                self.ingest_deleted(side, kind, answer);
+                Ok(Done::Wrote)
+            }
+            // Gone already, or another object by now: either way ours is not there.
+            Err(error) if error.is_object_absent() => self.forget(&deletion),
+            Err(error) if error.code() == Some(StatusCode::CONFLICT) => {
+                Err(MapError::Conflict(format!("{kind} {} has another UID by now", deletion.name())))
+            }
+            Err(error) => Err(errors::classify(error)),
+        }
+    }
+
+    /// A graceful delete answers with the object, which now carries its deletion.
+    fn ingest_deleted(&self, side: Side, kind: Kind, answer: Value) {
+        if answer.pointer("/metadata/deletionTimestamp").is_some() && answer["kind"] == kind.kind {
+            self.ingest(side, kind, answer);
+        }
+    }
+
+    /// The server says that it is absent: so does the cache from now on.
+    fn forget(&self, deletion: &Deletion) -> Result<Done, MapError> {
+        if let Some(cache) = self.parts.caches.get(deletion.side(), deletion.kind())
+            && let Some(last) = cache.evict(deletion.namespace(), deletion.name(), deletion.uid())
+        {
+            self.parts.router.gone(cache, &last);
+        }
+        Ok(Done::Unchanged)
+    }
+
+    /// On the host only what carries our record, on the virtual side pictures only with
+    /// our mark.
+    fn check_right(&self, deletion: &Deletion) -> Result<(), MapError> {
+        let cached = self.cached(deletion.side(), deletion.kind(), deletion.namespace(), deletion.name());
+        let cached = cached.filter(|cached| cached.uid() == deletion.uid());
+        let Some(cached) = cached else {
+            return Err(MapError::Conflict(format!("{} {} is not what was seen", deletion.kind(), deletion.name())));
+        };
+        let place = || format!("{} {}/{}", deletion.kind(), deletion.namespace(), deletion.name());
+        let facts = self.parts.facts.load();
+        match deletion.side() {
+            Side::Host => {
+                let metadata = cached.value().get("metadata").unwrap_or(&Value::Null);
+                match OwnerRecord::read(metadata, &facts.names.cluster, &facts.cluster_id) {
+                    Ownership::Ours(_) => Ok(()),
+                    Ownership::Foreign(why) => Err(MapError::Foreign { place: place(), why: why.to_string() }),
+                }
+            }
+            Side::Virtual if *deletion.proof() != Proof::Unneeded => Ok(()),
+            Side::Virtual if cached.label(owner::MANAGED_BY) == Some(&facts.names.cluster) => Ok(()),
+            Side::Virtual => Err(MapError::Foreign { place: place(), why: "it is not a picture of ours".to_owned() }),
+        }
+    }
+
+    /// Absence is proved by a quorum read of a cluster with the recorded id.
+    async fn check_proof(&self, proof: &Proof) -> Result<(), MapError> {
+        let Proof::TwinAbsent { side, kind, namespace, name, uid } = proof else { return Ok(()) };
+        if *side == Side::Virtual {
+            self.check_identity().await?;
+        }
+        let found = self.read(*side, &Target::new(*kind, namespace, name)).await?;
+        let found_uid = found.as_ref().and_then(|found| found.pointer("/metadata/uid")).and_then(Value::as_str);
+        match found_uid {
+            None => Ok(()),
+            Some(found) if !uid.is_empty() && found != uid => Ok(()),
+            Some(_) => {
+                if let Some(found) = found {
+                    self.ingest(*side, *kind, found);
+                }
+                Err(MapError::Conflict(format!("{kind} {namespace}/{name} is there after all")))
+            }
+        }
+    }
+
+    /// The virtual API server is still the cluster that we serve.
+    async fn check_identity(&self) -> Result<(), MapError> {
+        let found = self.read(Side::Virtual, &Target::new(kinds::NAMESPACE, "", "kube-system")).await?;
+        let id = found.as_ref().and_then(|found| found.pointer("/metadata/uid")).and_then(Value::as_str);
+        let known = &self.parts.facts.load().cluster_id;
+        if id == Some(known) {
+            return Ok(());
+        }
+        tracing::error!(expected = known, found = id, "the virtual API server answers with another cluster id");
+        Err(MapError::Transient {
+            reason: "the virtual cluster has another id: nothing is deleted".to_owned(),
+            after: None,
+        })
+    }
+}

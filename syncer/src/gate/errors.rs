@@ -1,0 +1,26 @@
+//! From an answer of the API server to the class that decides the retry.
+
+use http::StatusCode;
+use tenet_mapper::MapError;
+
+use crate::api::ApiError;
+
+/// The class of an error.
+pub fn classify(error: ApiError) -> MapError {
+    match error {
+        ApiError::Status { code, reason, message, retry_after } => match code {
+            StatusCode::CONFLICT => MapError::Conflict(message),
+            StatusCode::NOT_FOUND => MapError::Conflict(message),
+            // Quota is a 403 that goes away by itself, like a webhook's refusal may.
+            StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
+                MapError::Rejected(message)
+            }
+            StatusCode::PAYLOAD_TOO_LARGE => MapError::Rejected(message),
+            _ => MapError::Transient {
+                reason: format!("{code} {reason} {message}").trim().to_owned(),
+                after: retry_after,
+            },
+        },
+        ApiError::Timeout(_) | ApiError::Transport(_) => MapError::Transient { reason: error.to_string(), after: None },
+    }
+}

@@ -1,0 +1,101 @@
+//! The small things that happen every few seconds: reload, versions, gauges.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tenet_config::{Config, Live, ReloadOutcome, Reloader};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Engine, facts};
+use crate::logging::LevelHandle;
+use crate::queue::Lane;
+use crate::{learn, patrol};
+
+const TICK: Duration = Duration::from_secs(2);
+/// Every so many ticks the version of the virtual API server is asked for.
+const VERSION_TICKS: u32 = 15;
+
+/// Looks after a running engine.
+pub struct Housekeeping {
+    /// The engine.
+    pub engine: Arc<Engine>,
+    /// The configuration in force.
+    pub live: Live,
+    /// Watches the file, if there is one.
+    pub reloader: Option<Reloader>,
+    /// Changes the log level.
+    pub level: LevelHandle,
+}
+
+impl Housekeeping {
+    /// Runs until it is told to stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut ticks = 0u32;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(TICK) => {}
+            }
+            ticks = ticks.wrapping_add(1);
+            if self.reload() {
+                patrol::enqueue_all(&self.engine, Lane::Change).await;
+            }
+            if ticks.is_multiple_of(VERSION_TICKS) {
+                self.check_version().await;
+            }
+        }
+    }
+
+    /// Takes over a changed file; whether anything changed that mappers see.
+    fn reload(&mut self) -> bool {
+        let Some(reloader) = &mut self.reloader else { return false };
+        match reloader.check() {
+            ReloadOutcome::Unchanged => false,
+            ReloadOutcome::Refused(problems) => {
+                tracing::error!(%problems, "the changed configuration is not taken over");
+                false
+            }
+            ReloadOutcome::Reloaded { applied, deferred } => {
+                for field in &deferred {
+                    tracing::warn!("{field}");
+                }
+                if applied.is_empty() {
+                    return false;
+                }
+                tracing::info!(fields = applied.join(", "), "configuration reloaded");
+                self.apply(&self.live.get());
+                true
+            }
+        }
+    }
+
+    fn apply(&self, config: &Config) {
+        let old = self.engine.facts.load();
+        self.engine.facts.store(Arc::new(facts(config, &old.cluster_id, &old.virtual_version)));
+        self.engine.gate.set_ceiling(usize::from(config.engine.max_in_flight));
+        self.engine.gate.set_limit(*config.engine.request_timeout);
+        self.level.set(&config.log.level);
+    }
+
+    /// A new version of the virtual API server may fill in more by itself.
+    async fn check_version(&self) {
+        let Some(version) = version(&self.engine.view.virt, self.engine.view.limit).await else { return };
+        let old = self.engine.facts.load();
+        if version == old.virtual_version {
+            return;
+        }
+        tracing::info!(from = old.virtual_version, to = version, "the virtual API server has another version");
+        let learnt = learn::defaults(&self.engine.view.virt, &self.engine.mappers, self.engine.view.limit).await;
+        self.engine.view.defaults.store(Arc::new(learnt));
+        self.engine.facts.store(Arc::new(facts(&self.live.get(), &old.cluster_id, &version)));
+        patrol::enqueue_all(&self.engine, Lane::Change).await;
+    }
+}
+
+/// The version of an API server: `v1.37.2`.
+pub async fn version(api: &crate::api::Api, limit: Duration) -> Option<String> {
+    let version = api.get_path("/version", limit).await.ok()?;
+    version.get("gitVersion").and_then(Value::as_str).map(str::to_owned)
+}

@@ -1,0 +1,245 @@
+//! One stream of changes per kind and side, shared by all mappers.
+
+mod guard;
+mod raw;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use http::StatusCode;
+use kube::Api as KubeApi;
+use kube::core::ApiResource;
+use kube_runtime::watcher::{self, Event, watcher};
+use parking_lot::RwLock;
+use serde_json::Value;
+use tenet_mapper::{Projection, Side};
+use tokio::time::{Instant, sleep};
+
+use crate::api::Api;
+use crate::cache::{Cache, Change};
+use crate::metrics::Metrics;
+use crate::router::Router;
+use guard::Guard;
+use raw::RawObject;
+
+const PAGE: u32 = 250;
+/// Below the idle time after which load balancers drop connections without a word.
+const WATCH_SECONDS: u32 = 200;
+const FIRST_DELAY: Duration = Duration::from_millis(500);
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+
+/// How a stream is doing.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// A complete list was seen since the start.
+    pub synced: bool,
+    /// The input is optional and the right to read it is missing.
+    pub unreadable: bool,
+    /// Since when it fails, and why.
+    pub failing: Option<(Instant, String)>,
+}
+
+/// A stream of one kind on one side into its cache.
+pub struct Informer {
+    api: Api,
+    namespace: Option<String>,
+    selector: Option<String>,
+    optional: bool,
+    cache: Arc<Cache>,
+    router: Arc<Router>,
+    metrics: Arc<Metrics>,
+    health: Arc<RwLock<Health>>,
+}
+
+/// What a stream reads.
+pub struct Scope {
+    /// The namespace; all when absent.
+    pub namespace: Option<String>,
+    /// A label selector.
+    pub selector: Option<String>,
+    /// Whether a missing right is no failure.
+    pub optional: bool,
+}
+
+impl Informer {
+    /// A stream that has not started.
+    pub fn new(api: Api, scope: Scope, cache: Arc<Cache>, router: Arc<Router>, metrics: Arc<Metrics>) -> Self {
+        let Scope { namespace, selector, optional } = scope;
+        Self { api, namespace, selector, optional, cache, router, metrics, health: Arc::default() }
+    }
+
+    /// How the stream is doing; stays current.
+    pub fn health(&self) -> Arc<RwLock<Health>> {
+        Arc::clone(&self.health)
+    }
+
+    /// Follows the stream for ever. Errors are retried with growing delays, which only a
+    /// complete list or a change resets.
+    pub async fn run(self) {
+        let mut failures = 0;
+        loop {
+            let error = self.follow(&mut failures).await;
+            failures += 1;
+            let delay = backoff(failures);
+            self.fail(&error, delay);
+            sleep(delay).await;
+        }
+    }
+
+    /// Follows one watcher until it has to be made anew.
+    async fn follow(&self, failures: &mut u32) -> watcher::Error {
+        let mut stream = std::pin::pin!(watcher(self.kube_api(), self.config()));
+        loop {
+            match stream.try_next().await {
+                Ok(Some(event)) => {
+                    let progress = !matches!(event, Event::Init | Event::InitApply(_));
+                    self.take(event);
+                    if progress {
+                        *failures = 0;
+                        self.health.write().failing = None;
+                    }
+                }
+                // The watcher never ends by itself.
+                Ok(None) => return watcher::Error::NoResourceVersion,
+                // An HTTP 410 at the start of a watch would be retried with the same
+                // version for ever; only a new watcher lists again.
+                Err(error) if is_gone(&error) || !is_stream_error(&error) => return error,
+                Err(error) => {
+                    *failures += 1;
+                    let delay = backoff(*failures);
+                    self.fail(&error, delay);
+                    sleep(delay).await;
+                }
+            }
+        }
+    }
+
+    fn take(&self, event: Event<RawObject>) {
+        match event {
+            Event::Init => self.cache.begin_list(),
+            Event::InitApply(object) | Event::Apply(object) => self.store(&object),
+            Event::Delete(object) => {
+                if let Some(last) = self.parse(&object).and_then(|last| self.cache.remove(&last)) {
+                    self.router.gone(&self.cache, &last);
+                }
+            }
+            Event::InitDone => {
+                for last in self.cache.sweep() {
+                    self.router.gone(&self.cache, &last);
+                }
+                let mut health = self.health.write();
+                (health.synced, health.unreadable) = (true, false);
+            }
+        }
+    }
+
+    fn store(&self, object: &RawObject) {
+        let Some(value) = self.parse(object) else { return };
+        if let Change::Stored(object) = self.cache.store(value) {
+            self.router.changed(&self.cache, &object);
+        }
+    }
+
+    fn parse(&self, object: &RawObject) -> Option<Value> {
+        match serde_json::from_str(object.json()) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                // The text itself may hold a Secret.
+                tracing::error!(side = %self.cache.side(), kind = %self.cache.kind(), object = object.place(),
+                    line = error.line(), column = error.column(), "an object cannot be read and is skipped");
+                None
+            }
+        }
+    }
+
+    fn fail(&self, error: &watcher::Error, delay: Duration) {
+        let (side, kind) = (self.cache.side(), self.cache.kind());
+        let reason = crate::api::chain(error);
+        self.metrics.watch_failed(side, kind);
+        let mut health = self.health.write();
+        if self.optional && is_forbidden(error) {
+            if !health.unreadable {
+                tracing::info!(%side, kind = kind.plural, "no right to read; working without");
+            }
+            (health.synced, health.unreadable) = (true, true);
+            health.failing = None;
+            return;
+        }
+        tracing::warn!(%side, kind = kind.plural, ?delay, reason, "a watch failed");
+        let since = health.failing.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+        health.failing = Some((since, reason));
+    }
+
+    fn kube_api(&self) -> KubeApi<RawObject> {
+        let kind = self.cache.kind();
+        let resource = ApiResource {
+            group: kind.group.to_owned(),
+            version: kind.version.to_owned(),
+            api_version: kind.api_version(),
+            kind: kind.kind.to_owned(),
+            plural: kind.plural.to_owned(),
+        };
+        let client = Guard::client(self.api.client(), *self.cache.projection() == Projection::Metadata);
+        match &self.namespace {
+            Some(namespace) => KubeApi::namespaced_with(client, namespace, &resource),
+            None => KubeApi::all_with(client, &resource),
+        }
+    }
+
+    fn config(&self) -> watcher::Config {
+        let config = watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS);
+        match &self.selector {
+            Some(selector) => config.labels(selector),
+            None => config,
+        }
+    }
+}
+
+/// Doubles from half a second to a minute, with up to a fifth of jitter.
+fn backoff(failures: u32) -> Duration {
+    let delay = FIRST_DELAY.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(LONGEST_DELAY);
+    delay.mul_f64(1.0 + crate::jitter() / 5.0)
+}
+
+fn status_of(error: &watcher::Error) -> Option<u16> {
+    use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
+    match error {
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status))
+        | WatchFailed(kube::Error::Api(status)) => Some(status.code),
+        WatchError(status) => Some(status.code),
+        _ => None,
+    }
+}
+
+fn is_gone(error: &watcher::Error) -> bool {
+    status_of(error) == Some(StatusCode::GONE.as_u16())
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    matches!(status_of(error), Some(401 | 403 | 404))
+}
+
+/// Whether the watcher goes on by itself from where it was.
+fn is_stream_error(error: &watcher::Error) -> bool {
+    !matches!(error, watcher::Error::NoResourceVersion)
+}
+
+/// Whether a stream is of a side whose objects are selected by our label.
+pub fn is_selected(side: Side, foreign: bool) -> bool {
+    side == Side::Host && !foreign
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_retried_ever_later_up_to_a_minute() {
+        let seconds: Vec<_> = [1, 2, 3, 7, 8, 40].into_iter().map(|failures| backoff(failures).as_secs_f64()).collect();
+        for (delay, base) in seconds.iter().zip([0.5, 1.0, 2.0, 32.0, 60.0, 60.0]) {
+            assert!((base..=base * 1.2).contains(delay), "{delay} is not about {base}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What stands between a watcher and the API server: pacing of watches, and the request
+//! for metadata only.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use http::{HeaderValue, Request, Response};
+use kube::Client;
+use kube::client::Body;
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep_until};
+use tower::Service;
+
+const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+const METADATA_ONLY_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
+/// A watch that ends sooner than this was closed at once.
+const SHORT_WATCH: Duration = Duration::from_secs(1);
+const FIRST_DELAY: Duration = Duration::from_millis(200);
+const LONGEST_DELAY: Duration = Duration::from_secs(30);
+/// A list that has not answered by then never will.
+const LIST_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often watches of one stream start. `kube_runtime::watcher` watches again at once
+/// when the server closes a watch; a server (or a proxy before it) that closes every
+/// watch at once would make it spin.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    last_start: Option<Instant>,
+    delay: Duration,
+}
+
+impl Pace {
+    /// When the next watch may start, if it is asked for at `now`.
+    pub(crate) fn next_start(&mut self, now: Instant) -> Instant {
+        let start = match self.last_start {
+            Some(last) if now.saturating_duration_since(last) < self.delay + SHORT_WATCH => {
+                self.delay = (self.delay * 2).clamp(FIRST_DELAY, LONGEST_DELAY);
+                now + self.delay
+            }
+            _ => {
+                self.delay = Duration::ZERO;
+                now
+            }
+        };
+        self.last_start = Some(start);
+        start
+    }
+}
+
+/// The service that a watcher's client is made of.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    client: Client,
+    metadata_only: bool,
+    pace: Arc<Mutex<Pace>>,
+}
+
+impl Guard {
+    /// A client for one stream.
+    pub(crate) fn client(client: &Client, metadata_only: bool) -> Client {
+        let namespace = client.default_namespace().to_owned();
+        Client::new(Self { client: client.clone(), metadata_only, pace: Arc::default() }, namespace)
+    }
+}
+
+impl Service<Request<Body>> for Guard {
+    type Response = Response<Body>;
+    type Error = tower::BoxError;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let is_watch =
+            request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("watch=")));
+        if self.metadata_only {
+            let accept = if is_watch { METADATA_ONLY } else { METADATA_ONLY_LIST };
+            request.headers_mut().insert(http::header::ACCEPT, HeaderValue::from_static(accept));
+        }
+        let (client, pace) = (self.client.clone(), Arc::clone(&self.pace));
+        Box::pin(async move {
+            if is_watch {
+                let start = pace.lock().next_start(Instant::now());
+                sleep_until(start).await;
+                return client.send(request).await.map_err(Into::into);
+            }
+            match tokio::time::timeout(LIST_LIMIT, client.send(request)).await {
+                Ok(answer) => answer.map_err(Into::into),
+                Err(elapsed) => Err(elapsed.into()),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_that_closes_at_once_is_started_ever_later() {
+        let mut pace = Pace::default();
+        let mut now = Instant::now();
+        let mut waits = Vec::new();
+        for _ in 0..10 {
+            let start = pace.next_start(now);
+            waits.push((start - now).as_millis());
+            now = start + Duration::from_millis(1);
+        }
+        assert_eq!(waits, [0, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000]);
+        now += Duration::from_secs(120);
+        assert_eq!(pace.next_start(now), now, "a watch that lived is started again at once");
+    }
+}

@@ -1,0 +1,58 @@
+//! What the virtual API server fills in by itself, learnt by dry-run creates.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tenet_mapper::rules::Defaults;
+use tenet_mapper::{Kind, Mapper, MapperSpec};
+use tokio::time::sleep;
+
+use crate::api::{Api, ApiError, Target};
+
+/// A new control plane needs some seconds until its `default` `ServiceAccount` exists.
+const TRIES: u32 = 30;
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The defaults of every kind that has samples. A sample that the server refuses teaches
+/// nothing; the operator is told.
+pub async fn defaults(api: &Api, mappers: &[Box<dyn Mapper>], limit: Duration) -> HashMap<Kind, Arc<Defaults>> {
+    let mut learnt = HashMap::new();
+    for spec in mappers.iter().map(|mapper| mapper.spec()) {
+        if !spec.samples.is_empty() {
+            learnt.insert(spec.kind, Arc::new(of_kind(api, spec, limit).await));
+        }
+    }
+    learnt
+}
+
+async fn of_kind(api: &Api, spec: &MapperSpec, limit: Duration) -> Defaults {
+    let mut defaults = Defaults::default();
+    for sample in &spec.samples {
+        match create_dry(api, spec.kind, sample, limit).await {
+            Ok(stored) => defaults.learn(sample, &stored),
+            Err(error) => {
+                tracing::warn!(kind = spec.kind.kind, %error, "the server's defaults cannot be learnt from a sample");
+            }
+        }
+    }
+    defaults
+}
+
+async fn create_dry(api: &Api, kind: Kind, sample: &Value, limit: Duration) -> Result<Value, ApiError> {
+    let name = sample.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let target = Target::new(kind, if kind.namespaced { "default" } else { "" }, name);
+    let mut tries = 0;
+    loop {
+        match api.dry_run(&target, sample, limit).await {
+            // Invalid stays invalid; all else may be a server that is still starting.
+            Err(error) if tries < TRIES && error.code() != Some(http::StatusCode::UNPROCESSABLE_ENTITY) => {
+                tries += 1;
+                tracing::debug!(%kind, %error, "a dry run is tried again");
+                sleep(PAUSE).await;
+            }
+            other => return other,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What Prometheus sees.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+use tenet_mapper::{Kind, Side};
+
+const LAG_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+
+/// All metrics of one syncer, in a registry of its own.
+pub struct Metrics {
+    registry: Registry,
+    lag: HistogramVec,
+    effects: IntCounterVec,
+    reconciles: IntCounterVec,
+    drift: IntCounterVec,
+    requests: HistogramVec,
+    throttled: IntCounterVec,
+    panics: IntCounterVec,
+    watch_failures: IntCounterVec,
+    tokens: IntCounterVec,
+    queue_depth: IntGaugeVec,
+    queue_age: GaugeVec,
+    failing: IntGaugeVec,
+    cache_objects: IntGaugeVec,
+    cache_bytes: IntGaugeVec,
+    in_flight_limit: IntGaugeVec,
+    patrol_seconds: Gauge,
+}
+
+/// A metric could not be registered: two have one name.
+pub type MetricsError = prometheus::Error;
+
+struct Maker(Registry);
+
+impl Maker {
+    fn counter(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
+        let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
+        let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, MetricsError> {
+        let metric = GaugeVec::new(Opts::new(name, help), labels)?;
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+
+    fn histogram(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, MetricsError> {
+        let metric = HistogramVec::new(HistogramOpts::new(name, help).buckets(LAG_BUCKETS.to_vec()), labels)?;
+        self.0.register(Box::new(metric.clone()))?;
+        Ok(metric)
+    }
+}
+
+impl Metrics {
+    /// Registers every metric.
+    pub fn new() -> Result<Self, MetricsError> {
+        let make = Maker(Registry::new());
+        let patrol_seconds = Gauge::new("tenet_patrol_duration_seconds", "How long the last patrol took.")?;
+        make.0.register(Box::new(patrol_seconds.clone()))?;
+        #[cfg(target_os = "linux")]
+        make.0.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        Ok(Self {
+            lag: make.histogram(
+                "tenet_sync_lag_seconds",
+                "From the change on one side to the answered write on the other.",
+                &["kind", "direction"],
+            )?,
+            effects: make.counter(
+                "tenet_effects_total",
+                "Writes that mappers asked for. Result `unchanged` was dropped because it changes nothing.",
+                &["kind", "side", "effect", "result"],
+            )?,
+            reconciles: make.counter("tenet_reconciles_total", "Reconciles by result.", &["kind", "result"])?,
+            drift: make.counter(
+                "tenet_drift_total",
+                "Writes that only the patrol found necessary. Must stay 0.",
+                &["kind"],
+            )?,
+            requests: make.histogram(
+                "tenet_api_request_duration_seconds",
+                "Answered API requests.",
+                &["side", "verb", "code"],
+            )?,
+            throttled: make.counter("tenet_throttled_total", "Answers that asked for patience.", &["side"])?,
+            panics: make.counter(
+                "tenet_mapper_panics_total",
+                "Keys quarantined because a mapper panicked.",
+                &["kind"],
+            )?,
+            watch_failures: make.counter(
+                "tenet_watch_failures_total",
+                "Lists and watches that failed.",
+                &["side", "kind"],
+            )?,
+            tokens: make.counter("tenet_tokens_minted_total", "ServiceAccount tokens minted.", &["reason"])?,
+            queue_depth: make.gauge("tenet_queue_depth", "Keys that are ready.", &["kind", "lane"])?,
+            queue_age: make.seconds("tenet_queue_age_seconds", "The age of the oldest ready key.", &["kind"])?,
+            failing: make.gauge("tenet_failing_objects", "Keys that wait after a failure.", &["kind"])?,
+            cache_objects: make.gauge("tenet_cache_objects", "Cached objects.", &["side", "kind"])?,
+            cache_bytes: make.gauge("tenet_cache_bytes", "Bytes of the cached objects.", &["side", "kind"])?,
+            in_flight_limit: make.gauge("tenet_in_flight_limit", "Writes that may be in flight at once.", &["side"])?,
+            patrol_seconds,
+            registry: make.0,
+        })
+    }
+
+    /// The text that Prometheus scrapes.
+    pub fn text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "metrics cannot be written");
+        }
+        text
+    }
+
+    /// A change has reached the other side.
+    pub fn synced(&self, kind: &str, direction: &str, lag: Duration) {
+        self.lag.with_label_values(&[kind, direction]).observe(lag.as_secs_f64());
+    }
+
+    /// An effect came to its result.
+    pub fn effect(&self, kind: Kind, side: Side, effect: &str, result: &str) {
+        self.effects.with_label_values(&[kind.kind, name(side), effect, result]).inc();
+    }
+
+    /// A reconcile came to its result.
+    pub fn reconciled(&self, kind: &str, result: &str) {
+        self.reconciles.with_label_values(&[kind, result]).inc();
+    }
+
+    /// The patrol found something to write.
+    pub fn drifted(&self, kind: &str, writes: usize) {
+        self.drift.with_label_values(&[kind]).inc_by(writes as u64);
+    }
+
+    /// A request was answered.
+    pub fn requested(&self, side: Side, verb: &str, code: &str, took: Duration) {
+        self.requests.with_label_values(&[name(side), verb, code]).observe(took.as_secs_f64());
+    }
+
+    /// A server asked for patience.
+    pub fn throttle(&self, side: Side) {
+        self.throttled.with_label_values(&[name(side)]).inc();
+    }
+
+    /// A mapper panicked.
+    pub fn panicked(&self, kind: &str) {
+        self.panics.with_label_values(&[kind]).inc();
+    }
+
+    /// A list or watch failed.
+    pub fn watch_failed(&self, side: Side, kind: Kind) {
+        self.watch_failures.with_label_values(&[name(side), kind.kind]).inc();
+    }
+
+    /// A token was minted.
+    pub fn minted(&self, reason: &str) {
+        self.tokens.with_label_values(&[reason]).inc();
+    }
+
+    /// What is ready of a mapper.
+    pub fn queue(&self, kind: &str, lane: &str, depth: usize) {
+        self.queue_depth.with_label_values(&[kind, lane]).set(gauge(depth));
+    }
+
+    /// How long the oldest key of a mapper has been ready.
+    pub fn age(&self, kind: &str, age: Duration) {
+        self.queue_age.with_label_values(&[kind]).set(age.as_secs_f64());
+    }
+
+    /// How many keys of a mapper fail.
+    pub fn fail(&self, kind: &str, count: usize) {
+        self.failing.with_label_values(&[kind]).set(gauge(count));
+    }
+
+    /// The size of a cache.
+    pub fn cache(&self, side: Side, kind: Kind, objects: usize, bytes: u64) {
+        self.cache_objects.with_label_values(&[name(side), kind.kind]).set(gauge(objects));
+        self.cache_bytes.with_label_values(&[name(side), kind.kind]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// The present bound of a side.
+    pub fn limit(&self, side: Side, limit: usize) {
+        self.in_flight_limit.with_label_values(&[name(side)]).set(gauge(limit));
+    }
+
+    /// The patrol has finished.
+    pub fn patrolled(&self, took: Duration) {
+        self.patrol_seconds.set(took.as_secs_f64());
+    }
+
+    /// Makes a series of every kind visible before anything happens.
+    pub fn announce(&self, kind: &str) {
+        self.drift.with_label_values(&[kind]).inc_by(0);
+        self.panics.with_label_values(&[kind]).inc_by(0);
+        self.reconciles.with_label_values(&[kind, "ok"]).inc_by(0);
+        for direction in ["down", "up"] {
+            drop(self.lag.with_label_values(&[kind, direction]));
+        }
+        for side in [Side::Virtual, Side::Host] {
+            self.throttled.with_label_values(&[name(side)]).inc_by(0);
+        }
+    }
+}
+
+fn name(side: Side) -> &'static str {
+    match side {
+        Side::Virtual => "virtual",
+        Side::Host => "host",
+    }
+}
+
+fn gauge(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

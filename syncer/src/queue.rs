@@ -1,0 +1,90 @@
+//! What is to be looked at: keys, not events.
+
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+pub use state::{Again, Key, Lane, Ticket};
+
+/// The lanes with their names in metrics.
+pub const LANES: [(Lane, &str); 3] = [(Lane::Urgent, "urgent"), (Lane::Change, "change"), (Lane::Patrol, "patrol")];
+
+/// The queue that the workers share.
+#[derive(Debug)]
+pub struct Queue {
+    state: Mutex<state::State>,
+    changed: Notify,
+    started: Instant,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { state: Mutex::default(), changed: Notify::new(), started: Instant::now() }
+    }
+}
+
+impl Queue {
+    /// Asks for a key. Never blocks, never loses one.
+    pub fn add(&self, key: Key, lane: Lane) {
+        self.state.lock().add(key, lane, self.now());
+        self.changed.notify_one();
+    }
+
+    /// The next key to work on; waits for one.
+    pub async fn pop(&self) -> Ticket {
+        loop {
+            let changed = self.changed.notified();
+            let timer = {
+                let mut state = self.state.lock();
+                if let Some(ticket) = state.pop(self.now()) {
+                    // Others may be ready, and one notice may have stood for several keys.
+                    self.changed.notify_one();
+                    return ticket;
+                }
+                state.next_timer()
+            };
+            match timer {
+                Some(until) => drop(tokio::time::timeout_at(self.started + until, changed).await),
+                None => changed.await,
+            }
+        }
+    }
+
+    /// Gives a key back.
+    pub fn done(&self, key: &Key, again: Again) {
+        self.state.lock().done(key, again, self.now());
+        self.changed.notify_one();
+    }
+
+    /// How long ago a ticket's key was first asked for.
+    pub fn age(&self, ticket: &Ticket) -> Duration {
+        self.now().saturating_sub(ticket.since)
+    }
+
+    /// How many keys are ready, by mapper and lane.
+    pub fn depth(&self) -> BTreeMap<(u16, Lane), usize> {
+        self.state.lock().depth()
+    }
+
+    /// The age of the oldest ready key of each mapper.
+    pub fn oldest(&self) -> BTreeMap<u16, Duration> {
+        let now = self.now();
+        self.state.lock().oldest().into_iter().map(|(mapper, since)| (mapper, now.saturating_sub(since))).collect()
+    }
+
+    /// How many keys of each mapper wait after a failure.
+    pub fn failing(&self) -> BTreeMap<u16, usize> {
+        self.state.lock().failing()
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+}

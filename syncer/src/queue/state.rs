@@ -1,0 +1,283 @@
+//! The queue as a state machine: no clock, no threads, no async.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tenet_mapper::VirtualKey;
+
+/// A key of one mapper.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// The mapper, as an index into the list of mappers.
+    pub mapper: u16,
+    /// The virtual object.
+    pub object: VirtualKey,
+}
+
+/// How urgent a key is. Lower lanes are served first, but none starves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Lane {
+    /// Deletes and status: somebody waits.
+    Urgent,
+    /// Changes by users.
+    Change,
+    /// The patrol.
+    Patrol,
+}
+
+/// What the worker knows of the key that it got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The key.
+    pub key: Key,
+    /// The lane that it came from.
+    pub lane: Lane,
+    /// When it was first asked for, on the caller's clock.
+    pub since: Duration,
+    /// How often it has failed in a row.
+    pub failures: u32,
+}
+
+/// When the worker wants to see the key again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// When something changes.
+    No,
+    /// After a delay; a change comes first.
+    After(Duration),
+    /// It failed; after a delay, which a change may cut short once.
+    Failed(Duration),
+}
+
+const LANES: [Lane; 3] = [Lane::Urgent, Lane::Change, Lane::Patrol];
+/// Keys that a lane may take in a row before a lower one gets a turn.
+const SHARE: [u32; 3] = [16, 4, 1];
+
+#[derive(Debug)]
+enum Status {
+    Queued {
+        lane: Lane,
+        since: Duration,
+    },
+    Running {
+        dirty: Option<(Lane, Duration)>,
+    },
+    /// Waits for its time. `patient` keys failed and had their wait cut short already.
+    Waiting {
+        until: Duration,
+        lane: Lane,
+        patient: bool,
+    },
+}
+
+#[derive(Debug)]
+struct Entry {
+    status: Status,
+    failures: u32,
+}
+
+/// Keys by namespace, served in turn.
+#[derive(Debug, Default)]
+struct Ring {
+    turns: VecDeque<Arc<str>>,
+    waiting: HashMap<Arc<str>, VecDeque<Key>>,
+}
+
+impl Ring {
+    fn push(&mut self, key: Key) {
+        let namespace: Arc<str> = Arc::from(key.object.namespace());
+        let line = self.waiting.entry(Arc::clone(&namespace)).or_default();
+        if line.is_empty() {
+            self.turns.push_back(namespace);
+        }
+        line.push_back(key);
+    }
+
+    fn pop(&mut self) -> Option<Key> {
+        let namespace = self.turns.pop_front()?;
+        let line = self.waiting.get_mut(&namespace)?;
+        let key = line.pop_front();
+        if line.is_empty() {
+            self.waiting.remove(&namespace);
+        } else {
+            self.turns.push_back(namespace);
+        }
+        key
+    }
+
+    fn remove(&mut self, key: &Key) {
+        let namespace = key.object.namespace();
+        if let Some(line) = self.waiting.get_mut(namespace) {
+            line.retain(|other| other != key);
+            if line.is_empty() {
+                self.waiting.remove(namespace);
+                self.turns.retain(|other| &**other != namespace);
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.turns.is_empty()
+    }
+}
+
+/// Keys that wait to be worked on. A key stands in it once, is never worked on twice at
+/// the same time, and an event that comes meanwhile is not lost.
+#[derive(Debug, Default)]
+pub struct State {
+    entries: HashMap<Key, Entry>,
+    rings: [Ring; 3],
+    credits: [u32; 3],
+    timers: BTreeSet<(Duration, Key)>,
+}
+
+impl State {
+    /// Asks for a key.
+    pub fn add(&mut self, key: Key, lane: Lane, now: Duration) {
+        let Some(entry) = self.entries.get_mut(&key) else {
+            self.entries.insert(key.clone(), Entry { status: Status::Queued { lane, since: now }, failures: 0 });
+            return self.ring(lane).push(key);
+        };
+        match &mut entry.status {
+            Status::Queued { lane: old, since } if lane < *old => {
+                let (old, since) = (*old, *since);
+                entry.status = Status::Queued { lane, since };
+                self.ring(old).remove(&key);
+                self.ring(lane).push(key);
+            }
+            Status::Queued { .. } => {}
+            Status::Running { dirty } => {
+                *dirty = Some(dirty.map_or((lane, now), |(old, since)| (old.min(lane), since)));
+            }
+            Status::Waiting { patient: true, .. } => {}
+            Status::Waiting { until, lane: timed, patient: false } => {
+                let (until, failed) = (*until, entry.failures > 0);
+                // The patrol does not hurry a key that has its own time.
+                if lane == Lane::Patrol && failed {
+                    return;
+                }
+                if failed {
+                    // A failing key is hurried once per failure, then waits its time.
+                    let soon = until.min(now);
+                    entry.status = Status::Waiting { until: soon, lane: lane.min(*timed), patient: true };
+                    self.timers.remove(&(until, key.clone()));
+                    self.timers.insert((soon, key));
+                } else {
+                    entry.status = Status::Queued { lane, since: now };
+                    self.timers.remove(&(until, key.clone()));
+                    self.ring(lane).push(key);
+                }
+            }
+        }
+    }
+
+    /// The next key to work on.
+    pub fn pop(&mut self, now: Duration) -> Option<Ticket> {
+        self.fire(now);
+        let lane = self.choose()?;
+        let key = self.ring(lane).pop()?;
+        let entry = self.entries.get_mut(&key)?;
+        let since = match entry.status {
+            Status::Queued { since, .. } => since,
+            _ => now,
+        };
+        entry.status = Status::Running { dirty: None };
+        Some(Ticket { key, lane, since, failures: entry.failures })
+    }
+
+    /// Gives a key back.
+    pub fn done(&mut self, key: &Key, again: Again, now: Duration) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Status::Running { dirty } = entry.status else { return };
+        entry.failures = if matches!(again, Again::Failed(_)) { entry.failures.saturating_add(1) } else { 0 };
+        match (again, dirty) {
+            (Again::Failed(delay), dirty) => {
+                let lane = dirty.map_or(Lane::Change, |(lane, _)| lane);
+                self.wait(key, now + delay, lane);
+            }
+            (_, Some((lane, since))) => {
+                entry.status = Status::Queued { lane, since };
+                self.ring(lane).push(key.clone());
+            }
+            (Again::After(delay), None) => self.wait(key, now + delay, Lane::Change),
+            (Again::No, None) => {
+                self.entries.remove(key);
+            }
+        }
+    }
+
+    /// When the next key comes due, if none is ready before.
+    pub fn next_timer(&self) -> Option<Duration> {
+        self.timers.first().map(|(until, _)| *until)
+    }
+
+    /// How many keys are ready, by mapper and lane.
+    pub fn depth(&self) -> BTreeMap<(u16, Lane), usize> {
+        let mut depth = BTreeMap::new();
+        for (key, entry) in &self.entries {
+            if let Status::Queued { lane, .. } = entry.status {
+                *depth.entry((key.mapper, lane)).or_default() += 1;
+            }
+        }
+        depth
+    }
+
+    /// Since when the oldest ready key of each mapper waits.
+    pub fn oldest(&self) -> BTreeMap<u16, Duration> {
+        let mut oldest: BTreeMap<u16, Duration> = BTreeMap::new();
+        for (key, entry) in &self.entries {
+            if let Status::Queued { since, .. } = entry.status {
+                oldest.entry(key.mapper).and_modify(|old| *old = since.min(*old)).or_insert(since);
+            }
+        }
+        oldest
+    }
+
+    /// How many keys of each mapper wait after a failure.
+    pub fn failing(&self) -> BTreeMap<u16, usize> {
+        let mut failing = BTreeMap::new();
+        for key in self.entries.iter().filter(|(_, entry)| entry.failures > 0).map(|(key, _)| key) {
+            *failing.entry(key.mapper).or_default() += 1;
+        }
+        failing
+    }
+
+    fn ring(&mut self, lane: Lane) -> &mut Ring {
+        &mut self.rings[lane as usize]
+    }
+
+    fn wait(&mut self, key: &Key, until: Duration, lane: Lane) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.status = Status::Waiting { until, lane, patient: false };
+            self.timers.insert((until, key.clone()));
+        }
+    }
+
+    fn fire(&mut self, now: Duration) {
+        while let Some((until, key)) = self.timers.first().cloned()
+            && until <= now
+        {
+            self.timers.pop_first();
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let Status::Waiting { lane, .. } = entry.status else { continue };
+            entry.status = Status::Queued { lane, since: now };
+            self.ring(lane).push(key);
+        }
+    }
+
+    /// The most urgent lane that has keys and has not used up its share.
+    fn choose(&mut self) -> Option<Lane> {
+        for _ in 0..2 {
+            for lane in LANES {
+                let index = lane as usize;
+                if !self.rings[index].is_empty() && self.credits[index] > 0 {
+                    self.credits[index] -= 1;
+                    return Some(lane);
+                }
+            }
+            self.credits = SHARE;
+        }
+        None
+    }
+}

@@ -1,0 +1,158 @@
+use std::collections::HashSet;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tenet_mapper::VirtualKey;
+
+use super::state::{Again, Key, Lane, State};
+
+fn key(namespace: &str, name: &str) -> Key {
+    Key { mapper: 0, object: VirtualKey::new(namespace, name) }
+}
+
+fn at(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn order(state: &mut State) -> Vec<String> {
+    std::iter::from_fn(|| state.pop(at(0))).map(|ticket| ticket.key.object.to_string()).collect()
+}
+
+#[test]
+fn a_key_stands_in_the_queue_once() {
+    let mut state = State::default();
+    state.add(key("a", "x"), Lane::Change, at(0));
+    state.add(key("a", "x"), Lane::Change, at(1));
+    assert_eq!(order(&mut state), ["a/x"]);
+}
+
+#[test]
+fn namespaces_take_turns() {
+    let mut state = State::default();
+    for name in ["1", "2", "3"] {
+        state.add(key("loud", name), Lane::Change, at(0));
+    }
+    state.add(key("quiet", "1"), Lane::Change, at(0));
+    assert_eq!(order(&mut state), ["loud/1", "quiet/1", "loud/2", "loud/3"]);
+}
+
+#[test]
+fn urgent_keys_come_first_but_no_lane_starves() {
+    let mut state = State::default();
+    state.add(key("a", "patrol"), Lane::Patrol, at(0));
+    state.add(key("a", "change"), Lane::Change, at(0));
+    for i in 0..40 {
+        state.add(key("a", &format!("urgent-{i}")), Lane::Urgent, at(0));
+    }
+    let order = order(&mut state);
+    assert_eq!(order[0], "a/urgent-0");
+    assert!(order.iter().position(|k| k == "a/change").unwrap() < 20);
+    assert!(order.iter().position(|k| k == "a/patrol").unwrap() < 25);
+}
+
+#[test]
+fn an_urgent_event_moves_a_queued_key_forward() {
+    let mut state = State::default();
+    state.add(key("a", "1"), Lane::Change, at(0));
+    state.add(key("a", "2"), Lane::Change, at(0));
+    state.add(key("a", "2"), Lane::Urgent, at(0));
+    assert_eq!(order(&mut state), ["a/2", "a/1"]);
+}
+
+#[test]
+fn an_event_during_work_brings_the_key_back_after_it() {
+    let mut state = State::default();
+    state.add(key("a", "x"), Lane::Change, at(0));
+    let ticket = state.pop(at(0)).unwrap();
+    state.add(key("a", "x"), Lane::Change, at(1));
+    assert_eq!(state.pop(at(1)), None, "never twice at once");
+    state.done(&ticket.key, Again::No, at(2));
+    assert_eq!(state.pop(at(2)).unwrap().since, at(1));
+}
+
+#[test]
+fn a_failed_key_waits_and_is_hurried_once() {
+    let mut state = State::default();
+    state.add(key("a", "x"), Lane::Change, at(0));
+    let ticket = state.pop(at(0)).unwrap();
+    state.done(&ticket.key, Again::Failed(at(100)), at(0));
+    assert_eq!(state.pop(at(50)), None);
+    state.add(key("a", "x"), Lane::Change, at(60));
+    let again = state.pop(at(60)).unwrap();
+    assert_eq!(again.failures, 1, "a change cuts the wait short, and is no failure");
+    state.done(&again.key, Again::Failed(at(200)), at(60));
+    assert_eq!(state.next_timer(), Some(at(260)));
+    assert_eq!(state.pop(at(260)).unwrap().failures, 2);
+}
+
+#[test]
+fn a_rest_is_ended_by_a_change() {
+    let mut state = State::default();
+    state.add(key("a", "x"), Lane::Change, at(0));
+    let ticket = state.pop(at(0)).unwrap();
+    state.done(&ticket.key, Again::After(at(1000)), at(0));
+    assert_eq!(state.pop(at(10)), None);
+    state.add(key("a", "x"), Lane::Urgent, at(20));
+    assert!(state.pop(at(20)).is_some());
+    assert_eq!(state.next_timer(), None);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Add(u8, u8),
+    Pop,
+    Done(u8, bool),
+    Pass(u16),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (0..12u8, 0..3u8).prop_map(|(k, l)| Step::Add(k, l)),
+        Just(Step::Pop),
+        (0..8u8, any::<bool>()).prop_map(|(i, fail)| Step::Done(i, fail)),
+        (0..500u16).prop_map(Step::Pass),
+    ]
+}
+
+proptest! {
+    /// Against a naive model: every add is followed by a pop of that key that starts
+    /// after it, and no key is out twice.
+    #[test]
+    fn no_event_is_lost_and_no_key_runs_twice(steps in prop::collection::vec(step(), 1..200)) {
+        let mut state = State::default();
+        let mut now = 0u64;
+        let mut running: Vec<Key> = Vec::new();
+        let mut owed: HashSet<Key> = HashSet::new();
+        for step in steps {
+            match step {
+                Step::Add(k, l) => {
+                    let key = key(if k % 2 == 0 { "a" } else { "b" }, &k.to_string());
+                    let lane = [Lane::Urgent, Lane::Change, Lane::Patrol][usize::from(l)];
+                    owed.insert(key.clone());
+                    state.add(key, lane, at(now));
+                }
+                Step::Pop => if let Some(ticket) = state.pop(at(now)) {
+                    prop_assert!(!running.contains(&ticket.key));
+                    owed.remove(&ticket.key);
+                    running.push(ticket.key);
+                },
+                Step::Done(i, fail) if !running.is_empty() => {
+                    let key = running.remove(usize::from(i) % running.len());
+                    state.done(&key, if fail { Again::Failed(at(50)) } else { Again::No }, at(now));
+                }
+                Step::Done(..) => {}
+                Step::Pass(millis) => now += u64::from(millis),
+            }
+        }
+        for key in running.drain(..) {
+            state.done(&key, Again::No, at(now));
+        }
+        let end = at(now + 1_000_000);
+        while let Some(ticket) = state.pop(end) {
+            owed.remove(&ticket.key);
+            state.done(&ticket.key, Again::No, end);
+        }
+        prop_assert!(owed.is_empty(), "lost: {owed:?}");
+        prop_assert!(state.next_timer().is_none());
+    }
+}

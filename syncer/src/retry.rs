@@ -1,0 +1,53 @@
+//! From the class of an error to the delay of the next try.
+
+use std::time::Duration;
+
+use tenet_mapper::MapError;
+
+use crate::queue::Again;
+
+/// How often a forgotten wake-up is looked for.
+pub const FALLBACK: Duration = Duration::from_secs(30);
+/// How long a key that made its mapper panic is left alone.
+const QUARANTINE: Duration = Duration::from_secs(300);
+
+/// When to try again after `failures` failures before this one.
+pub fn after(error: &MapError, failures: u32) -> Again {
+    let (first, longest) = match error {
+        // Only a change helps, and a change wakes the key.
+        MapError::Refused(_) => return Again::No,
+        MapError::NotReady(_) => return Again::After(FALLBACK),
+        MapError::Transient { after: Some(after), .. } => return Again::Failed(*after),
+        MapError::Conflict(_) => (Duration::from_millis(10), Duration::from_secs(5)),
+        MapError::Transient { .. } => (Duration::from_millis(100), Duration::from_secs(60)),
+        MapError::Rejected(_) => (Duration::from_secs(1), Duration::from_secs(300)),
+        _ => (Duration::from_secs(10), Duration::from_secs(300)),
+    };
+    let delay = first.saturating_mul(1 << failures.min(16)).min(longest);
+    Again::Failed(delay.mul_f64(1.0 - crate::jitter() / 5.0))
+}
+
+/// After a panic.
+pub fn after_panic() -> Again {
+    Again::Failed(QUARANTINE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_class_of_an_error_decides_the_delay() {
+        let transient = MapError::Transient { reason: String::new(), after: None };
+        let delay = |error: &MapError, failures| match after(error, failures) {
+            Again::Failed(delay) => delay.as_millis(),
+            _ => 0,
+        };
+        assert!((80..=100).contains(&delay(&transient, 0)));
+        assert!((48_000..=60_000).contains(&delay(&transient, 30)));
+        let asked = MapError::Transient { reason: String::new(), after: Some(Duration::from_secs(7)) };
+        assert_eq!(delay(&asked, 9), 7000);
+        assert!(delay(&MapError::Conflict(String::new()), 0) <= 10);
+        assert_eq!(after(&MapError::refused("spec.x", "no"), 3), Again::No);
+    }
+}

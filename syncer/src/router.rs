@@ -1,0 +1,268 @@
+//! From a change of an object to the keys that it touches.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use parking_lot::RwLock;
+use tenet_mapper::translate::{OwnerRecord, Ownership};
+use tenet_mapper::{Dependency, HostKey, KeysOf, Kind, Mapper, Object, Side, VirtualKey};
+
+use crate::cache::{Cache, Place};
+use crate::queue::{Key, Lane, Queue};
+
+/// An input of a mapper.
+#[derive(Clone, Debug)]
+struct Route {
+    mapper: u16,
+    keys: KeysOf,
+}
+
+/// Which objects of one input touch a key, and the other way round.
+#[derive(Default)]
+struct Sources {
+    by_object: HashMap<Place, Vec<VirtualKey>>,
+    by_key: HashMap<VirtualKey, HashSet<Place>>,
+}
+
+type Referrer = (u16, VirtualKey);
+
+/// Who refers to what.
+#[derive(Default)]
+struct References {
+    of: HashMap<Referrer, BTreeSet<(&'static str, String)>>,
+    /// Counted by kind and place of the target.
+    to: HashMap<(&'static str, VirtualKey), usize>,
+}
+
+/// Knows what every mapper reads and tells the queue what a change touches.
+pub struct Router {
+    mappers: Arc<[Box<dyn Mapper>]>,
+    queue: Arc<Queue>,
+    routes: HashMap<(Side, Kind), Vec<Route>>,
+    sources: DashMap<(u16, Side, Kind), Sources>,
+    references: RwLock<References>,
+    waiting: DashMap<Dependency, HashSet<Key>>,
+    gone: DashMap<(Kind, HostKey), Object>,
+    cluster: String,
+    cluster_id: String,
+}
+
+impl Router {
+    /// A router for these mappers of the virtual cluster `cluster` with the id `cluster_id`.
+    pub fn new(mappers: Arc<[Box<dyn Mapper>]>, queue: Arc<Queue>, cluster: &str, cluster_id: &str) -> Self {
+        let mut routes: HashMap<_, Vec<Route>> = HashMap::new();
+        for (index, mapper) in numbered(&mappers) {
+            for input in &mapper.spec().inputs {
+                let route = Route { mapper: index, keys: input.keys };
+                routes.entry((input.side, input.kind)).or_default().push(route);
+            }
+        }
+        Self {
+            mappers,
+            queue,
+            routes,
+            sources: DashMap::new(),
+            references: RwLock::default(),
+            waiting: DashMap::new(),
+            gone: DashMap::new(),
+            cluster: cluster.to_owned(),
+            cluster_id: cluster_id.to_owned(),
+        }
+    }
+
+    /// An object is as it is in the cache.
+    pub fn changed(&self, cache: &Cache, object: &Object) {
+        let lane = if cache.side() == Side::Host || object.is_deleting() { Lane::Urgent } else { Lane::Change };
+        if cache.side() == Side::Virtual {
+            self.refer(cache.kind(), object, false);
+        }
+        self.route(cache, object, lane, false);
+    }
+
+    /// An object is gone; this was its last state.
+    pub fn gone(&self, cache: &Cache, last: &Object) {
+        if cache.side() == Side::Virtual {
+            self.refer(cache.kind(), last, true);
+        } else if self.owner_of(last).is_some() {
+            let key = HostKey::new(last.namespace(), last.name());
+            self.gone.insert((cache.kind(), key), last.clone());
+        }
+        self.route(cache, last, Lane::Urgent, true);
+    }
+
+    /// The last state of a host object that has gone.
+    pub fn last_seen(&self, kind: Kind, key: &HostKey) -> Option<Object> {
+        self.gone.get(&(kind, key.clone())).map(|object| object.clone())
+    }
+
+    /// A key is settled: the last state of its host object is not needed any more.
+    pub fn settle(&self, kind: Kind, key: &HostKey) {
+        self.gone.remove(&(kind, key.clone()));
+    }
+
+    /// The objects of an input that touch a key.
+    pub fn sources(&self, mapper: &str, side: Side, kind: Kind, key: &VirtualKey) -> Vec<Place> {
+        let Some((index, _)) = numbered(&self.mappers).find(|(_, m)| m.spec().name == mapper) else {
+            return Vec::new();
+        };
+        let Some(sources) = self.sources.get(&(index, side, kind)) else { return Vec::new() };
+        let mut places: Vec<_> = sources.by_key.get(key).into_iter().flatten().cloned().collect();
+        places.sort_unstable();
+        places
+    }
+
+    /// Whether an object that is being synced refers to this one.
+    pub fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool {
+        self.references.read().to.contains_key(&(kind.kind, key.clone()))
+    }
+
+    /// Wakes a key when one of these changes.
+    pub fn wait(&self, key: &Key, dependencies: impl IntoIterator<Item = Dependency>) {
+        for dependency in dependencies {
+            self.waiting.entry(dependency).or_default().insert(key.clone());
+        }
+    }
+
+    /// Whether a mapper reads this kind on this side at all.
+    pub fn enqueue_object(&self, cache: &Cache, object: &Object, lane: Lane) {
+        self.route(cache, object, lane, false);
+    }
+
+    fn route(&self, cache: &Cache, object: &Object, lane: Lane, gone: bool) {
+        let (side, kind) = (cache.side(), cache.kind());
+        for route in self.routes.get(&(side, kind)).into_iter().flatten() {
+            for object in self.keys(route, side, kind, object, gone) {
+                self.queue.add(Key { mapper: route.mapper, object }, lane);
+            }
+        }
+        self.wake(side, kind, object);
+    }
+
+    fn wake(&self, side: Side, kind: Kind, object: &Object) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        let dependency =
+            Dependency { side, kind, namespace: object.namespace().to_owned(), name: object.name().to_owned() };
+        for key in self.waiting.remove(&dependency).map(|(_, keys)| keys).into_iter().flatten() {
+            self.queue.add(key, Lane::Urgent);
+        }
+    }
+
+    fn keys(&self, route: &Route, side: Side, kind: Kind, object: &Object, gone: bool) -> Vec<VirtualKey> {
+        match route.keys {
+            KeysOf::None => Vec::new(),
+            KeysOf::Own => vec![VirtualKey::new(object.namespace(), object.name())],
+            KeysOf::Owner => self.owner_key(route.mapper, object).into_iter().collect(),
+            KeysOf::With(keys_of) => {
+                let now = if gone { Vec::new() } else { keys_of(object) };
+                self.reindex((route.mapper, side, kind), object, now)
+            }
+        }
+    }
+
+    /// Records what an object touches now; answers with that and what it touched before.
+    fn reindex(&self, input: (u16, Side, Kind), object: &Object, now: Vec<VirtualKey>) -> Vec<VirtualKey> {
+        let place = Place::new(object.namespace(), object.name());
+        let mut sources = self.sources.entry(input).or_default();
+        let before = match now.is_empty() {
+            true => sources.by_object.remove(&place),
+            false => sources.by_object.insert(place.clone(), now.clone()),
+        };
+        let before = before.unwrap_or_default();
+        for key in before.iter().filter(|key| !now.contains(key)) {
+            if let Some(places) = sources.by_key.get_mut(key) {
+                places.remove(&place);
+                if places.is_empty() {
+                    sources.by_key.remove(key);
+                }
+            }
+        }
+        for key in now.iter().filter(|key| !before.contains(key)) {
+            sources.by_key.entry(key.clone()).or_default().insert(place.clone());
+        }
+        let mut touched = now;
+        touched.extend(before);
+        touched.sort_unstable();
+        touched.dedup();
+        touched
+    }
+
+    fn owner_of(&self, host: &Object) -> Option<OwnerRecord> {
+        let metadata = host.value().get("metadata")?;
+        match OwnerRecord::read(metadata, &self.cluster, &self.cluster_id) {
+            Ownership::Ours(owner) => Some(owner),
+            Ownership::Foreign(_) => None,
+        }
+    }
+
+    fn owner_key(&self, mapper: u16, host: &Object) -> Option<VirtualKey> {
+        let owner = self.owner_of(host)?;
+        let mapper = self.mappers.get(usize::from(mapper))?;
+        (owner.kind == mapper.spec().kind.kind).then(|| VirtualKey::new(owner.namespace, owner.name))
+    }
+
+    /// Records what a virtual object refers to and wakes what is newly needed, or not any
+    /// more.
+    fn refer(&self, kind: Kind, object: &Object, gone: bool) {
+        let by_kind = |(_, mapper): &(u16, &Box<dyn Mapper>)| mapper.spec().kind == kind;
+        let Some((index, mapper)) = numbered(&self.mappers).find(by_kind) else { return };
+        let Some(table) = &mapper.spec().table else { return };
+        let namespace = object.namespace();
+        let now: BTreeSet<_> = match gone {
+            true => BTreeSet::new(),
+            false => table.references(object.value()).into_iter().map(|r| (r.kind, r.name)).collect(),
+        };
+        let referrer = (index, VirtualKey::new(namespace, object.name()));
+        let changed = self.references.write().replace(referrer, namespace, now);
+        for (kind, key) in changed {
+            self.enqueue_kind(kind, key);
+        }
+    }
+
+    fn enqueue_kind(&self, kind: &str, object: VirtualKey) {
+        for (mapper, _) in numbered(&self.mappers).filter(|(_, mapper)| mapper.spec().kind.kind == kind) {
+            self.queue.add(Key { mapper, object: object.clone() }, Lane::Change);
+        }
+    }
+}
+
+impl References {
+    /// Replaces what `referrer` refers to; answers with the targets that are referred to
+    /// for the first time, or not any more.
+    fn replace(
+        &mut self,
+        referrer: Referrer,
+        namespace: &str,
+        now: BTreeSet<(&'static str, String)>,
+    ) -> Vec<(&'static str, VirtualKey)> {
+        let before = if now.is_empty() { self.of.remove(&referrer) } else { self.of.insert(referrer, now.clone()) };
+        let before = before.unwrap_or_default();
+        let mut changed = Vec::new();
+        for (kind, name) in now.difference(&before) {
+            let key = VirtualKey::new(namespace, name.as_str());
+            let count = self.to.entry((kind, key.clone())).or_default();
+            *count += 1;
+            if *count == 1 {
+                changed.push((*kind, key));
+            }
+        }
+        for (kind, name) in before.difference(&now) {
+            let target = (*kind, VirtualKey::new(namespace, name.as_str()));
+            if let Some(count) = self.to.get_mut(&target) {
+                *count -= 1;
+                if *count == 0 {
+                    self.to.remove(&target);
+                    changed.push(target);
+                }
+            }
+        }
+        changed
+    }
+}
+
+/// The mappers with their indices.
+pub fn numbered(mappers: &[Box<dyn Mapper>]) -> impl Iterator<Item = (u16, &Box<dyn Mapper>)> {
+    (0u16..).zip(mappers)
+}

@@ -1,0 +1,248 @@
+//! Start order and end of a syncer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use serde_json::Value;
+use tenet_config::{Config, Known, Live, Reloader};
+use tenet_mapper::rules::Action;
+use tenet_mapper::translate::owner::MANAGED_BY;
+use tenet_mapper::{Kind, Mapper, Projection, Side, kinds};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::{Api, Target};
+use crate::args::Args;
+use crate::cache::Cache;
+use crate::engine::{Engine, facts};
+use crate::gate::{Gate, Parts};
+use crate::housekeeping::{Housekeeping, version};
+use crate::informer::{Informer, Scope, is_selected};
+use crate::metrics::Metrics;
+use crate::queue::Queue;
+use crate::router::{Router, numbered};
+use crate::view::{Caches, EngineView};
+use crate::{admin, connect, learn, logging, patrol, worker};
+
+/// How long work in hand may take after a request to stop.
+const GRACE: Duration = Duration::from_secs(20);
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// Runs a syncer with these mappers until SIGTERM or SIGINT.
+pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>) -> anyhow::Result<()> {
+    let known = known(&mappers);
+    let config = Config::load_knowing(args.config.as_deref(), &args.overrides(), &known)?;
+    let level = logging::start(&config.log).map_err(anyhow::Error::msg).context("log.level")?;
+    let live = Live::new(config);
+    let reloader = args.config.clone().map(|file| Reloader::new(live.clone(), file, args.overrides()).knowing(known));
+    let config = live.get();
+    let stop = CancellationToken::new();
+    stop_on_signals(&stop)?;
+
+    let listener =
+        admin::listen(config.admin.listen).await.with_context(|| format!("admin.listen {}", config.admin.listen))?;
+    let handle: admin::Handle = Arc::new(OnceLock::new());
+    let tasks = TaskTracker::new();
+    tasks.spawn(admin::serve(listener, Arc::clone(&handle), stop.clone()));
+    tracing::info!(name = config.name, namespace = config.host.namespace, admin = %config.admin.listen, "tenet-syncer starts");
+
+    let started = tokio::select! {
+        started = start(&config, mappers) => Some(started?),
+        () = stop.cancelled() => None,
+    };
+    if let Some((engine, informers)) = started {
+        // Informers hold nothing that needs an end.
+        let informers: Vec<_> = informers.into_iter().map(|informer| tokio::spawn(informer.run())).collect();
+        drop(handle.set(Arc::clone(&engine)));
+        let house = Housekeeping { engine: Arc::clone(&engine), live: live.clone(), reloader, level };
+        tasks.spawn(house.run(stop.clone()));
+        tasks.spawn(work(engine, live, stop.clone()));
+        stop.cancelled().await;
+        for informer in informers {
+            informer.abort();
+        }
+    }
+    tasks.close();
+    if timeout(GRACE, tasks.wait()).await.is_err() {
+        tracing::warn!("work in hand was not finished in time; a restart takes it up");
+    }
+    tracing::info!("tenet-syncer ends");
+    Ok(())
+}
+
+/// Workers begin when both sides are listed, so that nothing is judged by half a picture.
+async fn work(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => return,
+        () = synced(&engine) => {}
+    }
+    tracing::info!(
+        objects = engine.caches.all().iter().map(|(cache, _)| cache.len()).sum::<usize>(),
+        "both sides are listed"
+    );
+    let tasks = TaskTracker::new();
+    for _ in 0..live.get().engine.workers {
+        tasks.spawn(worker::run(Arc::clone(&engine), stop.clone()));
+    }
+    tasks.spawn(patrol::run(engine, live, stop));
+    tasks.close();
+    tasks.wait().await;
+}
+
+async fn synced(engine: &Engine) {
+    while engine.caches.all().iter().any(|(_, health)| !health.synced) {
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn start(config: &Config, mappers: Vec<Box<dyn Mapper>>) -> anyhow::Result<(Arc<Engine>, Vec<Informer>)> {
+    let (host, virt) = (connect::host(config).await?, connect::virt(config).await?);
+    let limit = *config.engine.request_timeout;
+    let disabled = &config.kinds.disable;
+    let mappers: Vec<_> =
+        mappers.into_iter().filter(|mapper| !disabled.iter().any(|name| name == mapper.spec().name)).collect();
+    check(&mappers)?;
+    let mappers: Arc<[_]> = mappers.into();
+
+    let cluster_id = cluster_id(&virt, limit).await;
+    let virtual_version = version(&virt, limit).await.unwrap_or_default();
+    tracing::info!(cluster_id, virtual_version, "the virtual API server answers");
+    let defaults = learn::defaults(&virt, &mappers, limit).await;
+
+    let metrics = Arc::new(Metrics::new().context("metrics")?);
+    for mapper in mappers.iter() {
+        metrics.announce(mapper.spec().kind.kind);
+    }
+    let queue = Arc::new(Queue::default());
+    let router = Arc::new(Router::new(Arc::clone(&mappers), Arc::clone(&queue), &config.name, &cluster_id));
+    let facts = Arc::new(ArcSwap::from_pointee(facts(config, &cluster_id, &virtual_version)));
+
+    let (mut caches, mut informers) = (Caches::default(), Vec::new());
+    for ((side, kind), plan) in plans(&mappers) {
+        let cache = Arc::new(Cache::new(side, kind, plan.projection));
+        let scope = scope(config, side, kind, plan.foreign, plan.optional);
+        let api = if side == Side::Host { &host } else { &virt };
+        let informer = Informer::new(api.clone(), scope, Arc::clone(&cache), Arc::clone(&router), Arc::clone(&metrics));
+        caches.add(cache, informer.health());
+        informers.push(informer);
+    }
+    let caches = Arc::new(caches);
+    let view = EngineView {
+        caches: Arc::clone(&caches),
+        router: Arc::clone(&router),
+        defaults: ArcSwap::from_pointee(defaults),
+        virt: virt.clone(),
+        limit,
+    };
+    let gate = Gate::new(Parts {
+        virt,
+        host,
+        caches: Arc::clone(&caches),
+        router: Arc::clone(&router),
+        facts: Arc::clone(&facts),
+        metrics: Arc::clone(&metrics),
+        ceiling: usize::from(config.engine.max_in_flight),
+        limit,
+    });
+    Ok((Arc::new(Engine { mappers, queue, router, caches, view, facts, gate, metrics }), informers))
+}
+
+/// What one stream has to serve.
+struct Plan {
+    projection: Projection,
+    foreign: bool,
+    optional: bool,
+}
+
+/// One stream per side and kind, whatever number of mappers read it.
+fn plans(mappers: &[Box<dyn Mapper>]) -> HashMap<(Side, Kind), Plan> {
+    let mut plans: HashMap<(Side, Kind), Plan> = HashMap::new();
+    for input in mappers.iter().flat_map(|mapper| &mapper.spec().inputs) {
+        plans
+            .entry((input.side, input.kind))
+            .and_modify(|plan| {
+                plan.projection = plan.projection.union(&input.projection);
+                plan.foreign |= input.foreign;
+                plan.optional &= input.optional;
+            })
+            .or_insert_with(|| Plan {
+                projection: input.projection.clone(),
+                foreign: input.foreign,
+                optional: input.optional,
+            });
+    }
+    plans
+}
+
+fn scope(config: &Config, side: Side, kind: Kind, foreign: bool, optional: bool) -> Scope {
+    Scope {
+        namespace: (side == Side::Host && kind.namespaced).then(|| config.host.namespace.clone()),
+        selector: is_selected(side, foreign).then(|| format!("{MANAGED_BY}={}", config.name)),
+        optional,
+    }
+}
+
+/// The UID of the virtual `kube-system` namespace; waits for it.
+async fn cluster_id(virt: &Api, limit: Duration) -> String {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let reason = match virt.get(&Target::new(kinds::NAMESPACE, "", "kube-system"), limit).await {
+            Ok(Some(namespace)) => match namespace.pointer("/metadata/uid").and_then(Value::as_str) {
+                Some(uid) => return uid.to_owned(),
+                None => "the namespace kube-system has no UID".to_owned(),
+            },
+            Ok(None) => "the namespace kube-system does not exist yet".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        tracing::info!(reason, "waiting for the virtual API server");
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// The names that a configuration may mention.
+fn known(mappers: &[Box<dyn Mapper>]) -> Known {
+    let pods = mappers.iter().map(|mapper| mapper.spec()).filter(|spec| spec.kind == kinds::POD);
+    let tables = pods.filter_map(|spec| spec.table.as_ref());
+    let refusable = |action: Action| matches!(action, Action::Refuse | Action::Set);
+    Known {
+        mappers: mappers.iter().map(|mapper| mapper.spec().name.to_owned()).collect(),
+        refused_pod_fields: tables
+            .flat_map(|table| table.rules())
+            .filter(|(_, rule)| refusable(rule.action))
+            .map(|(path, _)| path.to_owned())
+            .collect(),
+    }
+}
+
+/// Two mappers of one kind would write against each other.
+fn check(mappers: &[Box<dyn Mapper>]) -> anyhow::Result<()> {
+    for (index, mapper) in numbered(mappers) {
+        let spec = mapper.spec();
+        if let Some((_, twin)) = numbered(mappers).find(|(other, twin)| *other < index && twin.spec().kind == spec.kind)
+        {
+            anyhow::bail!("the mappers {} and {} are both for {}", twin.spec().name, spec.name, spec.kind);
+        }
+        if !spec.inputs.iter().any(|input| input.kind == spec.kind) {
+            anyhow::bail!("the mapper {} does not read its own kind {}", spec.name, spec.kind);
+        }
+    }
+    Ok(())
+}
+
+fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let (mut signals, stop) = (signal(kind).context("signals")?, stop.clone());
+        tokio::spawn(async move {
+            signals.recv().await;
+            stop.cancel();
+        });
+    }
+    Ok(())
+}
