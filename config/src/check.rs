@@ -33,11 +33,7 @@ impl Checker<'_> {
             },
             kind => {
                 let found = kind.describe();
-                self.report(
-                    node.place,
-                    field,
-                    format!("expected {}, found {found}", scalar::expected(schema)),
-                )
+                self.report(node.place, field, format!("expected {}, found {found}", scalar::expected(schema)))
             }
         }
     }
@@ -77,12 +73,8 @@ impl Checker<'_> {
             return;
         }
         match (flag_of(field), home) {
-            (Some(flag), Place::File { .. }) => {
-                self.report(home, field, format!("is required, here or as {flag}"))
-            }
-            (Some(flag), _) => {
-                self.report(Place::Flag(flag), field, format!("{field} is required"))
-            }
+            (Some(flag), Place::File { .. }) => self.report(home, field, format!("is required, here or as {flag}")),
+            (Some(flag), _) => self.report(Place::Flag(flag), field, format!("{field} is required")),
             (None, _) => self.report(home, field, "is required"),
         };
     }
@@ -99,12 +91,7 @@ impl Checker<'_> {
 
     fn list(&mut self, schema: &Value, items: &[Node], field: &str) -> Value {
         let item = |(index, node): (usize, &Node)| {
-            self.value(
-                &schema["items"],
-                node,
-                node.place,
-                &format!("{field}[{index}]"),
-            )
+            self.value(&schema["items"], node, node.place, &format!("{field}[{index}]"))
         };
         Value::Array(items.iter().enumerate().filter_map(item).collect())
     }
@@ -121,9 +108,5 @@ fn is_empty(entry: &Entry) -> bool {
 }
 
 fn join(field: &str, key: &str) -> String {
-    if field.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{field}.{key}")
-    }
+    if field.is_empty() { key.to_owned() } else { format!("{field}.{key}") }
 }

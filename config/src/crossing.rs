@@ -5,9 +5,7 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::format::{
-    AnnotationGlob, DnsSubdomain, FieldPath, IpAddress, QuantityText, ServiceRefText,
-};
+use crate::format::{AnnotationGlob, DnsSubdomain, FieldPath, IpAddress, QuantityText, ServiceRefText};
 use crate::{Quantity, ServiceRef};
 
 /// How host objects are named. It cannot change once something was synced.
@@ -61,11 +59,7 @@ pub struct Pods {
 
 impl Default for Pods {
     fn default() -> Self {
-        Self {
-            service_account: "default".to_owned(),
-            allow: Vec::new(),
-            priority_classes: Vec::new(),
-        }
+        Self { service_account: "default".to_owned(), allow: Vec::new(), priority_classes: Vec::new() }
     }
 }
 

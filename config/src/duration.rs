@@ -58,9 +58,7 @@ impl FromStr for Duration {
         seconds(text)
             .map(Self::from_secs)
             .filter(|duration| (Self::MIN..=Self::MAX).contains(duration))
-            .ok_or_else(|| DurationError {
-                text: text.to_owned(),
-            })
+            .ok_or_else(|| DurationError { text: text.to_owned() })
     }
 }
 

@@ -118,38 +118,29 @@ pub(crate) fn is_dns_label(text: &str) -> bool {
     bytes.len() <= 63
         && edge(bytes.first())
         && edge(bytes.last())
-        && bytes
-            .iter()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && bytes.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
 /// A glob that can match nothing but our own keys is a mistake; a wider one is fine, as our keys are left out anyway.
 fn is_annotation_glob(text: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./*".contains(&byte);
-    let ours = text
-        .strip_prefix("tenet.sh")
-        .is_some_and(|rest| rest.starts_with(['/', '*']));
+    let ours = text.strip_prefix("tenet.sh").is_some_and(|rest| rest.starts_with(['/', '*']));
     !text.is_empty() && text.bytes().all(known) && !ours
 }
 
 fn is_path_segment(segment: &str) -> bool {
     let name = segment.strip_suffix("[]").unwrap_or(segment);
-    name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Stricter than tracing-subscriber, which takes a misspelt level for the name of a target and logs all of it.
 fn is_log_directive(directive: &str) -> bool {
     let level = match directive.rsplit_once('=') {
-        Some((target, level)) if !target.is_empty() && !target.contains(char::is_whitespace) => {
-            level
-        }
+        Some((target, level)) if !target.is_empty() && !target.contains(char::is_whitespace) => level,
         Some(_) => return false,
         None => directive,
     };
-    ["off", "error", "warn", "info", "debug", "trace"]
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(level))
+    ["off", "error", "warn", "info", "debug", "trace"].iter().any(|known| known.eq_ignore_ascii_case(level))
 }
 
 #[cfg(test)]

@@ -15,10 +15,7 @@ impl Known {
     pub(crate) fn narrow(&self, schema: &mut Value) {
         let lists = [
             ("/properties/kinds/properties/disable/items", &self.mappers),
-            (
-                "/properties/pods/properties/allow/items",
-                &self.refused_pod_fields,
-            ),
+            ("/properties/pods/properties/allow/items", &self.refused_pod_fields),
         ];
         for (pointer, names) in lists {
             if let (false, Some(item)) = (names.is_empty(), schema.pointer_mut(pointer)) {

@@ -18,11 +18,7 @@ impl Config {
     }
 
     /// [`Config::load`], with names of the program to check against.
-    pub fn load_knowing(
-        path: Option<&Path>,
-        overrides: &Overrides,
-        known: &Known,
-    ) -> Result<Self, Problems> {
+    pub fn load_knowing(path: Option<&Path>, overrides: &Overrides, known: &Known) -> Result<Self, Problems> {
         let reader = Reader::new(overrides, known);
         match path {
             Some(path) => {
@@ -51,10 +47,7 @@ impl<'r> Reader<'r> {
         let file = path.display().to_string();
         match std::str::from_utf8(bytes) {
             Ok(text) => self.text(&file, text),
-            Err(error) => Err(Problems::new(
-                &file,
-                vec![not_utf8(bytes, error.valid_up_to())],
-            )),
+            Err(error) => Err(Problems::new(&file, vec![not_utf8(bytes, error.valid_up_to())])),
         }
     }
 
@@ -70,19 +63,11 @@ impl<'r> Reader<'r> {
     }
 
     fn flags(&self) -> Result<Config, Problems> {
-        let nothing = Node {
-            place: Place::Whole,
-            kind: Kind::Null,
-        };
+        let nothing = Node { place: Place::Whole, kind: Kind::Null };
         self.tree("flags", nothing, Vec::new())
     }
 
-    fn tree(
-        &self,
-        file: &str,
-        mut root: Node,
-        mut problems: Vec<Problem>,
-    ) -> Result<Config, Problems> {
+    fn tree(&self, file: &str, mut root: Node, mut problems: Vec<Problem>) -> Result<Config, Problems> {
         overrides::apply(self.overrides, &mut root, &mut problems);
         let value = check::check(&self.schema, &root, &mut problems);
         if problems.is_empty() {
@@ -99,11 +84,7 @@ impl<'r> Reader<'r> {
 fn not_utf8(bytes: &[u8], at: usize) -> Problem {
     let before = String::from_utf8_lossy(&bytes[..at]);
     let line = before.matches('\n').count() + 1;
-    let column = before
-        .rsplit('\n')
-        .next()
-        .map_or(0, |line| line.chars().count())
-        + 1;
+    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
     Problem::new(Place::File { line, column }, "", "not UTF-8")
 }
 

@@ -34,25 +34,13 @@ type Flag = (&'static str, &'static str, fn(&Overrides) -> Option<&OsStr>);
 
 const FLAGS: &[Flag] = &[
     ("--name", "name", |o| os(o.name.as_ref())),
-    ("--host-kubeconfig", "host.kubeconfig", |o| {
-        os(o.host_kubeconfig.as_ref())
-    }),
-    ("--host-context", "host.context", |o| {
-        os(o.host_context.as_ref())
-    }),
-    ("--host-namespace", "host.namespace", |o| {
-        os(o.host_namespace.as_ref())
-    }),
-    ("--virtual-kubeconfig", "virtual.kubeconfig", |o| {
-        os(o.virtual_kubeconfig.as_ref())
-    }),
-    ("--virtual-context", "virtual.context", |o| {
-        os(o.virtual_context.as_ref())
-    }),
+    ("--host-kubeconfig", "host.kubeconfig", |o| os(o.host_kubeconfig.as_ref())),
+    ("--host-context", "host.context", |o| os(o.host_context.as_ref())),
+    ("--host-namespace", "host.namespace", |o| os(o.host_namespace.as_ref())),
+    ("--virtual-kubeconfig", "virtual.kubeconfig", |o| os(o.virtual_kubeconfig.as_ref())),
+    ("--virtual-context", "virtual.context", |o| os(o.virtual_context.as_ref())),
     ("--service", "virtual.service", |o| os(o.service.as_ref())),
-    ("--admin-listen", "admin.listen", |o| {
-        os(o.admin_listen.as_ref())
-    }),
+    ("--admin-listen", "admin.listen", |o| os(o.admin_listen.as_ref())),
     ("--log-level", "log.level", |o| os(o.log_level.as_ref())),
     ("--log-format", "log.format", |o| os(o.log_format.as_ref())),
 ];
@@ -93,24 +81,12 @@ fn set(node: &mut Node, field: &str, value: Node) {
     let Kind::Map(entries) = &mut node.kind else {
         return;
     };
-    let (key, rest) = field
-        .split_once('.')
-        .map_or((field, None), |(key, rest)| (key, Some(rest)));
-    let index = entries
-        .iter()
-        .position(|entry| entry.key == key)
-        .unwrap_or_else(|| {
-            let place = value.place;
-            entries.push(Entry {
-                key: key.to_owned(),
-                place,
-                value: Node {
-                    place,
-                    kind: Kind::Null,
-                },
-            });
-            entries.len() - 1
-        });
+    let (key, rest) = field.split_once('.').map_or((field, None), |(key, rest)| (key, Some(rest)));
+    let index = entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
+        let place = value.place;
+        entries.push(Entry { key: key.to_owned(), place, value: Node { place, kind: Kind::Null } });
+        entries.len() - 1
+    });
     let entry = &mut entries[index];
     match rest {
         Some(rest) => set(&mut entry.value, rest, value),

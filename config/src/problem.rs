@@ -39,21 +39,14 @@ pub struct Problems {
 
 impl Problem {
     pub(crate) fn new(place: Place, field: &str, message: impl Into<String>) -> Self {
-        Self {
-            place,
-            field: field.to_owned(),
-            message: message.into(),
-        }
+        Self { place, field: field.to_owned(), message: message.into() }
     }
 }
 
 impl Problems {
     pub(crate) fn new(file: &str, mut list: Vec<Problem>) -> Self {
         list.sort();
-        Self {
-            file: file.to_owned(),
-            list,
-        }
+        Self { file: file.to_owned(), list }
     }
 
     pub(crate) fn of_file(file: &Path, problem: impl fmt::Display) -> Self {

@@ -3,9 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The suffixes of Kubernetes quantities; an exponent such as `e3` stands in their place.
-const SUFFIXES: [&str; 16] = [
-    "", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
-];
+const SUFFIXES: [&str; 16] = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
 /// A Kubernetes quantity that is not negative, such as `16`, `3500m` or `64Gi`, kept as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -40,11 +38,7 @@ impl TryFrom<String> for Quantity {
     type Error = QuantityError;
 
     fn try_from(text: String) -> Result<Self, QuantityError> {
-        if is_quantity(&text) {
-            Ok(Self(text))
-        } else {
-            Err(QuantityError { text })
-        }
+        if is_quantity(&text) { Ok(Self(text)) } else { Err(QuantityError { text }) }
     }
 }
 
@@ -56,9 +50,7 @@ impl From<Quantity> for String {
 
 /// The grammar of `k8s.io/apimachinery/pkg/api/resource`, without a sign.
 pub(crate) fn is_quantity(text: &str) -> bool {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let digits = number.bytes().any(|byte| byte.is_ascii_digit());
     digits && number.matches('.').count() <= 1 && is_suffix(suffix)
@@ -79,15 +71,10 @@ mod tests {
 
     #[test]
     fn quantities_follow_the_grammar_of_kubernetes() {
-        for text in [
-            "0", "16", "1.5", ".5", "5.", "500m", "64Gi", "1Ei", "1e3", "1E3", "12e-3", "1E",
-            "100k",
-        ] {
+        for text in ["0", "16", "1.5", ".5", "5.", "500m", "64Gi", "1Ei", "1e3", "1E3", "12e-3", "1E", "100k"] {
             assert!(is_quantity(text), "{text}");
         }
-        for text in [
-            "", ".", "-1", "+1", "1.2.3", "64GB", "64gi", "1 Gi", "e3", "Gi", "1e", "1e+", "1K",
-        ] {
+        for text in ["", ".", "-1", "+1", "1.2.3", "64GB", "64gi", "1 Gi", "e3", "Gi", "1e", "1e+", "1K"] {
             assert!(!is_quantity(text), "{text}");
         }
     }

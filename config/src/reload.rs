@@ -69,13 +69,7 @@ pub enum ReloadOutcome {
 impl Reloader {
     /// Reloads `path` into `live`, under the flags that `live` was loaded with.
     pub fn new(live: Live, path: PathBuf, overrides: Overrides) -> Self {
-        Self {
-            live,
-            path,
-            overrides,
-            known: Known::default(),
-            seen: None,
-        }
+        Self { live, path, overrides, known: Known::default(), seen: None }
     }
 
     /// Checks against these names of the program too.
@@ -115,10 +109,7 @@ impl Reloader {
             return ReloadOutcome::Unchanged;
         }
         self.live.0.store(Arc::new(merged.config));
-        ReloadOutcome::Reloaded {
-            applied: merged.applied,
-            deferred: merged.deferred,
-        }
+        ReloadOutcome::Reloaded { applied: merged.applied, deferred: merged.deferred }
     }
 }
 

@@ -5,12 +5,8 @@ use crate::Config;
 
 /// The JSON schema (draft 2020-12) of a configuration file, generated from the structs. `config/schema.json` is a copy.
 pub fn schema() -> Value {
-    let settings =
-        SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    settings
-        .into_generator()
-        .into_root_schema_for::<Config>()
-        .to_value()
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    settings.into_generator().into_root_schema_for::<Config>().to_value()
 }
 
 #[cfg(test)]
@@ -33,18 +29,14 @@ mod tests {
             std::fs::write(&path, &generated).unwrap();
         }
         let committed = std::fs::read_to_string(&path).unwrap();
-        assert!(
-            committed == generated,
-            "run UPDATE=1 cargo test -p tenet-config"
-        );
+        assert!(committed == generated, "run UPDATE=1 cargo test -p tenet-config");
     }
 
     #[test]
     fn every_example_is_valid() {
         for entry in std::fs::read_dir(in_crate("examples")).unwrap() {
             let path = entry.unwrap().path();
-            Config::load(Some(&path), &Overrides::default())
-                .unwrap_or_else(|problems| panic!("{problems}"));
+            Config::load(Some(&path), &Overrides::default()).unwrap_or_else(|problems| panic!("{problems}"));
         }
     }
 
@@ -69,19 +61,11 @@ mod tests {
         for field in fields(&schema, "") {
             let pointer = format!("/properties/{}", field.replace('.', "/properties/"));
             let found = schema.pointer(&pointer).unwrap();
-            assert!(
-                found["description"].is_string(),
-                "{field} has no description"
-            );
+            assert!(found["description"].is_string(), "{field} has no description");
             let (parent, key) = pointer.rsplit_once("/properties/").unwrap();
             let required = schema.pointer(&format!("{parent}/required"));
-            let required = required
-                .and_then(Value::as_array)
-                .is_some_and(|keys| keys.contains(&key.into()));
-            assert!(
-                required || found.get("default").is_some(),
-                "{field} has no default"
-            );
+            let required = required.and_then(Value::as_array).is_some_and(|keys| keys.contains(&key.into()));
+            assert!(required || found.get("default").is_some(), "{field} has no default");
         }
     }
 
@@ -107,11 +91,7 @@ mod tests {
         let properties = schema["properties"].as_object().into_iter().flatten();
         properties
             .flat_map(|(key, schema)| {
-                let field = if at.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{at}.{key}")
-                };
+                let field = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
                 let mut fields = fields(schema, &field);
                 fields.push(field);
                 fields

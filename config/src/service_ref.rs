@@ -24,10 +24,7 @@ pub struct ServiceRefError {
 
 impl ServiceRef {
     pub(crate) fn new(namespace: &str, name: &str) -> Self {
-        Self {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        }
+        Self { namespace: namespace.to_owned(), name: name.to_owned() }
     }
 }
 
@@ -42,12 +39,8 @@ impl FromStr for ServiceRef {
 
     fn from_str(text: &str) -> Result<Self, ServiceRefError> {
         match text.split_once('/') {
-            Some((namespace, name)) if is_dns_label(namespace) && is_dns_label(name) => {
-                Ok(Self::new(namespace, name))
-            }
-            _ => Err(ServiceRefError {
-                text: text.to_owned(),
-            }),
+            Some((namespace, name)) if is_dns_label(namespace) && is_dns_label(name) => Ok(Self::new(namespace, name)),
+            _ => Err(ServiceRefError { text: text.to_owned() }),
         }
     }
 }

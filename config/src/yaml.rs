@@ -46,10 +46,7 @@ impl Scalar {
     /// The value that the text stands for under the core schema of YAML 1.2; `None` for null.
     fn plain(text: String) -> Option<Self> {
         let null = ["", "~", "null", "Null", "NULL"].contains(&text.as_str());
-        (!null).then_some(Self {
-            text,
-            quoted: false,
-        })
+        (!null).then_some(Self { text, quoted: false })
     }
 
     /// The scalar as a JSON string, number or boolean.
@@ -72,10 +69,7 @@ fn number(text: &str) -> Option<Value> {
         return u64::from_str_radix(digits, 8).ok().map(Value::from);
     }
     // Rust reads "inf" and "nan" as numbers, and YAML does not.
-    if !text
-        .trim_start_matches(['-', '+', '.'])
-        .starts_with(|c: char| c.is_ascii_digit())
-    {
+    if !text.trim_start_matches(['-', '+', '.']).starts_with(|c: char| c.is_ascii_digit()) {
         return None;
     }
     let whole = text.strip_prefix('+').unwrap_or(text).parse::<i64>();

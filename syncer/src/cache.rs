@@ -111,7 +111,7 @@ impl Cache {
 
     /// One object.
     pub fn get_at(&self, place: &Place) -> Option<Object> {
-        self.entries.get(place).and_then(|entry| self.unpack(&entry.json))
+        self.entries.get(place).and_then(|entry| unpack(&entry.json))
     }
 
     /// Stores an object, unless what is there is newer.
@@ -191,7 +191,7 @@ impl Cache {
                 return true;
             }
             self.bytes.fetch_sub(entry.json.len() as u64, Ordering::Relaxed);
-            gone.extend(self.unpack(&entry.json));
+            gone.extend(unpack(&entry.json));
             false
         });
         self.entries.shrink_to_fit();
@@ -210,7 +210,7 @@ impl Cache {
             .entries
             .iter()
             .filter(|entry| &*entry.key().namespace == namespace)
-            .filter_map(|entry| self.unpack(&entry.json))
+            .filter_map(|entry| unpack(&entry.json))
             .collect();
         found.sort_by(|a, b| a.name().cmp(b.name()));
         found
@@ -230,11 +230,11 @@ impl Cache {
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
+}
 
-    fn unpack(&self, json: &[u8]) -> Option<Object> {
-        // What is stored was serialised here; it reads back.
-        serde_json::from_slice(json).ok().map(Object::new)
-    }
+/// What is stored was serialised here; it reads back.
+fn unpack(json: &[u8]) -> Option<Object> {
+    serde_json::from_slice(json).ok().map(Object::new)
 }
 
 #[cfg(test)]

@@ -204,13 +204,14 @@ fn backoff(failures: u32) -> Duration {
 
 fn status_of(error: &watcher::Error) -> Option<u16> {
     use watcher::Error::{InitialListFailed, WatchError, WatchFailed, WatchStartFailed};
-    match error {
+    let status = match error {
         InitialListFailed(kube::Error::Api(status))
         | WatchStartFailed(kube::Error::Api(status))
-        | WatchFailed(kube::Error::Api(status)) => Some(status.code),
-        WatchError(status) => Some(status.code),
-        _ => None,
-    }
+        | WatchFailed(kube::Error::Api(status))
+        | WatchError(status) => status,
+        _ => return None,
+    };
+    Some(status.code)
 }
 
 fn is_gone(error: &watcher::Error) -> bool {

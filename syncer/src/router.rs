@@ -26,11 +26,13 @@ struct Sources {
 }
 
 type Referrer = (u16, VirtualKey);
+/// Kinds and names, in the namespace of the referrer.
+type Targets = BTreeSet<(&'static str, String)>;
 
 /// Who refers to what.
 #[derive(Default)]
 struct References {
-    of: HashMap<Referrer, BTreeSet<(&'static str, String)>>,
+    of: HashMap<Referrer, Targets>,
     /// Counted by kind and place of the target.
     to: HashMap<(&'static str, VirtualKey), usize>,
 }
@@ -166,9 +168,10 @@ impl Router {
     fn reindex(&self, input: (u16, Side, Kind), object: &Object, now: Vec<VirtualKey>) -> Vec<VirtualKey> {
         let place = Place::new(object.namespace(), object.name());
         let mut sources = self.sources.entry(input).or_default();
-        let before = match now.is_empty() {
-            true => sources.by_object.remove(&place),
-            false => sources.by_object.insert(place.clone(), now.clone()),
+        let before = if now.is_empty() {
+            sources.by_object.remove(&place)
+        } else {
+            sources.by_object.insert(place.clone(), now.clone())
         };
         let before = before.unwrap_or_default();
         for key in before.iter().filter(|key| !now.contains(key)) {
@@ -206,22 +209,22 @@ impl Router {
     /// Records what a virtual object refers to and wakes what is newly needed, or not any
     /// more.
     fn refer(&self, kind: Kind, object: &Object, gone: bool) {
-        let by_kind = |(_, mapper): &(u16, &Box<dyn Mapper>)| mapper.spec().kind == kind;
-        let Some((index, mapper)) = numbered(&self.mappers).find(by_kind) else { return };
-        let Some(table) = &mapper.spec().table else { return };
+        let found = numbered(&self.mappers).find(|(_, mapper)| mapper.spec().kind == kind);
+        let Some((index, Some(table))) = found.map(|(index, mapper)| (index, &mapper.spec().table)) else { return };
         let namespace = object.namespace();
-        let now: BTreeSet<_> = match gone {
-            true => BTreeSet::new(),
-            false => table.references(object.value()).into_iter().map(|r| (r.kind, r.name)).collect(),
+        let now: Targets = if gone {
+            Targets::new()
+        } else {
+            table.references(object.value()).into_iter().map(|r| (r.kind, r.name)).collect()
         };
         let referrer = (index, VirtualKey::new(namespace, object.name()));
         let changed = self.references.write().replace(referrer, namespace, now);
-        for (kind, key) in changed {
+        for (kind, key) in &changed {
             self.enqueue_kind(kind, key);
         }
     }
 
-    fn enqueue_kind(&self, kind: &str, object: VirtualKey) {
+    fn enqueue_kind(&self, kind: &str, object: &VirtualKey) {
         for (mapper, _) in numbered(&self.mappers).filter(|(_, mapper)| mapper.spec().kind.kind == kind) {
             self.queue.add(Key { mapper, object: object.clone() }, Lane::Change);
         }
@@ -231,14 +234,11 @@ impl Router {
 impl References {
     /// Replaces what `referrer` refers to; answers with the targets that are referred to
     /// for the first time, or not any more.
-    fn replace(
-        &mut self,
-        referrer: Referrer,
-        namespace: &str,
-        now: BTreeSet<(&'static str, String)>,
-    ) -> Vec<(&'static str, VirtualKey)> {
-        let before = if now.is_empty() { self.of.remove(&referrer) } else { self.of.insert(referrer, now.clone()) };
-        let before = before.unwrap_or_default();
+    fn replace(&mut self, referrer: Referrer, namespace: &str, now: Targets) -> Vec<(&'static str, VirtualKey)> {
+        if self.of.get(&referrer).map_or(now.is_empty(), |before| *before == now) {
+            return Vec::new();
+        }
+        let before = self.of.remove(&referrer).unwrap_or_default();
         let mut changed = Vec::new();
         for (kind, name) in now.difference(&before) {
             let key = VirtualKey::new(namespace, name.as_str());
@@ -257,6 +257,9 @@ impl References {
                     changed.push(target);
                 }
             }
+        }
+        if !now.is_empty() {
+            self.of.insert(referrer, now);
         }
         changed
     }

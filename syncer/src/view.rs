@@ -15,10 +15,13 @@ use crate::gate::errors;
 use crate::informer::Health;
 use crate::router::Router;
 
+/// A cache and how its stream is doing.
+type Stream = (Arc<Cache>, Arc<RwLock<Health>>);
+
 /// The caches of both sides.
 #[derive(Default)]
 pub struct Caches {
-    caches: HashMap<(Side, Kind), (Arc<Cache>, Arc<RwLock<Health>>)>,
+    caches: HashMap<(Side, Kind), Stream>,
 }
 
 impl Caches {

@@ -62,7 +62,7 @@ async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: 
     let cx = Context::new(&engine.view, facts, now);
     let seen = engine.caches.versions();
     let outcome = match mapper.reconcile(&cx, &ticket.key.object).await {
-        Err(MapError::NotReady(dependency)) => Outcome::wait_for(dependency),
+        Err(MapError::NotReady(dependency)) => Outcome::wait_for(*dependency),
         other => other?,
     };
     let Outcome { effects, next, wait } = outcome;

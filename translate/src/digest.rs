@@ -30,13 +30,8 @@ pub fn of_parts(domain: &str, parts: &[&str]) -> String {
 
 /// The first `length` characters of the hexadecimal SHA-256 of `bytes`.
 pub fn hex(bytes: &[u8], length: usize) -> String {
-    let nibbles = Sha256::digest(bytes)
-        .into_iter()
-        .flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles
-        .take(length)
-        .filter_map(|nibble| char::from_digit(u32::from(nibble), 16))
-        .collect()
+    let nibbles = Sha256::digest(bytes).into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.take(length).filter_map(|nibble| char::from_digit(u32::from(nibble), 16)).collect()
 }
 
 fn feed(hash: &mut Sha256, value: &Value) {

@@ -72,10 +72,7 @@ fn cluster_first(input: &DnsInput<'_>) -> Dns {
 
     let mut searches = Distinct::default();
     let domain = input.cluster_domain;
-    let own = [
-        format!("{}.svc.{domain}", input.namespace),
-        format!("svc.{domain}"),
-    ];
+    let own = [format!("{}.svc.{domain}", input.namespace), format!("svc.{domain}")];
     if !domain.is_empty() {
         searches.extend(own.iter().map(String::as_str).chain([domain]));
     }
@@ -90,11 +87,7 @@ fn cluster_first(input: &DnsInput<'_>) -> Dns {
         config["searches"] = json!(searches.0);
     }
     Dns {
-        policy: if input.nameserver.is_some() {
-            "None"
-        } else {
-            "Default"
-        },
+        policy: if input.nameserver.is_some() { "None" } else { "Default" },
         config: Some(config),
         missing_nameserver: input.nameserver.is_none(),
         cut,
@@ -122,25 +115,14 @@ impl<'a> Distinct<'a> {
 }
 
 fn texts(list: Option<&Value>) -> impl Iterator<Item = &str> {
-    list.and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
+    list.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
 fn fit(searches: &mut Distinct<'_>) -> bool {
     let mut cut = searches.cut(MAX_SEARCHES);
     let before = searches.0.len();
-    searches
-        .0
-        .retain(|search| search.len() <= MAX_SEARCH_LENGTH);
-    while searches
-        .0
-        .iter()
-        .map(|search| search.len() + 1)
-        .sum::<usize>()
-        > MAX_SEARCH_CHARS + 1
-    {
+    searches.0.retain(|search| search.len() <= MAX_SEARCH_LENGTH);
+    while searches.0.iter().map(|search| search.len() + 1).sum::<usize>() > MAX_SEARCH_CHARS + 1 {
         searches.0.pop();
     }
     cut |= searches.0.len() < before;
@@ -198,42 +180,15 @@ mod tests {
             (None, false, None, ("None", Some(cluster()))),
             (Some("ClusterFirst"), false, None, ("None", Some(cluster()))),
             (Some("ClusterFirst"), true, None, ("Default", None)),
-            (
-                Some("ClusterFirst"),
-                true,
-                Some(&own),
-                ("Default", Some(own.clone())),
-            ),
-            (
-                Some("ClusterFirstWithHostNet"),
-                true,
-                None,
-                ("None", Some(cluster())),
-            ),
-            (
-                Some("ClusterFirstWithHostNet"),
-                false,
-                None,
-                ("None", Some(cluster())),
-            ),
-            (
-                Some("Default"),
-                false,
-                Some(&own),
-                ("Default", Some(own.clone())),
-            ),
+            (Some("ClusterFirst"), true, Some(&own), ("Default", Some(own.clone()))),
+            (Some("ClusterFirstWithHostNet"), true, None, ("None", Some(cluster()))),
+            (Some("ClusterFirstWithHostNet"), false, None, ("None", Some(cluster()))),
+            (Some("Default"), false, Some(&own), ("Default", Some(own.clone()))),
             (Some("Default"), true, None, ("Default", None)),
             (Some("None"), false, Some(&own), ("None", Some(own.clone()))),
         ] {
-            let dns = dns(&DnsInput {
-                host_network,
-                ..input(policy, config)
-            });
-            assert_eq!(
-                (dns.policy, dns.config),
-                expected,
-                "{policy:?} {host_network}"
-            );
+            let dns = dns(&DnsInput { host_network, ..input(policy, config) });
+            assert_eq!((dns.policy, dns.config), expected, "{policy:?} {host_network}");
             assert!(!dns.missing_nameserver && !dns.cut);
         }
     }
@@ -261,29 +216,15 @@ mod tests {
         let long: Vec<_> = (0..40).map(|n| format!("{n}.example.com")).collect();
         let longer: Vec<_> = (0..29).map(|n| format!("{n:0>80}.com")).collect();
         for (config, field, length, cut) in [
-            (
-                json!({"nameservers": ["1.1.1.1", "1.1.1.2"]}),
-                "nameservers",
-                3,
-                false,
-            ),
-            (
-                json!({"nameservers": ["1.1.1.1", "1.1.1.2", "1.1.1.3"]}),
-                "nameservers",
-                3,
-                true,
-            ),
+            (json!({"nameservers": ["1.1.1.1", "1.1.1.2"]}), "nameservers", 3, false),
+            (json!({"nameservers": ["1.1.1.1", "1.1.1.2", "1.1.1.3"]}), "nameservers", 3, true),
             (json!({"searches": long}), "searches", 32, true),
             (json!({"searches": ["a".repeat(253)]}), "searches", 4, false),
             (json!({"searches": ["a".repeat(254)]}), "searches", 3, true),
             (json!({"searches": longer}), "searches", 26, true),
         ] {
             let dns = dns(&input(None, Some(&config)));
-            assert_eq!(
-                dns.config.unwrap()[field].as_array().unwrap().len(),
-                length,
-                "{config}"
-            );
+            assert_eq!(dns.config.unwrap()[field].as_array().unwrap().len(), length, "{config}");
             assert_eq!(dns.cut, cut, "{config}");
         }
     }
@@ -291,29 +232,18 @@ mod tests {
     #[test]
     fn a_missing_nameserver_is_told() {
         let own = json!({"options": [{"name": "edns0"}]});
-        let dns = dns(&DnsInput {
-            nameserver: None,
-            ..input(None, Some(&own))
-        });
+        let dns = dns(&DnsInput { nameserver: None, ..input(None, Some(&own)) });
         assert!(dns.missing_nameserver);
         assert_eq!(dns.policy, "Default");
         let mut expected = cluster();
         expected.as_object_mut().unwrap().remove("nameservers");
-        expected["options"]
-            .as_array_mut()
-            .unwrap()
-            .push(json!({"name": "edns0"}));
+        expected["options"].as_array_mut().unwrap().push(json!({"name": "edns0"}));
         assert_eq!(dns.config, Some(expected));
     }
 
     #[test]
     fn without_a_domain_there_are_no_searches() {
-        let config = dns(&DnsInput {
-            cluster_domain: "",
-            ..input(None, None)
-        })
-        .config
-        .unwrap();
+        let config = dns(&DnsInput { cluster_domain: "", ..input(None, None) }).config.unwrap();
         assert!(config.get("searches").is_none());
     }
 

@@ -56,10 +56,7 @@ pub struct Downward<'a> {
 impl<'a> Downward<'a> {
     /// Nothing turned yet.
     pub fn new(pod: PodFields<'a>) -> Self {
-        Self {
-            pod,
-            annotations: BTreeMap::new(),
-        }
+        Self { pod, annotations: BTreeMap::new() }
     }
 
     /// The field path on the host pod for one on the virtual pod.
@@ -69,9 +66,7 @@ impl<'a> Downward<'a> {
     /// own. Status and node are the host's on both sides.
     pub fn turn(&mut self, path: &str) -> Result<String, UnknownFieldPath> {
         match subscripted(path) {
-            Some(("metadata.labels", key)) if is_reserved(key) => {
-                Ok(self.value("labels", self.pod.labels, key))
-            }
+            Some(("metadata.labels", key)) if is_reserved(key) => Ok(self.value("labels", self.pod.labels, key)),
             Some(("metadata.annotations", key)) if !annotation_crosses(key, self.pod.allow) => {
                 Ok(self.value("annotations", self.pod.annotations, key))
             }
@@ -86,14 +81,13 @@ impl<'a> Downward<'a> {
             "metadata.name" => annotation(NAME),
             "metadata.namespace" => annotation(NAMESPACE),
             "metadata.uid" => annotation(UID),
-            "spec.serviceAccountName" => {
-                self.need(SERVICE_ACCOUNT, self.pod.service_account.to_owned())
-            }
+            "spec.serviceAccountName" => self.need(SERVICE_ACCOUNT, self.pod.service_account.to_owned()),
             "metadata.labels" => self.need(LABELS, format_map(self.pod.labels)),
             "metadata.annotations" => self.need(ANNOTATIONS, format_map(self.pod.annotations)),
             // `spec.host` is an old spelling of `spec.nodeName` that the API still takes.
-            "spec.nodeName" | "spec.host" | "status.hostIP" | "status.hostIPs" | "status.podIP"
-            | "status.podIPs" => path.to_owned(),
+            "spec.nodeName" | "spec.host" | "status.hostIP" | "status.hostIPs" | "status.podIP" | "status.podIPs" => {
+                path.to_owned()
+            }
             _ => return Err(UnknownFieldPath(path.to_owned())),
         })
     }
@@ -103,10 +97,7 @@ impl<'a> Downward<'a> {
     fn value(&mut self, map: &str, values: Option<&Value>, key: &str) -> String {
         let digest = digest::of_parts("tenet.sh/downward", &[map, key]);
         let own = format!("{VALUE}{digest}");
-        match values
-            .and_then(|values| values.get(key))
-            .and_then(Value::as_str)
-        {
+        match values.and_then(|values| values.get(key)).and_then(Value::as_str) {
             Some(value) => self.need(&own, value.to_owned()),
             None => annotation(&own),
         }
@@ -129,9 +120,7 @@ fn annotation(key: &str) -> String {
 
 /// The map and key of `metadata.labels['key']`.
 fn subscripted(path: &str) -> Option<(&str, &str)> {
-    path.strip_suffix("']")?
-        .split_once("['")
-        .filter(|(map, _)| !map.is_empty())
+    path.strip_suffix("']")?.split_once("['").filter(|(map, _)| !map.is_empty())
 }
 
 #[cfg(test)]
@@ -152,61 +141,25 @@ mod tests {
             service_account: "robot",
             allow: &allow,
         };
-        let value = |map, key| {
-            format!(
-                "tenet.sh/value-{}",
-                digest::of_parts("tenet.sh/downward", &[map, key])
-            )
-        };
+        let value = |map, key| format!("tenet.sh/value-{}", digest::of_parts("tenet.sh/downward", &[map, key]));
         let at = annotation;
         let (b, mine) = (value("annotations", "b"), value("labels", "tenet.sh/mine"));
-        let (uid, none) = (
-            value("annotations", "tenet.sh/uid"),
-            value("annotations", "none"),
-        );
+        let (uid, none) = (value("annotations", "tenet.sh/uid"), value("annotations", "none"));
         let all = "b=\"two\\n\"\nok/a=\"1\"\ntenet.sh/uid=\"forged\"";
         for (path, host, extra) in [
             ("metadata.name", at("tenet.sh/name"), None),
             ("metadata.namespace", at("tenet.sh/namespace"), None),
             ("metadata.uid", at("tenet.sh/uid"), None),
-            (
-                "spec.serviceAccountName",
-                at(SERVICE_ACCOUNT),
-                Some((SERVICE_ACCOUNT, "robot")),
-            ),
-            (
-                "metadata.labels",
-                at(LABELS),
-                Some((LABELS, "app=\"web\"\ntenet.sh/mine=\"l\"")),
-            ),
-            (
-                "metadata.annotations",
-                at(ANNOTATIONS),
-                Some((ANNOTATIONS, all)),
-            ),
-            (
-                "metadata.labels['app']",
-                "metadata.labels['app']".to_owned(),
-                None,
-            ),
-            (
-                "metadata.labels['none']",
-                "metadata.labels['none']".to_owned(),
-                None,
-            ),
-            (
-                "metadata.labels['tenet.sh/mine']",
-                at(&mine),
-                Some((&mine, "l")),
-            ),
+            ("spec.serviceAccountName", at(SERVICE_ACCOUNT), Some((SERVICE_ACCOUNT, "robot"))),
+            ("metadata.labels", at(LABELS), Some((LABELS, "app=\"web\"\ntenet.sh/mine=\"l\""))),
+            ("metadata.annotations", at(ANNOTATIONS), Some((ANNOTATIONS, all))),
+            ("metadata.labels['app']", "metadata.labels['app']".to_owned(), None),
+            ("metadata.labels['none']", "metadata.labels['none']".to_owned(), None),
+            ("metadata.labels['tenet.sh/mine']", at(&mine), Some((&mine, "l"))),
             ("metadata.annotations['ok/a']", at("ok/a"), None),
             ("metadata.annotations['b']", at(&b), Some((&b, "two\n"))),
             ("metadata.annotations['none']", at(&none), None),
-            (
-                "metadata.annotations['tenet.sh/uid']",
-                at(&uid),
-                Some((&uid, "forged")),
-            ),
+            ("metadata.annotations['tenet.sh/uid']", at(&uid), Some((&uid, "forged"))),
             ("spec.nodeName", "spec.nodeName".to_owned(), None),
             ("status.podIP", "status.podIP".to_owned(), None),
             ("status.podIPs", "status.podIPs".to_owned(), None),
@@ -216,44 +169,21 @@ mod tests {
             let mut downward = Downward::new(pod);
             assert_eq!(downward.turn(path), Ok(host), "{path}");
             let extra = extra.map(|(key, value)| (key.to_owned(), value.to_owned()));
-            assert_eq!(
-                downward.annotations(),
-                extra.into_iter().collect(),
-                "{path}"
-            );
+            assert_eq!(downward.annotations(), extra.into_iter().collect(), "{path}");
         }
     }
 
     #[test]
     fn unknown_paths_are_named() {
         let allow = Globs::default();
-        let pod = PodFields {
-            labels: None,
-            annotations: None,
-            service_account: "default",
-            allow: &allow,
-        };
-        for path in [
-            "",
-            "spec.image",
-            "status.phase",
-            "metadata",
-            "spec['a']",
-            "['a']",
-            "metadata.labels['a'",
-        ] {
+        let pod = PodFields { labels: None, annotations: None, service_account: "default", allow: &allow };
+        for path in ["", "spec.image", "status.phase", "metadata", "spec['a']", "['a']", "metadata.labels['a'"] {
             let error = Downward::new(pod).turn(path).unwrap_err();
-            assert_eq!(
-                error.to_string(),
-                format!("the field path {path:?} is not known to the downward API")
-            );
+            assert_eq!(error.to_string(), format!("the field path {path:?} is not known to the downward API"));
         }
         let mut downward = Downward::new(pod);
         assert!(downward.turn("metadata.labels").is_ok());
-        assert_eq!(
-            downward.annotations(),
-            BTreeMap::from([(LABELS.to_owned(), String::new())])
-        );
+        assert_eq!(downward.annotations(), BTreeMap::from([(LABELS.to_owned(), String::new())]));
     }
 
     proptest! {

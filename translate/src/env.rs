@@ -79,11 +79,7 @@ fn variables(service: &Value) -> Vec<Variable> {
         if index == 0 {
             env.push((format!("{prefix}_PORT"), url.clone()));
         }
-        let link = format!(
-            "{prefix}_PORT_{}_{}",
-            port.number,
-            port.protocol.to_uppercase()
-        );
+        let link = format!("{prefix}_PORT_{}_{}", port.number, port.protocol.to_uppercase());
         env.push((link.clone(), url));
         env.push((format!("{link}_PROTO"), protocol));
         env.push((format!("{link}_PORT"), port.number.to_string()));
@@ -119,24 +115,14 @@ fn variable_name(name: &str) -> String {
 
 /// An address as it stands before a port: an IPv6 address in brackets.
 fn bracketed(address: &str) -> String {
-    if address.contains([':', '%']) {
-        format!("[{address}]")
-    } else {
-        address.to_owned()
-    }
+    if address.contains([':', '%']) { format!("[{address}]") } else { address.to_owned() }
 }
 
 /// The variables that one `envFrom` source brings, given the keys in `data` of its ConfigMap or
 /// Secret (`binaryData` brings none).
-pub fn env_from_keys<'a>(
-    source: &Value,
-    data_keys: impl IntoIterator<Item = &'a str>,
-) -> BTreeSet<String> {
+pub fn env_from_keys<'a>(source: &Value, data_keys: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     let prefix = text(source.get("prefix"));
-    data_keys
-        .into_iter()
-        .map(|key| format!("{prefix}{key}"))
-        .collect()
+    data_keys.into_iter().map(|key| format!("{prefix}{key}")).collect()
 }
 
 /// The `env` of a host container: the variables of Services in front, so that `$(NAME)` in what
@@ -151,28 +137,13 @@ pub fn prepend_service_env(
     env_from_keys: &BTreeSet<String>,
     service_env: &[Variable],
 ) -> Vec<Value> {
-    let own: BTreeSet<&str> = container_env
-        .iter()
-        .map(|env| text(env.get("name")))
-        .collect();
-    let from_services = service_env
-        .iter()
-        .filter(|(name, _)| !env_from_keys.contains(name));
+    let own: BTreeSet<&str> = container_env.iter().map(|env| text(env.get("name"))).collect();
+    let from_services = service_env.iter().filter(|(name, _)| !env_from_keys.contains(name));
     let (mut hidden, added): (BTreeMap<&str, &str>, Vec<&Variable>) = {
-        let (hidden, added): (Vec<_>, Vec<_>) =
-            from_services.partition(|(name, _)| own.contains(name.as_str()));
-        (
-            hidden
-                .into_iter()
-                .map(|(name, value)| (name.as_str(), value.as_str()))
-                .collect(),
-            added,
-        )
+        let (hidden, added): (Vec<_>, Vec<_>) = from_services.partition(|(name, _)| own.contains(name.as_str()));
+        (hidden.into_iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(), added)
     };
-    let mut env: Vec<Value> = added
-        .into_iter()
-        .map(|(name, value)| json!({"name": name, "value": value}))
-        .collect();
+    let mut env: Vec<Value> = added.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
     for variable in container_env {
         let mut variable = variable.clone();
         if let Some(Value::String(value)) = variable.get_mut("value")
@@ -203,9 +174,7 @@ mod tests {
     }
 
     fn lines(env: &[Variable]) -> Vec<String> {
-        env.iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect()
+        env.iter().map(|(name, value)| format!("{name}={value}")).collect()
     }
 
     #[test]
@@ -220,10 +189,7 @@ mod tests {
             "KUBERNETES_PORT_443_TCP_PORT=443",
             "KUBERNETES_PORT_443_TCP_ADDR=10.0.0.1",
         ];
-        let services = [
-            service("shop", "web", "10.0.0.2", &json!([{"port": 80}])),
-            kubernetes(),
-        ];
+        let services = [service("shop", "web", "10.0.0.2", &json!([{"port": 80}])), kubernetes()];
         assert_eq!(lines(&service_env("shop", &services, false)), expected);
         assert_eq!(lines(&service_env("default", &services, false)), expected);
         assert_eq!(lines(&service_env("default", &services, true)), expected);
@@ -273,44 +239,26 @@ mod tests {
         let b = service("shop", "foo-service", "10.0.0.2", &json!([{"port": 2}]));
         let env = service_env("shop", [&a, &b], true);
         assert_eq!(env, service_env("shop", [&b, &a], true));
-        let port: Vec<_> = env
-            .iter()
-            .filter(|(name, _)| name == "FOO_SERVICE_PORT")
-            .collect();
-        assert_eq!(
-            port,
-            [&("FOO_SERVICE_PORT".to_owned(), "tcp://10.0.0.2:2".to_owned())]
-        );
+        let port: Vec<_> = env.iter().filter(|(name, _)| name == "FOO_SERVICE_PORT").collect();
+        assert_eq!(port, [&("FOO_SERVICE_PORT".to_owned(), "tcp://10.0.0.2:2".to_owned())]);
     }
 
     #[test]
     fn env_from_brings_its_keys_with_the_prefix() {
-        let keys = env_from_keys(
-            &json!({"prefix": "P_", "configMapRef": {"name": "c"}}),
-            ["a", "b.c"],
-        );
+        let keys = env_from_keys(&json!({"prefix": "P_", "configMapRef": {"name": "c"}}), ["a", "b.c"]);
         assert_eq!(keys, ["P_a".to_owned(), "P_b.c".to_owned()].into());
         assert_eq!(env_from_keys(&json!({}), ["a"]), ["a".to_owned()].into());
     }
 
     fn prepend(own: &Value, env_from: &[&str]) -> Value {
-        let services: Vec<_> = [("A", "1"), ("B", "2")]
-            .map(|(n, v)| (n.to_owned(), v.to_owned()))
-            .into();
+        let services: Vec<_> = [("A", "1"), ("B", "2")].map(|(n, v)| (n.to_owned(), v.to_owned())).into();
         let env_from = env_from.iter().map(|key| (*key).to_owned()).collect();
-        Value::Array(prepend_service_env(
-            own.as_array().unwrap(),
-            &env_from,
-            &services,
-        ))
+        Value::Array(prepend_service_env(own.as_array().unwrap(), &env_from, &services))
     }
 
     #[test]
     fn what_the_container_defines_wins() {
-        let [a, b] = [
-            json!({"name": "A", "value": "1"}),
-            json!({"name": "B", "value": "2"}),
-        ];
+        let [a, b] = [json!({"name": "A", "value": "1"}), json!({"name": "B", "value": "2"})];
         let own = json!({"name": "A", "value": "mine"});
         let from = json!({"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}});
         for (container, env_from, expected) in [
@@ -331,24 +279,11 @@ mod tests {
             (
                 json!([["X", "http://$(A):$(B)"], ["A", "$(A)!"], ["Y", "$(A)"]]),
                 &[][..],
-                json!([
-                    ["B", "2"],
-                    ["X", "http://1:$(B)"],
-                    ["A", "1!"],
-                    ["Y", "$(A)"]
-                ]),
+                json!([["B", "2"], ["X", "http://1:$(B)"], ["A", "1!"], ["Y", "$(A)"]]),
             ),
-            (
-                json!([["X", "$$(A) $$$(A)"], ["A", "m"]]),
-                &[],
-                json!([["B", "2"], ["X", "$$(A) $$1"], ["A", "m"]]),
-            ),
+            (json!([["X", "$$(A) $$$(A)"], ["A", "m"]]), &[], json!([["B", "2"], ["X", "$$(A) $$1"], ["A", "m"]])),
             // What envFrom defines is there from the start.
-            (
-                json!([["X", "$(A)"], ["A", "m"]]),
-                &["A"],
-                json!([["B", "2"], ["X", "$(A)"], ["A", "m"]]),
-            ),
+            (json!([["X", "$(A)"], ["A", "m"]]), &["A"], json!([["B", "2"], ["X", "$(A)"], ["A", "m"]])),
         ] {
             let env = |list: &Value| -> Value {
                 let pair = |pair: &Value| json!({"name": pair[0], "value": pair[1]});

@@ -15,15 +15,8 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Whether a label or annotation key is ours: under `tenet.sh`, a subdomain of it, or either in
 /// another spelling. API servers accept upper case in annotation keys.
 pub fn is_reserved(key: &str) -> bool {
-    let domain = key
-        .split('/')
-        .next()
-        .unwrap_or_default()
-        .trim_matches('.')
-        .to_ascii_lowercase();
-    domain
-        .strip_suffix(PREFIX)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    let domain = key.split('/').next().unwrap_or_default().trim_matches('.').to_ascii_lowercase();
+    domain.strip_suffix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 /// The labels of a virtual object that cross: all under their own keys, except reserved ones.
@@ -49,12 +42,8 @@ fn down(tenant: Option<&Value>, crosses: impl Fn(&str) -> bool) -> Map<String, V
     let Some(tenant) = tenant.and_then(Value::as_object) else {
         return Map::new();
     };
-    let crossing = tenant
-        .iter()
-        .filter(|(key, value)| value.is_string() && crosses(key));
-    crossing
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
+    let crossing = tenant.iter().filter(|(key, value)| value.is_string() && crosses(key));
+    crossing.map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
 #[cfg(test)]
@@ -79,32 +68,17 @@ mod tests {
         ] {
             assert!(is_reserved(key), "{key}");
         }
-        for key in [
-            "app",
-            "tenet.sh.example.com/x",
-            "mytenet.sh/x",
-            "example.com/tenet.sh",
-            "tenet",
-            "",
-            "/",
-        ] {
+        for key in ["app", "tenet.sh.example.com/x", "mytenet.sh/x", "example.com/tenet.sh", "tenet", "", "/"] {
             assert!(!is_reserved(key), "{key}");
         }
     }
 
     #[test]
     fn labels_cross_except_reserved_ones() {
-        let tenant = json!({"app": "web", "pod-template-hash": "1", "tenet.sh/managed-by": "other", "X.tenet.sh/a": "b"});
-        assert_eq!(
-            Value::Object(labels_down(Some(&tenant))),
-            json!({"app": "web", "pod-template-hash": "1"})
-        );
-        for nothing in [
-            None,
-            Some(&json!(null)),
-            Some(&json!([])),
-            Some(&json!({"a": 1})),
-        ] {
+        let tenant =
+            json!({"app": "web", "pod-template-hash": "1", "tenet.sh/managed-by": "other", "X.tenet.sh/a": "b"});
+        assert_eq!(Value::Object(labels_down(Some(&tenant))), json!({"app": "web", "pod-template-hash": "1"}));
+        for nothing in [None, Some(&json!(null)), Some(&json!([])), Some(&json!({"a": 1}))] {
             assert!(labels_down(nothing).is_empty());
         }
     }
@@ -116,13 +90,9 @@ mod tests {
             "kubectl.kubernetes.io/last-applied-configuration": "{}",
             "nginx.ingress.kubernetes.io/server-snippet": "evil"
         });
-        let crossing =
-            |globs: &[&str]| Value::Object(annotations_down(Some(&tenant), &Globs::new(globs)));
+        let crossing = |globs: &[&str]| Value::Object(annotations_down(Some(&tenant), &Globs::new(globs)));
         assert_eq!(crossing(&[]), json!({}));
-        assert_eq!(
-            crossing(&["prometheus.io/*"]),
-            json!({"prometheus.io/scrape": "true"})
-        );
+        assert_eq!(crossing(&["prometheus.io/*"]), json!({"prometheus.io/scrape": "true"}));
         assert_eq!(crossing(&["tenet.sh/*", "*.sh/*", "kubectl*"]), json!({}));
         assert_eq!(
             crossing(&["*"]),

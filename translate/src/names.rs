@@ -50,16 +50,8 @@ pub struct Names {
 
 impl Names {
     /// The names of the virtual cluster `cluster` in `host_namespace`.
-    pub fn new(
-        cluster: impl Into<String>,
-        host_namespace: impl Into<String>,
-        scheme: NameScheme,
-    ) -> Self {
-        Self {
-            cluster: cluster.into(),
-            host_namespace: host_namespace.into(),
-            scheme,
-        }
+    pub fn new(cluster: impl Into<String>, host_namespace: impl Into<String>, scheme: NameScheme) -> Self {
+        Self { cluster: cluster.into(), host_namespace: host_namespace.into(), scheme }
     }
 
     /// The host name of a virtual object; `namespace` is empty for a cluster-scoped one.
@@ -83,14 +75,9 @@ impl Names {
                 plain(&parts).unwrap_or_else(|| hashed("cluster-object", &[name], &parts))
             }
             (NameScheme::Vcluster, false) => vcluster(&[name, "x", namespace, "x", &self.cluster]),
-            (NameScheme::Vcluster, true) => vcluster(&[
-                "vcluster",
-                name,
-                "x",
-                &self.host_namespace,
-                "x",
-                &self.cluster,
-            ]),
+            (NameScheme::Vcluster, true) => {
+                vcluster(&["vcluster", name, "x", &self.host_namespace, "x", &self.cluster])
+            }
         }
     }
 
@@ -116,18 +103,9 @@ impl Names {
                 let name = format!("{cut}{node}");
                 // The first `-node-` ends the name of the virtual cluster; nodes are often
                 // called `node-1`, so a later one is no reason to hash.
-                let readable = occurrences(&cut, "-node-") == 1
-                    && occurrences(&name, SEPARATOR) == 0
-                    && is_service_name(&name);
-                if readable {
-                    name
-                } else {
-                    hashed(
-                        "node",
-                        &[&self.cluster, "node", node],
-                        &[&self.cluster, node],
-                    )
-                }
+                let readable =
+                    occurrences(&cut, "-node-") == 1 && occurrences(&name, SEPARATOR) == 0 && is_service_name(&name);
+                if readable { name } else { hashed("node", &[&self.cluster, "node", node], &[&self.cluster, node]) }
             }
             NameScheme::Vcluster => vcluster(&[&self.cluster, "node", &node.replace('.', "-")]),
         }
@@ -137,11 +115,7 @@ impl Names {
 /// The hostname of a pod that sets none: its virtual name, as the kubelet cuts it. The kubelet
 /// leaves dots in it, but `spec.hostname` must be a DNS label, so they become dashes.
 pub fn hostname(pod: &str) -> String {
-    let label: String = pod
-        .chars()
-        .take(MAX_LENGTH)
-        .map(|c| if c == '.' { '-' } else { c })
-        .collect();
+    let label: String = pod.chars().take(MAX_LENGTH).map(|c| if c == '.' { '-' } else { c }).collect();
     label.trim_end_matches('-').to_owned()
 }
 
@@ -151,17 +125,12 @@ fn needs_letter(kind: &str, name: &str) -> bool {
 
 /// The parts joined by `-x-`, if that is a valid name with only one reading.
 fn plain(parts: &[&str]) -> Option<String> {
-    let length = parts
-        .iter()
-        .map(|part| part.len() + SEPARATOR.len())
-        .sum::<usize>()
-        - SEPARATOR.len();
+    let length = parts.iter().map(|part| part.len() + SEPARATOR.len()).sum::<usize>() - SEPARATOR.len();
     if length > MAX_LENGTH {
         return None;
     }
     let joined = parts.join(SEPARATOR);
-    (occurrences(&joined, SEPARATOR) == parts.len() - 1 && joined.split('.').all(is_label))
-        .then_some(joined)
+    (occurrences(&joined, SEPARATOR) == parts.len() - 1 && joined.split('.').all(is_label)).then_some(joined)
 }
 
 /// A prefix made of `shown`, and the digest of all `parts`. Always a DNS-1035 label without `-x-`.
@@ -193,11 +162,7 @@ fn prefix(text: &str) -> String {
     }
     // The dash before the digest comes next, and must not complete a separator either.
     drop_separator(&mut prefix);
-    if prefix.is_empty() {
-        "n".to_owned()
-    } else {
-        prefix
-    }
+    if prefix.is_empty() { "n".to_owned() } else { prefix }
 }
 
 /// Cuts dashes, and every `-x` that a following dash would make a separator, off the end.
@@ -212,10 +177,7 @@ fn drop_separator(prefix: &mut String) {
 
 /// How often `pattern` occurs in `text`, overlaps counted.
 fn occurrences(text: &str, pattern: &str) -> usize {
-    text.as_bytes()
-        .windows(pattern.len())
-        .filter(|window| *window == pattern.as_bytes())
-        .count()
+    text.as_bytes().windows(pattern.len()).filter(|window| *window == pattern.as_bytes()).count()
 }
 
 /// Whether `text` is a DNS-1123 label, length aside.

@@ -89,8 +89,7 @@ impl OwnerRecord {
     /// (empty for a cluster-scoped host object).
     pub fn annotations(&self, host_namespace: &str, host_name: &str) -> Map<String, Value> {
         let mut annotations = Map::new();
-        let mut set =
-            |key: &str, value: String| annotations.insert(key.to_owned(), Value::String(value));
+        let mut set = |key: &str, value: String| annotations.insert(key.to_owned(), Value::String(value));
         set(CLUSTER, self.cluster.clone());
         set(KIND, self.kind.clone());
         if !self.namespace.is_empty() {
@@ -133,25 +132,12 @@ impl Ownership {
 }
 
 fn read(metadata: &Value, vc: &str, cluster: &str) -> Result<OwnerRecord, Foreign> {
-    let text = |map: &str, key: &str| {
-        metadata
-            .get(map)
-            .and_then(|map| map.get(key))
-            .and_then(Value::as_str)
-    };
+    let text = |map: &str, key: &str| metadata.get(map).and_then(|map| map.get(key)).and_then(Value::as_str);
     let annotation = |key| text("annotations", key);
-    let needed = |key| {
-        annotation(key)
-            .filter(|text| !text.is_empty())
-            .ok_or(Foreign::Missing(key))
-            .map(str::to_owned)
-    };
+    let needed = |key| annotation(key).filter(|text| !text.is_empty()).ok_or(Foreign::Missing(key)).map(str::to_owned);
     let label = |key| text("labels", key);
 
-    if label(MANAGED_BY).is_none()
-        && [CLUSTER, KIND, NAME, UID, HOST_NAME]
-            .iter()
-            .all(|key| annotation(key).is_none())
+    if label(MANAGED_BY).is_none() && [CLUSTER, KIND, NAME, UID, HOST_NAME].iter().all(|key| annotation(key).is_none())
     {
         return Err(Foreign::NoRecord);
     }
@@ -168,22 +154,14 @@ fn read(metadata: &Value, vc: &str, cluster: &str) -> Result<OwnerRecord, Foreig
         uid: needed(UID)?,
     };
     let recorded = needed(HOST_NAME)?;
-    let own = |key: &str| {
-        metadata
-            .get(key)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    };
+    let own = |key: &str| metadata.get(key).and_then(Value::as_str).unwrap_or_default();
     let actual = place(own("namespace"), own("name"));
     if recorded != actual {
         return Err(Foreign::Copied { recorded, actual });
     }
     let label = label(NAMESPACE).unwrap_or_default();
     if label != record.namespace {
-        return Err(Foreign::Namespaces {
-            label: label.to_owned(),
-            record: record.namespace,
-        });
+        return Err(Foreign::Namespaces { label: label.to_owned(), record: record.namespace });
     }
     if record.cluster != cluster {
         return Err(Foreign::OtherCluster(record.cluster));
@@ -192,11 +170,7 @@ fn read(metadata: &Value, vc: &str, cluster: &str) -> Result<OwnerRecord, Foreig
 }
 
 fn place(namespace: &str, name: &str) -> String {
-    if namespace.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{namespace}/{name}")
-    }
+    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
 }
 
 #[cfg(test)]
@@ -227,15 +201,9 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_back() {
-        let cluster_scoped = OwnerRecord {
-            namespace: String::new(),
-            ..record()
-        };
+        let cluster_scoped = OwnerRecord { namespace: String::new(), ..record() };
         for record in [record(), cluster_scoped] {
-            assert_eq!(
-                OwnerRecord::read(&metadata(&record), "vc", "c-id"),
-                Ownership::Ours(record)
-            );
+            assert_eq!(OwnerRecord::read(&metadata(&record), "vc", "c-id"), Ownership::Ours(record));
         }
     }
 
@@ -245,10 +213,7 @@ mod tests {
             for damage in [json!(""), json!(null), json!(7), json!({})] {
                 let mut metadata = metadata(&record());
                 metadata["annotations"][key] = damage;
-                assert_eq!(
-                    OwnerRecord::read(&metadata, "vc", "c-id"),
-                    Ownership::Foreign(Foreign::Missing(key))
-                );
+                assert_eq!(OwnerRecord::read(&metadata, "vc", "c-id"), Ownership::Foreign(Foreign::Missing(key)));
             }
         }
     }
@@ -256,16 +221,8 @@ mod tests {
     #[test]
     fn a_record_that_disagrees_is_none() {
         for (pointer, value, why) in [
-            (
-                "/labels/tenet.sh~1managed-by",
-                "other",
-                "it belongs to the virtual cluster \"other\"",
-            ),
-            (
-                "/annotations/tenet.sh~1cluster",
-                "c-2",
-                "it belongs to the virtual cluster with the id \"c-2\"",
-            ),
+            ("/labels/tenet.sh~1managed-by", "other", "it belongs to the virtual cluster \"other\""),
+            ("/annotations/tenet.sh~1cluster", "c-2", "it belongs to the virtual cluster with the id \"c-2\""),
             (
                 "/name",
                 "copy",
@@ -288,22 +245,12 @@ mod tests {
 
     #[test]
     fn what_carries_nothing_of_ours_says_so() {
-        for metadata in [
-            json!(null),
-            json!({}),
-            json!({"labels": {"app": "a"}, "annotations": {"b": "c"}}),
-            json!([1]),
-        ] {
-            assert_eq!(
-                OwnerRecord::read(&metadata, "vc", "c-id"),
-                Ownership::Foreign(Foreign::NoRecord)
-            );
+        for metadata in [json!(null), json!({}), json!({"labels": {"app": "a"}, "annotations": {"b": "c"}}), json!([1])]
+        {
+            assert_eq!(OwnerRecord::read(&metadata, "vc", "c-id"), Ownership::Foreign(Foreign::NoRecord));
         }
         let metadata = json!({"annotations": record().annotations("a", "b")});
-        assert_eq!(
-            OwnerRecord::read(&metadata, "vc", "c-id"),
-            Ownership::Foreign(Foreign::Missing(MANAGED_BY))
-        );
+        assert_eq!(OwnerRecord::read(&metadata, "vc", "c-id"), Ownership::Foreign(Foreign::Missing(MANAGED_BY)));
     }
 
     proptest! {

@@ -66,16 +66,12 @@ mod tests {
 
     use super::*;
 
-    const SCOPE: Scope<'static> = Scope {
-        vc: "vc",
-        namespace: "shop",
-    };
+    const SCOPE: Scope<'static> = Scope { vc: "vc", namespace: "shop" };
 
     #[test]
     fn a_service_selects_pods_of_its_own_namespace_only() {
         let narrowed = service_selector(Some(&json!({"app": "web"})), SCOPE);
-        let expected =
-            json!({"app": "web", "tenet.sh/managed-by": "vc", "tenet.sh/namespace": "shop"});
+        let expected = json!({"app": "web", "tenet.sh/managed-by": "vc", "tenet.sh/namespace": "shop"});
         assert_eq!(narrowed.unwrap().map(Value::Object), Some(expected));
     }
 

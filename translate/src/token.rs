@@ -33,25 +33,15 @@ pub struct TokenSpec {
 impl TokenSpec {
     /// The token that one entry of `projected.sources` asks for; `None` for another source.
     pub fn read(service_account: &str, volume: &str, index: usize, source: &Value) -> Option<Self> {
-        let token = source
-            .get("serviceAccountToken")
-            .filter(|token| token.is_object())?;
+        let token = source.get("serviceAccountToken").filter(|token| token.is_object())?;
         let text = |field| token.get(field).and_then(Value::as_str).unwrap_or_default();
         // A pod that names no ServiceAccount runs as `default`.
-        let account = if service_account.is_empty() {
-            "default"
-        } else {
-            service_account
-        };
+        let account = if service_account.is_empty() { "default" } else { service_account };
         let audience = text("audience");
         let expiration = token.get("expirationSeconds").and_then(Value::as_i64);
         Some(Self {
             service_account: account.to_owned(),
-            audiences: if audience.is_empty() {
-                vec![]
-            } else {
-                vec![audience.to_owned()]
-            },
+            audiences: if audience.is_empty() { vec![] } else { vec![audience.to_owned()] },
             expiration_seconds: expiration.unwrap_or(DEFAULT_EXPIRATION),
             path: text("path").to_owned(),
             volume: volume.to_owned(),
@@ -61,29 +51,15 @@ impl TokenSpec {
 
     /// All tokens that a pod asks for, in the order of its volumes.
     pub fn of_pod(pod_spec: &Value) -> Vec<Self> {
-        let account = pod_spec
-            .get("serviceAccountName")
-            .and_then(Value::as_str)
-            .unwrap_or_default();
-        let volumes = pod_spec
-            .get("volumes")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let account = pod_spec.get("serviceAccountName").and_then(Value::as_str).unwrap_or_default();
+        let volumes = pod_spec.get("volumes").and_then(Value::as_array).into_iter().flatten();
         let sources = volumes.flat_map(|volume| {
-            let name = volume
-                .get("name")
-                .and_then(Value::as_str)
-                .unwrap_or_default();
-            let sources = volume
-                .pointer("/projected/sources")
-                .and_then(Value::as_array);
+            let name = volume.get("name").and_then(Value::as_str).unwrap_or_default();
+            let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
             let sources = sources.into_iter().flatten().enumerate();
             sources.map(move |(index, source)| (name, index, source))
         });
-        sources
-            .filter_map(|(volume, index, source)| Self::read(account, volume, index, source))
-            .collect()
+        sources.filter_map(|(volume, index, source)| Self::read(account, volume, index, source)).collect()
     }
 
     /// The key in the Secret of the pod's tokens. A volume's name has no dot, so keys differ.
@@ -130,45 +106,19 @@ mod tests {
     fn every_token_that_a_pod_asks_for_is_found() {
         let found: Vec<_> = TokenSpec::of_pod(&spec(&json!({})))
             .into_iter()
-            .map(|t| {
-                (
-                    t.data_key(),
-                    t.service_account,
-                    t.audiences,
-                    t.expiration_seconds,
-                    t.path,
-                )
-            })
+            .map(|t| (t.data_key(), t.service_account, t.audiences, t.expiration_seconds, t.path))
             .collect();
         let robot = || "robot".to_owned();
         assert_eq!(
             found,
             [
-                (
-                    "kube-api-access-x.0".to_owned(),
-                    robot(),
-                    vec![],
-                    3607,
-                    "token".to_owned()
-                ),
-                (
-                    "kube-api-access-x.2".to_owned(),
-                    robot(),
-                    vec!["vault".to_owned()],
-                    3600,
-                    "vault/token".to_owned()
-                ),
+                ("kube-api-access-x.0".to_owned(), robot(), vec![], 3607, "token".to_owned()),
+                ("kube-api-access-x.2".to_owned(), robot(), vec!["vault".to_owned()], 3600, "vault/token".to_owned()),
                 ("other.0".to_owned(), robot(), vec![], 3600, "t".to_owned()),
             ]
         );
-        for account in [
-            json!({"serviceAccountName": null}),
-            json!({"serviceAccountName": ""}),
-        ] {
-            assert_eq!(
-                TokenSpec::of_pod(&spec(&account))[0].service_account,
-                "default"
-            );
+        for account in [json!({"serviceAccountName": null}), json!({"serviceAccountName": ""})] {
+            assert_eq!(TokenSpec::of_pod(&spec(&account))[0].service_account, "default");
         }
         for nothing in [json!({}), json!(null), json!({"volumes": [{}, null, 7]})] {
             assert_eq!(TokenSpec::of_pod(&nothing), []);
@@ -179,24 +129,9 @@ mod tests {
     fn a_source_becomes_a_secret_source() {
         let token = TokenSpec::of_pod(&spec(&json!({}))).swap_remove(1);
         assert_eq!(
-            token.secret_source(
-                "s",
-                TokenFile {
-                    mode: 0o600,
-                    user: None
-                }
-            ),
+            token.secret_source("s", TokenFile { mode: 0o600, user: None }),
             json!({"secret": {"name": "s", "items": [{"key": "kube-api-access-x.2", "path": "vault/token", "mode": 384}]}})
         );
-        assert_eq!(
-            token.secret_source(
-                "s",
-                TokenFile {
-                    mode: 0o600,
-                    user: Some(7)
-                }
-            )["secret"]["items"][0]["user"],
-            7
-        );
+        assert_eq!(token.secret_source("s", TokenFile { mode: 0o600, user: Some(7) })["secret"]["items"][0]["user"], 7);
     }
 }

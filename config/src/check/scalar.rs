@@ -28,35 +28,18 @@ pub(super) fn check(schema: &Value, scalar: &Scalar) -> Result<Value, String> {
         check_text(schema, format, &scalar.text)?;
     }
     if !in_range(schema, &value) {
-        return Err(format!(
-            "expected {}, found {}",
-            expected(schema),
-            scalar.text
-        ));
+        return Err(format!("expected {}, found {}", expected(schema), scalar.text));
     }
     // Where a text and a number will do, the text is kept as it was written.
     let as_text = types(schema).any(|wanted| wanted == "string");
-    Ok(if as_text {
-        Value::String(scalar.text.clone())
-    } else {
-        value
-    })
+    Ok(if as_text { Value::String(scalar.text.clone()) } else { value })
 }
 
 /// The values of an enum: schemars writes `oneOf` when the variants are documented.
 fn options(schema: &Value) -> Option<Vec<&str>> {
     let documented = schema["oneOf"].as_array();
-    let documented =
-        documented.map(|all| all.iter().filter_map(|one| one["const"].as_str()).collect());
-    documented.or_else(|| {
-        Some(
-            schema["enum"]
-                .as_array()?
-                .iter()
-                .filter_map(Value::as_str)
-                .collect(),
-        )
-    })
+    let documented = documented.map(|all| all.iter().filter_map(|one| one["const"].as_str()).collect());
+    documented.or_else(|| Some(schema["enum"].as_array()?.iter().filter_map(Value::as_str).collect()))
 }
 
 fn check_option(options: &[&str], scalar: &Scalar) -> Result<Value, String> {
@@ -83,11 +66,7 @@ fn wrong_type(schema: &Value, scalar: &Scalar) -> String {
     let found = Kind::Scalar(scalar.clone()).describe();
     let message = format!("expected {}, found {found}", expected(schema));
     let quotes = !scalar.quoted && types(schema).any(|wanted| wanted == "string");
-    if quotes {
-        format!("{message}; put it in quotes if it is meant")
-    } else {
-        message
-    }
+    if quotes { format!("{message}; put it in quotes if it is meant") } else { message }
 }
 
 fn find_format(schema: &Value) -> Option<&'static Format> {
@@ -100,9 +79,7 @@ fn check_text(schema: &Value, format: &Format, text: &str) -> Result<(), String>
     if !(format.accepts)(text) {
         Err(format!("{text:?} is not {}", format.noun))
     } else if length > longest {
-        Err(format!(
-            "{text:?} has {length} characters, and at most {longest} are possible"
-        ))
+        Err(format!("{text:?} has {length} characters, and at most {longest} are possible"))
     } else {
         Ok(())
     }

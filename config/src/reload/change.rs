@@ -20,10 +20,7 @@ pub struct Deferred {
 impl fmt::Display for Deferred {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { field, from, to } = self;
-        write!(
-            f,
-            "{field} changed from {from} to {to}: takes effect after a restart"
-        )
+        write!(f, "{field} changed from {from} to {to}: takes effect after a restart")
     }
 }
 
@@ -38,9 +35,7 @@ pub(super) fn merge(current: &Config, wanted: &Config) -> Result<Merged, serde_j
     let mut value = serde_json::to_value(current)?;
     let mut changes = Vec::new();
     collect(&value, &serde_json::to_value(wanted)?, "", &mut changes);
-    let (applied, deferred): (Vec<_>, Vec<_>) = changes
-        .into_iter()
-        .partition(|change| is_reloadable(&change.field));
+    let (applied, deferred): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| is_reloadable(&change.field));
     for change in &applied {
         if let Some(place) = value.pointer_mut(&format!("/{}", change.field.replace('.', "/"))) {
             *place = change.to.clone();
@@ -61,11 +56,7 @@ struct Change {
 
 impl Change {
     fn defer(self) -> Deferred {
-        Deferred {
-            field: self.field,
-            from: self.from.to_string(),
-            to: self.to.to_string(),
-        }
+        Deferred { field: self.field, from: self.from.to_string(), to: self.to.to_string() }
     }
 }
 
@@ -73,19 +64,11 @@ impl Change {
 fn collect(from: &Value, to: &Value, field: &str, changes: &mut Vec<Change>) {
     if let (Value::Object(from), Value::Object(to)) = (from, to) {
         for (key, from) in from {
-            let field = if field.is_empty() {
-                key.clone()
-            } else {
-                format!("{field}.{key}")
-            };
+            let field = if field.is_empty() { key.clone() } else { format!("{field}.{key}") };
             collect(from, to.get(key).unwrap_or(&Value::Null), &field, changes);
         }
     } else if from != to {
-        changes.push(Change {
-            field: field.to_owned(),
-            from: from.clone(),
-            to: to.clone(),
-        });
+        changes.push(Change { field: field.to_owned(), from: from.clone(), to: to.clone() });
     }
 }
 

@@ -1,6 +1,4 @@
-use granit_parser::{
-    ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag,
-};
+use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::anchors::Anchors;
 use super::{Entry, Kind, Node, Scalar};
@@ -11,11 +9,8 @@ use crate::problem::{Place, Problem};
 pub(crate) fn parse(text: &str, problems: &mut Vec<Problem>) -> Result<Node, Problem> {
     let mut options = Options::default();
     options.set_emit_comments(false);
-    let mut builder = Builder {
-        events: Parser::new_from_str_with_options(text, options),
-        anchors: Anchors::default(),
-        problems,
-    };
+    let mut builder =
+        Builder { events: Parser::new_from_str_with_options(text, options), anchors: Anchors::default(), problems };
     builder.stream()
 }
 
@@ -39,17 +34,11 @@ impl<'t> Builder<'t, '_> {
                 _ => {}
             }
         }
-        Ok(document.unwrap_or(Node {
-            place: Place::File { line: 1, column: 1 },
-            kind: Kind::Null,
-        }))
+        Ok(document.unwrap_or(Node { place: Place::File { line: 1, column: 1 }, kind: Kind::Null }))
     }
 
     fn next(&mut self) -> Result<Option<(Event<'t>, Span)>, Problem> {
-        self.events
-            .next()
-            .transpose()
-            .map_err(|error| syntax(&error))
+        self.events.next().transpose().map_err(|error| syntax(&error))
     }
 
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Problem> {
@@ -58,9 +47,7 @@ impl<'t> Builder<'t, '_> {
         let anchor = event.anchor_id();
         let kind = match event {
             Event::Alias(id) => return self.anchors.follow(id, place, depth),
-            Event::Scalar(text, style, _, tag) => {
-                self.scalar(text.into_owned(), style, tag.as_deref(), place)
-            }
+            Event::Scalar(text, style, _, tag) => self.scalar(text.into_owned(), style, tag.as_deref(), place),
             Event::SequenceStart(_, _, tag) => {
                 self.refuse(tag.as_deref(), place);
                 self.list(depth)?
@@ -78,13 +65,7 @@ impl<'t> Builder<'t, '_> {
         Ok(node)
     }
 
-    fn scalar(
-        &mut self,
-        text: String,
-        style: ScalarStyle,
-        tag: Option<&Tag>,
-        place: Place,
-    ) -> Kind {
+    fn scalar(&mut self, text: String, style: ScalarStyle, tag: Option<&Tag>, place: Place) -> Kind {
         let as_text = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
         if !as_text {
             self.refuse(tag, place);
@@ -133,18 +114,11 @@ impl<'t> Builder<'t, '_> {
             return None;
         };
         if key == "<<" {
-            self.report(
-                place,
-                "merge keys (<<) are not supported: repeat the fields",
-            );
+            self.report(place, "merge keys (<<) are not supported: repeat the fields");
             return None;
         }
         if let Some(first) = before.iter().find(|entry| entry.key == key) {
-            let line = if let Place::File { line, .. } = first.place {
-                line
-            } else {
-                0
-            };
+            let line = if let Place::File { line, .. } = first.place { line } else { 0 };
             self.report(place, format!("{key:?} was given before, in line {line}"));
             return None;
         }
@@ -153,10 +127,7 @@ impl<'t> Builder<'t, '_> {
 
     fn refuse(&mut self, tag: Option<&Tag>, place: Place) {
         if let Some(tag) = tag {
-            self.report(
-                place,
-                format!("tags such as {} are not supported", tag.original()),
-            );
+            self.report(place, format!("tags such as {} are not supported", tag.original()));
         }
     }
 
@@ -166,21 +137,15 @@ impl<'t> Builder<'t, '_> {
 }
 
 fn place(span: Span) -> Place {
-    Place::File {
-        line: span.start.line(),
-        column: span.start.col() + 1,
-    }
+    Place::File { line: span.start.line(), column: span.start.col() + 1 }
 }
 
 fn syntax(error: &ScanError) -> Problem {
-    let place = Place::File {
-        line: error.marker().line(),
-        column: error.marker().col() + 1,
-    };
+    let place = Place::File { line: error.marker().line(), column: error.marker().col() + 1 };
     let message = match error.kind() {
-        ErrorKind::TabNotAllowed
-        | ErrorKind::TabInBlockIndentation
-        | ErrorKind::TabInIndentation => "indented with a tab; use spaces".to_owned(),
+        ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
+            "indented with a tab; use spaces".to_owned()
+        }
         _ => error.info(),
     };
     Problem::new(place, "", format!("not YAML: {message}"))

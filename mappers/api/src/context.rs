@@ -157,9 +157,10 @@ impl<'c> Context<'c> {
     pub fn owned(&self, kind: Kind, host: &Object) -> Result<OwnerRecord, MapError> {
         match self.ownership(host) {
             Ownership::Ours(record) => Ok(record),
-            Ownership::Foreign(why) => {
-                Err(MapError::Foreign { place: format!("{kind} {}/{}", host.namespace(), host.name()), why: why.to_string() })
-            }
+            Ownership::Foreign(why) => Err(MapError::Foreign {
+                place: format!("{kind} {}/{}", host.namespace(), host.name()),
+                why: why.to_string(),
+            }),
         }
     }
 

@@ -11,7 +11,8 @@ pub const SOURCE: &str = "tenet.sh/source";
 
 /// The list of the keys that cross now.
 pub fn list(labels: &Map<String, Value>, annotations: &Map<String, Value>) -> String {
-    let marked = |map: &Map<String, Value>, mark: char| map.keys().map(|key| format!("{mark}:{key}")).collect::<Vec<_>>();
+    let marked =
+        |map: &Map<String, Value>, mark: char| map.keys().map(|key| format!("{mark}:{key}")).collect::<Vec<_>>();
     let mut keys = marked(labels, 'l');
     keys.extend(marked(annotations, 'a'));
     keys.join(",")

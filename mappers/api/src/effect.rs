@@ -177,9 +177,10 @@ impl Deletion {
     /// Deletes a host object because its virtual original was seen being deleted; the
     /// grace period of that delete is passed on. `None` when `original` is not.
     pub fn follow(kind: Kind, host: &Object, original: &Object) -> Option<Self> {
-        original
-            .is_deleting()
-            .then(|| Self { grace: original.deletion_grace(), ..Self::new(Side::Host, kind, host, Proof::TwinDeleting) })
+        original.is_deleting().then(|| Self {
+            grace: original.deletion_grace(),
+            ..Self::new(Side::Host, kind, host, Proof::TwinDeleting)
+        })
     }
 
     /// Deletes a host object because its virtual original, with the UID of the owner

@@ -27,7 +27,7 @@ pub enum MapError {
 
     /// Something is missing that will come. Its change wakes the key.
     #[error("waits for {0}")]
-    NotReady(Dependency),
+    NotReady(Box<Dependency>),
 
     /// The API refused what we wrote (invalid, forbidden, over quota). The tenant gets an
     /// event; tried again with growing delays.
@@ -57,6 +57,11 @@ impl MapError {
     /// A refusal of one field.
     pub fn refused(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Refused(vec![Refusal { field: field.into(), why: why.into() }])
+    }
+
+    /// Something is missing that will come.
+    pub fn not_ready(dependency: Dependency) -> Self {
+        Self::NotReady(Box::new(dependency))
     }
 
     /// A short word for metrics and logs.

@@ -137,10 +137,8 @@ mod tests {
 
     #[test]
     fn only_kept_fields_and_our_own_keys_are_touched() {
-        let table = Table::new(&[
-            ("", &[copy("data").whole().kept(), copy("spec.image").kept(), copy("spec.once")]),
-        ])
-        .unwrap();
+        let table =
+            Table::new(&[("", &[copy("data").whole().kept(), copy("spec.image").kept(), copy("spec.once")])]).unwrap();
         let desired = json!({
             "metadata": {"labels": {"app": "b"}, "annotations": {crossed::CROSSED: "l:app"}},
             "data": {"k": "v2"}, "spec": {"image": "i2", "once": 2}});

@@ -189,12 +189,7 @@ fn delete(deletion: Deletion) -> Outcome {
 
 /// The host object of an original that is gone. When a new original waits for the place,
 /// it is told when the place is free.
-fn orphan(
-    cx: &Context<'_>,
-    kind: crate::Kind,
-    host: &Object,
-    waiting: Option<HostKey>,
-) -> Result<Outcome, MapError> {
+fn orphan(cx: &Context<'_>, kind: crate::Kind, host: &Object, waiting: Option<HostKey>) -> Result<Outcome, MapError> {
     let owner = cx.owned(kind, host)?;
     let mut outcome = Outcome::done();
     if !host.is_deleting() {

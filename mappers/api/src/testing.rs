@@ -13,7 +13,7 @@ use tenet_translate::names::{NameScheme, Names};
 use tenet_translate::rules::{Defaults, Policy};
 
 use crate::{
-    Context, Effect, Facts, HostKey, Kind, KeysOf, MapError, Mapper, MapperSpec, Object, Outcome, Side, View,
+    Context, Effect, Facts, HostKey, KeysOf, Kind, MapError, Mapper, MapperSpec, Object, Outcome, Side, View,
     VirtualKey, async_trait, patch,
 };
 
@@ -117,7 +117,9 @@ impl Picture {
         let text = |value: &Value, member: &str| value["metadata"][member].as_str().unwrap_or_default().to_owned();
         let (kind, namespace, name) =
             (value["kind"].as_str().unwrap_or_default().to_owned(), text(&value, "namespace"), text(&value, "name"));
-        for (member, made_up) in [("uid", format!("uid-{side}-{namespace}-{name}")), ("resourceVersion", "1".to_owned())] {
+        for (member, made_up) in
+            [("uid", format!("uid-{side}-{namespace}-{name}")), ("resourceVersion", "1".to_owned())]
+        {
             if text(&value, member).is_empty() {
                 value["metadata"][member] = Value::String(made_up);
             }
@@ -180,7 +182,8 @@ impl Picture {
     fn apply(&mut self, apply: &crate::Apply) -> usize {
         let found = self.object(Side::Host, apply.kind, apply.key.namespace(), apply.key.name());
         let changes = found.is_none_or(|found| {
-            !patch::host_ops(&apply.desired, found.value(), apply.table.as_deref(), &crate::Projection::Whole).is_empty()
+            !patch::host_ops(&apply.desired, found.value(), apply.table.as_deref(), &crate::Projection::Whole)
+                .is_empty()
         });
         if changes {
             self.put(Side::Host, apply.desired.clone());
@@ -201,10 +204,11 @@ impl View for Picture {
 
     fn sources(&self, mapper: &str, side: Side, kind: Kind, key: &VirtualKey) -> Vec<Object> {
         let inputs = self.specs.iter().filter(|spec| spec.name == mapper).flat_map(|spec| &spec.inputs);
-        let keys_of = inputs.filter(|input| input.side == side && input.kind == kind).find_map(|input| match input.keys {
-            KeysOf::With(keys_of) => Some(keys_of),
-            _ => None,
-        });
+        let keys_of =
+            inputs.filter(|input| input.side == side && input.kind == kind).find_map(|input| match input.keys {
+                KeysOf::With(keys_of) => Some(keys_of),
+                _ => None,
+            });
         let Some(keys_of) = keys_of else { return Vec::new() };
         self.all(side, kind).filter(|object| keys_of(object).contains(key)).cloned().collect()
     }

@@ -27,7 +27,10 @@ impl Gate {
                 Ok(Done::Wrote)
             }
             // Gone already, or another object by now: either way ours is not there.
-            Err(error) if error.is_object_absent() => self.forget(&deletion),
+            Err(error) if error.is_object_absent() => {
+                self.forget(&deletion);
+                Ok(Done::Unchanged)
+            }
             Err(error) if error.code() == Some(StatusCode::CONFLICT) => {
                 Err(MapError::Conflict(format!("{kind} {} has another UID by now", deletion.name())))
             }
@@ -43,13 +46,12 @@ impl Gate {
     }
 
     /// The server says that it is absent: so does the cache from now on.
-    fn forget(&self, deletion: &Deletion) -> Result<Done, MapError> {
+    fn forget(&self, deletion: &Deletion) {
         if let Some(cache) = self.parts.caches.get(deletion.side(), deletion.kind())
             && let Some(last) = cache.evict(deletion.namespace(), deletion.name(), deletion.uid())
         {
             self.parts.router.gone(cache, &last);
         }
-        Ok(Done::Unchanged)
     }
 
     /// On the host only what carries our record, on the virtual side pictures only with

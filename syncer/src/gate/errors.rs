@@ -9,13 +9,12 @@ use crate::api::ApiError;
 pub fn classify(error: ApiError) -> MapError {
     match error {
         ApiError::Status { code, reason, message, retry_after } => match code {
-            StatusCode::CONFLICT => MapError::Conflict(message),
-            StatusCode::NOT_FOUND => MapError::Conflict(message),
+            StatusCode::CONFLICT | StatusCode::NOT_FOUND => MapError::Conflict(message),
             // Quota is a 403 that goes away by itself, like a webhook's refusal may.
-            StatusCode::FORBIDDEN | StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
-                MapError::Rejected(message)
-            }
-            StatusCode::PAYLOAD_TOO_LARGE => MapError::Rejected(message),
+            StatusCode::FORBIDDEN
+            | StatusCode::UNPROCESSABLE_ENTITY
+            | StatusCode::BAD_REQUEST
+            | StatusCode::PAYLOAD_TOO_LARGE => MapError::Rejected(message),
             _ => MapError::Transient {
                 reason: format!("{code} {reason} {message}").trim().to_owned(),
                 after: retry_after,

@@ -87,11 +87,9 @@ fn changes(desired: &Value, found: &Value, subresource: Option<&str>) -> Value {
     for (name, wanted) in members {
         let found = found.get(name).unwrap_or(&Value::Null);
         let change = match name.as_str() {
-            "apiVersion" | "kind" => None,
             "metadata" if subresource.is_none() => metadata_changes(wanted, found),
-            "metadata" => None,
-            "status" if subresource.is_none() => None,
-            _ if subresource.is_some_and(|subresource| subresource != name) => None,
+            "apiVersion" | "kind" | "metadata" => None,
+            _ if subresource.map_or(name == "status", |subresource| subresource != name) => None,
             _ => patch::merge_diff(found, wanted),
         };
         if let Some(change) = change {

@@ -146,11 +146,10 @@ impl State {
                 self.ring(old).remove(&key);
                 self.ring(lane).push(key);
             }
-            Status::Queued { .. } => {}
             Status::Running { dirty } => {
                 *dirty = Some(dirty.map_or((lane, now), |(old, since)| (old.min(lane), since)));
             }
-            Status::Waiting { patient: true, .. } => {}
+            Status::Queued { .. } | Status::Waiting { patient: true, .. } => {}
             Status::Waiting { until, lane: timed, patient: false } => {
                 let (until, failed) = (*until, entry.failures > 0);
                 // The patrol does not hurry a key that has its own time.

@@ -12,10 +12,7 @@ pub fn format_map(map: Option<&Value>) -> String {
         .filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)))
         .collect();
     entries.sort_unstable();
-    let lines: Vec<_> = entries
-        .into_iter()
-        .map(|(key, value)| format!("{key}={}", quote(value)))
-        .collect();
+    let lines: Vec<_> = entries.into_iter().map(|(key, value)| format!("{key}={}", quote(value))).collect();
     lines.join("\n")
 }
 
@@ -87,15 +84,9 @@ mod tests {
             ("\u{7}\u{8}\u{c}\n\r\t\u{b}", r#""\a\b\f\n\r\t\v""#),
             ("\u{0}\u{1b}\u{7f}", r#""\x00\x1b\x7f""#),
             ("\u{80}\u{a0}\u{ad}", r#""\u0080\u00a0\u00ad""#),
-            (
-                "\u{e4}\u{301}\u{4e16}\u{1F600}",
-                "\"\u{e4}\u{301}\u{4e16}\u{1F600}\"",
-            ),
+            ("\u{e4}\u{301}\u{4e16}\u{1F600}", "\"\u{e4}\u{301}\u{4e16}\u{1F600}\""),
             ("e\u{301}", "\"e\u{301}\""),
-            (
-                "\u{200b}\u{2028}\u{feff}\u{e000}",
-                r#""\u200b\u2028\ufeff\ue000""#,
-            ),
+            ("\u{200b}\u{2028}\u{feff}\u{e000}", r#""\u200b\u2028\ufeff\ue000""#),
             ("\u{fffd}", "\"\u{fffd}\""),
             ("\u{e0001}\u{10ffff}", r#""\U000e0001\U0010ffff""#),
             ("\u{3000}", r#""\u3000""#),

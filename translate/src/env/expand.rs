@@ -8,9 +8,7 @@ pub fn references(text: &str, values: &BTreeMap<&str, &str>) -> String {
     while let Some(at) = rest.find('$') {
         let (before, tail) = rest.split_at(at);
         out.push_str(before);
-        let reference = tail
-            .strip_prefix("$(")
-            .and_then(|inner| inner.split_once(')'));
+        let reference = tail.strip_prefix("$(").and_then(|inner| inner.split_once(')'));
         let read = match reference {
             Some((name, after)) => {
                 if let Some(value) = values.get(name) {

@@ -6,12 +6,7 @@ pub struct Globs(Vec<String>);
 impl Globs {
     /// The given patterns.
     pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Self {
-        Self(
-            patterns
-                .into_iter()
-                .map(|pattern| pattern.as_ref().to_owned())
-                .collect(),
-        )
+        Self(patterns.into_iter().map(|pattern| pattern.as_ref().to_owned()).collect())
     }
 
     /// Whether any pattern matches all of `key`.
@@ -27,18 +22,10 @@ fn matches(pattern: &str, key: &str) -> bool {
         return pattern == key;
     };
     let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
-    let Some(key) = key
-        .strip_prefix(first)
-        .and_then(|key| key.strip_suffix(last))
-    else {
+    let Some(key) = key.strip_prefix(first).and_then(|key| key.strip_suffix(last)) else {
         return false;
     };
-    middle
-        .split('*')
-        .try_fold(key, |key, piece| {
-            key.find(piece).map(|at| &key[at + piece.len()..])
-        })
-        .is_some()
+    middle.split('*').try_fold(key, |key, piece| key.find(piece).map(|at| &key[at + piece.len()..])).is_some()
 }
 
 #[cfg(test)]
@@ -92,9 +79,7 @@ mod tests {
         match (pattern.split_first(), key.split_first()) {
             (None, None) => true,
             (Some((b'*', rest)), None) => plainly(rest, key),
-            (Some((b'*', rest)), Some((_, shorter))) => {
-                plainly(rest, key) || plainly(pattern, shorter)
-            }
+            (Some((b'*', rest)), Some((_, shorter))) => plainly(rest, key) || plainly(pattern, shorter),
             (Some((a, rest)), Some((b, shorter))) => a == b && plainly(rest, shorter),
             _ => false,
         }

@@ -13,30 +13,16 @@ fn my_vc() -> Names {
 }
 
 fn is_hashed(name: &str) -> bool {
-    occurrences(name, SEPARATOR) == 0
-        && name
-            .rsplit('-')
-            .next()
-            .is_some_and(|last| last.len() == digest::LENGTH)
+    occurrences(name, SEPARATOR) == 0 && name.rsplit('-').next().is_some_and(|last| last.len() == digest::LENGTH)
 }
 
 #[test]
 fn names_stay_readable_where_they_have_one_reading() {
     for (kind, namespace, name, expected) in [
         ("Pod", "default", "nginx", "nginx-x-default-x-vc-1"),
-        (
-            "ConfigMap",
-            "default",
-            "kube-root-ca.crt",
-            "kube-root-ca.crt-x-default-x-vc-1",
-        ),
+        ("ConfigMap", "default", "kube-root-ca.crt", "kube-root-ca.crt-x-default-x-vc-1"),
         ("Pod", "x", "x", "x-x-x-x-vc-1"),
-        (
-            "Pod",
-            "default",
-            "2024-backup",
-            "2024-backup-x-default-x-vc-1",
-        ),
+        ("Pod", "default", "2024-backup", "2024-backup-x-default-x-vc-1"),
         ("StorageClass", "", "gold", "gold-x-cluster-x-team-a-x-vc-1"),
         ("Secret", "default", "", ""),
     ] {
@@ -47,14 +33,8 @@ fn names_stay_readable_where_they_have_one_reading() {
             assert_eq!(host, expected);
         }
     }
-    assert_eq!(
-        tenet("vc-1").token_secret_name("default", "nginx"),
-        "nginx-x-token-x-default-x-vc-1"
-    );
-    assert_eq!(
-        tenet("vc-1").node_service_name("node-a"),
-        "vc-1-node-node-a"
-    );
+    assert_eq!(tenet("vc-1").token_secret_name("default", "nginx"), "nginx-x-token-x-default-x-vc-1");
+    assert_eq!(tenet("vc-1").node_service_name("node-a"), "vc-1-node-node-a");
 }
 
 #[test]
@@ -67,11 +47,7 @@ fn names_with_more_than_one_reading_are_hashed() {
         ("vc", "x", "a"),
         ("v-x-c", "b", "a"),
         ("x-vc", "b", "a"),
-        (
-            "vc",
-            "default",
-            "prometheus-kube-prometheus-operator-admission-webhook",
-        ),
+        ("vc", "default", "prometheus-kube-prometheus-operator-admission-webhook"),
         ("vc", "default", "system:node"),
         ("vc", "default", "Upper"),
         ("vc", "default", "a..b"),
@@ -80,10 +56,7 @@ fn names_with_more_than_one_reading_are_hashed() {
         ("vc", "default", "\u{e4}\u{1F600}"),
     ] {
         let host = tenet(cluster).host_name("Pod", namespace, name);
-        assert!(
-            is_hashed(&host),
-            "{namespace}/{name} of {cluster} is {host}"
-        );
+        assert!(is_hashed(&host), "{namespace}/{name} of {cluster} is {host}");
     }
 }
 
@@ -96,10 +69,7 @@ fn the_hashed_form_is_fixed() {
         names.host_name("Pod", "monitoring", long),
         "prometheus-kube-prometheus-operator-hmzocnrzcqk4cozpou7gpngpei"
     );
-    assert_eq!(
-        names.host_name("Service", "default", "3scale"),
-        "n-3scale-default-zmynjf7kfv2xb6klc7bbqj4ltq"
-    );
+    assert_eq!(names.host_name("Service", "default", "3scale"), "n-3scale-default-zmynjf7kfv2xb6klc7bbqj4ltq");
     assert_eq!(
         names.token_secret_name("monitoring", long),
         "prometheus-kube-prometheus-operator-hy5zgy3xjqfsfhdynwtyinwira"
@@ -125,13 +95,7 @@ fn a_tenant_cannot_take_a_name_that_is_not_his() {
     let names = tenet("vc-1");
     let victim = names.host_name("Pod", "a", "b-x-c");
     let token = names.token_secret_name("default", "nginx");
-    for crafted in [
-        &victim,
-        &token,
-        "nginx-x-token",
-        "token",
-        "nginx-x-token-x-default",
-    ] {
+    for crafted in [&victim, &token, "nginx-x-token", "token", "nginx-x-token-x-default"] {
         for namespace in ["a", "default", "token", "token-x-default"] {
             let host = names.host_name("Secret", namespace, crafted);
             assert_ne!(host, victim);
@@ -186,14 +150,8 @@ fn the_vcluster_scheme_gives_the_names_that_vcluster_gave() {
     ] {
         assert_eq!(my_vc().host_name("Pod", namespace, name), expected);
     }
-    assert_eq!(
-        my_vc().token_secret_name("default", "nginx"),
-        "nginx-sa-token-x-default-x-my-vc"
-    );
-    assert_eq!(
-        my_vc().node_service_name("n1.example"),
-        "my-vc-node-n1-example"
-    );
+    assert_eq!(my_vc().token_secret_name("default", "nginx"), "nginx-sa-token-x-default-x-my-vc");
+    assert_eq!(my_vc().node_service_name("n1.example"), "my-vc-node-n1-example");
 }
 
 fn is_subdomain(name: &str) -> bool {
@@ -218,11 +176,7 @@ fn label() -> impl Strategy<Value = String> {
         let label = pieces.concat();
         let label = label.trim_matches('-');
         let label = label.get(..63).unwrap_or(label).trim_end_matches('-');
-        if label.is_empty() {
-            "a".to_owned()
-        } else {
-            label.to_owned()
-        }
+        if label.is_empty() { "a".to_owned() } else { label.to_owned() }
     })
 }
 
@@ -265,23 +219,13 @@ fn thing() -> impl Strategy<Value = Thing> {
 
 /// All ways to read a text as three parts around `-x-`, and as four.
 fn readings(text: &str) -> Vec<Thing> {
-    let cuts: Vec<usize> = (0..text.len())
-        .filter(|at| text[*at..].starts_with(SEPARATOR))
-        .collect();
+    let cuts: Vec<usize> = (0..text.len()).filter(|at| text[*at..].starts_with(SEPARATOR)).collect();
     let mut readings = Vec::new();
     for (i, a) in cuts.iter().enumerate() {
         for b in cuts.iter().skip(i + 1).filter(|b| **b >= a + 3) {
             let (name, namespace, vc) = (&text[..*a], &text[a + 3..*b], &text[b + 3..]);
-            readings.push(Thing::Object(
-                vc.to_owned(),
-                namespace.to_owned(),
-                name.to_owned(),
-            ));
-            readings.push(Thing::Token(
-                vc.to_owned(),
-                namespace.to_owned(),
-                name.to_owned(),
-            ));
+            readings.push(Thing::Object(vc.to_owned(), namespace.to_owned(), name.to_owned()));
+            readings.push(Thing::Token(vc.to_owned(), namespace.to_owned(), name.to_owned()));
         }
     }
     readings

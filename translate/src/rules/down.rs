@@ -3,9 +3,9 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::path::Place;
+use super::path::{Place, Step};
 use super::table::{Leaf, Node, Table};
-use super::{Action, Defaults};
+use super::{Action, Defaults, Rule};
 
 /// What to do with a field that the table does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +81,29 @@ impl Table {
 
     /// What an object refers to, whether or not it may cross.
     pub fn references(&self, object: &Value) -> BTreeSet<Reference> {
-        self.down(object, &Policy::default(), &Defaults::default(), &|reference| reference.name.clone()).references
+        let mut found = BTreeSet::new();
+        collect(self.root(), object, &mut found);
+        found
+    }
+}
+
+fn collect(node: &Node, value: &Value, found: &mut BTreeSet<Reference>) {
+    if let Some(Leaf { rule: Rule { action: Action::Reference(kind), .. }, .. }) = &node.rule
+        && let Some(name) = value.as_str().filter(|name| !name.is_empty())
+    {
+        found.insert(Reference { kind, name: name.to_owned() });
+    }
+    for (step, child) in &node.children {
+        match (step, value) {
+            (Step::Field(name), Value::Object(members)) => {
+                if let Some(value) = members.get(name) {
+                    collect(child, value, found);
+                }
+            }
+            (Step::Each, Value::Array(items)) => items.iter().for_each(|item| collect(child, item, found)),
+            (Step::Any, Value::Object(members)) => members.values().for_each(|value| collect(child, value, found)),
+            _ => {}
+        }
     }
 }
 
@@ -117,9 +139,8 @@ impl Walk<'_> {
             Action::Set | Action::Selector | Action::Up | Action::Drop => None,
             Action::Refuse if self.policy.allow.contains(&leaf.path) => Some(value.clone()),
             Action::Refuse => {
-                let harmless = value.is_null()
-                    || leaf.unless.contains(value)
-                    || self.defaults.contains(place.pattern(), value);
+                let harmless =
+                    value.is_null() || leaf.unless.contains(value) || self.defaults.contains(place.pattern(), value);
                 if !harmless {
                     self.refuse(place, leaf.rule.why);
                 }
@@ -240,7 +261,9 @@ mod tests {
             json!({"spec": {"args": ["a", "b"], "limits": {"cpu": "1"}, "opaque": {"any": [1]},
                             "secrets": [{"name": "s-x"}]}})
         );
-        assert_eq!(crossing.references, BTreeSet::from([Reference { kind: "Secret", name: "s".into() }]));
+        let references = BTreeSet::from([Reference { kind: "Secret", name: "s".into() }]);
+        assert_eq!(crossing.references, references);
+        assert_eq!(table().references(&json!({"spec": {"secrets": [{"name": "s"}, {"name": ""}]}})), references);
     }
 
     #[test]
@@ -250,10 +273,7 @@ mod tests {
         let fields = |policy: &Policy| {
             down(&object, policy, &Defaults::default()).refusals.into_iter().map(|r| r.field).collect::<Vec<_>>()
         };
-        assert_eq!(
-            fields(&Policy::default()),
-            ["spec.args[0].not", "spec.host", "spec.new", "spec.secrets[0].deep"]
-        );
+        assert_eq!(fields(&Policy::default()), ["spec.args[0].not", "spec.host", "spec.new", "spec.secrets[0].deep"]);
         assert_eq!(fields(&Policy { unknown: Unknown::Drop, ..Policy::default() }), ["spec.host"]);
     }
 

@@ -51,9 +51,6 @@ mod tests {
         .unwrap();
         let host = json!({"spec": {"image": "i", "once": 1, "node": "n", "ports": [{"p": 1}],
                                    "items": [{"name": "a", "tag": 1}, {"name": "b"}]}});
-        assert_eq!(
-            table.kept(&host),
-            json!({"spec": {"image": "i", "ports": [{"p": 1}], "items": [{"tag": 1}]}})
-        );
+        assert_eq!(table.kept(&host), json!({"spec": {"image": "i", "ports": [{"p": 1}], "items": [{"tag": 1}]}}));
     }
 }

@@ -84,7 +84,7 @@ impl Table {
                 Some(child) => node = child,
                 None => return Coverage::Missing,
             }
-            if node.rule.as_ref().is_some_and(|leaf| leaf.covers()) {
+            if node.rule.as_ref().is_some_and(Leaf::covers) {
                 return Coverage::Ruled;
             }
         }

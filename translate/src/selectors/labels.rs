@@ -16,13 +16,8 @@ impl LabelSelector {
         let Some(selector) = selector.filter(|selector| !selector.is_null()) else {
             return Ok(None);
         };
-        let selector = selector
-            .as_object()
-            .ok_or(SelectorError::Malformed("labelSelector"))?;
-        let mut read = Self {
-            labels: Map::new(),
-            expressions: Vec::new(),
-        };
+        let selector = selector.as_object().ok_or(SelectorError::Malformed("labelSelector"))?;
+        let mut read = Self { labels: Map::new(), expressions: Vec::new() };
         for (field, value) in selector {
             match (field.as_str(), value) {
                 (_, Value::Null) => {}
@@ -46,12 +41,7 @@ impl LabelSelector {
             let key = expression.get("key").and_then(Value::as_str);
             key.ok_or(SelectorError::Malformed("matchExpressions"))
         });
-        for key in self
-            .labels
-            .keys()
-            .map(|key| Ok(key.as_str()))
-            .chain(expressions)
-        {
+        for key in self.labels.keys().map(|key| Ok(key.as_str())).chain(expressions) {
             refuse_reserved(key?)?;
         }
         Ok(())
@@ -59,8 +49,7 @@ impl LabelSelector {
 
     /// Requires `key` to have one of `values`, or none of them.
     pub fn require(&mut self, key: &str, operator: &str, values: &[&str]) {
-        self.expressions
-            .push(json!({"key": key, "operator": operator, "values": values}));
+        self.expressions.push(json!({"key": key, "operator": operator, "values": values}));
     }
 
     /// Merges `matchLabelKeys` or `mismatchLabelKeys`: the pod's own value is required, or
@@ -76,9 +65,7 @@ impl LabelSelector {
         for key in texts(keys, "matchLabelKeys")? {
             refuse_reserved(key)?;
             // A key that the pod does not carry is passed over, as by the API server.
-            let value = pod_labels
-                .and_then(|labels| labels.get(key))
-                .and_then(Value::as_str);
+            let value = pod_labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
             let Some(value) = value else { continue };
             let merged = json!({"key": key, "operator": operator, "values": [value]});
             if !self.expressions.contains(&merged) {
@@ -94,33 +81,22 @@ impl LabelSelector {
         if !self.labels.is_empty() {
             selector.insert("matchLabels".to_owned(), Value::Object(self.labels));
         }
-        selector.insert(
-            "matchExpressions".to_owned(),
-            Value::Array(self.expressions),
-        );
+        selector.insert("matchExpressions".to_owned(), Value::Array(self.expressions));
         Value::Object(selector)
     }
 }
 
 fn refuse_reserved(key: &str) -> Result<(), SelectorError> {
-    if is_reserved(key) {
-        Err(SelectorError::Reserved(key.to_owned()))
-    } else {
-        Ok(())
-    }
+    if is_reserved(key) { Err(SelectorError::Reserved(key.to_owned())) } else { Ok(()) }
 }
 
 /// A list of strings; absent is empty.
-pub fn texts<'a>(
-    list: Option<&'a Value>,
-    field: &'static str,
-) -> Result<Vec<&'a str>, SelectorError> {
+pub fn texts<'a>(list: Option<&'a Value>, field: &'static str) -> Result<Vec<&'a str>, SelectorError> {
     match list {
         None | Some(Value::Null) => Ok(Vec::new()),
-        Some(Value::Array(items)) => items
-            .iter()
-            .map(|item| item.as_str().ok_or(SelectorError::Malformed(field)))
-            .collect(),
+        Some(Value::Array(items)) => {
+            items.iter().map(|item| item.as_str().ok_or(SelectorError::Malformed(field))).collect()
+        }
         Some(_) => Err(SelectorError::Malformed(field)),
     }
 }

@@ -5,11 +5,7 @@ use super::{Scope, SelectorError};
 use crate::owner::{MANAGED_BY, NAMESPACE};
 
 /// `spec.affinity.podAffinity` or `podAntiAffinity`, every term narrowed.
-pub fn pod_affinity(
-    affinity: &Value,
-    pod_labels: Option<&Value>,
-    scope: Scope<'_>,
-) -> Result<Value, SelectorError> {
+pub fn pod_affinity(affinity: &Value, pod_labels: Option<&Value>, scope: Scope<'_>) -> Result<Value, SelectorError> {
     let mut narrowed = Map::new();
     for (field, value) in object(affinity, "affinity")? {
         let terms = match (field.as_str(), value) {
@@ -18,14 +14,12 @@ pub fn pod_affinity(
             _ => return Err(SelectorError::Malformed("affinity")),
         };
         let terms: Result<Vec<_>, _> = match field.as_str() {
-            "requiredDuringSchedulingIgnoredDuringExecution" => terms
-                .iter()
-                .map(|term| affinity_term(term, pod_labels, scope))
-                .collect(),
-            "preferredDuringSchedulingIgnoredDuringExecution" => terms
-                .iter()
-                .map(|term| weighted_term(term, pod_labels, scope))
-                .collect(),
+            "requiredDuringSchedulingIgnoredDuringExecution" => {
+                terms.iter().map(|term| affinity_term(term, pod_labels, scope)).collect()
+            }
+            "preferredDuringSchedulingIgnoredDuringExecution" => {
+                terms.iter().map(|term| weighted_term(term, pod_labels, scope)).collect()
+            }
             _ => return Err(SelectorError::Unknown(field.clone())),
         };
         narrowed.insert(field.clone(), Value::Array(terms?));
@@ -33,11 +27,7 @@ pub fn pod_affinity(
     Ok(Value::Object(narrowed))
 }
 
-fn weighted_term(
-    term: &Value,
-    pod_labels: Option<&Value>,
-    scope: Scope<'_>,
-) -> Result<Value, SelectorError> {
+fn weighted_term(term: &Value, pod_labels: Option<&Value>, scope: Scope<'_>) -> Result<Value, SelectorError> {
     let mut narrowed = Map::new();
     for (field, value) in object(term, "affinity term")? {
         let value = match field.as_str() {
@@ -55,19 +45,9 @@ fn weighted_term(
 /// Its namespaces (those listed, all for an empty `namespaceSelector`, else the pod's own) become a
 /// requirement on our namespace label, since on the host all pods are in one namespace. A term
 /// without `labelSelector` matches no pod, and stays so.
-pub fn affinity_term(
-    term: &Value,
-    pod_labels: Option<&Value>,
-    scope: Scope<'_>,
-) -> Result<Value, SelectorError> {
-    let known = [
-        "labelSelector",
-        "namespaces",
-        "topologyKey",
-        "namespaceSelector",
-        "matchLabelKeys",
-        "mismatchLabelKeys",
-    ];
+pub fn affinity_term(term: &Value, pod_labels: Option<&Value>, scope: Scope<'_>) -> Result<Value, SelectorError> {
+    let known =
+        ["labelSelector", "namespaces", "topologyKey", "namespaceSelector", "matchLabelKeys", "mismatchLabelKeys"];
     let term = only(object(term, "affinity term")?, &known)?;
     let mut narrowed = Map::new();
     copy(term, "topologyKey", &mut narrowed);
@@ -103,14 +83,8 @@ pub fn spread_constraint(
     pod_labels: Option<&Value>,
     scope: Scope<'_>,
 ) -> Result<Value, SelectorError> {
-    let copied = [
-        "maxSkew",
-        "topologyKey",
-        "whenUnsatisfiable",
-        "minDomains",
-        "nodeAffinityPolicy",
-        "nodeTaintsPolicy",
-    ];
+    let copied =
+        ["maxSkew", "topologyKey", "whenUnsatisfiable", "minDomains", "nodeAffinityPolicy", "nodeTaintsPolicy"];
     let mut known = copied.to_vec();
     known.extend(["labelSelector", "matchLabelKeys"]);
     let constraint = only(object(constraint, "topology spread constraint")?, &known)?;
@@ -127,17 +101,11 @@ pub fn spread_constraint(
     Ok(Value::Object(narrowed))
 }
 
-fn object<'a>(
-    value: &'a Value,
-    what: &'static str,
-) -> Result<&'a Map<String, Value>, SelectorError> {
+fn object<'a>(value: &'a Value, what: &'static str) -> Result<&'a Map<String, Value>, SelectorError> {
     value.as_object().ok_or(SelectorError::Malformed(what))
 }
 
-fn only<'a>(
-    object: &'a Map<String, Value>,
-    known: &[&str],
-) -> Result<&'a Map<String, Value>, SelectorError> {
+fn only<'a>(object: &'a Map<String, Value>, known: &[&str]) -> Result<&'a Map<String, Value>, SelectorError> {
     match object.keys().find(|field| !known.contains(&field.as_str())) {
         Some(field) => Err(SelectorError::Unknown(field.clone())),
         None => Ok(object),
@@ -153,14 +121,12 @@ fn copy(from: &Map<String, Value>, field: &str, to: &mut Map<String, Value>) {
 /// An empty selector selects every namespace; so does one whose lists are empty.
 fn selects_all(selector: &Value) -> bool {
     selector.as_object().is_some_and(|selector| {
-        selector
-            .iter()
-            .all(|(field, value)| match (field.as_str(), value) {
-                ("matchLabels", Value::Object(labels)) => labels.is_empty(),
-                ("matchExpressions", Value::Array(expressions)) => expressions.is_empty(),
-                ("matchLabels" | "matchExpressions", value) => value.is_null(),
-                _ => false,
-            })
+        selector.iter().all(|(field, value)| match (field.as_str(), value) {
+            ("matchLabels", Value::Object(labels)) => labels.is_empty(),
+            ("matchExpressions", Value::Array(expressions)) => expressions.is_empty(),
+            ("matchLabels" | "matchExpressions", value) => value.is_null(),
+            _ => false,
+        })
     })
 }
 
@@ -170,10 +136,7 @@ mod tests {
 
     use super::*;
 
-    const SCOPE: Scope<'static> = Scope {
-        vc: "vc",
-        namespace: "shop",
-    };
+    const SCOPE: Scope<'static> = Scope { vc: "vc", namespace: "shop" };
 
     fn in_vc() -> Value {
         json!({"key": "tenet.sh/managed-by", "operator": "In", "values": ["vc"]})
@@ -184,8 +147,7 @@ mod tests {
     }
 
     fn term(extra: &Value) -> Result<Value, SelectorError> {
-        let mut term =
-            json!({"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "a"}}});
+        let mut term = json!({"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "a"}}});
         for (field, value) in extra.as_object().unwrap() {
             term[field] = value.clone();
         }
@@ -195,11 +157,7 @@ mod tests {
     fn expressions(extra: &Value) -> Value {
         let term = term(extra).unwrap();
         assert_eq!(term["topologyKey"], "zone");
-        assert_eq!(
-            term.as_object().unwrap().len(),
-            2,
-            "the host term has no other field"
-        );
+        assert_eq!(term.as_object().unwrap().len(), 2, "the host term has no other field");
         term["labelSelector"]["matchExpressions"].clone()
     }
 
@@ -207,27 +165,12 @@ mod tests {
     fn a_term_means_the_namespaces_that_it_meant_inside() {
         for (extra, expected) in [
             (json!({}), json!([in_vc(), in_namespaces(&["shop"])])),
-            (
-                json!({"namespaces": null, "namespaceSelector": null}),
-                json!([in_vc(), in_namespaces(&["shop"])]),
-            ),
-            (
-                json!({"namespaces": []}),
-                json!([in_vc(), in_namespaces(&["shop"])]),
-            ),
-            (
-                json!({"namespaces": ["b", "a", "b"]}),
-                json!([in_vc(), in_namespaces(&["a", "b"])]),
-            ),
+            (json!({"namespaces": null, "namespaceSelector": null}), json!([in_vc(), in_namespaces(&["shop"])])),
+            (json!({"namespaces": []}), json!([in_vc(), in_namespaces(&["shop"])])),
+            (json!({"namespaces": ["b", "a", "b"]}), json!([in_vc(), in_namespaces(&["a", "b"])])),
             (json!({"namespaceSelector": {}}), json!([in_vc()])),
-            (
-                json!({"namespaceSelector": {"matchLabels": {}}}),
-                json!([in_vc()]),
-            ),
-            (
-                json!({"namespaceSelector": {}, "namespaces": ["a"]}),
-                json!([in_vc()]),
-            ),
+            (json!({"namespaceSelector": {"matchLabels": {}}}), json!([in_vc()])),
+            (json!({"namespaceSelector": {}, "namespaces": ["a"]}), json!([in_vc()])),
         ] {
             assert_eq!(expressions(&extra), expected);
         }
@@ -242,17 +185,12 @@ mod tests {
             assert_eq!(expressions(&extra), json!([first, scope[0], scope[1]]));
         };
         merged(json!({"matchLabelKeys": ["hash", "absent"]}), own.clone());
-        merged(
-            json!({"matchLabelKeys": ["hash"], "labelSelector": {"matchExpressions": [own]}}),
-            own.clone(),
-        );
+        merged(json!({"matchLabelKeys": ["hash"], "labelSelector": {"matchExpressions": [own]}}), own.clone());
         merged(json!({"mismatchLabelKeys": ["hash"]}), other.clone());
         // A selector may name a key of mismatchLabelKeys as well.
         let exists = json!({"key": "hash", "operator": "Exists"});
         assert_eq!(
-            expressions(
-                &json!({"mismatchLabelKeys": ["hash"], "labelSelector": {"matchExpressions": [exists]}})
-            ),
+            expressions(&json!({"mismatchLabelKeys": ["hash"], "labelSelector": {"matchExpressions": [exists]}})),
             json!([exists, other, scope[0], scope[1]])
         );
     }
@@ -269,46 +207,19 @@ mod tests {
     fn what_cannot_be_narrowed_is_an_error() {
         let reserved = "tenet.sh/namespace";
         for (extra, error) in [
-            (
-                json!({"namespaceSelector": {"matchLabels": {"team": "a"}}}),
-                SelectorError::NamespaceSelector,
-            ),
-            (
-                json!({"namespaceSelector": {"new": 1}}),
-                SelectorError::NamespaceSelector,
-            ),
-            (
-                json!({"namespaces": "a"}),
-                SelectorError::Malformed("namespaces"),
-            ),
-            (
-                json!({"namespaces": [1]}),
-                SelectorError::Malformed("namespaces"),
-            ),
-            (
-                json!({"future": 1}),
-                SelectorError::Unknown("future".to_owned()),
-            ),
-            (
-                json!({"labelSelector": {"future": 1}}),
-                SelectorError::Unknown("labelSelector.future".to_owned()),
-            ),
-            (
-                json!({"labelSelector": {"matchLabels": {reserved: "a"}}}),
-                SelectorError::Reserved(reserved.to_owned()),
-            ),
+            (json!({"namespaceSelector": {"matchLabels": {"team": "a"}}}), SelectorError::NamespaceSelector),
+            (json!({"namespaceSelector": {"new": 1}}), SelectorError::NamespaceSelector),
+            (json!({"namespaces": "a"}), SelectorError::Malformed("namespaces")),
+            (json!({"namespaces": [1]}), SelectorError::Malformed("namespaces")),
+            (json!({"future": 1}), SelectorError::Unknown("future".to_owned())),
+            (json!({"labelSelector": {"future": 1}}), SelectorError::Unknown("labelSelector.future".to_owned())),
+            (json!({"labelSelector": {"matchLabels": {reserved: "a"}}}), SelectorError::Reserved(reserved.to_owned())),
             (
                 json!({"labelSelector": {"matchExpressions": [{"key": reserved, "operator": "DoesNotExist"}]}}),
                 SelectorError::Reserved(reserved.to_owned()),
             ),
-            (
-                json!({"labelSelector": {"matchExpressions": [{}]}}),
-                SelectorError::Malformed("matchExpressions"),
-            ),
-            (
-                json!({"matchLabelKeys": [reserved]}),
-                SelectorError::Reserved(reserved.to_owned()),
-            ),
+            (json!({"labelSelector": {"matchExpressions": [{}]}}), SelectorError::Malformed("matchExpressions")),
+            (json!({"matchLabelKeys": [reserved]}), SelectorError::Reserved(reserved.to_owned())),
         ] {
             assert_eq!(term(&extra), Err(error));
         }
@@ -331,10 +242,7 @@ mod tests {
             })
         );
         let future = json!({"requiredDuringSchedulingRequiredDuringExecution": []});
-        assert!(matches!(
-            pod_affinity(&future, None, SCOPE),
-            Err(SelectorError::Unknown(_))
-        ));
+        assert!(matches!(pod_affinity(&future, None, SCOPE), Err(SelectorError::Unknown(_))));
     }
 
     #[test]
@@ -347,8 +255,7 @@ mod tests {
                 "labelSelector": {"matchLabels": {"app": "a"}, "matchExpressions": [
                     {"key": "hash", "operator": "In", "values": ["1"]}, in_vc(), in_namespaces(&["shop"])]}})
         );
-        let nothing =
-            json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"});
+        let nothing = json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"});
         assert_eq!(spread_constraint(&nothing, None, SCOPE).unwrap(), nothing);
     }
 }

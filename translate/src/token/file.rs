@@ -51,38 +51,22 @@ impl TokenFile {
     /// `user` of the source and `defaultUser` of the volume exist from 1.37 on, behind the same
     /// gate on the virtual side. They may keep one container's token from another, so without the
     /// host's gate a pod that sets them to another than root is refused.
-    pub fn of(
-        pod_spec: &Value,
-        projected: &Value,
-        token: &Value,
-        host_sets_users: bool,
-    ) -> Result<Self, FileError> {
+    pub fn of(pod_spec: &Value, projected: &Value, token: &Value, host_sets_users: bool) -> Result<Self, FileError> {
         let number = |value: &Value, field| value.get(field).and_then(Value::as_i64);
         let named = number(token, "user").or_else(|| number(projected, "defaultUser"));
         let owner = named.or_else(|| common_user(pod_spec));
-        let group = pod_spec
-            .pointer("/securityContext/fsGroup")
-            .and_then(Value::as_i64);
+        let group = pod_spec.pointer("/securityContext/fsGroup").and_then(Value::as_i64);
         if owner.is_none() && group.is_none() {
             let mode = number(projected, "defaultMode").unwrap_or(DEFAULT_MODE);
             return Ok(Self { mode, user: None });
         }
         if host_sets_users {
-            return Ok(Self {
-                mode: OWNER_ONLY,
-                user: owner,
-            });
+            return Ok(Self { mode: OWNER_ONLY, user: owner });
         }
         match (named, owner) {
             (Some(user), _) if user != 0 => Err(FileError::User(user)),
-            (None, Some(user)) if user != 0 && group.is_none() => Ok(Self {
-                mode: READABLE,
-                user: None,
-            }),
-            _ => Ok(Self {
-                mode: OWNER_ONLY,
-                user: None,
-            }),
+            (None, Some(user)) if user != 0 && group.is_none() => Ok(Self { mode: READABLE, user: None }),
+            _ => Ok(Self { mode: OWNER_ONLY, user: None }),
         }
     }
 }
@@ -90,11 +74,7 @@ impl TokenFile {
 /// The user that every container runs as, or `None` if they differ or one does not say. A container
 /// that does not say runs as the pod's `runAsUser`.
 fn common_user(pod_spec: &Value) -> Option<i64> {
-    let user = |value: &Value| {
-        value
-            .pointer("/securityContext/runAsUser")
-            .and_then(Value::as_i64)
-    };
+    let user = |value: &Value| value.pointer("/securityContext/runAsUser").and_then(Value::as_i64);
     let default = user(pod_spec);
     let mut users = ["initContainers", "containers", "ephemeralContainers"]
         .into_iter()
@@ -142,21 +122,9 @@ mod tests {
         ] {
             let file = |users| TokenFile::of(&pod, &projected, &json!({}), users).unwrap();
             assert_eq!(file(false), TokenFile { mode, user: None }, "{pod}");
-            assert_eq!(
-                file(true),
-                TokenFile {
-                    mode: with_users.0,
-                    user: with_users.1
-                },
-                "{pod}"
-            );
+            assert_eq!(file(true), TokenFile { mode: with_users.0, user: with_users.1 }, "{pod}");
         }
-        assert_eq!(
-            TokenFile::of(&json!({}), &json!({}), &json!({}), false)
-                .unwrap()
-                .mode,
-            0o644
-        );
+        assert_eq!(TokenFile::of(&json!({}), &json!({}), &json!({}), false).unwrap().mode, 0o644);
     }
 
     #[test]
@@ -167,23 +135,11 @@ mod tests {
             (json!({"defaultUser": 7}), json!({"user": 8}), 8),
             (json!({}), json!({"user": 8}), 8),
         ] {
-            assert_eq!(
-                TokenFile::of(&pod, &volume, &token, false),
-                Err(FileError::User(user))
-            );
-            let file = TokenFile {
-                mode: 0o600,
-                user: Some(user),
-            };
+            assert_eq!(TokenFile::of(&pod, &volume, &token, false), Err(FileError::User(user)));
+            let file = TokenFile { mode: 0o600, user: Some(user) };
             assert_eq!(TokenFile::of(&pod, &volume, &token, true), Ok(file));
         }
         let root = TokenFile::of(&pod, &json!({}), &json!({"user": 0}), false);
-        assert_eq!(
-            root,
-            Ok(TokenFile {
-                mode: 0o600,
-                user: None
-            })
-        );
+        assert_eq!(root, Ok(TokenFile { mode: 0o600, user: None }));
     }
 }

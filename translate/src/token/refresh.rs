@@ -10,17 +10,13 @@ const JITTER: u64 = 10;
 /// after a restart.
 pub fn refresh_at(issued: i64, expires: i64, pod_uid: &str) -> i64 {
     let lifetime = expires.saturating_sub(issued).max(0);
-    let at = expires
-        .saturating_sub(lifetime / 5)
-        .min(issued.saturating_add(DAY));
+    let at = expires.saturating_sub(lifetime / 5).min(issued.saturating_add(DAY));
     at.saturating_sub(jitter(pod_uid)).max(issued)
 }
 
 fn jitter(pod_uid: &str) -> i64 {
     let digest = digest::of_parts("tenet.sh/refresh", &[pod_uid]);
-    let sum: u64 = digest.bytes().fold(0, |sum, byte| {
-        sum.wrapping_mul(31).wrapping_add(byte.into())
-    });
+    let sum: u64 = digest.bytes().fold(0, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
     i64::try_from(sum % JITTER).unwrap_or_default()
 }
 
@@ -33,14 +29,9 @@ mod tests {
     #[test]
     fn a_token_is_refreshed_at_80_percent_or_after_a_day() {
         let issued = 1_700_000_000;
-        for (lifetime, after) in [
-            (600, 480),
-            (3600, 2880),
-            (3607, 3607 - 721),
-            (DAY, DAY * 4 / 5),
-            (30 * DAY, DAY),
-            (1 << 32, DAY),
-        ] {
+        for (lifetime, after) in
+            [(600, 480), (3600, 2880), (3607, 3607 - 721), (DAY, DAY * 4 / 5), (30 * DAY, DAY), (1 << 32, DAY)]
+        {
             let at = refresh_at(issued, issued + lifetime, "uid");
             assert_eq!(at, issued + after - jitter("uid"), "{lifetime}");
         }
@@ -72,8 +63,7 @@ mod tests {
 
     #[test]
     fn every_second_of_the_spread_is_used() {
-        let seconds: std::collections::BTreeSet<_> =
-            (0..500).map(|n| jitter(&n.to_string())).collect();
+        let seconds: std::collections::BTreeSet<_> = (0..500).map(|n| jitter(&n.to_string())).collect();
         assert_eq!(seconds.len(), 10);
     }
 }

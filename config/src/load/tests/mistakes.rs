@@ -8,8 +8,7 @@ fn each_mistake_is_a_problem_at_its_line_and_column() {
     assert_eq!(problems(MINIMAL), Vec::<String>::new());
     let blocks = MISTAKES.split("\n\n").skip(1);
     for block in blocks.filter(|block| !block.starts_with("# ")) {
-        let (expected, text): (Vec<_>, Vec<_>) =
-            block.lines().partition(|line| line.starts_with("! "));
+        let (expected, text): (Vec<_>, Vec<_>) = block.lines().partition(|line| line.starts_with("! "));
         let found = problems(&format!("{MINIMAL}{}\n", text.join("\n")));
         let found: Vec<_> = found.iter().map(|problem| format!("! {problem}")).collect();
         assert_eq!(found, expected, "{block}");
@@ -36,10 +35,7 @@ fn what_is_required_is_said_where_it_is_missing() {
             "4:1: virtual.kubeconfig: is required, here or as --virtual-kubeconfig",
         ],
     );
-    missing(
-        "hello",
-        &[r#"1:1: expected a mapping, found the text "hello""#],
-    );
+    missing("hello", &[r#"1:1: expected a mapping, found the text "hello""#]);
 }
 
 #[test]

@@ -3,18 +3,12 @@ use super::*;
 #[test]
 fn text_that_is_no_yaml_is_a_problem_at_the_place_where_it_stops_to_be() {
     for (text, start) in [
-        (
-            "name: vc-1\nhost:\n\tnamespace: a\n",
-            "3:2: not YAML: indented with a tab; use spaces",
-        ),
+        ("name: vc-1\nhost:\n\tnamespace: a\n", "3:2: not YAML: indented with a tab; use spaces"),
         ("name: [a\n", "1:7: not YAML: unclosed bracket"),
         ("name: vc-1\n  host: x\n", "2:7: not YAML: "),
         ("a: *nowhere\n", "1:4: not YAML: "),
         ("name: \"vc\n", "1:7: not YAML: "),
-        (
-            "a: &a [*a]\n",
-            "1:8: an alias inside the value that it stands for",
-        ),
+        ("a: &a [*a]\n", "1:8: an alias inside the value that it stands for"),
     ] {
         let found = problems(text);
         assert_eq!(found.len(), 1, "{found:?}");
@@ -32,10 +26,7 @@ fn an_alias_stands_for_the_value_at_its_anchor() {
     let text = format!("{MINIMAL}dns: {{ clusterDomain: &d A }}\npods: {{ serviceAccount: *d }}\n");
     let found = problems(&text);
     assert_eq!(found.len(), 2);
-    assert!(
-        found.iter().all(|problem| problem.starts_with("4:26: ")),
-        "{found:?}"
-    );
+    assert!(found.iter().all(|problem| problem.starts_with("4:26: ")), "{found:?}");
 }
 
 #[test]
@@ -43,8 +34,7 @@ fn aliases_of_aliases_cannot_make_a_small_file_large_or_deep() {
     let link = |n: usize, alias: &str| format!("a{n}: &a{n} [{alias}]\n");
     let wide = |n: usize| link(n, &format!("*a{}, ", n - 1).repeat(10));
     let deep = |n: usize| link(n, &format!("*a{}", n - 1));
-    let chain =
-        |next: &dyn Fn(usize) -> String| link(0, "x") + &(1..30).map(next).collect::<String>();
+    let chain = |next: &dyn Fn(usize) -> String| link(0, "x") + &(1..30).map(next).collect::<String>();
     let brackets = "[".repeat(200) + &"]".repeat(200);
     for text in [chain(&wide), chain(&deep), brackets] {
         let last = problems(&text).pop().unwrap();
@@ -63,41 +53,24 @@ fn quotes_byte_order_marks_line_ends_and_tags_of_text_do_not_matter() {
         format!("{MINIMAL}pods:\nannotations: ~\nlog: {{ level: null }}\n"),
     ] {
         let config = Config::from_yaml(&text, &Overrides::default());
-        assert_eq!(
-            config.map(|config| config.name),
-            Ok("vc-1".to_owned()),
-            "{text:?}"
-        );
+        assert_eq!(config.map(|config| config.name), Ok("vc-1".to_owned()), "{text:?}");
     }
 }
 
 #[test]
 fn quantities_may_be_written_as_numbers_and_stay_as_written() {
-    let text =
-        format!("{MINIMAL}nodes: {{ capacity: {{ cpu: 1.50, pods: 110, memory: '64' }} }}\n");
-    let capacity = Config::from_yaml(&text, &Overrides::default())
-        .unwrap()
-        .nodes
-        .capacity;
-    let written = [
-        &capacity.cpu,
-        &capacity.pods,
-        &capacity.memory,
-        &capacity.ephemeral_storage,
-    ];
-    assert_eq!(
-        written.map(ToString::to_string),
-        ["1.50", "110", "64", "100Gi"]
-    );
+    let text = format!("{MINIMAL}nodes: {{ capacity: {{ cpu: 1.50, pods: 110, memory: '64' }} }}\n");
+    let capacity = Config::from_yaml(&text, &Overrides::default()).unwrap().nodes.capacity;
+    let written = [&capacity.cpu, &capacity.pods, &capacity.memory, &capacity.ephemeral_storage];
+    assert_eq!(written.map(ToString::to_string), ["1.50", "110", "64", "100Gi"]);
 }
 
 #[test]
 fn a_damaged_file_is_refused_or_read_but_never_a_panic() {
     let flags = Overrides::default();
     let reader = Reader::new(&flags, &Known::default());
-    let text = format!(
-        "{MINIMAL}dns: {{ address: &a ::1 }}\nadmin:\n  listen: '[::1]:1'\npods:\n  allow:\n  - a.b[]\n"
-    );
+    let text =
+        format!("{MINIMAL}dns: {{ address: &a ::1 }}\nadmin:\n  listen: '[::1]:1'\npods:\n  allow:\n  - a.b[]\n");
     for at in 0..text.len() {
         for damage in "\0\t\r\n :-#[]{}&*!|>'\"%@`,?~<0xé\u{feff}".chars() {
             let replaced = format!("{}{damage}{}", &text[..at], &text[at + 1..]);

@@ -11,14 +11,8 @@ const LIVE: &[(&str, &str)] = &[
     ("engine.requestTimeout", "engine: { requestTimeout: 20s }"),
     ("log.level", "log: { level: debug }"),
     ("nodes.capacity.cpu", "nodes: { capacity: { cpu: 1 } }"),
-    (
-        "nodes.capacity.ephemeral-storage",
-        "nodes: { capacity: { ephemeral-storage: 1Gi } }",
-    ),
-    (
-        "nodes.capacity.memory",
-        "nodes: { capacity: { memory: 1Gi } }",
-    ),
+    ("nodes.capacity.ephemeral-storage", "nodes: { capacity: { ephemeral-storage: 1Gi } }"),
+    ("nodes.capacity.memory", "nodes: { capacity: { memory: 1Gi } }"),
     ("nodes.capacity.pods", "nodes: { capacity: { pods: 1 } }"),
     ("pods.allow", "pods: { allow: [spec.hostNetwork] }"),
     ("pods.priorityClasses", "pods: { priorityClasses: [low] }"),
@@ -28,32 +22,12 @@ const LIVE: &[(&str, &str)] = &[
 
 /// Fields that wait for a restart, a line that changes each, its value before and after.
 const RESTART: &[(&str, &str, &str, &str)] = &[
-    (
-        "admin.listen",
-        "admin: { listen: '0.0.0.0:1' }",
-        "\"127.0.0.1:9090\"",
-        "\"0.0.0.0:1\"",
-    ),
+    ("admin.listen", "admin: { listen: '0.0.0.0:1' }", "\"127.0.0.1:9090\"", "\"0.0.0.0:1\""),
     ("engine.workers", "engine: { workers: 64 }", "32", "64"),
-    (
-        "kinds.disable",
-        "kinds: { disable: [node] }",
-        "[]",
-        "[\"node\"]",
-    ),
-    (
-        "log.format",
-        "log: { format: json }",
-        "\"text\"",
-        "\"json\"",
-    ),
+    ("kinds.disable", "kinds: { disable: [node] }", "[]", "[\"node\"]"),
+    ("log.format", "log: { format: json }", "\"text\"", "\"json\""),
     ("names", "names: vcluster", "\"tenet\"", "\"vcluster\""),
-    (
-        "nodes.source",
-        "nodes: { source: host }",
-        "\"auto\"",
-        "\"host\"",
-    ),
+    ("nodes.source", "nodes: { source: host }", "\"auto\"", "\"host\""),
 ];
 
 /// Fields of the first lines, which say what the clusters are. They wait for a restart too.
@@ -84,11 +58,7 @@ fn a_field_that_cannot_keeps_its_value_and_says_that_it_waits_for_a_restart() {
     for (field, line, from, to) in RESTART {
         let mut bed = Bed::new(Overrides::default());
         let before = bed.live.get();
-        assert_eq!(
-            bed.poll(line),
-            reloaded(&[], &[(field, from, to)]),
-            "{field}"
-        );
+        assert_eq!(bed.poll(line), reloaded(&[], &[(field, from, to)]), "{field}");
         assert_eq!(bed.live.get(), before, "{field}");
     }
 }
@@ -106,11 +76,7 @@ fn every_field_has_its_line_in_these_tables() {
     }
     let bed = Bed::new(Overrides::default());
     let mut fields = Vec::new();
-    leaves(
-        &serde_json::to_value(&*bed.live.get()).unwrap(),
-        "",
-        &mut fields,
-    );
+    leaves(&serde_json::to_value(&*bed.live.get()).unwrap(), "", &mut fields);
     let mut tables: Vec<_> = LIVE.iter().map(|(field, _)| *field).collect();
     tables.extend(RESTART.iter().map(|(field, ..)| field));
     tables.extend(IDENTITY);
@@ -129,10 +95,7 @@ fn what_identifies_the_clusters_waits_for_a_restart() {
         panic!("a valid file is not refused");
     };
     assert_eq!(applied, Vec::<String>::new());
-    let fields: Vec<_> = deferred
-        .iter()
-        .map(|deferred| deferred.field.as_str())
-        .collect();
+    let fields: Vec<_> = deferred.iter().map(|deferred| deferred.field.as_str()).collect();
     assert_eq!(fields, IDENTITY);
     assert_eq!(
         deferred[2].to_string(),
