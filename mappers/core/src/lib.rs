@@ -1,1 +1,53 @@
-//! The mappers that Tenet brings along.
+//! The mappers that Tenet brings along: one file a kind, one explicit list.
+
+mod config_map;
+mod node;
+mod secret;
+mod service;
+
+use tenet_mapper::Mapper;
+use tenet_mapper::rules::{Rule, Table, set};
+
+pub use config_map::ConfigMapMapper;
+pub use node::NodeMapper;
+pub use secret::SecretMapper;
+pub use service::ServiceMapper;
+
+/// Every built-in mapper, in the order of their names.
+pub fn all() -> Vec<Box<dyn Mapper>> {
+    vec![
+        Box::new(config_map::mapper()),
+        Box::new(NodeMapper::new()),
+        Box::new(secret::mapper()),
+        Box::new(ServiceMapper::new()),
+    ]
+}
+
+/// The head of every object: the mapper writes it, with the owner record.
+const HEAD: &[Rule] = &[
+    set("apiVersion", "is the same on both sides"),
+    set("kind", "is the same on both sides"),
+    set("metadata", "carries the host's name, the labels and annotations that cross, and the owner record"),
+];
+
+/// The table of a kind: the head, and these parts.
+fn table(parts: &[(&str, &[Rule])]) -> Table {
+    let parts = [&[("", HEAD)], parts].concat();
+    // The tables are constants, and a test builds every one of them.
+    Table::new(&parts).expect("the tables do not contradict themselves")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_is_in_the_order_of_the_names_and_every_kind_has_a_table() {
+        let mappers = all();
+        let names: Vec<_> = mappers.iter().map(|mapper| mapper.spec().name).collect();
+        assert!(names.is_sorted(), "{names:?}");
+        for mapper in &mappers {
+            assert!(mapper.spec().table.is_some(), "{} has no table", mapper.spec().name);
+        }
+    }
+}

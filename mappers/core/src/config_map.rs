@@ -1,0 +1,35 @@
+//! `ConfigMap`s: on the host only while something that is synced refers to them.
+
+use tenet_mapper::rules::{Rule, copy};
+use tenet_mapper::{Context, MapperSpec, Object, Projection, RuleMapper, Side, Translate, VirtualKey, kinds};
+
+const RULES: &[Rule] = &[
+    copy("data").whole().kept(),
+    copy("binaryData").whole().kept(),
+    copy("immutable").kept().because("an immutable copy spares the kubelets of the host their watch"),
+];
+
+/// Carries `ConfigMap`s across.
+pub type ConfigMapMapper = RuleMapper<ConfigMaps>;
+
+/// What a `ConfigMap` is on the host.
+pub struct ConfigMaps(MapperSpec);
+
+/// The mapper of `ConfigMap`s.
+pub(crate) fn mapper() -> ConfigMapMapper {
+    let table = crate::table(&[("", RULES)]);
+    let spec = MapperSpec::both_sides("config-map", kinds::CONFIG_MAP, table)
+        .project(Side::Virtual, &Projection::Metadata)
+        .project(Side::Host, &Projection::Digest(&["data", "binaryData"]));
+    RuleMapper::new(ConfigMaps(spec))
+}
+
+impl Translate for ConfigMaps {
+    fn spec(&self) -> &MapperSpec {
+        &self.0
+    }
+
+    fn wanted(&self, cx: &Context<'_>, virt: &Object) -> bool {
+        cx.is_referenced(kinds::CONFIG_MAP, &VirtualKey::new(virt.namespace(), virt.name()))
+    }
+}

@@ -1,0 +1,189 @@
+//! Nodes: a picture of each node on which a pod of the virtual cluster runs, as long as one
+//! does. The host's own Node is shown where it may be read; else one is made from the pods.
+
+mod real;
+mod synthetic;
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tenet_mapper::rules::{Rule, Table, drop, set, up};
+use tenet_mapper::translate::labels::labels_down;
+use tenet_mapper::translate::owner::MANAGED_BY;
+use tenet_mapper::{
+    Context, Deletion, Dependency, Effect, HostKey, Input, KeysOf, MapError, Mapper, MapperSpec, Object, Outcome,
+    Picture, Projection, Side, VirtualKey, async_trait, crossed, kinds,
+};
+
+const RULES: &[Rule] = &[
+    up("spec.taints"),
+    up("spec.unschedulable"),
+    up("spec.providerID"),
+    drop("spec.podCIDR", "the address ranges of the host's pods are the host's affair"),
+    drop("spec.podCIDRs", "the address ranges of the host's pods are the host's affair"),
+    drop("spec.configSource", "no kubelet reads it any more"),
+    drop("spec.externalID", "no kubelet writes it any more"),
+    drop("spec.podPreemptionPolicy", "speaks to the scheduler, which is the host's"),
+    up("status.capacity"),
+    up("status.allocatable"),
+    up("status.addresses"),
+    up("status.nodeInfo"),
+    set("status.conditions", "heartbeats are left out: each would be a write"),
+    set("status.daemonEndpoints", "the kubelet of a virtual node is Tenet"),
+    drop("status.phase", "nobody sets it any more"),
+    drop("status.images", "tells what others run on the node"),
+    drop("status.volumesInUse", "tells what others run on the node"),
+    drop("status.volumesAttached", "tells what others run on the node"),
+    drop("status.config", "no kubelet reads it any more"),
+    drop("status.runtimeHandlers", "runtime classes are the host's affair"),
+    drop("status.features", "speaks of the kubelet, which is Tenet"),
+    drop("status.declaredFeatures", "speaks of the kubelet, which is Tenet"),
+];
+
+/// Where a kubelet listens.
+const KUBELET_PORT: u16 = 10250;
+
+/// Pictures the nodes on which pods of the virtual cluster run.
+pub struct NodeMapper {
+    spec: MapperSpec,
+    table: Arc<Table>,
+}
+
+/// The section `nodes` of the configuration.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Nodes {
+    source: Source,
+    capacity: Map<String, Value>,
+}
+
+/// Where pictures come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Source {
+    #[default]
+    Auto,
+    Host,
+    Synthetic,
+}
+
+impl NodeMapper {
+    /// The mapper of Nodes.
+    pub fn new() -> Self {
+        let table = Arc::new(crate::table(&[("", RULES)]));
+        let spec = MapperSpec { table: Some(Arc::clone(&table)), ..MapperSpec::new("node", kinds::NODE) }
+            .reads(Input::new(Side::Virtual, kinds::NODE, Projection::Whole, KeysOf::Own))
+            .reads(Input::new(
+                Side::Host,
+                kinds::POD,
+                Projection::Fields(&["spec.nodeName", "status.hostIP", "status.hostIPs"]),
+                KeysOf::With(node_of_pod),
+            ))
+            .reads(Input::new(Side::Host, kinds::NODE, Projection::Whole, KeysOf::With(own_name)).foreign().optional());
+        Self { spec, table }
+    }
+
+    /// The pods of ours on a node.
+    fn pods(&self, cx: &Context<'_>, key: &VirtualKey) -> Vec<Object> {
+        let mut pods = cx.sources(&self.spec, Side::Host, kinds::POD, key);
+        pods.retain(|pod| cx.ownership(pod).ours().is_some());
+        pods
+    }
+
+    /// The picture of a node, or none while the host's Node is away and the last picture
+    /// stands.
+    fn picture(
+        &self,
+        cx: &Context<'_>,
+        key: &VirtualKey,
+        pods: &[Object],
+        virt: Option<&Object>,
+    ) -> Result<Option<Value>, MapError> {
+        let nodes: Nodes = cx.section::<Option<Nodes>>("nodes")?.unwrap_or_default();
+        let readable = cx.can_read(Side::Host, kinds::NODE);
+        match (nodes.source, readable) {
+            (Source::Synthetic, _) | (Source::Auto, false) => {
+                Ok(Some(synthetic::node(cx, key.name(), pods, virt, nodes.capacity)))
+            }
+            (Source::Host, false) => Err(MapError::Transient {
+                reason: "nodes.source is host, and the right to list and watch nodes of the host is missing".to_owned(),
+                after: None,
+            }),
+            (_, true) => match cx.host(kinds::NODE, &HostKey::new("", key.name())) {
+                Some(host) => Ok(Some(real::node(&self.table, &host))),
+                None if virt.is_some() => Ok(None),
+                None => Err(MapError::NotReady(Box::new(Dependency::host(kinds::NODE, &HostKey::new("", key.name()))))),
+            },
+        }
+    }
+}
+
+impl Default for NodeMapper {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl Mapper for NodeMapper {
+    fn spec(&self) -> &MapperSpec {
+        &self.spec
+    }
+
+    async fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        let virt = cx.virt(kinds::NODE, key);
+        let ours = virt.as_ref().is_some_and(|virt| virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster));
+        let pods = self.pods(cx, key);
+        match virt {
+            _ if pods.is_empty() && !ours => Ok(Outcome::done()),
+            None if pods.is_empty() => Ok(Outcome::done()),
+            Some(virt) if virt.is_deleting() => Ok(Outcome::wait_for(Dependency::virt(kinds::NODE, key))),
+            Some(virt) if pods.is_empty() => Ok(Outcome::one(Effect::Delete(Deletion::picture(kinds::NODE, &virt)))),
+            Some(_) if !ours => Err(MapError::Foreign {
+                place: format!("Node {key} in the virtual cluster"),
+                why: format!("it lacks the label {MANAGED_BY}"),
+            }),
+            virt => {
+                let Some(mut desired) = self.picture(cx, key, &pods, virt.as_ref())? else {
+                    return Ok(Outcome::wait_for(Dependency::host(kinds::NODE, &HostKey::new("", key.name()))));
+                };
+                retire_labels(&mut desired, virt.as_ref());
+                let picture = Picture { kind: kinds::NODE, key: key.clone(), desired, adopt: false };
+                Ok(Outcome::one(Effect::Picture(picture)))
+            }
+        }
+    }
+}
+
+/// The head of a picture with these labels.
+fn head(name: &str, labels: Option<&Value>) -> Value {
+    let labels = labels_down(labels);
+    let crossed = crossed::list(&labels, &Map::new());
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name, "labels": labels, "annotations": {crossed::CROSSED: crossed}},
+    })
+}
+
+/// Labels that the picture had and has no more are taken off.
+fn retire_labels(desired: &mut Value, virt: Option<&Object>) {
+    let Some(virt) = virt else { return };
+    let labels = &mut desired["metadata"]["labels"];
+    for key in crossed::before(virt.value(), 'l') {
+        if labels.get(&key).is_none() && virt.label(&key).is_some() {
+            labels[&key] = Value::Null;
+        }
+    }
+}
+
+fn node_of_pod(pod: &Object) -> Vec<VirtualKey> {
+    pod.str_at("/spec/nodeName").map(|node| VirtualKey::new("", node)).into_iter().collect()
+}
+
+fn own_name(node: &Object) -> Vec<VirtualKey> {
+    vec![VirtualKey::new("", node.name())]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! Secrets: on the host only while something that is synced refers to them.
+
+use serde_json::Value;
+use tenet_mapper::rules::{Rule, copy, drop, set};
+use tenet_mapper::{Context, MapError, MapperSpec, Object, Projection, RuleMapper, Side, Translate, VirtualKey, kinds};
+
+const RULES: &[Rule] = &[
+    copy("data").whole().kept(),
+    drop("stringData", "the API server has merged it into data"),
+    copy("immutable").kept().because("an immutable copy spares the kubelets of the host their watch"),
+    set("type", "a token of a ServiceAccount crosses as Opaque: the host's token controller would delete or fill it"),
+];
+
+/// The type of a Secret that the token controller fills, and deletes when it does not know
+/// the `ServiceAccount`.
+const TOKEN: &str = "kubernetes.io/service-account-token";
+
+/// Carries Secrets across.
+pub type SecretMapper = RuleMapper<Secrets>;
+
+/// What a Secret is on the host.
+pub struct Secrets(MapperSpec);
+
+/// The mapper of Secrets.
+pub(crate) fn mapper() -> SecretMapper {
+    let table = crate::table(&[("", RULES)]);
+    let spec = MapperSpec::both_sides("secret", kinds::SECRET, table)
+        .project(Side::Virtual, &Projection::Metadata)
+        .project(Side::Host, &Projection::Digest(&["data"]));
+    RuleMapper::new(Secrets(spec))
+}
+
+impl Translate for Secrets {
+    fn spec(&self) -> &MapperSpec {
+        &self.0
+    }
+
+    fn wanted(&self, cx: &Context<'_>, virt: &Object) -> bool {
+        cx.is_referenced(kinds::SECRET, &VirtualKey::new(virt.namespace(), virt.name()))
+    }
+
+    fn finish(
+        &self,
+        _cx: &Context<'_>,
+        virt: &Object,
+        _host: Option<&Object>,
+        mut draft: Value,
+    ) -> Result<Value, MapError> {
+        // The API server does not let anybody change it, so it counts at creation only.
+        let kind = virt.str_at("/type").filter(|kind| *kind != TOKEN).unwrap_or("Opaque");
+        draft["type"] = Value::String(kind.to_owned());
+        Ok(draft)
+    }
+}
