@@ -1,0 +1,65 @@
+//! What a reconcile costs: names, a rule table, and the whole mapper of a pod.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use serde_json::Value;
+use tenet_mapper::rules::{Defaults, Policy};
+use tenet_mapper::testing::Picture;
+use tenet_mapper::translate::{NameScheme, Names};
+use tenet_mapper::{Mapper, Side, kinds};
+
+const POD: &str = include_str!("pod.yaml");
+
+fn pod_mapper() -> Box<dyn Mapper> {
+    let found = tenet_mappers::all().into_iter().find(|mapper| mapper.spec().kind == kinds::POD);
+    found.expect("there is a mapper of pods")
+}
+
+fn picture() -> Picture {
+    let services = "apiVersion: v1\nkind: Service\nmetadata: {name: kubernetes, namespace: default}\n\
+                    spec: {clusterIP: 10.96.0.20, ports: [{name: https, port: 443, protocol: TCP}]}\n";
+    let host = "apiVersion: v1\nkind: Service\nmetadata: {name: vc-1, namespace: team-a}\n\
+                spec: {clusterIP: 10.96.0.20, ports: [{name: https, port: 443, protocol: TCP}]}\n";
+    Picture::default()
+        .facts(|facts| {
+            facts.config = serde_json::json!({
+                "pods": {"serviceAccount": "default", "priorityClasses": [], "allow": []},
+                "dns": {"clusterDomain": "cluster.local", "service": "kube-system/kube-dns", "address": "10.96.0.10"},
+                "virtual": {"service": "vc-1"},
+            });
+        })
+        .with(Side::Virtual, services)
+        .with(Side::Host, host)
+        .with(Side::Virtual, POD)
+}
+
+fn bench(criterion: &mut Criterion) {
+    let names = Names::new("vc-1", "team-a", NameScheme::Tenet);
+    criterion.bench_function("name: readable", |bencher| {
+        bencher.iter(|| names.host_name("Pod", black_box("default"), black_box("nginx-7d9c6bf5b8-x2v4q")));
+    });
+    criterion.bench_function("name: hashed", |bencher| {
+        let long = "a".repeat(60);
+        bencher.iter(|| names.host_name("Pod", black_box("default"), black_box(&long)));
+    });
+
+    let mapper = pod_mapper();
+    let mut picture = picture();
+    let pod: Value = picture.object(Side::Virtual, kinds::POD, "default", "nginx").expect("the pod").value().clone();
+    let table = mapper.spec().table.clone().expect("a table");
+    criterion.bench_function("rule table: a default pod down", |bencher| {
+        let (policy, defaults) = (Policy::default(), Defaults::default());
+        bencher.iter(|| table.down(black_box(&pod), &policy, &defaults, &|reference| reference.name.clone()));
+    });
+    criterion.bench_function("rule table: references of a pod", |bencher| {
+        bencher.iter(|| table.references(black_box(&pod)));
+    });
+    picture.reconcile(mapper.as_ref(), "default", "nginx").expect("the pod crosses");
+    criterion.bench_function("mapper: reconcile of a new pod", |bencher| {
+        bencher.iter(|| picture.reconcile(mapper.as_ref(), "default", "nginx"));
+    });
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);

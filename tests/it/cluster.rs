@@ -1,0 +1,103 @@
+//! Raw requests to one cluster, as a test needs them.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use http::{Method, Request};
+use kube::Client;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const TICK: Duration = Duration::from_millis(50);
+
+/// One cluster.
+#[derive(Clone)]
+pub struct Cluster {
+    pub name: &'static str,
+    pub client: Client,
+}
+
+impl Cluster {
+    pub fn new(name: &'static str, client: Client) -> Self {
+        Self { name, client }
+    }
+
+    /// The object at a path; `None` when it is absent.
+    pub async fn get(&self, path: &str) -> Result<Option<Value>> {
+        match self.call(Method::GET, path, "application/json", None).await {
+            Ok(object) => Ok(Some(object)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("{}: GET {path}", self.name)),
+        }
+    }
+
+    /// The items of a collection.
+    pub async fn list(&self, path: &str) -> Result<Vec<Value>> {
+        let list = self.get(path).await?.with_context(|| format!("{}: no collection {path}", self.name))?;
+        Ok(list["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    pub async fn create(&self, path: &str, object: Value) -> Result<Value> {
+        let call = self.call(Method::POST, path, "application/json", Some(&object)).await;
+        call.with_context(|| format!("{}: POST {path}", self.name))
+    }
+
+    pub async fn patch(&self, path: &str, patch: Value) -> Result<Value> {
+        let call = self.call(Method::PATCH, path, "application/merge-patch+json", Some(&patch)).await;
+        call.with_context(|| format!("{}: PATCH {path}", self.name))
+    }
+
+    /// Deletes an object, or every object of a collection, in the background.
+    pub async fn delete(&self, path: &str, options: Value) -> Result<()> {
+        let mut body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});
+        for (key, value) in options.as_object().into_iter().flatten() {
+            body[key] = value.clone();
+        }
+        match self.call(Method::DELETE, path, "application/json", Some(&body)).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            other => other.map(drop).with_context(|| format!("{}: DELETE {path}", self.name)),
+        }
+    }
+
+    /// Waits until the object at a path is as expected; absent objects are `Null`.
+    pub async fn until(&self, path: &str, what: &str, good: impl Fn(&Value) -> bool) -> Result<Value> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let found = self.get(path).await?.unwrap_or(Value::Null);
+            if good(&found) {
+                return Ok(found);
+            }
+            if Instant::now() > end {
+                bail!("{} {path}: not {what} after {PATIENCE:?}; found {found:#}", self.name);
+            }
+            sleep(TICK).await;
+        }
+    }
+
+    pub async fn until_gone(&self, path: &str) -> Result<()> {
+        self.until(path, "gone", Value::is_null).await.map(drop)
+    }
+
+    /// Waits until a collection is as expected.
+    pub async fn until_list(&self, path: &str, what: &str, good: impl Fn(&[Value]) -> bool) -> Result<Vec<Value>> {
+        let items = |list: &Value| list["items"].as_array().cloned().unwrap_or_default();
+        self.until(path, what, |list| good(&items(list))).await.map(|list| items(&list))
+    }
+
+    async fn call(&self, method: Method, path: &str, mime: &str, body: Option<&Value>) -> Result<Value, kube::Error> {
+        let bytes = body.map(|body| serde_json::to_vec(body).expect("JSON")).unwrap_or_default();
+        let request = Request::builder().method(method).uri(path).header("content-type", mime).body(bytes);
+        self.client.request(request.expect("a request")).await
+    }
+}
+
+/// `metadata.name`.
+pub fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+/// A pod's phase, `Running` only when it is ready and not being deleted.
+pub fn phase(pod: &Value) -> &str {
+    pod["status"]["phase"].as_str().unwrap_or_default()
+}

@@ -1,0 +1,167 @@
+//! A proxy between the syncer and an API server that sees every write and can kill the
+//! syncer before, at and after any of them.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use anyhow::Result;
+use http::{Method, Request, Response};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use kube::Client;
+use kube::client::Body;
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// When the syncer dies, seen from one of its writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The write never reaches the server.
+    Before,
+    /// The write is applied; the answer never arrives.
+    At,
+    /// The answer has arrived.
+    After,
+}
+
+/// Kills at the `write`-th write (counted over both sides, from 0).
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub write: usize,
+    pub moment: Moment,
+}
+
+/// A write that passed.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub side: &'static str,
+    pub method: Method,
+    pub path: String,
+}
+
+/// What both proxies of one syncer share.
+#[derive(Default)]
+pub struct Script {
+    state: Mutex<State>,
+    kill: Mutex<Option<mpsc::UnboundedSender<()>>>,
+}
+
+#[derive(Default)]
+struct State {
+    plan: Option<Plan>,
+    writes: usize,
+    seen: Vec<Seen>,
+}
+
+impl Script {
+    /// Starts to count anew. The receiver is told when the syncer has to die.
+    pub fn arm(&self, plan: Option<Plan>) -> mpsc::UnboundedReceiver<()> {
+        *self.state.lock() = State { plan, ..State::default() };
+        let (kill, killed) = mpsc::unbounded_channel();
+        *self.kill.lock() = Some(kill);
+        killed
+    }
+
+    /// The writes since the script was armed.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.state.lock().seen.clone()
+    }
+
+    fn count(&self, seen: Seen) -> Option<Moment> {
+        let mut state = self.state.lock();
+        let index = state.writes;
+        state.writes += 1;
+        state.seen.push(seen);
+        state.plan.filter(|plan| plan.write == index).map(|plan| plan.moment)
+    }
+
+    fn kill(&self) {
+        if let Some(kill) = &*self.kill.lock() {
+            let _ = kill.send(());
+        }
+    }
+}
+
+/// A running proxy.
+pub struct Proxy {
+    /// Where it listens.
+    pub url: String,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Proxy {
+    /// A proxy in front of the server of `upstream`, whose identity every request gets.
+    pub async fn start(side: &'static str, upstream: Client, script: Arc<Script>) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (upstream, script) = (upstream.clone(), Arc::clone(&script));
+                tokio::spawn(async move {
+                    let service = service_fn(move |request| forward(side, upstream.clone(), Arc::clone(&script), request));
+                    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+        Ok(Self { url, task })
+    }
+
+    /// A kubeconfig that leads to the proxy.
+    pub fn kubeconfig(&self) -> String {
+        format!(
+            "apiVersion: v1\nkind: Config\ncurrent-context: proxy\n\
+             clusters: [{{name: proxy, cluster: {{server: \"{}\"}}}}]\n\
+             users: [{{name: proxy, user: {{}}}}]\n\
+             contexts: [{{name: proxy, context: {{cluster: proxy, user: proxy}}}}]\n",
+            self.url
+        )
+    }
+}
+
+async fn forward(
+    side: &'static str,
+    upstream: Client,
+    script: Arc<Script>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let is_write = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let is_dry = request.uri().query().is_some_and(|query| query.contains("dryRun"));
+    let moment = (is_write && !is_dry)
+        .then(|| Seen { side, method: request.method().clone(), path: request.uri().path().to_owned() })
+        .and_then(|seen| script.count(seen));
+    if moment == Some(Moment::Before) {
+        script.kill();
+        return std::future::pending().await;
+    }
+    let (mut parts, body) = request.into_parts();
+    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    parts.headers.remove(http::header::HOST);
+    let answer = upstream.send(Request::from_parts(parts, Body::from(body.to_vec()))).await;
+    if moment == Some(Moment::At) {
+        script.kill();
+        return std::future::pending().await;
+    }
+    if moment == Some(Moment::After) {
+        let script = Arc::clone(&script);
+        tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            script.kill();
+        });
+    }
+    Ok(answer.unwrap_or_else(|error| {
+        let mut refused = Response::new(Body::from(error.to_string().into_bytes()));
+        *refused.status_mut() = http::StatusCode::BAD_GATEWAY;
+        refused
+    }))
+}

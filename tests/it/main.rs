@@ -1,0 +1,3 @@
+//! The whole line on real control planes.
+
+mod fault;
