@@ -1,1 +1,53 @@
 //! Real Kubernetes control planes as local processes.
+//!
+//! A [`Playground`] is a host cluster, a virtual one, and nodes on which pods become Running. It is what
+//! `tenet playground` shows, what the tests use and what the benches measure: there is no mock API server.
+//!
+//! ```no_run
+//! # async fn doc() -> Result<(), tenet_playground::PlaygroundError> {
+//! use tenet_playground::{Command, Options, Playground};
+//!
+//! let playground = Playground::start(Options::default()).await?;
+//! let syncer = Command::new("target/debug/tenet-syncer").arg("--config").arg(playground.syncer_config());
+//! playground.start_syncer(&syncer).await?;
+//! let pods = playground.virtual_plane().client();
+//! playground.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod api;
+mod audit;
+mod component;
+mod components;
+mod folder;
+mod go_module;
+mod guard;
+mod host;
+mod kubeconfig;
+mod kwok;
+mod pid_file;
+mod pki;
+mod plane;
+mod playground;
+mod port;
+mod process;
+mod progress;
+mod syncer;
+mod version;
+mod wait;
+
+pub use api::ApiError;
+pub use audit::Audit;
+pub use component::Component;
+pub use components::{BuildError, Components, ComponentsError};
+pub use folder::FolderError;
+pub use pki::PkiError;
+pub use plane::{ControlPlane, MASTERS, PlaneError, PlaneOptions, Role, SERVICE_CIDR};
+pub use playground::{Options, Playground, PlaygroundError};
+pub use port::free as free_port;
+pub use process::{Died, Launch, Process, ProcessError};
+pub use progress::Progress;
+pub use syncer::{Command, SyncerError};
+pub use version::Version;
+pub use wait::{Patience, TimedOut};

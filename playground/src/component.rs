@@ -1,0 +1,105 @@
+//! The programs that a control plane is made of.
+
+use std::{fmt, time::Duration};
+
+use crate::{go_module, version::Version};
+
+/// A program of a control plane, or one that plays a part beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Component {
+    /// The store.
+    Etcd,
+    /// The API server.
+    ApiServer,
+    /// The controllers.
+    ControllerManager,
+    /// The scheduler.
+    Scheduler,
+    /// The command-line client.
+    Kubectl,
+    /// The nodes that run nothing.
+    Kwok,
+}
+
+impl Component {
+    /// All of them, in the order in which they are built: the long build of the API server early, so that the
+    /// remaining time that is shown is honest.
+    pub const ALL: [Self; 6] =
+        [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kubectl, Self::Kwok];
+
+    /// The name of the binary.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => "etcd",
+            Self::ApiServer => "kube-apiserver",
+            Self::ControllerManager => "kube-controller-manager",
+            Self::Scheduler => "kube-scheduler",
+            Self::Kubectl => "kubectl",
+            Self::Kwok => "kwok",
+        }
+    }
+
+    /// The pinned version.
+    pub fn pinned(self) -> Option<Version> {
+        go_module::required(self.module())
+    }
+
+    /// The Go package to build.
+    pub(crate) fn package(self) -> &'static str {
+        match self {
+            Self::Etcd => "go.etcd.io/etcd/server/v3",
+            Self::ApiServer => "k8s.io/kubernetes/cmd/kube-apiserver",
+            Self::ControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
+            Self::Scheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
+            Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
+            Self::Kwok => "sigs.k8s.io/kwok/cmd/kwok",
+        }
+    }
+
+    fn module(self) -> &'static str {
+        match self {
+            Self::Etcd => "go.etcd.io/etcd/server/v3",
+            Self::Kwok => "sigs.k8s.io/kwok",
+            _ => "k8s.io/kubernetes",
+        }
+    }
+
+    /// The arguments that make it print its version.
+    pub(crate) fn version_args(self) -> &'static [&'static str] {
+        match self {
+            Self::Kubectl => &["version", "--client"],
+            _ => &["--version"],
+        }
+    }
+
+    /// How long a cold build takes on two cores; only the progress bar uses it.
+    pub(crate) fn usual_build_time(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Etcd => 62,
+            Self::ApiServer => 411,
+            Self::ControllerManager => 94,
+            Self::Scheduler => 11,
+            Self::Kubectl => 22,
+            Self::Kwok => 45,
+        })
+    }
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_component_is_pinned_by_the_go_module() {
+        for component in Component::ALL {
+            assert!(component.pinned().is_some(), "{component}");
+            assert!(go_module::GO_MOD.contains(component.package()), "{component}");
+        }
+    }
+}

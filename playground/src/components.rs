@@ -1,0 +1,187 @@
+//! Where the binaries of the components are.
+//!
+//! Looked for in `KUBEBUILDER_ASSETS`, in PATH and in the cache; what is in none of them is built into the cache.
+
+mod build;
+mod cache;
+
+use std::{
+    collections::BTreeMap,
+    env, io,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+pub use build::BuildError;
+
+use crate::{component::Component, progress::Progress, version::Version};
+use cache::Cache;
+
+/// The binaries of all components.
+#[derive(Clone, Debug)]
+pub struct Components {
+    found: BTreeMap<Component, PathBuf>,
+    passed_over: Vec<String>,
+}
+
+/// Why the components cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ComponentsError {
+    /// Neither `XDG_CACHE_HOME` nor `HOME` is set.
+    #[error("there is no folder for the cache: neither XDG_CACHE_HOME nor HOME is set")]
+    NoCacheFolder,
+    /// The cache cannot be written.
+    #[error("the cache folder {} cannot be used", path.display())]
+    Cache {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A build went wrong.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+}
+
+impl Components {
+    /// Finds every component, and builds into the cache what is nowhere else.
+    ///
+    /// A cold build of everything takes about 11 minutes on two cores. Two processes that need the same build
+    /// take turns, and the second finds it done.
+    pub async fn locate_or_build(progress: &Progress) -> Result<Self, ComponentsError> {
+        let cache = Cache::of_user()?;
+        let mut components = Self::located(&search_places());
+        components.take_from(&cache);
+        let missing = components.missing();
+        if !missing.is_empty() {
+            for note in &components.passed_over {
+                progress.note(note);
+            }
+            build::into_cache(&cache, &missing, progress).await?;
+            components.take_from(&cache);
+        }
+        Ok(components)
+    }
+
+    /// The binary of a component.
+    pub fn path(&self, component: Component) -> &Path {
+        self.found.get(&component).map_or(Path::new(component.name()), PathBuf::as_path)
+    }
+
+    /// Binaries that were found and are not used, each with the reason, as sentences.
+    pub fn passed_over(&self) -> &[String] {
+        &self.passed_over
+    }
+
+    fn located(places: &[Place]) -> Self {
+        let mut components = Self { found: BTreeMap::new(), passed_over: Vec::new() };
+        for component in Component::ALL {
+            for place in places {
+                match place.judge(component) {
+                    Verdict::Fits(path) => {
+                        components.found.insert(component, path);
+                        break;
+                    }
+                    Verdict::Unfit(why) => components.passed_over.push(why),
+                    Verdict::Absent => {}
+                }
+            }
+        }
+        components
+    }
+
+    fn take_from(&mut self, cache: &Cache) {
+        for component in self.missing() {
+            let path = cache.binary(component);
+            if path.is_file() {
+                self.found.insert(component, path);
+            }
+        }
+    }
+
+    fn missing(&self) -> Vec<Component> {
+        Component::ALL.into_iter().filter(|component| !self.found.contains_key(component)).collect()
+    }
+}
+
+/// A list of folders that may hold binaries, and what to call it.
+struct Place {
+    name: &'static str,
+    folders: Vec<PathBuf>,
+}
+
+enum Verdict {
+    Fits(PathBuf),
+    Unfit(String),
+    Absent,
+}
+
+fn search_places() -> Vec<Place> {
+    ["KUBEBUILDER_ASSETS", "PATH"]
+        .into_iter()
+        .filter_map(|name| {
+            let folders = env::split_paths(&env::var_os(name)?).collect();
+            Some(Place { name, folders })
+        })
+        .collect()
+}
+
+impl Place {
+    fn judge(&self, component: Component) -> Verdict {
+        let Some(path) = self.folders.iter().map(|dir| dir.join(component.name())).find(|path| path.is_file()) else {
+            return Verdict::Absent;
+        };
+        let unfit = |why: String| Verdict::Unfit(format!("{} from {} is not used: {why}", path.display(), self.name));
+        match (version_of(&path, component), component.pinned()) {
+            (Some(version), Some(pinned)) if version.stands_in_for(&pinned) => Verdict::Fits(path),
+            (Some(version), Some(pinned)) => unfit(format!("it is {version}, wanted is {pinned}")),
+            _ => unfit("it does not tell its version".to_owned()),
+        }
+    }
+}
+
+fn version_of(path: &Path, component: Component) -> Option<Version> {
+    let output = Command::new(path).args(component.version_args()).stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    output.status.success().then(|| Version::find_in(&text)).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    fn fake(dir: &Path, component: Component, says: &str) {
+        let path = dir.join(component.name());
+        fs::write(&path, format!("#!/bin/sh\necho '{says}'\n")).expect("a script");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("its mode");
+    }
+
+    #[test]
+    fn a_binary_of_another_minor_version_is_passed_over_with_the_reason() {
+        let (first, second) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let pinned = Component::Kubectl.pinned().expect("a version");
+        fake(first.path(), Component::Kubectl, "Client Version: v1.32.4-dispatcher");
+        fake(second.path(), Component::Kubectl, &format!("Client Version: v{}.{}.99", pinned.major, pinned.minor));
+        fake(second.path(), Component::Etcd, "no version at all");
+        let places = [
+            Place { name: "KUBEBUILDER_ASSETS", folders: vec![first.path().to_owned()] },
+            Place { name: "PATH", folders: vec![second.path().to_owned()] },
+        ];
+        let components = Components::located(&places);
+        assert_eq!(components.path(Component::Kubectl), second.path().join("kubectl"));
+        assert_eq!(
+            components.passed_over(),
+            [
+                format!("{}/etcd from PATH is not used: it does not tell its version", second.path().display()),
+                format!(
+                    "{}/kubectl from KUBEBUILDER_ASSETS is not used: it is 1.32.4, wanted is {pinned}",
+                    first.path().display()
+                ),
+            ]
+        );
+        assert!(components.missing().contains(&Component::Etcd));
+        assert!(!components.missing().contains(&Component::Kubectl));
+    }
+}

@@ -1,0 +1,87 @@
+//! The folder that keeps what was built, for all playgrounds of this user.
+
+use std::{
+    env,
+    fs::{self, File, TryLockError},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{component::Component, go_module, progress::Progress};
+
+use super::ComponentsError;
+
+/// One generation of the cache: the components of one `go.mod` and `go.sum`.
+pub(super) struct Cache {
+    dir: PathBuf,
+}
+
+/// While this is held, no other process builds into the cache.
+pub(super) struct Turn {
+    _lock: File,
+}
+
+impl Cache {
+    pub(super) fn of_user() -> Result<Self, ComponentsError> {
+        let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let base = absolute("XDG_CACHE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+            .ok_or(ComponentsError::NoCacheFolder)?;
+        Ok(Self { dir: base.join("tenet").join("components").join(go_module::fingerprint()) })
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(super) fn binary(&self, component: Component) -> PathBuf {
+        self.dir.join("bin").join(component.name())
+    }
+
+    /// Where a binary is built, before it gets its name in one step.
+    pub(super) fn unfinished(&self, component: Component) -> PathBuf {
+        self.dir.join("bin").join(format!(".{component}.unfinished"))
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.dir.join("build.log")
+    }
+
+    /// Writes the Go module, and waits until no other process builds.
+    pub(super) async fn take_turn(&self, progress: &Progress) -> Result<Turn, ComponentsError> {
+        let failed = |source| ComponentsError::Cache { path: self.dir.clone(), source };
+        fs::create_dir_all(self.dir.join("bin")).map_err(failed)?;
+        let mut lock = self.open_lock().map_err(failed)?;
+        let mut said = false;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    if !std::mem::replace(&mut said, true) {
+                        progress.step(&self.waiting());
+                    }
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+        let mut prepared = || -> io::Result<()> {
+            lock.set_len(0)?;
+            write!(lock, "{}", std::process::id())?;
+            fs::write(self.dir.join("go.mod"), go_module::GO_MOD)?;
+            fs::write(self.dir.join("go.sum"), go_module::GO_SUM)
+        };
+        prepared().map_err(failed)?;
+        Ok(Turn { _lock: lock })
+    }
+
+    fn open_lock(&self) -> io::Result<File> {
+        File::options().create(true).truncate(false).read(true).write(true).open(self.dir.join("lock"))
+    }
+
+    fn waiting(&self) -> String {
+        let holder = fs::read_to_string(self.dir.join("lock")).unwrap_or_default();
+        format!("another process (pid {}) builds the components; waiting for it", holder.trim())
+    }
+}

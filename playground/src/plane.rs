@@ -1,0 +1,281 @@
+//! A control plane: a store, an API server, controllers and, on a host, a scheduler.
+
+mod command_line;
+mod controllers;
+mod error;
+mod options;
+
+pub use error::PlaneError;
+pub use options::{PlaneOptions, Role, SERVICE_CIDR};
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fmt, fs,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    api,
+    component::Component,
+    components::Components,
+    kubeconfig,
+    pki::{self, Pki, Purpose},
+    port,
+    process::{Died, Launch, Process, ProcessError},
+    wait::Patience,
+};
+
+/// A running control plane. Dropping it kills its processes.
+pub struct ControlPlane {
+    options: PlaneOptions,
+    components: Components,
+    pki: Pki,
+    port: u16,
+    client: kube::Client,
+    processes: Mutex<BTreeMap<Component, Process>>,
+}
+
+const START_PATIENCE: Duration = Duration::from_secs(90);
+const PORT_ATTEMPTS: usize = 5;
+
+/// The group that may do everything.
+pub const MASTERS: &str = "system:masters";
+
+impl ControlPlane {
+    /// Starts the store, the API server and, when that is ready, what talks to it.
+    pub async fn start(components: &Components, options: PlaneOptions) -> Result<Self, PlaneError> {
+        let plane = Self::start_api_server(components, options).await?;
+        plane.start_controllers()?;
+        Ok(plane)
+    }
+
+    /// The first half of [`ControlPlane::start`]: an API server that is ready, and nothing that acts on it.
+    pub async fn start_api_server(components: &Components, options: PlaneOptions) -> Result<Self, PlaneError> {
+        for dir in [&options.dir, &options.logs, &options.pids] {
+            fs::create_dir_all(dir).map_err(|source| PlaneError::File { path: dir.clone(), source })?;
+        }
+        let pki = Pki::create(&options.dir.join("pki"), &options.name, &options.all_server_names())?;
+        if let Some(policy) = options.audit.policy() {
+            pki::write(&options.dir.join("audit-policy.yaml"), &policy)?;
+        }
+        let port = port::free().map_err(PlaneError::Port)?;
+        let client = api::client(&admin_kubeconfig(&options.name, port, &pki)?).await?;
+        let components = components.clone();
+        let mut plane = Self { options, components, pki, port, client, processes: Mutex::default() };
+        plane.run(Component::Etcd)?;
+        plane.run_api_server().await?;
+        Ok(plane)
+    }
+
+    /// The second half of [`ControlPlane::start`].
+    pub fn start_controllers(&self) -> Result<(), PlaneError> {
+        self.run(Component::ControllerManager)?;
+        if self.options.role == Role::Host {
+            self.run(Component::Scheduler)?;
+        }
+        Ok(())
+    }
+
+    /// The address of the API server.
+    pub fn url(&self) -> String {
+        url(self.port)
+    }
+
+    /// The port of the API server.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The certificate that the API server's own is signed with, as PEM.
+    pub fn ca(&self) -> String {
+        self.pki.ca()
+    }
+
+    /// The folder of its certificates and keys.
+    pub fn pki_dir(&self) -> PathBuf {
+        self.options.dir.join("pki")
+    }
+
+    /// The audit log; absent when there is none.
+    pub fn audit_log(&self) -> PathBuf {
+        self.options.dir.join("audit.log")
+    }
+
+    /// A client with all rights.
+    pub fn client(&self) -> kube::Client {
+        self.client.clone()
+    }
+
+    /// Writes a kubeconfig for `user`. The group [`MASTERS`] has all rights.
+    pub fn write_kubeconfig(&self, path: &Path, user: &str, group: Option<&str>) -> Result<(), PlaneError> {
+        let text = kubeconfig_for(&self.options.name, self.port, &self.pki, user, group)?;
+        Ok(pki::write(path, &text)?)
+    }
+
+    /// The process id of a component that runs.
+    pub fn pid(&self, component: Component) -> Option<u32> {
+        self.processes().get(&component).map(Process::pid)
+    }
+
+    /// Kills a component. It is then not missed until [`ControlPlane::restart`].
+    pub fn kill(&self, component: Component) {
+        self.processes().remove(&component);
+    }
+
+    /// Stops a component in its tracks: it keeps its connections and answers nothing.
+    pub fn pause(&self, component: Component) {
+        if let Some(process) = self.processes().get(&component) {
+            process.pause();
+        }
+    }
+
+    /// Lets a paused component go on.
+    pub fn resume(&self, component: Component) {
+        if let Some(process) = self.processes().get(&component) {
+            process.resume();
+        }
+    }
+
+    /// Starts a component again, with the same flags, port and data, and waits until the API server is ready.
+    pub async fn restart(&self, component: Component) -> Result<(), PlaneError> {
+        self.kill(component);
+        self.run(component)?;
+        self.until_ready().await
+    }
+
+    /// Kills every process of this control plane. [`ControlPlane::start_again`] brings it back.
+    pub fn stop(&self) {
+        let processes = std::mem::take(&mut *self.processes());
+        // From the outside in, so that none complains in its log about another.
+        for process in processes.into_values().rev() {
+            process.kill();
+        }
+    }
+
+    /// Starts all processes again on the same data.
+    pub async fn start_again(&self) -> Result<(), PlaneError> {
+        self.stop();
+        self.run(Component::Etcd)?;
+        self.run(Component::ApiServer)?;
+        self.until_ready().await?;
+        self.start_controllers()
+    }
+
+    /// A component that ended although nobody asked it to.
+    pub fn died(&self) -> Option<Died> {
+        self.processes().values().find_map(Process::died)
+    }
+
+    /// Waits until the `default` ServiceAccount of a namespace exists. Before that, pods there are refused.
+    pub async fn until_pods_are_admitted(&self, namespace: &str) -> Result<(), PlaneError> {
+        let account = format!("/api/v1/namespaces/{namespace}/serviceaccounts/default");
+        Patience::new(START_PATIENCE)
+            .until(&format!("the default ServiceAccount of namespace {namespace}"), async || {
+                self.alive()?;
+                Ok::<_, PlaneError>(api::get(&self.client, &account).await?.is_some())
+            })
+            .await
+    }
+
+    pub(crate) fn pki(&self) -> &Pki {
+        &self.pki
+    }
+
+    /// Another program may take a free port before the API server does; then it gets another one.
+    async fn run_api_server(&mut self) -> Result<(), PlaneError> {
+        let mut attempts = 1;
+        loop {
+            self.run(Component::ApiServer)?;
+            match self.until_ready().await {
+                Err(PlaneError::Process(ProcessError::Died(died)))
+                    if attempts < PORT_ATTEMPTS && died.tail.contains("address already in use") =>
+                {
+                    self.kill(Component::ApiServer);
+                    self.port = port::free().map_err(PlaneError::Port)?;
+                    self.client = api::client(&admin_kubeconfig(&self.options.name, self.port, &self.pki)?).await?;
+                    attempts += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn until_ready(&self) -> Result<(), PlaneError> {
+        Patience::new(START_PATIENCE)
+            .until(&format!("the API server of {}", self.options.name), async || {
+                self.alive()?;
+                Ok::<_, PlaneError>(api::is_ready(&self.client).await)
+            })
+            .await
+    }
+
+    fn alive(&self) -> Result<(), Died> {
+        self.died().map_or(Ok(()), Err)
+    }
+
+    fn run(&self, component: Component) -> Result<(), PlaneError> {
+        let args = match component {
+            Component::Etcd => self.etcd_flags(),
+            Component::ApiServer => self.api_server_flags(),
+            Component::ControllerManager => {
+                self.write_component_kubeconfig(component, "system:kube-controller-manager")?;
+                self.controller_manager_flags()?
+            }
+            Component::Scheduler => {
+                self.write_component_kubeconfig(component, "system:kube-scheduler")?;
+                self.scheduler_flags()
+            }
+            Component::Kubectl | Component::Kwok => return Ok(()),
+        };
+        let name = format!("{}-{component}", self.options.name);
+        let process = Process::spawn(&Launch {
+            program: self.components.path(component).to_owned(),
+            args: args.into_iter().map(OsString::from).collect(),
+            dir: self.options.dir.clone(),
+            env: Vec::new(),
+            log: self.options.logs.join(format!("{name}.log")),
+            pid_file: Some(self.options.pids.join(&name)),
+            name,
+        })?;
+        self.processes().insert(component, process);
+        Ok(())
+    }
+
+    fn write_component_kubeconfig(&self, component: Component, user: &str) -> Result<(), PlaneError> {
+        self.write_kubeconfig(&self.component_kubeconfig(component), user, None)
+    }
+
+    fn component_kubeconfig(&self, component: Component) -> PathBuf {
+        self.options.dir.join(format!("{component}.kubeconfig"))
+    }
+
+    fn processes(&self) -> MutexGuard<'_, BTreeMap<Component, Process>> {
+        self.processes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for ControlPlane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The client has no debug form, and the keys need none.
+        f.debug_struct("ControlPlane")
+            .field("name", &self.options.name)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}
+
+fn url(port: u16) -> String {
+    format!("https://127.0.0.1:{port}")
+}
+
+fn admin_kubeconfig(name: &str, port: u16, pki: &Pki) -> Result<String, PlaneError> {
+    kubeconfig_for(name, port, pki, "tenet-playground", Some(MASTERS))
+}
+
+fn kubeconfig_for(name: &str, port: u16, pki: &Pki, user: &str, group: Option<&str>) -> Result<String, PlaneError> {
+    let identity = pki.issue(user, &Purpose::Client(group))?;
+    Ok(kubeconfig::render(name, &url(port), &pki.ca(), user, &identity))
+}

@@ -1,0 +1,61 @@
+//! Which controllers run in a control plane.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use super::{PlaneError, Role};
+
+/// Controllers that act on nodes and volumes. Those of a virtual cluster belong to its host.
+///
+/// The last three are gone since 1.37, older versions have them.
+const HOST_ONLY: [&str; 10] = [
+    "ephemeral-volume-controller",
+    "node-ipam-controller",
+    "node-lifecycle-controller",
+    "persistentvolume-attach-detach-controller",
+    "persistentvolume-binder-controller",
+    "persistentvolume-expander-controller",
+    "taint-eviction-controller",
+    "cloud-node-lifecycle-controller",
+    "node-route-controller",
+    "service-lb-controller",
+];
+
+/// The value of `--controllers`.
+pub(super) fn enabled(role: Role, program: &Path) -> Result<String, PlaneError> {
+    match role {
+        Role::Host => Ok("*".to_owned()),
+        Role::Virtual => {
+            let unlisted = || PlaneError::Controllers { program: program.to_owned() };
+            let output = Command::new(program).arg("--help").stdin(Stdio::null()).output();
+            let help = output.map_err(|_| unlisted())?.stdout;
+            without_host_only(&String::from_utf8_lossy(&help)).ok_or_else(unlisted)
+        }
+    }
+}
+
+/// The controller manager exits on a name that it does not know, and the names differ by version, so only the
+/// names in its own list are switched off.
+fn without_host_only(help: &str) -> Option<String> {
+    let list = help.lines().find_map(|line| line.trim().strip_prefix("All controllers: "))?;
+    let known: Vec<&str> = list.split(',').map(str::trim).collect();
+    let off = HOST_ONLY.iter().filter(|name| known.contains(name)).map(|name| format!(",-{name}"));
+    Some(std::iter::once("*".to_owned()).chain(off).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_controllers_that_the_binary_knows_are_switched_off() {
+        let help = "
+      --controllers strings     A list of controllers to enable. '*' enables all on-by-default controllers.
+                                All controllers: deployment-controller, node-ipam-controller, taint-eviction-controller
+                                Disabled-by-default controllers: token-cleaner-controller (default [*])";
+        assert_eq!(without_host_only(help).as_deref(), Some("*,-node-ipam-controller,-taint-eviction-controller"));
+        assert_eq!(without_host_only("no list"), None);
+    }
+}

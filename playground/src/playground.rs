@@ -1,0 +1,432 @@
+//! A host cluster and a virtual one, side by side.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    api,
+    audit::Audit,
+    components::{Components, ComponentsError},
+    folder::{Folder, FolderError},
+    host::{self, SYNCER_USER, Tenancy, VIRTUAL_API_ADDRESS},
+    kwok,
+    pki::{self, PkiError},
+    plane::{ControlPlane, MASTERS, PlaneError, PlaneOptions, Role},
+    port,
+    process::{Died, Process},
+    progress::Progress,
+    syncer::{self, Command, Settings, SyncerError},
+    wait::Patience,
+};
+
+/// What a playground is made of.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where everything is kept; a folder that goes with the playground if there is none.
+    pub dir: Option<PathBuf>,
+    /// The name of the virtual cluster.
+    pub name: String,
+    /// Its namespace on the host; `tenet-NAME` if there is none.
+    pub namespace: Option<String>,
+    /// How many nodes the host has.
+    pub nodes: usize,
+    /// Whether the syncer may read the nodes of the host: a right in the whole cluster.
+    pub node_access: bool,
+    /// What the audit logs keep.
+    pub audit: Audit,
+    /// Further flags of the host's API server.
+    pub host_flags: Vec<String>,
+    /// Further flags of the virtual API server.
+    pub virtual_flags: Vec<String>,
+    /// Further lines of the syncer's configuration.
+    pub syncer_settings: String,
+    /// Where progress is shown.
+    pub progress: Progress,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dir: None,
+            name: "vc-1".to_owned(),
+            namespace: None,
+            nodes: 2,
+            node_access: false,
+            audit: Audit::default(),
+            host_flags: Vec::new(),
+            virtual_flags: Vec::new(),
+            syncer_settings: String::new(),
+            progress: Progress::silent(),
+        }
+    }
+}
+
+/// Why there is no playground, or no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaygroundError {
+    /// The programs cannot be had.
+    #[error(transparent)]
+    Components(#[from] ComponentsError),
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// There is no folder for a temporary playground.
+    #[error("there is no temporary folder")]
+    Temporary(#[source] std::io::Error),
+    /// A control plane did not come up.
+    #[error(transparent)]
+    Plane(#[from] PlaneError),
+    /// The syncer did not come up.
+    #[error(transparent)]
+    Syncer(#[from] SyncerError),
+    /// Neither `XDG_STATE_HOME` nor `HOME` is set.
+    #[error("there is no default folder: neither XDG_STATE_HOME nor HOME is set; name one")]
+    NoStateFolder,
+}
+
+/// A running playground. Dropping it kills its processes.
+#[derive(Debug)]
+pub struct Playground {
+    // In the order in which they are to go.
+    syncer: Mutex<Option<Process>>,
+    kwok: Process,
+    virtual_plane: ControlPlane,
+    host_plane: ControlPlane,
+    components: Components,
+    files: Files,
+    namespace: String,
+    admin_port: u16,
+    folder: Folder,
+    _temporary: Option<TempDir>,
+}
+
+/// Files that a playground writes for its users.
+#[derive(Debug)]
+struct Files {
+    host_kubeconfig: PathBuf,
+    virtual_kubeconfig: PathBuf,
+    syncer_host_kubeconfig: PathBuf,
+    syncer_virtual_kubeconfig: PathBuf,
+    syncer_config: PathBuf,
+    syncer_log: PathBuf,
+}
+
+const READY_PATIENCE: Duration = Duration::from_secs(60);
+const SYNCER_PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than a syncer needs to finish its writes.
+const SYNCER_END_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Playground {
+    /// The folder of playgrounds that name none.
+    pub fn default_dir() -> Result<PathBuf, PlaygroundError> {
+        let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        absolute("XDG_STATE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".local").join("state")))
+            .map(|base| base.join("tenet").join("playground"))
+            .ok_or(PlaygroundError::NoStateFolder)
+    }
+
+    /// Starts everything but the syncer, and returns when pods can be created on both sides.
+    pub async fn start(options: Options) -> Result<Self, PlaygroundError> {
+        let temporary = match options.dir {
+            Some(_) => None,
+            None => Some(TempDir::with_prefix("tenet-playground-").map_err(PlaygroundError::Temporary)?),
+        };
+        let dir = match (&options.dir, &temporary) {
+            (Some(dir), _) => dir.as_path(),
+            (None, Some(temporary)) => temporary.path(),
+            (None, None) => Path::new("."),
+        };
+        let folder = Folder::claim(dir)?;
+        let components = Components::locate_or_build(&options.progress).await?;
+        options.progress.step("starting two control planes");
+        let namespace = options.namespace.clone().unwrap_or_else(|| format!("tenet-{}", options.name));
+        let (host_plane, virtual_plane) = tokio::try_join!(
+            ControlPlane::start_api_server(&components, host_options(&options, &folder)),
+            ControlPlane::start_api_server(&components, virtual_options(&options, &folder, &namespace)),
+        )?;
+        options.progress.step("starting controllers and nodes");
+        host_plane.start_controllers()?;
+        virtual_plane.start_controllers()?;
+        let kwok = kwok::start(
+            &components,
+            &host_plane,
+            &folder.path().join("kwok"),
+            &folder.path().join("logs"),
+            &folder.pids(),
+        )?;
+        let playground = Self {
+            syncer: Mutex::default(),
+            files: Files::below(folder.path()),
+            admin_port: port::free().map_err(PlaneError::Port)?,
+            kwok,
+            virtual_plane,
+            host_plane,
+            components,
+            namespace,
+            folder,
+            _temporary: temporary,
+        };
+        playground.write_files(&options)?;
+        playground.populate(&options).await?;
+        playground.until_pods_can_run(options.nodes).await?;
+        Ok(playground)
+    }
+
+    /// The folder that holds everything.
+    pub fn dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The host cluster.
+    pub fn host_plane(&self) -> &ControlPlane {
+        &self.host_plane
+    }
+
+    /// The virtual cluster.
+    pub fn virtual_plane(&self) -> &ControlPlane {
+        &self.virtual_plane
+    }
+
+    /// The binaries that run.
+    pub fn components(&self) -> &Components {
+        &self.components
+    }
+
+    /// The namespace of the virtual cluster on the host.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// A kubeconfig for the host, with all rights.
+    pub fn host_kubeconfig(&self) -> &Path {
+        &self.files.host_kubeconfig
+    }
+
+    /// A kubeconfig for the virtual cluster, with all rights: what a tenant gets.
+    pub fn virtual_kubeconfig(&self) -> &Path {
+        &self.files.virtual_kubeconfig
+    }
+
+    /// The syncer's kubeconfig for the host: the rights of its Role, and no more.
+    pub fn syncer_host_kubeconfig(&self) -> &Path {
+        &self.files.syncer_host_kubeconfig
+    }
+
+    /// The syncer's kubeconfig for the virtual cluster.
+    pub fn syncer_virtual_kubeconfig(&self) -> &Path {
+        &self.files.syncer_virtual_kubeconfig
+    }
+
+    /// The syncer's configuration.
+    pub fn syncer_config(&self) -> &Path {
+        &self.files.syncer_config
+    }
+
+    /// The syncer's log.
+    pub fn syncer_log(&self) -> &Path {
+        &self.files.syncer_log
+    }
+
+    /// The port of the syncer's `/metrics`, `/healthz` and `/readyz` on 127.0.0.1.
+    pub fn admin_port(&self) -> u16 {
+        self.admin_port
+    }
+
+    /// The process id of the syncer, if one runs.
+    pub fn syncer_pid(&self) -> Option<u32> {
+        self.syncer().as_ref().map(Process::pid)
+    }
+
+    /// Starts a syncer in place of the one that runs, and waits until its `/readyz` answers 200.
+    pub async fn start_syncer(&self, command: &Command) -> Result<(), SyncerError> {
+        self.launch_syncer(command)?;
+        self.until_syncer_is_ready(SYNCER_PATIENCE).await
+    }
+
+    /// Starts a syncer in place of the one that runs, and waits for nothing.
+    pub fn launch_syncer(&self, command: &Command) -> Result<(), SyncerError> {
+        self.kill_syncer();
+        let process = command.spawn(self.dir(), &self.files.syncer_log, &self.folder.pids())?;
+        *self.syncer() = Some(process);
+        Ok(())
+    }
+
+    /// Waits until the syncer's `/readyz` answers 200.
+    pub async fn until_syncer_is_ready(&self, limit: Duration) -> Result<(), SyncerError> {
+        let waited = Patience::new(limit)
+            .until("HTTP 200 from its /readyz", async || {
+                if let Some(died) = self.syncer_died() {
+                    return Err(died.into());
+                }
+                Ok::<_, SyncerError>(syncer::is_ready(self.admin_port).await)
+            })
+            .await;
+        waited.map_err(|error| match error {
+            SyncerError::TimedOut(source) => SyncerError::NotReady { log: self.files.syncer_log.clone(), source },
+            other => other,
+        })
+    }
+
+    /// Asks the syncer to end (SIGTERM), and waits until it has.
+    pub async fn stop_syncer(&self) -> Option<std::process::ExitStatus> {
+        let process = self.syncer().take()?;
+        process.terminate(SYNCER_END_PATIENCE).await
+    }
+
+    /// Kills the syncer (SIGKILL).
+    pub fn kill_syncer(&self) {
+        let process = self.syncer().take();
+        drop(process);
+    }
+
+    /// Whether the syncer ended although nobody asked it to, and how.
+    pub fn syncer_died(&self) -> Option<Died> {
+        self.syncer().as_ref().and_then(Process::died)
+    }
+
+    /// Any process that ended although nobody asked it to.
+    pub fn died(&self) -> Option<Died> {
+        self.host_plane
+            .died()
+            .or_else(|| self.virtual_plane.died())
+            .or_else(|| self.kwok.died())
+            .or_else(|| self.syncer_died())
+    }
+
+    /// Resolves when a process ended although nobody asked it to.
+    pub async fn until_died(&self) -> Died {
+        loop {
+            if let Some(died) = self.died() {
+                return died;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Ends everything, the syncer first and in order.
+    pub async fn shutdown(self) {
+        self.stop_syncer().await;
+        self.kwok.kill();
+        self.virtual_plane.stop();
+        self.host_plane.stop();
+    }
+
+    fn write_files(&self, options: &Options) -> Result<(), PlaneError> {
+        let files = &self.files;
+        self.host_plane.write_kubeconfig(&files.host_kubeconfig, "host-admin", Some(MASTERS))?;
+        self.host_plane.write_kubeconfig(&files.syncer_host_kubeconfig, SYNCER_USER, None)?;
+        self.virtual_plane.write_kubeconfig(&files.virtual_kubeconfig, "tenant-admin", Some(MASTERS))?;
+        self.virtual_plane.write_kubeconfig(&files.syncer_virtual_kubeconfig, SYNCER_USER, Some(MASTERS))?;
+        let config = Settings {
+            name: &options.name,
+            host_kubeconfig: &files.syncer_host_kubeconfig,
+            namespace: &self.namespace,
+            virtual_kubeconfig: &files.syncer_virtual_kubeconfig,
+            admin_port: self.admin_port,
+            more: &options.syncer_settings,
+        };
+        Ok(pki::write(&files.syncer_config, &config.render()).map_err(|error: PkiError| error)?)
+    }
+
+    async fn populate(&self, options: &Options) -> Result<(), PlaneError> {
+        let client = self.host_plane.client();
+        let tenancy = Tenancy {
+            name: &options.name,
+            namespace: &self.namespace,
+            virtual_port: self.virtual_plane.port(),
+            node_access: options.node_access,
+        };
+        tenancy.create(&client).await?;
+        for number in 1..=options.nodes {
+            host::create_node(&client, &node_name(number)).await?;
+        }
+        Ok(())
+    }
+
+    async fn until_pods_can_run(&self, nodes: usize) -> Result<(), PlaneError> {
+        tokio::try_join!(
+            self.host_plane.until_pods_are_admitted("default"),
+            self.host_plane.until_pods_are_admitted(&self.namespace),
+            self.virtual_plane.until_pods_are_admitted("default"),
+            self.until_nodes_are_ready(nodes),
+        )?;
+        Ok(())
+    }
+
+    async fn until_nodes_are_ready(&self, nodes: usize) -> Result<(), PlaneError> {
+        let client = self.host_plane.client();
+        for number in 1..=nodes {
+            let path = format!("/api/v1/nodes/{}", node_name(number));
+            Patience::new(READY_PATIENCE)
+                .until(&format!("a ready node {}", node_name(number)), async || {
+                    if let Some(died) = self.died() {
+                        return Err(died.into());
+                    }
+                    let node = api::get(&client, &path).await?;
+                    Ok::<_, PlaneError>(node.is_some_and(|node| takes_pods(&node)))
+                })
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn syncer(&self) -> MutexGuard<'_, Option<Process>> {
+        self.syncer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Files {
+    fn below(dir: &Path) -> Self {
+        Self {
+            host_kubeconfig: dir.join("host.kubeconfig"),
+            virtual_kubeconfig: dir.join("virtual.kubeconfig"),
+            syncer_host_kubeconfig: dir.join("syncer-host.kubeconfig"),
+            syncer_virtual_kubeconfig: dir.join("syncer-virtual.kubeconfig"),
+            syncer_config: dir.join("syncer.yaml"),
+            syncer_log: dir.join("logs").join("syncer.log"),
+        }
+    }
+}
+
+fn host_options(options: &Options, folder: &Folder) -> PlaneOptions {
+    PlaneOptions {
+        audit: options.audit,
+        api_server_flags: options.host_flags.clone(),
+        ..PlaneOptions::new("host", Role::Host, folder.path())
+    }
+}
+
+fn virtual_options(options: &Options, folder: &Folder, namespace: &str) -> PlaneOptions {
+    let name = &options.name;
+    PlaneOptions {
+        audit: options.audit,
+        api_server_flags: options.virtual_flags.clone(),
+        // Host pods reach the virtual API server through its Service on the host.
+        server_names: vec![
+            VIRTUAL_API_ADDRESS.to_owned(),
+            name.clone(),
+            format!("{name}.{namespace}"),
+            format!("{name}.{namespace}.svc"),
+        ],
+        ..PlaneOptions::new("virtual", Role::Virtual, folder.path())
+    }
+}
+
+fn node_name(number: usize) -> String {
+    format!("node-{number}")
+}
+
+/// Ready, and no longer tainted as not ready.
+fn takes_pods(node: &serde_json::Value) -> bool {
+    let ready = node["status"]["conditions"]
+        .as_array()
+        .is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"));
+    ready && node["spec"]["taints"].as_array().is_none_or(Vec::is_empty)
+}

@@ -1,0 +1,198 @@
+//! The syncer as a process of its own, and the configuration that it gets.
+
+use std::{
+    ffi::OsString,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::{
+    process::{Died, Launch, Process, ProcessError},
+    wait::TimedOut,
+};
+
+/// Why the syncer is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncerError {
+    /// It did not start.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// It did not get ready.
+    #[error("the syncer is not ready; its log is {}", log.display())]
+    NotReady {
+        /// The log.
+        log: PathBuf,
+        /// What was waited for.
+        source: TimedOut,
+    },
+    /// It answers, and is not ready.
+    #[error(transparent)]
+    TimedOut(#[from] TimedOut),
+}
+
+impl From<Died> for SyncerError {
+    fn from(died: Died) -> Self {
+        Self::Process(died.into())
+    }
+}
+
+/// How to run a syncer.
+#[derive(Clone, Debug)]
+pub struct Command {
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env: Vec<(OsString, OsString)>,
+}
+
+impl Command {
+    /// A program, without arguments.
+    pub fn new(program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), args: Vec::new(), env: Vec::new() }
+    }
+
+    /// One more argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// One more variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// The command as one would type it.
+    pub fn line(&self) -> String {
+        std::iter::once(self.program.as_os_str())
+            .chain(self.args.iter().map(OsString::as_os_str))
+            .map(|word| quoted(&word.to_string_lossy()))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    pub(crate) fn spawn(&self, dir: &Path, log: &Path, pids: &Path) -> Result<Process, ProcessError> {
+        Process::spawn(&Launch {
+            name: "syncer".to_owned(),
+            program: self.program.clone(),
+            args: self.args.clone(),
+            dir: dir.to_owned(),
+            env: self.env.clone(),
+            log: log.to_owned(),
+            pid_file: Some(pids.join("syncer")),
+        })
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// What the configuration file says.
+pub(crate) struct Settings<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) host_kubeconfig: &'a Path,
+    pub(crate) namespace: &'a str,
+    pub(crate) virtual_kubeconfig: &'a Path,
+    pub(crate) admin_port: u16,
+    pub(crate) more: &'a str,
+}
+
+impl Settings<'_> {
+    pub(crate) fn render(&self) -> String {
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        let path = |path: &Path| text(&path.to_string_lossy());
+        format!(
+            "name: {name}
+host:
+  kubeconfig: {host}
+  namespace: {namespace}
+virtual:
+  kubeconfig: {inside}
+  service: {name}
+admin:
+  listen: 127.0.0.1:{port}
+log: {{ level: info, format: text }}
+dns: {{ clusterDomain: cluster.local }}
+{more}",
+            name = text(self.name),
+            host = path(self.host_kubeconfig),
+            namespace = text(self.namespace),
+            inside = path(self.virtual_kubeconfig),
+            port = self.admin_port,
+            more = self.more,
+        )
+    }
+}
+
+const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Whether `/readyz` answers 200.
+pub(crate) async fn is_ready(port: u16) -> bool {
+    timeout(ANSWER_PATIENCE, status_line(port)).await.is_ok_and(|line| line.is_ok_and(|line| line.contains(" 200 ")))
+}
+
+async fn status_line(port: u16) -> io::Result<String> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect(address).await?;
+    stream
+        .write_all(format!("GET /readyz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())
+        .await?;
+    let mut answer = Vec::new();
+    stream.take(1024).read_to_end(&mut answer).await?;
+    Ok(String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_can_be_pasted_into_a_shell() {
+        let command = Command::new("/opt/tenet").arg("syncer").arg("--config").arg("/a b/it's.yaml");
+        assert_eq!(command.line(), r"/opt/tenet syncer --config '/a b/it'\''s.yaml'");
+    }
+
+    #[test]
+    fn the_configuration_names_both_sides() {
+        let text = Settings {
+            name: "vc-1",
+            host_kubeconfig: Path::new("/p/syncer-host.kubeconfig"),
+            namespace: "tenet-vc-1",
+            virtual_kubeconfig: Path::new("/p/syncer-virtual.kubeconfig"),
+            admin_port: 12345,
+            more: "names: tenet\n",
+        }
+        .render();
+        assert_eq!(
+            text,
+            r#"name: "vc-1"
+host:
+  kubeconfig: "/p/syncer-host.kubeconfig"
+  namespace: "tenet-vc-1"
+virtual:
+  kubeconfig: "/p/syncer-virtual.kubeconfig"
+  service: "vc-1"
+admin:
+  listen: 127.0.0.1:12345
+log: { level: info, format: text }
+dns: { clusterDomain: cluster.local }
+names: tenet
+"#
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! A playground on real components: it comes up, pods run in it, and nothing of it is left.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tenet_playground::{Component, Options, Patience, Playground, Progress, TimedOut};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn start() -> Playground {
+    let started = Instant::now();
+    let options = Options { progress: Progress::stderr(), ..Options::default() };
+    let playground = Playground::start(options).await.expect("a playground");
+    println!("started in {:.1} s", started.elapsed().as_secs_f64());
+    playground
+}
+
+async fn call(client: &kube::Client, method: &str, path: &str, body: &Value) -> Result<Value, kube::Error> {
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("content-type", "application/json")
+        .body(if body.is_null() { Vec::new() } else { body.to_string().into_bytes() })
+        .expect("a request");
+    client.request(request).await
+}
+
+async fn until(what: &str, look: impl AsyncFnMut() -> Result<bool, TimedOut>) {
+    Patience::new(PATIENCE).until(what, look).await.expect(what);
+}
+
+async fn until_phase(client: &kube::Client, name: &str, phase: &str) -> Value {
+    let path = format!("/api/v1/namespaces/default/pods/{name}");
+    until(&format!("pod {name} {phase}"), async || {
+        let pod = call(client, "GET", &path, &Value::Null).await.expect("the pod");
+        Ok(pod["status"]["phase"] == phase)
+    })
+    .await;
+    call(client, "GET", &path, &Value::Null).await.expect("the pod")
+}
+
+fn pod(name: &str, labels: &Value) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "main", "image": "nginx"}]},
+    })
+}
+
+fn is_alive(pid: u32) -> bool {
+    Path::new(&format!("/proc/{pid}")).exists()
+        && !fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default().contains(") Z ")
+}
+
+async fn until_dead(pids: &[u32]) {
+    until("the end of all processes", async || Ok(!pids.iter().any(|pid| is_alive(*pid)))).await;
+}
+
+#[tokio::test]
+async fn pods_run_on_the_host_and_nothing_is_left_behind() {
+    let playground = start().await;
+    let client = playground.host_plane().client();
+    let pods = "/api/v1/namespaces/default/pods";
+    for pod in [
+        pod("plain", &json!({})),
+        pod("exits", &json!({"playground.tenet.sh/exit-code": "3"})),
+        pod("job", &json!({"batch.kubernetes.io/job-name": "job"})),
+    ] {
+        call(&client, "POST", pods, &pod).await.expect("a pod");
+    }
+    let running = until_phase(&client, "plain", "Running").await;
+    assert_eq!(running["status"]["hostIP"], "127.0.0.1");
+    let failed = until_phase(&client, "exits", "Failed").await;
+    assert_eq!(failed["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"], 3);
+    until_phase(&client, "job", "Succeeded").await;
+
+    // A tenant's API server has no scheduler and no node.
+    let inside = playground.virtual_plane().client();
+    call(&inside, "POST", pods, &pod("plain", &json!({}))).await.expect("a pod");
+    let waiting = call(&inside, "GET", &format!("{pods}/plain"), &Value::Null).await.expect("the pod");
+    assert_eq!(waiting["status"]["phase"], "Pending");
+
+    // An API server that comes back has the same port and data.
+    playground.host_plane().restart(Component::ApiServer).await.expect("the API server comes back");
+    call(&client, "GET", &format!("{pods}/plain"), &Value::Null).await.expect("the pod is still there");
+    assert!(playground.died().is_none());
+
+    let dir = playground.dir().to_owned();
+    let audit = fs::read_to_string(playground.host_plane().audit_log()).expect("an audit log");
+    assert!(audit.contains(r#""verb":"create""#));
+    let processes: Vec<u32> = Component::ALL
+        .into_iter()
+        .flat_map(|component| [playground.host_plane().pid(component), playground.virtual_plane().pid(component)])
+        .flatten()
+        .collect();
+    assert_eq!(processes.len(), 7);
+    drop(playground);
+    until_dead(&processes).await;
+    assert!(!dir.exists());
+}
+
+#[tokio::test]
+async fn the_syncer_may_write_in_one_namespace_only() {
+    let playground = start().await;
+    let kubeconfig = kube::config::Kubeconfig::read_from(playground.syncer_host_kubeconfig()).expect("a kubeconfig");
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default())
+        .await
+        .expect("a configuration");
+    let syncer = kube::Client::try_from(config).expect("a client");
+    let inside = format!("/api/v1/namespaces/{}/pods", playground.namespace());
+    call(&syncer, "POST", &inside, &pod("plain", &json!({}))).await.expect("a pod in its namespace");
+    for path in ["/api/v1/namespaces/default/pods", "/api/v1/nodes", "/api/v1/namespaces"] {
+        let error = call(&syncer, "GET", path, &Value::Null).await.expect_err(path);
+        assert!(matches!(&error, kube::Error::Api(status) if status.code == 403), "{path}: {error}");
+    }
+    playground.shutdown().await;
+}
+
+/// Run by the next test as a process of its own, to be killed.
+#[tokio::test]
+async fn victim() {
+    if std::env::var_os("TENET_PLAYGROUND_VICTIM").is_none() {
+        return;
+    }
+    let playground = start().await;
+    for plane in [playground.host_plane(), playground.virtual_plane()] {
+        for component in Component::ALL {
+            if let Some(pid) = plane.pid(component) {
+                println!("pid {pid}");
+            }
+        }
+    }
+    println!("ready");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+}
+
+#[tokio::test]
+async fn a_killed_parent_takes_everything_with_it() {
+    let mut parent = std::process::Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "victim", "--nocapture"])
+        .env("TENET_PLAYGROUND_VICTIM", "yes")
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a parent");
+    let lines = BufReader::new(parent.stdout.take().expect("its output")).lines();
+    let pids: Vec<u32> = lines
+        .map(|line| line.expect("a line"))
+        .take_while(|line| line != "ready")
+        .filter_map(|line| line.strip_prefix("pid ").and_then(|pid| pid.parse().ok()))
+        .collect();
+    assert_eq!(pids.len(), 7);
+    assert!(pids.iter().all(|pid| is_alive(*pid)));
+    parent.kill().expect("SIGKILL");
+    parent.wait().expect("its end");
+    until_dead(&pids).await;
+}
