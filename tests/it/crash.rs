@@ -1,0 +1,208 @@
+//! `kill -9` at any instant, then a restart: the same end state, and the same number of
+//! creates and deletes, as if nothing had happened.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tenet_playground::{Command, Options, Playground};
+use tokio::time::sleep;
+
+use crate::cluster::{Cluster, name, phase};
+use crate::fault::{Moment, Plan, Proxy, Script};
+use crate::harness::{client, cluster, new_namespace, syncer};
+
+/// A playground whose syncer talks to both servers through proxies.
+struct Rig {
+    playground: Playground,
+    host: Cluster,
+    virt: Cluster,
+    script: Arc<Script>,
+    command: Command,
+    _proxies: [Proxy; 2],
+}
+
+/// Counts of successful creates and deletes in the host namespace, by kind and name; what
+/// differs from run to run is taken out of the names.
+type Counts = BTreeMap<String, usize>;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_any_write_changes_nothing() -> Result<()> {
+    let rig = Rig::start().await?;
+    let reference = rig.run("run-ref", None).await?;
+    ensure!(reference.writes > 8, "the walk makes only {} writes", reference.writes);
+    for write in 0..reference.writes {
+        for moment in [Moment::Before, Moment::At, Moment::After] {
+            let run = format!("run-{write}-{moment:?}").to_lowercase();
+            let disturbed = rig.run(&run, Some(Plan { write, moment })).await.with_context(|| run.clone())?;
+            ensure!(
+                disturbed.counts == reference.counts,
+                "{run}: creates and deletes differ.\nundisturbed: {:#?}\nkilled: {:#?}\nwrites: {:#?}",
+                reference.counts,
+                disturbed.counts,
+                disturbed.seen,
+            );
+            ensure!(disturbed.state == reference.state, "{run}: {:#} is not {:#}", disturbed.state, reference.state);
+        }
+    }
+    rig.rest().await
+}
+
+/// What a run left behind.
+struct Run {
+    writes: usize,
+    seen: Vec<String>,
+    counts: Counts,
+    state: Value,
+}
+
+impl Rig {
+    async fn start() -> Result<Self> {
+        let playground = Playground::start(Options { nodes: 1, ..Options::default() }).await?;
+        let script = Arc::new(Script::default());
+        let mut command = syncer().arg("--config").arg(playground.syncer_config());
+        let mut proxies = Vec::new();
+        for (side, flag, file) in [
+            ("host", "--host-kubeconfig", playground.syncer_host_kubeconfig()),
+            ("virtual", "--virtual-kubeconfig", playground.syncer_virtual_kubeconfig()),
+        ] {
+            let proxy = Proxy::start(side, client(file).await?, Arc::clone(&script)).await?;
+            let kubeconfig = playground.dir().join(format!("proxy-{side}.kubeconfig"));
+            std::fs::write(&kubeconfig, proxy.kubeconfig())?;
+            command = command.arg(flag).arg(kubeconfig);
+            proxies.push(proxy);
+        }
+        let proxies = proxies.try_into().map_err(|_| anyhow::anyhow!("two proxies"))?;
+        Ok(Self {
+            host: cluster("host", playground.host_kubeconfig()).await?,
+            virt: cluster("virtual", playground.virtual_kubeconfig()).await?,
+            playground,
+            script,
+            command,
+            _proxies: proxies,
+        })
+    }
+
+    /// Runs the walk once in a namespace of its own, killing the syncer as planned.
+    async fn run(&self, run: &str, plan: Option<Plan>) -> Result<Run> {
+        new_namespace(&self.virt, run).await?;
+        let mut kill = self.script.arm(None);
+        self.playground.start_syncer(&self.command).await?;
+        // The syncer's own picture of the control plane is not part of the walk.
+        sleep(Duration::from_millis(300)).await;
+        drop(kill);
+        kill = self.script.arm(plan);
+        let killer = async {
+            if kill.recv().await.is_some() {
+                self.playground.kill_syncer();
+                self.playground.start_syncer(&self.command).await?;
+            }
+            std::future::pending::<Result<Value>>().await
+        };
+        let state = tokio::select! {
+            state = self.walk(run) => state?,
+            failed = killer => failed?,
+        };
+        let seen = self.script.seen();
+        Ok(Run {
+            writes: seen.len(),
+            seen: seen.iter().map(|seen| format!("{} {} {}", seen.side, seen.method, seen.path)).collect(),
+            counts: self.counts(run)?,
+            state,
+        })
+    }
+
+    /// Creates one of each kind, waits until the pod runs inside, deletes all, waits until
+    /// nothing is left. Answers with what the tenant saw in the middle.
+    async fn walk(&self, run: &str) -> Result<Value> {
+        let at = |rest: &str| format!("/api/v1/namespaces/{run}/{rest}");
+        self.virt.create(&at("configmaps"), json!({"metadata": {"name": "c"}, "data": {"k": "v"}})).await?;
+        self.virt.create(&at("secrets"), json!({"metadata": {"name": "s"}, "stringData": {"k": "v"}})).await?;
+        let port = json!({"port": 80, "name": "http"});
+        self.virt
+            .create(&at("services"), json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [port]}}))
+            .await?;
+        self.virt.create(&at("pods"), pod()).await?;
+        let pod = self.virt.until(&at("pods/web"), "running inside", |pod| phase(pod) == "Running").await?;
+        let mine = |objects: &[Value]| names(objects, run);
+        let host = self.on_host("services");
+        self.host.until_list(&host, "with the Service", |found| mine(found).len() == 1).await?;
+        let middle = json!({
+            "node": pod["spec"]["nodeName"], "phase": pod["status"]["phase"],
+            "pods": mine(&self.host.list(&self.on_host("pods")).await?),
+            "services": mine(&self.host.list(&host).await?),
+            "configmaps": mine(&self.host.list(&self.on_host("configmaps")).await?),
+            "secrets": mine(&self.host.list(&self.on_host("secrets")).await?),
+        });
+        for object in ["pods/web", "services/web", "configmaps/c", "secrets/s"] {
+            self.virt.delete(&at(object), json!({})).await?;
+        }
+        self.virt.until_gone(&at("pods/web")).await?;
+        for kind in ["pods", "services", "configmaps", "secrets"] {
+            self.host.until_list(&self.on_host(kind), "without the run", |found| mine(found).is_empty()).await?;
+        }
+        self.virt.until_list("/api/v1/nodes", "empty", <[Value]>::is_empty).await?;
+        Ok(middle)
+    }
+
+    /// At rest, and after a restart, nothing is written.
+    async fn rest(&self) -> Result<()> {
+        drop(self.script.arm(None));
+        sleep(Duration::from_secs(3)).await;
+        self.playground.kill_syncer();
+        self.playground.start_syncer(&self.command).await?;
+        sleep(Duration::from_secs(3)).await;
+        let seen = self.script.seen();
+        ensure!(seen.is_empty(), "writes at rest: {seen:#?}");
+        Ok(())
+    }
+
+    fn on_host(&self, kind: &str) -> String {
+        format!("/api/v1/namespaces/{}/{kind}", self.playground.namespace())
+    }
+
+    /// From the audit log of the host, of the syncer's own requests.
+    fn counts(&self, run: &str) -> Result<Counts> {
+        audited(&self.playground.host_plane().audit_log(), run)
+    }
+}
+
+fn pod() -> Value {
+    json!({
+        "metadata": {"name": "web", "labels": {"app": "web"}},
+        "spec": {
+            "terminationGracePeriodSeconds": 1,
+            "containers": [{
+                "name": "web", "image": "web",
+                "envFrom": [{"configMapRef": {"name": "c"}}],
+                "env": [{"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+            }],
+        },
+    })
+}
+
+/// The names of objects that belong to a run, with the run taken out.
+fn names(objects: &[Value], run: &str) -> Vec<String> {
+    let infix = format!("-x-{run}-x-");
+    objects.iter().map(name).filter(|name| name.contains(&infix)).map(|name| name.replace(run, "RUN")).collect()
+}
+
+fn audited(log: &Path, run: &str) -> Result<Counts> {
+    let text = std::fs::read_to_string(log).with_context(|| log.display().to_string())?;
+    let mut counts = Counts::new();
+    for event in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        let verb = event["verb"].as_str().unwrap_or_default();
+        let ok = event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300);
+        let target = &event["objectRef"];
+        let name = target["name"].as_str().unwrap_or_default();
+        let is_ours = event["user"]["username"] == "tenet-syncer" && name.contains(&format!("-x-{run}-x-"));
+        if event["stage"] == "ResponseComplete" && ok && is_ours && matches!(verb, "create" | "delete") {
+            let kind = target["resource"].as_str().unwrap_or_default();
+            *counts.entry(format!("{verb} {kind} {}", name.replace(run, "RUN"))).or_default() += 1;
+        }
+    }
+    Ok(counts)
+}

@@ -1,0 +1,86 @@
+//! One playground with a running syncer that the tests share, each in a namespace of its
+//! own; and playgrounds of their own for tests that break things.
+
+use std::path::Path;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context, Result};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::{Value, json};
+use tenet_playground::{Command, Options, Playground};
+use tokio::runtime::Runtime;
+use tokio::sync::OnceCell;
+
+use crate::cluster::Cluster;
+
+/// Every test has a runtime of its own; the playground outlives them all.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+static SHARED: OnceCell<Playground> = OnceCell::const_new();
+static NAMESPACES: AtomicUsize = AtomicUsize::new(0);
+
+/// The syncer under test.
+pub fn syncer() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_tenet-syncer"))
+}
+
+async fn start() -> Result<Playground> {
+    let playground = Playground::start(Options::default()).await?;
+    let command = syncer().arg("--config").arg(playground.syncer_config());
+    playground.start_syncer(&command).await?;
+    Ok(playground)
+}
+
+/// Both clusters of a playground.
+pub struct Harness {
+    pub playground: &'static Playground,
+    pub host: Cluster,
+    pub virt: Cluster,
+}
+
+impl Harness {
+    /// The playground that tests share. Its processes end with the test process.
+    pub async fn shared() -> Result<Self> {
+        let playground = tokio::task::spawn_blocking(|| RUNTIME.block_on(SHARED.get_or_try_init(start))).await??;
+        Ok(Self {
+            playground,
+            host: cluster("host", playground.host_kubeconfig()).await?,
+            virt: cluster("virtual", playground.virtual_kubeconfig()).await?,
+        })
+    }
+
+    /// A new virtual namespace whose default ServiceAccount exists.
+    pub async fn namespace(&self) -> Result<String> {
+        let name = format!("t-{}", NAMESPACES.fetch_add(1, Ordering::Relaxed));
+        new_namespace(&self.virt, &name).await?;
+        Ok(name)
+    }
+
+    /// The path of a collection in the host namespace.
+    pub fn on_host(&self, rest: &str) -> String {
+        format!("/api/v1/namespaces/{}/{rest}", self.playground.namespace())
+    }
+}
+
+/// Makes a namespace and waits until pods are admitted in it.
+pub async fn new_namespace(virt: &Cluster, name: &str) -> Result<()> {
+    virt.create("/api/v1/namespaces", json!({"metadata": {"name": name}})).await?;
+    let account = format!("/api/v1/namespaces/{name}/serviceaccounts/default");
+    virt.until(&account, "there", Value::is_object).await?;
+    let root = format!("/api/v1/namespaces/{name}/configmaps/kube-root-ca.crt");
+    virt.until(&root, "there", Value::is_object).await.map(drop)
+}
+
+/// A client for the cluster of a kubeconfig, on the runtime of the caller.
+pub async fn client(file: &Path) -> Result<Client> {
+    let kubeconfig = Kubeconfig::read_from(file).with_context(|| file.display().to_string())?;
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    config.default_retry = false;
+    Ok(Client::try_from(config)?)
+}
+
+/// A cluster by its kubeconfig.
+pub async fn cluster(name: &'static str, file: &Path) -> Result<Cluster> {
+    Ok(Cluster::new(name, client(file).await?))
+}

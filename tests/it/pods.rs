@@ -1,0 +1,192 @@
+//! The life of pods, as a tenant and a host administrator see it.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::cluster::{name, phase};
+use crate::harness::Harness;
+
+/// The virtual and the host path of a pod.
+fn places(harness: &Harness, namespace: &str, pod: &str) -> (String, String) {
+    (
+        format!("/api/v1/namespaces/{namespace}/pods/{pod}"),
+        harness.on_host(&format!("pods/{pod}-x-{namespace}-x-vc-1")),
+    )
+}
+
+async fn run(harness: &Harness, namespace: &str, pod: &str, spec: Value) -> Result<Value> {
+    let object = json!({"metadata": {"name": pod, "labels": {"app": pod}}, "spec": spec});
+    harness.virt.create(&format!("/api/v1/namespaces/{namespace}/pods"), object).await?;
+    let (virt, _) = places(harness, namespace, pod);
+    harness.virt.until(&virt, "running", |pod| phase(pod) == "Running").await
+}
+
+fn plain() -> Value {
+    json!({"terminationGracePeriodSeconds": 1, "containers": [{"name": "c", "image": "nginx"}]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_runs_on_the_host_and_leaves_nothing_behind() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let at = |rest: &str| format!("/api/v1/namespaces/{namespace}/{rest}");
+    harness.virt.create(&at("configmaps"), json!({"metadata": {"name": "page"}, "data": {"index.html": "hi"}})).await?;
+    harness.virt.create(&at("secrets"), json!({"metadata": {"name": "key"}, "stringData": {"k": "s3cret"}})).await?;
+    let mounts = json!([{"name": "page", "mountPath": "/www"}, {"name": "key", "mountPath": "/key"}]);
+    let template = json!({
+        "metadata": {"labels": {"app": "web"}},
+        "spec": {
+            "containers": [{"name": "nginx", "image": "nginx", "volumeMounts": mounts}],
+            "volumes": [{"name": "page", "configMap": {"name": "page"}}, {"name": "key", "secret": {"secretName": "key"}}],
+            "terminationGracePeriodSeconds": 1,
+        },
+    });
+    let deployments = format!("/apis/apps/v1/namespaces/{namespace}/deployments");
+    let selector = json!({"matchLabels": {"app": "web"}});
+    let spec = json!({"replicas": 3, "selector": selector, "template": template});
+    harness.virt.create(&deployments, json!({"metadata": {"name": "web"}, "spec": spec})).await?;
+    let service = json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
+    let service = harness.virt.create(&at("services"), service).await?;
+    let ready = |deployment: &Value| deployment["status"]["readyReplicas"] == 3;
+    harness.virt.until(&format!("{deployments}/web"), "ready", ready).await?;
+
+    let suffix = format!("-x-{namespace}-x-vc-1");
+    let ours = |objects: &[Value]| {
+        let names = objects.iter().map(name).filter(|name| name.ends_with(&suffix));
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let host_service = harness.on_host(&format!("services/web{suffix}"));
+    let copy = harness.host.until(&host_service, "there", Value::is_object).await?;
+    assert_eq!(copy["spec"]["clusterIP"], service["spec"]["clusterIP"]);
+    assert_eq!(copy["spec"]["selector"]["app"], "web");
+    assert_eq!(copy["spec"]["selector"]["tenet.sh/namespace"], namespace);
+    let secret = harness.host.get(&harness.on_host(&format!("secrets/key{suffix}"))).await?.expect("the copy");
+    assert_eq!(secret["data"]["k"], "czNjcmV0");
+
+    let hosts = harness.host.list(&harness.on_host("pods")).await?;
+    let pod = hosts.iter().find(|pod| name(pod).ends_with(&suffix)).expect("a host pod");
+    let spec = &pod["spec"];
+    assert_eq!(spec["automountServiceAccountToken"], false);
+    assert_eq!(spec["enableServiceLinks"], false);
+    let env = spec["containers"][0]["env"].as_array().expect("env");
+    let value = |name: &str| env.iter().find(|entry| entry["name"] == name).map(|entry| entry["value"].clone());
+    assert_eq!(value("KUBERNETES_SERVICE_HOST"), Some(json!("10.96.0.20")));
+    assert_eq!(value("KUBERNETES_SERVICE_PORT"), Some(json!("443")));
+    assert!(!spec["volumes"].to_string().contains("serviceAccountToken"), "the host must mint nothing: {spec:#}");
+
+    // An edit follows, and a copy that somebody deletes comes back.
+    harness.virt.patch(&at("configmaps/page"), json!({"data": {"index.html": "ho", "more": "x"}})).await?;
+    let page = harness.on_host(&format!("configmaps/page{suffix}"));
+    harness.host.until(&page, "edited", |copy| copy["data"] == json!({"index.html": "ho", "more": "x"})).await?;
+    harness.host.delete(&page, json!({})).await?;
+    harness.host.until(&page, "back", |copy| copy["data"]["more"] == "x").await?;
+
+    harness.virt.patch(&format!("{deployments}/web"), json!({"spec": {"replicas": 1}})).await?;
+    harness.host.until_list(&harness.on_host("pods"), "one pod", |pods| ours(pods).len() == 1).await?;
+    for (path, object) in [(deployments.as_str(), "web"), (&at("services"), "web")] {
+        harness.virt.delete(&format!("{path}/{object}"), json!({})).await?;
+    }
+    for kind in ["pods", "services", "configmaps", "secrets"] {
+        harness.host.until_list(&harness.on_host(kind), "empty", |found| ours(found).is_empty()).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_pod_deleted_by_hand_removes_the_virtual_pod() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    run(&harness, &namespace, "victim", plain()).await?;
+    let (virt, host) = places(&harness, &namespace, "victim");
+    harness.host.delete(&host, json!({})).await?;
+    harness.virt.until_gone(&virt).await?;
+    harness.host.until_gone(&host).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grace_period_is_passed_on_and_a_force_delete_followed() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let slow = json!({"terminationGracePeriodSeconds": 40, "containers": [{"name": "c", "image": "i"}]});
+    run(&harness, &namespace, "slow", slow).await?;
+    let (virt, host) = places(&harness, &namespace, "slow");
+    // A finalizer keeps the host pod in sight although the fake node ends it at once.
+    harness.host.patch(&host, json!({"metadata": {"finalizers": ["example.com/hold"]}})).await?;
+    harness.virt.delete(&virt, json!({"gracePeriodSeconds": 7})).await?;
+    let deleting = harness.host.until(&host, "deleting", |pod| pod["metadata"]["deletionTimestamp"].is_string()).await?;
+    assert_eq!(deleting["metadata"]["deletionGracePeriodSeconds"], 7);
+    harness.virt.delete(&virt, json!({"gracePeriodSeconds": 0})).await?;
+    harness.virt.until_gone(&virt).await?;
+    harness.host.until(&host, "forced", |pod| pod["metadata"]["deletionGracePeriodSeconds"] == 0).await?;
+    harness.host.patch(&host, json!({"metadata": {"finalizers": null}})).await?;
+    harness.host.until_gone(&host).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recreated_name_is_a_new_object() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let first = run(&harness, &namespace, "again", plain()).await?;
+    let (virt, host) = places(&harness, &namespace, "again");
+    harness.virt.delete(&virt, json!({"gracePeriodSeconds": 0})).await?;
+    let second = run(&harness, &namespace, "again", plain()).await?;
+    assert_ne!(first["metadata"]["uid"], second["metadata"]["uid"]);
+    let uid = second["metadata"]["uid"].clone();
+    let twin = harness.host.get(&host).await?.expect("the host pod");
+    assert_eq!(twin["metadata"]["annotations"]["tenet.sh/uid"], uid);
+    harness.virt.delete(&virt, json!({})).await?;
+    harness.host.until_gone(&host).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exit_code_is_shown_inside_before_the_pod_goes() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let never = json!({"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]});
+    run(&harness, &namespace, "job", never).await?;
+    let (virt, host) = places(&harness, &namespace, "job");
+    let ended = json!({"name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0,
+                       "state": {"terminated": {"exitCode": 3, "reason": "Error"}}});
+    let status = json!({"status": {"phase": "Failed", "containerStatuses": [ended]}});
+    harness.host.patch(&format!("{host}/status"), status).await?;
+    let shown = |pod: &Value| pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 3;
+    harness.virt.until(&virt, "showing the exit code", shown).await?;
+    harness.virt.delete(&virt, json!({})).await?;
+    harness.virt.until_gone(&virt).await?;
+    harness.host.until_gone(&host).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_the_virtual_servers_bound_to_the_pod_and_in_a_secret() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let token = json!({"serviceAccountToken": {"path": "t", "audience": "vault", "expirationSeconds": 900}});
+    let spec = json!({
+        "containers": [{"name": "c", "image": "i", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
+        "volumes": [{"name": "v", "projected": {"sources": [token]}}],
+    });
+    let pod = run(&harness, &namespace, "tok", spec).await?;
+    let (virt, host) = places(&harness, &namespace, "tok");
+    let host_pod = harness.host.get(&host).await?.expect("the host pod");
+    assert!(!host_pod["metadata"].to_string().contains("eyJ"), "no token in an annotation");
+    let volumes = host_pod["spec"]["volumes"].as_array().expect("volumes");
+    let volume = volumes.iter().find(|volume| volume["name"] == "v").expect("the volume");
+    let source = &volume["projected"]["sources"][0]["secret"];
+    let secret = harness.on_host(&format!("secrets/{}", source["name"].as_str().expect("a Secret")));
+    let secret = harness.host.get(&secret).await?.expect("the token Secret");
+    let encoded = secret["data"][source["items"][0]["key"].as_str().expect("a key")].as_str().expect("a token");
+    let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
+                        "spec": {"token": decode(encoded), "audiences": ["vault"]}});
+    let review = harness.virt.create("/apis/authentication.k8s.io/v1/tokenreviews", review).await?;
+    assert_eq!(review["status"]["authenticated"], true, "{review:#}");
+    let extra = &review["status"]["user"]["extra"];
+    assert_eq!(extra["authentication.kubernetes.io/pod-uid"][0], pod["metadata"]["uid"]);
+    harness.virt.delete(&virt, json!({"gracePeriodSeconds": 0})).await?;
+    harness.host.until_gone(&host).await
+}
+
+fn decode(text: &str) -> String {
+    use base64::Engine;
+    let bytes = base64::engine::general_purpose::STANDARD.decode(text).expect("base64");
+    String::from_utf8(bytes).expect("a token")
+}
