@@ -17,8 +17,10 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
+
 use crate::{
-    api,
+    api::{self, ApiError},
     component::Component,
     components::Components,
     kubeconfig,
@@ -115,6 +117,11 @@ impl ControlPlane {
         Ok(pki::write(path, &text)?)
     }
 
+    /// Reads what is at a path of the API, with all rights; none when it does not exist.
+    pub async fn get(&self, path: &str) -> Result<Option<Value>, ApiError> {
+        api::get(&self.client, path).await
+    }
+
     /// The process id of a component that runs.
     pub fn pid(&self, component: Component) -> Option<u32> {
         self.processes().get(&component).map(Process::pid)
@@ -175,7 +182,7 @@ impl ControlPlane {
         Patience::new(START_PATIENCE)
             .until(&format!("the default ServiceAccount of namespace {namespace}"), async || {
                 self.alive()?;
-                Ok::<_, PlaneError>(api::get(&self.client, &account).await?.is_some())
+                Ok::<_, PlaneError>(self.get(&account).await?.is_some())
             })
             .await
     }

@@ -1,7 +1,7 @@
 //! A host cluster and a virtual one, side by side.
 
 use std::{
-    env,
+    env, io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -10,13 +10,12 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    api,
     audit::Audit,
     components::{Components, ComponentsError},
     folder::{Folder, FolderError},
+    guard,
     host::{self, SYNCER_USER, Tenancy, VIRTUAL_API_ADDRESS},
-    kwok,
-    pki::{self, PkiError},
+    kwok, pki,
     plane::{ControlPlane, MASTERS, PlaneError, PlaneOptions, Role},
     port,
     process::{Died, Process},
@@ -78,7 +77,7 @@ pub enum PlaygroundError {
     Folder(#[from] FolderError),
     /// There is no folder for a temporary playground.
     #[error("there is no temporary folder")]
-    Temporary(#[source] std::io::Error),
+    Temporary(#[source] io::Error),
     /// A control plane did not come up.
     #[error(transparent)]
     Plane(#[from] PlaneError),
@@ -136,7 +135,7 @@ impl Playground {
     pub async fn start(options: Options) -> Result<Self, PlaygroundError> {
         let temporary = match options.dir {
             Some(_) => None,
-            None => Some(TempDir::with_prefix("tenet-playground-").map_err(PlaygroundError::Temporary)?),
+            None => Some(temporary_dir().map_err(PlaygroundError::Temporary)?),
         };
         let dir = match (&options.dir, &temporary) {
             (Some(dir), _) => dir.as_path(),
@@ -332,7 +331,7 @@ impl Playground {
             admin_port: self.admin_port,
             more: &options.syncer_settings,
         };
-        Ok(pki::write(&files.syncer_config, &config.render()).map_err(|error: PkiError| error)?)
+        Ok(pki::write(&files.syncer_config, &config.render())?)
     }
 
     async fn populate(&self, options: &Options) -> Result<(), PlaneError> {
@@ -361,7 +360,6 @@ impl Playground {
     }
 
     async fn until_nodes_are_ready(&self, nodes: usize) -> Result<(), PlaneError> {
-        let client = self.host_plane.client();
         for number in 1..=nodes {
             let path = format!("/api/v1/nodes/{}", node_name(number));
             Patience::new(READY_PATIENCE)
@@ -369,7 +367,7 @@ impl Playground {
                     if let Some(died) = self.died() {
                         return Err(died.into());
                     }
-                    let node = api::get(&client, &path).await?;
+                    let node = self.host_plane.get(&path).await?;
                     Ok::<_, PlaneError>(node.is_some_and(|node| takes_pods(&node)))
                 })
                 .await?;
@@ -417,6 +415,13 @@ fn virtual_options(options: &Options, folder: &Folder, namespace: &str) -> Plane
         ],
         ..PlaneOptions::new("virtual", Role::Virtual, folder.path())
     }
+}
+
+/// Gone when it is dropped, and also when this process is killed.
+fn temporary_dir() -> io::Result<TempDir> {
+    let dir = TempDir::with_prefix("tenet-playground-")?;
+    guard::remove_at_end(dir.path())?;
+    Ok(dir)
 }
 
 fn node_name(number: usize) -> String {

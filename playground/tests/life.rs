@@ -70,7 +70,7 @@ async fn pods_run_on_the_host_and_nothing_is_left_behind() {
     let pods = "/api/v1/namespaces/default/pods";
     for pod in [
         pod("plain", &json!({})),
-        pod("exits", &json!({"playground.tenet.sh/exit-code": "3"})),
+        pod("exits", &json!({"playground/exit-code": "3"})),
         pod("job", &json!({"batch.kubernetes.io/job-name": "job"})),
     ] {
         call(&client, "POST", pods, &pod).await.expect("a pod");
@@ -130,6 +130,7 @@ async fn victim() {
         return;
     }
     let playground = start().await;
+    println!("dir {}", playground.dir().display());
     for plane in [playground.host_plane(), playground.virtual_plane()] {
         for component in Component::ALL {
             if let Some(pid) = plane.pid(component) {
@@ -150,14 +151,14 @@ async fn a_killed_parent_takes_everything_with_it() {
         .spawn()
         .expect("a parent");
     let lines = BufReader::new(parent.stdout.take().expect("its output")).lines();
-    let pids: Vec<u32> = lines
-        .map(|line| line.expect("a line"))
-        .take_while(|line| line != "ready")
-        .filter_map(|line| line.strip_prefix("pid ").and_then(|pid| pid.parse().ok()))
-        .collect();
+    let said: Vec<String> = lines.map(|line| line.expect("a line")).take_while(|line| line != "ready").collect();
+    let about = |word: &str| said.iter().filter_map(|line| line.strip_prefix(word)).collect::<Vec<_>>();
+    let pids: Vec<u32> = about("pid ").iter().filter_map(|pid| pid.parse().ok()).collect();
+    let dir = about("dir ")[0];
     assert_eq!(pids.len(), 7);
     assert!(pids.iter().all(|pid| is_alive(*pid)));
     parent.kill().expect("SIGKILL");
     parent.wait().expect("its end");
     until_dead(&pids).await;
+    until("the end of its folder", async || Ok(!Path::new(dir).exists())).await;
 }
