@@ -4,6 +4,8 @@ mod cluster;
 mod crash;
 mod fault;
 mod harness;
+mod operations;
 mod pods;
 mod refusals;
 mod schema;
+mod services;
