@@ -51,9 +51,18 @@ impl Projection {
             (a, Self::Metadata) => a.clone(),
             // A digest is asked for to keep content out of memory: it wins.
             (Self::Digest(members), _) | (_, Self::Digest(members)) => Self::Digest(members),
+            (Self::Fields(a), Self::Fields(b)) if covers(a, b) => Self::Fields(a),
+            (Self::Fields(a), Self::Fields(b)) if covers(b, a) => Self::Fields(b),
             _ => Self::Whole,
         }
     }
+}
+
+/// Whether `paths` keep all that `others` ask for.
+fn covers(paths: &[&str], others: &[&str]) -> bool {
+    let within =
+        |other: &str, path: &str| other.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    others.iter().all(|other| paths.iter().any(|path| within(other, path)))
 }
 
 fn drop_bulk(object: &mut Value) {
@@ -126,5 +135,15 @@ mod tests {
         let cut = Projection::Digest(&["data"]).cut(object);
         assert!(cut["data"][DIGEST_KEY].is_string());
         assert_eq!(Projection::Digest(&["data"]).cut(cut.clone()), cut, "cutting twice changes nothing");
+    }
+
+    #[test]
+    fn two_readers_share_the_wider_projection() {
+        let (few, many) =
+            (Projection::Fields(&["spec.nodeName", "status.hostIP"]), Projection::Fields(&["spec", "status"]));
+        assert_eq!(few.union(&many), many);
+        assert_eq!(many.union(&few), many);
+        assert_eq!(few.union(&Projection::Fields(&["spec.node"])), Projection::Whole);
+        assert_eq!(few.union(&Projection::Metadata), few);
     }
 }

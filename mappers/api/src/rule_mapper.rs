@@ -31,6 +31,11 @@ pub trait Translate: Send + Sync + 'static {
         Ok(draft)
     }
 
+    /// What to create instead when the host's API server rejects `desired` as invalid.
+    fn fallback(&self, _desired: &Value) -> Option<Value> {
+        None
+    }
+
     /// What the host object means for the virtual one.
     fn up(&self, _cx: &Context<'_>, _virt: &Object, _host: &Object) -> Result<Vec<Effect>, MapError> {
         Ok(Vec::new())
@@ -136,13 +141,14 @@ impl<T: Translate> RuleMapper<T> {
             mark_source(&mut draft, &virt, &self.host_projection());
         }
         let desired = self.rules.finish(cx, &virt, host.as_ref(), draft)?;
+        let fallback = if host.is_none() { self.rules.fallback(&desired) } else { None };
         let apply = Apply {
             kind,
             key: cx.host_key(kind, key),
             owner: cx.owner(kind, &virt),
             desired,
             table: Some(Arc::clone(self.table()?)),
-            fallback: None,
+            fallback,
             mint: Vec::new(),
         };
         let mut outcome = Outcome::one(Effect::Apply(Box::new(apply)));

@@ -10,6 +10,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use serde_json::{Value, json};
 use tenet_translate::labels::Globs;
 use tenet_translate::names::{NameScheme, Names};
+use tenet_translate::owner::MANAGED_BY;
 use tenet_translate::rules::{Defaults, Policy};
 
 use crate::{
@@ -148,8 +149,9 @@ impl Picture {
         block_on(mapper.reconcile(&cx, &VirtualKey::new(namespace, name)))
     }
 
-    /// Reconciles and performs the writes of [`Effect::Apply`] and [`Effect::Delete`] on
-    /// the picture, until nothing changes. Answers with how many writes there were.
+    /// Reconciles and performs the effects on the picture, until nothing changes. Answers
+    /// with how many writes there were. Events, bindings and patches of the host are not
+    /// performed; what an API server would add or take away does not happen.
     pub fn settle(&mut self, mapper: &dyn Mapper, namespace: &str, name: &str) -> Result<usize, MapError> {
         let mut writes = 0;
         for _ in 0..16 {
@@ -175,8 +177,42 @@ impl Picture {
                 );
                 usize::from(self.objects.remove(&place).is_some())
             }
+            Effect::PatchVirtual(patch) => self.patch_virtual(&patch),
+            Effect::Picture(picture) => self.paint(&picture),
             _ => 0,
         }
+    }
+
+    fn patch_virtual(&mut self, wanted: &crate::VirtualPatch) -> usize {
+        let found = self.object(Side::Virtual, wanted.kind, wanted.key.namespace(), wanted.key.name());
+        let Some(found) = found.filter(|found| found.uid() == wanted.uid) else { return 0 };
+        let mut patched = found.value().clone();
+        for (pointer, value) in &wanted.values {
+            place(&mut patched, pointer, value);
+        }
+        let changes = !patch::same(found.value(), &patched);
+        self.put(Side::Virtual, patched);
+        usize::from(changes)
+    }
+
+    fn paint(&mut self, picture: &crate::Picture) -> usize {
+        let found = self.object(Side::Virtual, picture.kind, picture.key.namespace(), picture.key.name());
+        let mut painted = found.map_or_else(|| picture.desired.clone(), |found| found.value().clone());
+        for (member, value) in picture.desired.as_object().into_iter().flatten() {
+            if member != "metadata" {
+                painted[member] = value.clone();
+                continue;
+            }
+            for (map, keys) in value.as_object().into_iter().flatten().filter(|(_, keys)| keys.is_object()) {
+                for (key, value) in keys.as_object().into_iter().flatten() {
+                    place(&mut painted, &format!("/metadata/{map}/{}", patch::escape(key)), value);
+                }
+            }
+        }
+        painted["metadata"]["labels"][MANAGED_BY] = json!(CLUSTER);
+        let changes = found.is_none_or(|found| !patch::same(found.value(), &painted));
+        self.put(Side::Virtual, painted);
+        usize::from(changes)
     }
 
     fn apply(&mut self, apply: &crate::Apply) -> usize {
@@ -238,6 +274,20 @@ impl Picture {
     fn all(&self, side: Side, kind: Kind) -> impl Iterator<Item = &Object> {
         self.objects.iter().filter(move |(place, _)| place.0 == side && place.1 == kind.kind).map(|(_, object)| object)
     }
+}
+
+/// Puts a value at a pointer, and takes out what is null.
+fn place(object: &mut Value, pointer: &str, value: &Value) {
+    let mut at = object;
+    let mut names = pointer.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")).peekable();
+    while let Some(name) = names.next() {
+        if names.peek().is_none() && value.is_null() {
+            at.as_object_mut().map(|members| members.remove(&name));
+            return;
+        }
+        at = &mut at[name];
+    }
+    at.clone_from(value);
 }
 
 /// A picture never waits: the future is ready when it is polled.
