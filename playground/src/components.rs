@@ -68,6 +68,13 @@ impl Components {
         self.found.get(&component).map_or(Path::new(component.name()), PathBuf::as_path)
     }
 
+    /// The binary that PATH leads to, and its version if it tells it.
+    pub fn in_path(component: Component) -> Option<(PathBuf, Option<Version>)> {
+        let path = Place::of_variable("PATH")?.binary(component)?;
+        let version = version_of(&path, component);
+        Some((path, version))
+    }
+
     /// Binaries that were found and are not used, each with the reason, as sentences.
     pub fn passed_over(&self) -> &[String] {
         &self.passed_over
@@ -117,18 +124,21 @@ enum Verdict {
 }
 
 fn search_places() -> Vec<Place> {
-    ["KUBEBUILDER_ASSETS", "PATH"]
-        .into_iter()
-        .filter_map(|name| {
-            let folders = env::split_paths(&env::var_os(name)?).collect();
-            Some(Place { name, folders })
-        })
-        .collect()
+    ["KUBEBUILDER_ASSETS", "PATH"].into_iter().filter_map(Place::of_variable).collect()
 }
 
 impl Place {
+    fn of_variable(name: &'static str) -> Option<Self> {
+        let folders = env::split_paths(&env::var_os(name)?).collect();
+        Some(Self { name, folders })
+    }
+
+    fn binary(&self, component: Component) -> Option<PathBuf> {
+        self.folders.iter().map(|dir| dir.join(component.name())).find(|path| path.is_file())
+    }
+
     fn judge(&self, component: Component) -> Verdict {
-        let Some(path) = self.folders.iter().map(|dir| dir.join(component.name())).find(|path| path.is_file()) else {
+        let Some(path) = self.binary(component) else {
             return Verdict::Absent;
         };
         let unfit = |why: String| Verdict::Unfit(format!("{} from {} is not used: {why}", path.display(), self.name));

@@ -18,12 +18,14 @@ enum Sink {
     Bar(ProgressBar),
 }
 
+const TICK: Duration = Duration::from_millis(100);
+
 impl Progress {
     /// On standard error: a bar on a terminal, else a line for every step.
     pub fn stderr() -> Self {
         if io::stderr().is_terminal() {
             let bar = ProgressBar::new_spinner();
-            bar.enable_steady_tick(Duration::from_millis(100));
+            bar.enable_steady_tick(TICK);
             Self(Sink::Bar(bar))
         } else {
             Self(Sink::Lines)
@@ -41,6 +43,10 @@ impl Progress {
             Sink::Silent => {}
             Sink::Lines => line(message),
             Sink::Bar(bar) => {
+                if bar.is_finished() {
+                    bar.reset();
+                    bar.enable_steady_tick(TICK);
+                }
                 bar.set_style(spinner());
                 bar.set_message(message.to_owned());
             }

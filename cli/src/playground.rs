@@ -1,0 +1,186 @@
+//! `tenet playground`.
+
+use std::{path::PathBuf, process::ExitCode, time::Instant};
+
+use anyhow::{Context, Result};
+use tenet_playground::{Command, Components, Options, Playground, Progress};
+
+use crate::{demo, end::Ends, kubectl::Kubectl};
+
+mod welcome;
+
+use welcome::Welcome;
+
+/// Start a host and a virtual cluster on this machine, with a syncer between them.
+///
+/// Both are real Kubernetes control planes, run as plain processes; kwok provides nodes on which pods become
+/// Running. The first start builds the Kubernetes components, which takes about 11 minutes on two cores.
+#[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag on the command line")]
+pub(crate) struct Args {
+    /// Walk through what a tenant does, show both sides as they change, and verify every step.
+    #[arg(long)]
+    demo: bool,
+    /// End when the walk is over (or, without --demo, when the playground is up); status 0 only if all went well.
+    #[arg(long)]
+    exit: bool,
+    /// The folder for everything this run makes [default: tenet/playground in the user's state folder].
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// How many nodes the host has.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    nodes: u16,
+    /// Start no syncer, and print the command that starts one.
+    #[arg(long, conflicts_with = "demo")]
+    no_syncer: bool,
+    /// The name of the virtual cluster.
+    #[arg(long, default_value = "vc-1", value_parser = dns_label)]
+    name: String,
+    /// Its namespace on the host [default: tenet-NAME].
+    #[arg(long, value_parser = dns_label)]
+    namespace: Option<String>,
+    /// Let the syncer read the nodes of the host: a right in the whole cluster.
+    #[arg(long)]
+    node_access: bool,
+    /// Only build the Kubernetes components that are missing.
+    #[arg(long, conflicts_with_all = ["demo", "exit", "dir", "no_syncer"])]
+    build_only: bool,
+}
+
+pub(crate) fn main(args: &Args) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("tenet: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let progress = Progress::stderr();
+    let result = runtime.block_on(run(args, &progress));
+    progress.clear();
+    result.unwrap_or_else(|error| {
+        eprintln!("tenet: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn run(args: &Args, progress: &Progress) -> Result<ExitCode> {
+    let mut ends = Ends::new()?;
+    let playground = tokio::select! {
+        end = ends.next() => return Ok(end.status()),
+        playground = start(args, progress) => match playground? {
+            Some(playground) => playground,
+            None => return Ok(ExitCode::SUCCESS),
+        },
+    };
+    let status = visit(args, &playground, &mut ends).await;
+    progress.step("ending all processes");
+    tokio::select! {
+        // Asked twice: the guard kills what is left.
+        end = ends.next() => return Ok(end.status()),
+        () = playground.shutdown() => {}
+    }
+    status
+}
+
+/// From the moment it is ready to the moment it is to end.
+async fn visit(args: &Args, playground: &Playground, ends: &mut Ends) -> Result<ExitCode> {
+    let kubectl = Kubectl::find(playground.components());
+    let mut status = ExitCode::SUCCESS;
+    if args.demo {
+        let walk = demo::Walk::new(playground, &args.name, &kubectl);
+        let verified = tokio::select! {
+            end = ends.next() => return Ok(end.status()),
+            died = playground.until_died() => return Err(died.into()),
+            verified = walk.run() => verified?,
+        };
+        if !verified {
+            status = ExitCode::FAILURE;
+        }
+    }
+    if args.exit {
+        return Ok(status);
+    }
+    println!("{}", welcome(args, playground, &kubectl)?);
+    tokio::select! {
+        _ = ends.next() => Ok(status),
+        died = playground.until_died() => Err(died.into()),
+    }
+}
+
+async fn start(args: &Args, progress: &Progress) -> Result<Option<Playground>> {
+    let started = Instant::now();
+    if args.build_only {
+        Components::locate_or_build(progress).await?;
+        progress.note("all components are there");
+        return Ok(None);
+    }
+    let dir = match &args.dir {
+        Some(dir) => dir.clone(),
+        None => Playground::default_dir()?,
+    };
+    let options = Options {
+        dir: Some(dir),
+        name: args.name.clone(),
+        namespace: args.namespace.clone(),
+        nodes: usize::from(args.nodes),
+        node_access: args.node_access,
+        progress: progress.clone(),
+        ..Options::default()
+    };
+    let playground = Playground::start(options).await?;
+    if !args.no_syncer {
+        progress.step("starting the syncer");
+        playground.start_syncer(&syncer_command(&playground)?).await?;
+    }
+    progress.clear();
+    println!("The playground is ready after {:.1} s.\n", started.elapsed().as_secs_f64());
+    Ok(Some(playground))
+}
+
+fn welcome(args: &Args, playground: &Playground, kubectl: &Kubectl) -> Result<String> {
+    Ok(Welcome {
+        dir: playground.dir(),
+        virtual_kubeconfig: playground.virtual_kubeconfig(),
+        host_kubeconfig: playground.host_kubeconfig(),
+        namespace: playground.namespace(),
+        alias: kubectl.alias(),
+        syncer: if args.no_syncer { Some(syncer_command(playground)?.line()) } else { None },
+    }
+    .to_string())
+}
+
+/// This program again, as a process of its own.
+fn syncer_command(playground: &Playground) -> Result<Command> {
+    let program = std::env::current_exe().context("the path of this program is unknown")?;
+    Ok(Command::new(program).arg("syncer").arg("--config").arg(playground.syncer_config()))
+}
+
+/// Names of namespaces and Services, and a part of the names of all copies.
+fn dns_label(text: &str) -> Result<String, String> {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let fits = (1..=63).contains(&text.len())
+        && text.chars().all(inner)
+        && text.starts_with(|c: char| c.is_ascii_lowercase())
+        && !text.ends_with('-');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("it is made of lower-case letters, digits and inner hyphens, and starts with a letter".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_dns_labels() {
+        for good in ["vc-1", "a", "team-a2"] {
+            assert!(dns_label(good).is_ok(), "{good}");
+        }
+        for bad in ["", "VC", "1vc", "-a", "a-", "a.b", "a_b"] {
+            assert!(dns_label(bad).is_err(), "{bad}");
+        }
+    }
+}
