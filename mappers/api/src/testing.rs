@@ -165,7 +165,8 @@ impl Picture {
         Err(MapError::Malformed(format!("{namespace}/{name} does not come to rest")))
     }
 
-    fn perform(&mut self, effect: Effect) -> usize {
+    /// Performs one effect, as [`Self::settle`] does.
+    pub fn perform(&mut self, effect: Effect) -> usize {
         match effect {
             Effect::Apply(apply) => self.apply(&apply),
             Effect::Delete(delete) => {

@@ -1,18 +1,27 @@
-//! Services: the same `ClusterIP` on both sides.
+//! Services: the same `ClusterIP` on both sides. The host Service asks for the address of
+//! the virtual one; where the host cannot give it, the virtual one takes the host's.
 
-use serde_json::Value;
+mod address;
+mod api;
+mod change;
+mod ranges;
+
+use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, copy, refuse, selector, up};
 use tenet_mapper::translate::selectors::{Scope, service_selector};
 use tenet_mapper::{
-    Context, MapError, Mapper, MapperSpec, Object, Outcome, RuleMapper, Translate, VirtualKey, async_trait, kinds,
+    Context, Deletion, Effect, Input, KeysOf, MapError, Mapper, MapperSpec, Object, Outcome, Projection, RuleMapper,
+    Side, Translate, VirtualKey, VirtualPatch, async_trait, kinds,
 };
+
+const ASKED: &str = "asked for at creation; afterwards the host's counts";
 
 const SPEC: &[Rule] = &[
     copy("type").kept(),
     selector("selector").kept(),
-    copy("clusterIP").because("asked for at creation; then the host's counts"),
-    copy("clusterIPs[]").because("asked for at creation; then the host's count"),
-    copy("ipFamilies[]").because("asked for at creation; then the host's count"),
+    copy("clusterIP").because(ASKED),
+    copy("clusterIPs[]").because(ASKED),
+    copy("ipFamilies[]").because(ASKED),
     copy("ipFamilyPolicy").kept(),
     copy("sessionAffinity").kept(),
     copy("sessionAffinityConfig.clientIP.timeoutSeconds").kept(),
@@ -24,9 +33,9 @@ const SPEC: &[Rule] = &[
     copy("loadBalancerSourceRanges[]").kept(),
     copy("loadBalancerClass").kept(),
     copy("allocateLoadBalancerNodePorts").kept(),
-    copy("healthCheckNodePort").because("asked for at creation; then the host's counts"),
-    copy("externalName").because("a Service with an external name does not cross"),
-    refuse("externalIPs", "would take traffic of the host's nodes that is meant for others").unless(&["[]"]),
+    copy("healthCheckNodePort").because(ASKED),
+    copy("externalName").because("only a Service with an external name has one, and those do not cross"),
+    refuse("externalIPs", "takes traffic of the host's nodes that is meant for others").unless(&["[]"]),
 ];
 
 const PORT: &[Rule] = &[
@@ -35,10 +44,12 @@ const PORT: &[Rule] = &[
     copy("appProtocol").kept(),
     copy("port").kept(),
     copy("targetPort").kept(),
-    copy("nodePort").because("asked for at creation; then the host's counts"),
+    copy("nodePort").because(ASKED),
 ];
 
 /// Carries Services across.
+///
+/// A Service with an external name stays inside: it is a matter of the virtual DNS alone.
 pub struct ServiceMapper {
     copies: RuleMapper<Services>,
 }
@@ -50,7 +61,17 @@ impl ServiceMapper {
     /// The mapper of Services.
     pub fn new() -> Self {
         let table = crate::table(&[("spec", SPEC), ("spec.ports[]", PORT), ("", &[up("status")])]);
-        let spec = MapperSpec::both_sides("service", kinds::SERVICE, table);
+        let mut spec = MapperSpec::both_sides("service", kinds::SERVICE, table)
+            .reads(
+                Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::With(api::key_of_foreign)).foreign(),
+            )
+            .reads(ranges::input());
+        for kind in ["ClusterIP", "NodePort", "LoadBalancer"] {
+            spec = spec.sample(json!({
+                "apiVersion": "v1", "kind": "Service", "metadata": {"name": "tenet-defaults"},
+                "spec": {"type": kind, "sessionAffinity": "ClientIP", "ports": [{"port": 80}]},
+            }));
+        }
         Self { copies: RuleMapper::new(Services(spec)) }
     }
 }
@@ -61,6 +82,31 @@ impl Default for ServiceMapper {
     }
 }
 
+#[async_trait]
+impl Mapper for ServiceMapper {
+    fn spec(&self) -> &MapperSpec {
+        self.copies.spec()
+    }
+
+    async fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        if api::is_api(key) {
+            return api::reconcile(cx, key).await;
+        }
+        match cx.virt(kinds::SERVICE, key).filter(|virt| change::is_open(virt) && !virt.is_deleting()) {
+            Some(virt) => Ok(change::close(&virt, &host_spec(cx, key, &virt))),
+            None => self.copies.reconcile(cx, key).await,
+        }
+    }
+}
+
+/// The spec of the host Service of a virtual one, also when it has just gone.
+fn host_spec(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Value {
+    let place = cx.host_key(kinds::SERVICE, key);
+    let twin = cx.host(kinds::SERVICE, &place).or_else(|| cx.last_seen(kinds::SERVICE, &place));
+    let ours = twin.filter(|host| cx.ownership(host).ours().is_some_and(|owner| owner.uid == virt.uid()));
+    ours.and_then(|host| host.at("/spec").cloned()).unwrap_or_else(|| json!({"type": "ClusterIP"}))
+}
+
 impl Translate for Services {
     fn spec(&self) -> &MapperSpec {
         &self.0
@@ -68,14 +114,13 @@ impl Translate for Services {
 
     fn wanted(&self, _cx: &Context<'_>, virt: &Object) -> bool {
         virt.str_at("/spec/type") != Some("ExternalName")
-            && (virt.namespace(), virt.name()) != ("default", "kubernetes")
     }
 
     fn finish(
         &self,
         cx: &Context<'_>,
         virt: &Object,
-        _host: Option<&Object>,
+        host: Option<&Object>,
         mut draft: Value,
     ) -> Result<Value, MapError> {
         let scope = Scope { vc: &cx.facts().names.cluster, namespace: virt.namespace() };
@@ -84,17 +129,48 @@ impl Translate for Services {
         if let Some(selector) = selector {
             draft["spec"]["selector"] = Value::Object(selector);
         }
+        // A load balancer keeps its class; the host's own admission may have set it.
+        if let Some(class) = host.and_then(|host| host.at("/spec/loadBalancerClass"))
+            && draft["spec"]["type"] == "LoadBalancer"
+        {
+            draft["spec"]["loadBalancerClass"] = class.clone();
+        }
         Ok(draft)
     }
-}
 
-#[async_trait]
-impl Mapper for ServiceMapper {
-    fn spec(&self) -> &MapperSpec {
-        self.copies.spec()
+    /// The address or a port may be taken on the host, or be outside of its range.
+    fn fallback(&self, desired: &Value) -> Option<Value> {
+        address::without(desired)
     }
 
-    async fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
-        self.copies.reconcile(cx, key).await
+    fn up(&self, cx: &Context<'_>, virt: &Object, host: &Object) -> Result<Vec<Effect>, MapError> {
+        // The host has not followed the tenant's last change yet; its addresses may be about to change.
+        if !address::is_settled(virt, host) {
+            return Ok(Vec::new());
+        }
+        if address::is_headless(virt) != address::is_headless(host) {
+            return Ok(vec![Effect::Delete(Deletion::unneeded(kinds::SERVICE, host))]);
+        }
+        if !address::same(virt, host) {
+            return Ok(change::open(cx, virt, host));
+        }
+        let status = ["/status/loadBalancer", "/status/conditions"]
+            .map(|pointer| (pointer, host.at(pointer).cloned().unwrap_or_default()));
+        let ports = address::ports(virt.at("/spec/ports"), host.at("/spec/ports"));
+        Ok(vec![patch(virt, None, vec![("/spec/ports", ports)]), patch(virt, Some("status"), status.to_vec())])
     }
 }
+
+/// Values for a virtual Service.
+fn patch(virt: &Object, subresource: Option<&'static str>, values: Vec<(&'static str, Value)>) -> Effect {
+    Effect::PatchVirtual(VirtualPatch {
+        kind: kinds::SERVICE,
+        key: VirtualKey::new(virt.namespace(), virt.name()),
+        uid: virt.uid().to_owned(),
+        subresource,
+        values,
+    })
+}
+
+#[cfg(test)]
+mod tests;

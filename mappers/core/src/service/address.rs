@@ -1,0 +1,76 @@
+//! What the host gives a Service: addresses, node ports, the port of the health check.
+
+use serde_json::{Value, json};
+use tenet_mapper::Object;
+
+/// Fields that must be equal on both sides before what the host gave is worth a look.
+const SETTLED: [&str; 3] = ["/spec/type", "/spec/ipFamilyPolicy", "/spec/externalTrafficPolicy"];
+
+/// Whether the host Service has followed the virtual one in all that addresses depend on.
+pub(super) fn is_settled(virt: &Object, host: &Object) -> bool {
+    SETTLED.iter().all(|pointer| virt.str_at(pointer) == host.str_at(pointer)) && port_ids(virt) == port_ids(host)
+}
+
+/// Whether a Service has no address by its own will.
+pub(super) fn is_headless(service: &Object) -> bool {
+    service.str_at("/spec/clusterIP") == Some("None")
+}
+
+/// The addresses of a Service, the first family first.
+pub(super) fn of(service: &Object) -> Vec<&str> {
+    service.list_at("/spec/clusterIPs").iter().filter_map(Value::as_str).collect()
+}
+
+/// Whether both sides have the same addresses, and the same of what nobody can change
+/// while a Service has an address: the port of the health check.
+pub(super) fn same(virt: &Object, host: &Object) -> bool {
+    let health = |service: &Object| service.at("/spec/healthCheckNodePort").and_then(Value::as_i64).unwrap_or(0);
+    of(virt) == of(host) && health(virt) == health(host)
+}
+
+/// The ports of a virtual Service with the node ports of the host.
+pub(super) fn ports(virt: Option<&Value>, host: Option<&Value>) -> Value {
+    let host = host.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let mut ports = virt.cloned().unwrap_or_default();
+    for port in ports.as_array_mut().into_iter().flatten() {
+        let node_port =
+            host.iter().find(|other| port_id(other) == port_id(port)).and_then(|other| other.get("nodePort"));
+        match (node_port, port.as_object_mut()) {
+            (Some(node_port), Some(port)) => drop(port.insert("nodePort".to_owned(), node_port.clone())),
+            (None, Some(port)) => drop(port.remove("nodePort")),
+            _ => {}
+        }
+    }
+    ports
+}
+
+/// The same Service, with addresses and node ports of the server's choice. A headless one
+/// asks for none.
+pub(super) fn without(desired: &Value) -> Option<Value> {
+    let mut service = desired.clone();
+    let spec = service.get_mut("spec")?.as_object_mut()?;
+    if spec.get("clusterIP") == Some(&json!("None")) {
+        return None;
+    }
+    for field in ["clusterIP", "clusterIPs", "healthCheckNodePort"] {
+        spec.remove(field);
+    }
+    // A second family is the server's to add, if it has one.
+    if let Some(families) = spec.get_mut("ipFamilies").and_then(Value::as_array_mut) {
+        families.truncate(1);
+    }
+    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(port) = port.as_object_mut() {
+            port.remove("nodePort");
+        }
+    }
+    Some(service)
+}
+
+fn port_ids(service: &Object) -> Vec<(Option<&Value>, Option<&Value>)> {
+    service.list_at("/spec/ports").iter().map(port_id).collect()
+}
+
+fn port_id(port: &Value) -> (Option<&Value>, Option<&Value>) {
+    (port.get("port"), port.get("protocol"))
+}

@@ -1,0 +1,111 @@
+//! `default/kubernetes`: the Service at which pods reach the virtual API server. It is
+//! never copied: a Service of the host stands in its place, named by the configuration,
+//! and the virtual one has its address.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tenet_mapper::translate::owner::MANAGED_BY;
+use tenet_mapper::{
+    Context, Dependency, Effect, HostKey, MapError, NoticeKind, Object, Outcome, Picture, Severity, VirtualKey, kinds,
+    patch,
+};
+
+use super::{address, change};
+
+/// The port that clients of the virtual API server use.
+const PORT: i64 = 443;
+
+/// The section `virtual` of the configuration.
+#[derive(Debug, Default, Deserialize)]
+struct Virtual {
+    #[serde(default)]
+    service: Option<String>,
+}
+
+/// Whether this is the Service of the virtual API server.
+pub(super) fn is_api(key: &VirtualKey) -> bool {
+    (key.namespace(), key.name()) == ("default", "kubernetes")
+}
+
+/// Host Services of others: one of them leads to the virtual API server.
+pub(super) fn key_of_foreign(host: &Object) -> Vec<VirtualKey> {
+    if host.label(MANAGED_BY).is_some() { Vec::new() } else { vec![VirtualKey::new("default", "kubernetes")] }
+}
+
+/// Makes the address equal, and fills the Endpoints that nobody else fills.
+pub(super) async fn reconcile(cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+    let Some(virt) = cx.virt(kinds::SERVICE, key).filter(|virt| !virt.is_deleting()) else {
+        // The API server makes it again within seconds.
+        return Ok(Outcome::done());
+    };
+    let place = place(cx)?;
+    let host = cx.host(kinds::SERVICE, &place);
+    let addresses = host.as_ref().map(address::of).unwrap_or_default();
+    let wait = Dependency::host(kinds::SERVICE, &place);
+    match addresses.first().filter(|first| **first != "None") {
+        // Between the steps of a change it has no address at all: better its own than none.
+        None if change::is_open(&virt) => Ok(change::close(&virt, &json!({"type": "ClusterIP"}))),
+        None => Ok(missing(&virt, place.name()).and_wait_for(wait)),
+        Some(first) if change::is_open(&virt) => Ok(change::close(&virt, &spec(first))),
+        Some(first) if address::of(&virt) != [*first] => Ok(open(cx, &virt, first)),
+        Some(first) => endpoints(cx, key, &virt, host.as_ref(), first).await,
+    }
+}
+
+/// The host Service that leads to the virtual API server.
+fn place(cx: &Context<'_>) -> Result<HostKey, MapError> {
+    let names = &cx.facts().names;
+    let configured = cx.section::<Option<Virtual>>("virtual")?.unwrap_or_default().service;
+    Ok(HostKey::new(names.host_namespace.as_str(), configured.unwrap_or_else(|| names.cluster.clone())))
+}
+
+fn missing(virt: &Object, name: &str) -> Outcome {
+    let message = format!("pods cannot reach this API server: the host has no Service {name} with an address");
+    Outcome::one(change::notice(virt, NoticeKind::Degraded, Severity::Warning, message))
+}
+
+/// The Service as the API server itself makes it, at another address.
+fn spec(address: &str) -> Value {
+    let family = if address.contains(':') { "IPv6" } else { "IPv4" };
+    json!({
+        "type": "ClusterIP", "clusterIP": address, "clusterIPs": [address],
+        "ipFamilies": [family], "ipFamilyPolicy": "SingleStack", "internalTrafficPolicy": "Cluster",
+    })
+}
+
+fn open(cx: &Context<'_>, virt: &Object, address: &str) -> Outcome {
+    let target = Object::new(json!({ "spec": spec(address) }));
+    Outcome { effects: change::open(cx, virt, &target), ..Outcome::default() }
+}
+
+/// They are read from the server, not watched: the Endpoints of all other Services change
+/// with every pod, and nobody but us writes these.
+async fn endpoints(
+    cx: &Context<'_>,
+    key: &VirtualKey,
+    virt: &Object,
+    host: Option<&Object>,
+    address: &str,
+) -> Result<Outcome, MapError> {
+    let subsets = json!([{
+        "addresses": [{"ip": address}],
+        "ports": [{"name": "https", "port": PORT, "protocol": "TCP"}],
+    }]);
+    let found = cx.fetch(kinds::ENDPOINTS, key).await?;
+    let mut outcome = Outcome::done();
+    if !found.is_some_and(|found| found.at("/subsets").is_some_and(|shown| patch::same(shown, &subsets))) {
+        let desired = json!({
+            "apiVersion": "v1", "kind": "Endpoints",
+            "metadata": {"name": key.name(), "namespace": key.namespace(), "labels": {}},
+            "subsets": subsets,
+        });
+        outcome =
+            outcome.then(Effect::Picture(Picture { kind: kinds::ENDPOINTS, key: key.clone(), desired, adopt: true }));
+    }
+    let ports = host.map(|host| host.list_at("/spec/ports")).unwrap_or_default();
+    if !ports.iter().any(|port| port["port"] == PORT) {
+        let message = format!("pods cannot reach this API server: its Service on the host has no port {PORT}");
+        outcome = outcome.then(change::notice(virt, NoticeKind::Degraded, Severity::Warning, message));
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,72 @@
+//! A virtual Service takes another `ClusterIP`, and stays the same object.
+//!
+//! The API server lets nobody change an address, but drops it from a Service of type
+//! `ExternalName`, and takes a new one when the type changes back. So the change has two
+//! steps, and the Service itself says that it is between them: whoever finds it there
+//! takes the second. Until then its host Service, which holds the rest, is left alone.
+
+use serde_json::{Value, json};
+use tenet_mapper::{Context, Effect, Notice, NoticeKind, Object, Outcome, Severity, VirtualKey, kinds};
+
+use super::{address, patch, ranges};
+
+/// The external name of a Service between the two steps. Names under `invalid` never
+/// resolve.
+const MARK: &str = "clusterip-change.tenet.sh.invalid";
+
+/// What the API server drops from a Service of type `ExternalName`, tried with 1.37.2, and
+/// the type itself. Source ranges are not dropped but refused, so the first step does it.
+const DROPPED: [(&str, &str); 12] = [
+    ("type", "/spec/type"),
+    ("clusterIP", "/spec/clusterIP"),
+    ("clusterIPs", "/spec/clusterIPs"),
+    ("ipFamilies", "/spec/ipFamilies"),
+    ("ipFamilyPolicy", "/spec/ipFamilyPolicy"),
+    ("internalTrafficPolicy", "/spec/internalTrafficPolicy"),
+    ("externalTrafficPolicy", "/spec/externalTrafficPolicy"),
+    ("healthCheckNodePort", "/spec/healthCheckNodePort"),
+    ("allocateLoadBalancerNodePorts", "/spec/allocateLoadBalancerNodePorts"),
+    ("loadBalancerClass", "/spec/loadBalancerClass"),
+    ("loadBalancerSourceRanges", SOURCE_RANGES),
+    ("externalName", "/spec/externalName"),
+];
+
+const SOURCE_RANGES: &str = "/spec/loadBalancerSourceRanges";
+
+/// Whether a Service is between the two steps.
+pub(super) fn is_open(virt: &Object) -> bool {
+    virt.str_at("/spec/type") == Some("ExternalName") && virt.str_at("/spec/externalName") == Some(MARK)
+}
+
+/// The first step towards the addresses of `host`, if the virtual API server can give
+/// them at all.
+pub(super) fn open(cx: &Context<'_>, virt: &Object, host: &Object) -> Vec<Effect> {
+    if let Some(why) = ranges::refuses(cx, &address::of(host)) {
+        return vec![notice(virt, NoticeKind::Degraded, Severity::Warning, why)];
+    }
+    let (before, after) = (address::of(virt).join(" "), address::of(host).join(" "));
+    let first =
+        vec![("/spec/type", json!("ExternalName")), ("/spec/externalName", json!(MARK)), (SOURCE_RANGES, Value::Null)];
+    let message = format!("its address changes from {before} to {after}, which the host has given it");
+    vec![patch(virt, None, first), notice(virt, NoticeKind::Changed, Severity::Normal, message)]
+}
+
+/// The second step: all that was dropped comes back as `spec` has it.
+pub(super) fn close(virt: &Object, spec: &Value) -> Outcome {
+    let mut values: Vec<_> =
+        DROPPED.iter().map(|(field, pointer)| (*pointer, spec.get(field).cloned().unwrap_or_default())).collect();
+    values.push(("/spec/ports", address::ports(virt.at("/spec/ports"), spec.get("ports"))));
+    Outcome::one(patch(virt, None, values))
+}
+
+/// An event on a virtual Service.
+pub(super) fn notice(virt: &Object, about: NoticeKind, severity: Severity, message: String) -> Effect {
+    Effect::Emit(Notice {
+        kind: kinds::SERVICE,
+        key: VirtualKey::new(virt.namespace(), virt.name()),
+        uid: virt.uid().to_owned(),
+        about,
+        severity,
+        message,
+    })
+}

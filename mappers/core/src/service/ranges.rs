@@ -1,0 +1,69 @@
+//! The address ranges of the virtual API server. An address outside of them is never
+//! asked for: a Service would lose the one it has and not get the other.
+
+use std::net::IpAddr;
+
+use tenet_mapper::{Context, Input, KeysOf, Kind, Projection, Side};
+
+/// Kubernetes 1.33 and later say the ranges; before, they are not known.
+const SERVICE_CIDR: Kind = Kind::of("networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs").cluster_scoped();
+
+/// The ranges, if the server says them.
+pub(super) fn input() -> Input {
+    Input::new(Side::Virtual, SERVICE_CIDR, Projection::Fields(&["spec.cidrs"]), KeysOf::None).optional()
+}
+
+/// Why the virtual API server cannot give these addresses; `None` when it can, or when
+/// nothing is known.
+pub(super) fn refuses(cx: &Context<'_>, addresses: &[&str]) -> Option<String> {
+    let objects = cx.list(SERVICE_CIDR, "");
+    let ranges: Vec<_> =
+        objects.iter().flat_map(|object| object.list_at("/spec/cidrs")).filter_map(|range| range.as_str()).collect();
+    let known = |address: &str| ranges.iter().any(|range| contains(range, address));
+    let outside = addresses.iter().find(|address| !known(address))?;
+    (!ranges.is_empty()).then(|| {
+        format!(
+            "the service ranges differ: the host has given it {outside}, and this cluster has {}; \
+             no pod reaches it until both clusters have the same range",
+            ranges.join(" ")
+        )
+    })
+}
+
+/// Whether a range such as `10.96.0.0/16` contains an address.
+fn contains(range: &str, address: &str) -> bool {
+    let parsed = range
+        .split_once('/')
+        .and_then(|(base, length)| Some((base.parse().ok()?, length.parse::<u32>().ok()?, address.parse().ok()?)));
+    match parsed {
+        Some((IpAddr::V4(base), length @ 0..=32, IpAddr::V4(address))) => {
+            u32::from(base).checked_shr(32 - length) == u32::from(address).checked_shr(32 - length)
+        }
+        Some((IpAddr::V6(base), length @ 0..=128, IpAddr::V6(address))) => {
+            u128::from(base).checked_shr(128 - length) == u128::from(address).checked_shr(128 - length)
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_contains_the_addresses_that_begin_like_it() {
+        for (range, address, inside) in [
+            ("10.96.0.0/16", "10.96.255.1", true),
+            ("10.96.0.0/16", "10.97.0.1", false),
+            ("10.96.0.7/32", "10.96.0.7", true),
+            ("0.0.0.0/0", "10.96.0.7", true),
+            ("fd00:1::/108", "fd00:1::f:1", true),
+            ("fd00:1::/108", "fd00:1::1f:1", false),
+            ("fd00:1::/108", "10.96.0.7", false),
+            ("10.96.0.0", "10.96.0.0", false),
+            ("10.96.0.0/33", "10.96.0.0", false),
+        ] {
+            assert_eq!(contains(range, address), inside, "{range} {address}");
+        }
+    }
+}
