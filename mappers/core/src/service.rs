@@ -154,10 +154,13 @@ impl Translate for Services {
         if !address::same(virt, host) {
             return Ok(change::open(cx, virt, host));
         }
-        let status = ["/status/loadBalancer", "/status/conditions"]
-            .map(|pointer| (pointer, host.at(pointer).cloned().unwrap_or_default()));
+        let shown = |pointer: &str, absent: Value| host.at(pointer).cloned().unwrap_or(absent);
+        let status = vec![
+            ("/status/loadBalancer", shown("/status/loadBalancer", json!({}))),
+            ("/status/conditions", shown("/status/conditions", Value::Null)),
+        ];
         let ports = address::ports(virt.at("/spec/ports"), host.at("/spec/ports"));
-        Ok(vec![patch(virt, None, vec![("/spec/ports", ports)]), patch(virt, Some("status"), status.to_vec())])
+        Ok(vec![patch(virt, None, vec![("/spec/ports", ports)]), patch(virt, Some("status"), status)])
     }
 }
 

@@ -1,0 +1,130 @@
+use tenet_mapper::NoticeKind;
+
+use super::*;
+
+/// What the host's API server made of the fallback.
+fn with_another_address(pair: &Pair) -> Picture {
+    let mut picture = pair.both();
+    edit(&mut picture, Side::Host, "/spec/clusterIP", json!("10.96.200.1"));
+    edit(&mut picture, Side::Host, "/spec/clusterIPs", json!(["10.96.200.1"]));
+    edit(&mut picture, Side::Host, "/spec/ipFamilies", json!(["IPv4"]));
+    edit(&mut picture, Side::Host, "/status", json!({"loadBalancer": {}}));
+    picture
+}
+
+/// What an API server drops from a Service of type `ExternalName` by itself.
+fn drop_fields(picture: &mut Picture) {
+    for field in [
+        "clusterIP",
+        "clusterIPs",
+        "ipFamilies",
+        "ipFamilyPolicy",
+        "internalTrafficPolicy",
+        "externalTrafficPolicy",
+        "healthCheckNodePort",
+        "allocateLoadBalancerNodePorts",
+        "loadBalancerClass",
+    ] {
+        edit(picture, Side::Virtual, &format!("/spec/{field}"), Value::Null);
+    }
+    let mut ports = virt(picture).at("/spec/ports").cloned().unwrap();
+    for port in ports.as_array_mut().unwrap() {
+        port.as_object_mut().unwrap().remove("nodePort");
+    }
+    edit(picture, Side::Virtual, "/spec/ports", ports);
+}
+
+fn first_step(picture: &mut Picture) {
+    let effects = reconcile(picture).unwrap().effects;
+    let [Effect::Apply(_), Effect::PatchVirtual(_), Effect::Emit(notice)] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(notice.about, NoticeKind::Changed);
+    let writes: usize = effects.into_iter().map(|effect| picture.perform(effect)).sum();
+    assert_eq!(writes, 1);
+    drop_fields(picture);
+}
+
+#[test]
+fn the_virtual_service_takes_the_address_of_the_host_in_two_steps() {
+    for pair in [CLUSTER_IP, LOAD_BALANCER] {
+        let mut picture = with_another_address(&pair);
+        let before = virt(&picture).clone();
+        let kept = host(&picture).unwrap().clone();
+        first_step(&mut picture);
+        assert_eq!(virt(&picture).str_at("/spec/type"), Some("ExternalName"));
+        assert_eq!(virt(&picture).at("/spec/loadBalancerSourceRanges"), None, "the server would refuse them");
+
+        assert_eq!(settle(&mut picture), 1, "the second step, and rest");
+        let mut expected = before.at("/spec").cloned().unwrap();
+        expected["clusterIP"] = json!("10.96.200.1");
+        expected["clusterIPs"] = json!(["10.96.200.1"]);
+        expected["ipFamilies"] = json!(["IPv4"]);
+        assert_eq!(virt(&picture).at("/spec"), Some(&expected));
+        assert_eq!(virt(&picture).uid(), before.uid());
+        assert_eq!(host(&picture), Some(&kept));
+    }
+}
+
+#[test]
+fn between_the_steps_the_host_service_is_left_alone() {
+    let mut picture = with_another_address(&LOAD_BALANCER);
+    first_step(&mut picture);
+    // The tenant changes something meanwhile; it follows after the second step.
+    edit(&mut picture, Side::Virtual, "/spec/selector", json!({"app": "other"}));
+    let outcome = reconcile(&mut picture).unwrap();
+    assert!(matches!(&outcome.effects[..], [Effect::PatchVirtual(_)]), "{:?}", outcome.effects);
+    assert_eq!(settle(&mut picture), 2);
+    assert_eq!(host(&picture).unwrap().at("/spec/selector/app"), Some(&json!("other")));
+}
+
+#[test]
+fn a_host_service_that_is_lost_between_the_steps_costs_nothing_but_its_address() {
+    let place = HostKey::new("team-a", HOST_NAME);
+    let mut seen = with_another_address(&LOAD_BALANCER);
+    first_step(&mut seen);
+    seen.vanish(kinds::SERVICE, &place);
+    assert_eq!(settle(&mut seen), 2, "the second step, and a new host Service");
+    assert_eq!(virt(&seen).str_at("/spec/type"), Some("LoadBalancer"));
+    assert_eq!(host(&seen).unwrap().str_at("/spec/clusterIP"), Some("10.96.200.1"));
+
+    let mut unseen = CLUSTER_IP.virtual_only();
+    edit(&mut unseen, Side::Virtual, "/spec/type", json!("ExternalName"));
+    edit(&mut unseen, Side::Virtual, "/spec/externalName", json!("clusterip-change.tenet.sh.invalid"));
+    drop_fields(&mut unseen);
+    settle(&mut unseen);
+    assert_eq!(virt(&unseen).str_at("/spec/type"), Some("ClusterIP"));
+}
+
+#[test]
+fn a_service_that_is_deleted_between_the_steps_goes() {
+    let mut picture = with_another_address(&CLUSTER_IP);
+    first_step(&mut picture);
+    edit(&mut picture, Side::Virtual, "/metadata/deletionTimestamp", json!("2026-11-23T06:00:00Z"));
+    assert_eq!(deletion(&reconcile(&mut picture).unwrap()).proof(), &Proof::TwinDeleting);
+}
+
+#[test]
+fn the_port_of_the_health_check_needs_the_same_change() {
+    let mut picture = LOAD_BALANCER.both();
+    edit(&mut picture, Side::Host, "/status", json!({"loadBalancer": {}}));
+    edit(&mut picture, Side::Host, "/spec/healthCheckNodePort", json!(31999));
+    first_step(&mut picture);
+    settle(&mut picture);
+    assert_eq!(virt(&picture).at("/spec/healthCheckNodePort"), Some(&json!(31999)));
+}
+
+#[test]
+fn an_address_outside_of_the_virtual_ranges_is_told_and_not_tried() {
+    let ranges = |cidrs: &str| {
+        let object = format!(
+            "apiVersion: networking.k8s.io/v1\nkind: ServiceCIDR\nmetadata: {{name: kubernetes}}\nspec: {{cidrs: {cidrs}}}"
+        );
+        with_another_address(&CLUSTER_IP).with(Side::Virtual, &object)
+    };
+    let outcome = reconcile(&mut ranges("[10.97.0.0/16]")).unwrap();
+    let [Effect::Apply(_), Effect::Emit(notice)] = &outcome.effects[..] else { panic!("{:?}", outcome.effects) };
+    assert_eq!(notice.about, NoticeKind::Degraded);
+    assert!(notice.message.starts_with("the service ranges differ: "), "{}", notice.message);
+    first_step(&mut ranges(r#"[10.97.0.0/16, 10.96.0.0/16, "fd00:1::/108"]"#));
+}
