@@ -1,6 +1,7 @@
 //! Nodes: a picture of each node on which a pod of the virtual cluster runs, as long as one
 //! does. The host's own Node is shown where it may be read; else one is made from the pods.
 
+mod quantity;
 mod real;
 mod synthetic;
 

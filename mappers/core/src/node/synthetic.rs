@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 use tenet_mapper::{Context, Object};
 
-use super::{KUBELET_PORT, head};
+use super::{KUBELET_PORT, head, quantity};
 
 /// What a node has when the configuration does not say.
 const CAPACITY: [(&str, &str); 4] =
@@ -27,8 +27,7 @@ pub(super) fn node(
     configured: Map<String, Value>,
 ) -> Value {
     let labels = json!({"kubernetes.io/arch": "amd64", "kubernetes.io/hostname": name, "kubernetes.io/os": "linux"});
-    let mut capacity: Map<_, _> = CAPACITY.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-    capacity.extend(configured);
+    let capacity = capacity(virt, configured);
     let since = since(pods, virt);
     let conditions: Vec<_> = CONDITIONS
         .iter()
@@ -48,6 +47,22 @@ pub(super) fn node(
         "nodeInfo": node_info(&cx.facts().virtual_version),
     });
     node
+}
+
+/// What the configuration says. The API server writes an amount in its own way, so one that
+/// is shown already stays as it is shown.
+fn capacity(virt: Option<&Object>, configured: Map<String, Value>) -> Map<String, Value> {
+    let mut capacity: Map<_, _> = CAPACITY.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
+    capacity.extend(configured);
+    for (name, value) in &mut capacity {
+        let shown = virt.and_then(|virt| virt.at("/status/capacity")?.get(name));
+        if let (Some(Value::String(shown)), Value::String(wanted)) = (shown, &mut *value)
+            && quantity::same(shown, wanted)
+        {
+            wanted.clone_from(shown);
+        }
+    }
+    capacity
 }
 
 /// When the node came. It stays what it was, whatever pods come and go.
