@@ -1,5 +1,6 @@
 //! `ConfigMap`s: on the host only while something that is synced refers to them.
 
+use serde_json::json;
 use tenet_mapper::rules::{Rule, copy};
 use tenet_mapper::{Context, MapperSpec, Object, Projection, RuleMapper, Side, Translate, VirtualKey, kinds};
 
@@ -20,7 +21,8 @@ pub(crate) fn mapper() -> ConfigMapMapper {
     let table = crate::table(&[("", RULES)]);
     let spec = MapperSpec::both_sides("config-map", kinds::CONFIG_MAP, table)
         .project(Side::Virtual, &Projection::Metadata)
-        .project(Side::Host, &Projection::Digest(&["data", "binaryData"]));
+        .project(Side::Host, &Projection::Digest(&["data", "binaryData"]))
+        .sample(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tenet-defaults"}}));
     RuleMapper::new(ConfigMaps(spec))
 }
 
@@ -33,3 +35,6 @@ impl Translate for ConfigMaps {
         cx.is_referenced(kinds::CONFIG_MAP, &VirtualKey::new(virt.namespace(), virt.name()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Secrets: on the host only while something that is synced refers to them.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, copy, drop, set};
 use tenet_mapper::{Context, MapError, MapperSpec, Object, Projection, RuleMapper, Side, Translate, VirtualKey, kinds};
 
@@ -26,7 +26,8 @@ pub(crate) fn mapper() -> SecretMapper {
     let table = crate::table(&[("", RULES)]);
     let spec = MapperSpec::both_sides("secret", kinds::SECRET, table)
         .project(Side::Virtual, &Projection::Metadata)
-        .project(Side::Host, &Projection::Digest(&["data"]));
+        .project(Side::Host, &Projection::Digest(&["data"]))
+        .sample(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tenet-defaults"}}));
     RuleMapper::new(Secrets(spec))
 }
 
@@ -52,3 +53,6 @@ impl Translate for Secrets {
         Ok(draft)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+use serde_json::{Value, json};
+use tenet_mapper::testing::Picture;
+use tenet_mapper::{DIGEST_KEY, Effect, Mapper, Proof, crossed};
+
+use super::*;
+
+const VIRTUAL: &str = "
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: kube-root-ca.crt, namespace: shop, uid: u-1, resourceVersion: '7', labels: {app: web}}
+data: {ca.crt: PEM}
+binaryData: {raw: AAEC}";
+
+const NAME: &str = "kube-root-ca.crt-x-shop-x-vc-1";
+
+fn picture() -> Picture {
+    Picture::default().with(Side::Virtual, VIRTUAL)
+}
+
+fn referenced() -> Picture {
+    picture().referenced(kinds::CONFIG_MAP, "shop", "kube-root-ca.crt")
+}
+
+fn settle(picture: &mut Picture) -> usize {
+    picture.settle(&mapper(), "shop", "kube-root-ca.crt").unwrap()
+}
+
+fn host(picture: &Picture) -> Option<&Object> {
+    picture.object(Side::Host, kinds::CONFIG_MAP, "team-a", NAME)
+}
+
+/// Puts the virtual object anew with one change.
+fn edit(picture: &mut Picture, change: impl FnOnce(&mut Value)) {
+    let mut object =
+        picture.object(Side::Virtual, kinds::CONFIG_MAP, "shop", "kube-root-ca.crt").unwrap().value().clone();
+    object["metadata"]["resourceVersion"] = json!("8");
+    change(&mut object);
+    picture.put(Side::Virtual, object);
+}
+
+#[test]
+fn it_is_on_the_host_while_something_refers_to_it() {
+    assert_eq!(settle(&mut picture()), 0);
+    let mut referenced = referenced();
+    assert_eq!(settle(&mut referenced), 1);
+    let copy = host(&referenced).unwrap().clone();
+    assert_eq!(copy.at("/data"), Some(&json!({"ca.crt": "PEM"})));
+    assert_eq!(copy.at("/binaryData"), Some(&json!({"raw": "AAEC"})));
+    assert_eq!(copy.label("app"), Some("web"));
+    assert!(copy.annotation(crossed::SOURCE).is_some_and(|source| source.starts_with("u-1/7/")));
+    assert_eq!(settle(&mut referenced), 0);
+
+    let mut forgotten = picture();
+    forgotten.put(Side::Host, copy.value().clone());
+    let outcome = forgotten.reconcile(&mapper(), "shop", "kube-root-ca.crt").unwrap();
+    assert!(matches!(&outcome.effects[..], [Effect::Delete(deletion)] if *deletion.proof() == Proof::Unneeded));
+}
+
+#[test]
+fn changed_content_follows_and_content_changed_on_the_host_is_repaired() {
+    let mut picture = referenced();
+    settle(&mut picture);
+    edit(&mut picture, |object| object["data"] = json!({"ca.crt": "NEW"}));
+    assert_eq!(settle(&mut picture), 1);
+    assert_eq!(host(&picture).unwrap().at("/data/ca.crt"), Some(&json!("NEW")));
+
+    let mut tampered = host(&picture).unwrap().value().clone();
+    tampered["data"]["ca.crt"] = json!("EVIL");
+    picture.put(Side::Host, tampered);
+    assert_eq!(settle(&mut picture), 1);
+    assert_eq!(host(&picture).unwrap().at("/data/ca.crt"), Some(&json!("NEW")));
+}
+
+#[test]
+fn an_immutable_copy_makes_room_for_a_new_original() {
+    let mut picture = referenced();
+    edit(&mut picture, |object| object["immutable"] = json!(true));
+    assert_eq!(settle(&mut picture), 1);
+    assert_eq!(host(&picture).unwrap().at("/immutable"), Some(&json!(true)));
+    edit(&mut picture, |object| {
+        object["metadata"]["uid"] = json!("u-2");
+        object["data"] = json!({"ca.crt": "NEW"});
+    });
+    assert_eq!(settle(&mut picture), 2, "the old copy goes, then the new one comes");
+    assert_eq!(host(&picture).unwrap().at("/data/ca.crt"), Some(&json!("NEW")));
+}
+
+#[test]
+fn content_is_not_kept_in_memory() {
+    let spec = mapper().spec().clone();
+    let cut = |side| {
+        let input = spec.inputs.iter().find(|input| input.side == side).unwrap();
+        input.projection.cut(json!({"metadata": {"name": "x"}, "data": {"k": "v"}, "binaryData": {"k": "v"}}))
+    };
+    assert_eq!(cut(Side::Virtual), json!({"metadata": {"name": "x"}}));
+    assert!(cut(Side::Host)["data"][DIGEST_KEY].is_string() && cut(Side::Host)["binaryData"][DIGEST_KEY].is_string());
+}
