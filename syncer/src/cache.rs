@@ -1,10 +1,12 @@
 //! What is known of one kind on one side: pruned JSON texts, nothing decoded.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as MapEntry;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tenet_mapper::{Kind, Object, Projection, Side};
 
@@ -55,6 +57,34 @@ impl Version {
     }
 }
 
+/// Objects that were removed lately, so that an answer which comes after the delete does not bring
+/// one back: no further event would ever remove it.
+#[derive(Default)]
+struct Buried {
+    versions: HashMap<Place, Version>,
+    order: VecDeque<Place>,
+}
+
+/// More than any number of answers that can be on their way.
+const BURIED: usize = 2048;
+
+impl Buried {
+    fn bury(&mut self, place: Place, version: Version) {
+        if self.versions.insert(place.clone(), version).is_none() {
+            self.order.push_back(place);
+        }
+        if self.order.len() > BURIED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.versions.remove(&oldest);
+        }
+    }
+
+    fn holds(&self, place: &Place, version: Version) -> bool {
+        self.versions.get(place).is_some_and(|buried| version.0 != 0 && version <= *buried)
+    }
+}
+
 /// What a write to the cache changed.
 #[derive(Debug)]
 pub enum Change {
@@ -73,6 +103,7 @@ pub struct Cache {
     epoch: AtomicU32,
     bytes: AtomicU64,
     changes: AtomicU64,
+    buried: Mutex<Buried>,
 }
 
 impl Cache {
@@ -86,6 +117,7 @@ impl Cache {
             epoch: AtomicU32::new(0),
             bytes: AtomicU64::new(0),
             changes: AtomicU64::new(0),
+            buried: Mutex::default(),
         }
     }
 
@@ -134,6 +166,9 @@ impl Cache {
                 self.bytes.fetch_sub(removed, Ordering::Relaxed);
             }
             MapEntry::Vacant(free) => {
+                if self.buried.lock().holds(free.key(), version) {
+                    return Change::None;
+                }
                 free.insert(entry);
                 self.bytes.fetch_add(added, Ordering::Relaxed);
             }
@@ -159,22 +194,27 @@ impl Cache {
     /// final state that the watch told.
     pub fn remove(&self, last: &Value) -> Option<Object> {
         let (place, version) = (Place::of(last), Version::of(last));
-        let removed = self.entries.remove_if(&place, |_, entry| !version.is_older_than(entry.version));
-        removed.map(|(_, entry)| {
-            self.changes.fetch_add(1, Ordering::Release);
-            self.bytes.fetch_sub(entry.json.len() as u64, Ordering::Relaxed);
-            Object::new(self.projection.cut(last.clone()))
-        })
+        // Buried first: an answer that comes now must not find a free place.
+        self.buried.lock().bury(place.clone(), version);
+        let (_, entry) = self.entries.remove_if(&place, |_, entry| !version.is_older_than(entry.version))?;
+        self.forget(&entry);
+        Some(Object::new(self.projection.cut(last.clone())))
     }
 
     /// Removes an object that a quorum read has shown to be absent.
     pub fn evict(&self, namespace: &str, name: &str, uid: &str) -> Option<Object> {
         let place = Place::new(namespace, name);
         let object = self.get_at(&place).filter(|object| object.uid() == uid)?;
-        let (_, entry) = self.entries.remove(&place)?;
+        let version = Version::of(object.value());
+        self.buried.lock().bury(place.clone(), version);
+        let (_, entry) = self.entries.remove_if(&place, |_, entry| entry.version == version)?;
+        self.forget(&entry);
+        Some(object)
+    }
+
+    fn forget(&self, entry: &Entry) {
         self.changes.fetch_add(1, Ordering::Release);
         self.bytes.fetch_sub(entry.json.len() as u64, Ordering::Relaxed);
-        Some(object)
     }
 
     /// A list begins: what is not seen until [`Self::sweep`] is gone.
@@ -262,6 +302,8 @@ mod tests {
         assert_eq!(cache.get("n", "a").unwrap().resource_version(), "10");
         assert!(cache.remove(&pod("a", "11")).is_some());
         assert_eq!((cache.len(), cache.bytes()), (0, 0));
+        assert!(matches!(cache.store(pod("a", "10")), Change::None), "a late answer does not bring it back");
+        assert!(matches!(cache.store(pod("a", "12")), Change::Stored(_)), "a new object of that name is new");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::cluster::{Cluster, name, phase};
 use crate::fault::{Moment, Plan, Proxy, Script};
-use crate::harness::{client, cluster, new_namespace, syncer};
+use crate::harness::{client, cluster, dir, new_namespace, syncer};
 
 /// A playground whose syncer talks to both servers through proxies.
 struct Rig {
@@ -61,7 +61,7 @@ struct Run {
 
 impl Rig {
     async fn start() -> Result<Self> {
-        let playground = Playground::start(Options { nodes: 1, ..Options::default() }).await?;
+        let playground = Playground::start(Options { dir: Some(dir("crash")), nodes: 1, ..Options::default() }).await?;
         let script = Arc::new(Script::default());
         let mut command = syncer().arg("--config").arg(playground.syncer_config());
         let mut proxies = Vec::new();

@@ -1,7 +1,7 @@
 //! One playground with a running syncer that the tests share, each in a namespace of its
 //! own; and playgrounds of their own for tests that break things.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -25,8 +25,13 @@ pub fn syncer() -> Command {
     Command::new(env!("CARGO_BIN_EXE_tenet-syncer"))
 }
 
+/// Where a playground keeps its files: after a failure its logs are there.
+pub fn dir(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
 async fn start() -> Result<Playground> {
-    let playground = Playground::start(Options::default()).await?;
+    let playground = Playground::start(Options { dir: Some(dir("shared")), ..Options::default() }).await?;
     let command = syncer().arg("--config").arg(playground.syncer_config());
     playground.start_syncer(&command).await?;
     Ok(playground)

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenet_mapper::translate::{OwnerRecord, Ownership, owner};
-use tenet_mapper::{Deletion, Kind, MapError, Proof, Side, kinds};
+use tenet_mapper::{Deletion, MapError, Proof, Side, kinds};
 
 use super::{Done, Gate, errors};
 use crate::api::Target;
@@ -23,7 +23,7 @@ impl Gate {
         let target = Target::new(kind, deletion.namespace(), deletion.name());
         match self.send(side, "delete", |api, limit| api.delete(&target, &options, limit)).await {
             Ok(answer) => {
-                self.ingest_deleted(side, kind, answer);
+                self.ingest_deleted(&deletion, answer);
                 Ok(Done::Wrote)
             }
             // Gone already, or another object by now: either way ours is not there.
@@ -38,10 +38,16 @@ impl Gate {
         }
     }
 
-    /// A graceful delete answers with the object, which now carries its deletion.
-    fn ingest_deleted(&self, side: Side, kind: Kind, answer: Value) {
-        if answer.pointer("/metadata/deletionTimestamp").is_some() && answer["kind"] == kind.kind {
-            self.ingest(side, kind, answer);
+    /// A graceful delete answers with the object, which now carries its deletion; any other answers
+    /// with a Status or with the last state of what is gone.
+    fn ingest_deleted(&self, deletion: &Deletion, answer: Value) {
+        let metadata = &answer["metadata"];
+        let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
+        let graceful = metadata["deletionGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds > 0);
+        if metadata["deletionTimestamp"].is_string() && (held || graceful) {
+            self.ingest(deletion.side(), deletion.kind(), answer);
+        } else {
+            self.forget(deletion);
         }
     }
 
