@@ -129,7 +129,9 @@ impl Rig {
         let pod = self.virt.until(&at("pods/web"), "running inside", |pod| phase(pod) == "Running").await?;
         let mine = |objects: &[Value]| names(objects, run);
         let host = self.on_host("services");
-        self.host.until_list(&host, "with the Service", |found| mine(found).len() == 1).await?;
+        for (kind, count) in [("services", 1), ("configmaps", 2), ("secrets", 2)] {
+            self.host.until_list(&self.on_host(kind), "complete", |found| mine(found).len() == count).await?;
+        }
         let middle = json!({
             "node": pod["spec"]["nodeName"], "phase": pod["status"]["phase"],
             "pods": mine(&self.host.list(&self.on_host("pods")).await?),

@@ -147,7 +147,9 @@ async fn forward(
     let (mut parts, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     parts.headers.remove(http::header::HOST);
-    let answer = upstream.send(Request::from_parts(parts, Body::from(body.to_vec()))).await;
+    // What has been sent is sent, also when the syncer dies meanwhile.
+    let sent = tokio::spawn(async move { upstream.send(Request::from_parts(parts, Body::from(body.to_vec()))).await });
+    let answer = sent.await.unwrap_or_else(|error| Err(kube::Error::Service(error.into())));
     if moment == Some(Moment::At) {
         script.kill();
         return std::future::pending().await;
