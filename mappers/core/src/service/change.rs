@@ -47,7 +47,11 @@ pub(super) fn open(cx: &Context<'_>, virt: &Object, host: &Object) -> Vec<Effect
     let (before, after) = (address::of(virt).join(" "), address::of(host).join(" "));
     let first =
         vec![("/spec/type", json!("ExternalName")), ("/spec/externalName", json!(MARK)), (SOURCE_RANGES, Value::Null)];
-    let message = format!("its address changes from {before} to {after}, which the host has given it");
+    let message = if before == after {
+        "the port of its health check changes to the one that the host has given it".to_owned()
+    } else {
+        format!("its address changes from {before} to {after}, which the host has given it")
+    };
     vec![patch(virt, None, first), notice(virt, NoticeKind::Changed, Severity::Normal, message)]
 }
 

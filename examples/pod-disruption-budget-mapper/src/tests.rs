@@ -1,0 +1,82 @@
+use serde_json::json;
+use tenet_mapper::testing::Picture;
+use tenet_mapper::{Side, rules::Coverage};
+
+use super::*;
+
+const VIRTUAL: &str = "
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {name: web, namespace: shop}
+spec:
+  minAvailable: 2
+  selector: {matchLabels: {app: web, tenet.sh/namespace: forged}}
+status: {currentHealthy: 3, desiredHealthy: 2, disruptionsAllowed: 1, expectedPods: 3}";
+
+fn settle(picture: &mut Picture) -> usize {
+    picture.settle(mapper().unwrap().as_ref(), "shop", "web").unwrap()
+}
+
+fn host(picture: &Picture) -> Option<&Object> {
+    picture.object(Side::Host, KIND, "team-a", "web-x-shop-x-vc-1")
+}
+
+#[test]
+fn a_budget_crosses_and_counts_pods_of_its_own_namespace_only() {
+    let mut picture = Picture::default().with(Side::Virtual, VIRTUAL);
+    assert_eq!(settle(&mut picture), 1);
+    assert_eq!(
+        host(&picture).unwrap().at("/spec"),
+        Some(&json!({
+            "minAvailable": 2,
+            "selector": {"matchLabels": {"app": "web", "tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": "shop"}},
+        }))
+    );
+    assert_eq!(host(&picture).unwrap().at("/status"), None);
+    assert_eq!(settle(&mut picture), 0, "the second look writes nothing");
+}
+
+#[test]
+fn a_change_follows_and_the_copy_goes_with_its_original() {
+    let mut picture = Picture::default().with(Side::Virtual, VIRTUAL);
+    settle(&mut picture);
+    let changed = VIRTUAL.replace("minAvailable: 2", "maxUnavailable: 50%");
+    let mut picture = picture.with(Side::Virtual, &changed);
+    assert_eq!(settle(&mut picture), 1);
+    let copy = host(&picture).unwrap().clone();
+    assert_eq!((copy.at("/spec/minAvailable"), copy.at("/spec/maxUnavailable")), (None, Some(&json!("50%"))));
+
+    let mut orphan = Picture::default();
+    orphan.put(Side::Host, copy.value().clone());
+    assert_eq!(settle(&mut orphan), 1);
+    assert!(host(&orphan).is_none());
+}
+
+#[test]
+fn an_empty_selector_means_the_namespace_and_a_missing_one_nothing() {
+    let selector = |text: &str| {
+        let start = VIRTUAL.find("  selector").unwrap();
+        let end = VIRTUAL.find("status").unwrap();
+        let mut picture = Picture::default().with(Side::Virtual, &VIRTUAL.replace(&VIRTUAL[start..end], text));
+        settle(&mut picture);
+        host(&picture).unwrap().at("/spec/selector").cloned()
+    };
+    let own = json!({"matchLabels": {"tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": "shop"}});
+    assert_eq!(selector("  selector: {}\n"), Some(own));
+    assert_eq!(selector(""), None);
+}
+
+#[test]
+fn every_field_of_the_kind_has_a_rule() {
+    let table = mapper().unwrap().spec().table.clone().unwrap();
+    for path in [
+        "metadata.name",
+        "spec.minAvailable",
+        "spec.maxUnavailable",
+        "spec.selector.matchLabels{}",
+        "spec.unhealthyPodEvictionPolicy",
+        "status.conditions[].type",
+    ] {
+        assert_eq!(table.coverage(path), Coverage::Ruled, "{path}");
+    }
+}
