@@ -22,6 +22,18 @@ pub trait View: Send + Sync {
     /// The cached objects of an input that touch `key` of the mapper `mapper`.
     fn sources(&self, mapper: &str, side: Side, kind: Kind, key: &VirtualKey) -> Vec<Object>;
 
+    /// The first of [`Self::sources`] that is wanted; the rest need not be unpacked.
+    fn find_source(
+        &self,
+        mapper: &str,
+        side: Side,
+        kind: Kind,
+        key: &VirtualKey,
+        wanted: &(dyn Fn(&Object) -> bool + Send + Sync),
+    ) -> Option<Object> {
+        self.sources(mapper, side, kind, key).into_iter().find(wanted)
+    }
+
     /// The cached virtual objects of a kind in one namespace, in order of their names.
     fn list(&self, kind: Kind, namespace: &str) -> Vec<Object>;
 
@@ -102,6 +114,18 @@ impl<'c> Context<'c> {
     /// The objects of an input with [`crate::KeysOf::With`] that touch `key`.
     pub fn sources(&self, spec: &MapperSpec, side: Side, kind: Kind, key: &VirtualKey) -> Vec<Object> {
         self.view.sources(spec.name, side, kind, key)
+    }
+
+    /// The first of [`Self::sources`] that is wanted: cheap where there are many.
+    pub fn find_source(
+        &self,
+        spec: &MapperSpec,
+        side: Side,
+        kind: Kind,
+        key: &VirtualKey,
+        wanted: &(dyn Fn(&Object) -> bool + Send + Sync),
+    ) -> Option<Object> {
+        self.view.find_source(spec.name, side, kind, key, wanted)
     }
 
     /// The cached virtual objects of a kind in one namespace.

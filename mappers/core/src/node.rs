@@ -85,11 +85,18 @@ impl NodeMapper {
         Self { spec, table }
     }
 
-    /// The pods of ours on a node.
-    fn pods(&self, cx: &Context<'_>, key: &VirtualKey) -> Vec<Object> {
-        let mut pods = cx.sources(&self.spec, Side::Host, kinds::POD, key);
-        pods.retain(|pod| cx.ownership(pod).ours().is_some());
-        pods
+    /// A pod of ours on a node. There may be hundreds, and each of their changes leads here:
+    /// one is enough, but until the node is shown with an address it should tell one.
+    fn pod(&self, cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Option<Object> {
+        let find = |wanted: &(dyn Fn(&Object) -> bool + Send + Sync)| {
+            cx.find_source(&self.spec, Side::Host, kinds::POD, key, wanted)
+        };
+        let ours = |pod: &Object| cx.ownership(pod).ours().is_some();
+        let first = find(&ours)?;
+        if tells_address(&first) || virt.is_some_and(|virt| virt.list_at("/status/addresses").len() > 1) {
+            return Some(first);
+        }
+        find(&|pod| tells_address(pod) && ours(pod)).or(Some(first))
     }
 
     /// The picture of a node, or none while the host's Node is away and the last picture
@@ -98,14 +105,14 @@ impl NodeMapper {
         &self,
         cx: &Context<'_>,
         key: &VirtualKey,
-        pods: &[Object],
+        pod: &Object,
         virt: Option<&Object>,
     ) -> Result<Option<Value>, MapError> {
         let nodes: Nodes = cx.section::<Option<Nodes>>("nodes")?.unwrap_or_default();
         let readable = cx.can_read(Side::Host, kinds::NODE);
         match (nodes.source, readable) {
             (Source::Synthetic, _) | (Source::Auto, false) => {
-                Ok(Some(synthetic::node(cx, key.name(), pods, virt, nodes.capacity)))
+                Ok(Some(synthetic::node(cx, key.name(), pod, virt, nodes.capacity)))
             }
             (Source::Host, false) => Err(MapError::Transient {
                 reason: "nodes.source is host, and the right to list and watch nodes of the host is missing".to_owned(),
@@ -135,18 +142,18 @@ impl Mapper for NodeMapper {
     async fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         let virt = cx.virt(kinds::NODE, key);
         let ours = virt.as_ref().is_some_and(|virt| virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster));
-        let pods = self.pods(cx, key);
-        match virt {
-            _ if pods.is_empty() && !ours => Ok(Outcome::done()),
-            None if pods.is_empty() => Ok(Outcome::done()),
-            Some(virt) if virt.is_deleting() => Ok(Outcome::wait_for(Dependency::virt(kinds::NODE, key))),
-            Some(virt) if pods.is_empty() => Ok(Outcome::one(Effect::Delete(Deletion::picture(kinds::NODE, &virt)))),
-            Some(_) if !ours => Err(MapError::Foreign {
+        let pod = self.pod(cx, key, virt.as_ref());
+        match (virt, pod) {
+            (None, None) => Ok(Outcome::done()),
+            (Some(_), None) if !ours => Ok(Outcome::done()),
+            (Some(virt), _) if virt.is_deleting() => Ok(Outcome::wait_for(Dependency::virt(kinds::NODE, key))),
+            (Some(virt), None) => Ok(Outcome::one(Effect::Delete(Deletion::picture(kinds::NODE, &virt)))),
+            (Some(_), Some(_)) if !ours => Err(MapError::Foreign {
                 place: format!("Node {key} in the virtual cluster"),
                 why: format!("it lacks the label {MANAGED_BY}"),
             }),
-            virt => {
-                let Some(mut desired) = self.picture(cx, key, &pods, virt.as_ref())? else {
+            (virt, Some(pod)) => {
+                let Some(mut desired) = self.picture(cx, key, &pod, virt.as_ref())? else {
                     return Ok(Outcome::wait_for(Dependency::host(kinds::NODE, &HostKey::new("", key.name()))));
                 };
                 retire_labels(&mut desired, virt.as_ref());
@@ -176,6 +183,10 @@ fn retire_labels(desired: &mut Value, virt: Option<&Object>) {
             labels[&key] = Value::Null;
         }
     }
+}
+
+fn tells_address(pod: &Object) -> bool {
+    pod.str_at("/status/hostIP").is_some()
 }
 
 fn node_of_pod(pod: &Object) -> Vec<VirtualKey> {

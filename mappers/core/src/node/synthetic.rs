@@ -22,13 +22,13 @@ const CONDITIONS: [(&str, &str, &str, &str); 4] = [
 pub(super) fn node(
     cx: &Context<'_>,
     name: &str,
-    pods: &[Object],
+    pod: &Object,
     virt: Option<&Object>,
     configured: Map<String, Value>,
 ) -> Value {
     let labels = json!({"kubernetes.io/arch": "amd64", "kubernetes.io/hostname": name, "kubernetes.io/os": "linux"});
     let capacity = capacity(virt, configured);
-    let since = since(pods, virt);
+    let since = since(pod, virt);
     let conditions: Vec<_> = CONDITIONS
         .iter()
         .map(|(kind, status, reason, message)| {
@@ -39,7 +39,7 @@ pub(super) fn node(
     let mut node = head(name, Some(&labels));
     node["spec"] = json!({});
     node["status"] = json!({
-        "addresses": addresses(name, pods, virt),
+        "addresses": addresses(name, pod, virt),
         "allocatable": capacity,
         "capacity": capacity,
         "conditions": conditions,
@@ -66,27 +66,23 @@ fn capacity(virt: Option<&Object>, configured: Map<String, Value>) -> Map<String
 }
 
 /// When the node came. It stays what it was, whatever pods come and go.
-fn since(pods: &[Object], virt: Option<&Object>) -> Value {
+fn since(pod: &Object, virt: Option<&Object>) -> Value {
     let shown = virt.and_then(|virt| virt.at("/status/conditions/0/lastTransitionTime"));
-    let oldest = || pods.iter().filter_map(|pod| pod.str_at("/metadata/creationTimestamp")).min().map(Value::from);
-    shown.cloned().or_else(oldest).unwrap_or_default()
+    shown.or_else(|| pod.at("/metadata/creationTimestamp")).cloned().unwrap_or_default()
 }
 
-/// The addresses that the pods say, or those of before while no pod says any.
-fn addresses(name: &str, pods: &[Object], virt: Option<&Object>) -> Value {
-    let told = pods.iter().find_map(|pod| {
-        let all: Vec<_> = pod.list_at("/status/hostIPs").iter().filter_map(|address| address.get("ip")).collect();
-        if all.is_empty() { pod.at("/status/hostIP").map(|address| vec![address]) } else { Some(all) }
-    });
-    let before = || virt.and_then(|virt| virt.at("/status/addresses")).filter(|shown| shown.is_array()).cloned();
-    let hostname = json!({"type": "Hostname", "address": name});
-    match (told, before()) {
-        (None, Some(before)) => before,
-        (told, _) => {
-            let internal = told.into_iter().flatten().map(|address| json!({"type": "InternalIP", "address": address}));
-            internal.chain([hostname]).collect()
-        }
+/// The addresses that the pod says, or those of before while it says none.
+fn addresses(name: &str, pod: &Object, virt: Option<&Object>) -> Value {
+    let all = pod.list_at("/status/hostIPs").iter().filter_map(|address| address.get("ip"));
+    let mut told: Vec<_> = all.collect();
+    if told.is_empty() {
+        told.extend(pod.at("/status/hostIP"));
     }
+    if let Some(before) = virt.and_then(|virt| virt.at("/status/addresses")).filter(|_| told.is_empty()) {
+        return before.clone();
+    }
+    let internal = told.into_iter().map(|address| json!({"type": "InternalIP", "address": address}));
+    internal.chain([json!({"type": "Hostname", "address": name})]).collect()
 }
 
 fn node_info(version: &str) -> Value {

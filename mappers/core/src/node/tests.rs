@@ -132,6 +132,19 @@ fn a_made_node_stays_the_same_while_pods_come_and_go() {
 }
 
 #[test]
+fn any_pod_that_tells_an_address_will_do() {
+    let silent = pod("a", "2026-11-22T06:00:00Z").replace("status:", "x:");
+    let mut clusters = unreadable().with(Side::Host, &silent);
+    settle(&mut clusters);
+    let addresses = |clusters: &Clusters| node(clusters).unwrap().list_at("/status/addresses").len();
+    assert_eq!(addresses(&clusters), 1, "the name alone");
+    let mut clusters = clusters.with(Side::Host, &pod("b", "2026-11-22T06:00:00Z"));
+    assert_eq!(settle(&mut clusters), 1);
+    assert_eq!(addresses(&clusters), 3);
+    assert_eq!(settle(&mut clusters), 0);
+}
+
+#[test]
 fn the_configuration_may_ask_for_one_kind_of_picture() {
     let asked = |source: &str| json!({"nodes": {"source": source}});
     let mut made = with_pod().with(Side::Host, HOST).facts(|facts| facts.config = asked("synthetic"));
