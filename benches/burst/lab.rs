@@ -1,0 +1,115 @@
+//! Two clusters, fresh for every subject, and clients to work on them.
+
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
+use tenet_playground::{Options, Playground};
+
+use crate::api::{Api, IN_FLIGHT};
+use crate::args::Args;
+use crate::audit::{AuditLog, Calls};
+use crate::pods;
+use crate::timeline::Timeline;
+
+/// Pods that make both clusters warm before anything is measured.
+const WARM_UP: usize = 50;
+
+/// Two clusters, and clients with all rights.
+pub struct Lab {
+    /// The clusters.
+    pub playground: Playground,
+    /// The virtual API server.
+    pub virt: Api,
+    /// The host's API server.
+    pub host: Api,
+}
+
+/// A place in both audit logs.
+pub struct Mark([u64; 2]);
+
+impl Lab {
+    /// Starts two clusters, and lets a few pods come and go on each.
+    pub async fn start(args: &Args, subject: &str) -> Result<Self> {
+        let dir = args.keep.as_ref().map(|dir| dir.join(subject));
+        let options = Options { dir, nodes: args.nodes, ..Options::default() };
+        let playground = Playground::start(options).await?;
+        let virt = Api::new(playground.virtual_kubeconfig()).await?;
+        let host = Api::new(playground.host_kubeconfig()).await?;
+        let lab = Self { playground, virt, host };
+        lab.warm_up().await.context("warm-up")?;
+        Ok(lab)
+    }
+
+    /// The namespace of the virtual cluster on the host.
+    pub fn namespace(&self) -> &str {
+        self.playground.namespace()
+    }
+
+    /// Follows a batch inside.
+    pub async fn inside(&self, batch: &str) -> Result<Timeline> {
+        Timeline::follow("virtual", &self.virt, pods::NAMESPACE, batch).await
+    }
+
+    /// Follows a batch on the host.
+    pub async fn outside(&self, batch: &str) -> Result<Timeline> {
+        Timeline::follow("host", &self.host, self.namespace(), batch).await
+    }
+
+    /// Where the audit logs end now.
+    pub fn mark(&self) -> Result<Mark> {
+        let [virt, host] = self.logs();
+        Ok(Mark([virt.mark()?, host.mark()?]))
+    }
+
+    /// What the syncer has asked for since a mark.
+    pub fn calls(&self, since: &Mark) -> Result<Calls> {
+        let mut calls = Calls::new();
+        for (log, mark) in self.logs().iter().zip(since.0) {
+            calls.extend(log.since(mark)?);
+        }
+        Ok(calls)
+    }
+
+    fn logs(&self) -> [AuditLog; 2] {
+        let (virt, host) = (self.playground.virtual_plane(), self.playground.host_plane());
+        [AuditLog::new("virtual", virt.audit_log()), AuditLog::new("host", host.audit_log())]
+    }
+
+    /// The first requests of every sort, the first pods of a scheduler and of a node are slow.
+    async fn warm_up(&self) -> Result<()> {
+        for (api, namespace, runs) in [(&self.virt, pods::NAMESPACE, false), (&self.host, self.namespace(), true)] {
+            let timeline = Timeline::follow("warm", api, namespace, "warm").await?;
+            create(api, namespace, "warm", WARM_UP).await?;
+            timeline.until("warm-up", |now| if runs { now.running == WARM_UP } else { now.added == WARM_UP }).await?;
+            delete(api, namespace, "warm", WARM_UP).await?;
+            timeline.until("warm-up", |now| now.gone == WARM_UP).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Creates the pods of a batch as fast as the API takes them; answers with the instants of the answers.
+pub async fn create(api: &Api, namespace: &str, batch: &str, count: usize) -> Result<Vec<(String, Instant)>> {
+    let names = (0..count).map(|number| pods::name(batch, number));
+    stream::iter(names.map(|name| create_one(api, namespace, batch, name)))
+        .buffer_unordered(IN_FLIGHT)
+        .try_collect()
+        .await
+}
+
+/// Creates one pod; answers with the instant of the answer.
+pub async fn create_one(api: &Api, namespace: &str, batch: &str, name: String) -> Result<(String, Instant)> {
+    api.create(&pods::pods(namespace), &pods::manifest(batch, &name)).await?;
+    Ok((name, Instant::now()))
+}
+
+/// Deletes the pods of a batch as fast as the API takes it.
+pub async fn delete(api: &Api, namespace: &str, batch: &str, count: usize) -> Result<()> {
+    let paths = (0..count).map(|number| pods::pod(namespace, &pods::name(batch, number)));
+    stream::iter(paths.map(|path| async move { api.delete(&path, &json!({})).await.map(drop) }))
+        .buffer_unordered(IN_FLIGHT)
+        .try_collect()
+        .await
+}

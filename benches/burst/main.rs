@@ -1,0 +1,50 @@
+//! `cargo bench --bench burst`: how fast, and at which price, pods of a virtual cluster run on a host cluster.
+//!
+//! On real control planes, in one run: the pods created straight on the host (direct), a replayer of the calls that a
+//! perfect syncer has to make (ideal), and the real syncer. `docs/benchmarks.md` explains every figure.
+
+mod admin;
+mod api;
+mod args;
+mod audit;
+mod lab;
+mod meter;
+mod parts;
+mod pods;
+mod quantiles;
+mod replayer;
+mod report;
+mod results;
+mod subject;
+mod targets;
+mod timeline;
+mod usage;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use args::{Args, Word};
+use results::Results;
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let args = Args::parse();
+    // Two providers could be compiled in; rustls wants to be told.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let mut results = Results {
+        pods: args.pods,
+        rate: args.rate,
+        cores: std::thread::available_parallelism()?.get(),
+        load: usage::load(),
+        subjects: Vec::new(),
+    };
+    for word in [Word::Direct, Word::Ideal, Word::Tenet].into_iter().filter(|word| args.measures(*word)) {
+        results.subjects.push(subject::measure(&args, word).await);
+    }
+    print!("{}", report::render(&results));
+    if let Some(file) = &args.json {
+        let text = serde_json::to_string_pretty(&results)?;
+        std::fs::write(file, text).with_context(|| file.display().to_string())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,52 @@
+//! The CPU time of every process of a playground during a part.
+
+use tenet_playground::{Component, Playground};
+
+use crate::results::Cpu;
+use crate::usage;
+
+/// All that runs on the machine and is none of ours.
+pub const OTHERS: &str = "others on this machine";
+/// The syncer under test.
+pub const SYNCER: &str = "syncer";
+
+/// Readings at the beginning.
+pub struct Meter {
+    processes: Vec<(String, u32, u64)>,
+    machine: u64,
+}
+
+impl Meter {
+    /// Begins.
+    pub fn start(playground: &Playground) -> Self {
+        let read = |(name, pid)| (name, pid, usage::cpu_millis(pid));
+        Self { processes: processes(playground).into_iter().map(read).collect(), machine: usage::machine_millis() }
+    }
+
+    /// What was used since.
+    pub fn read(&self) -> Vec<Cpu> {
+        let used = |(name, pid, start): &(String, u32, u64)| Cpu {
+            process: name.clone(),
+            millis: usage::cpu_millis(*pid).saturating_sub(*start),
+        };
+        let mut all: Vec<_> = self.processes.iter().map(used).collect();
+        let ours: u64 = all.iter().map(|cpu| cpu.millis).sum();
+        let machine = usage::machine_millis() - self.machine;
+        all.push(Cpu { process: OTHERS.to_owned(), millis: machine.saturating_sub(ours) });
+        all
+    }
+}
+
+fn processes(playground: &Playground) -> Vec<(String, u32)> {
+    let components = [Component::Etcd, Component::ApiServer, Component::ControllerManager, Component::Scheduler];
+    let planes = [("virtual", playground.virtual_plane()), ("host", playground.host_plane())];
+    let mut all: Vec<_> = planes
+        .into_iter()
+        .flat_map(|(side, plane)| components.map(|component| (format!("{side} {component}"), plane.pid(component))))
+        .filter_map(|(name, pid)| Some((name, pid?)))
+        .collect();
+    all.extend(usage::children().into_iter().filter(|(_, name)| name == "kwok").map(|(pid, name)| (name, pid)));
+    all.push(("bench".to_owned(), std::process::id()));
+    all.extend(playground.syncer_pid().map(|pid| (SYNCER.to_owned(), pid)));
+    all
+}

@@ -1,0 +1,22 @@
+//! All pods at once.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use tokio::time::sleep;
+
+use super::{AFTERMATH, Pods, seconds};
+use crate::lab::{self, Lab};
+use crate::meter::Meter;
+use crate::results::Burst;
+
+/// Creates the pods and waits until all are Running.
+pub async fn burst(lab: &Lab, pods: &Pods) -> Result<Burst> {
+    let (mark, meter, start) = (lab.mark()?, Meter::start(&lab.playground), Instant::now());
+    let created = lab::create(&pods.api, &pods.namespace, pods.batch, pods.count).await?;
+    let created_seconds = seconds(start);
+    pods.until_running().await?;
+    let seconds = seconds(start);
+    sleep(AFTERMATH).await;
+    Ok(Burst { seconds, created_seconds, lags: pods.lags(&created), calls: lab.calls(&mark)?, cpu: meter.read() })
+}

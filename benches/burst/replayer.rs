@@ -1,0 +1,156 @@
+//! The ideal: for every pod just the calls that a perfect syncer has to make.
+//!
+//! It watches both sides as a syncer does, keeps no caches, checks nothing and repeats nothing. What it takes is what
+//! the two API servers take.
+
+mod host_pod;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use futures::StreamExt;
+use kube::api::WatchEvent;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::{OnceCell, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::api::{Api, Changes};
+use crate::lab::Lab;
+use crate::pods;
+
+/// A running replayer. It ends when it is dropped.
+pub struct Replayer {
+    _watchers: [AbortOnDropHandle<()>; 2],
+}
+
+/// What the calls of all pods share.
+struct Shared {
+    virt: Api,
+    host: Api,
+    namespace: String,
+    twins: Mutex<HashMap<String, Arc<Twins>>>,
+    nodes: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
+}
+
+/// The latest state of a pod on both sides; null when it does not exist.
+struct Twins {
+    inside: watch::Sender<Value>,
+    outside: watch::Sender<Value>,
+}
+
+impl Replayer {
+    /// Starts with the syncer's identity on both sides.
+    pub async fn start(lab: &Lab) -> Result<Self> {
+        let playground = &lab.playground;
+        let virt = Api::new(playground.syncer_virtual_kubeconfig()).await?;
+        let host = Api::new(playground.syncer_host_kubeconfig()).await?;
+        let namespace = lab.namespace().to_owned();
+        let inside = virt.watch(&pods::pods(pods::NAMESPACE), pods::BATCH).await?;
+        let outside = host.watch(&pods::pods(&namespace), pods::BATCH).await?;
+        let root = virt.get(&format!("/api/v1/namespaces/{}/configmaps/kube-root-ca.crt", pods::NAMESPACE)).await?;
+        let configs = format!("/api/v1/namespaces/{namespace}/configmaps");
+        host.create(&configs, &host_pod::root_certificate(&root)).await?;
+        let shared = Arc::new(Shared { virt, host, namespace, twins: Mutex::default(), nodes: Mutex::default() });
+        let follow_inside = tokio::spawn(follow(inside, Arc::clone(&shared), true));
+        let follow_outside = tokio::spawn(follow(outside, shared, false));
+        Ok(Self { _watchers: [AbortOnDropHandle::new(follow_inside), AbortOnDropHandle::new(follow_outside)] })
+    }
+}
+
+async fn follow(mut changes: Changes<Value>, shared: Arc<Shared>, inside: bool) {
+    while let Some(Ok(event)) = changes.next().await {
+        let (pod, new) = match event {
+            WatchEvent::Added(pod) => (pod, inside),
+            WatchEvent::Modified(pod) => (pod, false),
+            WatchEvent::Deleted(mut pod) => {
+                pod["gone"] = json!(true);
+                (pod, false)
+            }
+            _ => continue,
+        };
+        let name = text(&pod["metadata"]["labels"][pods::NAME]).to_owned();
+        let twins = shared.twins(&name);
+        let side = if inside { &twins.inside } else { &twins.outside };
+        side.send_replace(pod);
+        if new {
+            let shared = Arc::clone(&shared);
+            tokio::spawn(async move {
+                if let Err(error) = shared.carry(&name, &twins).await {
+                    eprintln!("the replayer gives up on {name}: {error:#}");
+                }
+            });
+        }
+    }
+}
+
+impl Shared {
+    fn twins(&self, name: &str) -> Arc<Twins> {
+        let new =
+            || Arc::new(Twins { inside: watch::Sender::new(Value::Null), outside: watch::Sender::new(Value::Null) });
+        Arc::clone(self.twins.lock().entry(name.to_owned()).or_insert_with(new))
+    }
+
+    /// The life of a pod, from its create to its end.
+    async fn carry(&self, name: &str, twins: &Twins) -> Result<()> {
+        let inside = twins.inside.borrow().clone();
+        let (mut outside, mut inside_changes) = (twins.outside.subscribe(), twins.inside.subscribe());
+        let path = pods::pod(pods::NAMESPACE, name);
+
+        let token = self.mint(&inside).await?;
+        let secret = host_pod::token_secret(&inside, &token);
+        self.host.create(&pods::secrets(&self.namespace), &secret).await?;
+        self.host.create(&pods::pods(&self.namespace), &host_pod::translate(&inside)).await?;
+
+        let node =
+            text(&outside.wait_for(|pod| pod["spec"]["nodeName"].is_string()).await?["spec"]["nodeName"]).to_owned();
+        self.picture(&node).await?;
+        self.virt.create(&format!("{path}/binding"), &binding(&inside, &node)).await?;
+
+        let running = outside.wait_for(|pod| pod["status"]["phase"] == "Running").await?.clone();
+        let status = json!({"metadata": {"uid": inside["metadata"]["uid"]}, "status": running["status"]});
+        self.virt.merge(&format!("{path}/status"), &status).await?;
+
+        inside_changes.wait_for(|pod| pod["metadata"]["deletionTimestamp"].is_string()).await?;
+        let host_path = pods::pod(&self.namespace, text(&running["metadata"]["name"]));
+        self.host.delete(&host_path, &this_very(&running)).await?;
+        outside.wait_for(|pod| pod["gone"] == true).await?;
+        let secret_path = format!("{}/{}", pods::secrets(&self.namespace), text(&secret["metadata"]["name"]));
+        let mut now = this_very(&inside);
+        now["gracePeriodSeconds"] = json!(0);
+        let nothing = json!({});
+        tokio::try_join!(self.host.delete(&secret_path, &nothing), self.virt.delete(&path, &now))?;
+        self.twins.lock().remove(name);
+        Ok(())
+    }
+
+    async fn mint(&self, pod: &Value) -> Result<String> {
+        let account = format!("/api/v1/namespaces/{}/serviceaccounts/default/token", pods::NAMESPACE);
+        let answer = self.virt.create(&account, &host_pod::token_request(pod)).await?;
+        Ok(answer["status"]["token"].as_str().context("the answer has no token")?.to_owned())
+    }
+
+    /// Makes sure that the node is pictured inside: one call for each node.
+    async fn picture(&self, node: &str) -> Result<()> {
+        let cell = Arc::clone(self.nodes.lock().entry(node.to_owned()).or_default());
+        let paint = || async { self.virt.create("/api/v1/nodes", &host_pod::node(node)).await.map(drop) };
+        cell.get_or_try_init(paint).await.copied()
+    }
+}
+
+fn binding(pod: &Value, node: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Binding",
+        "metadata": {"name": pod["metadata"]["name"], "uid": pod["metadata"]["uid"]},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+    })
+}
+
+fn this_very(object: &Value) -> Value {
+    json!({"preconditions": {"uid": object["metadata"]["uid"]}})
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

@@ -1,0 +1,125 @@
+//! What the ideal writes: as large as what a syncer writes, for these pods.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
+
+const ROOT_CERTIFICATE: &str = "kube-root-ca.crt-x-default-x-vc-1";
+
+/// The host pod of a virtual one.
+pub fn translate(pod: &Value) -> Value {
+    let mut spec = pod["spec"].clone();
+    if let Some(members) = spec.as_object_mut() {
+        for virtual_only in ["serviceAccount", "serviceAccountName", "nodeName"] {
+            members.remove(virtual_only);
+        }
+    }
+    spec["automountServiceAccountToken"] = json!(false);
+    spec["enableServiceLinks"] = json!(false);
+    spec["hostname"] = pod["metadata"]["name"].clone();
+    spec["dnsPolicy"] = json!("None");
+    spec["dnsConfig"] = json!({
+        "nameservers": ["10.96.0.10"],
+        "searches": ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"],
+        "options": [{"name": "ndots", "value": "5"}],
+    });
+    for container in spec["containers"].as_array_mut().into_iter().flatten() {
+        container["env"] = environment();
+    }
+    let volumes = spec["volumes"].as_array_mut().into_iter().flatten();
+    for source in volumes.filter_map(|volume| volume["projected"]["sources"].as_array_mut()).flatten() {
+        if source["serviceAccountToken"].is_object() {
+            let items = json!([{"key": "kube-api-access.0", "path": "token", "mode": 0o600}]);
+            *source = json!({"secret": {"name": secret_name(pod), "items": items}});
+        } else if source["configMap"].is_object() {
+            source["configMap"]["name"] = json!(ROOT_CERTIFICATE);
+        }
+    }
+    let mut metadata = head(pod, "Pod", &host_name(pod));
+    for (key, value) in pod["metadata"]["labels"].as_object().into_iter().flatten() {
+        metadata["labels"][key] = value.clone();
+    }
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+}
+
+/// The Secret with the token of a pod.
+pub fn token_secret(pod: &Value, token: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": head(pod, "Pod", &secret_name(pod)),
+        "type": "Opaque",
+        "data": {"kube-api-access.0": BASE64.encode(token)},
+    })
+}
+
+/// The request for that token.
+pub fn token_request(pod: &Value) -> Value {
+    let metadata = &pod["metadata"];
+    let bound = json!({"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]});
+    json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenRequest",
+        "spec": {"expirationSeconds": 3607, "boundObjectRef": bound, "audiences": []},
+    })
+}
+
+/// The copy of the ConfigMap that every pod mounts.
+pub fn root_certificate(config: &Value) -> Value {
+    let metadata = head(config, "ConfigMap", ROOT_CERTIFICATE);
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": config["data"]})
+}
+
+/// The picture of a node.
+pub fn node(name: &str) -> Value {
+    let room = json!({"cpu": "1000", "memory": "4Ti", "ephemeral-storage": "10Ti", "pods": "10000"});
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "tenet.sh/managed-by": "vc-1"}},
+        "status": {
+            "capacity": room,
+            "allocatable": room,
+            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
+        },
+    })
+}
+
+fn environment() -> Value {
+    let set = |name: &str, value: &str| json!({"name": name, "value": value});
+    json!([
+        set("KUBERNETES_SERVICE_HOST", "10.96.0.20"),
+        set("KUBERNETES_SERVICE_PORT", "443"),
+        set("KUBERNETES_SERVICE_PORT_HTTPS", "443"),
+        set("KUBERNETES_PORT", "tcp://10.96.0.20:443"),
+        set("KUBERNETES_PORT_443_TCP", "tcp://10.96.0.20:443"),
+        set("KUBERNETES_PORT_443_TCP_PROTO", "tcp"),
+        set("KUBERNETES_PORT_443_TCP_PORT", "443"),
+        set("KUBERNETES_PORT_443_TCP_ADDR", "10.96.0.20"),
+    ])
+}
+
+/// Labels and annotations with the owner record.
+fn head(object: &Value, kind: &str, host_name: &str) -> Value {
+    let metadata = &object["metadata"];
+    json!({
+        "name": host_name,
+        "labels": {"tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": metadata["namespace"]},
+        "annotations": {
+            "tenet.sh/cluster": "00000000-0000-0000-0000-000000000000",
+            "tenet.sh/kind": kind,
+            "tenet.sh/namespace": metadata["namespace"],
+            "tenet.sh/name": metadata["name"],
+            "tenet.sh/uid": metadata["uid"],
+            "tenet.sh/host-name": format!("tenet-vc-1/{host_name}"),
+        },
+    })
+}
+
+fn host_name(pod: &Value) -> String {
+    format!("{}-x-default-x-vc-1", pod["metadata"]["name"].as_str().unwrap_or_default())
+}
+
+fn secret_name(pod: &Value) -> String {
+    format!("{}-tokens", host_name(pod))
+}

@@ -1,0 +1,57 @@
+//! The syncer as a process.
+
+use super::{number, table};
+use crate::audit;
+use crate::results::{Results, Subject};
+use crate::usage::Memory;
+
+/// Its memory.
+pub fn memory(results: &Results) -> Option<String> {
+    let tenet = results.subject("tenet")?;
+    let held = tenet.memory.as_ref()?;
+    let mut rows = vec![row("idle", held.idle), row("with all pods, settled", held.settled)];
+    if let Some(rest) = &tenet.rest {
+        rows.push(row("at the end of the rest", rest.memory));
+    }
+    let grown = rss_bytes_per_pod(results, tenet)? / 1024.0;
+    rows.push(vec!["for each pod".to_owned(), format!("{} KiB", number(grown)), String::new()]);
+    table("Memory of the syncer", &["", "resident", "peak"], rows)
+}
+
+/// What it does when nothing changes.
+pub fn rest(results: &Results) -> Option<String> {
+    let rest = results.subject("tenet")?.rest.as_ref()?;
+    let writes = audit::writes(&rest.calls);
+    let calls: usize = rest.calls.values().sum();
+    let cell = |value: usize| value.to_string();
+    let title = format!("Rest of {} s", rest.seconds);
+    let row = vec!["tenet".to_owned(), cell(writes), cell(calls - writes), rest.cpu_millis.to_string()];
+    table(&title, &["", "writes", "other calls", "CPU-ms"], vec![row])
+}
+
+/// What a restart takes.
+pub fn restart(results: &Results) -> Option<String> {
+    let restart = results.subject("tenet")?.restart.as_ref()?;
+    let row = vec![
+        "tenet".to_owned(),
+        number(restart.converged_seconds),
+        audit::writes(&restart.calls).to_string(),
+        restart.calls.values().sum::<usize>().to_string(),
+        restart.cpu_millis.to_string(),
+        number(restart.next_pod_seconds),
+    ];
+    let head = ["", "converged s", "writes", "calls", "CPU-ms", "next pod s"];
+    table("Restart after SIGKILL, with all pods", &head, vec![row])
+}
+
+/// What each pod added to the memory, when all had settled.
+pub fn rss_bytes_per_pod(results: &Results, tenet: &Subject) -> Option<f64> {
+    let held = tenet.memory.as_ref()?;
+    let end = tenet.rest.as_ref().map_or(held.settled, |rest| rest.memory);
+    Some(results.per_pod(end.resident_kib.saturating_sub(held.idle.resident_kib) * 1024))
+}
+
+fn row(name: &str, memory: Memory) -> Vec<String> {
+    let mib = |kib: u64| format!("{:.1} MiB", f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0);
+    vec![name.to_owned(), mib(memory.resident_kib), mib(memory.peak_kib)]
+}

@@ -1,0 +1,113 @@
+//! One subject: fresh clusters, perhaps a syncer between them, and the parts that were asked for.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use tenet_playground::Command;
+use tokio::time::sleep;
+
+use crate::admin::Admin;
+use crate::args::{Args, Word};
+use crate::lab::Lab;
+use crate::parts::{self, Pods};
+use crate::replayer::Replayer;
+use crate::results::{Footprint, Subject};
+use crate::usage::Memory;
+
+/// After that, allocators have returned what they return soon.
+const SETTLE: Duration = Duration::from_secs(10);
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// Measures a subject; what went wrong is told in the result.
+pub async fn measure(args: &Args, word: Word) -> Subject {
+    let name = match word {
+        Word::Direct => "direct",
+        Word::Ideal => "ideal",
+        _ => "tenet",
+    };
+    let mut subject = Subject { name, ..Subject::default() };
+    if let Err(error) = run(args, word, &mut subject).await {
+        eprintln!("{name}: {error:#}");
+        subject.trouble = Some(format!("{error:#}"));
+    }
+    subject
+}
+
+async fn run(args: &Args, word: Word, subject: &mut Subject) -> Result<()> {
+    say(subject, "starting two control planes");
+    let lab = Lab::start(args, subject.name).await?;
+    let result = match word {
+        Word::Direct => direct(args, &lab, subject).await,
+        Word::Ideal => {
+            let _replayer = Replayer::start(&lab).await?;
+            inside(args, &lab, subject).await
+        }
+        _ => {
+            lab.playground.start_syncer(&command(args, &lab)).await?;
+            Admin(lab.playground.admin_port()).until_converged(START_LIMIT).await?;
+            inside(args, &lab, subject).await
+        }
+    };
+    lab.playground.shutdown().await;
+    result
+}
+
+/// The command that runs the syncer under test.
+pub fn command(args: &Args, lab: &Lab) -> Command {
+    Command::new(&args.syncer).arg("--config").arg(lab.playground.syncer_config())
+}
+
+async fn direct(args: &Args, lab: &Lab, subject: &mut Subject) -> Result<()> {
+    if !args.bursts() {
+        return Ok(());
+    }
+    say(subject, "burst");
+    let pods = Pods::on_host(lab, args.pods).await?;
+    subject.burst = Some(parts::burst(lab, &pods).await?);
+    say(subject, "delete");
+    subject.delete = Some(parts::delete(lab, &pods).await?);
+    Ok(())
+}
+
+async fn inside(args: &Args, lab: &Lab, subject: &mut Subject) -> Result<()> {
+    let memory = || lab.playground.syncer_pid().map(Memory::of);
+    if args.bursts() {
+        sleep(SETTLE / 2).await;
+        let idle = memory();
+        say(subject, "burst");
+        let pods = Pods::inside(lab, args.pods).await?;
+        subject.burst = Some(parts::burst(lab, &pods).await?);
+        sleep(SETTLE).await;
+        subject.memory = idle.zip(memory()).map(|(idle, settled)| Footprint { idle, settled });
+        hold(args, lab, subject).await?;
+        if args.includes(Word::Delete) {
+            say(subject, "delete");
+            subject.delete = Some(parts::delete(lab, &pods).await?);
+        }
+    }
+    if args.includes(Word::Trickle) {
+        say(subject, "trickle");
+        subject.trickle = Some(parts::trickle(args, lab).await?);
+    }
+    Ok(())
+}
+
+/// What is measured of a process while it holds the pods of the burst.
+async fn hold(args: &Args, lab: &Lab, subject: &mut Subject) -> Result<()> {
+    if lab.playground.syncer_pid().is_none() {
+        return Ok(());
+    }
+    if args.includes(Word::Rest) {
+        say(subject, "rest");
+        subject.rest = Some(parts::rest(args, lab).await?);
+    }
+    if args.includes(Word::Restart) {
+        say(subject, "restart");
+        subject.restart = Some(parts::restart(args, lab).await?);
+    }
+    Ok(())
+}
+
+fn say(subject: &Subject, what: &str) {
+    eprintln!("{}: {what}", subject.name);
+}

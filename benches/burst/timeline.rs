@@ -1,0 +1,143 @@
+//! What happened to the pods of one batch on one side, and when, as a watcher saw it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use futures::StreamExt;
+use kube::api::WatchEvent;
+use parking_lot::Mutex;
+use serde::Deserialize;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::api::{Api, Changes};
+use crate::pods;
+
+/// The moments of one pod.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moments {
+    /// It exists.
+    pub added: Option<Instant>,
+    /// It is Running.
+    pub running: Option<Instant>,
+    /// It does not exist any more.
+    pub gone: Option<Instant>,
+}
+
+/// How many pods came how far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Exist or existed.
+    pub added: usize,
+    /// Are or were Running.
+    pub running: usize,
+    /// Do not exist any more.
+    pub gone: usize,
+}
+
+/// The pods of a batch on one side.
+pub struct Timeline {
+    side: &'static str,
+    pods: Arc<Mutex<HashMap<String, Moments>>>,
+    counts: watch::Receiver<Counts>,
+    _follower: AbortOnDropHandle<()>,
+}
+
+#[derive(Clone, Deserialize)]
+struct Pod {
+    metadata: Metadata,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Clone, Deserialize)]
+struct Metadata {
+    #[serde(default)]
+    labels: HashMap<String, String>,
+}
+
+#[derive(Clone, Default, Deserialize)]
+struct Status {
+    #[serde(default)]
+    phase: String,
+}
+
+/// Nothing has come for so long: it will not come any more.
+const STANDSTILL: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+impl Timeline {
+    /// Follows a batch from now on.
+    pub async fn follow(side: &'static str, api: &Api, namespace: &str, batch: &str) -> Result<Self> {
+        let changes = api.watch(&pods::pods(namespace), &pods::selector(batch)).await?;
+        let (sender, counts) = watch::channel(Counts::default());
+        let pods = Arc::new(Mutex::new(HashMap::new()));
+        let follower = tokio::spawn(record(changes, Arc::clone(&pods), sender));
+        Ok(Self { side, pods, counts, _follower: AbortOnDropHandle::new(follower) })
+    }
+
+    /// The moments of a pod, by its name inside.
+    pub fn of(&self, name: &str) -> Moments {
+        self.pods.lock().get(name).copied().unwrap_or_default()
+    }
+
+    /// Waits until the counts are so; an error when nothing moves any more.
+    pub async fn until(&self, what: &str, enough: impl Fn(Counts) -> bool) -> Result<()> {
+        let mut counts = self.counts.clone();
+        let (mut last, mut since) = (Counts::default(), Instant::now());
+        let mut ticks = interval(LOOK_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let now = *counts.borrow_and_update();
+            if enough(now) {
+                return Ok(());
+            }
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+            if since.elapsed() > STANDSTILL {
+                bail!("{what}: nothing moves any more on the {} side: {now:?}", self.side);
+            }
+            tokio::select! {
+                changed = counts.changed() => if changed.is_err() {
+                    bail!("{what}: the watch of the {} side ended: {now:?}", self.side);
+                },
+                _ = ticks.tick() => {}
+            }
+        }
+    }
+}
+
+async fn record(mut changes: Changes<Pod>, pods: Arc<Mutex<HashMap<String, Moments>>>, sender: watch::Sender<Counts>) {
+    while let Some(Ok(event)) = changes.next().await {
+        let now = Instant::now();
+        let (mut pod, gone) = match event {
+            WatchEvent::Added(pod) | WatchEvent::Modified(pod) => (pod, false),
+            WatchEvent::Deleted(pod) => (pod, true),
+            WatchEvent::Bookmark(_) => continue,
+            WatchEvent::Error(_) => return,
+        };
+        let Some(name) = pod.metadata.labels.remove(pods::NAME) else { continue };
+        let mut pods = pods.lock();
+        let moments = pods.entry(name).or_default();
+        let added = first(&mut moments.added, now);
+        let running = pod.status.phase == "Running" && first(&mut moments.running, now);
+        let gone = gone && first(&mut moments.gone, now);
+        sender.send_if_modified(|counts| {
+            counts.added += usize::from(added);
+            counts.running += usize::from(running);
+            counts.gone += usize::from(gone);
+            added || running || gone
+        });
+    }
+}
+
+/// Whether this is the first time.
+fn first(moment: &mut Option<Instant>, now: Instant) -> bool {
+    let first = moment.is_none();
+    moment.get_or_insert(now);
+    first
+}
