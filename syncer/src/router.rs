@@ -105,13 +105,26 @@ impl Router {
 
     /// The objects of an input that touch a key.
     pub fn sources(&self, mapper: &str, side: Side, kind: Kind, key: &VirtualKey) -> Vec<Place> {
-        let Some((index, _)) = numbered(&self.mappers).find(|(_, m)| m.spec().name == mapper) else {
-            return Vec::new();
-        };
-        let Some(sources) = self.sources.get(&(index, side, kind)) else { return Vec::new() };
-        let mut places: Vec<_> = sources.by_key.get(key).into_iter().flatten().cloned().collect();
+        let mut places = Vec::new();
+        self.find_source(mapper, side, kind, key, |place| -> Option<()> {
+            places.push(place.clone());
+            None
+        });
         places.sort_unstable();
         places
+    }
+
+    /// The first answer to a look at the objects of an input that touch a key.
+    pub fn find_source<T>(
+        &self,
+        mapper: &str,
+        side: Side,
+        kind: Kind,
+        key: &VirtualKey,
+        look: impl FnMut(&Place) -> Option<T>,
+    ) -> Option<T> {
+        let (index, _) = numbered(&self.mappers).find(|(_, m)| m.spec().name == mapper)?;
+        self.sources.get(&(index, side, kind))?.by_key.get(key)?.iter().find_map(look)
     }
 
     /// Whether an object that is being synced refers to this one.

@@ -88,6 +88,18 @@ impl View for EngineView {
         places.iter().filter_map(|place| cache.get_at(place)).collect()
     }
 
+    fn find_source(
+        &self,
+        mapper: &str,
+        side: Side,
+        kind: Kind,
+        key: &VirtualKey,
+        wanted: &(dyn Fn(&Object) -> bool + Send + Sync),
+    ) -> Option<Object> {
+        let cache = self.caches.get(side, kind)?;
+        self.router.find_source(mapper, side, kind, key, |place| cache.get_at(place).filter(|object| wanted(object)))
+    }
+
     fn list(&self, kind: Kind, namespace: &str) -> Vec<Object> {
         self.caches.get(Side::Virtual, kind).map(|cache| cache.list(namespace)).unwrap_or_default()
     }

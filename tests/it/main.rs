@@ -2,6 +2,7 @@
 
 mod cluster;
 mod crash;
+mod docs;
 mod fault;
 mod harness;
 mod operations;

@@ -24,6 +24,10 @@ impl Gate {
         }
         // The server compares the UID: another incarnation answers with a conflict.
         body["metadata"]["uid"] = json!(uid);
+        // A status has one writer. Elsewhere the tenant writes too, and lists are replaced whole.
+        if subresource.is_none() {
+            body["metadata"]["resourceVersion"] = json!(cached.resource_version());
+        }
         let target = Target::new(kind, key.namespace(), key.name()).sub(subresource);
         let answer =
             self.call(Side::Virtual, "patch", |api, limit| api.patch(&target, PatchType::Merge, &body, limit)).await?;

@@ -1,0 +1,61 @@
+//! Pages that are generated from the code are what the code says.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tenet_mapper::rules::{Action, Rule};
+
+const HEAD: &str = "# What crosses, field by field\n\n\
+Generated from the rule tables: `UPDATE=1 cargo test --test it generated` writes it anew.\n\n\
+A path that stands in no table is refused, with an event on the object; `unknownFields: drop` in the configuration leaves it \
+out instead. A value that the API server fills in by itself is no reason to refuse. `[]` is every element of a list, `{}` every \
+value of a map; a rule other than *copied* and *name* covers everything below its path.\n\n\
+| word | meaning |\n|---|---|\n\
+| copied | the virtual side owns it; it crosses unchanged |\n\
+| name | the virtual side owns it; the name of an object, translated, and that object is copied to the host as well |\n\
+| set | the syncer writes the host's value, from the tenant's value where there is one |\n\
+| narrowed | a selector, narrowed to the virtual cluster |\n\
+| host | the host owns it; it comes up, and never goes down |\n\
+| left out | it means nothing on the host |\n\
+| refused | an object that carries it does not cross |\n\n\
+*follows*: changes after creation follow to the host.\n";
+
+#[test]
+fn the_generated_page_of_kinds_is_up_to_date() -> Result<()> {
+    let mut page = HEAD.to_owned();
+    for mapper in tenet_mappers::all() {
+        let spec = mapper.spec();
+        let Some(table) = &spec.table else { continue };
+        writeln!(page, "\n## {}\n\n| field | rule | | why |\n|---|---|---|---|", spec.kind)?;
+        for (path, rule) in table.rules() {
+            let follows = if rule.kept { "follows" } else { "" };
+            writeln!(page, "| `{path}` | {} | {follows} | {} |", word(rule), why(rule))?;
+        }
+    }
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/kinds.md");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&file, &page)?;
+    }
+    let found = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    assert!(found == page, "docs/kinds.md is not what the tables say: run with UPDATE=1");
+    Ok(())
+}
+
+fn word(rule: &Rule) -> String {
+    match rule.action {
+        Action::Copy if rule.whole => "copied, with all below it".to_owned(),
+        Action::Copy => "copied".to_owned(),
+        Action::Reference(kind) => format!("name of a {kind}"),
+        Action::Set => "set".to_owned(),
+        Action::Selector => "narrowed".to_owned(),
+        Action::Up => "host".to_owned(),
+        Action::Drop => "left out".to_owned(),
+        Action::Refuse if rule.unless.is_empty() => "refused".to_owned(),
+        Action::Refuse => format!("refused, unless `{}`", rule.unless.join("` or `")),
+    }
+}
+
+fn why(rule: &Rule) -> String {
+    rule.why.replace('|', "\\|")
+}
