@@ -1,6 +1,14 @@
 //! kwok: nodes on which pods become Running, and nothing runs.
 
-use std::{fmt::Write, fs, path::Path};
+use std::{
+    fmt::Write,
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::net::TcpStream;
 
 use crate::{
     component::Component,
@@ -8,19 +16,46 @@ use crate::{
     pki::Purpose,
     plane::{ControlPlane, MASTERS, PlaneError},
     port,
-    process::{Launch, Process},
+    process::{Launch, Process, ProcessError},
+    wait::Patience,
 };
 
 const STAGES: &str = include_str!("kwok/stages.yaml");
 
-/// Writes the configuration and starts kwok against the host.
-pub(crate) fn start(
+/// The folders that kwok writes to.
+pub(crate) struct Folders {
+    pub(crate) work: PathBuf,
+    pub(crate) logs: PathBuf,
+    pub(crate) pids: PathBuf,
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const PORT_ATTEMPTS: usize = 5;
+
+/// Writes the configuration, starts kwok against the host, and waits until it answers as a kubelet.
+pub(crate) async fn start(
     components: &Components,
     host: &ControlPlane,
-    dir: &Path,
-    logs: &Path,
-    pids: &Path,
+    folders: &Folders,
 ) -> Result<Process, PlaneError> {
+    prepare(host, &folders.work)?;
+    let mut attempts = 1;
+    loop {
+        let port = port::free().map_err(PlaneError::Port)?;
+        let kwok = Process::spawn(&launch(components, host, folders, port))?;
+        match until_it_listens(&kwok, port).await {
+            // Another program took the port first.
+            Err(PlaneError::Process(ProcessError::Died(died)))
+                if attempts < PORT_ATTEMPTS && died.tail.contains("address already in use") =>
+            {
+                attempts += 1;
+            }
+            other => return other.map(|()| kwok),
+        }
+    }
+}
+
+fn prepare(host: &ControlPlane, dir: &Path) -> Result<(), PlaneError> {
     let file = |path: &Path| {
         let path = path.to_owned();
         move |source| PlaneError::File { path, source }
@@ -32,37 +67,45 @@ pub(crate) fn start(
     fs::write(&log, container_log()).map_err(file(&log))?;
     let config = dir.join("kwok.yaml");
     fs::write(&config, configuration(&work, &log)).map_err(file(&config))?;
-    let kubeconfig = dir.join("kwok.kubeconfig");
-    host.write_kubeconfig(&kubeconfig, "kwok", Some(MASTERS))?;
+    host.write_kubeconfig(&dir.join("kwok.kubeconfig"), "kwok", Some(MASTERS))?;
     let serving = host.pki().issue("kwok", &Purpose::Server(&["127.0.0.1".to_owned()]))?;
-    host.pki().keep("kwok", &serving)?;
+    Ok(host.pki().keep("kwok", &serving)?)
+}
 
-    let port = port::free().map_err(PlaneError::Port)?;
-    let launch = Launch {
+fn launch(components: &Components, host: &ControlPlane, folders: &Folders, port: u16) -> Launch {
+    let args = [
+        flag("kubeconfig", &folders.work.join("kwok.kubeconfig")),
+        flag("config", &folders.work.join("kwok.yaml")),
+        "--manage-all-nodes".to_owned(),
+        "--node-ip=127.0.0.1".to_owned(),
+        format!("--node-port={port}"),
+        format!("--server-address=127.0.0.1:{port}"),
+        flag("tls-cert-file", &host.pki().file("kwok.crt")),
+        flag("tls-private-key-file", &host.pki().file("kwok.key")),
+        // The lease is the only sign of life: a heartbeat in the status would wake every watcher of nodes.
+        "--node-lease-duration-seconds=40".to_owned(),
+        "--cidr=10.244.0.0/16".to_owned(),
+    ];
+    Launch {
         name: "kwok".to_owned(),
         program: components.path(Component::Kwok).to_owned(),
-        args: vec![
-            flag("kubeconfig", &kubeconfig),
-            flag("config", &config),
-            "--manage-all-nodes".to_owned(),
-            "--node-ip=127.0.0.1".to_owned(),
-            format!("--node-port={port}"),
-            format!("--server-address=127.0.0.1:{port}"),
-            flag("tls-cert-file", &host.pki().file("kwok.crt")),
-            flag("tls-private-key-file", &host.pki().file("kwok.key")),
-            // The lease is the only sign of life: a heartbeat in the status would wake every watcher of nodes.
-            "--node-lease-duration-seconds=40".to_owned(),
-            "--cidr=10.244.0.0/16".to_owned(),
-        ]
-        .into_iter()
-        .map(Into::into)
-        .collect(),
-        dir: dir.to_owned(),
+        args: args.into_iter().map(Into::into).collect(),
+        dir: folders.work.clone(),
         env: Vec::new(),
-        log: logs.join("kwok.log"),
-        pid_file: Some(pids.join("kwok")),
-    };
-    Ok(Process::spawn(&launch)?)
+        log: folders.logs.join("kwok.log"),
+        pid_file: Some(folders.pids.join("kwok")),
+    }
+}
+
+async fn until_it_listens(kwok: &Process, port: u16) -> Result<(), PlaneError> {
+    Patience::new(PATIENCE)
+        .until("the kubelet that kwok plays", async || {
+            if let Some(died) = kwok.died() {
+                return Err(died.into());
+            }
+            Ok::<_, PlaneError>(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok())
+        })
+        .await
 }
 
 fn flag(name: &str, path: &Path) -> String {

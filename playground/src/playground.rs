@@ -17,7 +17,7 @@ use crate::{
     host::{self, SYNCER_USER, Tenancy, VIRTUAL_API_ADDRESS},
     kwok, pki,
     plane::{ControlPlane, MASTERS, PlaneError, PlaneOptions, Role},
-    port,
+    port::Reserved,
     process::{Died, Process},
     progress::Progress,
     syncer::{self, Command, Settings, SyncerError},
@@ -153,17 +153,21 @@ impl Playground {
         options.progress.step("starting controllers and nodes");
         host_plane.start_controllers()?;
         virtual_plane.start_controllers()?;
-        let kwok = kwok::start(
-            &components,
-            &host_plane,
-            &folder.path().join("kwok"),
-            &folder.path().join("logs"),
-            &folder.pids(),
-        )?;
+        let tenancy = Tenancy {
+            name: &options.name,
+            namespace: &namespace,
+            virtual_port: virtual_plane.port(),
+            node_access: options.node_access,
+        };
+        let folders = kwok_folders(&folder);
+        let (kwok, ()) = tokio::try_join!(kwok::start(&components, &host_plane, &folders), async {
+            Ok(tenancy.create(&host_plane.client()).await?)
+        })?;
+        let admin = Reserved::new().map_err(PlaneError::Port)?;
         let playground = Self {
             syncer: Mutex::default(),
             files: Files::below(folder.path()),
-            admin_port: port::free().map_err(PlaneError::Port)?,
+            admin_port: admin.port().map_err(PlaneError::Port)?,
             kwok,
             virtual_plane,
             host_plane,
@@ -173,8 +177,10 @@ impl Playground {
             _temporary: temporary,
         };
         playground.write_files(&options)?;
-        playground.populate(&options).await?;
+        playground.create_nodes(options.nodes).await?;
         playground.until_pods_can_run(options.nodes).await?;
+        // From here on the port waits for a syncer.
+        drop(admin);
         Ok(playground)
     }
 
@@ -334,16 +340,9 @@ impl Playground {
         Ok(pki::write(&files.syncer_config, &config.render())?)
     }
 
-    async fn populate(&self, options: &Options) -> Result<(), PlaneError> {
+    async fn create_nodes(&self, nodes: usize) -> Result<(), PlaneError> {
         let client = self.host_plane.client();
-        let tenancy = Tenancy {
-            name: &options.name,
-            namespace: &self.namespace,
-            virtual_port: self.virtual_plane.port(),
-            node_access: options.node_access,
-        };
-        tenancy.create(&client).await?;
-        for number in 1..=options.nodes {
+        for number in 1..=nodes {
             host::create_node(&client, &node_name(number)).await?;
         }
         Ok(())
@@ -422,6 +421,10 @@ fn temporary_dir() -> io::Result<TempDir> {
     let dir = TempDir::with_prefix("tenet-playground-")?;
     guard::remove_at_end(dir.path())?;
     Ok(dir)
+}
+
+fn kwok_folders(folder: &Folder) -> kwok::Folders {
+    kwok::Folders { work: folder.path().join("kwok"), logs: folder.path().join("logs"), pids: folder.pids() }
 }
 
 fn node_name(number: usize) -> String {

@@ -14,6 +14,25 @@ const RANGE: std::ops::Range<u16> = 10_240..32_000;
 /// The ports this process has given away; a server that was told its port may not have bound it yet.
 static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
 
+/// A port that is ours until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Reserved(TcpListener);
+
+impl Reserved {
+    pub(crate) fn new() -> io::Result<Self> {
+        loop {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, free()?));
+            if !matches!(&listener, Err(error) if error.kind() == io::ErrorKind::AddrInUse) {
+                return listener.map(Self);
+            }
+        }
+    }
+
+    pub(crate) fn port(&self) -> io::Result<u16> {
+        self.0.local_addr().map(|address| address.port())
+    }
+}
+
 /// A port that nobody listens on, and that this process has not given away before.
 ///
 /// Another process can still take it first: who starts a server on it tries again with another one.

@@ -1,6 +1,6 @@
 //! Both sides as one table, a copy beside its original.
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table, Width, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, TableComponent, Width, presets};
 use serde_json::Value;
 
 use super::snapshot::{Side, Snapshot, is_going, name_of};
@@ -12,7 +12,9 @@ const USUAL_WIDTH: u16 = 118;
 pub(super) fn side_by_side(seen: &Snapshot) -> String {
     let mut table = Table::new();
     table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .load_preset(presets::NOTHING)
+        .set_style(TableComponent::HeaderLines, '─')
+        .set_style(TableComponent::MiddleHeaderIntersections, '─')
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header([
             format!("inside {}, namespace default", seen.name),
@@ -27,7 +29,7 @@ pub(super) fn side_by_side(seen: &Snapshot) -> String {
     if table.width().is_none() {
         table.set_width(USUAL_WIDTH);
     }
-    for kind in [KINDS[0], KINDS[1], KINDS[2], KINDS[3]] {
+    for kind in KINDS {
         for row in rows(seen, kind) {
             table.add_row(row);
         }

@@ -44,7 +44,7 @@ pub enum BuildError {
     },
     /// The disk is full.
     #[error(
-        "the disk is full: building {component} needs room for the Go build cache (`go env GOCACHE`, about 3 GB for \
+        "the disk is full: building {component} needs room for the Go build cache (`go env GOCACHE`, about 4 GB for \
          all components) and in {} (500 MB)", cache.display()
     )]
     DiskFull {
