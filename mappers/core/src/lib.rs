@@ -2,6 +2,7 @@
 
 mod config_map;
 mod node;
+mod pod;
 mod secret;
 mod service;
 
@@ -10,6 +11,7 @@ use tenet_mapper::rules::{Rule, Table, set};
 
 pub use config_map::ConfigMapMapper;
 pub use node::NodeMapper;
+pub use pod::PodMapper;
 pub use secret::SecretMapper;
 pub use service::ServiceMapper;
 
@@ -18,6 +20,7 @@ pub fn all() -> Vec<Box<dyn Mapper>> {
     vec![
         Box::new(config_map::mapper()),
         Box::new(NodeMapper::new()),
+        Box::new(PodMapper::new()),
         Box::new(secret::mapper()),
         Box::new(ServiceMapper::new()),
     ]
