@@ -74,7 +74,7 @@ async fn run(args: &Args, progress: &Progress) -> Result<ExitCode> {
         },
     };
     let status = visit(args, &playground, &mut ends).await;
-    progress.step("ending all processes");
+    progress.note("\nending all processes");
     tokio::select! {
         // Asked twice: the guard kills what is left.
         end = ends.next() => return Ok(end.status()),

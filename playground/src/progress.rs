@@ -18,14 +18,12 @@ enum Sink {
     Bar(ProgressBar),
 }
 
-const TICK: Duration = Duration::from_millis(100);
-
 impl Progress {
     /// On standard error: a bar on a terminal, else a line for every step.
     pub fn stderr() -> Self {
         if io::stderr().is_terminal() {
             let bar = ProgressBar::new_spinner();
-            bar.enable_steady_tick(TICK);
+            bar.enable_steady_tick(Duration::from_millis(100));
             Self(Sink::Bar(bar))
         } else {
             Self(Sink::Lines)
@@ -43,10 +41,6 @@ impl Progress {
             Sink::Silent => {}
             Sink::Lines => line(message),
             Sink::Bar(bar) => {
-                if bar.is_finished() {
-                    bar.reset();
-                    bar.enable_steady_tick(TICK);
-                }
                 bar.set_style(spinner());
                 bar.set_message(message.to_owned());
             }
@@ -62,7 +56,7 @@ impl Progress {
         }
     }
 
-    /// Removes the bar.
+    /// Removes the bar, for good.
     pub fn clear(&self) {
         if let Sink::Bar(bar) = &self.0 {
             bar.finish_and_clear();

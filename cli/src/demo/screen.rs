@@ -44,6 +44,8 @@ impl Screen {
         if lines > 0 && self.height.is_some_and(|height| lines < height) {
             // To the first line of what was printed, and clear from there.
             let _ = write!(out, "\x1b[{lines}A\x1b[J");
+        } else if lines > 0 {
+            let _ = writeln!(out);
         }
         let _ = writeln!(out, "{}", self.latest);
         let _ = out.flush();

@@ -7,6 +7,8 @@ use super::snapshot::{Side, Snapshot, is_going, name_of};
 
 /// Without a terminal to ask.
 const USUAL_WIDTH: u16 = 118;
+const INDENT: &str = "  ";
+const INDENT_WIDTH: u16 = 2;
 
 /// `get pods,svc,configmap,secret` of both sides.
 pub(super) fn side_by_side(seen: &Snapshot) -> String {
@@ -17,24 +19,27 @@ pub(super) fn side_by_side(seen: &Snapshot) -> String {
         .set_style(TableComponent::MiddleHeaderIntersections, '─')
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header([
-            format!("inside {}, namespace default", seen.name),
+            format!("inside {}", seen.name),
             String::new(),
-            format!("on the host, namespace {}", seen.namespace),
+            format!("on the host, in {}", seen.namespace),
             String::new(),
         ])
+        // The first columns do not jump when a name comes or goes.
         .set_constraints([
-            ColumnConstraint::LowerBoundary(Width::Fixed(32)),
-            ColumnConstraint::LowerBoundary(Width::Fixed(18)),
+            ColumnConstraint::LowerBoundary(Width::Fixed(27)),
+            ColumnConstraint::LowerBoundary(Width::Fixed(16)),
         ]);
-    if table.width().is_none() {
-        table.set_width(USUAL_WIDTH);
+    table.set_width(table.width().unwrap_or(USUAL_WIDTH).saturating_sub(INDENT_WIDTH));
+    // The names of copies are long, and all four columns should fit into 100.
+    for (column, gap) in table.column_iter_mut().zip([1, 2, 1, 0]) {
+        column.set_padding((0, gap));
     }
     for kind in KINDS {
         for row in rows(seen, kind) {
             table.add_row(row);
         }
     }
-    table.lines().map(|line| format!("  {}", line.trim_end())).collect::<Vec<_>>().join("\n")
+    table.lines().map(|line| format!("{INDENT}{}", line.trim_end())).collect::<Vec<_>>().join("\n")
 }
 
 /// A kind: its short name, its objects on a side, and what to say of one.
@@ -60,8 +65,8 @@ fn rows(seen: &Snapshot, (kind, of, state): Kind) -> Vec<[String; 4]> {
         let copy_name = seen.host_name(name_of(original));
         let copy = host.iter().find(|copy| name_of(copy) == copy_name);
         paired.extend(copy.map(name_of));
-        let ([name, what], [host_name, host_what]) = (cells(Some(original)), cells(copy));
-        rows.push([name, what, host_name, host_what]);
+        let ([name, what], [_, host_what]) = (cells(Some(original)), cells(copy));
+        rows.push([name, what, copy.map(name_of).unwrap_or_default().to_owned(), host_what]);
     }
     for copy in host.iter().filter(|copy| !paired.contains(&name_of(copy))) {
         let [name, what] = cells(Some(copy));
@@ -71,18 +76,16 @@ fn rows(seen: &Snapshot, (kind, of, state): Kind) -> Vec<[String; 4]> {
 }
 
 fn pod_state(pod: &Value) -> String {
-    let phase = if is_going(pod) { "Terminating" } else { pod["status"]["phase"].as_str().unwrap_or("Unknown") };
+    let phase = pod["status"]["phase"].as_str().unwrap_or("Unknown");
     match pod["spec"]["nodeName"].as_str() {
+        _ if is_going(pod) => "Terminating".to_owned(),
         Some(node) => format!("{phase} {node}"),
         None => phase.to_owned(),
     }
 }
 
 fn service_state(service: &Value) -> String {
-    let address = service["spec"]["clusterIP"].as_str().unwrap_or("-");
-    let ports = service["spec"]["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let ports: Vec<String> = ports.iter().map(|port| port["port"].to_string()).collect();
-    format!("{address}:{}", ports.join(","))
+    service["spec"]["clusterIP"].as_str().unwrap_or("no address").to_owned()
 }
 
 fn data_state(object: &Value) -> String {
@@ -111,10 +114,10 @@ mod tests {
             rows(&seen, KINDS[0]),
             [
                 ["pod/a", "Running node-1", "", ""],
-                ["pod/b", "Running node-2", "pod/b-x-default-x-vc-1", "Running node-2"],
+                ["pod/b", "Running node-2", "b-x-default-x-vc-1", "Running node-2"],
                 ["", "", "pod/lost", "Running node-1"],
             ]
         );
-        assert!(side_by_side(&seen).contains("pod/b-x-default-x-vc-1"));
+        assert!(side_by_side(&seen).contains("b-x-default-x-vc-1"));
     }
 }
