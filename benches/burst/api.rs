@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use futures::StreamExt;
+use anyhow::{Context, Result, bail};
+use futures::TryStreamExt;
 use http::{Method, Request};
 use kube::api::WatchEvent;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -61,17 +61,20 @@ impl Api {
         self.call(Method::DELETE, path, JSON, options).await
     }
 
-    /// Follows a collection from now on.
-    pub async fn watch<T>(&self, path: &str, selector: &str) -> Result<Changes<T>>
-    where
-        T: Clone + DeserializeOwned + Send + 'static,
-    {
+    /// Begins to follow a collection: what changes from now on is seen.
+    pub async fn watch(&self, path: &str, selector: &str) -> Result<Watch> {
         let list = self.get(&format!("{path}?limit=1&labelSelector={selector}")).await?;
-        let version = list.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
-        let watch = format!("{path}?watch=1&timeoutSeconds=7200&labelSelector={selector}&resourceVersion={version}");
-        let request = Request::get(watch).body(Vec::new())?;
-        let events = self.client.request_events::<T>(request).await?;
-        Ok(events.boxed())
+        let version = list.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let path = format!("{path}?watch=1&allowWatchBookmarks=true&timeoutSeconds=7200&labelSelector={selector}");
+        Ok(Watch { client: self.client.clone(), path, version })
+    }
+
+    /// The sum of the series of a counter of the API server.
+    pub async fn counter(&self, name: &str) -> Result<f64> {
+        let text = self.client.request_text(Request::get("/metrics").body(Vec::new())?).await?;
+        let series =
+            text.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        Ok(series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 
     async fn call(&self, method: Method, path: &str, mime: &str, body: &Value) -> Result<Value> {
@@ -84,5 +87,64 @@ impl Api {
     }
 }
 
-/// The changes of a collection.
-pub type Changes<T> = futures::stream::BoxStream<'static, kube::Result<WatchEvent<T>>>;
+/// A collection that is followed. An API server closes watches that it finds too slow, in a burst also after a
+/// fraction of a second; then the next one begins where the last one ended.
+pub struct Watch {
+    client: Client,
+    path: String,
+    version: String,
+}
+
+/// An object that says which version it is.
+pub trait Versioned: Clone + DeserializeOwned + Send + 'static {
+    /// Its resource version.
+    fn version(&self) -> &str;
+}
+
+impl Versioned for Value {
+    fn version(&self) -> &str {
+        self.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default()
+    }
+}
+
+/// What happened to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// It is new.
+    Added,
+    /// It is not as it was.
+    Changed,
+    /// It is gone.
+    Gone,
+}
+
+impl Watch {
+    /// Hands over every change, for ever; answers with the error that ends it.
+    pub async fn run<T: Versioned>(mut self, mut take: impl FnMut(What, T) + Send) -> anyhow::Error {
+        loop {
+            if let Err(error) = self.follow(&mut take).await {
+                return error.context(self.path);
+            }
+        }
+    }
+
+    async fn follow<T: Versioned>(&mut self, take: &mut (impl FnMut(What, T) + Send)) -> Result<()> {
+        let request = Request::get(format!("{}&resourceVersion={}", self.path, self.version)).body(Vec::new())?;
+        let mut events = std::pin::pin!(self.client.request_events::<T>(request).await?);
+        while let Some(event) = events.try_next().await? {
+            let (what, object) = match event {
+                WatchEvent::Added(object) => (What::Added, object),
+                WatchEvent::Modified(object) => (What::Changed, object),
+                WatchEvent::Deleted(object) => (What::Gone, object),
+                WatchEvent::Bookmark(mark) => {
+                    self.version = mark.metadata.resource_version;
+                    continue;
+                }
+                WatchEvent::Error(status) => bail!("{status}"),
+            };
+            object.version().clone_into(&mut self.version);
+            take(what, object);
+        }
+        Ok(())
+    }
+}

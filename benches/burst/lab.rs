@@ -72,6 +72,13 @@ impl Lab {
         Ok(calls)
     }
 
+    /// How many watches the API servers closed so far because they found them too slow: inside, on the host.
+    pub async fn closed_watches(&self) -> Result<[f64; 2]> {
+        const CLOSED: &str = "apiserver_terminated_watchers_total";
+        let (virt, host) = tokio::try_join!(self.virt.counter(CLOSED), self.host.counter(CLOSED))?;
+        Ok([virt, host])
+    }
+
     fn logs(&self) -> [AuditLog; 2] {
         let (virt, host) = (self.playground.virtual_plane(), self.playground.host_plane());
         [AuditLog::new("virtual", virt.audit_log()), AuditLog::new("host", host.audit_log())]

@@ -9,14 +9,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use futures::StreamExt;
-use kube::api::WatchEvent;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tenet_mapper::Side;
 use tokio::sync::{OnceCell, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::api::{Api, Changes};
+use crate::api::{Api, Watch, What};
 use crate::lab::Lab;
 use crate::pods;
 
@@ -53,29 +52,28 @@ impl Replayer {
         let configs = format!("/api/v1/namespaces/{namespace}/configmaps");
         host.create(&configs, &host_pod::root_certificate(&root)).await?;
         let shared = Arc::new(Shared { virt, host, namespace, twins: Mutex::default(), nodes: Mutex::default() });
-        let follow_inside = tokio::spawn(follow(inside, Arc::clone(&shared), true));
-        let follow_outside = tokio::spawn(follow(outside, shared, false));
+        let follow_inside = tokio::spawn(follow(inside, Arc::clone(&shared), Side::Virtual));
+        let follow_outside = tokio::spawn(follow(outside, shared, Side::Host));
         Ok(Self { _watchers: [AbortOnDropHandle::new(follow_inside), AbortOnDropHandle::new(follow_outside)] })
     }
 }
 
-async fn follow(mut changes: Changes<Value>, shared: Arc<Shared>, inside: bool) {
-    while let Some(Ok(event)) = changes.next().await {
-        let (pod, new) = match event {
-            WatchEvent::Added(pod) => (pod, inside),
-            WatchEvent::Modified(pod) => (pod, false),
-            WatchEvent::Deleted(mut pod) => {
-                pod["gone"] = json!(true);
-                (pod, false)
-            }
-            _ => continue,
-        };
+async fn follow(watch: Watch, shared: Arc<Shared>, side: Side) {
+    let error = watch.run(|what, pod| shared.take(side, what, pod)).await;
+    eprintln!("a watch of the replayer ended: {error:#}");
+}
+
+impl Shared {
+    fn take(self: &Arc<Self>, side: Side, what: What, mut pod: Value) {
         let name = text(&pod["metadata"]["labels"][pods::NAME]).to_owned();
-        let twins = shared.twins(&name);
-        let side = if inside { &twins.inside } else { &twins.outside };
-        side.send_replace(pod);
-        if new {
-            let shared = Arc::clone(&shared);
+        let twins = self.twins(&name);
+        let sender = if side == Side::Virtual { &twins.inside } else { &twins.outside };
+        if what == What::Gone {
+            pod["gone"] = json!(true);
+        }
+        sender.send_replace(pod);
+        if side == Side::Virtual && what == What::Added {
+            let shared = Arc::clone(self);
             tokio::spawn(async move {
                 if let Err(error) = shared.carry(&name, &twins).await {
                     eprintln!("the replayer gives up on {name}: {error:#}");
@@ -83,9 +81,7 @@ async fn follow(mut changes: Changes<Value>, shared: Arc<Shared>, inside: bool) 
             });
         }
     }
-}
 
-impl Shared {
     fn twins(&self, name: &str) -> Arc<Twins> {
         let new =
             || Arc::new(Twins { inside: watch::Sender::new(Value::Null), outside: watch::Sender::new(Value::Null) });

@@ -53,7 +53,7 @@ pub fn table(title: &str, head: &[&str], rows: Vec<Vec<String>>) -> Option<Strin
         return None;
     }
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(head).add_rows(rows);
+    table.load_preset(presets::ASCII_MARKDOWN).set_header(head).add_rows(rows);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }

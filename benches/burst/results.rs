@@ -74,6 +74,8 @@ pub struct Burst {
     pub calls: Calls,
     /// As long.
     pub cpu: Vec<Cpu>,
+    /// Watches of anybody that the API servers closed as too slow: inside, on the host.
+    pub closed_watches: [f64; 2],
 }
 
 /// The memory of the syncer.

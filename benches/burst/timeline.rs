@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use futures::StreamExt;
-use kube::api::WatchEvent;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::api::{Api, Changes};
+use crate::api::{Api, Versioned, What};
 use crate::pods;
 
 /// The moments of one pod.
@@ -53,8 +51,16 @@ struct Pod {
     status: Status,
 }
 
+impl Versioned for Pod {
+    fn version(&self) -> &str {
+        &self.metadata.resource_version
+    }
+}
+
 #[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Metadata {
+    resource_version: String,
     #[serde(default)]
     labels: HashMap<String, String>,
 }
@@ -72,10 +78,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 impl Timeline {
     /// Follows a batch from now on.
     pub async fn follow(side: &'static str, api: &Api, namespace: &str, batch: &str) -> Result<Self> {
-        let changes = api.watch(&pods::pods(namespace), &pods::selector(batch)).await?;
+        let watch = api.watch(&pods::pods(namespace), &pods::selector(batch)).await?;
         let (sender, counts) = watch::channel(Counts::default());
         let pods = Arc::new(Mutex::new(HashMap::new()));
-        let follower = tokio::spawn(record(changes, Arc::clone(&pods), sender));
+        let seen = Arc::clone(&pods);
+        let follower = tokio::spawn(async move {
+            let error = watch.run(|what, pod: Pod| record(&seen, &sender, what, pod)).await;
+            eprintln!("a watch of the bench ended: {error:#}");
+        });
         Ok(Self { side, pods, counts, _follower: AbortOnDropHandle::new(follower) })
     }
 
@@ -111,28 +121,20 @@ impl Timeline {
     }
 }
 
-async fn record(mut changes: Changes<Pod>, pods: Arc<Mutex<HashMap<String, Moments>>>, sender: watch::Sender<Counts>) {
-    while let Some(Ok(event)) = changes.next().await {
-        let now = Instant::now();
-        let (mut pod, gone) = match event {
-            WatchEvent::Added(pod) | WatchEvent::Modified(pod) => (pod, false),
-            WatchEvent::Deleted(pod) => (pod, true),
-            WatchEvent::Bookmark(_) => continue,
-            WatchEvent::Error(_) => return,
-        };
-        let Some(name) = pod.metadata.labels.remove(pods::NAME) else { continue };
-        let mut pods = pods.lock();
-        let moments = pods.entry(name).or_default();
-        let added = first(&mut moments.added, now);
-        let running = pod.status.phase == "Running" && first(&mut moments.running, now);
-        let gone = gone && first(&mut moments.gone, now);
-        sender.send_if_modified(|counts| {
-            counts.added += usize::from(added);
-            counts.running += usize::from(running);
-            counts.gone += usize::from(gone);
-            added || running || gone
-        });
-    }
+fn record(pods: &Mutex<HashMap<String, Moments>>, sender: &watch::Sender<Counts>, what: What, mut pod: Pod) {
+    let now = Instant::now();
+    let Some(name) = pod.metadata.labels.remove(pods::NAME) else { return };
+    let mut pods = pods.lock();
+    let moments = pods.entry(name).or_default();
+    let added = first(&mut moments.added, now);
+    let running = pod.status.phase == "Running" && first(&mut moments.running, now);
+    let gone = what == What::Gone && first(&mut moments.gone, now);
+    sender.send_if_modified(|counts| {
+        counts.added += usize::from(added);
+        counts.running += usize::from(running);
+        counts.gone += usize::from(gone);
+        added || running || gone
+    });
 }
 
 /// Whether this is the first time.

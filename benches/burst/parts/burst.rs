@@ -12,11 +12,15 @@ use crate::results::Burst;
 
 /// Creates the pods and waits until all are Running.
 pub async fn burst(lab: &Lab, pods: &Pods) -> Result<Burst> {
+    let closed = lab.closed_watches().await?;
     let (mark, meter, start) = (lab.mark()?, Meter::start(&lab.playground), Instant::now());
-    let created = lab::create(&pods.api, &pods.namespace, pods.batch, pods.count).await?;
+    let answers = lab::create(&pods.api, &pods.namespace, pods.batch, pods.count).await?;
     let created_seconds = seconds(start);
     pods.until_running().await?;
     let seconds = seconds(start);
     sleep(AFTERMATH).await;
-    Ok(Burst { seconds, created_seconds, lags: pods.lags(&created), calls: lab.calls(&mark)?, cpu: meter.read() })
+    let (calls, cpu) = (lab.calls(&mark)?, meter.read());
+    let now = lab.closed_watches().await?;
+    let closed_watches = [now[0] - closed[0], now[1] - closed[1]];
+    Ok(Burst { seconds, created_seconds, lags: pods.lags(&answers), calls, cpu, closed_watches })
 }

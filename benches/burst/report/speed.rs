@@ -14,10 +14,12 @@ pub fn burst(results: &Results) -> Option<String> {
         let mut row = vec![subject.name.to_owned(), number(burst.created_seconds), number(burst.seconds)];
         row.extend([ideal, direct].map(|base| maybe(base.map(|base| burst.seconds / base))));
         row.extend(ways(burst.lags));
+        row.push(number(burst.closed_watches.iter().sum()));
         Some(row)
     };
     let head = ["", "created s", "Running s", "x ideal", "x direct"];
-    table("Burst: until all pods are Running", &[&head[..], &WAYS].concat(), rows(results, row))
+    let head = [&head[..], &WAYS, &["watches closed"]].concat();
+    table("Burst: until all pods are Running", &head, rows(results, row))
 }
 
 /// All pods deleted.
