@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use futures::{AsyncBufReadExt, TryStreamExt};
 use http::{Method, Request};
 use kube::Client;
 use serde_json::{Value, json};
@@ -83,6 +84,23 @@ impl Cluster {
     pub async fn until_list(&self, path: &str, what: &str, good: impl Fn(&[Value]) -> bool) -> Result<Vec<Value>> {
         let items = |list: &Value| list["items"].as_array().cloned().unwrap_or_default();
         self.until(path, what, |list| good(&items(list))).await.map(|list| items(&list))
+    }
+
+    /// The first state of an object after `before` that is as expected, also when it has passed.
+    pub async fn first_since(&self, before: &Value, collection: &str, good: impl Fn(&Value) -> bool) -> Result<Value> {
+        let metadata = &before["metadata"];
+        let (name, version) = (name(before), metadata["resourceVersion"].as_str().unwrap_or_default());
+        let path = format!(
+            "{collection}?watch=true&timeoutSeconds=60&fieldSelector=metadata.name={name}&resourceVersion={version}"
+        );
+        let mut lines = self.client.request_stream(Request::get(&path).body(Vec::new())?).await?.lines();
+        while let Some(line) = lines.try_next().await? {
+            let event: Value = serde_json::from_str(&line)?;
+            if good(&event["object"]) {
+                return Ok(event["object"].clone());
+            }
+        }
+        bail!("{} {path}: the watch ended", self.name)
     }
 
     async fn call(&self, method: Method, path: &str, mime: &str, body: Option<&Value>) -> Result<Value, kube::Error> {

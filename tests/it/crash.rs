@@ -123,7 +123,10 @@ impl Rig {
         self.virt.create(&at("secrets"), json!({"metadata": {"name": "s"}, "stringData": {"k": "v"}})).await?;
         let port = json!({"port": 80, "name": "http"});
         self.virt
-            .create(&at("services"), json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [port]}}))
+            .create(
+                &at("services"),
+                json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [port]}}),
+            )
             .await?;
         self.virt.create(&at("pods"), pod()).await?;
         let pod = self.virt.until(&at("pods/web"), "running inside", |pod| phase(pod) == "Running").await?;

@@ -109,7 +109,8 @@ impl Proxy {
             while let Ok((stream, _)) = listener.accept().await {
                 let (upstream, script) = (upstream.clone(), Arc::clone(&script));
                 tokio::spawn(async move {
-                    let service = service_fn(move |request| forward(side, upstream.clone(), Arc::clone(&script), request));
+                    let service =
+                        service_fn(move |request| forward(side, upstream.clone(), Arc::clone(&script), request));
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });
             }

@@ -7,7 +7,7 @@ use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::harness::Harness;
@@ -27,6 +27,11 @@ async fn scrape(port: u16, path: &str) -> Result<(u16, String)> {
 async fn metrics_and_health_are_served() -> Result<()> {
     let harness = Harness::shared().await?;
     let port = harness.playground.admin_port();
+    let namespace = harness.namespace().await?;
+    let service = json!({"metadata": {"name": "seen"}, "spec": {"ports": [{"port": 80}]}});
+    harness.virt.create(&format!("/api/v1/namespaces/{namespace}/services"), service).await?;
+    let copy = harness.on_host(&format!("services/seen-x-{namespace}-x-vc-1"));
+    harness.host.until(&copy, "there", Value::is_object).await?;
     assert_eq!(scrape(port, "/healthz").await?, (200, "ok\n".to_owned()));
     assert_eq!(scrape(port, "/readyz").await?, (200, "ok\n".to_owned()));
     assert_eq!(scrape(port, "/debug").await?.0, 404);
@@ -34,7 +39,7 @@ async fn metrics_and_health_are_served() -> Result<()> {
     for series in [
         "tenet_sync_lag_seconds_bucket{direction=\"down\",kind=\"Pod\"",
         "tenet_sync_lag_seconds_bucket{direction=\"up\",kind=\"Pod\"",
-        "tenet_effects_total{",
+        "tenet_effects_total{effect=\"apply\",kind=\"Service\",result=\"ok\",side=\"host\"}",
         "tenet_queue_depth{kind=\"Pod\",lane=\"urgent\"}",
         "tenet_queue_age_seconds{kind=\"Pod\"}",
         "tenet_drift_total{kind=\"Pod\"} 0",
@@ -78,7 +83,8 @@ async fn a_changed_file_takes_effect_without_a_restart() -> Result<()> {
     let harness = Harness::shared().await?;
     let namespace = harness.namespace().await?;
     let pods = format!("/api/v1/namespaces/{namespace}/pods");
-    let pod = json!({"metadata": {"name": "ipc"}, "spec": {"hostIPC": true, "containers": [{"name": "c", "image": "i"}]}});
+    let pod =
+        json!({"metadata": {"name": "ipc"}, "spec": {"hostIPC": true, "containers": [{"name": "c", "image": "i"}]}});
     harness.virt.create(&pods, pod).await?;
     let events = format!("/api/v1/namespaces/{namespace}/events");
     harness.virt.until_list(&events, "refused", |events| events.iter().any(|e| e["reason"] == "SyncRefused")).await?;

@@ -8,10 +8,7 @@ use crate::harness::Harness;
 
 /// The virtual and the host path of a pod.
 fn places(harness: &Harness, namespace: &str, pod: &str) -> (String, String) {
-    (
-        format!("/api/v1/namespaces/{namespace}/pods/{pod}"),
-        harness.on_host(&format!("pods/{pod}-x-{namespace}-x-vc-1")),
-    )
+    (format!("/api/v1/namespaces/{namespace}/pods/{pod}"), harness.on_host(&format!("pods/{pod}-x-{namespace}-x-vc-1")))
 }
 
 async fn run(harness: &Harness, namespace: &str, pod: &str, spec: Value) -> Result<Value> {
@@ -108,13 +105,21 @@ async fn a_grace_period_is_passed_on_and_a_force_delete_followed() -> Result<()>
     let harness = Harness::shared().await?;
     let namespace = harness.namespace().await?;
     let slow = json!({"terminationGracePeriodSeconds": 40, "containers": [{"name": "c", "image": "i"}]});
-    run(&harness, &namespace, "slow", slow).await?;
+    run(&harness, &namespace, "slow", slow.clone()).await?;
     let (virt, host) = places(&harness, &namespace, "slow");
-    // A finalizer keeps the host pod in sight although the fake node ends it at once.
-    harness.host.patch(&host, json!({"metadata": {"finalizers": ["example.com/hold"]}})).await?;
+    let before = harness.host.get(&host).await?.expect("the host pod");
     harness.virt.delete(&virt, json!({"gracePeriodSeconds": 7})).await?;
-    let deleting = harness.host.until(&host, "deleting", |pod| pod["metadata"]["deletionTimestamp"].is_string()).await?;
+    // The fake node ends pods at once, so the delete is only seen in the history.
+    let is_deleting = |pod: &Value| pod["metadata"]["deletionTimestamp"].is_string();
+    let deleting = harness.host.first_since(&before, &harness.on_host("pods"), is_deleting).await?;
     assert_eq!(deleting["metadata"]["deletionGracePeriodSeconds"], 7);
+    harness.virt.until_gone(&virt).await?;
+    harness.host.until_gone(&host).await?;
+
+    run(&harness, &namespace, "held", slow).await?;
+    let (virt, host) = places(&harness, &namespace, "held");
+    let hold = json!({"metadata": {"finalizers": ["example.com/hold"]}});
+    harness.host.patch(&host, hold).await?;
     harness.virt.delete(&virt, json!({"gracePeriodSeconds": 0})).await?;
     harness.virt.until_gone(&virt).await?;
     harness.host.until(&host, "forced", |pod| pod["metadata"]["deletionGracePeriodSeconds"] == 0).await?;
