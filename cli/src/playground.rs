@@ -15,6 +15,9 @@ use welcome::Welcome;
 ///
 /// Both are real Kubernetes control planes, run as plain processes; kwok provides nodes on which pods become
 /// Running. The first start builds the Kubernetes components, which takes about 11 minutes on two cores.
+///
+/// All servers listen on 127.0.0.1. kwok runs the commands of `kubectl exec` as local processes of yours, and asks
+/// nobody who they are: do not run a playground on a machine that you share with people you do not trust.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag on the command line")]
 pub(crate) struct Args {

@@ -1,4 +1,7 @@
 //! kwok: nodes on which pods become Running, and nothing runs.
+//!
+//! What kwok 0.8 does not do as a kubelet does: it authenticates nobody, `kubectl exec` reports every failure with
+//! exit code 1, and a command that waits for the end of its standard input never gets it.
 
 use std::{
     fmt::Write,

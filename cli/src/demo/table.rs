@@ -16,7 +16,6 @@ pub(super) fn side_by_side(seen: &Snapshot) -> String {
     table
         .load_preset(presets::NOTHING)
         .set_style(TableComponent::HeaderLines, '─')
-        .set_style(TableComponent::MiddleHeaderIntersections, '─')
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header([
             format!("inside {}", seen.name),
@@ -68,11 +67,22 @@ fn rows(seen: &Snapshot, (kind, of, state): Kind) -> Vec<[String; 4]> {
         let ([name, what], [_, host_what]) = (cells(Some(original)), cells(copy));
         rows.push([name, what, copy.map(name_of).unwrap_or_default().to_owned(), host_what]);
     }
-    for copy in host.iter().filter(|copy| !paired.contains(&name_of(copy))) {
+    let (tokens, others): (Vec<&Value>, Vec<&Value>) =
+        host.iter().filter(|copy| !paired.contains(&name_of(copy))).partition(|copy| is_token(copy));
+    for copy in others {
         let [name, what] = cells(Some(copy));
         rows.push([String::new(), String::new(), name, what]);
     }
+    if !tokens.is_empty() {
+        // One for every pod; their names would fill the screen.
+        rows.push([String::new(), String::new(), format!("{kind}: tokens of pods"), tokens.len().to_string()]);
+    }
     rows
+}
+
+/// A Secret that holds the ServiceAccount token of one pod.
+fn is_token(object: &Value) -> bool {
+    name_of(object).contains("-x-token-x-")
 }
 
 fn pod_state(pod: &Value) -> String {
@@ -119,5 +129,24 @@ mod tests {
             ]
         );
         assert!(side_by_side(&seen).contains("b-x-default-x-vc-1"));
+    }
+
+    #[test]
+    fn tokens_share_a_row() {
+        let secret = |name: &str| json!({"metadata": {"name": name}});
+        let seen = Snapshot {
+            name: "vc-1".to_owned(),
+            namespace: "tenet-vc-1".to_owned(),
+            inside: Side::default(),
+            host: Side {
+                secrets: vec![
+                    secret("a-x-token-x-default-x-vc-1"),
+                    secret("lost"),
+                    secret("b-x-token-x-default-x-vc-1"),
+                ],
+                ..Side::default()
+            },
+        };
+        assert_eq!(rows(&seen, KINDS[3]), [["", "", "secret/lost", "0 keys"], ["", "", "secret: tokens of pods", "2"]]);
     }
 }
