@@ -24,7 +24,6 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start a host and a virtual cluster on this machine, with a syncer between them.
     Playground(playground::Args),
     /// Run a syncer in this process. `tenet syncer --help` shows its own flags.
     #[command(disable_help_flag = true)]

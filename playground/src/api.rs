@@ -24,14 +24,26 @@ pub enum ApiError {
         /// Why.
         source: http::Error,
     },
-    /// The server did not answer, or refused.
+    /// The server refused.
+    #[error("{method} {path}: {message} ({code})")]
+    Refused {
+        /// What was asked for.
+        method: Method,
+        /// The path.
+        path: String,
+        /// The HTTP status.
+        code: u16,
+        /// Why, in its words.
+        message: String,
+    },
+    /// The server did not answer.
     #[error("{method} {path}")]
     Call {
         /// What was asked for.
         method: Method,
         /// The path.
         path: String,
-        /// The answer.
+        /// Why.
         source: kube::Error,
     },
 }
@@ -50,11 +62,7 @@ pub(crate) async fn client(kubeconfig: &str) -> Result<Client, ApiError> {
 /// Reads an object; none when it does not exist.
 pub(crate) async fn get(client: &Client, path: &str) -> Result<Option<Value>, ApiError> {
     match call(client, Method::GET, path, "application/json", Vec::new()).await {
-        Err(ApiError::Call { source: kube::Error::Api(status), .. })
-            if status.code == StatusCode::NOT_FOUND.as_u16() =>
-        {
-            Ok(None)
-        }
+        Err(ApiError::Refused { code, .. }) if code == StatusCode::NOT_FOUND.as_u16() => Ok(None),
         other => other.map(Some),
     }
 }
@@ -76,7 +84,13 @@ pub(crate) async fn is_ready(client: &Client) -> bool {
 
 async fn call(client: &Client, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Result<Value, ApiError> {
     let request = request(method.clone(), path, kind, body)?;
-    client.request(request).await.map_err(|source| ApiError::Call { method, path: path.to_owned(), source })
+    let path = path.to_owned();
+    client.request(request).await.map_err(|error| match error {
+        kube::Error::Api(status) => {
+            ApiError::Refused { method, path, code: status.code, message: status.message.clone() }
+        }
+        source => ApiError::Call { method, path, source },
+    })
 }
 
 fn request(method: Method, path: &str, kind: &str, body: Vec<u8>) -> Result<Request<Vec<u8>>, ApiError> {

@@ -46,7 +46,7 @@ impl Tenancy<'_> {
             let mut bound = binding("ClusterRoleBinding", "ClusterRole");
             bound["metadata"]["name"] = json!(name);
             bound["roleRef"]["name"] = json!(name);
-            objects.push((format!("{rbac}/clusterroles/{name}"), node_reader()));
+            objects.push((format!("{rbac}/clusterroles/{name}"), node_reader(&name)));
             objects.push((format!("{rbac}/clusterrolebindings/{name}"), bound));
         }
         objects
@@ -110,10 +110,11 @@ fn role() -> Value {
     })
 }
 
-fn node_reader() -> Value {
+fn node_reader(name: &str) -> Value {
     json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
+        "metadata": {"name": name},
         "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}],
     })
 }
@@ -132,14 +133,23 @@ fn binding(kind: &str, role_kind: &str) -> Value {
 mod tests {
     use super::*;
 
-    fn kinds(node_access: bool) -> Vec<String> {
-        let tenancy = Tenancy { name: "vc-1", namespace: "tenet-vc-1", virtual_port: 6443, node_access };
-        tenancy.objects().iter().filter_map(|(_, object)| object["kind"].as_str().map(str::to_owned)).collect()
+    fn objects(node_access: bool) -> Vec<(String, Value)> {
+        Tenancy { name: "vc-1", namespace: "tenet-vc-1", virtual_port: 6443, node_access }.objects()
     }
 
     #[test]
     fn the_syncer_gets_no_right_in_the_whole_cluster_unless_asked_for() {
-        assert_eq!(kinds(false), ["Namespace", "Role", "RoleBinding", "Service"]);
-        assert_eq!(kinds(true)[4..], ["ClusterRole", "ClusterRoleBinding"]);
+        let kinds = |node_access| objects(node_access).into_iter().map(|(_, object)| object["kind"].clone()).collect();
+        let (without, with): (Vec<Value>, Vec<Value>) = (kinds(false), kinds(true));
+        assert_eq!(without, ["Namespace", "Role", "RoleBinding", "Service"]);
+        assert_eq!(with[4..], ["ClusterRole", "ClusterRoleBinding"]);
+    }
+
+    #[test]
+    fn every_object_has_the_name_that_its_path_ends_with() {
+        for (path, object) in objects(true) {
+            let name = object["metadata"]["name"].as_str().expect("a name");
+            assert!(path.ends_with(&format!("/{name}")), "{path}");
+        }
     }
 }

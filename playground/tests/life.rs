@@ -13,9 +13,9 @@ use tenet_playground::{Component, Options, Patience, Playground, Progress, Timed
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn start() -> Playground {
+async fn start(options: Options) -> Playground {
     let started = Instant::now();
-    let options = Options { progress: Progress::stderr(), ..Options::default() };
+    let options = Options { progress: Progress::stderr(), ..options };
     let playground = Playground::start(options).await.expect("a playground");
     println!("started in {:.1} s", started.elapsed().as_secs_f64());
     playground
@@ -65,7 +65,7 @@ async fn until_dead(pids: &[u32]) {
 
 #[tokio::test]
 async fn pods_run_on_the_host_and_nothing_is_left_behind() {
-    let playground = start().await;
+    let playground = start(Options::default()).await;
     let client = playground.host_plane().client();
     let pods = "/api/v1/namespaces/default/pods";
     for pod in [
@@ -107,8 +107,9 @@ async fn pods_run_on_the_host_and_nothing_is_left_behind() {
 }
 
 #[tokio::test]
-async fn the_syncer_may_write_in_one_namespace_only() {
-    let playground = start().await;
+async fn the_syncer_may_write_in_one_namespace_and_read_nodes_if_asked_for() {
+    let options = Options { node_access: true, ..Options::default() };
+    let playground = start(options).await;
     let kubeconfig = kube::config::Kubeconfig::read_from(playground.syncer_host_kubeconfig()).expect("a kubeconfig");
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default())
         .await
@@ -116,10 +117,11 @@ async fn the_syncer_may_write_in_one_namespace_only() {
     let syncer = kube::Client::try_from(config).expect("a client");
     let inside = format!("/api/v1/namespaces/{}/pods", playground.namespace());
     call(&syncer, "POST", &inside, &pod("plain", &json!({}))).await.expect("a pod in its namespace");
-    for path in ["/api/v1/namespaces/default/pods", "/api/v1/nodes", "/api/v1/namespaces"] {
+    for path in ["/api/v1/namespaces/default/pods", "/api/v1/nodes/node-1/status", "/api/v1/namespaces"] {
         let error = call(&syncer, "GET", path, &Value::Null).await.expect_err(path);
         assert!(matches!(&error, kube::Error::Api(status) if status.code == 403), "{path}: {error}");
     }
+    call(&syncer, "GET", "/api/v1/nodes", &Value::Null).await.expect("the nodes");
     playground.shutdown().await;
 }
 
@@ -129,7 +131,7 @@ async fn victim() {
     if std::env::var_os("TENET_PLAYGROUND_VICTIM").is_none() {
         return;
     }
-    let playground = start().await;
+    let playground = start(Options::default()).await;
     println!("dir {}", playground.dir().display());
     for plane in [playground.host_plane(), playground.virtual_plane()] {
         for component in Component::ALL {
