@@ -1,5 +1,11 @@
 //! A host cluster and a virtual one, side by side.
 
+mod error;
+mod options;
+
+pub use error::PlaygroundError;
+pub use options::Options;
+
 use std::{
     env, io,
     path::{Path, PathBuf},
@@ -10,84 +16,17 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
-    audit::Audit,
-    components::{Components, ComponentsError},
-    folder::{Folder, FolderError},
+    components::Components,
+    folder::Folder,
     guard,
     host::{self, SYNCER_USER, Tenancy, VIRTUAL_API_ADDRESS},
     kwok, pki,
     plane::{ControlPlane, MASTERS, PlaneError, PlaneOptions, Role},
     port::Reserved,
     process::{Died, Process},
-    progress::Progress,
     syncer::{self, Command, Settings, SyncerError},
     wait::Patience,
 };
-
-/// What a playground is made of.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where everything is kept; a folder that goes with the playground if there is none.
-    pub dir: Option<PathBuf>,
-    /// The name of the virtual cluster.
-    pub name: String,
-    /// Its namespace on the host; `tenet-NAME` if there is none.
-    pub namespace: Option<String>,
-    /// How many nodes the host has.
-    pub nodes: usize,
-    /// Whether the syncer may read the nodes of the host: a right in the whole cluster.
-    pub node_access: bool,
-    /// What the audit logs keep.
-    pub audit: Audit,
-    /// Further flags of the host's API server.
-    pub host_flags: Vec<String>,
-    /// Further flags of the virtual API server.
-    pub virtual_flags: Vec<String>,
-    /// Further lines of the syncer's configuration.
-    pub syncer_settings: String,
-    /// Where progress is shown.
-    pub progress: Progress,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            dir: None,
-            name: "vc-1".to_owned(),
-            namespace: None,
-            nodes: 2,
-            node_access: false,
-            audit: Audit::default(),
-            host_flags: Vec::new(),
-            virtual_flags: Vec::new(),
-            syncer_settings: String::new(),
-            progress: Progress::silent(),
-        }
-    }
-}
-
-/// Why there is no playground, or no longer.
-#[derive(Debug, thiserror::Error)]
-pub enum PlaygroundError {
-    /// The programs cannot be had.
-    #[error(transparent)]
-    Components(#[from] ComponentsError),
-    /// The folder cannot be used.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// There is no folder for a temporary playground.
-    #[error("there is no temporary folder")]
-    Temporary(#[source] io::Error),
-    /// A control plane did not come up.
-    #[error(transparent)]
-    Plane(#[from] PlaneError),
-    /// The syncer did not come up.
-    #[error(transparent)]
-    Syncer(#[from] SyncerError),
-    /// Neither `XDG_STATE_HOME` nor `HOME` is set.
-    #[error("there is no default folder: neither XDG_STATE_HOME nor HOME is set; name one")]
-    NoStateFolder,
-}
 
 /// A running playground. Dropping it kills its processes.
 #[derive(Debug)]
