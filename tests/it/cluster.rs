@@ -44,8 +44,8 @@ impl Cluster {
         call.with_context(|| format!("{}: POST {path}", self.name))
     }
 
-    pub async fn patch(&self, path: &str, patch: Value) -> Result<Value> {
-        let call = self.call(Method::PATCH, path, "application/merge-patch+json", Some(&patch)).await;
+    pub async fn patch(&self, path: &str, change: Value) -> Result<Value> {
+        let call = self.call(Method::PATCH, path, "application/merge-patch+json", Some(&change)).await;
         call.with_context(|| format!("{}: PATCH {path}", self.name))
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use http::{Method, Request, Response};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Collected};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -146,7 +146,7 @@ async fn forward(
         return std::future::pending().await;
     }
     let (mut parts, body) = request.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
     parts.headers.remove(http::header::HOST);
     // What has been sent is sent, also when the syncer dies meanwhile.
     let sent = tokio::spawn(async move { upstream.send(Request::from_parts(parts, Body::from(body.to_vec()))).await });

@@ -80,16 +80,11 @@ fn references(pod: &Value) -> Vec<String> {
 
 /// `/spec/volumes/0/name` as `spec.volumes[0].name`.
 fn shown(pointer: &str) -> String {
-    let mut text = String::new();
-    for token in pointer.split('/').skip(1) {
-        if token.parse::<usize>().is_ok() {
-            text.push_str(&format!("[{token}]"));
-        } else {
-            if !text.is_empty() {
-                text.push('.');
-            }
-            text.push_str(token);
-        }
-    }
-    text
+    let tokens = pointer.split('/').skip(1).enumerate();
+    let shown = tokens.map(|(at, token)| match token.parse::<usize>() {
+        Ok(index) => format!("[{index}]"),
+        Err(_) if at == 0 => token.to_owned(),
+        Err(_) => format!(".{token}"),
+    });
+    shown.collect()
 }

@@ -52,6 +52,9 @@ pub fn cross(virt: &Value, draft: &mut Value, policy: &Policy) -> Vec<Refusal> {
     check.refusals
 }
 
+/// Whether a value may cross.
+type Good = fn(&str) -> bool;
+
 struct Check<'c> {
     policy: &'c Policy,
     refusals: Vec<Refusal>,
@@ -68,7 +71,7 @@ impl Check<'_> {
 
     fn context(&mut self, virt: &Value, draft: &mut Value, pointer: &str, place: &str, pattern: &str) {
         let confined = |value: &str| value != "Unconfined";
-        let fields: [(&str, fn(&str) -> bool, &str); 3] = [
+        let fields: [(&str, Good, &str); 3] = [
             ("appArmorProfile.type", confined, "runs without confinement"),
             ("seccompProfile.type", confined, "runs without confinement"),
             ("seLinuxOptions.type", |value| SELINUX_TYPES.contains(&value), "is no type for containers"),

@@ -56,7 +56,7 @@ pub async fn down(
             effects.push(write(None, PatchFormat::Strategic, body));
         }
     }
-    if let Some(body) = metadata(cx, virt, host, followed)? {
+    if let Some(body) = metadata(cx, virt, host, &followed)? {
         effects.push(write(None, PatchFormat::Merge, body));
     }
     Ok(effects)
@@ -137,7 +137,7 @@ fn spec(virt: &Object, host: &Object) -> Option<Value> {
 }
 
 /// Labels and annotations that the tenant changed, and the values that the downward API shows.
-fn metadata(cx: &Context<'_>, virt: &Object, host: &Object, followed: String) -> Result<Option<Value>, MapError> {
+fn metadata(cx: &Context<'_>, virt: &Object, host: &Object, followed: &str) -> Result<Option<Value>, MapError> {
     let key = VirtualKey::new(virt.namespace(), virt.name());
     let mut wanted = cx.metadata(kinds::POD, virt, &cx.host_key(kinds::POD, &key));
     for (annotation, value) in Fields::of(cx, virt)?.annotations {
