@@ -2,6 +2,8 @@
 
 mod guard;
 mod raw;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -230,17 +232,4 @@ fn is_stream_error(error: &watcher::Error) -> bool {
 /// Whether a stream is of a side whose objects are selected by our label.
 pub fn is_selected(side: Side, foreign: bool) -> bool {
     side == Side::Host && !foreign
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_are_retried_ever_later_up_to_a_minute() {
-        let seconds: Vec<_> = [1, 2, 3, 7, 8, 40].into_iter().map(|failures| backoff(failures).as_secs_f64()).collect();
-        for (delay, base) in seconds.iter().zip([0.5, 1.0, 2.0, 32.0, 60.0, 60.0]) {
-            assert!((base..=base * 1.2).contains(delay), "{delay} is not about {base}");
-        }
-    }
 }
