@@ -10,6 +10,8 @@ pub mod errors;
 mod limiter;
 mod notice;
 mod picture;
+#[cfg(test)]
+mod tests;
 mod virtual_patch;
 
 use std::sync::Arc;

@@ -1,0 +1,299 @@
+//! The promises about writes, against a server that answers by a table.
+
+use std::sync::Mutex;
+
+use http::{Method, Request, Response};
+use http_body_util::BodyExt;
+use kube::Client;
+use kube::client::Body;
+use tenet_mapper::rules::{Policy, Table, copy};
+use tenet_mapper::translate::labels::Globs;
+use tenet_mapper::translate::{NameScheme, Names};
+use tenet_mapper::{
+    Apply, Deletion, HostKey, Notice, NoticeKind, Object, Projection, Severity, VirtualKey, VirtualPatch,
+};
+
+use super::*;
+use crate::cache::Cache;
+use crate::informer::Health;
+use crate::queue::Queue;
+
+const ID: &str = "cluster-1";
+
+/// What was asked, in order: `PATCH /path {body}`.
+type Asked = Arc<Mutex<Vec<(Method, String, Value)>>>;
+
+/// Answers by method and path; everything else is absent.
+type Answers = Vec<(&'static str, &'static str, u16, Value)>;
+
+fn api(answers: Answers) -> (Api, Asked) {
+    let asked = Asked::default();
+    let (log, answers) = (Arc::clone(&asked), Arc::new(answers));
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (log, answers) = (Arc::clone(&log), Arc::clone(&answers));
+        async move {
+            let (parts, body) = request.into_parts();
+            let bytes = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let path = parts.uri.path().to_owned();
+            log.lock().unwrap().push((
+                parts.method.clone(),
+                path.clone(),
+                serde_json::from_slice(&bytes).unwrap_or_default(),
+            ));
+            let found = answers.iter().find(|(method, at, ..)| parts.method == *method && path == *at);
+            let (code, body) = found.map_or((404, absent()), |(_, _, code, body)| (*code, body.clone()));
+            let mut response = Response::new(Body::from(body.to_string().into_bytes()));
+            *response.status_mut() = code.try_into().unwrap();
+            Ok::<_, std::convert::Infallible>(response)
+        }
+    });
+    (Api::new(Client::new(service, "default")), asked)
+}
+
+fn absent() -> Value {
+    json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404, "message": "pods \"a\" not found"})
+}
+
+struct Rig {
+    gate: Gate,
+    host: Asked,
+    virt: Asked,
+    caches: Arc<Caches>,
+}
+
+impl Rig {
+    fn new(host: Answers, virt: Answers) -> Self {
+        let ((host_api, host), (virt_api, virt)) = (api(host), api(virt));
+        let mut caches = Caches::default();
+        for side in [Side::Virtual, Side::Host] {
+            for kind in [kinds::POD, kinds::CONFIG_MAP, kinds::NODE] {
+                caches.add(
+                    Arc::new(Cache::new(side, kind, Projection::Whole)),
+                    Arc::new(parking_lot::RwLock::new(Health::default())),
+                );
+            }
+        }
+        let caches = Arc::new(caches);
+        let facts = Facts {
+            names: Names::new("vc-1", "team-a", NameScheme::Tenet),
+            cluster_id: ID.to_owned(),
+            virtual_version: String::new(),
+            annotations: Globs::default(),
+            policy: Policy::default(),
+            config: Value::Null,
+        };
+        let gate = Gate::new(Parts {
+            virt: virt_api,
+            host: host_api,
+            caches: Arc::clone(&caches),
+            router: Arc::new(Router::new(Arc::new([]), Arc::new(Queue::default()), "vc-1", ID)),
+            facts: Arc::new(ArcSwap::from_pointee(facts)),
+            metrics: Arc::new(Metrics::new().unwrap()),
+            ceiling: 8,
+            limit: Duration::from_secs(5),
+        });
+        Self { gate, host, virt, caches }
+    }
+
+    fn knows(self, side: Side, kind: Kind, object: Value) -> Self {
+        self.caches.get(side, kind).unwrap().store(object);
+        self
+    }
+
+    async fn perform(&self, effect: Effect) -> Result<Done, MapError> {
+        self.gate.perform(effect).await
+    }
+
+    fn asked(&self, side: Side) -> Vec<String> {
+        let asked = if side == Side::Host { &self.host } else { &self.virt };
+        asked.lock().unwrap().iter().map(|(method, path, _)| format!("{method} {path}")).collect()
+    }
+}
+
+fn owner(uid: &str) -> OwnerRecord {
+    let text = |text: &str| text.to_owned();
+    OwnerRecord {
+        cluster: text(ID),
+        kind: text("ConfigMap"),
+        namespace: text("default"),
+        name: text("a"),
+        uid: text(uid),
+    }
+}
+
+fn key() -> HostKey {
+    HostKey::new("team-a", "a-x-default-x-vc-1")
+}
+
+const COLLECTION: &str = "/api/v1/namespaces/team-a/configmaps";
+const PLACE: &str = "/api/v1/namespaces/team-a/configmaps/a-x-default-x-vc-1";
+
+fn host_object(uid: &str, data: &str) -> Value {
+    let (owner, key) = (owner(uid), key());
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"namespace": "team-a", "name": key.name(), "uid": "host-uid", "resourceVersion": "7",
+                     "labels": owner.labels("vc-1"), "annotations": owner.annotations("team-a", key.name())},
+        "data": {"k": data},
+    })
+}
+
+fn foreign_object() -> Value {
+    json!({"kind": "ConfigMap", "metadata": {"namespace": "team-a", "name": key().name(), "uid": "theirs", "resourceVersion": "3"}})
+}
+
+fn apply(uid: &str, data: &str) -> Effect {
+    let table = Table::new(&[("", &[copy("data").whole().kept()])]).unwrap();
+    Effect::Apply(Box::new(Apply {
+        kind: kinds::CONFIG_MAP,
+        key: key(),
+        owner: owner(uid),
+        desired: host_object(uid, data),
+        table: Some(Arc::new(table)),
+        fallback: None,
+        mint: Vec::new(),
+    }))
+}
+
+#[tokio::test]
+async fn a_write_that_changes_nothing_never_leaves() {
+    let rig = Rig::new(vec![], vec![]).knows(Side::Host, kinds::CONFIG_MAP, host_object("u1", "v"));
+    assert_eq!(rig.perform(apply("u1", "v")).await.unwrap(), Done::Unchanged);
+    assert_eq!(rig.asked(Side::Host), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_update_carries_uid_and_version() {
+    let rig = Rig::new(vec![("PATCH", PLACE, 200, host_object("u1", "w"))], vec![]).knows(
+        Side::Host,
+        kinds::CONFIG_MAP,
+        host_object("u1", "v"),
+    );
+    assert_eq!(rig.perform(apply("u1", "w")).await.unwrap(), Done::Wrote);
+    let (_, _, body) = rig.host.lock().unwrap()[0].clone();
+    assert_eq!(body[0], json!({"op": "replace", "path": "/metadata/uid", "value": "host-uid"}));
+    assert_eq!(body[1], json!({"op": "replace", "path": "/metadata/resourceVersion", "value": "7"}));
+    assert_eq!(body[2], json!({"op": "add", "path": "/data/k", "value": "w"}));
+}
+
+#[tokio::test]
+async fn a_create_whose_answer_was_lost_is_recognised_by_its_owner_record() {
+    let conflict = json!({"kind": "Status", "reason": "AlreadyExists", "message": "exists", "code": 409});
+    let rig = Rig::new(vec![("POST", COLLECTION, 409, conflict), ("GET", PLACE, 200, host_object("u1", "v"))], vec![]);
+    assert_eq!(rig.perform(apply("u1", "v")).await.unwrap(), Done::Unchanged);
+    assert!(rig.caches.get(Side::Host, kinds::CONFIG_MAP).unwrap().get("team-a", key().name()).is_some());
+}
+
+#[tokio::test]
+async fn a_foreign_object_is_never_written() {
+    let conflict = json!({"kind": "Status", "reason": "AlreadyExists", "message": "exists", "code": 409});
+    let rig = Rig::new(vec![("POST", COLLECTION, 409, conflict), ("GET", PLACE, 200, foreign_object())], vec![]);
+    assert!(matches!(rig.perform(apply("u1", "v")).await, Err(MapError::Foreign { .. })));
+    assert_eq!(rig.asked(Side::Host), [format!("POST {COLLECTION}"), format!("GET {PLACE}")]);
+}
+
+#[tokio::test]
+async fn an_earlier_incarnation_is_a_conflict_and_is_not_written() {
+    let rig = Rig::new(vec![], vec![]).knows(Side::Host, kinds::CONFIG_MAP, host_object("u0", "v"));
+    assert!(matches!(rig.perform(apply("u1", "w")).await, Err(MapError::Conflict(_))));
+    assert_eq!(rig.asked(Side::Host), Vec::<String>::new());
+}
+
+const VIRTUAL: &str = "/api/v1/namespaces/default/configmaps/a";
+const SYSTEM: &str = "/api/v1/namespaces/kube-system";
+
+fn system(id: &str) -> Value {
+    json!({"kind": "Namespace", "metadata": {"name": "kube-system", "uid": id}})
+}
+
+fn orphan() -> Effect {
+    let host = Object::new(host_object("u1", "v"));
+    Effect::Delete(Deletion::orphan(kinds::CONFIG_MAP, &host, &owner("u1"), kinds::CONFIG_MAP))
+}
+
+#[tokio::test]
+async fn absence_is_proved_before_a_delete() {
+    let gone = json!({"kind": "Status", "status": "Success"});
+    let rig = Rig::new(vec![("DELETE", PLACE, 200, gone)], vec![("GET", SYSTEM, 200, system(ID))]).knows(
+        Side::Host,
+        kinds::CONFIG_MAP,
+        host_object("u1", "v"),
+    );
+    assert_eq!(rig.perform(orphan()).await.unwrap(), Done::Wrote);
+    assert_eq!(rig.asked(Side::Virtual), [format!("GET {SYSTEM}"), format!("GET {VIRTUAL}")]);
+    let (_, _, body) = rig.host.lock().unwrap()[0].clone();
+    assert_eq!(body["preconditions"]["uid"], "host-uid");
+    assert!(rig.caches.get(Side::Host, kinds::CONFIG_MAP).unwrap().get("team-a", key().name()).is_none());
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_when_the_original_is_there_or_its_absence_is_not_proved() {
+    let original = json!({"kind": "ConfigMap", "metadata": {"namespace": "default", "name": "a", "uid": "u1", "resourceVersion": "5"}});
+    let proxy_404 = json!({"message": "no such route"});
+    for (what, virt) in [
+        ("it is there", vec![("GET", SYSTEM, 200, system(ID)), ("GET", VIRTUAL, 200, original)]),
+        ("another cluster answers", vec![("GET", SYSTEM, 200, system("other"))]),
+        ("the server does not know the kind", vec![("GET", SYSTEM, 200, system(ID)), ("GET", VIRTUAL, 404, proxy_404)]),
+        ("the server fails", vec![("GET", SYSTEM, 200, system(ID)), ("GET", VIRTUAL, 500, json!({}))]),
+        ("nothing answers for the id", vec![("GET", SYSTEM, 503, json!({}))]),
+    ] {
+        let rig = Rig::new(vec![], virt).knows(Side::Host, kinds::CONFIG_MAP, host_object("u1", "v"));
+        assert!(rig.perform(orphan()).await.is_err(), "{what}");
+        assert_eq!(rig.asked(Side::Host), Vec::<String>::new(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_recreated_original_is_another_object() {
+    let other = json!({"kind": "ConfigMap", "metadata": {"namespace": "default", "name": "a", "uid": "u2"}});
+    let gone = json!({"kind": "Status", "status": "Success"});
+    let virt = vec![("GET", SYSTEM, 200, system(ID)), ("GET", VIRTUAL, 200, other)];
+    let rig =
+        Rig::new(vec![("DELETE", PLACE, 200, gone)], virt).knows(Side::Host, kinds::CONFIG_MAP, host_object("u1", "v"));
+    assert_eq!(rig.perform(orphan()).await.unwrap(), Done::Wrote);
+}
+
+#[tokio::test]
+async fn an_object_without_our_record_is_never_deleted() {
+    let rig =
+        Rig::new(vec![], vec![("GET", SYSTEM, 200, system(ID))]).knows(Side::Host, kinds::CONFIG_MAP, foreign_object());
+    let host = Object::new(foreign_object());
+    let effect = Effect::Delete(Deletion::unneeded(kinds::CONFIG_MAP, &host));
+    assert!(matches!(rig.perform(effect).await, Err(MapError::Foreign { .. })));
+    assert_eq!(rig.asked(Side::Host), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_status_is_only_written_to_the_incarnation_that_it_was_derived_from() {
+    let pod =
+        json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "new", "resourceVersion": "2"}});
+    let rig = Rig::new(vec![], vec![]).knows(Side::Virtual, kinds::POD, pod);
+    let patch = VirtualPatch {
+        kind: kinds::POD,
+        key: VirtualKey::new("default", "a"),
+        uid: "old".to_owned(),
+        subresource: Some("status"),
+        values: vec![("/status", json!({"phase": "Running"}))],
+    };
+    assert!(matches!(rig.perform(Effect::PatchVirtual(patch)).await, Err(MapError::Conflict(_))));
+    assert_eq!(rig.asked(Side::Virtual), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_thing_is_said_once() {
+    let notice = || {
+        Effect::Emit(Notice {
+            kind: kinds::POD,
+            key: VirtualKey::new("default", "a"),
+            uid: "u".to_owned(),
+            about: NoticeKind::Refused,
+            severity: Severity::Warning,
+            message: "spec.hostNetwork: no".to_owned(),
+        })
+    };
+    let rig = Rig::new(vec![], vec![("POST", "/api/v1/namespaces/default/events", 201, json!({}))]);
+    assert_eq!(rig.perform(notice()).await.unwrap(), Done::Wrote);
+    assert_eq!(rig.perform(notice()).await.unwrap(), Done::Unchanged);
+    let posts = rig.asked(Side::Virtual).iter().filter(|asked| asked.starts_with("POST")).count();
+    assert_eq!(posts, 1);
+}
