@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures::future::join_all;
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenet_mapper::translate::{OwnerRecord, Ownership};
@@ -98,6 +99,20 @@ impl Gate {
 
     /// Performs one effect.
     pub async fn perform(&self, effect: Effect) -> Result<Done, MapError> {
+        match effect {
+            Effect::Together(effects) => self.perform_together(effects).await,
+            one => self.perform_one(one).await,
+        }
+    }
+
+    /// All are performed, also when one fails; its error is the answer.
+    async fn perform_together(&self, effects: Vec<Effect>) -> Result<Done, MapError> {
+        let all = join_all(effects.into_iter().map(|effect| self.perform_one(effect))).await;
+        let done = all.into_iter().collect::<Result<Vec<_>, _>>()?;
+        Ok(if done.contains(&Done::Wrote) { Done::Wrote } else { Done::Unchanged })
+    }
+
+    async fn perform_one(&self, effect: Effect) -> Result<Done, MapError> {
         let (kind, side, word) = describe(&effect);
         let result = match effect {
             Effect::Apply(apply) => self.apply(*apply).await,

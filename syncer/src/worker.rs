@@ -111,6 +111,7 @@ fn side_of(effect: &Effect) -> Option<Side> {
         Effect::Apply(_) | Effect::PatchHost(_) => Some(Side::Host),
         Effect::Delete(deletion) => Some(deletion.side()),
         Effect::Emit(_) => None,
+        Effect::Together(effects) => effects.iter().find_map(side_of),
         _ => Some(Side::Virtual),
     }
 }

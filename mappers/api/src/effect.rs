@@ -29,6 +29,8 @@ pub enum Effect {
     Delete(Deletion),
     /// Tell the tenant something, as an event on a virtual object.
     Emit(Notice),
+    /// Writes that do not depend on each other: performed at the same time.
+    Together(Vec<Effect>),
 }
 
 /// A host object as it should be.

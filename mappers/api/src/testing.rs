@@ -179,6 +179,7 @@ impl Picture {
                 usize::from(self.objects.remove(&place).is_some())
             }
             Effect::PatchVirtual(patch) => self.patch_virtual(&patch),
+            Effect::Together(effects) => effects.into_iter().map(|effect| self.perform(effect)).sum(),
             Effect::Picture(picture) => self.paint(&picture),
             _ => 0,
         }

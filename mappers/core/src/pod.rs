@@ -94,19 +94,22 @@ impl PodMapper {
             return Ok(Outcome::wait_for(copy));
         }
         let mut outcome = Outcome::done();
-        match tokens::of_pod(cx, pod.key, virt)? {
-            Secret::None => {}
-            Secret::Ready(due) => outcome.next = Next::At(due),
-            Secret::Mint(apply) => outcome.effects.push(Effect::Apply(apply)),
+        let secret = match tokens::of_pod(cx, pod.key, virt)? {
+            Secret::None => None,
+            Secret::Ready(due) => {
+                outcome.next = Next::At(due);
+                None
+            }
+            Secret::Mint(apply) => Some(Effect::Apply(apply)),
             Secret::Stale(stale) => return Ok(*stale),
-        }
+        };
         let mut desired = made.pod;
         // The API takes containers to debug with only when the pod is there; the digest then says
         // that something is still to follow.
         let debugged = desired["spec"].as_object_mut().and_then(|spec| spec.remove("ephemeralContainers"));
         let followed = if debugged.is_some() { "-".to_owned() } else { update::followed(virt) };
         desired["metadata"]["annotations"][update::FOLLOWED] = json!(followed);
-        outcome.effects.push(Effect::Apply(Box::new(Apply {
+        let create = Effect::Apply(Box::new(Apply {
             kind: kinds::POD,
             key: pod.host_key.clone(),
             owner: cx.owner(kinds::POD, virt),
@@ -114,7 +117,12 @@ impl PodMapper {
             table: None,
             fallback: None,
             mint: Vec::new(),
-        })));
+        }));
+        // No container starts before its token is there: the kubelet waits for the Secret.
+        outcome.effects.push(match secret {
+            Some(secret) => Effect::Together(vec![secret, create]),
+            None => create,
+        });
         outcome.effects.extend(made.remarks.iter().map(|remark| notice(pod.key, virt, NoticeKind::Degraded, remark)));
         Ok(outcome)
     }
