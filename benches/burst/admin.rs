@@ -33,10 +33,21 @@ impl Admin {
 
     /// How many keys are ready, of all kinds and lanes.
     async fn depth(self) -> Option<u64> {
+        self.sum("tenet_queue_depth").await
+    }
+
+    /// The bytes of all cached objects.
+    pub async fn cached_bytes(self) -> Option<u64> {
+        self.sum("tenet_cache_bytes").await
+    }
+
+    /// The sum of the series of a metric; none without any.
+    async fn sum(self, metric: &str) -> Option<u64> {
         let metrics = self.get("/metrics").await.ok()?;
-        let series: Vec<_> = metrics.lines().filter(|line| line.starts_with("tenet_queue_depth{")).collect();
-        let depth = |line: &&str| line.rsplit(' ').next()?.parse::<u64>().ok();
-        if series.is_empty() { None } else { series.iter().map(depth).sum() }
+        let is_of = |line: &&str| line.strip_prefix(metric).is_some_and(|rest| rest.starts_with('{'));
+        let series: Vec<_> = metrics.lines().filter(is_of).collect();
+        let value = |line: &&str| line.rsplit(' ').next()?.parse::<u64>().ok();
+        if series.is_empty() { None } else { series.iter().map(value).sum() }
     }
 
     async fn get(self, path: &str) -> Result<String> {

@@ -1,7 +1,11 @@
 //! The CPU time of every process of a playground during a part.
 
+use std::time::Instant;
+
+use anyhow::Result;
 use tenet_playground::{Component, Playground};
 
+use crate::quantiles::millis;
 use crate::results::Cpu;
 use crate::usage;
 
@@ -14,13 +18,18 @@ pub const SYNCER: &str = "syncer";
 pub struct Meter {
     processes: Vec<(String, u32, u64)>,
     machine: u64,
+    start: Instant,
 }
 
 impl Meter {
     /// Begins.
     pub fn start(playground: &Playground) -> Self {
         let read = |(name, pid)| (name, pid, usage::cpu_millis(pid));
-        Self { processes: processes(playground).into_iter().map(read).collect(), machine: usage::machine_millis() }
+        Self {
+            processes: processes(playground).into_iter().map(read).collect(),
+            machine: usage::machine_millis(),
+            start: Instant::now(),
+        }
     }
 
     /// What was used since.
@@ -34,6 +43,14 @@ impl Meter {
         let machine = usage::machine_millis() - self.machine;
         all.push(Cpu { process: OTHERS.to_owned(), millis: machine.saturating_sub(ours) });
         all
+    }
+
+    /// The part of the machine that processes of others took since, in percent.
+    #[allow(clippy::cast_precision_loss)] // Nobody reads the sixteenth digit.
+    pub fn others_percent(&self) -> Result<f64> {
+        let others = self.read().pop().map_or(0, |cpu| cpu.millis) as f64;
+        let cores = std::thread::available_parallelism()?.get() as f64;
+        Ok(others / (millis(self.start.elapsed()) * cores) * 100.0)
     }
 }
 

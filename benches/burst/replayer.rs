@@ -94,10 +94,10 @@ impl Shared {
         let (mut outside, mut inside_changes) = (twins.outside.subscribe(), twins.inside.subscribe());
         let path = pods::pod(pods::NAMESPACE, name);
 
-        let token = self.mint(&inside).await?;
-        let secret = host_pod::token_secret(&inside, &token);
-        self.host.create(&pods::secrets(&self.namespace), &secret).await?;
-        self.host.create(&pods::pods(&self.namespace), &host_pod::translate(&inside)).await?;
+        // The kubelet waits for the Secret, so that its call need not hold the other one back.
+        let secret = host_pod::token_secret(&inside);
+        let (host_pods, host_pod) = (pods::pods(&self.namespace), host_pod::translate(&inside));
+        tokio::try_join!(self.give_token(&inside, &secret), self.host.create(&host_pods, &host_pod))?;
 
         let node =
             text(&outside.wait_for(|pod| pod["spec"]["nodeName"].is_string()).await?["spec"]["nodeName"]).to_owned();
@@ -121,10 +121,12 @@ impl Shared {
         Ok(())
     }
 
-    async fn mint(&self, pod: &Value) -> Result<String> {
+    async fn give_token(&self, pod: &Value, secret: &Value) -> Result<()> {
         let account = format!("/api/v1/namespaces/{}/serviceaccounts/default/token", pods::NAMESPACE);
         let answer = self.virt.create(&account, &host_pod::token_request(pod)).await?;
-        Ok(answer["status"]["token"].as_str().context("the answer has no token")?.to_owned())
+        let token = answer["status"]["token"].as_str().context("the answer has no token")?;
+        let secret = host_pod::with_token(secret, token);
+        self.host.create(&pods::secrets(&self.namespace), &secret).await.map(drop)
     }
 
     /// Makes sure that the node is pictured inside: one call for each node.

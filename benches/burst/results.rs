@@ -76,6 +76,8 @@ pub struct Burst {
     pub cpu: Vec<Cpu>,
     /// Watches of anybody that the API servers closed as too slow: inside, on the host.
     pub closed_watches: [f64; 2],
+    /// The part of the machine that processes of others took meanwhile, in percent.
+    pub others_percent: f64,
 }
 
 /// The memory of the syncer.
@@ -85,6 +87,8 @@ pub struct Footprint {
     pub idle: Memory,
     /// With all pods, a few seconds after the last.
     pub settled: Memory,
+    /// What its caches took in between.
+    pub cached_bytes: u64,
 }
 
 /// Nothing changes.

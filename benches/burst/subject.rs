@@ -70,15 +70,18 @@ async fn direct(args: &Args, lab: &Lab, subject: &mut Subject) -> Result<()> {
 }
 
 async fn inside(args: &Args, lab: &Lab, subject: &mut Subject) -> Result<()> {
-    let memory = || lab.playground.syncer_pid().map(Memory::of);
     if args.bursts() {
         sleep(SETTLE / 2).await;
-        let idle = memory();
+        let idle = weigh(lab).await;
         say(subject, "burst");
         let pods = Pods::inside(lab, args.pods).await?;
         subject.burst = Some(parts::burst(lab, &pods).await?);
         sleep(SETTLE).await;
-        subject.memory = idle.zip(memory()).map(|(idle, settled)| Footprint { idle, settled });
+        subject.memory = idle.zip(weigh(lab).await).map(|((idle, before), (settled, after))| Footprint {
+            idle,
+            settled,
+            cached_bytes: after.saturating_sub(before),
+        });
         hold(args, lab, subject).await?;
         if args.includes(Word::Delete) {
             say(subject, "delete");
@@ -90,6 +93,13 @@ async fn inside(args: &Args, lab: &Lab, subject: &mut Subject) -> Result<()> {
         subject.trickle = Some(parts::trickle(args, lab).await?);
     }
     Ok(())
+}
+
+/// The memory of the syncer, and the bytes of its caches; none without a syncer.
+async fn weigh(lab: &Lab) -> Option<(Memory, u64)> {
+    let pid = lab.playground.syncer_pid()?;
+    let cached = Admin(lab.playground.admin_port()).cached_bytes().await.unwrap_or(0);
+    Some((Memory::of(pid), cached))
 }
 
 /// What is measured of a process while it holds the pods of the burst.

@@ -42,7 +42,7 @@ fn targets(results: &Results, tenet: &Subject) -> Vec<Target> {
     let seconds = |subject: &Subject| subject.burst.as_ref().map(|burst| burst.seconds);
     let ratio = seconds(tenet).zip(results.subject("ideal").and_then(seconds)).map(|(own, ideal)| own / ideal);
     let cpu = tenet.burst.as_ref().and_then(|burst| burst.cpu.iter().find(|cpu| cpu.process == meter::SYNCER));
-    let idle = tenet.memory.as_ref().map(|held| count(held.idle.resident_kib) / 1024.0);
+    let idle = tenet.memory.as_ref().map(|held| count(held.idle.resident) / 1024.0);
     let lags = tenet.trickle.as_ref().map(|trickle| trickle.lags);
     let (down, up) = (lags.and_then(|lags| lags.down), lags.and_then(|lags| lags.up));
     let rest = tenet.rest.as_ref().map(|rest| audit::writes(&rest.calls));

@@ -48,9 +48,11 @@ pub fn load() -> f64 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
     /// Resident now.
-    pub resident_kib: u64,
+    pub resident: u64,
+    /// Of that, pages of the program and its libraries: clean, and shared with every process that runs it.
+    pub program: u64,
     /// The most that was ever resident.
-    pub peak_kib: u64,
+    pub peak: u64,
 }
 
 impl Memory {
@@ -61,6 +63,6 @@ impl Memory {
             let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
             line.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
         };
-        Self { resident_kib: field("VmRSS:"), peak_kib: field("VmHWM:") }
+        Self { resident: field("VmRSS:"), program: field("RssFile:"), peak: field("VmHWM:") }
     }
 }

@@ -19,8 +19,14 @@ pub async fn burst(lab: &Lab, pods: &Pods) -> Result<Burst> {
     pods.until_running().await?;
     let seconds = seconds(start);
     sleep(AFTERMATH).await;
-    let (calls, cpu) = (lab.calls(&mark)?, meter.read());
     let now = lab.closed_watches().await?;
-    let closed_watches = [now[0] - closed[0], now[1] - closed[1]];
-    Ok(Burst { seconds, created_seconds, lags: pods.lags(&answers), calls, cpu, closed_watches })
+    Ok(Burst {
+        seconds,
+        created_seconds,
+        lags: pods.lags(&answers),
+        calls: lab.calls(&mark)?,
+        cpu: meter.read(),
+        closed_watches: [now[0] - closed[0], now[1] - closed[1]],
+        others_percent: meter.others_percent()?,
+    })
 }

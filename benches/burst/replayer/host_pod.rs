@@ -42,15 +42,21 @@ pub fn translate(pod: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 }
 
-/// The Secret with the token of a pod.
-pub fn token_secret(pod: &Value, token: &str) -> Value {
+/// The Secret of a pod's token, without the token.
+pub fn token_secret(pod: &Value) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": head(pod, "Pod", &secret_name(pod)),
         "type": "Opaque",
-        "data": {"kube-api-access.0": BASE64.encode(token)},
     })
+}
+
+/// The Secret with the token.
+pub fn with_token(secret: &Value, token: &str) -> Value {
+    let mut secret = secret.clone();
+    secret["data"] = json!({"kube-api-access.0": BASE64.encode(token)});
+    secret
 }
 
 /// The request for that token.

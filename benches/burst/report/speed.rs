@@ -15,10 +15,11 @@ pub fn burst(results: &Results) -> Option<String> {
         row.extend([ideal, direct].map(|base| maybe(base.map(|base| burst.seconds / base))));
         row.extend(ways(burst.lags));
         row.push(number(burst.closed_watches.iter().sum()));
+        row.push(number(burst.others_percent));
         Some(row)
     };
     let head = ["", "created s", "Running s", "x ideal", "x direct"];
-    let head = [&head[..], &WAYS, &["watches closed"]].concat();
+    let head = [&head[..], &WAYS, &["watches closed", "others %"]].concat();
     table("Burst: until all pods are Running", &head, rows(results, row))
 }
 

@@ -13,9 +13,13 @@ pub fn memory(results: &Results) -> Option<String> {
     if let Some(rest) = &tenet.rest {
         rows.push(row("at the end of the rest", rest.memory));
     }
-    let grown = rss_bytes_per_pod(results, tenet)? / 1024.0;
-    rows.push(vec!["for each pod".to_owned(), format!("{} KiB", number(grown)), String::new()]);
-    table("Memory of the syncer", &["", "resident", "peak"], rows)
+    let kib = |bytes: f64| format!("{} KiB", number(bytes / 1024.0));
+    let nothing = String::new;
+    let grown = kib(rss_bytes_per_pod(results, tenet)?);
+    rows.push(vec!["for each pod".to_owned(), grown, nothing(), nothing()]);
+    let cached = kib(results.per_pod(held.cached_bytes));
+    rows.push(vec!["of that, in the caches".to_owned(), cached, nothing(), nothing()]);
+    table("Memory of the syncer", &["", "resident", "of that, the program", "peak"], rows)
 }
 
 /// What it does when nothing changes.
@@ -48,10 +52,10 @@ pub fn restart(results: &Results) -> Option<String> {
 pub fn rss_bytes_per_pod(results: &Results, tenet: &Subject) -> Option<f64> {
     let held = tenet.memory.as_ref()?;
     let end = tenet.rest.as_ref().map_or(held.settled, |rest| rest.memory);
-    Some(results.per_pod(end.resident_kib.saturating_sub(held.idle.resident_kib) * 1024))
+    Some(results.per_pod(end.resident.saturating_sub(held.idle.resident) * 1024))
 }
 
 fn row(name: &str, memory: Memory) -> Vec<String> {
     let mib = |kib: u64| format!("{:.1} MiB", f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0);
-    vec![name.to_owned(), mib(memory.resident_kib), mib(memory.peak_kib)]
+    vec![name.to_owned(), mib(memory.resident), mib(memory.program), mib(memory.peak)]
 }
