@@ -1,4 +1,6 @@
-//! What is known of one kind on one side: pruned JSON texts, nothing decoded.
+//! What is known of one kind on one side: pruned JSON texts, packed, nothing decoded.
+
+mod pack;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -35,7 +37,7 @@ impl Place {
 }
 
 struct Entry {
-    json: Box<[u8]>,
+    packed: Box<[u8]>,
     version: Version,
     epoch: u32,
 }
@@ -143,16 +145,16 @@ impl Cache {
 
     /// One object.
     pub fn get_at(&self, place: &Place) -> Option<Object> {
-        self.entries.get(place).and_then(|entry| unpack(&entry.json))
+        self.entries.get(place).and_then(|entry| unpack(&entry.packed))
     }
 
     /// Stores an object, unless what is there is newer.
     pub fn store(&self, object: Value) -> Change {
         let (place, version) = (Place::of(&object), Version::of(&object));
         let object = self.projection.cut(object);
-        let Ok(json) = serde_json::to_vec(&object) else { return Change::None };
-        let entry = Entry { json: json.into_boxed_slice(), version, epoch: self.epoch.load(Ordering::Relaxed) };
-        let added = entry.json.len() as u64;
+        let Some(packed) = pack::pack(&object) else { return Change::None };
+        let entry = Entry { packed, version, epoch: self.epoch.load(Ordering::Relaxed) };
+        let added = entry.packed.len() as u64;
         match self.entries.entry(place) {
             MapEntry::Occupied(mut found) => {
                 let known = found.get_mut();
@@ -160,7 +162,7 @@ impl Cache {
                 if version.is_older_than(known.version) || (version == known.version && version.0 != 0) {
                     return Change::None;
                 }
-                let removed = known.json.len() as u64;
+                let removed = known.packed.len() as u64;
                 *known = entry;
                 self.bytes.fetch_add(added, Ordering::Relaxed);
                 self.bytes.fetch_sub(removed, Ordering::Relaxed);
@@ -181,12 +183,12 @@ impl Cache {
     /// next event of the watch overwrites it.
     pub fn amend(&self, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) {
         let Some(mut entry) = self.entries.get_mut(&Place::new(namespace, name)) else { return };
-        let Ok(mut object) = serde_json::from_slice::<Value>(&entry.json) else { return };
+        let Some(mut object) = pack::unpack(&entry.packed) else { return };
         change(&mut object);
-        if let Ok(json) = serde_json::to_vec(&object) {
-            self.bytes.fetch_add(json.len() as u64, Ordering::Relaxed);
-            self.bytes.fetch_sub(entry.json.len() as u64, Ordering::Relaxed);
-            entry.json = json.into_boxed_slice();
+        if let Some(packed) = pack::pack(&object) {
+            self.bytes.fetch_add(packed.len() as u64, Ordering::Relaxed);
+            self.bytes.fetch_sub(entry.packed.len() as u64, Ordering::Relaxed);
+            entry.packed = packed;
         }
     }
 
@@ -214,7 +216,7 @@ impl Cache {
 
     fn forget(&self, entry: &Entry) {
         self.changes.fetch_add(1, Ordering::Release);
-        self.bytes.fetch_sub(entry.json.len() as u64, Ordering::Relaxed);
+        self.bytes.fetch_sub(entry.packed.len() as u64, Ordering::Relaxed);
     }
 
     /// A list begins: what is not seen until [`Self::sweep`] is gone.
@@ -230,8 +232,8 @@ impl Cache {
             if entry.epoch == epoch {
                 return true;
             }
-            self.bytes.fetch_sub(entry.json.len() as u64, Ordering::Relaxed);
-            gone.extend(unpack(&entry.json));
+            self.bytes.fetch_sub(entry.packed.len() as u64, Ordering::Relaxed);
+            gone.extend(unpack(&entry.packed));
             false
         });
         self.entries.shrink_to_fit();
@@ -250,7 +252,7 @@ impl Cache {
             .entries
             .iter()
             .filter(|entry| &*entry.key().namespace == namespace)
-            .filter_map(|entry| unpack(&entry.json))
+            .filter_map(|entry| unpack(&entry.packed))
             .collect();
         found.sort_by(|a, b| a.name().cmp(b.name()));
         found
@@ -266,15 +268,15 @@ impl Cache {
         self.entries.len()
     }
 
-    /// How many bytes of JSON they take.
+    /// How many bytes they take, packed.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 }
 
-/// What is stored was serialised here; it reads back.
-fn unpack(json: &[u8]) -> Option<Object> {
-    serde_json::from_slice(json).ok().map(Object::new)
+/// What is stored was packed here; it reads back.
+fn unpack(packed: &[u8]) -> Option<Object> {
+    pack::unpack(packed).map(Object::new)
 }
 
 #[cfg(test)]

@@ -1,0 +1,63 @@
+//! Cached objects are packed: the JSON of one pod is much like that of the next, and like the
+//! dictionary here, so that most of it need not be kept.
+
+use std::sync::LazyLock;
+
+use lz4_flex::block::{compress_prepend_size_with_dict, decompress_size_prepended_with_dict};
+use serde_json::Value;
+
+/// Texts that most objects share, the commonest last: LZ4 reaches back from the end.
+static DICTIONARY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let texts = [
+        include_str!("pack/service.json"),
+        include_str!("pack/secret.json"),
+        include_str!("pack/host_pod.json"),
+        include_str!("pack/virtual_pod.json"),
+    ];
+    texts.iter().flat_map(|text| text.trim().bytes()).collect()
+});
+
+/// Packs an object.
+pub(super) fn pack(object: &Value) -> Option<Box<[u8]>> {
+    let json = serde_json::to_vec(object).ok()?;
+    Some(compress_prepend_size_with_dict(&json, &DICTIONARY).into_boxed_slice())
+}
+
+/// Unpacks what [`pack`] has made.
+pub(super) fn unpack(packed: &[u8]) -> Option<Value> {
+    let json = decompress_size_prepended_with_dict(packed, &DICTIONARY).ok()?;
+    serde_json::from_slice(&json).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_pod_takes_a_fraction_of_its_text() {
+        let mut pod: Value = serde_json::from_str(include_str!("pack/virtual_pod.json")).unwrap();
+        pod["metadata"]["name"] = json!("another-6d4cf56db6-abcde");
+        pod["metadata"]["uid"] = json!("0f0e0d0c-0b0a-0908-0706-050403020100");
+        pod["status"]["podIP"] = json!("10.244.3.77");
+        let packed = pack(&pod).unwrap();
+        assert!(packed.len() * 4 < pod.to_string().len(), "{} of {}", packed.len(), pod.to_string().len());
+        assert_eq!(unpack(&packed), Some(pod));
+    }
+
+    #[test]
+    fn what_was_not_packed_is_no_object() {
+        assert_eq!(unpack(b""), None);
+        assert_eq!(unpack(b"\x05\0\0\0nonsense"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_object_comes_back(keys in prop::collection::btree_map("[a-z./]{0,12}", ".{0,40}", 0..20)) {
+            let object = json!(keys);
+            prop_assert_eq!(unpack(&pack(&object).unwrap()), Some(object));
+        }
+    }
+}
