@@ -143,6 +143,11 @@ impl<'c> Context<'c> {
         self.view.can_read(side, kind)
     }
 
+    /// What the virtual API server fills in by itself: never a reason to refuse.
+    pub fn defaults(&self, kind: Kind) -> Arc<Defaults> {
+        self.view.defaults(kind)
+    }
+
     /// Reads a whole virtual object from the API server: for kinds that are cached as
     /// metadata only.
     pub async fn fetch(&self, kind: Kind, key: &VirtualKey) -> Result<Option<Object>, MapError> {
