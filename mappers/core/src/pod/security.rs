@@ -1,132 +1,146 @@
-//! Fields whose value decides whether they may cross.
+//! Fields whose value decides whether they may cross: the baseline of the Pod Security
+//! standards, without its exceptions.
 
 use serde_json::Value;
-use tenet_mapper::rules::{Policy, Refusal};
+use tenet_mapper::rules::Refusal;
+use tenet_mapper::{Object, kinds};
 
-use super::containers;
+use super::{Subject, place};
 
-/// The baseline of Pod Security.
-const CAPABILITIES: [&str; 14] = [
-    "AUDIT_WRITE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "MKNOD",
-    "NET_BIND_SERVICE",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYS_CHROOT",
-    "",
+/// A field that is looked at before it crosses.
+struct Check {
+    pointer: &'static str,
+    why: &'static str,
+    /// The parts that may not cross: their place below the field, and what stands there.
+    bad: fn(&Value) -> Vec<(String, &Value)>,
+}
+
+const CONFINEMENT: &[Check] = &[
+    Check { pointer: "/securityContext/seccompProfile/type", why: "leaves the pod unconfined", bad: confined },
+    Check { pointer: "/securityContext/appArmorProfile/type", why: "leaves the pod unconfined", bad: confined },
+    Check { pointer: "/securityContext/seLinuxOptions/type", why: "is no type for containers", bad: selinux_type },
+    Check { pointer: "/securityContext/seLinuxOptions/user", why: "is the host's alone to choose", bad: empty },
+    Check { pointer: "/securityContext/seLinuxOptions/role", why: "is the host's alone to choose", bad: empty },
 ];
 
-/// The sysctls that Pod Security calls safe.
-const SYSCTLS: [&str; 10] = [
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_syncookies",
+const POD: &[Check] =
+    &[Check { pointer: "/securityContext/sysctls", why: "is not among the sysctls that are safe", bad: sysctls }];
+
+const CONTAINER: &[Check] = &[
+    Check {
+        pointer: "/securityContext/capabilities/add",
+        why: "is outside of the baseline of Pod Security",
+        bad: capabilities,
+    },
+    Check { pointer: "/securityContext/procMount", why: "unmasks /proc of the node", bad: proc_mount },
 ];
 
-const SELINUX_TYPES: [&str; 5] = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
-
-/// Carries the checked fields of all security contexts across; says what may not cross.
-pub fn cross(virt: &Value, draft: &mut Value, policy: &Policy) -> Vec<Refusal> {
-    let mut check = Check { policy, refusals: Vec::new() };
-    check.context(virt, draft, "/spec", "spec", "spec");
-    check.sysctls(virt, draft);
-    for (list, index) in containers(virt) {
-        let pointer = format!("/spec/{list}/{index}");
-        check.context(virt, draft, &pointer, &format!("spec.{list}[{index}]"), &format!("spec.{list}[]"));
-        check.capabilities(virt, draft, list, index);
+/// Lets the checked fields cross, and says which may not.
+pub(super) fn cross(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<Refusal> {
+    let mut refusals = check(pod, draft, "/spec", &[CONFINEMENT, POD]);
+    for container in place::containers(pod.virt.value()) {
+        refusals.extend(check(pod, draft, &container, &[CONFINEMENT, CONTAINER]));
     }
-    check.refusals
+    refusals
 }
 
-/// Whether a value may cross.
-type Good = fn(&str) -> bool;
-
-struct Check<'c> {
-    policy: &'c Policy,
-    refusals: Vec<Refusal>,
+fn check(pod: &Subject<'_, '_>, draft: &mut Value, base: &str, checks: &[&[Check]]) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    for check in checks.iter().copied().flatten() {
+        let pointer = format!("{base}{}", check.pointer);
+        let Some(value) = pod.virt.at(&pointer).filter(|value| !value.is_null()) else { continue };
+        let (bad, rule) = ((check.bad)(value), place::pattern(&pointer));
+        if bad.is_empty() || pod.cx.facts().policy.allow.contains(&rule) {
+            place::put(draft, &pointer, value.clone());
+        } else if !pod.cx.defaults(kinds::POD).contains(&rule, value) {
+            refusals.extend(bad.iter().map(|(below, found)| refusal(&pointer, below, found, check.why)));
+        }
+    }
+    refusals
 }
 
-impl Check<'_> {
-    fn permits(&self, pattern: &str) -> bool {
-        self.policy.allow.contains(pattern)
-    }
+fn refusal(pointer: &str, below: &str, found: &Value, why: &str) -> Refusal {
+    let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
+    Refusal { field: format!("{}{below}", place::shown(pointer)), why: format!("{found} {why}") }
+}
 
-    fn refuse(&mut self, field: String, why: &str) {
-        self.refusals.push(Refusal { field, why: why.to_owned() });
-    }
+/// The whole field, unless its text is fine.
+fn unless(value: &Value, fine: impl Fn(&str) -> bool) -> Vec<(String, &Value)> {
+    if value.as_str().is_some_and(fine) { Vec::new() } else { vec![(String::new(), value)] }
+}
 
-    fn context(&mut self, virt: &Value, draft: &mut Value, pointer: &str, place: &str, pattern: &str) {
-        let confined = |value: &str| value != "Unconfined";
-        let fields: [(&str, Good, &str); 3] = [
-            ("appArmorProfile.type", confined, "runs without confinement"),
-            ("seccompProfile.type", confined, "runs without confinement"),
-            ("seLinuxOptions.type", |value| SELINUX_TYPES.contains(&value), "is no type for containers"),
-        ];
-        for (field, good, why) in fields {
-            let path = format!("{pointer}/securityContext/{}", field.replace('.', "/"));
-            let Some(value) = virt.pointer(&path) else { continue };
-            let field = format!("securityContext.{field}");
-            if value.as_str().is_some_and(good) || self.permits(&format!("{pattern}.{field}")) {
-                put(draft, &path, value.clone());
-            } else {
-                self.refuse(format!("{place}.{field}"), why);
+fn confined(value: &Value) -> Vec<(String, &Value)> {
+    unless(value, |profile| ["RuntimeDefault", "Localhost"].contains(&profile))
+}
+
+fn selinux_type(value: &Value) -> Vec<(String, &Value)> {
+    const TYPES: [&str; 5] = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
+    unless(value, |name| TYPES.contains(&name))
+}
+
+fn empty(value: &Value) -> Vec<(String, &Value)> {
+    unless(value, str::is_empty)
+}
+
+fn proc_mount(value: &Value) -> Vec<(String, &Value)> {
+    unless(value, |mount| mount == "Default")
+}
+
+fn capabilities(value: &Value) -> Vec<(String, &Value)> {
+    const BASELINE: [&str; 13] = [
+        "AUDIT_WRITE",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "MKNOD",
+        "NET_BIND_SERVICE",
+        "SETFCAP",
+        "SETGID",
+        "SETPCAP",
+        "SETUID",
+        "SYS_CHROOT",
+    ];
+    let Some(added) = value.as_array() else { return vec![(String::new(), value)] };
+    let bad = |name: &Value| name.as_str().is_none_or(|name| !BASELINE.contains(&name));
+    added.iter().enumerate().filter(|(_, name)| bad(name)).map(|(at, name)| (format!("[{at}]"), name)).collect()
+}
+
+fn sysctls(value: &Value) -> Vec<(String, &Value)> {
+    const SAFE: [&str; 14] = [
+        "kernel.shm_rmid_forced",
+        "net.ipv4.ip_local_port_range",
+        "net.ipv4.ip_local_reserved_ports",
+        "net.ipv4.ip_unprivileged_port_start",
+        "net.ipv4.ping_group_range",
+        "net.ipv4.tcp_fin_timeout",
+        "net.ipv4.tcp_keepalive_intvl",
+        "net.ipv4.tcp_keepalive_probes",
+        "net.ipv4.tcp_keepalive_time",
+        "net.ipv4.tcp_notsent_lowat",
+        "net.ipv4.tcp_rmem",
+        "net.ipv4.tcp_slow_start_after_idle",
+        "net.ipv4.tcp_syncookies",
+        "net.ipv4.tcp_wmem",
+    ];
+    let Some(sysctls) = value.as_array() else { return vec![(String::new(), value)] };
+    let mut bad = Vec::new();
+    for (at, sysctl) in sysctls.iter().enumerate() {
+        for (field, found) in sysctl.as_object().into_iter().flatten() {
+            let safe = match field.as_str() {
+                "name" => found.as_str().is_some_and(|name| SAFE.contains(&name)),
+                field => field == "value",
+            };
+            if !safe {
+                bad.push((format!("[{at}].{field}"), found));
             }
         }
     }
-
-    fn capabilities(&mut self, virt: &Value, draft: &mut Value, list: &str, index: usize) {
-        let path = format!("/spec/{list}/{index}/securityContext/capabilities/add");
-        let Some(Value::Array(added)) = virt.pointer(&path) else { return };
-        if !self.permits(&format!("spec.{list}[].securityContext.capabilities.add")) {
-            for (at, capability) in added.iter().enumerate() {
-                let name = capability.as_str().unwrap_or_default();
-                if !CAPABILITIES.contains(&name.strip_prefix("CAP_").unwrap_or(name)) {
-                    let place = format!("spec.{list}[{index}].securityContext.capabilities.add[{at}]");
-                    self.refuse(place, &format!("{name} is not in the baseline of Pod Security"));
-                }
-            }
-        }
-        put(draft, &path, Value::Array(added.clone()));
-    }
-
-    fn sysctls(&mut self, virt: &Value, draft: &mut Value) {
-        const PATH: &str = "/spec/securityContext/sysctls";
-        let Some(Value::Array(sysctls)) = virt.pointer(PATH) else { return };
-        if !self.permits("spec.securityContext.sysctls") {
-            for (at, sysctl) in sysctls.iter().enumerate() {
-                let name = sysctl["name"].as_str().unwrap_or_default();
-                if !SYSCTLS.contains(&name) {
-                    let place = format!("spec.securityContext.sysctls[{at}].name");
-                    self.refuse(place, &format!("{name} is not a safe sysctl"));
-                }
-            }
-        }
-        put(draft, PATH, Value::Array(sysctls.clone()));
-    }
+    bad
 }
 
-/// Puts a value at a JSON pointer; lists on the way exist, members are made.
-pub fn put(target: &mut Value, pointer: &str, value: Value) {
-    let mut at = target;
-    for token in pointer.split('/').skip(1) {
-        at = match token.parse::<usize>() {
-            Ok(index) if at.is_array() => &mut at[index],
-            _ => &mut at[token],
-        };
-    }
-    *at = value;
+/// Whether the pod is on the network of its node, where the installation permits that.
+pub(super) fn is_on_host_network(virt: &Object) -> bool {
+    virt.at("/spec/hostNetwork").and_then(Value::as_bool).unwrap_or(false)
 }

@@ -1,46 +1,60 @@
-//! What the host says of a pod, as the tenant sees it.
+//! The status of a pod: the host's, as it would read inside.
+
+mod conditions;
+mod wording;
 
 use serde_json::{Map, Value, json};
-use tenet_mapper::{Context, Effect, HostPatch, Object, PatchFormat, VirtualKey, VirtualPatch, kinds};
+use tenet_mapper::{Effect, Object, PatchFormat, VirtualPatch, kinds, patch};
 
-/// The write that makes the virtual status follow the host's; the gate drops it when it changes
-/// nothing.
-pub fn up(cx: &Context<'_>, key: &VirtualKey, virt: &Object, host: &Object) -> Option<Effect> {
-    let wanted = project(cx, virt, host);
-    if is_just_bound(virt, &wanted) {
+use super::{Subject, update};
+
+/// What concerns the virtual side alone.
+const INSIDE: [&str; 4] =
+    ["qosClass", "resourceClaimStatuses", "extendedResourceClaimStatus", "nodeAllocatableResourceClaimStatuses"];
+
+/// The write that makes the virtual status that of the host; `None` when it is.
+///
+/// The binding of a pod sets `PodScheduled` by itself, with a time of its own: that is no
+/// difference, and no reason for a write of its own.
+pub(super) fn effect(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
+    let found = pod.virt.at("/status").unwrap_or(&Value::Null);
+    let wanted = wanted(pod, host)?;
+    if patch::same(found, &wanted) || conditions::differ_by_binding_alone(pod.virt, &wanted) {
         return None;
     }
     Some(Effect::PatchVirtual(VirtualPatch {
         kind: kinds::POD,
-        key: key.clone(),
-        uid: virt.uid().to_owned(),
+        key: pod.key.clone(),
+        uid: pod.virt.uid().to_owned(),
         subresource: Some("status"),
         values: vec![("/status", wanted)],
     }))
 }
 
-fn project(cx: &Context<'_>, virt: &Object, host: &Object) -> Value {
-    let mut status = host.at("/status").and_then(Value::as_object).cloned().unwrap_or_default();
-    status.remove("resourceClaimStatuses");
-    keep(&mut status, virt, "qosClass");
-    observed(&mut status, virt, host);
-    for (list, of) in [
-        ("containerStatuses", "containers"),
+/// The status that the virtual pod should have; `None` when the host says nothing yet.
+fn wanted(pod: &Subject<'_, '_>, host: &Object) -> Option<Value> {
+    let mut status = host.at("/status").and_then(Value::as_object).filter(|status| !status.is_empty())?.clone();
+    for member in INSIDE {
+        keep(&mut status, pod.virt, member);
+    }
+    let generations = Generations::of(pod.virt, host);
+    generations.turn(&mut status, pod.virt.at("/status"));
+    for (list, containers) in [
         ("initContainerStatuses", "initContainers"),
+        ("containerStatuses", "containers"),
         ("ephemeralContainerStatuses", "ephemeralContainers"),
     ] {
-        known_containers(&mut status, virt, list, of);
+        retain_known(&mut status, pod.virt, list, containers);
     }
-    let conditions = conditions(cx, &status, virt, host);
-    if !conditions.is_empty() {
+    let conditions = conditions::wanted(pod.virt, host, &generations);
+    if conditions.is_empty() {
+        status.remove("conditions");
+    } else {
         status.insert("conditions".to_owned(), Value::Array(conditions));
     }
-    for text in ["message", "reason"] {
-        if let Some(Value::String(text)) = status.get_mut(text) {
-            *text = inside(cx, text, virt, host);
-        }
-    }
-    Value::Object(status)
+    let mut status = Value::Object(status);
+    wording::turn(pod, host, &mut status);
+    Some(status)
 }
 
 fn keep(status: &mut Map<String, Value>, virt: &Object, member: &str) {
@@ -50,94 +64,57 @@ fn keep(status: &mut Map<String, Value>, virt: &Object, member: &str) {
     };
 }
 
-/// A generation of the host means nothing inside: it says whether the newest was observed.
-fn observed(status: &mut Map<String, Value>, virt: &Object, host: &Object) {
-    let Some(seen) = status.remove("observedGeneration") else { return };
-    if Some(&seen) == host.at("/metadata/generation")
-        && let Some(generation) = virt.at("/metadata/generation")
-    {
-        status.insert("observedGeneration".to_owned(), generation.clone());
-    }
-}
-
-/// Containers that the host injected are not the tenant's to see.
-fn known_containers(status: &mut Map<String, Value>, virt: &Object, list: &str, of: &str) {
+/// Containers that the host has added are not the tenant's.
+fn retain_known(status: &mut Map<String, Value>, virt: &Object, list: &str, containers: &str) {
     let Some(Value::Array(statuses)) = status.get_mut(list) else { return };
-    let specs = virt.list_at(&format!("/spec/{of}"));
-    statuses.retain(|status| specs.iter().any(|spec| spec["name"] == status["name"]));
+    let known = virt.list_at(&format!("/spec/{containers}"));
+    statuses.retain(|status| known.iter().any(|container| container["name"] == status["name"]));
     if statuses.is_empty() {
         status.remove(list);
     }
 }
 
-/// The host's conditions, and those of readiness gates, which the virtual side owns.
-fn conditions(cx: &Context<'_>, status: &Map<String, Value>, virt: &Object, host: &Object) -> Vec<Value> {
-    let gates = gates(virt);
-    let own = |condition: &Value| gates.iter().any(|gate| **gate == condition["type"]);
-    let host_conditions = status.get("conditions").and_then(Value::as_array);
-    let mut conditions: Vec<_> = host_conditions.into_iter().flatten().filter(|c| !own(c)).cloned().collect();
-    for condition in &mut conditions {
-        if let Some(seen) = condition.as_object_mut().and_then(|condition| condition.remove("observedGeneration"))
-            && Some(&seen) == host.at("/metadata/generation")
-            && let Some(generation) = virt.at("/metadata/generation")
-        {
-            condition["observedGeneration"] = generation.clone();
-        }
-        if let Some(Value::String(message)) = condition.get_mut("message") {
-            *message = inside(cx, message, virt, host);
+/// Which generation of the virtual pod a generation of the host pod stands for.
+struct Generations {
+    newest: Option<Value>,
+    inside: Option<Value>,
+}
+
+impl Generations {
+    fn of(virt: &Object, host: &Object) -> Self {
+        let inside = virt.at("/metadata/generation").filter(|_| update::is_followed(virt, host));
+        Self { newest: host.at("/metadata/generation").cloned(), inside: inside.cloned() }
+    }
+
+    /// Turns `observedGeneration` of a status or a condition. While the host has not seen the
+    /// newest, what was shown before stays.
+    fn turn(&self, part: &mut Map<String, Value>, shown: Option<&Value>) {
+        const MEMBER: &str = "observedGeneration";
+        let Some(seen) = part.remove(MEMBER) else { return };
+        let turned = if self.newest.as_ref() == Some(&seen) { self.inside.as_ref() } else { None };
+        if let Some(turned) = turned.or_else(|| shown.and_then(|shown| shown.get(MEMBER))) {
+            part.insert(MEMBER.to_owned(), turned.clone());
         }
     }
-    conditions.extend(virt.list_at("/status/conditions").iter().filter(|condition| own(condition)).cloned());
-    conditions
 }
 
-fn gates(virt: &Object) -> Vec<&Value> {
-    virt.list_at("/spec/readinessGates").iter().map(|gate| &gate["conditionType"]).collect()
-}
-
-/// Names of the host in a message, turned to what they are inside.
-fn inside(cx: &Context<'_>, message: &str, virt: &Object, host: &Object) -> String {
-    let namespace = &cx.facts().names.host_namespace;
-    message
-        .replace(&format!("{namespace}/{}", host.name()), &format!("{}/{}", virt.namespace(), virt.name()))
-        .replace(host.name(), virt.name())
-}
-
-/// Whether the binding alone has said it already: it sets the condition `PodScheduled` by itself,
-/// with its own time.
-fn is_just_bound(virt: &Object, wanted: &Value) -> bool {
-    let others = |status: &Value| {
-        let mut status = status.clone();
-        let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-        status["conditions"] = Value::Null;
-        (status, conditions)
+/// The conditions of readiness gates, which are set inside: the kubelet of the host counts
+/// them.
+pub(super) fn gates(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
+    let gates = pod.virt.list_at("/spec/readinessGates");
+    let own = |condition: &&Value| gates.iter().any(|gate| gate["conditionType"] == condition["type"]);
+    let is_shown = |condition: &Value| {
+        let same = |other: &Value| ["type", "status", "reason", "message"].iter().all(|f| other[*f] == condition[*f]);
+        host.list_at("/status/conditions").iter().any(same)
     };
-    let (found, found_conditions) = others(virt.at("/status").unwrap_or(&Value::Null));
-    let (wanted, wanted_conditions) = others(wanted);
-    let scheduled =
-        |conditions: &[Value]| matches!(conditions, [one] if one["type"] == "PodScheduled" && one["status"] == "True");
-    tenet_mapper::patch::same(&found, &wanted)
-        && scheduled(&wanted_conditions)
-        && (scheduled(&found_conditions) || virt.str_at("/spec/nodeName").is_none() && found_conditions.is_empty())
-}
-
-/// The conditions of readiness gates go down: the kubelet of the host counts them.
-pub fn gates_down(cx: &Context<'_>, virt: &Object, host: &Object) -> Option<Effect> {
-    let gates = gates(virt);
-    let found = host.list_at("/status/conditions");
-    let differs = |condition: &&Value| {
-        gates.iter().any(|gate| **gate == condition["type"])
-            && !found.iter().any(|other| other["type"] == condition["type"] && other["status"] == condition["status"])
-    };
-    let conditions: Vec<_> = virt.list_at("/status/conditions").iter().filter(differs).cloned().collect();
-    (!conditions.is_empty()).then(|| {
-        Effect::PatchHost(HostPatch {
-            kind: kinds::POD,
-            key: cx.host_key(kinds::POD, &VirtualKey::new(virt.namespace(), virt.name())),
-            owner: cx.owner(kinds::POD, virt),
-            subresource: Some("status"),
-            format: PatchFormat::Strategic,
-            body: json!({"status": {"conditions": conditions}}),
+    let told = pod.virt.list_at("/status/conditions").iter().filter(own).filter(|condition| !is_shown(condition));
+    let conditions: Vec<_> = told
+        .cloned()
+        .map(|mut condition| {
+            condition.as_object_mut().map(|condition| condition.remove("observedGeneration"));
+            condition
         })
-    })
+        .collect();
+    let body = json!({"status": {"conditions": conditions}});
+    (!conditions.is_empty()).then(|| pod.patch_host(Some("status"), PatchFormat::Strategic, body))
 }

@@ -6,81 +6,120 @@ mod volumes;
 use tenet_mapper::rules::{Rule, Table, copy, drop, reference, refuse, selector, set, up};
 
 /// The rule table of pods.
-pub fn table() -> Table {
-    let containers = containers::parts();
-    let volumes = volumes::parts();
-    let mut parts: Vec<(&str, &[Rule])> = vec![("", HEAD), ("spec", SPEC)];
+pub(super) fn table() -> Table {
+    let (containers, volumes) = (containers::parts(), volumes::parts());
+    let mut parts: Vec<(&str, &[Rule])> = vec![
+        ("", STATUS),
+        ("spec", SPEC),
+        ("spec", CHECKED),
+        ("spec", REFUSED),
+        ("spec.securityContext", CONFINEMENT),
+        ("spec.securityContext", SECURITY_CONTEXT),
+        ("spec.affinity.nodeAffinity", NODE_AFFINITY),
+    ];
     parts.extend(containers.iter().map(|(prefix, rules)| (prefix.as_str(), *rules)));
     parts.extend(volumes.iter().map(|(prefix, rules)| (prefix.as_str(), *rules)));
     crate::table(&parts)
 }
 
-const HEAD: &[Rule] = &[up("status")];
+const STATUS: &[Rule] = &[up("status")];
 
 const SPEC: &[Rule] = &[
     copy("activeDeadlineSeconds").kept(),
-    copy("affinity.nodeAffinity").whole(),
     selector("affinity.podAffinity"),
     selector("affinity.podAntiAffinity"),
-    set("automountServiceAccountToken", "the host never mints a token for a tenant's pod"),
-    set("dnsConfig", "names are resolved by the virtual cluster's DNS"),
-    set("dnsPolicy", "names are resolved by the virtual cluster's DNS"),
-    set("enableServiceLinks", "the variables are those of the virtual Services"),
-    refuse("evictionResponders", "evictions are the host's business"),
     copy("hostAliases[].hostnames[]"),
     copy("hostAliases[].ip"),
-    refuse("hostIPC", "shares the memory of the node").unless(&["false"]),
-    refuse("hostNetwork", "is on the network of the node").unless(&["false"]),
-    refuse("hostPID", "sees the processes of the node").unless(&["false"]),
-    copy("hostUsers"),
-    set("hostname", "a pod is called inside as in the virtual cluster"),
+    copy("hostUsers").because("false puts users of the pod where they are nobody on the node; true is the default"),
     copy("hostnameOverride"),
     reference("imagePullSecrets[].name", "Secret"),
-    up("nodeName"),
+    up("nodeName").because("the host's scheduler chooses; a pod that comes with a node of its own is refused"),
     copy("nodeSelector{}"),
     copy("os.name"),
     drop("overhead", "follows from the runtime class"),
-    set("preemptionPolicy", "follows from the priority class"),
-    drop("priority", "follows from the priority class"),
-    set("priorityClassName", "only the classes of pods.priorityClasses may be used"),
+    drop("priority", "the host computes it from the priority class"),
     copy("readinessGates[].conditionType"),
-    refuse("resourceClaims", "resource claims do not cross yet"),
-    refuse("resources.claims", "resource claims do not cross yet"),
-    copy("resources.limits{}"),
-    copy("resources.requests{}"),
+    copy("resources.limits{}").kept(),
+    copy("resources.requests{}").kept(),
     copy("restartPolicy"),
-    refuse("runtimeClassName", "runtime classes do not cross yet"),
     copy("schedulerName"),
-    copy("schedulingGates[].name"),
-    refuse("schedulingGroup", "pod groups do not cross yet"),
-    refuse("securityContext.appArmorProfile.localhostProfile", "names a profile of the node"),
-    set("securityContext.appArmorProfile.type", "`Unconfined` is refused"),
-    copy("securityContext.fsGroup"),
-    copy("securityContext.fsGroupChangePolicy"),
-    copy("securityContext.runAsGroup"),
-    copy("securityContext.runAsNonRoot"),
-    copy("securityContext.runAsUser"),
-    copy("securityContext.seLinuxChangePolicy"),
-    copy("securityContext.seLinuxOptions.level"),
-    refuse("securityContext.seLinuxOptions.role", "changes the confinement of the pod"),
-    set("securityContext.seLinuxOptions.type", "only types for containers"),
-    refuse("securityContext.seLinuxOptions.user", "changes the confinement of the pod"),
-    refuse("securityContext.seccompProfile.localhostProfile", "names a profile of the node"),
-    set("securityContext.seccompProfile.type", "`Unconfined` is refused"),
-    copy("securityContext.supplementalGroups[]"),
-    copy("securityContext.supplementalGroupsPolicy"),
-    set("securityContext.sysctls", "only those that Pod Security calls safe"),
-    refuse("securityContext.windowsOptions", "Windows does not cross yet"),
-    set("serviceAccount", "is the old name of serviceAccountName"),
-    set("serviceAccountName", "the host's account is that of pods.serviceAccount, and has no rights"),
-    refuse("setHostnameAsFQDN", "the long name would be the host's").unless(&["false"]),
+    copy("schedulingGates[].name").kept().because("a gate that is opened inside is opened on the host"),
     copy("shareProcessNamespace"),
-    drop("subdomain", "the long name is the virtual DNS's to answer"),
+    drop("subdomain", "the long name is for the virtual DNS to answer; on the host no Service stands behind it"),
     copy("terminationGracePeriodSeconds"),
-    copy("tolerations[].effect"),
-    copy("tolerations[].key"),
-    copy("tolerations[].operator"),
-    copy("tolerations[].tolerationSeconds"),
-    copy("tolerations[].value"),
+    copy("tolerations[].effect").kept(),
+    copy("tolerations[].key").kept(),
+    copy("tolerations[].operator").kept(),
+    copy("tolerations[].tolerationSeconds").kept(),
+    copy("tolerations[].value").kept(),
     selector("topologySpreadConstraints"),
+];
+
+/// Fields that the mapper computes, or whose value decides.
+const CHECKED: &[Rule] = &[
+    set("automountServiceAccountToken", "false: the host never mints a token for a pod of a tenant"),
+    set("dnsConfig", "what a kubelet of the virtual cluster would write into resolv.conf"),
+    set("dnsPolicy", "what a kubelet of the virtual cluster would write into resolv.conf"),
+    set("enableServiceLinks", "false: the variables are those of the virtual Services"),
+    set("hostname", "the name of the virtual pod, unless the tenant sets one"),
+    set("preemptionPolicy", "the host takes it from the priority class; without a class, Never is refused"),
+    set("priorityClassName", "the classes of pods.priorityClasses in the configuration, no others"),
+    set("serviceAccount", "is the old name of serviceAccountName"),
+    set("serviceAccountName", "that of pods.serviceAccount in the configuration, which needs no rights"),
+];
+
+const REFUSED: &[Rule] = &[
+    refuse("evictionResponders", "an eviction on the host would not ask them"),
+    refuse("hostIPC", "shares the memory of the node").unless(&["false"]),
+    refuse("hostNetwork", "is on the network of the node").unless(&["false"]),
+    refuse("hostPID", "sees the processes of the node").unless(&["false"]),
+    refuse("resourceClaims", "resource claims do not cross yet").unless(&["[]"]),
+    refuse("resources.claims", "resource claims do not cross yet").unless(&["[]"]),
+    refuse("runtimeClassName", "runtime classes do not cross yet"),
+    refuse("schedulingGroup", "pod groups do not cross yet"),
+    refuse("setHostnameAsFQDN", "the long name would be the host's").unless(&["false"]),
+];
+
+const SECURITY_CONTEXT: &[Rule] = &[
+    copy("fsGroup"),
+    copy("fsGroupChangePolicy"),
+    copy("seLinuxChangePolicy"),
+    copy("supplementalGroups[]"),
+    copy("supplementalGroupsPolicy"),
+    set("sysctls", "those that Pod Security calls safe"),
+];
+
+/// What the security contexts of pods and of containers have in common.
+const CONFINEMENT: &[Rule] = &[
+    copy("appArmorProfile.localhostProfile"),
+    set("appArmorProfile.type", "Unconfined is refused"),
+    copy("runAsGroup"),
+    copy("runAsNonRoot"),
+    copy("runAsUser"),
+    copy("seLinuxOptions.level"),
+    set("seLinuxOptions.role", "the host's alone"),
+    set("seLinuxOptions.type", "the types for containers"),
+    set("seLinuxOptions.user", "the host's alone"),
+    copy("seccompProfile.localhostProfile"),
+    set("seccompProfile.type", "Unconfined is refused"),
+    refuse("windowsOptions.gmsaCredentialSpec", "names an identity of the host's domain"),
+    refuse("windowsOptions.gmsaCredentialSpecName", "names an identity of the host's domain"),
+    refuse("windowsOptions.hostProcess", "runs on the node itself").unless(&["false"]),
+    copy("windowsOptions.runAsUserName"),
+];
+
+const NODE_AFFINITY: &[Rule] = &[
+    copy("preferredDuringSchedulingIgnoredDuringExecution[].preference.matchExpressions[].key"),
+    copy("preferredDuringSchedulingIgnoredDuringExecution[].preference.matchExpressions[].operator"),
+    copy("preferredDuringSchedulingIgnoredDuringExecution[].preference.matchExpressions[].values[]"),
+    copy("preferredDuringSchedulingIgnoredDuringExecution[].preference.matchFields[].key"),
+    copy("preferredDuringSchedulingIgnoredDuringExecution[].preference.matchFields[].operator"),
+    copy("preferredDuringSchedulingIgnoredDuringExecution[].preference.matchFields[].values[]"),
+    copy("preferredDuringSchedulingIgnoredDuringExecution[].weight"),
+    copy("requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchExpressions[].key"),
+    copy("requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchExpressions[].operator"),
+    copy("requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchExpressions[].values[]"),
+    copy("requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchFields[].key"),
+    copy("requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchFields[].operator"),
+    copy("requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[].matchFields[].values[]"),
 ];

@@ -1,115 +1,117 @@
-//! `ServiceAccount` tokens: minted by the virtual API server, bound to the pod, in one Secret.
+//! `ServiceAccount` tokens: minted by the virtual API server, bound to the pod, in one
+//! Secret beside the host pod.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
+use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::token::{TokenFile, TokenSpec, refresh_at};
-use tenet_mapper::{
-    Apply, Context, Deletion, Dependency, Effect, HostKey, MapError, Mint, Object, Outcome, VirtualKey, kinds,
-};
+use tenet_mapper::{Apply, Context, HostKey, Mint, Object, VirtualKey, kinds};
 
-use super::security::put;
+use super::{Subject, place};
 
-/// The annotation that the gate keeps: when each token was issued and when it expires.
+/// The annotation that the gate keeps on the Secret: when each token was issued and when it
+/// expires.
 const TOKENS: &str = "tenet.sh/tokens";
 
-/// Where the Secret of a pod's tokens stands.
-pub fn secret_key(cx: &Context<'_>, key: &VirtualKey) -> HostKey {
+/// How the tokens of a pod stand.
+pub(super) enum Tokens {
+    /// The pod asks for none.
+    None,
+    /// All are there; the next is due at this instant.
+    Fresh(i64),
+    /// They have to be minted now.
+    Due(Box<Apply>),
+}
+
+/// The virtual `ServiceAccount` of a pod.
+pub(super) fn account(virt: &Object) -> &str {
+    virt.str_at("/spec/serviceAccountName").unwrap_or("default")
+}
+
+/// The Secret that stands on the host for a pod of this name, and whose it is.
+pub(super) fn secret(cx: &Context<'_>, key: &VirtualKey) -> Option<(Object, OwnerRecord)> {
+    let secret = cx.host(kinds::SECRET, &secret_key(cx, key))?;
+    let owner = cx.ownership(&secret).ours()?;
+    let is_ours = owner.kind == kinds::POD.kind && owner.namespace == key.namespace() && owner.name == key.name();
+    is_ours.then_some((secret, owner))
+}
+
+fn secret_key(cx: &Context<'_>, key: &VirtualKey) -> HostKey {
     let names = &cx.facts().names;
     HostKey::new(names.host_namespace.as_str(), names.token_secret_name(key.namespace(), key.name()))
 }
 
-/// Turns the token sources of a draft into Secret sources.
-pub fn turn_sources(virt: &Object, draft: &mut Value, secret: &HostKey) -> Result<(), MapError> {
-    let spec = &virt.value()["spec"];
-    for (at, volume) in virt.list_at("/spec/volumes").iter().enumerate() {
-        let projected = &volume["projected"];
-        for (index, source) in projected["sources"].as_array().into_iter().flatten().enumerate() {
-            let (account, name) = (account(virt), volume["name"].as_str().unwrap_or_default());
-            let Some(token) = TokenSpec::read(account, name, index, source) else { continue };
-            let file = TokenFile::of(spec, projected, &source["serviceAccountToken"], false).map_err(|error| {
-                let field = format!("spec.volumes[{at}].projected.sources[{index}].serviceAccountToken");
-                MapError::Refused(vec![Refusal { field, why: error.to_string() }])
-            })?;
-            let path = format!("/spec/volumes/{at}/projected/sources/{index}");
-            put(draft, &path, token.secret_source(secret.name(), file));
+/// Makes every token source of a draft a source of the Secret.
+pub(super) fn turn_sources(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<Refusal> {
+    let (virt, mut refusals) = (pod.virt.value(), Vec::new());
+    for volume in place::elements(virt, "/spec/volumes") {
+        let Some(projected) = virt.pointer(&format!("{volume}/projected")) else { continue };
+        let name = pod.virt.str_at(&format!("{volume}/name")).unwrap_or_default();
+        for (index, pointer) in place::elements(virt, &format!("{volume}/projected/sources")).iter().enumerate() {
+            let Some(source) = virt.pointer(pointer) else { continue };
+            let Some(token) = TokenSpec::read(account(pod.virt), name, index, source) else { continue };
+            match TokenFile::of(&virt["spec"], projected, &source["serviceAccountToken"], false) {
+                Ok(file) => place::put(draft, pointer, token.secret_source(secret_key(pod.cx, pod.key).name(), file)),
+                Err(error) => {
+                    let field = format!("{}.serviceAccountToken.user", place::shown(pointer));
+                    refusals.push(Refusal { field, why: error.to_string() });
+                }
+            }
         }
     }
-    Ok(())
+    refusals
 }
 
-/// What to do about the Secret before the host pod is there, and when to look again.
-pub enum Secret {
-    /// The pod asks for no token.
-    None,
-    /// All tokens are there; the next is due at this instant.
-    Ready(i64),
-    /// They have to be minted, now.
-    Mint(Box<Apply>),
-    /// The Secret of an earlier pod of this name has to go first.
-    Stale(Box<Outcome>),
-}
-
-/// How the tokens of a pod stand.
-pub fn of_pod(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Result<Secret, MapError> {
-    let specs = TokenSpec::of_pod(&virt.value()["spec"]);
+/// How the tokens of a pod stand. Those in a Secret that was made for this very pod are
+/// never minted twice: a restart makes no difference.
+pub(super) fn of(pod: &Subject<'_, '_>) -> Tokens {
+    let specs = TokenSpec::of_pod(&pod.virt.value()["spec"]);
     if specs.is_empty() {
-        return Ok(Secret::None);
+        return Tokens::None;
     }
-    let place = secret_key(cx, key);
-    if let Some(found) = cx.host(kinds::SECRET, &place) {
-        let owner = cx.owned(kinds::SECRET, &found)?;
-        if owner.uid != virt.uid() {
-            let gone = Dependency::host(kinds::SECRET, &place);
-            let deletion = Deletion::orphan(kinds::SECRET, &found, &owner, kinds::POD);
-            return Ok(Secret::Stale(Box::new(Outcome::one(Effect::Delete(deletion)).and_wait_for(gone))));
-        }
-        if let Some(due) = due(&found, &specs, virt.uid())
-            && due > cx.now()
-        {
-            return Ok(Secret::Ready(due));
-        }
+    let found = secret(pod.cx, pod.key).filter(|(_, owner)| owner.uid == pod.virt.uid());
+    match found.and_then(|(secret, _)| due(&secret, &specs, pod.virt.uid())) {
+        Some(due) if due > pod.cx.now() => Tokens::Fresh(due),
+        _ => Tokens::Due(Box::new(minted(pod, specs))),
     }
-    Ok(Secret::Mint(Box::new(apply(cx, key, virt, place, specs))))
 }
 
 /// When the first of the tokens has to be renewed; `None` when one is missing.
 fn due(secret: &Object, specs: &[TokenSpec], uid: &str) -> Option<i64> {
-    let times: BTreeMap<String, [i64; 2]> = serde_json::from_str(secret.annotation(TOKENS)?).ok()?;
-    let due = specs
-        .iter()
-        .map(|spec| times.get(&spec.data_key()).map(|[issued, expires]| refresh_at(*issued, *expires, uid)));
-    due.collect::<Option<Vec<_>>>()?.into_iter().min()
+    let times: BTreeMap<String, (i64, i64)> = serde_json::from_str(secret.annotation(TOKENS)?).ok()?;
+    let due =
+        |spec: &TokenSpec| times.get(&spec.data_key()).map(|(issued, expires)| refresh_at(*issued, *expires, uid));
+    specs.iter().map(due).collect::<Option<Vec<_>>>()?.into_iter().min()
 }
 
-fn apply(cx: &Context<'_>, key: &VirtualKey, virt: &Object, place: HostKey, specs: Vec<TokenSpec>) -> Apply {
-    let owner = cx.owner(kinds::POD, virt);
-    let metadata = json!({
-        "name": place.name(), "namespace": place.namespace(),
-        "labels": owner.labels(&cx.facts().names.cluster),
-        "annotations": owner.annotations(place.namespace(), place.name()),
-    });
+/// The Secret, with its tokens to be minted.
+fn minted(pod: &Subject<'_, '_>, specs: Vec<TokenSpec>) -> Apply {
+    let (owner, place) = (pod.owner(), secret_key(pod.cx, pod.key));
     let mint = |spec: TokenSpec| Mint {
         data_key: spec.data_key(),
         service_account: spec.service_account,
         audiences: spec.audiences,
         expiration_seconds: spec.expiration_seconds,
-        pod: key.clone(),
-        pod_uid: virt.uid().to_owned(),
+        pod: pod.key.clone(),
+        pod_uid: pod.virt.uid().to_owned(),
     };
+    let desired = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+        "metadata": {
+            "name": place.name(), "namespace": place.namespace(),
+            "labels": owner.labels(&pod.cx.facts().names.cluster),
+            "annotations": owner.annotations(place.namespace(), place.name()),
+        },
+    });
     Apply {
         kind: kinds::SECRET,
         key: place,
         owner,
-        desired: json!({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "metadata": metadata, "data": Map::new()}),
+        desired,
         table: None,
         fallback: None,
         mint: specs.into_iter().map(mint).collect(),
     }
-}
-
-/// The virtual `ServiceAccount` of a pod.
-pub fn account(virt: &Object) -> &str {
-    virt.str_at("/spec/serviceAccountName").unwrap_or("default")
 }

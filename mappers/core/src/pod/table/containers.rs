@@ -7,18 +7,19 @@ const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
 const HOOKS: [&str; 2] = ["lifecycle.postStart", "lifecycle.preStop"];
 
 /// The parts of the table, each with its prefix.
-pub fn parts() -> Vec<(String, &'static [Rule])> {
+pub(super) fn parts() -> Vec<(String, &'static [Rule])> {
     let mut parts = vec![("spec.ephemeralContainers[]".to_owned(), EPHEMERAL)];
     for list in LISTS {
-        parts.push((list.to_owned(), CONTAINER));
-        for probe in PROBES {
-            parts.push((format!("{list}.{probe}"), PROBE));
-            parts.push((format!("{list}.{probe}"), HANDLER));
-        }
-        for hook in HOOKS {
-            parts.push((format!("{list}.{hook}"), HANDLER));
-            parts.push((format!("{list}.{hook}"), HOOK));
-        }
+        let at = |part: &str| format!("{list}.{part}");
+        parts.extend([
+            (list.to_owned(), CONTAINER),
+            (at("env[]"), ENV),
+            (at("envFrom[]"), ENV_FROM),
+            (at("securityContext"), SECURITY_CONTEXT),
+            (at("securityContext"), super::CONFINEMENT),
+        ]);
+        parts.extend(PROBES.iter().flat_map(|probe| [(at(probe), PROBE), (at(probe), HANDLER)]));
+        parts.extend(HOOKS.iter().flat_map(|hook| [(at(hook), HOOK), (at(hook), HANDLER)]));
     }
     parts
 }
@@ -26,74 +27,34 @@ pub fn parts() -> Vec<(String, &'static [Rule])> {
 const CONTAINER: &[Rule] = &[
     copy("args[]"),
     copy("command[]"),
-    copy("env[].name"),
-    copy("env[].value"),
-    copy("env[].valueFrom.configMapKeyRef.key"),
-    reference("env[].valueFrom.configMapKeyRef.name", "ConfigMap"),
-    copy("env[].valueFrom.configMapKeyRef.optional"),
-    copy("env[].valueFrom.fieldRef.apiVersion"),
-    set("env[].valueFrom.fieldRef.fieldPath", "shows the virtual value"),
-    copy("env[].valueFrom.fileKeyRef.key"),
-    copy("env[].valueFrom.fileKeyRef.optional"),
-    copy("env[].valueFrom.fileKeyRef.path"),
-    copy("env[].valueFrom.fileKeyRef.volumeName"),
-    copy("env[].valueFrom.resourceFieldRef.containerName"),
-    copy("env[].valueFrom.resourceFieldRef.divisor"),
-    copy("env[].valueFrom.resourceFieldRef.resource"),
-    copy("env[].valueFrom.secretKeyRef.key"),
-    reference("env[].valueFrom.secretKeyRef.name", "Secret"),
-    copy("env[].valueFrom.secretKeyRef.optional"),
-    reference("envFrom[].configMapRef.name", "ConfigMap"),
-    copy("envFrom[].configMapRef.optional"),
-    copy("envFrom[].prefix"),
-    reference("envFrom[].secretRef.name", "Secret"),
-    copy("envFrom[].secretRef.optional"),
     copy("image").kept(),
     copy("imagePullPolicy"),
     copy("lifecycle.stopSignal"),
     copy("name"),
     copy("ports[].containerPort"),
-    copy("ports[].hostIP"),
+    copy("ports[].hostIP").because("means nothing without a port of the node"),
     refuse("ports[].hostPort", "takes a port of the node").unless(&["0"]),
     copy("ports[].name"),
     copy("ports[].protocol"),
     copy("resizePolicy[].resourceName"),
     copy("resizePolicy[].restartPolicy"),
-    refuse("resources.claims", "resource claims do not cross yet"),
+    refuse("resources.claims", "resource claims do not cross yet").unless(&["[]"]),
     copy("resources.limits{}").kept(),
     copy("resources.requests{}").kept(),
     copy("restartPolicy"),
     copy("restartPolicyRules[].action"),
     copy("restartPolicyRules[].exitCodes.operator"),
     copy("restartPolicyRules[].exitCodes.values[]"),
-    copy("securityContext.allowPrivilegeEscalation"),
-    refuse("securityContext.appArmorProfile.localhostProfile", "names a profile of the node"),
-    set("securityContext.appArmorProfile.type", "`Unconfined` is refused"),
-    set("securityContext.capabilities.add", "only those of the baseline of Pod Security"),
-    copy("securityContext.capabilities.drop[]"),
-    refuse("securityContext.privileged", "has every right on the node").unless(&["false"]),
-    refuse("securityContext.procMount", "unmasks /proc of the node").unless(&["\"Default\""]),
-    copy("securityContext.readOnlyRootFilesystem"),
-    copy("securityContext.runAsGroup"),
-    copy("securityContext.runAsNonRoot"),
-    copy("securityContext.runAsUser"),
-    copy("securityContext.seLinuxOptions.level"),
-    refuse("securityContext.seLinuxOptions.role", "changes the confinement of the container"),
-    set("securityContext.seLinuxOptions.type", "only types for containers"),
-    refuse("securityContext.seLinuxOptions.user", "changes the confinement of the container"),
-    refuse("securityContext.seccompProfile.localhostProfile", "names a profile of the node"),
-    set("securityContext.seccompProfile.type", "`Unconfined` is refused"),
-    refuse("securityContext.windowsOptions", "Windows does not cross yet"),
     copy("stdin"),
     copy("stdinOnce"),
     copy("terminationMessagePath"),
     copy("terminationMessagePolicy"),
     copy("tty"),
-    refuse("volumeDevices", "block volumes do not cross yet"),
-    copy("volumeMounts[].bindMountOptions[]"),
+    copy("volumeDevices[].devicePath"),
+    copy("volumeDevices[].name"),
+    refuse("volumeMounts[].bindMountOptions", "a host that does not know them mounts without them").unless(&["[]"]),
     copy("volumeMounts[].mountPath"),
-    refuse("volumeMounts[].mountPropagation", "mounts would reach the node")
-        .unless(&["\"None\"", "\"HostToContainer\""]),
+    copy("volumeMounts[].mountPropagation").because("the API lets only privileged containers send mounts to the node"),
     copy("volumeMounts[].name"),
     copy("volumeMounts[].readOnly"),
     copy("volumeMounts[].recursiveReadOnly"),
@@ -103,6 +64,43 @@ const CONTAINER: &[Rule] = &[
 ];
 
 const EPHEMERAL: &[Rule] = &[copy("targetContainerName")];
+
+const ENV: &[Rule] = &[
+    copy("name"),
+    copy("value"),
+    copy("valueFrom.configMapKeyRef.key"),
+    reference("valueFrom.configMapKeyRef.name", "ConfigMap"),
+    copy("valueFrom.configMapKeyRef.optional"),
+    copy("valueFrom.fieldRef.apiVersion"),
+    set("valueFrom.fieldRef.fieldPath", "leads to the virtual value"),
+    copy("valueFrom.fileKeyRef.key"),
+    copy("valueFrom.fileKeyRef.optional"),
+    copy("valueFrom.fileKeyRef.path"),
+    copy("valueFrom.fileKeyRef.volumeName"),
+    copy("valueFrom.resourceFieldRef.containerName"),
+    copy("valueFrom.resourceFieldRef.divisor"),
+    copy("valueFrom.resourceFieldRef.resource"),
+    copy("valueFrom.secretKeyRef.key"),
+    reference("valueFrom.secretKeyRef.name", "Secret"),
+    copy("valueFrom.secretKeyRef.optional"),
+];
+
+const ENV_FROM: &[Rule] = &[
+    reference("configMapRef.name", "ConfigMap"),
+    copy("configMapRef.optional"),
+    copy("prefix"),
+    reference("secretRef.name", "Secret"),
+    copy("secretRef.optional"),
+];
+
+const SECURITY_CONTEXT: &[Rule] = &[
+    copy("allowPrivilegeEscalation"),
+    set("capabilities.add", "those of the baseline of Pod Security"),
+    copy("capabilities.drop[]"),
+    refuse("privileged", "has every right on the node").unless(&["false"]),
+    set("procMount", "Default: anything else unmasks /proc of the node"),
+    copy("readOnlyRootFilesystem"),
+];
 
 const PROBE: &[Rule] = &[
     copy("failureThreshold"),
@@ -116,16 +114,19 @@ const PROBE: &[Rule] = &[
     copy("timeoutSeconds"),
 ];
 
+/// The node would call whatever host stands there, with its own network.
+const ANY_HOST: &str = "the node would call that host from its own network";
+
 const HANDLER: &[Rule] = &[
     copy("exec.command[]"),
-    copy("httpGet.host"),
+    refuse("httpGet.host", ANY_HOST).unless(&["\"\""]),
     copy("httpGet.httpHeaders[].name"),
     copy("httpGet.httpHeaders[].value"),
     copy("httpGet.path"),
     copy("httpGet.port"),
     copy("httpGet.protocol"),
     copy("httpGet.scheme"),
-    copy("tcpSocket.host"),
+    refuse("tcpSocket.host", ANY_HOST).unless(&["\"\""]),
     copy("tcpSocket.port"),
 ];
 

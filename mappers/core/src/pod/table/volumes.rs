@@ -1,91 +1,87 @@
-//! Volumes: sources that live in the virtual cluster cross, all others are refused.
+//! Volumes: what is made of the virtual cluster's own objects crosses, all else is refused.
 
 use tenet_mapper::rules::{Rule, copy, reference, refuse, set};
 
 /// The parts of the table, each with its prefix.
-pub fn parts() -> Vec<(String, &'static [Rule])> {
-    let at = |rest: &str| format!("spec.volumes[].{rest}");
+pub(super) fn parts() -> Vec<(String, &'static [Rule])> {
+    let at = |part: &str| format!("spec.volumes[].{part}");
     vec![
-        ("spec.volumes[]".to_owned(), VOLUME),
-        (at("configMap"), FILES),
-        (at("secret"), FILES),
-        (at("projected.sources[].configMap"), ITEMS),
-        (at("projected.sources[].secret"), ITEMS),
+        (at("configMap"), VOLUME),
+        (at("secret"), VOLUME),
+        (at("downwardAPI"), VOLUME),
+        (at("projected"), VOLUME),
+        (at("configMap"), KEYS),
+        (at("secret"), KEYS),
+        (at("projected.sources[].configMap"), KEYS),
+        (at("projected.sources[].secret"), KEYS),
         (at("downwardAPI"), FIELDS),
         (at("projected.sources[].downwardAPI"), FIELDS),
+        ("spec.volumes[]".to_owned(), REST),
+        ("spec.volumes[]".to_owned(), REFUSED),
     ]
 }
 
-const STORAGE: &str = "storage does not cross yet";
-const FOREIGN: &str = "reaches storage outside of the virtual cluster";
+/// The node writes the files; only a host with the feature gate gives them an owner.
+const USER: &str = "a host that does not know it gives the files to root";
 
-const VOLUME: &[Rule] = &[
-    refuse("awsElasticBlockStore", FOREIGN),
-    refuse("azureDisk", FOREIGN),
-    refuse("azureFile", FOREIGN),
-    refuse("cephfs", FOREIGN),
-    refuse("cinder", FOREIGN),
-    reference("configMap.name", "ConfigMap"),
-    copy("downwardAPI.defaultMode"),
-    copy("downwardAPI.defaultUser"),
-    refuse("csi", FOREIGN),
-    copy("emptyDir.medium"),
-    copy("emptyDir.mode"),
-    copy("emptyDir.sizeLimit"),
-    refuse("ephemeral", STORAGE),
-    refuse("fc", FOREIGN),
-    refuse("flexVolume", FOREIGN),
-    refuse("flocker", FOREIGN),
-    refuse("gcePersistentDisk", FOREIGN),
-    refuse("gitRepo", "runs git on the node"),
-    refuse("glusterfs", FOREIGN),
-    refuse("hostPath", "is a folder of the node"),
-    copy("image.pullPolicy"),
-    copy("image.reference"),
-    refuse("iscsi", FOREIGN),
-    copy("name"),
-    refuse("nfs", FOREIGN),
-    refuse("persistentVolumeClaim", STORAGE),
-    refuse("photonPersistentDisk", FOREIGN),
-    refuse("portworxVolume", FOREIGN),
-    copy("projected.defaultMode"),
-    copy("projected.defaultUser"),
-    refuse("projected.sources[].clusterTrustBundle", "trust bundles do not cross yet"),
-    reference("projected.sources[].configMap.name", "ConfigMap"),
-    refuse("projected.sources[].podCertificate", "certificates of pods do not cross yet"),
-    reference("projected.sources[].secret.name", "Secret"),
-    set("projected.sources[].serviceAccountToken", "the virtual API server mints the token, into a Secret"),
-    refuse("quobyte", FOREIGN),
-    refuse("rbd", FOREIGN),
-    refuse("scaleIO", FOREIGN),
-    reference("secret.secretName", "Secret"),
-    refuse("storageos", FOREIGN),
-    refuse("vsphereVolume", FOREIGN),
-];
+const VOLUME: &[Rule] = &[copy("defaultMode"), refuse("defaultUser", USER)];
 
-/// A volume that is one ConfigMap or Secret.
-const FILES: &[Rule] = &[
-    copy("defaultMode"),
-    copy("defaultUser"),
-    copy("items[].key"),
-    copy("items[].mode"),
-    copy("items[].path"),
-    copy("items[].user"),
-    copy("optional"),
-];
+const KEYS: &[Rule] =
+    &[copy("items[].key"), copy("items[].mode"), copy("items[].path"), refuse("items[].user", USER), copy("optional")];
 
-/// A source of a projected volume.
-const ITEMS: &[Rule] =
-    &[copy("items[].key"), copy("items[].mode"), copy("items[].path"), copy("items[].user"), copy("optional")];
-
-/// Fields of the pod as files.
 const FIELDS: &[Rule] = &[
     copy("items[].fieldRef.apiVersion"),
-    set("items[].fieldRef.fieldPath", "shows the virtual value"),
+    set("items[].fieldRef.fieldPath", "leads to the virtual value"),
     copy("items[].mode"),
     copy("items[].path"),
     copy("items[].resourceFieldRef.containerName"),
     copy("items[].resourceFieldRef.divisor"),
     copy("items[].resourceFieldRef.resource"),
-    copy("items[].user"),
+    refuse("items[].user", USER),
+];
+
+const REST: &[Rule] = &[
+    reference("configMap.name", "ConfigMap"),
+    copy("emptyDir.medium"),
+    refuse("emptyDir.mode", "a host that does not know it lets everybody write"),
+    copy("emptyDir.sizeLimit"),
+    copy("image.pullPolicy"),
+    copy("image.reference"),
+    copy("name"),
+    reference("projected.sources[].configMap.name", "ConfigMap"),
+    reference("projected.sources[].secret.name", "Secret"),
+    set("projected.sources[].serviceAccountToken", "a Secret with a token that the virtual API server minted"),
+    reference("secret.secretName", "Secret"),
+];
+
+const STORAGE: &str = "volumes behind claims do not cross yet";
+const OUTSIDE: &str = "the node would reach for storage outside of the virtual cluster";
+
+const REFUSED: &[Rule] = &[
+    refuse("awsElasticBlockStore", OUTSIDE),
+    refuse("azureDisk", OUTSIDE),
+    refuse("azureFile", OUTSIDE),
+    refuse("cephfs", OUTSIDE),
+    refuse("cinder", OUTSIDE),
+    refuse("csi", OUTSIDE),
+    refuse("ephemeral", STORAGE),
+    refuse("fc", OUTSIDE),
+    refuse("flexVolume", OUTSIDE),
+    refuse("flocker", OUTSIDE),
+    refuse("gcePersistentDisk", OUTSIDE),
+    refuse("gitRepo", "runs git on the node"),
+    refuse("glusterfs", OUTSIDE),
+    refuse("hostPath", "is a folder of the node"),
+    refuse("iscsi", OUTSIDE),
+    refuse("nfs", OUTSIDE),
+    refuse("persistentVolumeClaim", STORAGE),
+    refuse("photonPersistentDisk", OUTSIDE),
+    refuse("portworxVolume", OUTSIDE),
+    refuse("projected.sources[].clusterTrustBundle", "trust bundles do not cross yet"),
+    refuse("projected.sources[].podCertificate", "the host would sign for an identity of its own"),
+    refuse("quobyte", OUTSIDE),
+    refuse("rbd", OUTSIDE),
+    refuse("scaleIO", OUTSIDE),
+    refuse("storageos", OUTSIDE),
+    refuse("vsphereVolume", OUTSIDE),
 ];

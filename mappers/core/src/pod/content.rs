@@ -1,0 +1,26 @@
+//! What a pod mounts or reads must be on the host before the pod: it must not start with an
+//! older version than the tenant has written.
+
+use tenet_mapper::crossed::SOURCE;
+use tenet_mapper::{Dependency, Outcome, VirtualKey, kinds};
+
+use super::Subject;
+
+/// The copies that are still missing, or older than their original. What does not exist
+/// inside holds nothing back: the kubelet waits for it, unless it is optional.
+pub(super) fn missing(pod: &Subject<'_, '_>) -> Option<Outcome> {
+    let mut outcome = Outcome::done();
+    for reference in pod.references() {
+        let kind = [kinds::CONFIG_MAP, kinds::SECRET].into_iter().find(|kind| kind.kind == reference.kind);
+        let Some(kind) = kind else { continue };
+        let key = VirtualKey::new(pod.virt.namespace(), reference.name.as_str());
+        let Some(original) = pod.cx.virt(kind, &key).filter(|original| !original.is_deleting()) else { continue };
+        let place = pod.cx.host_key(kind, &key);
+        let version = format!("{}/{}/", original.uid(), original.resource_version());
+        let copy = pod.cx.host(kind, &place);
+        if !copy.is_some_and(|copy| copy.annotation(SOURCE).is_some_and(|source| source.starts_with(&version))) {
+            outcome = outcome.and_wait_for(Dependency::host(kind, &place));
+        }
+    }
+    (!outcome.wait.is_empty()).then_some(outcome)
+}

@@ -1,0 +1,80 @@
+//! The downward API: field paths are turned so that containers read virtual values.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use tenet_mapper::crossed::CROSSED;
+use tenet_mapper::kinds;
+use tenet_mapper::rules::Refusal;
+use tenet_mapper::translate::downward::{Downward, PodFields, VALUE};
+
+use super::{Subject, place, tokens};
+
+/// All field paths of a pod, turned.
+pub(super) struct Fields {
+    turned: Vec<(String, String)>,
+    annotations: BTreeMap<String, String>,
+    /// The paths that cannot be turned.
+    pub(super) refusals: Vec<Refusal>,
+}
+
+impl Fields {
+    /// Turns all field paths of a virtual pod.
+    pub(super) fn of(pod: &Subject<'_, '_>) -> Self {
+        let mut downward = Downward::new(PodFields {
+            labels: pod.virt.at("/metadata/labels"),
+            annotations: pod.virt.at("/metadata/annotations"),
+            service_account: tokens::account(pod.virt),
+            allow: &pod.cx.facts().annotations,
+        });
+        let (mut turned, mut refusals) = (Vec::new(), Vec::new());
+        for pointer in pointers(pod.virt.value()) {
+            let Some(path) = pod.virt.at(&pointer).and_then(Value::as_str) else { continue };
+            match downward.turn(path) {
+                Ok(path) => turned.push((pointer, path)),
+                Err(error) => refusals.push(Refusal { field: place::shown(&pointer), why: error.to_string() }),
+            }
+        }
+        Self { turned, annotations: downward.annotations(), refusals }
+    }
+
+    /// Puts the turned paths into a draft.
+    pub(super) fn put(&self, draft: &mut Value) {
+        for (pointer, path) in &self.turned {
+            place::put(draft, pointer, json!(path));
+        }
+    }
+
+    /// The metadata of the host pod, with the values that the turned paths lead to.
+    pub(super) fn metadata(&self, pod: &Subject<'_, '_>) -> Value {
+        let mut metadata = pod.cx.metadata(kinds::POD, pod.virt, &pod.place);
+        let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else { return metadata };
+        let mut crossed = annotations.get(CROSSED).and_then(Value::as_str).unwrap_or_default().to_owned();
+        for (key, value) in &self.annotations {
+            annotations.insert(key.clone(), json!(value));
+            // The value of one annotation goes when the tenant removes it.
+            if key.starts_with(VALUE) {
+                crossed.push_str(if crossed.is_empty() { "a:" } else { ",a:" });
+                crossed.push_str(key);
+            }
+        }
+        annotations.insert(CROSSED.to_owned(), json!(crossed));
+        metadata
+    }
+}
+
+/// The pointers of all field paths.
+fn pointers(pod: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    for container in place::containers(pod) {
+        let env = place::elements(pod, &format!("{container}/env"));
+        found.extend(env.iter().map(|variable| format!("{variable}/valueFrom/fieldRef/fieldPath")));
+    }
+    for volume in place::elements(pod, "/spec/volumes") {
+        let mut sources = place::elements(pod, &format!("{volume}/projected/sources"));
+        sources.push(volume);
+        let files = sources.iter().flat_map(|source| place::elements(pod, &format!("{source}/downwardAPI/items")));
+        found.extend(files.map(|file| format!("{file}/fieldRef/fieldPath")));
+    }
+    found
+}

@@ -1,0 +1,82 @@
+//! The host pod of a virtual one, as far as it depends on nothing but the caches.
+
+use serde_json::{Value, json};
+use tenet_mapper::translate::dns::{DnsInput, dns};
+use tenet_mapper::translate::names::hostname;
+use tenet_mapper::{MapError, kinds};
+
+use super::config::{Dns, Pods};
+use super::downward::Fields;
+use super::{Subject, scheduling, security, tokens};
+
+/// A host pod without the variables of Services.
+pub(super) struct Draft {
+    /// The host pod.
+    pub(super) host: Value,
+    /// What is not quite as the tenant may expect.
+    pub(super) remarks: Vec<String>,
+}
+
+/// Carries a virtual pod across. All reasons to refuse it are told at once.
+pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
+    let (pods, fields) = (Pods::read(pod.cx)?, Fields::of(pod));
+    let (mut host, mut refusals) = match pod.cx.draft(kinds::POD, pod.table, pod.virt) {
+        Ok(host) => (host, Vec::new()),
+        Err(MapError::Refused(refusals)) => (Value::Null, refusals),
+        Err(error) => return Err(error),
+    };
+    refusals.extend(security::cross(pod, &mut host));
+    refusals.extend(scheduling::priority(pod, &pods, &mut host));
+    refusals.extend(scheduling::selectors(pod, &mut host));
+    refusals.extend(tokens::turn_sources(pod, &mut host));
+    refusals.extend_from_slice(&fields.refusals);
+    if !refusals.is_empty() {
+        return Err(MapError::Refused(refusals));
+    }
+    fields.put(&mut host);
+    host["metadata"] = fields.metadata(pod);
+    identity(pod, &pods, &mut host);
+    let remarks = resolver(pod, &mut host)?;
+    Ok(Draft { host, remarks })
+}
+
+/// Who the pod is on the host: nobody. What it is called: as inside.
+fn identity(pod: &Subject<'_, '_>, pods: &Pods, host: &mut Value) {
+    let spec = &mut host["spec"];
+    spec["serviceAccountName"] = json!(pods.service_account);
+    spec["automountServiceAccountToken"] = json!(false);
+    spec["enableServiceLinks"] = json!(false);
+    // On the network of its node, a pod is called as the node is.
+    if !security::is_on_host_network(pod.virt) {
+        let own = pod.virt.str_at("/spec/hostname").map(str::to_owned);
+        spec["hostname"] = json!(own.unwrap_or_else(|| hostname(pod.virt.name())));
+    }
+}
+
+/// The DNS of the virtual cluster. A cluster without the Service has none, and its pods get
+/// that of their node, as from a kubelet that knows no DNS.
+fn resolver(pod: &Subject<'_, '_>, host: &mut Value) -> Result<Vec<String>, MapError> {
+    let config = Dns::read(pod.cx)?;
+    let service = pod.cx.virt(kinds::SERVICE, &config.service());
+    let address = service.as_ref().and_then(|service| service.str_at("/spec/clusterIP")).filter(|ip| *ip != "None");
+    let answer = dns(&DnsInput {
+        policy: pod.virt.str_at("/spec/dnsPolicy"),
+        host_network: security::is_on_host_network(pod.virt),
+        namespace: pod.virt.namespace(),
+        cluster_domain: &config.cluster_domain,
+        nameserver: address.or(config.address.as_deref()),
+        dns_config: pod.virt.at("/spec/dnsConfig"),
+    });
+    host["spec"]["dnsPolicy"] = json!(answer.policy);
+    if let Some(settings) = answer.config {
+        host["spec"]["dnsConfig"] = settings;
+    }
+    let mut remarks = Vec::new();
+    if answer.missing_nameserver && service.is_some() {
+        remarks.push(format!("the Service {} has no address: the pod has the DNS of its node", config.service()));
+    }
+    if answer.cut {
+        remarks.push("spec.dnsConfig: has more than a pod can use; the last of it is left out".to_owned());
+    }
+    Ok(remarks)
+}

@@ -1,0 +1,107 @@
+//! Where a pod runs: the host's scheduler decides, the virtual pod is bound to what it chose.
+
+use serde_json::{Value, json};
+use tenet_mapper::rules::Refusal;
+use tenet_mapper::translate::selectors::{Scope, SelectorError, pod_affinity, spread_constraint};
+use tenet_mapper::{Bind, Dependency, Effect, Object, VirtualKey, kinds};
+
+use super::config::Pods;
+use super::{Subject, place};
+
+/// How the two pods stand on their nodes.
+pub(super) enum Binding {
+    /// Nothing is to be done: both are on the same node, or the host pod on none yet.
+    Settled,
+    /// The virtual pod has to follow.
+    Follow(Effect),
+    /// The virtual pod will follow when its node is there.
+    Wait(Dependency),
+    /// Somebody inside has bound the virtual pod to another node.
+    Apart,
+}
+
+/// Compares the nodes of both pods. A host pod never loses its node, so one without is an
+/// older picture, or waits for the scheduler.
+pub(super) fn binding(pod: &Subject<'_, '_>, host: &Object) -> Binding {
+    match (pod.virt.str_at("/spec/nodeName"), host.str_at("/spec/nodeName")) {
+        (_, None) => Binding::Settled,
+        (Some(virt), Some(host)) if virt == host => Binding::Settled,
+        (Some(_), Some(_)) => Binding::Apart,
+        (None, Some(node)) => {
+            let key = VirtualKey::new("", node);
+            if pod.cx.virt(kinds::NODE, &key).is_none() {
+                return Binding::Wait(Dependency::virt(kinds::NODE, &key));
+            }
+            let (key, uid) = (pod.key.clone(), pod.virt.uid().to_owned());
+            Binding::Follow(Effect::Bind(Bind { pod: key, uid, node: node.to_owned() }))
+        }
+    }
+}
+
+/// A pod may not choose its node: that would pass the host's scheduler and its taints. The
+/// binding sets a condition that a pod which comes with a node of its own does not have.
+pub(super) fn node_name(virt: &Object) -> Option<Refusal> {
+    virt.str_at("/spec/nodeName")?;
+    let why = "the host's scheduler chooses the node; use a nodeSelector or an affinity".to_owned();
+    Some(Refusal { field: "spec.nodeName".to_owned(), why })
+}
+
+/// Only listed classes may be used; the host computes number and preemption from the class.
+pub(super) fn priority(pod: &Subject<'_, '_>, pods: &Pods, draft: &mut Value) -> Vec<Refusal> {
+    let defaults = pod.cx.defaults(kinds::POD);
+    let permitted = |field: &str| pod.cx.facts().policy.allow.contains(field);
+    let (class, preemption) = ("spec.priorityClassName", "spec.preemptionPolicy");
+    let mut refusals = Vec::new();
+    match pod.virt.str_at("/spec/priorityClassName") {
+        Some(name) if permitted(class) || pods.priority_classes.iter().any(|known| known == name) => {
+            place::put(draft, "/spec/priorityClassName", json!(name));
+            return refusals;
+        }
+        // The class that the virtual cluster gives to every pod.
+        Some(name) if defaults.contains(class, &json!(name)) => return refusals,
+        Some(name) => {
+            let why = format!("{name} is not among the classes of pods.priorityClasses");
+            refusals.push(Refusal { field: class.to_owned(), why });
+        }
+        None => {}
+    }
+    let policy = pod.virt.at("/spec/preemptionPolicy").filter(|policy| *policy != "PreemptLowerPriority");
+    match policy {
+        Some(policy) if permitted(preemption) => place::put(draft, "/spec/preemptionPolicy", policy.clone()),
+        Some(policy) if !policy.is_null() && !defaults.contains(preemption, policy) => {
+            let why = "comes with a priority class only".to_owned();
+            refusals.push(Refusal { field: preemption.to_owned(), why });
+        }
+        _ => {}
+    }
+    refusals
+}
+
+/// Affinities and spread constraints see the pods of the virtual cluster only.
+pub(super) fn selectors(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<Refusal> {
+    let scope = Scope { vc: &pod.cx.facts().names.cluster, namespace: pod.virt.namespace() };
+    let labels = pod.virt.at("/metadata/labels");
+    let mut refusals = Vec::new();
+    let mut take = |pointer: &str, crossed: Result<Value, SelectorError>| match crossed {
+        Ok(value) => Some(value),
+        Err(error) => {
+            refusals.push(Refusal { field: place::shown(pointer), why: error.to_string() });
+            None
+        }
+    };
+    for pointer in ["/spec/affinity/podAffinity", "/spec/affinity/podAntiAffinity"] {
+        let Some(affinity) = pod.virt.at(pointer).filter(|affinity| !affinity.is_null()) else { continue };
+        if let Some(narrowed) = take(pointer, pod_affinity(affinity, labels, scope)) {
+            place::put(draft, pointer, narrowed);
+        }
+    }
+    let constraints = place::elements(pod.virt.value(), "/spec/topologySpreadConstraints");
+    let narrowed: Vec<_> = constraints
+        .iter()
+        .filter_map(|pointer| take(pointer, spread_constraint(pod.virt.at(pointer)?, labels, scope)))
+        .collect();
+    if !narrowed.is_empty() {
+        place::put(draft, "/spec/topologySpreadConstraints", Value::Array(narrowed));
+    }
+    refusals
+}

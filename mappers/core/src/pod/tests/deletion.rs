@@ -1,0 +1,193 @@
+use serde_json::{Value, json};
+use tenet_mapper::{Dependency, HostKey, MapError, Next, Side, kinds};
+
+use super::lab::{HOST_NAME, Lab};
+
+const TERMINATED: &str = "/status/containerStatuses/0/state";
+
+fn ended() -> Value {
+    json!({"terminated": {"exitCode": 3, "reason": "Error"}})
+}
+
+fn uid(lab: &mut Lab, uid: &str) {
+    lab.edit("/metadata/uid", json!(uid));
+    lab.edit("/spec/nodeName", Value::Null);
+    lab.edit("/status", json!({"phase": "Pending", "qosClass": "BestEffort"}));
+}
+
+#[test]
+fn the_side_that_is_deleted_leads() {
+    // Grace periods of the deletes: virtual, host; what is written.
+    for (virt, host, expected) in [
+        (Some(30), None, vec!["delete host Pod 30"]),
+        (Some(0), None, vec!["delete host Pod 0"]),
+        (Some(30), Some(30), vec![]),
+        (Some(30), Some(5), vec![]),
+        (Some(5), Some(30), vec!["delete host Pod 5"]),
+        (Some(0), Some(30), vec!["delete host Pod 0"]),
+        (None, Some(30), vec!["delete virtual Pod 30"]),
+        (None, Some(0), vec!["delete virtual Pod 0"]),
+    ] {
+        let mut lab = Lab::running();
+        if let Some(grace) = virt {
+            lab.delete(Side::Virtual, grace);
+        }
+        if let Some(grace) = host {
+            lab.delete(Side::Host, grace);
+        }
+        assert_eq!(lab.planned(), expected, "virtual {virt:?}, host {host:?}");
+    }
+}
+
+#[test]
+fn how_it_ends_is_shown_while_it_ends() {
+    let mut lab = Lab::running();
+    lab.delete(Side::Virtual, 30);
+    lab.edit_host(TERMINATED, ended());
+    assert_eq!(lab.planned(), ["delete host Pod 30", "patch virtual status"]);
+    let mut lab = Lab::running();
+    lab.delete(Side::Host, 30);
+    lab.edit_host(TERMINATED, ended());
+    assert_eq!(lab.planned(), ["patch virtual status", "delete virtual Pod 30"]);
+}
+
+#[test]
+fn the_exit_code_is_shown_before_anything_is_cleaned_up() {
+    let mut lab = Lab::running();
+    lab.delete(Side::Virtual, 30);
+    lab.delete(Side::Host, 30);
+    lab.edit_host(TERMINATED, ended());
+    lab.vanish();
+    let effects = lab.reconcile().unwrap().effects;
+    lab.perform(effects[0].clone());
+    assert_eq!(lab.virt().unwrap().at(TERMINATED), Some(&ended()));
+    for effect in effects.into_iter().skip(1) {
+        lab.perform(effect);
+    }
+    assert_eq!(lab.written, ["patch virtual status", "delete host Secret", "delete virtual Pod 0"]);
+    assert!(lab.virt().is_none() && lab.secret().is_none());
+}
+
+#[test]
+fn a_host_pod_that_vanishes_takes_the_virtual_one_along() {
+    for scheduled in [true, false] {
+        let mut lab = if scheduled { Lab::running() } else { Lab::created() };
+        lab.vanish();
+        let expected = ["delete host Secret", "delete virtual Pod 0", "SyncChanged"];
+        assert_eq!(lab.planned(), expected, "it is not created again");
+    }
+}
+
+#[test]
+fn a_restart_does_not_forget_that_a_pod_has_run() {
+    let mut lab = Lab::running();
+    let running = lab.virt().unwrap().value().clone();
+    let mut later = Lab::empty();
+    later.picture.put(Side::Virtual, running);
+    assert_eq!(later.planned(), ["delete virtual Pod 0", "SyncChanged"]);
+    lab.vanish();
+    assert_eq!(lab.planned().len(), 3);
+}
+
+#[test]
+fn a_finished_pod_is_history() {
+    for gone in [true, false] {
+        let mut lab = Lab::running();
+        lab.edit_host("/status/phase", json!("Succeeded"));
+        assert_eq!(lab.settle(), ["patch virtual status"]);
+        let expected: &[&str] = if gone {
+            lab.vanish();
+            &["delete host Secret"]
+        } else {
+            lab.delete(Side::Host, 0);
+            &[]
+        };
+        assert_eq!(lab.settle(), expected);
+        assert_eq!(lab.virt().unwrap().str_at("/status/phase"), Some("Succeeded"));
+    }
+}
+
+#[test]
+fn a_host_pod_without_its_virtual_one_goes_at_once() {
+    for (deleting, expected) in
+        [(None, vec!["delete host Pod 0"]), (Some(30), vec!["delete host Pod 0"]), (Some(0), vec![])]
+    {
+        let mut lab = Lab::running();
+        if let Some(grace) = deleting {
+            lab.delete(Side::Host, grace);
+        }
+        let mut orphaned = Lab::empty();
+        for object in [lab.host(), lab.secret()] {
+            orphaned.picture.put(Side::Host, object.unwrap().value().clone());
+        }
+        assert_eq!(orphaned.planned(), expected, "{deleting:?}");
+        orphaned.vanish();
+        assert_eq!(orphaned.settle(), ["delete host Secret 0"], "nothing is left");
+    }
+}
+
+#[test]
+fn a_pod_of_the_same_name_is_another_pod() {
+    let mut lab = Lab::running();
+    uid(&mut lab, "u-2");
+    let outcome = lab.reconcile().unwrap();
+    let place = HostKey::new("team-a", HOST_NAME);
+    assert_eq!(outcome.wait, [Dependency::host(kinds::POD, &place)].into());
+    assert_eq!(lab.planned(), ["delete host Pod 0"], "no status of the old one");
+    lab.vanish();
+    assert_eq!(lab.settle(), ["delete host Secret 0", "mint Secret", "apply Pod"]);
+    for object in [lab.host(), lab.secret()] {
+        assert_eq!(object.unwrap().annotation("tenet.sh/uid"), Some("u-2"));
+    }
+}
+
+#[test]
+fn the_end_of_an_earlier_pod_is_not_shown_on_the_next() {
+    let mut lab = Lab::running();
+    uid(&mut lab, "u-2");
+    lab.delete(Side::Virtual, 30);
+    lab.vanish();
+    assert_eq!(lab.planned(), ["delete host Secret", "delete virtual Pod 0"]);
+}
+
+#[test]
+fn a_finalizer_inside_is_waited_for() {
+    let mut lab = Lab::running();
+    lab.edit("/metadata/finalizers", json!(["batch.kubernetes.io/job-tracking"]));
+    lab.delete(Side::Virtual, 0);
+    lab.vanish();
+    assert_eq!(lab.settle(), ["delete host Secret"]);
+}
+
+#[test]
+fn a_pod_that_was_refused_can_be_deleted() {
+    let mut lab = Lab::fresh();
+    lab.edit("/spec/nodeName", json!("node-1"));
+    assert!(matches!(lab.reconcile(), Err(MapError::Refused(_))));
+    lab.delete(Side::Virtual, 30);
+    assert_eq!(lab.settle(), ["delete virtual Pod 0"]);
+}
+
+#[test]
+fn a_pod_that_was_bound_elsewhere_inside_ends() {
+    let mut lab = Lab::created();
+    lab.edit("/spec/nodeName", json!("mine"));
+    lab.edit("/status/conditions", json!([{"type": "PodScheduled", "status": "True"}]));
+    assert_eq!(lab.planned(), [""; 0], "an unscheduled host pod, or an older picture of one, says nothing");
+    lab.runs();
+    assert_eq!(lab.planned(), ["delete host Pod", "SyncChanged"]);
+    assert_eq!(lab.reconcile().unwrap().next, Next::Done);
+}
+
+#[test]
+fn the_pod_of_another_is_not_touched() {
+    let mut lab = Lab::running();
+    let mut annotations = lab.host().unwrap().annotations();
+    annotations.insert("tenet.sh/name".to_owned(), "other".to_owned());
+    lab.edit_host("/metadata/annotations", json!(annotations));
+    let Err(MapError::Foreign { why, .. }) = lab.reconcile() else { panic!("it belongs to another") };
+    assert_eq!(why, "it belongs to Pod shop/other");
+    let mut alone = Lab::empty();
+    alone.picture.put(Side::Host, lab.host().unwrap().value().clone());
+    assert_eq!(alone.planned(), [""; 0]);
+}

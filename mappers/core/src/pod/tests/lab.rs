@@ -1,0 +1,261 @@
+//! Both clusters in memory, and what the gate and the API servers make of effects.
+
+use serde_json::{Value, json};
+use tenet_mapper::testing::Picture;
+use tenet_mapper::{Effect, Facts, HostKey, HostPatch, MapError, Notice, Object, Outcome, Side, kinds};
+
+use crate::PodMapper;
+use crate::pod::place;
+
+pub(super) const NAME: &str = "web-6d4cf56db6-x7k2p";
+pub(super) const HOST_NAME: &str = "web-6d4cf56db6-x7k2p-x-shop-x-vc-1";
+pub(super) const SECRET_NAME: &str = "web-6d4cf56db6-x7k2p-x-token-x-shop-x-vc-1";
+pub(super) const NOW: i64 = 1_800_000_000;
+
+const VIRTUAL: &str = include_str!("fixtures/deployment.virtual.yaml");
+const HOST: &str = include_str!("fixtures/deployment.host.yaml");
+const RUNNING: &str = include_str!("fixtures/running.yaml");
+
+/// A picture, and what was done to it.
+pub(super) struct Lab {
+    pub(super) picture: Picture,
+    mapper: PodMapper,
+    /// What the tenant was told.
+    pub(super) notices: Vec<Notice>,
+    /// The words of what was written, in order.
+    pub(super) written: Vec<String>,
+}
+
+impl Lab {
+    /// What surrounds pods, and nothing else.
+    pub(super) fn empty() -> Self {
+        let picture = Picture::default()
+            .with(Side::Virtual, include_str!("fixtures/around.virtual.yaml"))
+            .with(Side::Host, include_str!("fixtures/around.host.yaml"))
+            .at(NOW);
+        Self { picture, mapper: PodMapper::new(), notices: Vec::new(), written: Vec::new() }
+    }
+
+    /// The pod of a Deployment with default settings, fresh from the API server.
+    pub(super) fn fresh() -> Self {
+        Self::empty().with(Side::Virtual, VIRTUAL)
+    }
+
+    /// The same pod, created on the host, and not yet scheduled there.
+    pub(super) fn created() -> Self {
+        let mut lab = Self::fresh();
+        lab.settle();
+        lab.written.clear();
+        lab
+    }
+
+    /// The same pod, running on both sides.
+    pub(super) fn running() -> Self {
+        let mut lab = Self::created();
+        lab.runs();
+        lab.settle();
+        lab.written.clear();
+        lab
+    }
+
+    pub(super) fn with(mut self, side: Side, documents: &str) -> Self {
+        self.picture = self.picture.with(side, documents);
+        self
+    }
+
+    pub(super) fn facts(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+        self.picture = self.picture.facts(change);
+        self
+    }
+
+    pub(super) fn at(mut self, now: i64) -> Self {
+        self.picture = self.picture.at(now);
+        self
+    }
+
+    /// The host pod is placed and runs.
+    pub(super) fn runs(&mut self) {
+        self.edit_host("/metadata/generation", json!(1));
+        self.edit_host("/spec/nodeName", json!("node-1"));
+        self.edit_host("/status", yaml(RUNNING));
+    }
+
+    pub(super) fn virt(&self) -> Option<&Object> {
+        self.picture.object(Side::Virtual, kinds::POD, "shop", NAME)
+    }
+
+    pub(super) fn host(&self) -> Option<&Object> {
+        self.picture.object(Side::Host, kinds::POD, "team-a", HOST_NAME)
+    }
+
+    pub(super) fn secret(&self) -> Option<&Object> {
+        self.picture.object(Side::Host, kinds::SECRET, "team-a", SECRET_NAME)
+    }
+
+    /// Changes the virtual pod; a null takes a member out.
+    pub(super) fn edit(&mut self, pointer: &str, value: Value) {
+        let object = self.virt().unwrap().value().clone();
+        self.change(Side::Virtual, object, pointer, value);
+    }
+
+    /// Changes the host pod.
+    pub(super) fn edit_host(&mut self, pointer: &str, value: Value) {
+        let object = self.host().unwrap().value().clone();
+        self.change(Side::Host, object, pointer, value);
+    }
+
+    fn change(&mut self, side: Side, mut object: Value, pointer: &str, value: Value) {
+        let (parent, member) = pointer.rsplit_once('/').unwrap();
+        if value.is_null() {
+            object.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(member);
+        } else {
+            place::put(&mut object, pointer, value);
+        }
+        self.picture.put(side, object);
+    }
+
+    /// The API server accepts a delete of a pod.
+    pub(super) fn delete(&mut self, side: Side, grace: i64) {
+        for (member, value) in
+            [("deletionTimestamp", json!("2027-01-15T09:00:00Z")), ("deletionGracePeriodSeconds", json!(grace))]
+        {
+            let pointer = format!("/metadata/{member}");
+            if side == Side::Host { self.edit_host(&pointer, value) } else { self.edit(&pointer, value) }
+        }
+    }
+
+    /// The host pod is gone; the engine still knows its last state.
+    pub(super) fn vanish(&mut self) {
+        self.picture.vanish(kinds::POD, &HostKey::new("team-a", HOST_NAME));
+    }
+
+    pub(super) fn reconcile(&mut self) -> Result<Outcome, MapError> {
+        self.picture.reconcile(&self.mapper, "shop", NAME)
+    }
+
+    /// What one reconcile would write, one after the other.
+    pub(super) fn effects(&mut self) -> Vec<Effect> {
+        let effects = self.reconcile().unwrap().effects.into_iter();
+        let flat = effects.flat_map(|effect| match effect {
+            Effect::Together(effects) => effects,
+            effect => vec![effect],
+        });
+        flat.collect()
+    }
+
+    /// The same in words.
+    pub(super) fn planned(&mut self) -> Vec<String> {
+        self.effects().iter().map(word).collect()
+    }
+
+    /// Reconciles and performs the effects, until there are none. Answers with the writes.
+    pub(super) fn settle(&mut self) -> Vec<String> {
+        for _ in 0..16 {
+            let effects = self.effects();
+            if effects.is_empty() {
+                return std::mem::take(&mut self.written);
+            }
+            for effect in effects {
+                self.perform(effect);
+            }
+        }
+        panic!("no rest after {:?}", self.written);
+    }
+
+    /// What the gate does.
+    pub(super) fn perform(&mut self, effect: Effect) {
+        self.written.push(word(&effect));
+        match effect {
+            Effect::Apply(mut apply) => {
+                let mut times = json!({});
+                for mint in &apply.mint {
+                    apply.desired["data"][&mint.data_key] = json!("dG9rZW4=");
+                    times[&mint.data_key] = json!([NOW, NOW + mint.expiration_seconds]);
+                }
+                if !apply.mint.is_empty() {
+                    apply.desired["metadata"]["annotations"]["tenet.sh/tokens"] = json!(times.to_string());
+                }
+                self.picture.perform(Effect::Apply(apply));
+            }
+            Effect::Bind(bind) => {
+                self.edit("/spec/nodeName", json!(bind.node));
+                let condition =
+                    json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": "2027-01-15T08:00:09Z"});
+                self.edit("/status/conditions", json!([condition]));
+            }
+            Effect::PatchHost(HostPatch { body, .. }) => {
+                let mut object = self.host().unwrap().value().clone();
+                merge(&mut object, &body);
+                self.picture.put(Side::Host, object);
+            }
+            Effect::Emit(notice) => self.notices.push(notice),
+            other => assert_eq!(self.picture.perform(other), 1, "it changes something"),
+        }
+    }
+}
+
+/// `apply Secret`, `patch status Pod`, `delete virtual Pod 0`.
+fn word(effect: &Effect) -> String {
+    match effect {
+        Effect::Apply(apply) if apply.mint.is_empty() => format!("apply {}", apply.kind),
+        Effect::Apply(apply) => format!("mint {}", apply.kind),
+        Effect::PatchHost(patch) => format!("patch host {}", patch.subresource.unwrap_or("pod")),
+        Effect::PatchVirtual(patch) => format!("patch virtual {}", patch.subresource.unwrap_or("pod")),
+        Effect::Bind(bind) => format!("bind {}", bind.node),
+        Effect::Delete(deletion) => {
+            let grace = deletion.grace().map(|grace| format!(" {grace}")).unwrap_or_default();
+            format!("delete {} {}{grace}", deletion.side(), deletion.kind())
+        }
+        Effect::Emit(notice) => notice.about.reason().to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(super) fn yaml(text: &str) -> Value {
+    let picture =
+        Picture::default().with(Side::Host, &format!("kind: Pod\nmetadata: {{name: text}}\nroot:\n{}", indented(text)));
+    picture.object(Side::Host, kinds::POD, "", "text").unwrap().value()["root"].clone()
+}
+
+fn indented(text: &str) -> String {
+    format!("  {}", text.replace('\n', "\n  "))
+}
+
+/// The pod that the fixture says the host has, with the digest that no fixture can know.
+pub(super) fn expected_host(tolerations: &str) -> Value {
+    yaml(&HOST.replace("TOLERATIONS", tolerations))
+}
+
+/// A strategic merge, as far as pods need one.
+fn merge(target: &mut Value, change: &Value) {
+    let Value::Object(members) = change else {
+        target.clone_from(change);
+        return;
+    };
+    for (name, change) in members {
+        match change {
+            Value::Null => {
+                target.as_object_mut().unwrap().remove(name);
+            }
+            Value::Array(items) if items.iter().all(|item| key(item).is_some()) => merge_list(&mut target[name], items),
+            change => merge(&mut target[name], change),
+        }
+    }
+}
+
+fn merge_list(target: &mut Value, items: &[Value]) {
+    let mut merged = target.as_array().cloned().unwrap_or_default();
+    for item in items {
+        let found = merged.iter().position(|other| key(other) == key(item));
+        match found {
+            Some(at) if item["$patch"] == "delete" => drop(merged.remove(at)),
+            Some(at) => merge(&mut merged[at], item),
+            None => merged.push(item.clone()),
+        }
+    }
+    *target = Value::Array(merged);
+}
+
+fn key(item: &Value) -> Option<&str> {
+    item["name"].as_str().or(item["type"].as_str())
+}

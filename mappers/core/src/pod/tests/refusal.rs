@@ -1,0 +1,234 @@
+use serde_json::{Value, json};
+use tenet_mapper::MapError;
+use tenet_mapper::rules::Defaults;
+
+use super::lab::Lab;
+
+fn refusals(lab: &mut Lab) -> Vec<String> {
+    match lab.reconcile() {
+        Err(MapError::Refused(refusals)) => refusals.iter().map(ToString::to_string).collect(),
+        Err(error) => panic!("{error}"),
+        Ok(_) => Vec::new(),
+    }
+}
+
+fn refused(pointer: &str, value: &Value) -> Vec<String> {
+    let mut lab = Lab::fresh();
+    lab.edit(pointer, value.clone());
+    refusals(&mut lab)
+}
+
+/// Pointer, value, the refusal, and the path that permits it.
+#[allow(clippy::too_many_lines)] // A table.
+fn cases() -> Vec<(&'static str, Value, &'static str, &'static str)> {
+    const CONTEXT: &str = "/spec/containers/0/securityContext";
+    vec![
+        ("/spec/hostNetwork", json!(true), "spec.hostNetwork: is on the network of the node", "spec.hostNetwork"),
+        ("/spec/hostPID", json!(true), "spec.hostPID: sees the processes of the node", "spec.hostPID"),
+        ("/spec/hostIPC", json!(true), "spec.hostIPC: shares the memory of the node", "spec.hostIPC"),
+        (
+            "/spec/containers/0/ports",
+            json!([{"containerPort": 80}, {"containerPort": 81, "hostPort": 81}]),
+            "spec.containers[0].ports[1].hostPort: takes a port of the node",
+            "spec.containers[].ports[].hostPort",
+        ),
+        (
+            CONTEXT,
+            json!({"privileged": true}),
+            "spec.containers[0].securityContext.privileged: has every right on the node",
+            "spec.containers[].securityContext.privileged",
+        ),
+        (
+            CONTEXT,
+            json!({"capabilities": {"add": ["CHOWN", "SYS_ADMIN"]}}),
+            "spec.containers[0].securityContext.capabilities.add[1]: SYS_ADMIN is outside of the baseline of Pod Security",
+            "spec.containers[].securityContext.capabilities.add",
+        ),
+        (
+            CONTEXT,
+            json!({"procMount": "Unmasked"}),
+            "spec.containers[0].securityContext.procMount: Unmasked unmasks /proc of the node",
+            "spec.containers[].securityContext.procMount",
+        ),
+        (
+            CONTEXT,
+            json!({"seccompProfile": {"type": "Unconfined"}}),
+            "spec.containers[0].securityContext.seccompProfile.type: Unconfined leaves the pod unconfined",
+            "spec.containers[].securityContext.seccompProfile.type",
+        ),
+        (
+            "/spec/securityContext",
+            json!({"appArmorProfile": {"type": "Unconfined"}}),
+            "spec.securityContext.appArmorProfile.type: Unconfined leaves the pod unconfined",
+            "spec.securityContext.appArmorProfile.type",
+        ),
+        (
+            "/spec/securityContext",
+            json!({"seLinuxOptions": {"type": "spc_t"}}),
+            "spec.securityContext.seLinuxOptions.type: spc_t is no type for containers",
+            "spec.securityContext.seLinuxOptions.type",
+        ),
+        (
+            "/spec/securityContext",
+            json!({"seLinuxOptions": {"user": "root"}}),
+            "spec.securityContext.seLinuxOptions.user: root is the host's alone to choose",
+            "spec.securityContext.seLinuxOptions.user",
+        ),
+        (
+            "/spec/securityContext",
+            json!({"sysctls": [{"name": "net.ipv4.tcp_rmem", "value": "1"}, {"name": "kernel.msgmax", "value": "1"}]}),
+            "spec.securityContext.sysctls[1].name: kernel.msgmax is not among the sysctls that are safe",
+            "spec.securityContext.sysctls",
+        ),
+        (
+            "/spec/securityContext",
+            json!({"windowsOptions": {"hostProcess": true}}),
+            "spec.securityContext.windowsOptions.hostProcess: runs on the node itself",
+            "spec.securityContext.windowsOptions.hostProcess",
+        ),
+        (
+            "/spec/volumes/0",
+            json!({"name": "v", "hostPath": {"path": "/"}}),
+            "spec.volumes[0].hostPath: is a folder of the node",
+            "spec.volumes[].hostPath",
+        ),
+        (
+            "/spec/volumes/0",
+            json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}),
+            "spec.volumes[0].persistentVolumeClaim: volumes behind claims do not cross yet",
+            "spec.volumes[].persistentVolumeClaim",
+        ),
+        (
+            "/spec/containers/0/livenessProbe",
+            json!({"httpGet": {"host": "169.254.169.254", "port": 80}}),
+            "spec.containers[0].livenessProbe.httpGet.host: the node would call that host from its own network",
+            "spec.containers[].livenessProbe.httpGet.host",
+        ),
+        (
+            "/spec/setHostnameAsFQDN",
+            json!(true),
+            "spec.setHostnameAsFQDN: the long name would be the host's",
+            "spec.setHostnameAsFQDN",
+        ),
+        (
+            "/spec/runtimeClassName",
+            json!("kata"),
+            "spec.runtimeClassName: runtime classes do not cross yet",
+            "spec.runtimeClassName",
+        ),
+        (
+            "/spec/priorityClassName",
+            json!("system-node-critical"),
+            "spec.priorityClassName: system-node-critical is not among the classes of pods.priorityClasses",
+            "spec.priorityClassName",
+        ),
+        (
+            "/spec/preemptionPolicy",
+            json!("Never"),
+            "spec.preemptionPolicy: comes with a priority class only",
+            "spec.preemptionPolicy",
+        ),
+    ]
+}
+
+#[test]
+fn what_reaches_beyond_the_pod_is_refused_with_its_place_and_a_reason() {
+    for (pointer, value, expected, _) in cases() {
+        assert_eq!(refused(pointer, &value), [expected], "{pointer} {value}");
+    }
+}
+
+#[test]
+fn an_installation_permits_a_field_by_its_path() {
+    for (pointer, value, _, path) in cases() {
+        let mut lab = Lab::fresh().facts(|facts| {
+            facts.policy.allow.insert(path.to_owned());
+        });
+        lab.edit(pointer, value.clone());
+        lab.settle();
+        let host = lab.host().unwrap_or_else(|| panic!("{path} holds it back"));
+        assert!(tenet_mapper::patch::same(host.at(pointer).unwrap(), &value), "{path} crosses: {}", host.value());
+    }
+}
+
+#[test]
+fn what_asks_for_nothing_is_no_reason() {
+    for (pointer, value) in [
+        ("/spec/hostNetwork", json!(false)),
+        ("/spec/hostUsers", json!(true)),
+        ("/spec/hostUsers", json!(false)),
+        ("/spec/containers/0/ports", json!([{"containerPort": 80, "hostPort": 0}])),
+        ("/spec/containers/0/securityContext", json!({"privileged": false, "capabilities": {"add": []}})),
+        ("/spec/containers/0/securityContext", json!({"seLinuxOptions": {"user": "", "role": null}})),
+        ("/spec/setHostnameAsFQDN", json!(false)),
+        ("/spec/affinity", Value::Null),
+        ("/spec/resourceClaims", json!([])),
+    ] {
+        assert_eq!(refused(pointer, &value), [""; 0], "{pointer} {value}");
+    }
+}
+
+#[test]
+fn every_container_is_looked_at() {
+    let bad =
+        json!([{"name": "x", "image": "i", "securityContext": {"privileged": true, "capabilities": {"add": ["ALL"]}}}]);
+    for list in ["initContainers", "ephemeralContainers"] {
+        let fields: Vec<_> = refused(&format!("/spec/{list}"), &bad)
+            .into_iter()
+            .map(|refusal| refusal.split(':').next().unwrap().to_owned())
+            .collect();
+        let at = |rest: &str| format!("spec.{list}[0].securityContext.{rest}");
+        assert_eq!(fields, [at("privileged"), at("capabilities.add[0]")]);
+    }
+}
+
+#[test]
+fn all_reasons_are_told_at_once() {
+    let mut lab = Lab::fresh();
+    lab.edit("/spec/hostPID", json!(true));
+    lab.edit("/spec/nodeName", json!("node-1"));
+    lab.edit("/spec/brandNew", json!({"power": 1}));
+    lab.edit("/spec/containers/0/securityContext", json!({"capabilities": {"add": ["ALL"]}}));
+    lab.edit("/spec/containers/0/env", json!([{"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "spec.secret"}}}]));
+    lab.edit("/spec/topologySpreadConstraints", json!([{"future": 1}]));
+    let fields: Vec<_> = refusals(&mut lab).iter().map(|one| one.split(':').next().unwrap().to_owned()).collect();
+    assert_eq!(
+        fields,
+        [
+            "spec.nodeName",
+            "spec.brandNew",
+            "spec.hostPID",
+            "spec.containers[0].securityContext.capabilities.add[0]",
+            "spec.topologySpreadConstraints[0]",
+            "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath",
+        ]
+    );
+}
+
+#[test]
+fn listed_priority_classes_cross_and_the_rest_follows_from_them() {
+    let mut lab = Lab::fresh().facts(|facts| facts.config = json!({"pods": {"priorityClasses": ["batch"]}}));
+    lab.edit("/spec/priorityClassName", json!("batch"));
+    lab.edit("/spec/priority", json!(7));
+    lab.edit("/spec/preemptionPolicy", json!("Never"));
+    lab.settle();
+    let spec = &lab.host().unwrap().value()["spec"];
+    assert_eq!(spec["priorityClassName"], "batch");
+    assert!(spec.get("priority").is_none() && spec.get("preemptionPolicy").is_none());
+}
+
+#[test]
+fn a_default_of_the_virtual_api_server_is_left_out() {
+    let stored = json!({"spec": {"priorityClassName": "standard", "brandNew": "on", "securityContext": {"seccompProfile": {"type": "Unconfined"}}}});
+    let mut defaults = Defaults::default();
+    defaults.learn(&json!({"spec": {}}), &stored);
+    let mut lab = Lab::fresh();
+    lab.picture = lab.picture.defaults(defaults);
+    for (member, value) in stored["spec"].as_object().unwrap() {
+        lab.edit(&format!("/spec/{member}"), value.clone());
+    }
+    lab.settle();
+    let spec = &lab.host().unwrap().value()["spec"];
+    assert!(spec.get("priorityClassName").is_none() && spec.get("brandNew").is_none());
+    assert_eq!(spec["securityContext"], json!({"seccompProfile": {}}));
+}

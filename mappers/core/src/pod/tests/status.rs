@@ -1,0 +1,148 @@
+use serde_json::{Value, json};
+use tenet_mapper::Side;
+
+use super::lab::{HOST_NAME, Lab, NAME};
+
+/// What the tenant sees after a change of the host pod.
+fn shown(pointer: &str, value: Value) -> Value {
+    let mut lab = Lab::running();
+    lab.edit_host(pointer, value);
+    lab.settle();
+    lab.virt().unwrap().value()["status"].clone()
+}
+
+#[test]
+fn the_status_of_the_host_is_shown_inside() {
+    let lab = Lab::running();
+    let (virt, host) = (lab.virt().unwrap(), lab.host().unwrap());
+    for member in
+        ["phase", "podIP", "podIPs", "hostIP", "hostIPs", "startTime", "containerStatuses", "observedGeneration"]
+    {
+        assert_eq!(virt.value()["status"][member], host.value()["status"][member], "{member}");
+    }
+}
+
+#[test]
+fn a_binding_says_by_itself_that_a_pod_is_scheduled() {
+    let scheduled = json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": "2027-01-15T08:00:08Z"});
+    let mut lab = Lab::created();
+    lab.edit_host("/spec/nodeName", json!("node-1"));
+    lab.edit_host("/status", json!({"phase": "Pending", "qosClass": "BestEffort", "conditions": [scheduled]}));
+    assert_eq!(lab.settle(), ["bind node-1"]);
+    // Until the watch tells, the gate knows no time.
+    lab.edit("/status/conditions", json!([{"type": "PodScheduled", "status": "True"}]));
+    assert_eq!(lab.settle(), [""; 0]);
+    lab.runs();
+    assert_eq!(lab.settle(), ["patch virtual status"]);
+    let condition = lab.virt().unwrap().list_at("/status/conditions").last().unwrap().clone();
+    assert_eq!(condition, scheduled);
+    // Somebody inside takes it away: that is not the binding.
+    lab.edit("/status/conditions", json!([]));
+    assert_eq!(lab.settle(), ["patch virtual status"]);
+}
+
+#[test]
+fn why_a_pod_is_not_scheduled_is_shown_inside() {
+    let waits = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]);
+    let mut lab = Lab::created();
+    lab.edit_host("/status", json!({"phase": "Pending", "conditions": waits}));
+    assert_eq!(lab.settle(), ["patch virtual status"]);
+    assert_eq!(lab.virt().unwrap().at("/status/conditions"), Some(&waits));
+    assert_eq!(lab.virt().unwrap().str_at("/status/qosClass"), Some("BestEffort"));
+}
+
+#[test]
+fn what_the_host_has_added_is_not_shown() {
+    let nginx = Lab::running().host().unwrap().at("/status/containerStatuses/0").unwrap().clone();
+    let status = shown("/status/containerStatuses", json!([{"name": "sidecar", "image": "mesh"}, nginx]));
+    assert_eq!(status["containerStatuses"], json!([nginx]));
+    let status = shown("/status/initContainerStatuses", json!([{"name": "mesh-init"}]));
+    assert_eq!(status.get("initContainerStatuses"), None);
+    let status = shown("/status/resourceClaimStatuses", json!([{"name": "c", "resourceClaimName": "h"}]));
+    assert_eq!(status.get("resourceClaimStatuses"), None);
+    assert_eq!(shown("/status/qosClass", json!("Burstable"))["qosClass"], "BestEffort");
+    let mut conditions = Lab::running().host().unwrap().at("/status/conditions").unwrap().clone();
+    conditions.as_array_mut().unwrap().push(json!({"type": "cloud.example/ready", "status": "True"}));
+    assert!(!shown("/status/conditions", conditions)["conditions"].to_string().contains("cloud.example"));
+}
+
+#[test]
+fn conditions_of_readiness_gates_belong_to_the_tenant() {
+    let mut lab = Lab::running();
+    lab.edit("/spec/readinessGates", json!([{"conditionType": "example.com/ok"}]));
+    let mut conditions = lab.virt().unwrap().at("/status/conditions").unwrap().clone();
+    let own = json!({"type": "example.com/ok", "status": "False", "observedGeneration": 9});
+    let stray = json!({"type": "example.com/stray", "status": "True"});
+    conditions.as_array_mut().unwrap().extend([own.clone(), stray.clone()]);
+    lab.edit("/status/conditions", conditions);
+    assert_eq!(lab.settle(), ["patch host status"]);
+    let host = lab.host().unwrap().at("/status/conditions").unwrap().to_string();
+    assert!(host.contains("example.com/ok") && !host.contains("stray") && !host.contains("observedGeneration"));
+    assert_eq!(lab.host().unwrap().list_at("/status/conditions").len(), 6, "the kubelet's stay");
+    let shown = lab.virt().unwrap().list_at("/status/conditions").to_vec();
+    assert!(shown.contains(&own) && shown.contains(&stray));
+    // An eviction inside says why, before it deletes.
+    let mut conditions = shown;
+    conditions.push(json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}));
+    lab.edit("/status/conditions", json!(conditions));
+    assert_eq!(lab.settle(), [""; 0]);
+}
+
+#[test]
+fn generations_are_those_of_the_virtual_pod() {
+    let seen = |virt: i64, host: i64, observed: i64| {
+        let mut lab = Lab::created();
+        lab.edit("/metadata/generation", json!(virt));
+        lab.edit("/status/observedGeneration", json!(1));
+        lab.runs();
+        lab.edit_host("/metadata/generation", json!(host));
+        lab.edit_host("/status/observedGeneration", json!(observed));
+        lab.edit_host("/status/conditions/0/observedGeneration", json!(observed));
+        lab.settle();
+        let status = lab.virt().unwrap().value()["status"].clone();
+        (status["observedGeneration"].clone(), status["conditions"][0].get("observedGeneration").cloned())
+    };
+    assert_eq!(seen(4, 2, 2), (json!(4), Some(json!(4))));
+    assert_eq!(seen(4, 2, 1), (json!(1), None), "what was shown stays until the newest is seen");
+}
+
+#[test]
+fn messages_speak_of_what_the_tenant_knows() {
+    let back_off = format!("back-off restarting nginx pod={HOST_NAME}_team-a(h-1)");
+    for (message, expected) in [
+        (format!("pod {HOST_NAME} failed"), format!("pod {NAME} failed")),
+        (format!("team-a/{HOST_NAME}"), format!("shop/{NAME}")),
+        (
+            "configmap \"kube-root-ca.crt-x-shop-x-vc-1\" not found".to_owned(),
+            "configmap \"kube-root-ca.crt\" not found".to_owned(),
+        ),
+        (
+            "object \"team-a\"/\"kube-root-ca.crt-x-shop-x-vc-1\" not registered".to_owned(),
+            "object \"shop\"/\"kube-root-ca.crt\" not registered".to_owned(),
+        ),
+        (back_off, format!("back-off restarting nginx pod={NAME}_shop(u-1)")),
+        ("team-a is a team".to_owned(), "team-a is a team".to_owned()),
+    ] {
+        let state = json!({"waiting": {"reason": "CreateContainerConfigError", "message": message}});
+        let mut lab = Lab::running();
+        lab.edit_host("/metadata/uid", json!("h-1"));
+        lab.edit_host("/status/containerStatuses/0/state", state.clone());
+        lab.edit_host("/status/message", json!(message));
+        lab.settle();
+        let status = lab.virt().unwrap().value()["status"].clone();
+        assert_eq!(status["containerStatuses"][0]["state"]["waiting"]["message"], json!(expected));
+        assert_eq!(status["message"], json!(expected));
+    }
+}
+
+#[test]
+fn a_host_that_says_nothing_yet_takes_nothing_away() {
+    let mut lab = Lab::created();
+    lab.edit_host("/status", json!({}));
+    assert_eq!(lab.settle(), [""; 0]);
+    assert_eq!(lab.virt().unwrap().str_at("/status/phase"), Some("Pending"));
+    assert_eq!(
+        lab.picture.object(Side::Host, tenet_mapper::kinds::POD, "team-a", HOST_NAME).unwrap().at("/status"),
+        Some(&json!({}))
+    );
+}
