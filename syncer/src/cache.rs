@@ -2,7 +2,7 @@
 
 mod pack;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -59,32 +59,38 @@ impl Version {
     }
 }
 
-/// Objects that were removed lately, so that an answer which comes after the delete does not bring
-/// one back: no further event would ever remove it.
+/// Objects that were removed lately, by UID, so that an answer or an event which comes after the
+/// delete does not bring one back. A UID is never used twice.
 #[derive(Default)]
 struct Buried {
-    versions: HashMap<Place, Version>,
-    order: VecDeque<Place>,
+    uids: HashSet<Box<str>>,
+    order: VecDeque<Box<str>>,
 }
 
 /// More than any number of answers that can be on their way.
 const BURIED: usize = 2048;
 
 impl Buried {
-    fn bury(&mut self, place: Place, version: Version) {
-        if self.versions.insert(place.clone(), version).is_none() {
-            self.order.push_back(place);
+    fn bury(&mut self, object: &Value) {
+        let uid: Box<str> = uid_of(object).into();
+        if uid.is_empty() || !self.uids.insert(uid.clone()) {
+            return;
         }
+        self.order.push_back(uid);
         if self.order.len() > BURIED
             && let Some(oldest) = self.order.pop_front()
         {
-            self.versions.remove(&oldest);
+            self.uids.remove(&oldest);
         }
     }
 
-    fn holds(&self, place: &Place, version: Version) -> bool {
-        self.versions.get(place).is_some_and(|buried| version.0 != 0 && version <= *buried)
+    fn holds(&self, object: &Value) -> bool {
+        self.uids.contains(uid_of(object))
     }
+}
+
+fn uid_of(object: &Value) -> &str {
+    object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// What a write to the cache changed.
@@ -168,7 +174,7 @@ impl Cache {
                 self.bytes.fetch_sub(removed, Ordering::Relaxed);
             }
             MapEntry::Vacant(free) => {
-                if self.buried.lock().holds(free.key(), version) {
+                if self.buried.lock().holds(&object) {
                     return Change::None;
                 }
                 free.insert(entry);
@@ -197,7 +203,7 @@ impl Cache {
     pub fn remove(&self, last: &Value) -> Option<Object> {
         let (place, version) = (Place::of(last), Version::of(last));
         // Buried first: an answer that comes now must not find a free place.
-        self.buried.lock().bury(place.clone(), version);
+        self.buried.lock().bury(last);
         let (_, entry) = self.entries.remove_if(&place, |_, entry| !version.is_older_than(entry.version))?;
         self.forget(&entry);
         Some(Object::new(self.projection.cut(last.clone())))
@@ -208,7 +214,7 @@ impl Cache {
         let place = Place::new(namespace, name);
         let object = self.get_at(&place).filter(|object| object.uid() == uid)?;
         let version = Version::of(object.value());
-        self.buried.lock().bury(place.clone(), version);
+        self.buried.lock().bury(object.value());
         let (_, entry) = self.entries.remove_if(&place, |_, entry| entry.version == version)?;
         self.forget(&entry);
         Some(object)
@@ -291,7 +297,7 @@ mod tests {
     }
 
     fn pod(name: &str, version: &str) -> Value {
-        json!({"metadata": {"namespace": "n", "name": name, "resourceVersion": version, "uid": "u"}, "v": version})
+        json!({"metadata": {"namespace": "n", "name": name, "resourceVersion": version, "uid": format!("u-{name}")}, "v": version})
     }
 
     #[test]
@@ -305,7 +311,10 @@ mod tests {
         assert!(cache.remove(&pod("a", "11")).is_some());
         assert_eq!((cache.len(), cache.bytes()), (0, 0));
         assert!(matches!(cache.store(pod("a", "10")), Change::None), "a late answer does not bring it back");
-        assert!(matches!(cache.store(pod("a", "12")), Change::Stored(_)), "a new object of that name is new");
+        assert!(matches!(cache.store(pod("a", "10")), Change::None), "nor does a late event");
+        let mut new = pod("a", "12");
+        new["metadata"]["uid"] = json!("another");
+        assert!(matches!(cache.store(new), Change::Stored(_)), "a new object of that name is new");
     }
 
     #[test]
