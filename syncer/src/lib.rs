@@ -21,6 +21,7 @@ mod queue;
 mod retry;
 mod router;
 mod serving;
+mod sockets;
 mod supervisor;
 mod view;
 mod worker;

@@ -8,6 +8,6 @@ mod listener;
 mod rotation;
 
 pub use certificate::{Shown, server_config};
-pub use keeper::{Keeper, KeeperError};
+pub use keeper::Keeper;
 pub(crate) use listener::tune;
 pub use listener::{Answer, BodyError, Client, Listener, Peer, Service, body, respond, text};

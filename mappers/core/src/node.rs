@@ -1,6 +1,7 @@
 //! Nodes: a picture of each node on which a pod of the virtual cluster runs, as long as one
 //! does. The host's own Node is shown where it may be read; else one is made from the pods.
 
+mod kubelet;
 mod quantity;
 mod real;
 mod synthetic;
@@ -28,7 +29,7 @@ const RULES: &[Rule] = &[
     drop("spec.podPreemptionPolicy", "speaks to the scheduler, which is the host's"),
     up("status.capacity"),
     up("status.allocatable"),
-    up("status.addresses"),
+    set("status.addresses", "the kubelet of a virtual node is Tenet, and is found there"),
     up("status.nodeInfo"),
     set("status.conditions", "heartbeats are left out: each would be a write"),
     set("status.daemonEndpoints", "the kubelet of a virtual node is Tenet"),
@@ -41,9 +42,6 @@ const RULES: &[Rule] = &[
     drop("status.features", "speaks of the kubelet, which is Tenet"),
     drop("status.declaredFeatures", "speaks of the kubelet, which is Tenet"),
 ];
-
-/// Where a kubelet listens.
-const KUBELET_PORT: u16 = 10250;
 
 /// Pictures the nodes on which pods of the virtual cluster run.
 pub struct NodeMapper {
@@ -81,7 +79,8 @@ impl NodeMapper {
                 Projection::Fields(&["spec.nodeName", "status.hostIP", "status.hostIPs"]),
                 KeysOf::With(node_of_pod),
             ))
-            .reads(Input::new(Side::Host, kinds::NODE, Projection::Whole, KeysOf::With(own_name)).foreign().optional());
+            .reads(Input::new(Side::Host, kinds::NODE, Projection::Whole, KeysOf::With(own_name)).foreign().optional())
+            .reads(Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::Owner));
         Self { spec, table }
     }
 
