@@ -22,7 +22,7 @@ use crate::{
     host::{self, SYNCER_USER, Tenancy, VIRTUAL_API_ADDRESS},
     kwok, pki,
     plane::{ControlPlane, MASTERS, PlaneError, PlaneOptions, Role},
-    port::Reserved,
+    port::{self, Reserved},
     process::{Died, Process},
     syncer::{self, Command, Settings, SyncerError},
     wait::Patience,
@@ -40,6 +40,7 @@ pub struct Playground {
     files: Files,
     namespace: String,
     admin_port: u16,
+    kubelet_port: u16,
     folder: Folder,
     _temporary: Option<TempDir>,
 }
@@ -107,6 +108,7 @@ impl Playground {
             syncer: Mutex::default(),
             files: Files::below(folder.path()),
             admin_port: admin.port().map_err(PlaneError::Port)?,
+            kubelet_port: port::free().map_err(PlaneError::Port)?,
             kwok,
             virtual_plane,
             host_plane,
@@ -274,6 +276,7 @@ impl Playground {
             namespace: &self.namespace,
             virtual_kubeconfig: &files.syncer_virtual_kubeconfig,
             admin_port: self.admin_port,
+            kubelet_port: self.kubelet_port,
             more: &options.syncer_settings,
         };
         Ok(pki::write(&files.syncer_config, &config.render())?)
