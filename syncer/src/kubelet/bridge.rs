@@ -134,7 +134,11 @@ impl Direction {
     {
         while self.state == State::Passing {
             let chunk = match Pin::new(&mut *from).poll_fill_buf(cx) {
-                Poll::Ready(chunk) => chunk?,
+                Poll::Ready(Ok(chunk)) => chunk,
+                // Go closes without the last word of TLS. Both protocols say by themselves
+                // where they end, so nothing can be cut off unnoticed.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => &[],
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
                     if self.unflushed {
                         ready!(Pin::new(&mut *to).poll_flush(cx))?;
