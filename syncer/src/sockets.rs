@@ -56,7 +56,7 @@ async fn open(engine: &Arc<Engine>, live: &Live, config: &Config) -> anyhow::Res
         .context("the serving certificate")?;
     let (keeper, authorities) = (Arc::new(keeper), Arc::new(Authorities::new(virt.clone(), limit)));
     let kubelet = Kubelet {
-        places: Places { virt: virt.clone(), host, facts: Arc::clone(&engine.facts), limit },
+        places: Places { virt: virt.clone(), host, facts: Arc::clone(&engine.facts), held: engine.gate.held(), limit },
         upstream: Upstream::new(&connect::host_config(config).await?)?,
         tokens: Tokens::new(virt.clone(), limit),
         authorizer: Authorizer::new(virt.clone(), limit),

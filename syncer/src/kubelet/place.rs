@@ -13,6 +13,7 @@ use tenet_mapper::{Facts, HostKey, kinds};
 use super::failure::Failure;
 use super::route::PodName;
 use crate::api::{Api, Target};
+use crate::gate::{Held, Hold};
 
 /// A host pod, and the virtual pod that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,11 +38,18 @@ pub struct Places {
     pub host: Api,
     /// Names and identity.
     pub facts: Arc<ArcSwap<Facts>>,
+    /// Keeps names from getting another meaning.
+    pub held: Arc<Held>,
     /// How long a read may take.
     pub limit: Duration,
 }
 
 impl Places {
+    /// While this is kept, the syncer creates no other host pod in the place of this one.
+    pub fn hold(&self, pod: &PodName) -> Hold {
+        self.held.hold(&host_key(&self.facts.load(), pod))
+    }
+
     /// The host pod of a virtual pod of `node` that has this container. Both are read from
     /// a quorum.
     pub async fn find(&self, node: &str, pod: &PodName, container: Option<&str>) -> Result<Place, Failure> {

@@ -25,7 +25,9 @@ const ERROR: u8 = 3;
 pub(super) fn upgrade() -> Upgrade {
     let mut key = [0; 16];
     // It protects caches of proxies, and nothing else: a fixed key would do.
-    drop(rand::fill(&mut key));
+    if rand::fill(&mut key).is_err() {
+        tracing::debug!("no random bytes");
+    }
     Upgrade::WebSocket { key, protocols: vec!["v5.channel.k8s.io", "v4.channel.k8s.io"] }
 }
 

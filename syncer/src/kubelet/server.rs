@@ -131,6 +131,9 @@ impl Node {
         if self.kubelet.closing.is_cancelled() {
             return Err(Failure::stopping());
         }
+        // With SPDY nothing happens in the pod before the first byte, which comes after the
+        // second look. A WebSocket is different.
+        let _held = matches!(upgrade, Upgrade::WebSocket { .. }).then(|| self.kubelet.places.hold(pod));
         let (place, stream) = self.reach(pod, action).await?;
         let open = self.kubelet.streams.open(&place, action.name())?;
         let failed = |error| Failure::upstream(error, &place, right);
@@ -225,3 +228,8 @@ fn is_stream(route: Option<&Route>) -> bool {
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod backend;
+#[cfg(test)]
+mod tests;
