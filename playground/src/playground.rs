@@ -20,7 +20,8 @@ use crate::{
     folder::Folder,
     guard,
     host::{self, SYNCER_USER, Tenancy, VIRTUAL_API_ADDRESS},
-    kwok, pki,
+    kwok::{self, Kwok},
+    pki,
     plane::{ControlPlane, MASTERS, PlaneError, PlaneOptions, Role},
     port::Reserved,
     process::{Died, Process},
@@ -33,7 +34,7 @@ use crate::{
 pub struct Playground {
     // In the order in which they are to go.
     syncer: Mutex<Option<Process>>,
-    kwok: Process,
+    kwok: Kwok,
     virtual_plane: ControlPlane,
     host_plane: ControlPlane,
     components: Components,
