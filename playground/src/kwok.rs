@@ -68,11 +68,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PORT_ATTEMPTS: usize = 5;
 
 /// Writes the configuration, starts kwok against the host, and waits until it answers as a kubelet.
-pub(crate) async fn start(
-    components: &Components,
-    host: &ControlPlane,
-    folders: &Folders,
-) -> Result<Kwok, PlaneError> {
+pub(crate) async fn start(components: &Components, host: &ControlPlane, folders: &Folders) -> Result<Kwok, PlaneError> {
     fs::create_dir_all(&folders.work).map_err(file(&folders.work))?;
     let log = folders.work.join("container.log");
     let stand_in = StandIn::start(&log).await.map_err(file(&log))?;

@@ -1,6 +1,5 @@
-// The Kubernetes components that the playground and the tests run, pinned by
-// go.sum. There is no Go code of ours: `tenet playground` builds the tools below
-// into its cache when it finds no binaries.
+// The kubelet of a real node, for tests. Few need it, so it has a module of its own: the versions
+// are those of ../go.mod.
 module tenet.sh/playground/components/kubelet
 
 go 1.26.0

@@ -1,3 +1,5 @@
+// The metrics server that `tenet playground` starts on its host. It wants other
+// versions of the Kubernetes libraries than the control planes, so it is pinned here.
 module tenet.sh/playground/components/metrics-server
 
 go 1.26.4
