@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result};
-use tenet_playground::{Command, Components, Options, Playground, Progress};
+use tenet_playground::{Command, Component, Components, Options, Playground, Progress};
 
 use crate::{demo, end::Ends, kubectl::Kubectl};
 
@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// Let the syncer read the nodes of the host: a right in the whole cluster.
     #[arg(long)]
     node_access: bool,
+    /// Leave out the metrics server, without which `kubectl top` has no answer.
+    #[arg(long)]
+    no_metrics: bool,
     /// Only build the Kubernetes components that are missing.
     #[arg(long, conflicts_with_all = ["demo", "exit", "dir", "no_syncer"])]
     build_only: bool,
@@ -114,7 +117,10 @@ async fn visit(args: &Args, playground: &Playground, ends: &mut Ends) -> Result<
 async fn start(args: &Args, progress: &Progress) -> Result<Option<Playground>> {
     let started = Instant::now();
     if args.build_only {
-        Components::locate_or_build(progress).await?;
+        let mut components = Components::locate_or_build(progress).await?;
+        if !args.no_metrics {
+            components.add_if_possible(Component::MetricsServer, progress).await;
+        }
         progress.note("all components are there");
         return Ok(None);
     }
@@ -128,6 +134,7 @@ async fn start(args: &Args, progress: &Progress) -> Result<Option<Playground>> {
         namespace: args.namespace.clone(),
         nodes: usize::from(args.nodes),
         node_access: args.node_access,
+        metrics: !args.no_metrics,
         progress: progress.clone(),
         ..Options::default()
     };

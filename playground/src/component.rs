@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{go_module, version::Version};
+use crate::{
+    go_module::{self, GoModule},
+    version::Version,
+};
 
 /// A program of a control plane, or one that plays a part beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,10 +22,14 @@ pub enum Component {
     Kubectl,
     /// The nodes that run nothing.
     Kwok,
+    /// What `kubectl top` asks.
+    MetricsServer,
+    /// The agent of a node that runs containers.
+    Kubelet,
 }
 
 impl Component {
-    /// All of them, in the order in which they are built: the long build of the API server early, so that the
+    /// What every playground needs, in the order in which they are built: the long build of the API server early, so that the
     /// remaining time that is shown is honest.
     pub const ALL: [Self; 6] =
         [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kubectl, Self::Kwok];
@@ -36,12 +43,23 @@ impl Component {
             Self::Scheduler => "kube-scheduler",
             Self::Kubectl => "kubectl",
             Self::Kwok => "kwok",
+            Self::MetricsServer => "metrics-server",
+            Self::Kubelet => "kubelet",
         }
     }
 
     /// The pinned version.
     pub fn pinned(self) -> Option<Version> {
-        go_module::required(self.module())
+        self.go_module().required(self.module())
+    }
+
+    /// What it is built from.
+    pub(crate) fn go_module(self) -> &'static GoModule {
+        match self {
+            Self::MetricsServer => &go_module::METRICS_SERVER,
+            Self::Kubelet => &go_module::KUBELET,
+            _ => &go_module::CONTROL_PLANE,
+        }
     }
 
     /// The Go package to build.
@@ -53,6 +71,8 @@ impl Component {
             Self::Scheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
             Self::Kwok => "sigs.k8s.io/kwok/cmd/kwok",
+            Self::MetricsServer => "sigs.k8s.io/metrics-server/cmd/metrics-server",
+            Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
         }
     }
 
@@ -60,6 +80,7 @@ impl Component {
         match self {
             Self::Etcd => "go.etcd.io/etcd/server/v3",
             Self::Kwok => "sigs.k8s.io/kwok",
+            Self::MetricsServer => "sigs.k8s.io/metrics-server",
             _ => "k8s.io/kubernetes",
         }
     }
@@ -81,6 +102,8 @@ impl Component {
             Self::Scheduler => 11,
             Self::Kubectl => 22,
             Self::Kwok => 45,
+            Self::MetricsServer => 90,
+            Self::Kubelet => 120,
         })
     }
 }
@@ -96,10 +119,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_component_is_pinned_by_the_go_module() {
-        for component in Component::ALL {
+    fn every_component_is_pinned_by_its_go_module() {
+        for component in Component::ALL.into_iter().chain([Component::MetricsServer, Component::Kubelet]) {
             assert!(component.pinned().is_some(), "{component}");
-            assert!(go_module::GO_MOD.contains(component.package()), "{component}");
+            assert!(component.go_module().go_mod.contains(component.package()), "{component}");
         }
     }
 }

@@ -17,7 +17,7 @@ pub use build::BuildError;
 use crate::{component::Component, progress::Progress, version::Version};
 use cache::Cache;
 
-/// The binaries of all components.
+/// The binaries of components.
 #[derive(Clone, Debug)]
 pub struct Components {
     found: BTreeMap<Component, PathBuf>,
@@ -49,18 +49,41 @@ impl Components {
     /// A cold build of everything takes about 11 minutes on two cores. Two processes that need the same build
     /// take turns, and the second finds it done.
     pub async fn locate_or_build(progress: &Progress) -> Result<Self, ComponentsError> {
-        let cache = Cache::of_user()?;
-        let mut components = Self::located(&search_places());
-        components.take_from(&cache);
-        let missing = components.missing();
+        let mut components = Self { found: BTreeMap::new(), passed_over: Vec::new() };
+        components.obtain(&Component::ALL, progress).await?;
+        Ok(components)
+    }
+
+    /// Finds one component that not every playground needs, and builds it into the cache if it is nowhere else.
+    pub async fn add(&mut self, component: Component, progress: &Progress) -> Result<(), ComponentsError> {
+        self.obtain(&[component], progress).await
+    }
+
+    /// The same for one that can be done without: answers whether it is there, after telling why not.
+    pub async fn add_if_possible(&mut self, component: Component, progress: &Progress) -> bool {
+        let added = self.add(component, progress).await;
+        if let Err(error) = &added {
+            progress.note(&format!("going on without {component}: {error}"));
+        }
+        added.is_ok()
+    }
+
+    /// All of them are of one Go module.
+    async fn obtain(&mut self, wanted: &[Component], progress: &Progress) -> Result<(), ComponentsError> {
+        let Some(first) = wanted.first() else { return Ok(()) };
+        let cache = Cache::of_user(first.go_module())?;
+        let told = self.passed_over.len();
+        self.locate(wanted, &search_places());
+        self.take_from(&cache, wanted);
+        let missing = self.missing(wanted);
         if !missing.is_empty() {
-            for note in &components.passed_over {
+            for note in &self.passed_over[told..] {
                 progress.note(note);
             }
             build::into_cache(&cache, &missing, progress).await?;
-            components.take_from(&cache);
+            self.take_from(&cache, wanted);
         }
-        Ok(components)
+        Ok(())
     }
 
     /// The binary of a component.
@@ -80,25 +103,23 @@ impl Components {
         &self.passed_over
     }
 
-    fn located(places: &[Place]) -> Self {
-        let mut components = Self { found: BTreeMap::new(), passed_over: Vec::new() };
-        for component in Component::ALL {
+    fn locate(&mut self, wanted: &[Component], places: &[Place]) {
+        for component in wanted.iter().copied() {
             for place in places {
                 match place.judge(component) {
                     Verdict::Fits(path) => {
-                        components.found.insert(component, path);
+                        self.found.insert(component, path);
                         break;
                     }
-                    Verdict::Unfit(why) => components.passed_over.push(why),
+                    Verdict::Unfit(why) => self.passed_over.push(why),
                     Verdict::Absent => {}
                 }
             }
         }
-        components
     }
 
-    fn take_from(&mut self, cache: &Cache) {
-        for component in self.missing() {
+    fn take_from(&mut self, cache: &Cache, wanted: &[Component]) {
+        for component in self.missing(wanted) {
             let path = cache.binary(component);
             if path.is_file() {
                 self.found.insert(component, path);
@@ -106,8 +127,8 @@ impl Components {
         }
     }
 
-    fn missing(&self) -> Vec<Component> {
-        Component::ALL.into_iter().filter(|component| !self.found.contains_key(component)).collect()
+    fn missing(&self, wanted: &[Component]) -> Vec<Component> {
+        wanted.iter().copied().filter(|component| !self.found.contains_key(component)).collect()
     }
 }
 
@@ -179,7 +200,8 @@ mod tests {
             Place { name: "KUBEBUILDER_ASSETS", folders: vec![first.path().to_owned()] },
             Place { name: "PATH", folders: vec![second.path().to_owned()] },
         ];
-        let components = Components::located(&places);
+        let mut components = Components { found: BTreeMap::new(), passed_over: Vec::new() };
+        components.locate(&Component::ALL, &places);
         assert_eq!(components.path(Component::Kubectl), second.path().join("kubectl"));
         assert_eq!(
             components.passed_over(),
@@ -191,7 +213,7 @@ mod tests {
                 ),
             ]
         );
-        assert!(components.missing().contains(&Component::Etcd));
-        assert!(!components.missing().contains(&Component::Kubectl));
+        assert!(components.missing(&Component::ALL).contains(&Component::Etcd));
+        assert!(!components.missing(&Component::ALL).contains(&Component::Kubectl));
     }
 }

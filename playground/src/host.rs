@@ -4,7 +4,10 @@
 use kube::Client;
 use serde_json::{Value, json};
 
-use crate::api::{self, ApiError};
+use crate::{
+    api::{self, ApiError},
+    kwok,
+};
 
 /// The user of the syncer in the host cluster.
 pub(crate) const SYNCER_USER: &str = "tenet-syncer";
@@ -83,8 +86,9 @@ pub(crate) async fn create_node(client: &Client, name: &str) -> Result<(), ApiEr
                 "kubernetes.io/hostname": name,
                 "kubernetes.io/os": "linux",
                 "kubernetes.io/arch": "amd64",
-                "node.kubernetes.io/instance-type": "kwok",
+                (kwok::NODE_LABEL.0): kwok::NODE_LABEL.1,
             },
+            "annotations": {"metrics.k8s.io/resource-metrics-path": kwok::usage_path(name)},
         },
         "status": {"capacity": room, "allocatable": room},
     });

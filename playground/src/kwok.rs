@@ -1,11 +1,13 @@
 //! kwok: nodes on which pods become Running, and nothing runs.
 //!
+//! `kubectl exec` runs local processes; [`stand_in`] answers for everything else of a container.
+//!
 //! What kwok 0.8 does not do as a kubelet does: it authenticates nobody, `kubectl exec` reports every failure with
 //! exit code 1, and a command that waits for the end of its standard input never gets it.
 
 use std::{
     fmt::Write,
-    fs,
+    fs, io,
     net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
@@ -19,11 +21,41 @@ use crate::{
     pki::Purpose,
     plane::{ControlPlane, MASTERS, PlaneError},
     port,
-    process::{Launch, Process, ProcessError},
+    process::{Died, Launch, Process, ProcessError},
     wait::Patience,
 };
 
+mod stand_in;
+
+use stand_in::{ECHO, StandIn};
+
 const STAGES: &str = include_str!("kwok/stages.yaml");
+const USAGE: &str = include_str!("kwok/usage.yaml");
+
+/// The label of the nodes that kwok looks after; it leaves all others alone.
+pub(crate) const NODE_LABEL: (&str, &str) = ("node.kubernetes.io/instance-type", "kwok");
+
+/// kwok, and what answers for the containers that it does not run.
+#[derive(Debug)]
+pub(crate) struct Kwok {
+    process: Process,
+    _stand_in: StandIn,
+}
+
+impl Kwok {
+    pub(crate) fn died(&self) -> Option<Died> {
+        self.process.died()
+    }
+
+    pub(crate) fn kill(&self) {
+        self.process.kill();
+    }
+}
+
+/// Where the usage of a node and its pods is found: one port stands for all nodes.
+pub(crate) fn usage_path(node: &str) -> String {
+    format!("/metrics/nodes/{node}/metrics/resource")
+}
 
 /// The folders that kwok writes to.
 pub(crate) struct Folders {
@@ -36,12 +68,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PORT_ATTEMPTS: usize = 5;
 
 /// Writes the configuration, starts kwok against the host, and waits until it answers as a kubelet.
-pub(crate) async fn start(
-    components: &Components,
-    host: &ControlPlane,
-    folders: &Folders,
-) -> Result<Process, PlaneError> {
-    prepare(host, &folders.work)?;
+pub(crate) async fn start(components: &Components, host: &ControlPlane, folders: &Folders) -> Result<Kwok, PlaneError> {
+    fs::create_dir_all(&folders.work).map_err(file(&folders.work))?;
+    let log = folders.work.join("container.log");
+    let stand_in = StandIn::start(&log).await.map_err(file(&log))?;
+    prepare(host, &folders.work, &stand_in)?;
     let mut attempts = 1;
     loop {
         let port = port::free().map_err(PlaneError::Port)?;
@@ -53,33 +84,33 @@ pub(crate) async fn start(
             {
                 attempts += 1;
             }
-            other => return other.map(|()| kwok),
+            other => return other.map(|()| Kwok { process: kwok, _stand_in: stand_in }),
         }
     }
 }
 
-fn prepare(host: &ControlPlane, dir: &Path) -> Result<(), PlaneError> {
-    let file = |path: &Path| {
-        let path = path.to_owned();
-        move |source| PlaneError::File { path, source }
-    };
+fn prepare(host: &ControlPlane, dir: &Path, stand_in: &StandIn) -> Result<(), PlaneError> {
     // Also the working folder of `kubectl exec`.
     let work = dir.join("files");
     fs::create_dir_all(&work).map_err(file(&work))?;
-    let log = dir.join("container.log");
-    fs::write(&log, container_log()).map_err(file(&log))?;
     let config = dir.join("kwok.yaml");
-    fs::write(&config, configuration(&work, &log)).map_err(file(&config))?;
+    fs::write(&config, configuration(&work, stand_in)).map_err(file(&config))?;
     host.write_kubeconfig(&dir.join("kwok.kubeconfig"), "kwok", Some(MASTERS))?;
     let serving = host.pki().issue("kwok", &Purpose::Server(&["127.0.0.1".to_owned()]))?;
     Ok(host.pki().keep("kwok", &serving)?)
+}
+
+fn file(path: &Path) -> impl FnOnce(io::Error) -> PlaneError {
+    let path = path.to_owned();
+    move |source| PlaneError::File { path, source }
 }
 
 fn launch(components: &Components, host: &ControlPlane, folders: &Folders, port: u16) -> Launch {
     let args = [
         flag("kubeconfig", &folders.work.join("kwok.kubeconfig")),
         flag("config", &folders.work.join("kwok.yaml")),
-        "--manage-all-nodes".to_owned(),
+        "--manage-all-nodes=false".to_owned(),
+        format!("--manage-nodes-with-label-selector={}={}", NODE_LABEL.0, NODE_LABEL.1),
         "--node-ip=127.0.0.1".to_owned(),
         format!("--node-port={port}"),
         format!("--server-address=127.0.0.1:{port}"),
@@ -115,10 +146,11 @@ fn flag(name: &str, path: &Path) -> String {
     format!("--{name}={}", path.display())
 }
 
-/// The stages, and what `kubectl exec`, `logs`, `attach` and `port-forward` get to see.
-fn configuration(work: &Path, log: &Path) -> String {
-    let mut text = STAGES.to_owned();
-    let (work, log) = (quoted(work), quoted(log));
+/// The stages, the usage, and what `kubectl exec`, `logs`, `attach` and `port-forward` get to see.
+fn configuration(work: &Path, stand_in: &StandIn) -> String {
+    let mut text = format!("{STAGES}---\n{USAGE}");
+    let (work, log) = (quoted(work), quoted(stand_in.log()));
+    let (web, echo) = (stand_in.web_port(), stand_in.echo_port());
     let _ = write!(
         text,
         "---
@@ -161,6 +193,16 @@ metadata:
 spec:
   attaches:
   - logsFile: {log}
+---
+apiVersion: kwok.x-k8s.io/v1alpha1
+kind: ClusterPortForward
+metadata:
+  name: local
+spec:
+  forwards:
+  - ports: [{ECHO}]
+    target: {{address: 127.0.0.1, port: {echo}}}
+  - target: {{address: 127.0.0.1, port: {web}}}
 "
     );
     text
@@ -171,20 +213,15 @@ fn quoted(path: &Path) -> String {
     serde_json::Value::String(path.display().to_string()).to_string()
 }
 
-/// In the format of a container runtime; kwok answers 400 to anything else.
-fn container_log() -> String {
-    ["the playground runs no containers", "this line stands for the log of every pod"]
-        .map(|line| format!("2026-01-01T00:00:00.000000000Z stdout F {line}\n"))
-        .concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn paths_with_odd_characters_stay_one_yaml_string() {
-        let text = configuration(Path::new("/tmp/a: \"b\" #c"), Path::new("/tmp/log"));
+    #[tokio::test]
+    async fn paths_with_odd_characters_stay_one_yaml_string() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let stand_in = StandIn::start(&dir.path().join("log")).await.expect("the stand-in");
+        let text = configuration(Path::new("/tmp/a: \"b\" #c"), &stand_in);
         assert!(text.contains(r#"workDir: "/tmp/a: \"b\" #c""#), "{text}");
     }
 }

@@ -26,6 +26,7 @@ mod guard;
 mod host;
 mod kubeconfig;
 mod kwok;
+mod metrics;
 mod pid_file;
 mod pki;
 mod plane;

@@ -235,7 +235,8 @@ impl ControlPlane {
                 self.write_component_kubeconfig(component, "system:kube-scheduler")?;
                 self.scheduler_flags()
             }
-            Component::Kubectl | Component::Kwok => return Ok(()),
+            // The others are no part of a control plane.
+            _ => return Ok(()),
         };
         let name = format!("{}-{component}", self.options.name);
         let process = Process::spawn(&Launch {

@@ -16,11 +16,13 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
+    component::Component,
     components::Components,
     folder::Folder,
     guard,
     host::{self, SYNCER_USER, Tenancy, VIRTUAL_API_ADDRESS},
-    kwok, pki,
+    kwok::{self, Kwok},
+    metrics, pki,
     plane::{ControlPlane, MASTERS, PlaneError, PlaneOptions, Role},
     port::{self, Reserved},
     process::{Died, Process},
@@ -33,7 +35,9 @@ use crate::{
 pub struct Playground {
     // In the order in which they are to go.
     syncer: Mutex<Option<Process>>,
-    kwok: Process,
+    // Nothing else needs it, so its end is not the end of the playground.
+    metrics: Option<Process>,
+    kwok: Kwok,
     virtual_plane: ControlPlane,
     host_plane: ControlPlane,
     components: Components,
@@ -83,7 +87,8 @@ impl Playground {
             (None, None) => Path::new("."),
         };
         let folder = Folder::claim(dir)?;
-        let components = Components::locate_or_build(&options.progress).await?;
+        let mut components = Components::locate_or_build(&options.progress).await?;
+        let metrics = options.metrics && components.add_if_possible(Component::MetricsServer, &options.progress).await;
         options.progress.step("starting two control planes");
         let namespace = options.namespace.clone().unwrap_or_else(|| format!("tenet-{}", options.name));
         let (host_plane, virtual_plane) = tokio::try_join!(
@@ -103,9 +108,14 @@ impl Playground {
         let (kwok, ()) = tokio::try_join!(kwok::start(&components, &host_plane, &folders), async {
             Ok(tenancy.create(&host_plane.client()).await?)
         })?;
+        let metrics = match metrics {
+            true => Some(metrics::start(&components, &host_plane, &folder).await?),
+            false => None,
+        };
         let admin = Reserved::new().map_err(PlaneError::Port)?;
         let playground = Self {
             syncer: Mutex::default(),
+            metrics,
             files: Files::below(folder.path()),
             admin_port: admin.port().map_err(PlaneError::Port)?,
             kubelet_port: port::free().map_err(PlaneError::Port)?,
@@ -259,6 +269,7 @@ impl Playground {
     /// Ends everything, the syncer first and in order.
     pub async fn shutdown(self) {
         self.stop_syncer().await;
+        drop(self.metrics);
         self.kwok.kill();
         self.virtual_plane.stop();
         self.host_plane.stop();

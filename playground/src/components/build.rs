@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     component::Component,
-    go_module,
+    go_module::GoModule,
     process::{Launch, Process, ProcessError, log_tail},
     progress::{Part, Progress, clock},
     version::Version,
@@ -93,11 +93,14 @@ pub(super) async fn into_cache(
     if missing.is_empty() {
         return Ok(());
     }
-    check_go(cache.dir())?;
+    check_go(cache)?;
     let total: Duration = missing.iter().map(|component| component.usual_build_time()).sum();
     progress.note(&format!(
-        "building {} Kubernetes components once into {} (about {} min on two cores)",
-        missing.len(),
+        "building {} once into {} (about {} min on two cores)",
+        match missing.as_slice() {
+            [one] => one.to_string(),
+            several => format!("{} Kubernetes components", several.len()),
+        },
         cache.dir().display(),
         total.as_secs().div_ceil(60),
     ));
@@ -137,7 +140,7 @@ async fn build(cache: &Cache, component: Component, mut tick: impl FnMut(Duratio
     let started = Instant::now();
     let go = Process::spawn(&Launch {
         name: format!("go build {component}"),
-        program: find_go().ok_or_else(no_go)?,
+        program: find_go().ok_or_else(|| no_go(cache.module()))?,
         args: arguments(component, &unfinished),
         dir: cache.dir().to_owned(),
         env: environment(),
@@ -170,7 +173,7 @@ fn arguments(component: Component, output: &Path) -> Vec<OsString> {
 /// Without the version in it, an API server says v0.0.0, and discovery and kubectl behave oddly.
 fn link_flags(component: Component) -> String {
     let mut flags = "-s -w".to_owned();
-    if !matches!(component, Component::Etcd | Component::Kwok)
+    if let Some(package) = version_package(component)
         && let Some(version) = component.pinned()
     {
         for (name, value) in [
@@ -178,10 +181,19 @@ fn link_flags(component: Component) -> String {
             ("gitMajor", version.major.to_string()),
             ("gitMinor", version.minor.to_string()),
         ] {
-            let _ = write!(flags, " -X k8s.io/component-base/version.{name}={value}");
+            let _ = write!(flags, " -X {package}.{name}={value}");
         }
     }
     flags
+}
+
+/// Where a program of Kubernetes keeps its version.
+fn version_package(component: Component) -> Option<&'static str> {
+    match component {
+        Component::Etcd | Component::Kwok => None,
+        Component::MetricsServer => Some("k8s.io/client-go/pkg/version"),
+        _ => Some("k8s.io/component-base/version"),
+    }
 }
 
 /// Settings of the user's own Go projects must not reach this build.
@@ -192,11 +204,11 @@ fn environment() -> Vec<(OsString, OsString)> {
 }
 
 /// Asked in the folder of the module: where a newer toolchain may be fetched, this is the newer one.
-fn check_go(dir: &Path) -> Result<(), BuildError> {
-    let wanted = wanted_go();
-    let go = find_go().ok_or_else(no_go)?;
-    let output = Command::new(go).arg("version").current_dir(dir).stdin(Stdio::null()).output();
-    let Ok(output) = output else { return Err(no_go()) };
+fn check_go(cache: &Cache) -> Result<(), BuildError> {
+    let wanted = wanted_go(cache.module());
+    let go = find_go().ok_or_else(|| no_go(cache.module()))?;
+    let output = Command::new(go).arg("version").current_dir(cache.dir()).stdin(Stdio::null()).output();
+    let Ok(output) = output else { return Err(no_go(cache.module())) };
     let said = String::from_utf8_lossy(if output.status.success() { &output.stdout } else { &output.stderr })
         .trim()
         .to_owned();
@@ -216,12 +228,12 @@ fn find_go() -> Option<PathBuf> {
     std::env::split_paths(&path).map(|dir| dir.join("go")).find(|path| path.is_file())
 }
 
-fn no_go() -> BuildError {
-    BuildError::NoGo { wanted: wanted_go() }
+fn no_go(module: &GoModule) -> BuildError {
+    BuildError::NoGo { wanted: wanted_go(module) }
 }
 
-fn wanted_go() -> Version {
-    go_module::required_go().unwrap_or(Version { major: 1, minor: 26, patch: 0 })
+fn wanted_go(module: &GoModule) -> Version {
+    module.required_go().unwrap_or(Version { major: 1, minor: 26, patch: 0 })
 }
 
 fn explain(component: Component, cache: &Path, log: PathBuf) -> BuildError {

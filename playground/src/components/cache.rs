@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
-use crate::{component::Component, go_module, progress::Progress};
+use crate::{component::Component, go_module::GoModule, progress::Progress};
 
 use super::ComponentsError;
 
 /// One generation of the cache: the components of one `go.mod` and `go.sum`.
 pub(super) struct Cache {
+    module: &'static GoModule,
     dir: PathBuf,
 }
 
@@ -23,16 +24,20 @@ pub(super) struct Turn {
 }
 
 impl Cache {
-    pub(super) fn of_user() -> Result<Self, ComponentsError> {
+    pub(super) fn of_user(module: &'static GoModule) -> Result<Self, ComponentsError> {
         let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let base = absolute("XDG_CACHE_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
             .ok_or(ComponentsError::NoCacheFolder)?;
-        Ok(Self { dir: base.join("tenet").join("components").join(go_module::fingerprint()) })
+        Ok(Self { module, dir: base.join("tenet").join("components").join(module.fingerprint()) })
     }
 
     pub(super) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    pub(super) fn module(&self) -> &'static GoModule {
+        self.module
     }
 
     pub(super) fn binary(&self, component: Component) -> PathBuf {
@@ -69,8 +74,8 @@ impl Cache {
         let mut prepared = || -> io::Result<()> {
             lock.set_len(0)?;
             write!(lock, "{}", std::process::id())?;
-            fs::write(self.dir.join("go.mod"), go_module::GO_MOD)?;
-            fs::write(self.dir.join("go.sum"), go_module::GO_SUM)
+            fs::write(self.dir.join("go.mod"), self.module.go_mod)?;
+            fs::write(self.dir.join("go.sum"), self.module.go_sum)
         };
         prepared().map_err(failed)?;
         Ok(Turn { _lock: lock })

@@ -17,6 +17,8 @@ pub struct Options {
     pub nodes: usize,
     /// Whether the syncer may read the nodes of the host: a right in the whole cluster.
     pub node_access: bool,
+    /// Whether the host has metrics of nodes and pods, for `kubectl top` and autoscalers.
+    pub metrics: bool,
     /// What the audit logs keep.
     pub audit: Audit,
     /// Further flags of the host's API server.
@@ -37,6 +39,7 @@ impl Default for Options {
             namespace: None,
             nodes: 2,
             node_access: false,
+            metrics: false,
             audit: Audit::default(),
             host_flags: Vec::new(),
             virtual_flags: Vec::new(),
