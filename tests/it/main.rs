@@ -7,6 +7,7 @@ mod fault;
 mod harness;
 mod operations;
 mod pods;
+mod real_node;
 mod refusals;
 mod schema;
 mod services;
