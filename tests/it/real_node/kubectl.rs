@@ -1,8 +1,10 @@
 //! kubectl as a user starts it.
 
-use std::io::Write;
+use std::fmt;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -18,7 +20,6 @@ pub struct Kubectl {
 }
 
 /// How it ended.
-#[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
@@ -30,6 +31,7 @@ pub struct Ended {
 pub struct Running {
     child: Child,
     line: String,
+    lines: mpsc::Receiver<String>,
 }
 
 impl Kubectl {
@@ -62,28 +64,46 @@ impl Kubectl {
         Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
     }
 
+    /// Gives it a terminal of so many rows and columns.
+    pub fn on_a_terminal(self, rows: u16, columns: u16) -> Self {
+        let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
+        let quoted: Vec<String> =
+            words.map(|word| format!("'{}'", word.to_string_lossy().replace('\'', r"'\''"))).collect();
+        let mut command = Command::new("script");
+        command.args(["-q", "-e", "-c"]);
+        command.arg(format!("stty rows {rows} cols {columns}; exec {}", quoted.join(" "))).arg("/dev/null");
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self { command, ..self }
+    }
+
     /// Starts it, with pipes for all three streams.
     pub fn start(mut self) -> Result<Running> {
-        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = self.command.spawn().with_context(|| self.line.clone())?;
-        Ok(Running { child, line: self.line })
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        self.command.stderr(Stdio::inherit());
+        let mut child = self.command.spawn().with_context(|| self.line.clone())?;
+        let lines = lines(child.stdout.take().context("no standard output")?);
+        Ok(Running { child, line: self.line, lines })
     }
 
     fn run_here(mut self) -> Result<Ended> {
-        let stdin = self.stdin.take();
-        let mut running = self.start()?;
-        let mut pipe = running.child.stdin.take();
-        let writer = std::thread::spawn(move || {
-            if let (Some(pipe), Some(bytes)) = (&mut pipe, stdin) {
-                // A command that ends early does not read to the end.
-                let _ = pipe.write_all(&bytes);
-            }
-        });
-        let (stdout, stderr) = (reader(running.child.stdout.take()), reader(running.child.stderr.take()));
-        let code = running.end(PATIENCE)?;
-        let _ = writer.join();
-        let read = |thread: std::thread::JoinHandle<Vec<u8>>| thread.join().unwrap_or_default();
-        Ok(Ended { code, stdout: read(stdout), stderr: read(stderr) })
+        let bytes = self.stdin.take();
+        self.command.stdin(if bytes.is_some() { Stdio::piped() } else { Stdio::null() });
+        let mut child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let stdin = child.stdin.take();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                if let (Some(mut pipe), Some(bytes)) = (stdin, bytes) {
+                    // A command that ends early does not read to the end.
+                    let _ = pipe.write_all(&bytes);
+                }
+            });
+            let (out, err) = (child.stdout.take(), child.stderr.take());
+            let (stdout, stderr) = (scope.spawn(|| read(out)), scope.spawn(|| read(err)));
+            let code = end(&mut child, &self.line, PATIENCE);
+            let _ = child.kill();
+            let read = |bytes: std::thread::Result<Vec<u8>>| bytes.unwrap_or_default();
+            Ok(Ended { code: code?, stdout: read(stdout.join()), stderr: read(stderr.join()) })
+        })
     }
 }
 
@@ -93,24 +113,38 @@ impl Ended {
     }
 }
 
+impl fmt::Debug for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = String::from_utf8_lossy(&self.stdout[..self.stdout.len().min(2000)]);
+        write!(f, "exit code {:?}, stdout {start:?}, stderr {:?}", self.code, self.stderr())
+    }
+}
+
 impl Running {
-    /// The process, for what is not covered here.
-    pub fn child(&mut self) -> &mut Child {
-        &mut self.child
+    /// Writes to its standard input.
+    pub fn send(&mut self, text: &str) -> Result<()> {
+        let pipe = self.child.stdin.as_mut().context("no standard input")?;
+        Ok(pipe.write_all(text.as_bytes()).and_then(|()| pipe.flush())?)
+    }
+
+    /// Waits for a line of its standard output that is as expected.
+    pub fn until_line(&mut self, what: &str, good: impl Fn(&str) -> bool) -> Result<String> {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            if good(&line) {
+                return Ok(line);
+            }
+        }
+        bail!("{}: no line {what}", self.line)
+    }
+
+    /// The lines that have come and were not looked at.
+    pub fn rest(&self) -> Vec<String> {
+        self.lines.iter().collect()
     }
 
     /// Waits for its end; after `limit` that is an error.
     pub fn end(&mut self, limit: Duration) -> Result<Option<i32>> {
-        let deadline = Instant::now() + limit;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status.code());
-            }
-            if Instant::now() > deadline {
-                bail!("{} has not ended after {limit:?}", self.line);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        end(&mut self.child, &self.line, limit)
     }
 }
 
@@ -121,12 +155,35 @@ impl Drop for Running {
     }
 }
 
-fn reader(pipe: Option<impl std::io::Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut pipe) = pipe {
-            let _ = pipe.read_to_end(&mut bytes);
+fn end(child: &mut Child, line: &str, limit: Duration) -> Result<Option<i32>> {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status.code());
         }
-        bytes
-    })
+        if Instant::now() > deadline {
+            bail!("{line} has not ended after {limit:?}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn read(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        let _ = pipe.read_to_end(&mut bytes);
+    }
+    bytes
+}
+
+fn lines(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
 }

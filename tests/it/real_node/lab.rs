@@ -3,15 +3,16 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
-use serde_json::{Value, json};
+use anyhow::{Result, ensure};
+use serde_json::json;
 use tenet_playground::{Component, Options, Playground, Progress, RealNode, RealNodeError};
 use tokio::runtime::Runtime;
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::kubectl::Kubectl;
-use crate::cluster::{Cluster, phase};
 use crate::harness;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
@@ -32,9 +33,16 @@ pub struct Side {
     web_sockets: bool,
 }
 
-/// Serves a page on port 80, and counts until somebody makes `/tmp/end`.
-const SCRIPT: &str = "mkdir /www; head -c 1000000 /dev/zero | tr '\\0' x > /www/page; httpd -p 80 -h /www; \
-     i=0; while [ ! -e /tmp/end ]; do i=$((i+1)); echo line $i; sleep 0.2; done; echo the end";
+/// Counts until somebody makes `/tmp/end`.
+pub const COUNTS: &str =
+    "i=0; while [ ! -e /tmp/end ]; do i=$((i+1)); echo line $i; sleep 0.2; done; echo the end; exit 1";
+
+/// The length of the page that the pod `box` serves on port 80.
+pub const PAGE_LENGTH: usize = 1_000_000;
+
+const SERVES: &str = "mkdir /www; head -c 1000000 /dev/zero | tr '\\0' x > /www/page; httpd -p 80 -h /www; ";
+const PATIENCE: Duration = Duration::from_secs(60);
+static PODS: AtomicUsize = AtomicUsize::new(0);
 
 impl Lab {
     /// None, after saying why, on a machine that cannot have a real node.
@@ -58,8 +66,8 @@ impl Lab {
         let command = harness::syncer().arg("--config").arg(playground.syncer_config());
         playground.start_syncer(&command).await?;
         let lab = Self { playground, node, kubelet: RwLock::default() };
-        for file in [lab.playground.host_kubeconfig(), lab.playground.virtual_kubeconfig()] {
-            lab.run_box(&harness::cluster("a side", file).await?).await?;
+        for side in lab.sides().iter().filter(|side| side.web_sockets) {
+            side.run_pod("box", &format!("{SERVES}{COUNTS}"), &[]).await?;
         }
         Ok(Some(lab))
     }
@@ -86,23 +94,63 @@ impl Lab {
     pub async fn alone(&self) -> RwLockWriteGuard<'_, ()> {
         self.kubelet.write().await
     }
-
-    async fn run_box(&self, cluster: &Cluster) -> Result<()> {
-        let container = json!({
-            "name": "main",
-            "image": RealNode::IMAGE,
-            "command": ["sh", "-c", SCRIPT],
-        });
-        let spec = json!({"terminationGracePeriodSeconds": 1, "containers": [container]});
-        cluster.create("/api/v1/namespaces/default/pods", json!({"metadata": {"name": "box"}, "spec": spec})).await?;
-        let running = |pod: &Value| phase(pod) == "Running";
-        cluster.until("/api/v1/namespaces/default/pods/box", "running", running).await.map(drop)
-    }
 }
 
 impl Side {
     pub fn kubectl(&self, args: &[&str]) -> Kubectl {
         Kubectl::new(&self.program, &self.kubeconfig, self.web_sockets, args)
+    }
+
+    /// A pod of its own for one test; `flags` are fields of the container that are to be true.
+    pub async fn fresh_pod(&self, purpose: &str, script: &str, flags: &[&str]) -> Result<String> {
+        let name = format!("{purpose}-{}", PODS.fetch_add(1, Ordering::Relaxed));
+        self.run_pod(&name, script, flags).await?;
+        Ok(name)
+    }
+
+    async fn run_pod(&self, name: &str, script: &str, flags: &[&str]) -> Result<()> {
+        let mut container = json!({"name": "main", "image": RealNode::IMAGE, "command": ["sh", "-c", script]});
+        for flag in flags {
+            container[*flag] = json!(true);
+        }
+        let spec = json!({"terminationGracePeriodSeconds": 0, "containers": [container]});
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec});
+        self.kubectl(&["create", "-f", "-"]).stdin(pod.to_string().into_bytes()).succeed().await?;
+        let pod = format!("pod/{name}");
+        self.kubectl(&["wait", "--for=condition=Ready", &pod, "--timeout=60s"]).succeed().await.map(drop)
+    }
+
+    pub async fn delete(&self, pod: &str) -> Result<()> {
+        self.kubectl(&["delete", "pod", pod, "--wait=false"]).succeed().await.map(drop)
+    }
+
+    pub async fn until_restarted(&self, pod: &str) -> Result<()> {
+        self.until_field(
+            pod,
+            "{.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].ready}",
+            "1 true",
+        )
+        .await
+    }
+
+    pub async fn until_field(&self, pod: &str, field: &str, wanted: &str) -> Result<()> {
+        let output = format!("-o=jsonpath={field}");
+        let get = ["get", "pod", pod, &output];
+        self.until(wanted, async || Ok(self.kubectl(&get).succeed().await? == wanted)).await
+    }
+
+    pub async fn until_exec_works(&self, pod: &str) -> Result<()> {
+        let exec = ["exec", pod, "--", "true"];
+        self.until("exec", async || Ok(self.kubectl(&exec).run().await?.code == Some(0))).await
+    }
+
+    async fn until(&self, what: &str, mut look: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        while !look().await? {
+            ensure!(Instant::now() < end, "{self}: not {what} after {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        Ok(())
     }
 }
 
