@@ -5,10 +5,11 @@ mod screen;
 mod script;
 mod snapshot;
 mod table;
+mod talk;
 
 use std::{
     fs,
-    process::Stdio,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -65,6 +66,9 @@ impl<'a> Walk<'a> {
             match (step.check)(&snapshot) {
                 Ok(()) => {
                     screen.settle();
+                    if !self.talk(step).await {
+                        return Ok(false);
+                    }
                     println!("  ok ({:.1} s): {}\n", started.elapsed().as_secs_f64(), step.promise);
                     return Ok(true);
                 }
@@ -82,20 +86,39 @@ impl<'a> Walk<'a> {
     }
 
     async fn perform(&self, args: &[String]) -> Result<()> {
-        let output = tokio::process::Command::new(&self.kubectl.pinned)
-            .args(args)
-            .env("KUBECONFIG", self.playground.virtual_kubeconfig())
-            // The cache of the user's own kubectl is left alone.
-            .env("KUBECACHEDIR", self.playground.dir().join("kubectl-cache"))
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output()
-            .await
-            .with_context(|| self.kubectl.pinned.display().to_string())?;
+        let cache = self.cache();
+        let output = self.tenant(&cache).command(args).output().await;
+        let output = output.with_context(|| self.kubectl.pinned.display().to_string())?;
         if !output.status.success() {
             bail!("{}: {}", kubectl::line(args), String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(())
+    }
+
+    /// Whether all that is said is answered as it should be.
+    async fn talk(&self, step: &Step) -> bool {
+        let cache = self.cache();
+        for talk in &step.talks {
+            println!("  $ {}", kubectl::line(&talk.command));
+            match self.tenant(&cache).talk(talk).await {
+                Ok(answer) => answer.lines().for_each(|line| println!("  {line}")),
+                Err(error) => {
+                    println!("  FAILED: {error:#}");
+                    println!("    the syncer's log: {}\n", self.playground.syncer_log().display());
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn tenant<'k>(&'k self, cache: &'k Path) -> talk::Kubectl<'k> {
+        let kubeconfig = self.playground.virtual_kubeconfig();
+        talk::Kubectl { program: &self.kubectl.pinned, kubeconfig, cache }
+    }
+
+    fn cache(&self) -> PathBuf {
+        self.playground.dir().join("kubectl-cache")
     }
 
     fn write_manifests(&self) -> Result<script::Manifests> {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::format::{DnsLabel, Text};
-use crate::{Admin, Annotations, Dns, Engine, Kinds, Log, Names, Nodes, Pods, UnknownFields};
+use crate::{Admin, Annotations, Dns, Engine, Kinds, Kubelet, Log, Names, Nodes, Pods, UnknownFields};
 
 /// What may change while the syncer runs: these fields and all that is under them. A change to any other field waits
 /// for a restart.
@@ -14,6 +14,7 @@ pub const RELOADABLE: &[&str] = &[
     "engine.maxInFlight",
     "engine.patrolInterval",
     "engine.requestTimeout",
+    "kubelet.streams",
     "log.level",
     "nodes.capacity",
     "pods",
@@ -50,6 +51,9 @@ pub struct Config {
     /// The nodes that the tenant sees.
     #[serde(default)]
     pub nodes: Nodes,
+    /// The kubelet of the nodes that the tenant sees.
+    #[serde(default)]
+    pub kubelet: Kubelet,
     /// How much the syncer does at once, and how often.
     #[serde(default)]
     pub engine: Engine,

@@ -35,6 +35,7 @@ mod quantity;
 mod reload;
 mod schema;
 mod service_ref;
+mod sockets;
 mod yaml;
 
 pub use config::{Config, Host, RELOADABLE, Virtual};
@@ -48,3 +49,4 @@ pub use quantity::{Quantity, QuantityError};
 pub use reload::{Deferred, Live, ReloadOutcome, Reloader};
 pub use schema::schema;
 pub use service_ref::{ServiceRef, ServiceRefError};
+pub use sockets::{Kubelet, KubeletCertificate, NodeAddresses, Streams};

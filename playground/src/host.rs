@@ -115,6 +115,9 @@ fn role() -> Value {
         "rules": [
             rule("", &["pods", "services", "configmaps", "secrets"], &ALL),
             rule("", &["pods/status", "pods/ephemeralcontainers", "pods/resize"], &["patch"]),
+            // What the kubelets of the virtual nodes pass on; `get` is what WebSocket clients ask with.
+            rule("", &["pods/exec", "pods/attach", "pods/portforward"], &["create", "get"]),
+            rule("", &["pods/log"], &["get"]),
             rule("", &["events"], &["get", "list", "watch"]),
             rule("discovery.k8s.io", &["endpointslices"], &ALL),
             rule("coordination.k8s.io", &["leases"], &["get", "create", "patch"]),

@@ -24,7 +24,7 @@ use crate::{
     kwok::{self, Kwok},
     metrics, pki,
     plane::{ControlPlane, MASTERS, PlaneError, PlaneOptions, Role},
-    port::Reserved,
+    port::{self, Reserved},
     process::{Died, Process},
     syncer::{self, Command, Settings, SyncerError},
     wait::Patience,
@@ -44,6 +44,7 @@ pub struct Playground {
     files: Files,
     namespace: String,
     admin_port: u16,
+    kubelet_port: u16,
     folder: Folder,
     _temporary: Option<TempDir>,
 }
@@ -114,6 +115,7 @@ impl Playground {
             metrics,
             files: Files::below(folder.path()),
             admin_port: admin.port().map_err(PlaneError::Port)?,
+            kubelet_port: port::free().map_err(PlaneError::Port)?,
             kwok,
             virtual_plane,
             host_plane,
@@ -282,6 +284,7 @@ impl Playground {
             namespace: &self.namespace,
             virtual_kubeconfig: &files.syncer_virtual_kubeconfig,
             admin_port: self.admin_port,
+            kubelet_port: self.kubelet_port,
             more: &options.syncer_settings,
         };
         Ok(pki::write(&files.syncer_config, &config.render())?)

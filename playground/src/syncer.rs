@@ -109,6 +109,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) virtual_kubeconfig: &'a Path,
     pub(crate) admin_port: u16,
+    pub(crate) kubelet_port: u16,
     pub(crate) more: &'a str,
 }
 
@@ -116,6 +117,12 @@ impl Settings<'_> {
     pub(crate) fn render(&self) -> String {
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let path = |path: &Path| text(&path.to_string_lossy());
+        // No Service of the host is reachable here: nothing routes its addresses.
+        let has_kubelet = self.more.lines().any(|line| line.starts_with("kubelet:"));
+        let kubelet = match has_kubelet {
+            true => String::new(),
+            false => format!("kubelet: {{ addresses: loopback, port: {} }}\n", self.kubelet_port),
+        };
         format!(
             "name: {name}
 host:
@@ -128,7 +135,7 @@ admin:
   listen: 127.0.0.1:{port}
 log: {{ level: info, format: text }}
 dns: {{ clusterDomain: cluster.local }}
-{more}",
+{kubelet}{more}",
             name = text(self.name),
             host = path(self.host_kubeconfig),
             namespace = text(self.namespace),
@@ -175,6 +182,7 @@ mod tests {
             namespace: "tenet-vc-1",
             virtual_kubeconfig: Path::new("/p/syncer-virtual.kubeconfig"),
             admin_port: 12345,
+            kubelet_port: 12346,
             more: "names: tenet\n",
         }
         .render();
@@ -191,6 +199,7 @@ admin:
   listen: 127.0.0.1:12345
 log: { level: info, format: text }
 dns: { clusterDomain: cluster.local }
+kubelet: { addresses: loopback, port: 12346 }
 names: tenet
 "#
         );

@@ -44,6 +44,11 @@ impl ApiError {
         }
     }
 
+    /// Whether somebody else was faster: the object exists, or is another version.
+    pub fn is_lost_race(&self) -> bool {
+        matches!(self, Self::Status { code: StatusCode::CONFLICT, .. })
+    }
+
     /// Whether the object itself is absent: the server knows the resource, and says so.
     /// A 404 of a proxy, or of a server that does not yet serve the API group, is not that.
     pub fn is_object_absent(&self) -> bool {

@@ -15,12 +15,16 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// The API server of the host.
 pub async fn host(config: &Config) -> anyhow::Result<Api> {
+    api(Side::Host, host_config(config).await?)
+}
+
+/// How the API server of the host is reached.
+pub async fn host_config(config: &Config) -> anyhow::Result<KubeConfig> {
     let host = &config.host;
-    let kube = match &host.kubeconfig {
-        Some(file) => from_file(file, host.context.as_deref()).await?,
-        None => KubeConfig::incluster().context("host.kubeconfig is not set, and this is no pod of the host")?,
-    };
-    api(Side::Host, kube)
+    match &host.kubeconfig {
+        Some(file) => from_file(file, host.context.as_deref()).await,
+        None => KubeConfig::incluster().context("host.kubeconfig is not set, and this is no pod of the host"),
+    }
 }
 
 /// The virtual API server.

@@ -7,6 +7,7 @@
 mod apply;
 mod deletion;
 pub mod errors;
+mod held;
 mod limiter;
 mod notice;
 mod picture;
@@ -31,6 +32,7 @@ use crate::cache::Change;
 use crate::metrics::Metrics;
 use crate::router::Router;
 use crate::view::Caches;
+pub use held::{Held, Hold};
 use limiter::{Limiter, Verdict};
 
 /// What became of an effect.
@@ -67,6 +69,7 @@ pub struct Gate {
     parts: Parts,
     limiters: [Limiter; 2],
     notices: notice::Told,
+    held: Arc<Held>,
     limit: AtomicU64,
 }
 
@@ -75,7 +78,12 @@ impl Gate {
     pub fn new(parts: Parts) -> Self {
         let limiters = [Limiter::new(parts.ceiling), Limiter::new(parts.ceiling)];
         let limit = AtomicU64::new(millis(parts.limit));
-        Self { parts, limiters, notices: notice::Told::default(), limit }
+        Self { parts, limiters, notices: notice::Told::default(), held: Arc::default(), limit }
+    }
+
+    /// The places in which nothing new is created for a moment.
+    pub fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held)
     }
 
     /// Changes the bound of requests in flight.

@@ -2,6 +2,7 @@
 //!
 //! Data flows one way: watch → cache → queue → mapper → effects → gate → API.
 
+mod access;
 mod admin;
 mod api;
 mod args;
@@ -11,6 +12,7 @@ mod engine;
 mod gate;
 mod housekeeping;
 mod informer;
+mod kubelet;
 mod learn;
 mod logging;
 mod metrics;
@@ -18,6 +20,8 @@ mod patrol;
 mod queue;
 mod retry;
 mod router;
+mod serving;
+mod sockets;
 mod supervisor;
 mod view;
 mod worker;

@@ -27,7 +27,7 @@ use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::router::{Router, numbered};
 use crate::view::{Caches, EngineView};
-use crate::{admin, connect, learn, logging, patrol, worker};
+use crate::{admin, connect, learn, logging, patrol, sockets, worker};
 
 /// How long work in hand may take after a request to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -62,7 +62,8 @@ pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>) -> anyhow::Result<()
         drop(handle.set(Arc::clone(&engine)));
         let house = Housekeeping { engine: Arc::clone(&engine), live: live.clone(), reloader, level };
         tasks.spawn(house.run(stop.clone()));
-        tasks.spawn(work(engine, live, stop.clone()));
+        tasks.spawn(work(Arc::clone(&engine), live.clone(), stop.clone()));
+        tasks.spawn(sockets::run(engine, live, stop.clone()));
         stop.cancelled().await;
         for informer in informers {
             informer.abort();

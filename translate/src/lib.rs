@@ -6,6 +6,7 @@ pub mod digest;
 pub mod dns;
 pub mod downward;
 pub mod env;
+pub mod kubelets;
 pub mod labels;
 pub mod names;
 pub mod owner;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{
     checks::{self, Mismatch},
     snapshot::Snapshot,
+    talk::Talk,
 };
 
 /// One thing that a tenant does, and what must then be true.
@@ -15,6 +16,8 @@ pub(super) struct Step {
     /// What must be true, in words.
     pub(super) promise: &'static str,
     pub(super) check: fn(&Snapshot) -> Result<(), Mismatch>,
+    /// What is said to a pod when all that is true.
+    pub(super) talks: Vec<Talk>,
 }
 
 /// Files that commands refer to.
@@ -46,12 +49,21 @@ pub(super) fn steps(manifests: &Manifests) -> Vec<Step> {
             commands: vec![words("create deployment nginx --image=nginx --replicas=3")],
             promise: "3 pods are Running inside, and each has its copy Running on the same node of the host",
             check: |seen| checks::pods_run(seen, 3),
+            talks: Vec::new(),
+        },
+        Step {
+            title: "Into a pod",
+            commands: Vec::new(),
+            promise: "exec, logs and port-forward reach the pods",
+            check: |seen| checks::pods_run(seen, 3),
+            talks: talks(),
         },
         Step {
             title: "A Service in front of them",
             commands: vec![words("expose deployment nginx --port=80")],
             promise: "the Service has the same ClusterIP on both sides",
             check: checks::same_cluster_ip,
+            talks: Vec::new(),
         },
         Step {
             title: "A ConfigMap and a Secret, which nothing uses yet",
@@ -61,6 +73,7 @@ pub(super) fn steps(manifests: &Manifests) -> Vec<Step> {
             ],
             promise: "they exist inside, and the host has no copy of what no pod refers to",
             check: checks::unused_stays_inside,
+            talks: Vec::new(),
         },
         Step {
             title: "Both mounted into the pods",
@@ -70,19 +83,32 @@ pub(super) fn steps(manifests: &Manifests) -> Vec<Step> {
                 checks::pods_run(seen, 3)?;
                 checks::copies_are_mounted(seen)
             },
+            talks: Vec::new(),
         },
         Step {
             title: "Scaled to one",
             commands: vec![words("scale deployment nginx --replicas=1")],
             promise: "1 pod is left on both sides",
             check: |seen| checks::pods_run(seen, 1),
+            talks: Vec::new(),
         },
         Step {
             title: "All deleted",
             commands: vec![words("delete deployment/nginx service/nginx configmap/page secret/password")],
             promise: "nothing of it is left on the host",
             check: checks::nothing_is_left,
+            talks: Vec::new(),
         },
+    ]
+}
+
+/// The playground's containers are not run, but what stands for them answers.
+fn talks() -> Vec<Talk> {
+    let exec = ["exec", "deployment/nginx", "--", "sh", "-c", "echo hello from a pod; exit 0"].map(str::to_owned);
+    vec![
+        Talk { command: exec.to_vec(), ask: None, expect: "hello from a pod\n" },
+        Talk { command: words("port-forward deployment/nginx :80"), ask: Some("/palindrome"), expect: "GET /palindrome" },
+        Talk { command: words("logs deployment/nginx --tail=1"), ask: None, expect: "GET /palindrome" },
     ]
 }
 

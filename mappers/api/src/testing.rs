@@ -179,6 +179,7 @@ impl Picture {
                 usize::from(self.objects.remove(&place).is_some())
             }
             Effect::PatchVirtual(patch) => self.patch_virtual(&patch),
+            Effect::PatchHost(patch) if patch.format == crate::PatchFormat::Merge => self.patch_host(&patch),
             Effect::Together(effects) => effects.into_iter().map(|effect| self.perform(effect)).sum(),
             Effect::Picture(picture) => self.paint(&picture),
             _ => 0,
@@ -194,6 +195,16 @@ impl Picture {
         }
         let changes = !patch::same(found.value(), &patched);
         self.put(Side::Virtual, patched);
+        usize::from(changes)
+    }
+
+    fn patch_host(&mut self, wanted: &crate::HostPatch) -> usize {
+        let found = self.object(Side::Host, wanted.kind, wanted.key.namespace(), wanted.key.name());
+        let Some(found) = found else { return 0 };
+        let mut patched = found.value().clone();
+        merge(&mut patched, &wanted.body);
+        let changes = !patch::same(found.value(), &patched);
+        self.put(Side::Host, patched);
         usize::from(changes)
     }
 
@@ -275,6 +286,18 @@ impl View for Picture {
 impl Picture {
     fn all(&self, side: Side, kind: Kind) -> impl Iterator<Item = &Object> {
         self.objects.iter().filter(move |(place, _)| place.0 == side && place.1 == kind.kind).map(|(_, object)| object)
+    }
+}
+
+/// RFC 7386.
+fn merge(into: &mut Value, patch: &Value) {
+    let Value::Object(members) = patch else { return into.clone_from(patch) };
+    for (name, value) in members {
+        if value.is_null() {
+            into.as_object_mut().map(|into| into.remove(name));
+        } else {
+            merge(&mut into[name], value);
+        }
     }
 }
 

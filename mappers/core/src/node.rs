@@ -1,6 +1,7 @@
 //! Nodes: a picture of each node on which a pod of the virtual cluster runs, as long as one
 //! does. The host's own Node is shown where it may be read; else one is made from the pods.
 
+mod kubelet;
 mod quantity;
 mod real;
 mod synthetic;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use kubelet::Kubelet;
 use tenet_mapper::rules::{Rule, Table, drop, set, up};
 use tenet_mapper::translate::labels::labels_down;
 use tenet_mapper::translate::owner::MANAGED_BY;
@@ -28,7 +30,7 @@ const RULES: &[Rule] = &[
     drop("spec.podPreemptionPolicy", "speaks to the scheduler, which is the host's"),
     up("status.capacity"),
     up("status.allocatable"),
-    up("status.addresses"),
+    set("status.addresses", "the kubelet of a virtual node is Tenet, and is found there"),
     up("status.nodeInfo"),
     set("status.conditions", "heartbeats are left out: each would be a write"),
     set("status.daemonEndpoints", "the kubelet of a virtual node is Tenet"),
@@ -41,9 +43,6 @@ const RULES: &[Rule] = &[
     drop("status.features", "speaks of the kubelet, which is Tenet"),
     drop("status.declaredFeatures", "speaks of the kubelet, which is Tenet"),
 ];
-
-/// Where a kubelet listens.
-const KUBELET_PORT: u16 = 10250;
 
 /// Pictures the nodes on which pods of the virtual cluster run.
 pub struct NodeMapper {
@@ -81,19 +80,20 @@ impl NodeMapper {
                 Projection::Fields(&["spec.nodeName", "status.hostIP", "status.hostIPs"]),
                 KeysOf::With(node_of_pod),
             ))
-            .reads(Input::new(Side::Host, kinds::NODE, Projection::Whole, KeysOf::With(own_name)).foreign().optional());
+            .reads(Input::new(Side::Host, kinds::NODE, Projection::Whole, KeysOf::With(own_name)).foreign().optional())
+            .reads(Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::Owner));
         Self { spec, table }
     }
 
     /// A pod of ours on a node. There may be hundreds, and each of their changes leads here:
     /// one is enough, but until the node is shown with an address it should tell one.
-    fn pod(&self, cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Option<Object> {
+    fn pod(&self, cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>, kubelet: &Kubelet) -> Option<Object> {
         let find = |wanted: &(dyn Fn(&Object) -> bool + Send + Sync)| {
             cx.find_source(&self.spec, Side::Host, kinds::POD, key, wanted)
         };
         let ours = |pod: &Object| cx.ownership(pod).ours().is_some();
         let first = find(&ours)?;
-        if tells_address(&first) || virt.is_some_and(|virt| virt.list_at("/status/addresses").len() > 1) {
+        if kubelet.is_enabled() || tells_address(&first) || virt.is_some_and(|virt| virt.list_at("/status/addresses").len() > 1) {
             return Some(first);
         }
         find(&|pod| tells_address(pod) && ours(pod)).or(Some(first))
@@ -142,12 +142,17 @@ impl Mapper for NodeMapper {
     async fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         let virt = cx.virt(kinds::NODE, key);
         let ours = virt.as_ref().is_some_and(|virt| virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster));
-        let pod = self.pod(cx, key, virt.as_ref());
+        let kubelet = Kubelet::of(cx)?;
+        let pod = self.pod(cx, key, virt.as_ref(), &kubelet);
         match (virt, pod) {
-            (None, None) => Ok(Outcome::done()),
+            (None, None) => Ok(Outcome { effects: kubelet::remove(cx, key, None).into_iter().collect(), ..Outcome::done() }),
             (Some(_), None) if !ours => Ok(Outcome::done()),
             (Some(virt), _) if virt.is_deleting() => Ok(Outcome::wait_for(Dependency::virt(kinds::NODE, key))),
-            (Some(virt), None) => Ok(Outcome::one(Effect::Delete(Deletion::picture(kinds::NODE, &virt)))),
+            (Some(virt), None) => {
+                let mut effects: Vec<_> = kubelet::remove(cx, key, Some(&virt)).into_iter().collect();
+                effects.push(Effect::Delete(Deletion::picture(kinds::NODE, &virt)));
+                Ok(Outcome { effects, ..Outcome::done() })
+            }
             (Some(_), Some(_)) if !ours => Err(MapError::Foreign {
                 place: format!("Node {key} in the virtual cluster"),
                 why: format!("it lacks the label {MANAGED_BY}"),
@@ -157,8 +162,12 @@ impl Mapper for NodeMapper {
                     return Ok(Outcome::wait_for(Dependency::host(kinds::NODE, &HostKey::new("", key.name()))));
                 };
                 retire_labels(&mut desired, virt.as_ref());
+                let found = kubelet.find(cx, key, virt.as_ref());
+                found.write(&mut desired);
                 let picture = Picture { kind: kinds::NODE, key: key.clone(), desired, adopt: false };
-                Ok(Outcome::one(Effect::Picture(picture)))
+                let mut effects = vec![Effect::Picture(picture)];
+                effects.extend(found.effects);
+                Ok(Outcome { effects, ..Outcome::done() })
             }
         }
     }

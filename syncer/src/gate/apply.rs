@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use tenet_mapper::{Apply, Kind, MapError, Mint, Object, Side, VirtualKey, patch};
+use tenet_mapper::{Apply, Kind, MapError, Mint, Object, Side, VirtualKey, kinds, patch};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -36,6 +36,9 @@ impl Gate {
 
     async fn create(&self, apply: &Apply) -> Result<Done, MapError> {
         let target = Target::new(apply.kind, apply.key.namespace(), apply.key.name());
+        if apply.kind == kinds::POD {
+            self.held.free(&apply.key).await;
+        }
         let mut result = self.send(Side::Host, "create", |api, limit| api.create(&target, &apply.desired, limit)).await;
         if let (Err(error), Some(fallback)) = (&result, &apply.fallback)
             && error.code() == Some(StatusCode::UNPROCESSABLE_ENTITY)

@@ -4,15 +4,15 @@ use serde_json::{Value, json};
 use tenet_mapper::Object;
 use tenet_mapper::rules::{Action, Table};
 
-use super::{KUBELET_PORT, head};
+use super::head;
 
 /// What the table takes up, without what changes with every heartbeat.
 pub(super) fn node(table: &Table, host: &Object) -> Value {
     let mut node = head(host.name(), host.at("/metadata/labels"));
     node["spec"] = json!({});
     node["status"] = json!({
+        "addresses": host.list_at("/status/addresses"),
         "conditions": host.list_at("/status/conditions").iter().map(without_heartbeat).collect::<Vec<_>>(),
-        "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_PORT}},
     });
     for (path, _) in table.rules().into_iter().filter(|(_, rule)| rule.action == Action::Up) {
         if let Some((part, member)) = path.split_once('.')

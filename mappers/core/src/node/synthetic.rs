@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 use tenet_mapper::{Context, Object};
 
-use super::{KUBELET_PORT, head, quantity};
+use super::{head, quantity};
 
 /// What a node has when the configuration does not say.
 const CAPACITY: [(&str, &str); 4] =
@@ -43,7 +43,6 @@ pub(super) fn node(
         "allocatable": capacity,
         "capacity": capacity,
         "conditions": conditions,
-        "daemonEndpoints": {"kubeletEndpoint": {"Port": KUBELET_PORT}},
         "nodeInfo": node_info(&cx.facts().virtual_version),
     });
     node

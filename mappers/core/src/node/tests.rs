@@ -190,3 +190,5 @@ fn a_node_of_the_tenant_is_left_alone() {
     let error = taken.reconcile(&NodeMapper::new(), "", NODE).unwrap_err();
     assert!(matches!(error, MapError::Foreign { .. }), "{error}");
 }
+
+mod kubelet;

@@ -1,0 +1,86 @@
+//! The sockets that the syncer opens for the virtual API server.
+
+use std::net::IpAddr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Duration;
+use crate::format::{DurationText, IpAddress};
+
+/// The kubelet of the virtual nodes: `kubectl exec`, `attach`, `logs`, `port-forward` and the statistics of pods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Kubelet {
+    /// Whether the virtual nodes have a kubelet at all.
+    pub enabled: bool,
+    /// Where the virtual API server finds the kubelet of a node.
+    pub addresses: NodeAddresses,
+    /// Port of the kubelet of every virtual node.
+    #[schemars(range(min = 1))]
+    pub port: u16,
+    /// IP address to listen on when each node has a Service. With loopback addresses each node has its own.
+    #[schemars(with = "IpAddress")]
+    pub listen: IpAddr,
+    /// Who signs the certificates that the kubelets show.
+    pub certificate: KubeletCertificate,
+    /// What a stream may take.
+    pub streams: Streams,
+}
+
+impl Default for Kubelet {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            addresses: NodeAddresses::default(),
+            port: 10250,
+            listen: IpAddr::from([0, 0, 0, 0]),
+            certificate: KubeletCertificate::default(),
+            streams: Streams::default(),
+        }
+    }
+}
+
+/// Where the virtual API server finds the kubelet of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeAddresses {
+    /// At a host Service of its own, named VC-node-NODE.
+    #[default]
+    Service,
+    /// At a loopback address of its own: for an API server that shares the syncer's network.
+    Loopback,
+}
+
+/// Who signs the certificates that the kubelets show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum KubeletCertificate {
+    /// The syncer's own authority: for API servers that do not check, which is their default.
+    #[default]
+    SelfSigned,
+    /// The signer `kubernetes.io/kubelet-serving` of the virtual cluster: for API servers with
+    /// `--kubelet-certificate-authority`.
+    Csr,
+}
+
+/// What streams may take: those of exec, attach, port-forward and logs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Streams {
+    /// How many may be open at once.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub total: u32,
+    /// How many may be open at once to one pod.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub per_pod: u32,
+    /// A stream on which nothing moves for so long is closed.
+    #[schemars(with = "DurationText")]
+    pub idle_timeout: Duration,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self { total: 4000, per_pod: 1000, idle_timeout: Duration::from_secs(4 * 60 * 60) }
+    }
+}

@@ -1,0 +1,246 @@
+//! Where the kubelet of a virtual node is found: at an address that no other node has, as a
+//! request to a kubelet does not say for which node it is.
+
+use std::net::Ipv4Addr;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tenet_mapper::translate::OwnerRecord;
+use tenet_mapper::translate::kubelets;
+use tenet_mapper::{
+    Apply, Context, Deletion, Effect, HostKey, HostPatch, MapError, Notice, NoticeKind, Object, PatchFormat, Severity,
+    VirtualKey, kinds,
+};
+
+/// The label of the pod that the syncer runs in. Nobody else can set a key of ours, so no
+/// pod of a tenant can take the place of a kubelet.
+const CONTROL_PLANE: &str = "tenet.sh/control-plane";
+/// Where kubelets listen when the configuration says nothing.
+const PORT: u16 = 10250;
+
+/// The section `kubelet` of the configuration.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct Kubelet {
+    enabled: bool,
+    addresses: Addresses,
+    port: u16,
+}
+
+impl Default for Kubelet {
+    fn default() -> Self {
+        Self { enabled: false, addresses: Addresses::default(), port: PORT }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Addresses {
+    #[default]
+    Service,
+    Loopback,
+}
+
+/// What is known of the kubelet of a node.
+pub(super) struct Found {
+    /// What stands in the Node; `None` when the node has no kubelet of ours.
+    address: Option<Option<String>>,
+    port: u16,
+    /// What has to be written for it.
+    pub(super) effects: Vec<Effect>,
+}
+
+impl Kubelet {
+    pub(super) fn of(cx: &Context<'_>) -> Result<Self, MapError> {
+        Ok(cx.section::<Option<Self>>("kubelet")?.unwrap_or_default())
+    }
+
+    /// Whether virtual nodes have kubelets, and so addresses of their own.
+    pub(super) fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// Where the kubelet of a node is, and what it takes to find it there.
+    pub(super) fn find(&self, cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Found {
+        let nowhere = |address| Found { address, port: self.port, effects: Vec::new() };
+        match (self.enabled, self.addresses, virt) {
+            (false, ..) => nowhere(None),
+            (true, Addresses::Loopback, _) => nowhere(Some(loopback(cx, key, virt))),
+            // The Service belongs to the Node, which has no UID yet.
+            (true, Addresses::Service, None) => nowhere(Some(None)),
+            (true, Addresses::Service, Some(virt)) => {
+                let (address, effects) = self.service(cx, virt);
+                Found { address: Some(address), port: self.port, effects }
+            }
+        }
+    }
+
+    fn service(&self, cx: &Context<'_>, virt: &Object) -> (Option<String>, Vec<Effect>) {
+        let (place, owner) = (service_key(cx, virt.name()), cx.owner(kinds::NODE, virt));
+        let Some(service) = cx.host(kinds::SERVICE, &place) else {
+            return (None, vec![self.create(cx, place, owner)]);
+        };
+        match cx.ownership(&service).ours() {
+            Some(found) if found == owner && !service.is_deleting() => self.keep(cx, virt, &service, owner),
+            // The Service of a node that had this name before.
+            Some(found) => (None, orphan(&service, &found).into_iter().collect()),
+            None => (None, vec![taken(virt)]),
+        }
+    }
+
+    fn create(&self, cx: &Context<'_>, place: HostKey, owner: OwnerRecord) -> Effect {
+        let cluster = &cx.facts().names.cluster;
+        let desired = json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {
+                "name": place.name(), "namespace": place.namespace(), "labels": owner.labels(cluster),
+                "annotations": owner.annotations(place.namespace(), place.name()),
+            },
+            "spec": self.spec(cx, free_port(cx, &owner.name)),
+        });
+        Effect::Apply(Box::new(Apply {
+            kind: kinds::SERVICE,
+            key: place,
+            owner,
+            desired,
+            table: None,
+            fallback: None,
+            mint: Vec::new(),
+        }))
+    }
+
+    fn spec(&self, cx: &Context<'_>, target: u16) -> Value {
+        json!({
+            "type": "ClusterIP",
+            "selector": {CONTROL_PLANE: cx.facts().names.cluster},
+            "ports": [{"name": "kubelet", "protocol": "TCP", "port": self.port, "targetPort": target}],
+        })
+    }
+
+    /// The address of a Service that is as it should be; else what brings it there.
+    fn keep(&self, cx: &Context<'_>, virt: &Object, service: &Object, owner: OwnerRecord) -> (Option<String>, Vec<Effect>) {
+        let address = service.str_at("/spec/clusterIP").filter(|address| *address != "None").map(str::to_owned);
+        let target = target_port(service);
+        let is_published = address.as_deref().is_some_and(|address| shown(virt) == Some(address));
+        let target = match target.filter(|port| is_published || !is_claimed(cx, virt.name(), *port)) {
+            Some(port) => port,
+            None => free_port(cx, virt.name()),
+        };
+        let wanted = self.spec(cx, target);
+        let same = |pointer: &str| service.at(pointer) == wanted.pointer(pointer.trim_start_matches("/spec"));
+        if same("/spec/selector") && same("/spec/ports/0/port") && same("/spec/ports/0/targetPort") {
+            return (address, Vec::new());
+        }
+        let patch = HostPatch {
+            kind: kinds::SERVICE,
+            key: HostKey::new(service.namespace(), service.name()),
+            owner,
+            subresource: None,
+            format: PatchFormat::Merge,
+            body: json!({"spec": {"selector": replaced(service.at("/spec/selector"), &wanted["selector"]), "ports": wanted["ports"]}}),
+        };
+        (address.filter(|_| is_published), vec![Effect::PatchHost(patch)])
+    }
+}
+
+impl Found {
+    /// Writes into the picture of a node where its kubelet is. The node is known by nothing
+    /// else: an API server that prefers another kind of address would ask the host's.
+    pub(super) fn write(&self, picture: &mut Value) {
+        picture["status"]["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": self.port}});
+        let Some(address) = &self.address else { return };
+        let addresses: Vec<_> =
+            address.iter().map(|address| json!({"type": "InternalIP", "address": address})).collect();
+        picture["status"]["addresses"] = Value::Array(addresses);
+    }
+}
+
+/// What removes the Service of a node that is not shown any more.
+pub(super) fn remove(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Option<Effect> {
+    let service = cx.host(kinds::SERVICE, &service_key(cx, key.name()))?;
+    let owner = cx.ownership(&service).ours().filter(|owner| owner.kind == kinds::NODE.kind)?;
+    match virt {
+        Some(virt) if owner.uid == virt.uid() && !service.is_deleting() => {
+            Some(Effect::Delete(Deletion::unneeded(kinds::SERVICE, &service)))
+        }
+        Some(_) => None,
+        None => orphan(&service, &owner),
+    }
+}
+
+fn orphan(service: &Object, owner: &OwnerRecord) -> Option<Effect> {
+    (!service.is_deleting() && owner.kind == kinds::NODE.kind)
+        .then(|| Effect::Delete(Deletion::orphan(kinds::SERVICE, service, owner, kinds::NODE)))
+}
+
+fn service_key(cx: &Context<'_>, node: &str) -> HostKey {
+    let names = &cx.facts().names;
+    HostKey::new(names.host_namespace.as_str(), kubelets::service_name(&names.cluster, node))
+}
+
+/// The address that a node has on loopback: the one that it shows, or the best that no
+/// other node shows.
+fn loopback(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Option<String> {
+    let of_ours = |address: &str| address.parse::<Ipv4Addr>().is_ok_and(kubelets::is_loopback_of_node);
+    if let Some(address) = virt.and_then(shown).filter(|address| of_ours(address)) {
+        return Some(address.to_owned());
+    }
+    let nodes = cx.list(kinds::NODE, "");
+    let taken: Vec<_> = nodes.iter().filter(|node| node.name() != key.name()).filter_map(shown).collect();
+    let mut all = kubelets::loopbacks(&cx.facts().names.cluster, key.name()).map(|address| address.to_string());
+    all.find(|address| !taken.contains(&address.as_str()))
+}
+
+/// The best port for a node that no other node has.
+fn free_port(cx: &Context<'_>, node: &str) -> u16 {
+    let nodes = cx.list(kinds::NODE, "");
+    let others = nodes.iter().filter(|other| other.name() != node);
+    let taken: Vec<_> =
+        others.filter_map(|other| target_port(&cx.host(kinds::SERVICE, &service_key(cx, other.name()))?)).collect();
+    let mut all = kubelets::ports(&cx.facts().names.cluster, node);
+    all.find(|port| !taken.contains(port)).unwrap_or_default()
+}
+
+/// Whether another node has this port and does not give way: of two that nobody knows yet,
+/// the one with the greater name does.
+fn is_claimed(cx: &Context<'_>, node: &str, port: u16) -> bool {
+    let nodes = cx.list(kinds::NODE, "");
+    nodes.iter().filter(|other| other.name() != node).any(|other| {
+        let service = cx.host(kinds::SERVICE, &service_key(cx, other.name()));
+        let stays = |service: &Object| shown(other) == service.str_at("/spec/clusterIP") || other.name() < node;
+        service.is_some_and(|service| target_port(&service) == Some(port) && stays(&service))
+    })
+}
+
+/// A map for a merge patch that leaves nothing of the present one.
+fn replaced(present: Option<&Value>, wanted: &Value) -> Value {
+    let mut patch = wanted.clone();
+    for key in present.and_then(Value::as_object).into_iter().flat_map(|present| present.keys()) {
+        if wanted.get(key).is_none() {
+            patch[key] = Value::Null;
+        }
+    }
+    patch
+}
+
+fn target_port(service: &Object) -> Option<u16> {
+    let port = service.at("/spec/ports/0/targetPort").and_then(Value::as_u64)?;
+    u16::try_from(port).ok().filter(|port| kubelets::is_port_of_node(*port))
+}
+
+fn shown(node: &Object) -> Option<&str> {
+    let addresses = node.list_at("/status/addresses").iter();
+    addresses.filter(|each| each["type"] == "InternalIP").find_map(|each| each["address"].as_str())
+}
+
+fn taken(virt: &Object) -> Effect {
+    Effect::Emit(Notice {
+        kind: kinds::NODE,
+        key: VirtualKey::new("", virt.name()),
+        uid: virt.uid().to_owned(),
+        about: NoticeKind::Blocked,
+        severity: Severity::Warning,
+        message: "exec, logs and port-forward do not work: another Service of the host has the name of this node's"
+            .to_owned(),
+    })
+}

@@ -1,0 +1,169 @@
+//! Passes bytes between two streams until both have ended. Nothing is buffered here: what a
+//! TLS session has decrypted is written to the other one, and while that does not take it,
+//! nothing more is read.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufRead, AsyncWrite};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+/// When one side has ended, the other one may still say so much longer what it has to.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A stream that is bridged.
+pub trait Stream: AsyncBufRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncBufRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// Why a bridge has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A side has closed.
+    Closed,
+    /// A side has broken off.
+    Broken,
+    /// Nothing moved for too long.
+    Idle,
+    /// The syncer stops.
+    Stopped,
+}
+
+impl End {
+    /// The word for metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Broken => "broken",
+            Self::Idle => "idle",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What has passed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Bytes from the client to the host.
+    pub down: u64,
+    /// Bytes from the host to the client.
+    pub up: u64,
+}
+
+/// Bridges until both sides have ended, or there is a reason to end it.
+pub async fn bridge(
+    client: &mut impl Stream,
+    host: &mut impl Stream,
+    idle: Duration,
+    stop: &CancellationToken,
+) -> (End, Passed) {
+    let (mut down, mut up) = (Direction::default(), Direction::default());
+    let mut seen = Passed::default();
+    let mut deadline = Instant::now() + idle;
+    loop {
+        let ended = tokio::select! {
+            () = stop.cancelled() => Err(End::Stopped),
+            () = sleep_until(deadline) => Ok(false),
+            ended = poll_fn(|cx| both(cx, client, host, &mut down, &mut up)) => ended.map(|()| true).map_err(|_| End::Broken),
+        };
+        let passed = Passed { down: down.passed, up: up.passed };
+        match ended {
+            Err(end) => return (end, passed),
+            Ok(true) if down.is_done() && up.is_done() => return (End::Closed, passed),
+            // One side has ended just now.
+            Ok(true) => deadline = Instant::now() + LINGER,
+            Ok(false) if down.is_done() || up.is_done() => return (End::Closed, passed),
+            Ok(false) if passed == seen => return (End::Idle, passed),
+            // The deadline is moved only when it is reached: a timer for each packet costs.
+            Ok(false) => {
+                seen = passed;
+                deadline = Instant::now() + idle;
+            }
+        }
+    }
+}
+
+/// Ready when a direction has just ended.
+fn both(
+    cx: &mut Context<'_>,
+    client: &mut (impl Stream + ?Sized),
+    host: &mut (impl Stream + ?Sized),
+    down: &mut Direction,
+    up: &mut Direction,
+) -> Poll<io::Result<()>> {
+    let mut ended = Poll::Pending;
+    if !down.is_done() && down.pass(cx, client, host)?.is_ready() {
+        ended = Poll::Ready(Ok(()));
+    }
+    if !up.is_done() && up.pass(cx, host, client)?.is_ready() {
+        ended = Poll::Ready(Ok(()));
+    }
+    ended
+}
+
+/// One direction of a bridge.
+#[derive(Default)]
+struct Direction {
+    passed: u64,
+    unflushed: bool,
+    state: State,
+}
+
+#[derive(Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Passing,
+    Closing,
+    Done,
+}
+
+impl Direction {
+    fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Passes what there is; ready when the reader has ended and the writer knows.
+    fn pass<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<io::Result<()>>
+    where
+        R: AsyncBufRead + Unpin + ?Sized,
+        W: AsyncWrite + Unpin + ?Sized,
+    {
+        while self.state == State::Passing {
+            let chunk = match Pin::new(&mut *from).poll_fill_buf(cx) {
+                Poll::Ready(Ok(chunk)) => chunk,
+                // Go closes without the last word of TLS. Both protocols say by themselves
+                // where they end, so nothing can be cut off unnoticed.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => &[],
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    if self.unflushed {
+                        ready!(Pin::new(&mut *to).poll_flush(cx))?;
+                        self.unflushed = false;
+                    }
+                    return Poll::Pending;
+                }
+            };
+            if chunk.is_empty() {
+                self.state = State::Closing;
+                break;
+            }
+            let written = ready!(Pin::new(&mut *to).poll_write(cx, chunk))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            Pin::new(&mut *from).consume(written);
+            self.passed += written as u64;
+            self.unflushed = true;
+        }
+        ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+        self.state = State::Done;
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

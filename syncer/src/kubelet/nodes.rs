@@ -1,0 +1,256 @@
+//! The sockets of the virtual nodes: one for each node, which come and go with them. The
+//! socket that a connection comes to is what says for which node it is.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use serde_json::Value;
+use tenet_config::{Config, KubeletCertificate, NodeAddresses};
+use tenet_mapper::translate::kubelets;
+use tenet_mapper::translate::owner::MANAGED_BY;
+use tenet_mapper::{Object, Side, kinds};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::certificate;
+use super::server::{Kubelet, Node};
+use crate::access::{Authorities, Which};
+use crate::engine::Engine;
+use crate::serving::{Keeper, Listener, Shown, server_config};
+
+/// How soon a node that has come gets its socket.
+const TICK: Duration = Duration::from_millis(50);
+/// When a socket cannot be had, the next attempt.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long streams may go on after a request to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Connections that are no streams yet.
+const MORE_CONNECTIONS: usize = 1024;
+
+/// What the sockets need.
+pub struct Parts {
+    /// The engine, whose caches tell which nodes there are.
+    pub engine: Arc<Engine>,
+    /// The configuration at the start.
+    pub config: Config,
+    /// What the kubelets share.
+    pub kubelet: Arc<Kubelet>,
+    /// The own authority.
+    pub keeper: Arc<Keeper>,
+    /// The authorities of clients.
+    pub authorities: Arc<Authorities>,
+}
+
+/// The sockets of the virtual nodes.
+pub struct Nodes {
+    parts: Parts,
+    connections: Arc<Semaphore>,
+    sockets: BTreeMap<String, Socket>,
+    failed: BTreeMap<String, Instant>,
+    tasks: TaskTracker,
+}
+
+struct Socket {
+    address: SocketAddr,
+    shown: Arc<Shown>,
+    tls: Arc<ArcSwap<ServerConfig>>,
+    stop: CancellationToken,
+}
+
+impl Nodes {
+    /// No socket is open yet.
+    pub fn new(parts: Parts) -> Self {
+        let streams = usize::try_from(parts.config.kubelet.streams.total).unwrap_or(usize::MAX);
+        let connections = Arc::new(Semaphore::new(streams.saturating_add(MORE_CONNECTIONS).min(Semaphore::MAX_PERMITS)));
+        Self { parts, connections, sockets: BTreeMap::new(), failed: BTreeMap::new(), tasks: TaskTracker::new() }
+    }
+
+    /// Keeps a socket for each node until it is told to stop; then lets streams finish.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut published = self.parts.authorities.subscribe();
+        let mut versions = None;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = sleep(TICK) => {}
+            }
+            let Some(clients) = published.borrow_and_update().bundle(Which::Clients).map(str::to_owned) else { continue };
+            let caches = &self.parts.engine.caches;
+            let now = (
+                clients.clone(),
+                caches.version((Side::Virtual, kinds::NODE)),
+                caches.version((Side::Host, kinds::SERVICE)),
+            );
+            if versions.as_ref() == Some(&now) && self.failed.values().all(|again| *again > Instant::now()) {
+                continue;
+            }
+            if versions.as_ref().is_some_and(|(before, ..)| *before != clients) {
+                self.trust(&clients);
+            }
+            self.settle(&clients).await;
+            versions = Some(now);
+        }
+        self.end().await;
+    }
+
+    /// Other clients are trusted from the next connection on.
+    fn trust(&self, clients: &str) {
+        for socket in self.sockets.values() {
+            match server_config(Arc::clone(&socket.shown), Some(clients)) {
+                Ok(tls) => socket.tls.store(Arc::new(tls)),
+                Err(error) => tracing::warn!(%error, "the authorities of clients are not taken over"),
+            }
+        }
+    }
+
+    /// Opens and closes what has to be.
+    async fn settle(&mut self, clients: &str) {
+        let wanted = self.wanted();
+        self.sockets.retain(|node, socket| {
+            let stays = wanted.get(node) == Some(&socket.address);
+            if !stays {
+                tracing::info!(node, address = %socket.address, "the kubelet of a virtual node ends");
+                socket.stop.cancel();
+            }
+            stays
+        });
+        self.failed.retain(|node, _| wanted.contains_key(node));
+        for (node, address) in wanted {
+            if self.sockets.contains_key(&node) || self.failed.get(&node).is_some_and(|again| *again > Instant::now()) {
+                continue;
+            }
+            match self.open(&node, address, clients).await {
+                Ok(socket) => {
+                    tracing::info!(node, %address, "the kubelet of a virtual node listens");
+                    self.failed.remove(&node);
+                    self.sockets.insert(node, socket);
+                }
+                Err(error) => {
+                    if !self.failed.contains_key(&node) {
+                        tracing::warn!(node, %address, error = format!("{error:#}"), "a virtual node has no kubelet");
+                    }
+                    self.failed.insert(node, Instant::now() + AGAIN);
+                }
+            }
+        }
+    }
+
+    async fn open(&self, node: &str, address: SocketAddr, clients: &str) -> anyhow::Result<Socket> {
+        let socket = TcpListener::bind(address).await?;
+        let stop = CancellationToken::new();
+        let shown = match self.parts.config.kubelet.certificate {
+            KubeletCertificate::SelfSigned => self.parts.keeper.shown(),
+            KubeletCertificate::Csr => self.requested(node, &stop).await?,
+        };
+        let tls = Arc::new(ArcSwap::from_pointee(server_config(Arc::clone(&shown), Some(clients))?));
+        let listener = Listener {
+            name: "kubelet",
+            socket,
+            tls: Arc::clone(&tls),
+            connections: Arc::clone(&self.connections),
+        };
+        let service = Arc::new(Node { name: node.to_owned(), kubelet: Arc::clone(&self.parts.kubelet) });
+        self.tasks.spawn(listener.serve(service, stop.clone()));
+        Ok(Socket { address, shown, tls, stop })
+    }
+
+    /// A certificate of the virtual cluster, renewed until the socket is closed.
+    async fn requested(&self, node: &str, stop: &CancellationToken) -> anyhow::Result<Arc<Shown>> {
+        let (virt, addresses) = (self.parts.kubelet.virt.clone(), self.addresses_of(node));
+        let signed = certificate::request(&virt, node, &addresses).await?;
+        let shown = Arc::new(Shown::new(signed.key.clone()));
+        let renew = certificate::renew(virt, node.to_owned(), addresses, Arc::clone(&shown), signed);
+        let stop = stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = renew => {}
+                () = stop.cancelled() => {}
+            }
+        });
+        Ok(shown)
+    }
+
+    /// Which node should be found where. Two that claim one address have none: a request is
+    /// never guessed to be for one of them.
+    fn wanted(&self) -> BTreeMap<String, SocketAddr> {
+        let claims = match self.parts.config.kubelet.addresses {
+            NodeAddresses::Loopback => self.loopbacks(),
+            NodeAddresses::Service => self.services(),
+        };
+        let mut count: BTreeMap<SocketAddr, usize> = BTreeMap::new();
+        for (_, address) in &claims {
+            *count.entry(*address).or_default() += 1;
+        }
+        claims.into_iter().filter(|(_, address)| count[address] == 1).collect()
+    }
+
+    /// The nodes whose address is one of ours on loopback.
+    fn loopbacks(&self) -> Vec<(String, SocketAddr)> {
+        let port = self.parts.config.kubelet.port;
+        let claim = |node: &Object| match node_address(node)?.parse() {
+            Ok(IpAddr::V4(address)) if kubelets::is_loopback_of_node(address) => {
+                Some((node.name().to_owned(), SocketAddr::from((address, port))))
+            }
+            _ => None,
+        };
+        self.nodes().iter().filter_map(claim).collect()
+    }
+
+    /// The nodes that have a Service, and the ports behind it.
+    fn services(&self) -> Vec<(String, SocketAddr)> {
+        let facts = self.parts.engine.facts.load();
+        let Some(services) = self.parts.engine.caches.get(Side::Host, kinds::SERVICE) else { return Vec::new() };
+        let listen = self.parts.config.kubelet.listen;
+        let claim = |node: &Object| {
+            let name = kubelets::service_name(&facts.names.cluster, node.name());
+            let service = services.get(&facts.names.host_namespace, &name)?;
+            let port = service.at("/spec/ports/0/targetPort").and_then(Value::as_u64)?;
+            let port = u16::try_from(port).ok().filter(|port| kubelets::is_port_of_node(*port))?;
+            Some((node.name().to_owned(), SocketAddr::from((listen, port))))
+        };
+        self.nodes().iter().filter_map(claim).collect()
+    }
+
+    /// The virtual nodes that are ours.
+    fn nodes(&self) -> Vec<Object> {
+        let facts = self.parts.engine.facts.load();
+        let cache = self.parts.engine.caches.get(Side::Virtual, kinds::NODE);
+        let mut nodes = cache.map(|cache| cache.list("")).unwrap_or_default();
+        nodes.retain(|node| node.label(MANAGED_BY) == Some(&facts.names.cluster));
+        nodes
+    }
+
+    fn addresses_of(&self, node: &str) -> Vec<String> {
+        let nodes = self.nodes();
+        let of = nodes.iter().find(|each| each.name() == node).and_then(node_address);
+        of.map(str::to_owned).into_iter().collect()
+    }
+
+    /// No new streams; those that are open get a while.
+    async fn end(self) {
+        for socket in self.sockets.values() {
+            socket.stop.cancel();
+        }
+        self.tasks.close();
+        let kubelet = &self.parts.kubelet;
+        kubelet.tasks.close();
+        let drained = async { tokio::join!(self.tasks.wait(), kubelet.tasks.wait()) };
+        if timeout(DRAIN, drained).await.is_err() {
+            tracing::info!("streams that are still open are closed");
+            kubelet.closing.cancel();
+            tokio::join!(self.tasks.wait(), kubelet.tasks.wait());
+        }
+    }
+}
+
+fn node_address(node: &Object) -> Option<&str> {
+    let addresses = node.list_at("/status/addresses").iter();
+    addresses.filter(|each| each["type"] == "InternalIP").find_map(|each| each["address"].as_str())
+}

@@ -1,0 +1,125 @@
+//! Which host pod is meant. A name is not enough: pods come and go under one name, so the
+//! UIDs on both sides are read when a stream is opened, and again when it is open. A UID
+//! never comes back; what is the same before and after was the same in between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use serde_json::Value;
+use tenet_mapper::translate::OwnerRecord;
+use tenet_mapper::{Facts, HostKey, kinds};
+
+use super::failure::Failure;
+use super::route::PodName;
+use crate::api::{Api, Target};
+use crate::gate::{Held, Hold};
+
+/// A host pod, and the virtual pod that it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The virtual pod.
+    pub pod: PodName,
+    /// Its UID.
+    pub uid: String,
+    /// Where the host pod stands.
+    pub host: HostKey,
+    /// Its UID.
+    pub host_uid: String,
+    /// The host node that it runs on.
+    pub node: String,
+}
+
+/// Finds host pods.
+pub struct Places {
+    /// The virtual API server.
+    pub virt: Api,
+    /// The host API server.
+    pub host: Api,
+    /// Names and identity.
+    pub facts: Arc<ArcSwap<Facts>>,
+    /// Keeps names from getting another meaning.
+    pub held: Arc<Held>,
+    /// How long a read may take.
+    pub limit: Duration,
+}
+
+impl Places {
+    /// While this is kept, the syncer creates no other host pod in the place of this one.
+    pub fn hold(&self, pod: &PodName) -> Hold {
+        self.held.hold(&host_key(&self.facts.load(), pod))
+    }
+
+    /// The host pod of a virtual pod of `node` that has this container. Both are read from
+    /// a quorum.
+    pub async fn find(&self, node: &str, pod: &PodName, container: Option<&str>) -> Result<Place, Failure> {
+        let facts = self.facts.load_full();
+        let host = host_key(&facts, pod);
+        let (virt, real) = self.read(pod, &host).await?;
+        let virt = virt.ok_or_else(|| Failure::no_pod(pod))?;
+        check_virtual(&virt, node, pod, container)?;
+        let uid = text(&virt, "/metadata/uid");
+        let real = real.ok_or_else(|| Failure::not_on_host(pod))?;
+        if owner_uid(&facts, &real, pod).as_deref() != Some(uid) {
+            return Err(Failure::not_on_host(pod));
+        }
+        Ok(Place {
+            pod: pod.clone(),
+            uid: uid.to_owned(),
+            host_uid: text(&real, "/metadata/uid").to_owned(),
+            node: text(&real, "/spec/nodeName").to_owned(),
+            host,
+        })
+    }
+
+    /// Whether both pods are still the same ones.
+    pub async fn confirm(&self, place: &Place) -> Result<(), Failure> {
+        let (virt, real) = self.read(&place.pod, &place.host).await?;
+        let same = |object: Option<Value>, uid: &str| object.is_some_and(|object| text(&object, "/metadata/uid") == uid);
+        if same(virt, &place.uid) && same(real, &place.host_uid) {
+            Ok(())
+        } else {
+            Err(Failure::replaced(&place.pod))
+        }
+    }
+
+    async fn read(&self, pod: &PodName, host: &HostKey) -> Result<(Option<Value>, Option<Value>), Failure> {
+        let virt = Target::new(kinds::POD, &pod.namespace, &pod.name);
+        let real = Target::new(kinds::POD, host.namespace(), host.name());
+        let (virt, real) = tokio::join!(self.virt.get(&virt, self.limit), self.host.get(&real, self.limit));
+        Ok((virt.map_err(Failure::virtual_api)?, real.map_err(Failure::host_api)?))
+    }
+}
+
+fn host_key(facts: &Facts, pod: &PodName) -> HostKey {
+    let name = facts.names.host_name(kinds::POD.kind, &pod.namespace, &pod.name);
+    HostKey::new(facts.names.host_namespace.as_str(), name)
+}
+
+fn check_virtual(virt: &Value, node: &str, pod: &PodName, container: Option<&str>) -> Result<(), Failure> {
+    let uid = text(virt, "/metadata/uid");
+    if pod.uid.as_deref().is_some_and(|asked| asked != uid) || text(virt, "/spec/nodeName") != node {
+        return Err(Failure::no_pod(pod));
+    }
+    // The host may have put containers into its pod that are no business of the tenant.
+    let lists = ["/spec/containers", "/spec/initContainers", "/spec/ephemeralContainers"];
+    let has = |wanted: &str| {
+        let all = lists.iter().filter_map(|list| virt.pointer(list)?.as_array()).flatten();
+        all.into_iter().any(|each| each.get("name").and_then(Value::as_str) == Some(wanted))
+    };
+    match container {
+        Some(container) if !has(container) => Err(Failure::no_container(container)),
+        _ => Ok(()),
+    }
+}
+
+/// The UID of the virtual pod that a host pod belongs to, if that is the one that is meant.
+fn owner_uid(facts: &Facts, real: &Value, pod: &PodName) -> Option<String> {
+    let owner = OwnerRecord::read(real.get("metadata")?, &facts.names.cluster, &facts.cluster_id).ours()?;
+    let meant = owner.kind == kinds::POD.kind && owner.namespace == pod.namespace && owner.name == pod.name;
+    meant.then_some(owner.uid)
+}
+
+fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}

@@ -1,0 +1,235 @@
+//! Answers the requests to one virtual node.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use http::{Request, Response, StatusCode};
+use hyper::body::{Body, Incoming};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tenet_mapper::async_trait;
+use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::bridge::{End, Passed, bridge};
+use super::failure::Failure;
+use super::place::{Place, Places};
+use super::route::{self, Action, PodName, Route};
+use super::streams::{Open, Streams};
+use super::upgrade::Upgrade;
+use super::upstream::{Agreed, HostStream, Upstream, UpstreamError};
+use super::{logs, pages, rights, run};
+use crate::access::{Authorizer, Denied, Tokens, User};
+use crate::api::Api;
+use crate::serving::{Answer, Client, Peer, Service, body};
+
+/// What the kubelets of all virtual nodes share.
+pub struct Kubelet {
+    /// The virtual API server.
+    pub virt: Api,
+    /// Where host pods are found.
+    pub places: Places,
+    /// Connections to the host.
+    pub upstream: Upstream,
+    /// Whose tokens there are.
+    pub tokens: Tokens,
+    /// Who may.
+    pub authorizer: Authorizer,
+    /// The open streams.
+    pub streams: Arc<Streams>,
+    /// Their tasks.
+    pub tasks: TaskTracker,
+    /// Ends all streams.
+    pub closing: CancellationToken,
+}
+
+/// The kubelet of one virtual node.
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// What it shares with others.
+    pub kubelet: Arc<Kubelet>,
+}
+
+#[async_trait]
+impl Service for Node {
+    async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Answer> {
+        let start = Instant::now();
+        let route = route::parse(request.method(), request.uri().path(), request.uri().query().unwrap_or_default());
+        let (endpoint, is_stream) = (endpoint(route.as_ref().ok()), is_stream(route.as_ref().ok()));
+        let answer = match self.admit(peer, &request, route.as_ref().ok()).await {
+            Err(denied) => Err(Failure::from(denied)),
+            Ok(_) => match route {
+                Err(error) => Err(Failure::from(error)),
+                Ok(route) => self.serve(route, request).await,
+            },
+        };
+        let answer = answer.unwrap_or_else(|failure| if is_stream { failure.status() } else { failure.plain() });
+        let metrics = self.kubelet.streams.metrics();
+        metrics.answered(endpoint, answer.status().as_u16());
+        if matches!(answer.status(), StatusCode::OK | StatusCode::SWITCHING_PROTOCOLS) {
+            metrics.opened(endpoint, start.elapsed());
+        }
+        answer
+    }
+}
+
+impl Node {
+    /// Who asks, if they may. Also what is not served is not told to everybody.
+    async fn admit(&self, peer: &Peer, request: &Request<Incoming>, route: Option<&Route>) -> Result<User, Denied> {
+        let user = match &peer.certificate {
+            Some(certificate) => User::of_certificate(certificate, now()).ok_or(Denied::Unauthorized)?,
+            None => self.kubelet.tokens.user(request.headers()).await?,
+        };
+        let needed = rights::needed(route, request.method(), &self.name);
+        self.kubelet.authorizer.any(&user, &needed).await?;
+        Ok(user)
+    }
+
+    async fn serve(&self, route: Route, request: Request<Incoming>) -> Result<Response<Answer>, Failure> {
+        match route {
+            Route::Pod(pod, action @ Action::Logs { .. }) => self.logs(&pod, &action).await,
+            Route::Pod(pod, action @ Action::Run { .. }) => self.run(&pod, &action).await,
+            Route::Pod(pod, action) => self.stream(&pod, &action, request).await,
+            Route::Pods => pages::pods(&self.kubelet.virt, &self.name, false).await,
+            Route::RunningPods => pages::pods(&self.kubelet.virt, &self.name, true).await,
+            Route::Healthz => Ok(crate::serving::text(StatusCode::OK, "ok")),
+            Route::Configz => Ok(pages::configz(self.kubelet.streams.idle())),
+            Route::StatsSummary | Route::MetricsResource | Route::MetricsCadvisor => {
+                Err(Failure::not_available("the host has no metrics of pods"))
+            }
+        }
+    }
+
+    /// Finds the pod and opens a connection at the same time; asks for the upgrade when the
+    /// pod is known; lets bytes pass when it is known to be the same still.
+    async fn stream(
+        &self,
+        pod: &PodName,
+        action: &Action,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<Answer>, Failure> {
+        let upgrade = Upgrade::read(request.method(), request.headers())?;
+        let (place, open, agreed) = self.open(pod, action, &upgrade).await?;
+        let mut response = Response::new(body(""));
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        *response.headers_mut() = agreed.headers.clone();
+        let client = hyper::upgrade::on(&mut request);
+        let kubelet = Arc::clone(&self.kubelet);
+        tracing::debug!(pod = %place.pod.name, namespace = %place.pod.namespace, endpoint = action.name(), "a stream is open");
+        self.kubelet.tasks.spawn(async move {
+            let (end, passed) = carry(&kubelet, client, agreed).await;
+            open.ended(end.word(), passed.down, passed.up);
+        });
+        Ok(response)
+    }
+
+    async fn open(&self, pod: &PodName, action: &Action, upgrade: &Upgrade) -> Result<(Place, Open, Agreed), Failure> {
+        let right = right_of(action);
+        if self.kubelet.closing.is_cancelled() {
+            return Err(Failure::stopping());
+        }
+        // With SPDY nothing happens in the pod before the first byte, which comes after the
+        // second look. A WebSocket is different.
+        let _held = matches!(upgrade, Upgrade::WebSocket { .. }).then(|| self.kubelet.places.hold(pod));
+        let (place, stream) = self.reach(pod, action).await?;
+        let open = self.kubelet.streams.open(&place, action.name())?;
+        let failed = |error| Failure::upstream(error, &place, right);
+        let path = path_of(&place, action);
+        let agreed = self.kubelet.upstream.upgrade(stream.map_err(failed)?, &path, upgrade).await.map_err(failed)?;
+        self.kubelet.places.confirm(&place).await?;
+        Ok((place, open, agreed))
+    }
+
+    /// Where the pod is, and a connection that has asked for nothing yet.
+    async fn reach(
+        &self,
+        pod: &PodName,
+        action: &Action,
+    ) -> Result<(Place, Result<HostStream, UpstreamError>), Failure> {
+        let find = self.kubelet.places.find(&self.name, pod, action.container());
+        let (place, stream) = tokio::join!(find, self.kubelet.upstream.connect());
+        Ok((place?, stream))
+    }
+
+    async fn logs(&self, pod: &PodName, action: &Action) -> Result<Response<Answer>, Failure> {
+        let (place, stream) = self.reach(pod, action).await?;
+        let open = self.kubelet.streams.open(&place, action.name())?;
+        let failed = |error| Failure::upstream(error, &place, right_of(action));
+        let path = path_of(&place, action);
+        let log = self.kubelet.upstream.get(stream.map_err(failed)?, &path).await.map_err(failed)?;
+        self.kubelet.places.confirm(&place).await?;
+        Ok(logs::answer(log, open, &self.kubelet.closing))
+    }
+
+    async fn run(&self, pod: &PodName, action: &Action) -> Result<Response<Answer>, Failure> {
+        let (_, open, agreed) = self.open(pod, action, &run::upgrade()).await?;
+        let answer = tokio::select! {
+            answer = run::collect(agreed) => answer,
+            () = self.kubelet.closing.cancelled() => Err(Failure::stopping()),
+            () = tokio::time::sleep(self.kubelet.streams.idle()) => Err(Failure::not_available("the command does not end")),
+        };
+        open.ended("closed", 0, answer.as_ref().map_or(0, |answer| answer.body().size_hint().lower()));
+        answer
+    }
+}
+
+/// Carries bytes from the moment on that the client has its 101.
+async fn carry(kubelet: &Kubelet, client: OnUpgrade, mut agreed: Agreed) -> (End, Passed) {
+    let upgraded = match client.await.map(hyper::upgrade::Upgraded::downcast::<TokioIo<Client>>) {
+        Ok(Ok(parts)) => parts,
+        _ => return (End::Broken, Passed::default()),
+    };
+    let (mut client, early) = (upgraded.io.into_inner(), upgraded.read_buf);
+    // What was said before the handshake was over comes first.
+    if agreed.stream.write_all(&early).await.is_err() || client.write_all(&agreed.early).await.is_err() {
+        return (End::Broken, Passed::default());
+    }
+    let (end, mut passed) = bridge(&mut client, &mut agreed.stream, kubelet.streams.idle(), &kubelet.closing).await;
+    passed.down += early.len() as u64;
+    passed.up += agreed.early.len() as u64;
+    (end, passed)
+}
+
+fn path_of(place: &Place, action: &Action) -> String {
+    let (namespace, name) = (place.host.namespace(), place.host.name());
+    format!("/api/v1/namespaces/{namespace}/pods/{name}/{}", action.subresource())
+}
+
+fn right_of(action: &Action) -> &'static str {
+    match action {
+        Action::Exec { .. } | Action::Run { .. } => "create pods/exec",
+        Action::Attach { .. } => "create pods/attach",
+        Action::PortForward { .. } => "create pods/portforward",
+        Action::Logs { .. } => "get pods/log",
+    }
+}
+
+fn endpoint(route: Option<&Route>) -> &'static str {
+    match route {
+        None => "none",
+        Some(Route::Pod(_, action)) => action.name(),
+        Some(Route::Pods) => "pods",
+        Some(Route::RunningPods) => "runningpods",
+        Some(Route::StatsSummary) => "stats/summary",
+        Some(Route::MetricsResource) => "metrics/resource",
+        Some(Route::MetricsCadvisor) => "metrics/cadvisor",
+        Some(Route::Healthz) => "healthz",
+        Some(Route::Configz) => "configz",
+    }
+}
+
+fn is_stream(route: Option<&Route>) -> bool {
+    matches!(route, Some(Route::Pod(_, Action::Exec { .. } | Action::Attach { .. } | Action::PortForward { .. })))
+}
+
+fn now() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod backend;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,67 @@
+//! The certificate that a socket shows now, and who may be a client.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+
+use super::authority::AuthorityError;
+
+/// The certificate that a socket shows; exchanged while it is served.
+#[derive(Debug)]
+pub struct Shown(ArcSwap<CertifiedKey>);
+
+impl Shown {
+    /// Shows this certificate.
+    pub fn new(key: CertifiedKey) -> Self {
+        Self(ArcSwap::from_pointee(key))
+    }
+
+    /// Shows another one from now on.
+    pub fn set(&self, key: CertifiedKey) {
+        self.0.store(Arc::new(key));
+    }
+}
+
+impl ResolvesServerCert for Shown {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+/// The TLS of a socket. With authorities of clients, a client may show a certificate, and
+/// one that none of them has signed ends the connection.
+pub fn server_config(shown: Arc<Shown>, client_authorities: Option<&str>) -> Result<ServerConfig, AuthorityError> {
+    let builder = ServerConfig::builder();
+    let builder = match client_authorities {
+        None => builder.with_no_client_auth(),
+        Some(pem) => {
+            let verifier = WebPkiClientVerifier::builder(Arc::new(roots(pem)?)).allow_unauthenticated().build();
+            builder.with_client_cert_verifier(
+                verifier.map_err(|error| AuthorityError::Unreadable("the bundle", error.to_string()))?,
+            )
+        }
+    };
+    let mut config = builder.with_cert_resolver(shown);
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // API servers open a connection for each stream and resume none: a ticket is memory
+    // and bytes for nothing, and would outlive a change of the authorities.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+fn roots(pem: &str) -> Result<RootCertStore, AuthorityError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let unreadable = |error: rustls::pki_types::pem::Error| {
+            AuthorityError::Unreadable("an authority of clients", error.to_string())
+        };
+        roots.add(certificate.map_err(unreadable)?)?;
+    }
+    Ok(roots)
+}

@@ -1,0 +1,170 @@
+//! The loop that all TLS sockets share: a bounded number of connections, each with bounds
+//! of time, HTTP/1.1 only, and an end that lets requests finish.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
+use socket2::{SockRef, TcpKeepalive};
+use tenet_mapper::async_trait;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long a client may take for the TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long it may take for the head of a request, and stay silent between two.
+const HEAD: Duration = Duration::from_secs(10);
+/// What the head of a request may measure.
+const HEAD_BYTES: usize = 64 * 1024;
+const HEADERS: usize = 64;
+/// A peer whose machine is gone is noticed after about 30 seconds.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+const KEEPALIVE_PROBE: Duration = Duration::from_secs(5);
+const KEEPALIVE_PROBES: u32 = 3;
+
+/// Why a body ended before its end.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+/// The body of an answer.
+pub type Answer = UnsyncBoxBody<Bytes, BodyError>;
+/// A stream to a client.
+pub type Client = TlsStream<TcpStream>;
+
+/// Who is on the other side of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its certificate, verified at the handshake.
+    pub certificate: Option<CertificateDer<'static>>,
+    /// The address that it came to.
+    pub local: std::net::SocketAddr,
+}
+
+/// What a socket answers.
+#[async_trait]
+pub trait Service: Send + Sync + 'static {
+    /// Answers one request.
+    async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Answer>;
+}
+
+/// One TLS socket.
+pub struct Listener {
+    /// For logs.
+    pub name: &'static str,
+    /// The socket.
+    pub socket: TcpListener,
+    /// Its TLS; another one counts from the next connection on.
+    pub tls: Arc<ArcSwap<ServerConfig>>,
+    /// How many connections there may be, over all sockets that share it.
+    pub connections: Arc<Semaphore>,
+}
+
+impl Listener {
+    /// Serves until it is told to stop; then lets requests that have begun finish.
+    pub async fn serve(self, service: Arc<dyn Service>, stop: CancellationToken) {
+        let tasks = TaskTracker::new();
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = self.accept() => accepted,
+            };
+            let (stream, permit) = accepted;
+            let (tls, service, stop) = (self.tls.load_full(), Arc::clone(&service), stop.clone());
+            let name = self.name;
+            tasks.spawn(async move {
+                if let Err(error) = serve_connection(stream, tls, service, stop).await {
+                    tracing::debug!(socket = name, %error, "a connection ended");
+                }
+                drop(permit);
+            });
+        }
+        drop(self.socket);
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    async fn accept(&self) -> (TcpStream, tokio::sync::OwnedSemaphorePermit) {
+        loop {
+            let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else {
+                // Never closed.
+                std::future::pending::<()>().await;
+                continue;
+            };
+            match self.socket.accept().await {
+                Ok((stream, _)) => return (stream, permit),
+                // Out of file descriptors, mostly: give others time to close some.
+                Err(error) => {
+                    tracing::warn!(socket = self.name, %error, "a connection was not accepted");
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+}
+
+async fn serve_connection(
+    stream: TcpStream,
+    tls: Arc<ServerConfig>,
+    service: Arc<dyn Service>,
+    stop: CancellationToken,
+) -> Result<(), BodyError> {
+    tune(&stream)?;
+    let local = stream.local_addr()?;
+    let stream = timeout(HANDSHAKE, TlsAcceptor::from(tls).accept(stream)).await??;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
+    let peer = Peer { certificate: certificate.map(CertificateDer::into_owned), local };
+    let handler = service_fn(|request: Request<Incoming>| {
+        let (service, peer) = (Arc::clone(&service), peer.clone());
+        async move { Ok::<_, Infallible>(service.answer(&peer, request).await) }
+    });
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(HEAD_BYTES).max_headers(HEADERS);
+    let connection = server.serve_connection(TokioIo::new(stream), handler).with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return Ok(ended?),
+        () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    Ok(connection.await?)
+}
+
+/// Small packets are keystrokes, and a dead peer has to be noticed.
+pub(crate) fn tune(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive =
+        TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_PROBE).with_retries(KEEPALIVE_PROBES);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+/// A whole body.
+pub fn body(bytes: impl Into<Bytes>) -> Answer {
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A short answer for people.
+pub fn text(status: StatusCode, text: impl Into<String>) -> Response<Answer> {
+    respond(status, "text/plain; charset=utf-8", text.into())
+}
+
+/// A whole answer of some type.
+pub fn respond(status: StatusCode, kind: &'static str, bytes: impl Into<Bytes>) -> Response<Answer> {
+    let mut response = Response::new(body(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

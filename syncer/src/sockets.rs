@@ -1,0 +1,84 @@
+//! Opens the sockets of the virtual API server, and looks after them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tenet_config::{Config, Live};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::{Authorities, Authorizer, Tokens};
+use crate::connect;
+use crate::engine::Engine;
+use crate::kubelet::{Kubelet, Nodes, Parts, Places, Streams, Upstream};
+use crate::serving::Keeper;
+
+/// How long until the next attempt when a socket cannot be opened at all.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Opens what the configuration asks for, and serves until it is told to stop.
+pub async fn run(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
+    let config = (*live.get()).clone();
+    if !config.kubelet.enabled {
+        return;
+    }
+    loop {
+        let error = tokio::select! {
+            () = stop.cancelled() => return,
+            opened = open(&engine, &live, &config) => match opened {
+                Ok(opened) => return opened.serve(stop).await,
+                Err(error) => error,
+            },
+        };
+        tracing::warn!(error = format!("{error:#}"), "the sockets of the virtual API server are not open");
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(AGAIN) => {}
+        }
+    }
+}
+
+/// What was opened.
+struct Opened {
+    keeper: Arc<Keeper>,
+    authorities: Arc<Authorities>,
+    nodes: Nodes,
+}
+
+async fn open(engine: &Arc<Engine>, live: &Live, config: &Config) -> anyhow::Result<Opened> {
+    let limit = *config.engine.request_timeout;
+    let (virt, host) = (engine.view.virt.clone(), connect::host(config).await?);
+    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let keeper = Keeper::start(host.clone(), &config.name, &config.host.namespace, names, limit)
+        .await
+        .context("the serving certificate")?;
+    let (keeper, authorities) = (Arc::new(keeper), Arc::new(Authorities::new(virt.clone(), limit)));
+    let kubelet = Kubelet {
+        places: Places { virt: virt.clone(), host, facts: Arc::clone(&engine.facts), held: engine.gate.held(), limit },
+        upstream: Upstream::new(&connect::host_config(config).await?)?,
+        tokens: Tokens::new(virt.clone(), limit),
+        authorizer: Authorizer::new(virt.clone(), limit),
+        streams: Arc::new(Streams::new(live.clone(), Arc::clone(&engine.metrics))),
+        tasks: TaskTracker::new(),
+        closing: CancellationToken::new(),
+        virt,
+    };
+    let nodes = Nodes::new(Parts {
+        engine: Arc::clone(engine),
+        config: config.clone(),
+        kubelet: Arc::new(kubelet),
+        keeper: Arc::clone(&keeper),
+        authorities: Arc::clone(&authorities),
+    });
+    Ok(Opened { keeper, authorities, nodes })
+}
+
+impl Opened {
+    async fn serve(self, stop: CancellationToken) {
+        let keep = self.keeper.run(stop.clone());
+        let follow = self.authorities.run(stop.clone());
+        tokio::join!(keep, follow, self.nodes.run(stop.clone()));
+    }
+}

@@ -1,0 +1,89 @@
+//! Where the kubelets of virtual nodes are found. Every node has an address of its own, as a
+//! request to a kubelet does not say for which node it is.
+
+use std::net::Ipv4Addr;
+
+use crate::digest;
+
+/// The subresource of names: the Service of a node is called VC-node-NODE.
+const INFIX: &str = "-node-";
+/// A DNS label.
+const LONGEST_NAME: usize = 63;
+/// 127.64.0.0/10: loopback, and nobody else's.
+const LOOPBACK: u32 = 0x7f40_0000;
+const LOOPBACK_BITS: u32 = 22;
+/// The ports behind the Services of nodes.
+const FIRST_PORT: u16 = 20_000;
+const PORTS: u16 = 10_000;
+
+/// The loopback addresses that a node may have, the best first. Which one it has is written
+/// in the virtual Node; a node whose best one is taken has the next.
+pub fn loopbacks(cluster: &str, node: &str) -> impl Iterator<Item = Ipv4Addr> {
+    let start = number(cluster, node);
+    (0..1 << LOOPBACK_BITS).map(move |step: u32| start.wrapping_add(step)).filter_map(|number| {
+        let host = number & ((1 << LOOPBACK_BITS) - 1);
+        // The first and the last of each 256 look like no hosts.
+        (!matches!(host & 0xff, 0 | 0xff)).then(|| Ipv4Addr::from(LOOPBACK | host))
+    })
+}
+
+/// Whether an address is one of those.
+pub fn is_loopback_of_node(address: Ipv4Addr) -> bool {
+    u32::from(address) >> LOOPBACK_BITS == LOOPBACK >> LOOPBACK_BITS
+}
+
+/// The ports that a node may have behind its Service, the best first.
+pub fn ports(cluster: &str, node: &str) -> impl Iterator<Item = u16> {
+    let start = number(cluster, node) % u32::from(PORTS);
+    (0..u32::from(PORTS)).filter_map(move |step| u16::try_from((start + step) % u32::from(PORTS)).ok()).map(|at| FIRST_PORT + at)
+}
+
+/// Whether a port is one of those.
+pub fn is_port_of_node(port: u16) -> bool {
+    (FIRST_PORT..FIRST_PORT + PORTS).contains(&port)
+}
+
+/// The name of the host Service of a node. Where the readable form is no DNS label, a hash
+/// stands for the name of the node.
+pub fn service_name(cluster: &str, node: &str) -> String {
+    let readable = format!("{cluster}{INFIX}{node}");
+    if readable.len() <= LONGEST_NAME && !node.contains('.') {
+        return readable;
+    }
+    let hash = digest::of_parts("node-service", &[cluster, node]);
+    format!("{}{INFIX}{hash}", &cluster[..cluster.len().min(LONGEST_NAME - INFIX.len() - hash.len())])
+}
+
+fn number(cluster: &str, node: &str) -> u32 {
+    let hash = digest::of_parts("kubelet", &[cluster, node]);
+    hash.bytes().fold(0_u32, |number, byte| number.wrapping_mul(31).wrapping_add(u32::from(byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn addresses_and_ports_stay_in_their_range_and_do_not_repeat() {
+        let addresses: Vec<_> = loopbacks("vc-1", "worker-1").take(2000).collect();
+        assert!(addresses.iter().all(|address| address.is_loopback() && is_loopback_of_node(*address)));
+        assert_eq!(addresses.iter().collect::<HashSet<_>>().len(), 2000);
+        assert!(!is_loopback_of_node(Ipv4Addr::LOCALHOST) && !is_loopback_of_node(Ipv4Addr::new(127, 128, 0, 1)));
+        let ports: Vec<_> = ports("vc-1", "worker-1").collect();
+        assert_eq!(ports.iter().collect::<HashSet<_>>().len(), usize::from(PORTS));
+        assert!(ports.iter().all(|port| is_port_of_node(*port)));
+        assert_ne!(loopbacks("vc-1", "worker-1").next(), loopbacks("vc-1", "worker-2").next());
+    }
+
+    #[test]
+    fn the_name_of_a_service_is_a_dns_label_and_one_nodes_own() {
+        assert_eq!(service_name("vc-1", "worker-1"), "vc-1-node-worker-1");
+        let long = "n".repeat(250);
+        let names = ["ip-10-0-0-1.ec2.internal", "ip-10-0-0-1-ec2-internal", &long, &long[1..]];
+        let names: Vec<_> = names.iter().map(|node| service_name(&"v".repeat(40), node)).collect();
+        assert!(names.iter().all(|name| name.len() <= 63 && !name.contains('.')), "{names:?}");
+        assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
+    }
+}
