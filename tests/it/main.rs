@@ -8,6 +8,7 @@ mod harness;
 mod kubelet;
 mod operations;
 mod pods;
+mod real_node;
 mod refusals;
 mod schema;
 mod services;
