@@ -110,6 +110,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) virtual_kubeconfig: &'a Path,
     pub(crate) admin_port: u16,
     pub(crate) kubelet_port: u16,
+    pub(crate) webhook_port: u16,
     pub(crate) more: &'a str,
 }
 
@@ -118,10 +119,14 @@ impl Settings<'_> {
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let path = |path: &Path| text(&path.to_string_lossy());
         // No Service of the host is reachable here: nothing routes its addresses.
-        let has_kubelet = self.more.lines().any(|line| line.starts_with("kubelet:"));
-        let kubelet = match has_kubelet {
+        let has = |section: &str| self.more.lines().any(|line| line.starts_with(section));
+        let kubelet = match has("kubelet:") {
             true => String::new(),
             false => format!("kubelet: {{ addresses: loopback, port: {} }}\n", self.kubelet_port),
+        };
+        let webhook = match has("webhook:") {
+            true => String::new(),
+            false => format!("webhook: {{ listen: \"127.0.0.1:{}\" }}\n", self.webhook_port),
         };
         format!(
             "name: {name}
@@ -135,7 +140,7 @@ admin:
   listen: 127.0.0.1:{port}
 log: {{ level: info, format: text }}
 dns: {{ clusterDomain: cluster.local }}
-{kubelet}{more}",
+{kubelet}{webhook}{more}",
             name = text(self.name),
             host = path(self.host_kubeconfig),
             namespace = text(self.namespace),
@@ -183,6 +188,7 @@ mod tests {
             virtual_kubeconfig: Path::new("/p/syncer-virtual.kubeconfig"),
             admin_port: 12345,
             kubelet_port: 12346,
+            webhook_port: 12347,
             more: "names: tenet\n",
         }
         .render();
@@ -200,6 +206,7 @@ admin:
 log: { level: info, format: text }
 dns: { clusterDomain: cluster.local }
 kubelet: { addresses: loopback, port: 12346 }
+webhook: { listen: "127.0.0.1:12347" }
 names: tenet
 "#
         );

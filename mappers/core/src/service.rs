@@ -2,15 +2,17 @@
 //! the virtual one; where the host cannot give it, the virtual one takes the host's.
 
 mod address;
+mod admission;
 mod api;
 mod change;
+mod growth;
 mod ranges;
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, copy, refuse, selector, up};
 use tenet_mapper::translate::selectors::{Scope, service_selector};
 use tenet_mapper::{
-    Context, Deletion, Effect, Input, KeysOf, MapError, Mapper, MapperSpec, Object, Outcome, Projection, RuleMapper,
+    Admission, Context, Deletion, Effect, Input, KeysOf, MapError, Mapper, MapperSpec, NoticeKind, Object, Outcome, Projection, RuleMapper,
     Side, Translate, VirtualKey, VirtualPatch, async_trait, kinds,
 };
 
@@ -88,6 +90,10 @@ impl Mapper for ServiceMapper {
         self.copies.spec()
     }
 
+    fn admission(&self) -> Option<&dyn Admission> {
+        Some(self)
+    }
+
     async fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         if api::is_api(key) {
             return api::reconcile(cx, key).await;
@@ -107,13 +113,18 @@ fn host_spec(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Value {
     ours.and_then(|host| host.at("/spec").cloned()).unwrap_or_else(|| json!({"type": "ClusterIP"}))
 }
 
+/// Whether it is a matter of the virtual DNS alone.
+fn is_external(virt: &Object) -> bool {
+    virt.str_at("/spec/type") == Some("ExternalName")
+}
+
 impl Translate for Services {
     fn spec(&self) -> &MapperSpec {
         &self.0
     }
 
     fn wanted(&self, _cx: &Context<'_>, virt: &Object) -> bool {
-        virt.str_at("/spec/type") != Some("ExternalName")
+        !is_external(virt)
     }
 
     fn finish(
@@ -152,7 +163,7 @@ impl Translate for Services {
             return Ok(vec![Effect::Delete(Deletion::unneeded(kinds::SERVICE, host))]);
         }
         if !address::same(virt, host) {
-            return Ok(change::open(cx, virt, host));
+            return Ok(change::open(cx, virt, host, NoticeKind::Repaired));
         }
         let shown = |pointer: &str, absent: Value| host.at(pointer).cloned().unwrap_or(absent);
         let status = vec![

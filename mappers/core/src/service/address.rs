@@ -21,6 +21,12 @@ pub(super) fn of(service: &Object) -> Vec<&str> {
     service.list_at("/spec/clusterIPs").iter().filter_map(Value::as_str).collect()
 }
 
+/// The addresses that a Service asks for; a client need not fill both fields.
+pub(super) fn asked(service: &Object) -> Vec<&str> {
+    let all = of(service);
+    if all.is_empty() { service.str_at("/spec/clusterIP").into_iter().collect() } else { all }
+}
+
 /// Whether both sides have the same addresses, and the same of what nobody can change
 /// while a Service has an address: the port of the health check.
 pub(super) fn same(virt: &Object, host: &Object) -> bool {
@@ -42,6 +48,33 @@ pub(super) fn ports(virt: Option<&Value>, host: Option<&Value>) -> Value {
         }
     }
     ports
+}
+
+/// A changed Service with what the API server carries over from the stored one: a client may
+/// leave out what was given to it.
+pub(super) fn carried(changed: &Value, stored: &Object) -> Value {
+    let mut service = changed.clone();
+    let Some(spec) = service.get_mut("spec").and_then(Value::as_object_mut) else { return service };
+    let is_empty = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(_) => false,
+    };
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if is_empty(spec.get(field))
+            && let Some(value) = stored.at(&format!("/spec/{field}"))
+        {
+            spec.insert(field.to_owned(), value.clone());
+        }
+    }
+    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        let twin = stored.list_at("/spec/ports").iter().find(|other| port_id(other) == port_id(port));
+        if let Some(given) = twin.and_then(|twin| twin.get("nodePort")).filter(|_| port.get("nodePort").is_none()) {
+            port["nodePort"] = given.clone();
+        }
+    }
+    service
 }
 
 /// The same Service, with addresses and node ports of the server's choice. A headless one
@@ -71,6 +104,6 @@ fn port_ids(service: &Object) -> Vec<(Option<&Value>, Option<&Value>)> {
     service.list_at("/spec/ports").iter().map(port_id).collect()
 }
 
-fn port_id(port: &Value) -> (Option<&Value>, Option<&Value>) {
+pub(super) fn port_id(port: &Value) -> (Option<&Value>, Option<&Value>) {
     (port.get("port"), port.get("protocol"))
 }
