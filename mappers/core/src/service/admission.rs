@@ -10,7 +10,7 @@ use super::{ServiceMapper, address, api, change, is_external, ranges};
 /// Updates that leave the spec alone need nothing of the host, and the Service of the API
 /// server itself is not copied.
 const CONDITIONS: &[(&str, &str)] = &[
-    ("not-the-api-server", "!(request.namespace == 'default' && request.name == 'kubernetes')"),
+    ("not-the-api-server", "!(request.namespace == 'default' && has(request.name) && request.name == 'kubernetes')"),
     ("spec-changes", "request.operation == 'CREATE' || object.spec != oldObject.spec"),
 ];
 
