@@ -35,8 +35,8 @@ use crate::metrics::Metrics;
 use crate::router::Router;
 use crate::view::Caches;
 pub use held::{Held, Hold};
-pub use reserve::Mark;
 use limiter::{Limiter, Verdict};
+pub use reserve::Mark;
 
 /// What became of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,7 +264,11 @@ impl Gate {
         match OwnerRecord::read(metadata, &facts.names.cluster, &facts.cluster_id) {
             Ownership::Ours(found) if found == *owner => Ok(()),
             // A reservation is for whatever comes under the name.
-            Ownership::Ours(found) if found.is_reservation() && (OwnerRecord { uid: owner.uid.clone(), ..found.clone() }) == *owner => Ok(()),
+            Ownership::Ours(found)
+                if found.is_reservation() && (OwnerRecord { uid: owner.uid.clone(), ..found.clone() }) == *owner =>
+            {
+                Ok(())
+            }
             // An earlier incarnation: its own reconcile removes it.
             Ownership::Ours(found)
                 if found.uid != owner.uid && found.name == owner.name && found.kind == owner.kind =>

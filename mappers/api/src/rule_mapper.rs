@@ -5,8 +5,8 @@ use tenet_translate::rules::Table;
 
 use crate::crossed::SOURCE;
 use crate::{
-    Apply, Context, Deletion, Dependency, Effect, HostKey, MapError, Mapper, MapperSpec, Next, Object, Outcome, Projection,
-    Reservation, Side, VirtualKey, async_trait, patch,
+    Apply, Context, Deletion, Dependency, Effect, HostKey, MapError, Mapper, MapperSpec, Next, Object, Outcome,
+    Projection, Reservation, Side, VirtualKey, async_trait, patch,
 };
 
 /// The pure half of a mapper whose virtual objects each have one host object of the same
@@ -161,7 +161,8 @@ impl<T: Translate> RuleMapper<T> {
         match cx.fetch(kind, key).await? {
             Some(virt) if !owner.is_reservation() && virt.uid() != owner.uid => orphan(cx, kind, &host, None),
             Some(virt) if virt.is_deleting() => {
-                Ok(Deletion::follow(kind, &host, &virt).map_or_else(Outcome::done, |gone| delete(gone.at_version(&host))))
+                Ok(Deletion::follow(kind, &host, &virt)
+                    .map_or_else(Outcome::done, |gone| delete(gone.at_version(&host))))
             }
             Some(virt) if self.rules.wanted(cx, &virt) => self.sync(cx, key, virt, Some(host)).await,
             Some(_) => Ok(delete(Deletion::unneeded(kind, &host).at_version(&host))),

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, copy, refuse, selector, up};
 use tenet_mapper::translate::selectors::{Scope, service_selector};
 use tenet_mapper::{
-    Admission, Context, Deletion, Effect, Input, KeysOf, MapError, Mapper, MapperSpec, NoticeKind, Object, Outcome, Projection, RuleMapper,
-    Side, Translate, VirtualKey, VirtualPatch, async_trait, kinds,
+    Admission, Context, Deletion, Effect, Input, KeysOf, MapError, Mapper, MapperSpec, NoticeKind, Object, Outcome,
+    Projection, RuleMapper, Side, Translate, VirtualKey, VirtualPatch, async_trait, kinds,
 };
 
 const ASKED: &str = "asked for at creation; afterwards the host's counts";

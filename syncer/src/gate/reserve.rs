@@ -20,7 +20,13 @@ pub struct Mark<'m> {
 
 impl Gate {
     /// Creates a host object for a request.
-    pub async fn reserve(&self, kind: Kind, key: &HostKey, mut desired: Value, mark: &Mark<'_>) -> Result<Value, ApiError> {
+    pub async fn reserve(
+        &self,
+        kind: Kind,
+        key: &HostKey,
+        mut desired: Value,
+        mark: &Mark<'_>,
+    ) -> Result<Value, ApiError> {
         for (annotation, value) in mark.annotations() {
             desired["metadata"]["annotations"][annotation] = json!(value);
         }

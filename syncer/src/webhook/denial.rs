@@ -31,13 +31,17 @@ impl Denial {
 
     /// Something of somebody else stands in the place on the host.
     pub fn taken(kind: Kind) -> Self {
-        let message = format!("metadata.name: something else on the host has the place of a {kind} of this name; choose another name");
+        let message = format!(
+            "metadata.name: something else on the host has the place of a {kind} of this name; choose another name"
+        );
         Self::new(StatusCode::FORBIDDEN, "Forbidden", "foreign", message)
     }
 
     /// The host object of an earlier one is still going away.
     pub fn leaving(kind: Kind) -> Self {
-        let message = format!("the {kind} that had this name before is still being removed on the host; try again in some seconds");
+        let message = format!(
+            "the {kind} that had this name before is still being removed on the host; try again in some seconds"
+        );
         Self::new(StatusCode::CONFLICT, "Conflict", "leaving", message)
     }
 
@@ -65,7 +69,12 @@ impl Denial {
             MapError::Foreign { .. } => Self::taken(kind),
             MapError::Conflict(_) => Self::busy(kind),
             MapError::Transient { .. } => Self::silent(),
-            _ => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "failed", "it cannot be brought to the host"),
+            _ => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalError",
+                "failed",
+                "it cannot be brought to the host",
+            ),
         }
     }
 
@@ -97,7 +106,10 @@ fn known(message: &str) -> Option<String> {
     };
     let value = after("Invalid value: ")?;
     if message.contains("provided IP is already allocated") {
-        return Some(format!("spec.clusterIP: {} is taken on the host", after("failed to allocate IP ").unwrap_or(value)));
+        return Some(format!(
+            "spec.clusterIP: {} is taken on the host",
+            after("failed to allocate IP ").unwrap_or(value)
+        ));
     }
     if message.contains("provided port is already allocated") {
         return Some(format!("spec.ports: the node port {value} is taken on the host"));

@@ -18,13 +18,9 @@ use crate::gate::Done;
 use crate::serving::Keeper;
 
 /// Its kind.
-pub const KIND: Kind = Kind::of(
-    "admissionregistration.k8s.io",
-    "v1",
-    "MutatingWebhookConfiguration",
-    "mutatingwebhookconfigurations",
-)
-.cluster_scoped();
+pub const KIND: Kind =
+    Kind::of("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations")
+        .cluster_scoped();
 /// Its name.
 pub const NAME: &str = "tenet-admission";
 

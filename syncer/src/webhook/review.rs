@@ -96,6 +96,10 @@ impl Review {
     pub fn request(&self, name: &str) -> Request {
         let mut object = self.object.clone();
         object["metadata"]["name"] = json!(name);
+        // A client need not say of which incarnation it speaks; the API server knows.
+        if let Some(uid) = self.old.as_ref().and_then(|old| old.pointer("/metadata/uid")) {
+            object["metadata"]["uid"] = uid.clone();
+        }
         Request { operation: self.operation, object: Object::new(object), old: self.old.clone().map(Object::new) }
     }
 
@@ -144,14 +148,32 @@ mod tests {
         let review = review(&json!({"metadata": {"generateName": "web-"}, "spec": {"type": "ClusterIP", "a": 1}}));
         assert_eq!(review.beginning(), Some("web-"));
         assert_eq!(review.request("web-1").object.name(), "web-1");
-        let values = [("/spec/type", json!("ClusterIP")), ("/spec/clusterIP", json!("1.2.3.4")), ("/spec/a", Value::Null), ("/spec/b", Value::Null)];
+        let values = [
+            ("/spec/type", json!("ClusterIP")),
+            ("/spec/clusterIP", json!("1.2.3.4")),
+            ("/spec/a", Value::Null),
+            ("/spec/b", Value::Null),
+        ];
         let values = values.map(|(pointer, value)| (pointer.to_owned(), value));
         assert_eq!(
             review.changes(&values),
-            [json!({"op": "add", "path": "/spec/clusterIP", "value": "1.2.3.4"}), json!({"op": "remove", "path": "/spec/a"})]
+            [
+                json!({"op": "add", "path": "/spec/clusterIP", "value": "1.2.3.4"}),
+                json!({"op": "remove", "path": "/spec/a"})
+            ]
         );
         let answer = review.answer(Ok(Vec::new()));
         assert_eq!(answer["response"], json!({"uid": "u", "allowed": true}));
+    }
+
+    #[test]
+    fn an_update_is_of_the_stored_incarnation() {
+        let body = json!({"apiVersion": "admission.k8s.io/v1", "request": {
+            "uid": "u", "operation": "UPDATE", "namespace": "team", "name": "web", "object": {"metadata": {}},
+            "oldObject": {"metadata": {"uid": "u-1"}}}});
+        let review = Review::read(body.to_string().as_bytes()).unwrap();
+        assert_eq!(review.request("web").object.uid(), "u-1");
+        assert_eq!(review.beginning(), None);
     }
 
     #[test]

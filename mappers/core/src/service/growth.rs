@@ -46,7 +46,9 @@ pub(super) fn addition(virt: &Object, host: &Object) -> Vec<(String, Value)> {
         set("ports", union(virt, host));
         set("type", json!("LoadBalancer"));
         set("externalTrafficPolicy", json!("Local"));
-        if let Some(class) = virt.at("/spec/loadBalancerClass").filter(|_| host.str_at("/spec/type") != Some("LoadBalancer")) {
+        if let Some(class) =
+            virt.at("/spec/loadBalancerClass").filter(|_| host.str_at("/spec/type") != Some("LoadBalancer"))
+        {
             set("loadBalancerClass", class.clone());
         }
     }
