@@ -46,7 +46,7 @@ const PORT: &[Rule] = &[
     copy("appProtocol").kept(),
     copy("port").kept(),
     copy("targetPort").kept(),
-    copy("nodePort").because(ASKED),
+    copy("nodePort").kept().because("asked for at creation; afterwards those of the host move with their port"),
 ];
 
 /// Carries Services across.
@@ -139,6 +139,11 @@ impl Translate for Services {
             .map_err(|error| MapError::refused("spec.selector", error.to_string()))?;
         if let Some(selector) = selector {
             draft["spec"]["selector"] = Value::Object(selector);
+        }
+        if let Some(host) = host {
+            if growth::has_node_ports(virt) {
+                address::keep_node_ports(&mut draft, host);
+            }
         }
         // A load balancer keeps its class; the host's own admission may have set it.
         if let Some(class) = host.and_then(|host| host.at("/spec/loadBalancerClass"))

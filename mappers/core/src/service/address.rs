@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use tenet_mapper::Object;
 
+use super::growth::node_port;
+
 /// Fields that must be equal on both sides before what the host gave is worth a look.
 const SETTLED: [&str; 3] = ["/spec/type", "/spec/ipFamilyPolicy", "/spec/externalTrafficPolicy"];
 
@@ -68,13 +70,36 @@ pub(super) fn carried(changed: &Value, stored: &Object) -> Value {
             spec.insert(field.to_owned(), value.clone());
         }
     }
-    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
-        let twin = stored.list_at("/spec/ports").iter().find(|other| port_id(other) == port_id(port));
-        if let Some(given) = twin.and_then(|twin| twin.get("nodePort")).filter(|_| port.get("nodePort").is_none()) {
-            port["nodePort"] = given.clone();
+    let stored = stored.list_at("/spec/ports");
+    let ports = spec.get_mut("ports").and_then(Value::as_array_mut).map(Vec::as_mut_slice).unwrap_or_default();
+    let asked: Vec<_> = ports.iter().map(node_port).collect();
+    for port in ports.iter_mut().filter(|port| node_port(port) == 0) {
+        // By name, as the API server does: the number may be another.
+        let twin = stored.iter().find(|other| other.get("name") == port.get("name"));
+        if let Some(given) = twin.map(node_port).filter(|given| *given != 0 && !asked.contains(given)) {
+            port["nodePort"] = json!(given);
         }
     }
     service
+}
+
+/// The node ports of a host Service stay, wherever the tenant moves them; others are the
+/// host's to choose.
+pub(super) fn keep_node_ports(desired: &mut Value, host: &Object) {
+    let found = host.list_at("/spec/ports");
+    let ports = desired.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten();
+    for port in ports {
+        let asked = node_port(port);
+        if asked != 0 && found.iter().any(|other| node_port(other) == asked) {
+            continue;
+        }
+        let given = found.iter().find(|other| port_id(other) == port_id(port)).map_or(0, node_port);
+        match port.as_object_mut() {
+            Some(port) if given == 0 => drop(port.remove("nodePort")),
+            Some(port) => drop(port.insert("nodePort".to_owned(), json!(given))),
+            None => {}
+        }
+    }
 }
 
 /// The same Service, with addresses and node ports of the server's choice. A headless one

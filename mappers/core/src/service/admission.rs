@@ -7,10 +7,14 @@ use tenet_mapper::{Admission, Context, MapError, Need, Object, Operation, Reques
 use super::growth::{self, addition};
 use super::{ServiceMapper, address, api, change, is_external, ranges};
 
-/// Updates that leave the spec alone need nothing of the host, and the Service of the API
-/// server itself is not copied.
+/// Updates that leave the spec alone need nothing of the host; the Service of the API server
+/// itself is not copied; and from the samples the syncer learns before it can answer.
 const CONDITIONS: &[(&str, &str)] = &[
     ("not-the-api-server", "!(request.namespace == 'default' && has(request.name) && request.name == 'kubernetes')"),
+    (
+        "not-a-sample",
+        "!(has(request.dryRun) && request.dryRun && has(request.name) && request.name == 'tenet-defaults')",
+    ),
     ("spec-changes", "request.operation == 'CREATE' || object.spec != oldObject.spec"),
 ];
 
@@ -60,8 +64,7 @@ impl Admission for ServiceMapper {
             values.extend(addresses(&request.object, host));
         }
         if growth::has_node_ports(&virt) {
-            let ports = address::ports(virt.at("/spec/ports"), host.at("/spec/ports"));
-            values.push(("/spec/ports".to_owned(), ports));
+            values.push(("/spec/ports".to_owned(), ports(&virt, host)));
         }
         if let Some(port) = host.at("/spec/healthCheckNodePort").filter(|_| growth::has_health_port(&virt)) {
             values.push(("/spec/healthCheckNodePort".to_owned(), port.clone()));
@@ -117,6 +120,18 @@ fn addresses(virt: &Object, host: &Object) -> Vec<(String, Value)> {
         values.push(("/spec/ipFamilyPolicy".to_owned(), json!(SINGLE)));
     }
     values
+}
+
+/// The ports with what the host has given to each; one that has moved keeps what it has.
+fn ports(virt: &Object, host: &Object) -> Value {
+    let mut ports = virt.list_at("/spec/ports").to_vec();
+    for port in &mut ports {
+        let twin = host.list_at("/spec/ports").iter().find(|other| address::port_id(other) == address::port_id(port));
+        if let Some(given) = twin.map(growth::node_port).filter(|given| *given != 0) {
+            port["nodePort"] = json!(given);
+        }
+    }
+    Value::Array(ports)
 }
 
 /// What the API server of the virtual cluster takes out by itself, but only afterwards.

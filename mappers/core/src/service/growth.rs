@@ -64,32 +64,28 @@ pub(super) fn addition(virt: &Object, host: &Object) -> Vec<(String, Value)> {
 
 /// Whether a port of `virt` has no node port on the host, or another than it asks for.
 fn lacks_node_ports(virt: &Object, host: &Object) -> bool {
-    let given = |port: &Value| {
-        let twin = host.list_at("/spec/ports").iter().find(|other| port_id(other) == port_id(port));
-        twin.map_or(0, node_port)
-    };
-    has_node_ports(virt)
-        && virt.list_at("/spec/ports").iter().any(|port| {
-            let (asked, given) = (node_port(port), given(port));
-            given == 0 || (asked != 0 && asked != given)
-        })
+    has_node_ports(virt) && virt.list_at("/spec/ports").iter().any(|port| lacks(port, host))
 }
 
-/// The ports of both: those of `virt` with the node ports that the host has given already,
-/// and those that only the host has, under names that nobody else has.
+fn lacks(port: &Value, host: &Object) -> bool {
+    let ports = host.list_at("/spec/ports");
+    match node_port(port) {
+        0 => ports.iter().find(|other| port_id(other) == port_id(port)).is_none_or(|twin| node_port(twin) == 0),
+        // Under another number it is the tenant's still, and moves when the change is stored.
+        asked => !ports.iter().any(|other| node_port(other) == asked),
+    }
+}
+
+/// The ports that the host has, and those that `virt` lacks.
 fn union(virt: &Object, host: &Object) -> Value {
-    let mut ports: Vec<Value> = virt.list_at("/spec/ports").to_vec();
-    for port in &mut ports {
-        let twin = host.list_at("/spec/ports").iter().find(|other| port_id(other) == port_id(port));
-        if let Some(twin) = twin.filter(|_| node_port(port) == 0)
-            && let Some(given) = twin.get("nodePort")
-        {
-            port["nodePort"] = given.clone();
+    let mut ports: Vec<Value> = host.list_at("/spec/ports").to_vec();
+    for port in virt.list_at("/spec/ports").iter().filter(|port| lacks(port, host)) {
+        match ports.iter_mut().find(|other| port_id(other) == port_id(port)) {
+            Some(twin) if node_port(port) != 0 => twin["nodePort"] = port["nodePort"].clone(),
+            Some(_) => {}
+            None => ports.push(port.clone()),
         }
     }
-    let known: Vec<_> = ports.iter().map(|port| (port.get("port").cloned(), port.get("protocol").cloned())).collect();
-    let is_old = |port: &&Value| !known.contains(&(port.get("port").cloned(), port.get("protocol").cloned()));
-    ports.extend(host.list_at("/spec/ports").iter().filter(is_old).cloned());
     if ports.len() > 1 {
         name(&mut ports);
     }
@@ -119,6 +115,6 @@ fn higher<'s>(order: &[&'s str], virt: &Object, host: &Object, pointer: &str) ->
     order.get(rank(virt).max(rank(host))).copied().unwrap_or_default()
 }
 
-fn node_port(port: &Value) -> u64 {
+pub(super) fn node_port(port: &Value) -> u64 {
     port.get("nodePort").and_then(Value::as_u64).unwrap_or(0)
 }

@@ -101,12 +101,21 @@ fn a_host_object_only_grows_for_a_change() {
         "ports": [{"name": "a", "port": 80, "protocol": "TCP", "nodePort": 30080}],
     });
     let named = |name: &str, number: u16| json!({"name": name, "port": number, "protocol": "TCP"});
-    let ports = |first: Value, second: Value| json!([first, second]);
-    let old = json!({"name": "tenet-tcp-80", "port": 80, "protocol": "TCP", "nodePort": 30080});
+    let old = json!({"name": "a", "port": 80, "protocol": "TCP", "nodePort": 30080});
     for (new, values) in [
         (json!({"type": "NodePort", "ports": [named("a", 80)]}), vec![]),
-        (json!({"type": "ClusterIP", "ports": [named("a", 81)]}), vec![]),
-        (json!({"type": "NodePort", "ports": [named("a", 81)]}), vec![("/spec/ports", ports(named("a", 81), old))]),
+        (json!({"type": "ClusterIP", "ports": [named("b", 81)]}), vec![]),
+        // The API server carries a node port over by the name of its port.
+        (json!({"type": "NodePort", "ports": [named("a", 81)]}), vec![]),
+        (json!({"type": "NodePort", "ports": [named("b", 81)]}), vec![("/spec/ports", json!([old, named("b", 81)]))]),
+        (
+            json!({"type": "NodePort", "ports": [{"port": 81, "protocol": "TCP"}]}),
+            vec![("/spec/ports", json!([old, named("tenet-tcp-81", 81)]))],
+        ),
+        (
+            json!({"type": "NodePort", "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30081}]}),
+            vec![("/spec/ports", json!([{"name": "a", "port": 80, "protocol": "TCP", "nodePort": 30081}]))],
+        ),
         (
             json!({"type": "LoadBalancer", "ports": [named("a", 80)], "ipFamilyPolicy": "RequireDualStack"}),
             vec![("/spec/ipFamilyPolicy", json!("RequireDualStack"))],
@@ -123,6 +132,22 @@ fn a_host_object_only_grows_for_a_change() {
             "{new}"
         );
     }
+}
+
+#[test]
+fn a_change_that_failed_leaves_the_node_ports_of_the_host_where_they_were() {
+    let mut picture = CLUSTER_IP.both();
+    let stored = json!([{"port": 80, "protocol": "TCP", "targetPort": 80, "nodePort": 30080}]);
+    let grown = json!([
+        {"name": "tenet-tcp-80", "port": 80, "protocol": "TCP", "targetPort": 80, "nodePort": 30080},
+        {"name": "tenet-tcp-81", "port": 81, "protocol": "TCP", "targetPort": 81, "nodePort": 30081},
+    ]);
+    for (side, ports) in [(Side::Virtual, stored.clone()), (Side::Host, grown)] {
+        edit(&mut picture, side, "/spec/type", json!("NodePort"));
+        edit(&mut picture, side, "/spec/ports", ports);
+    }
+    settle(&mut picture);
+    assert_eq!(host(&picture).unwrap().at("/spec/ports"), Some(&stored));
 }
 
 #[test]
