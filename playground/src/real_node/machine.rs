@@ -87,7 +87,8 @@ fn hierarchies() -> Vec<PathBuf> {
     folders.filter(|path| path.join("cgroup.procs").exists()).collect()
 }
 
-/// Removes the bridge and the cgroups, once the processes in them are gone, and gives back the kernel's settings.
+/// Gives back the kernel's settings, and removes the cgroups, once the processes in them are gone, and the bridge: as
+/// long as that is there, no other node takes the name.
 pub(super) fn undo_script(dir: &Path) -> String {
     let settings = KERNEL_SETTINGS.into_iter().filter_map(|name| {
         let path = format!("/proc/sys/{name}");
@@ -97,17 +98,17 @@ pub(super) fn undo_script(dir: &Path) -> String {
     format!(
         "PATH=$PATH:/usr/sbin:/sbin
 {}bridge=$(cat '{}') || exit 0
-ip link delete \"$bridge\"
-for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
   left=
   for cgroup in {CGROUPS}/\"$bridge\" {CGROUPS}/*/\"$bridge\"; do
     [ -d \"$cgroup\" ] || continue
     find \"$cgroup\" -depth -type d -exec rmdir {{}} \\;
     left=yes
   done
-  [ -n \"$left\" ] || exit 0
-  sleep 0.1
+  [ -n \"$left\" ] || break
+  sleep 0.2
 done
+ip link delete \"$bridge\"
 ",
         settings.collect::<String>(),
         dir.join(network::NAME).display(),
