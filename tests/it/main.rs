@@ -5,6 +5,7 @@ mod crash;
 mod docs;
 mod fault;
 mod harness;
+mod kubelet;
 mod operations;
 mod pods;
 mod real_node;

@@ -14,19 +14,19 @@ use tenet_mapper::translate::kubelets;
 use tenet_mapper::translate::owner::MANAGED_BY;
 use tenet_mapper::{Object, Side, kinds};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::certificate;
 use super::server::{Kubelet, Node};
-use crate::access::{Authorities, Which};
+use crate::access::{Authorities, Published, Which};
 use crate::engine::Engine;
 use crate::serving::{Keeper, Listener, Shown, server_config};
 
-/// How soon a node that has come gets its socket.
-const TICK: Duration = Duration::from_millis(50);
+/// Changes of nodes are told; this is for one that was missed.
+const LOOK: Duration = Duration::from_secs(30);
 /// When a socket cannot be had, the next attempt.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long streams may go on after a request to stop.
@@ -68,43 +68,35 @@ impl Nodes {
     /// No socket is open yet.
     pub fn new(parts: Parts) -> Self {
         let streams = usize::try_from(parts.config.kubelet.streams.total).unwrap_or(usize::MAX);
-        let connections =
-            Arc::new(Semaphore::new(streams.saturating_add(MORE_CONNECTIONS).min(Semaphore::MAX_PERMITS)));
+        let connections = Arc::new(Semaphore::new(streams.saturating_add(MORE_CONNECTIONS).min(Semaphore::MAX_PERMITS)));
         Self { parts, connections, sockets: BTreeMap::new(), failed: BTreeMap::new(), tasks: TaskTracker::new() }
     }
 
     /// Keeps a socket for each node until it is told to stop; then lets streams finish.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut published = self.parts.authorities.subscribe();
-        let mut versions = None;
+        let [mut nodes, mut services] = [(Side::Virtual, kinds::NODE), (Side::Host, kinds::SERVICE)]
+            .map(|(side, kind)| self.parts.engine.caches.get(side, kind).map(|cache| cache.subscribe()));
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = sleep(TICK) => {}
+                () = change_of(&mut nodes) => {}
+                () = change_of(&mut services) => {}
+                changed = published.changed() => if changed.is_ok() { self.trust(&published) },
+                () = sleep_until(self.failed.values().min().copied().unwrap_or_else(|| Instant::now() + LOOK)) => {}
             }
-            let Some(clients) = published.borrow_and_update().bundle(Which::Clients).map(str::to_owned) else {
-                continue;
-            };
-            let caches = &self.parts.engine.caches;
-            let now = (
-                clients.clone(),
-                caches.version((Side::Virtual, kinds::NODE)),
-                caches.version((Side::Host, kinds::SERVICE)),
-            );
-            if versions.as_ref() == Some(&now) && self.failed.values().all(|again| *again > Instant::now()) {
-                continue;
+            let clients = published.borrow().bundle(Which::Clients).map(str::to_owned);
+            if let Some(clients) = clients {
+                self.settle(&clients).await;
             }
-            if versions.as_ref().is_some_and(|(before, ..)| *before != clients) {
-                self.trust(&clients);
-            }
-            self.settle(&clients).await;
-            versions = Some(now);
         }
         self.end().await;
     }
 
     /// Other clients are trusted from the next connection on.
-    fn trust(&self, clients: &str) {
+    fn trust(&self, published: &watch::Receiver<Published>) {
+        let published = published.borrow();
+        let Some(clients) = published.bundle(Which::Clients) else { return };
         for socket in self.sockets.values() {
             match server_config(Arc::clone(&socket.shown), Some(clients)) {
                 Ok(tls) => socket.tls.store(Arc::new(tls)),
@@ -153,8 +145,12 @@ impl Nodes {
             KubeletCertificate::Csr => self.requested(node, &stop).await?,
         };
         let tls = Arc::new(ArcSwap::from_pointee(server_config(Arc::clone(&shown), Some(clients))?));
-        let listener =
-            Listener { name: "kubelet", socket, tls: Arc::clone(&tls), connections: Arc::clone(&self.connections) };
+        let listener = Listener {
+            name: "kubelet",
+            socket,
+            tls: Arc::clone(&tls),
+            connections: Arc::clone(&self.connections),
+        };
         let service = Arc::new(Node { name: node.to_owned(), kubelet: Arc::clone(&self.parts.kubelet) });
         self.tasks.spawn(listener.serve(service, stop.clone()));
         Ok(Socket { address, shown, tls, stop })
@@ -246,6 +242,17 @@ impl Nodes {
             kubelet.closing.cancel();
             tokio::join!(self.tasks.wait(), kubelet.tasks.wait());
         }
+    }
+}
+
+/// The next change of a cache; never, if there is none.
+async fn change_of(changes: &mut Option<watch::Receiver<u64>>) {
+    let ended = match changes {
+        Some(changes) => changes.changed().await.is_err(),
+        None => true,
+    };
+    if ended {
+        std::future::pending().await
     }
 }
 
