@@ -1,7 +1,7 @@
 //! Who reaches the kubelet of a virtual node, and what they get to see (threats T13, T16 to
 //! T18, T26, T28, T30, T31).
 
-mod wire;
+pub mod wire;
 
 use std::net::SocketAddr;
 
@@ -125,7 +125,11 @@ async fn rights_are_asked_for_and_a_websocket_needs_more_than_get() -> Result<()
     assert_eq!(target.get(Some(&reader), "/pods", "").await?, 200);
     assert_eq!(target.get(Some(&reader), &logs, "").await?, 200);
     assert_eq!(target.get(Some(&reader), "/logs/", "").await?, 404, "allowed to ask, and not there");
-    for streaming in [target.exec(), format!("/attach/{}/web/main?output=1", target.namespace), format!("/portForward/{}/web", target.namespace)] {
+    for streaming in [
+        target.exec(),
+        format!("/attach/{}/web/main?output=1", target.namespace),
+        format!("/portForward/{}/web", target.namespace),
+    ] {
         assert_eq!(target.get(Some(&reader), &streaming, WEBSOCKET).await?, 403, "{streaming}");
     }
     let answer = target.post(Some(&runner), &target.exec(), SPDY).await?;
@@ -135,7 +139,8 @@ async fn rights_are_asked_for_and_a_websocket_needs_more_than_get() -> Result<()
     // The same by the token of a ServiceAccount.
     let tokens = format!("/api/v1/namespaces/{}/serviceaccounts/default/token", target.namespace);
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}});
-    let token = target.harness.virt.create(&tokens, request).await?["status"]["token"].as_str().context("token")?.to_owned();
+    let token =
+        target.harness.virt.create(&tokens, request).await?["status"]["token"].as_str().context("token")?.to_owned();
     assert_eq!(target.get(None, "/pods", &format!("Authorization: Bearer {token}\r\n")).await?, 403);
     Ok(())
 }
@@ -164,7 +169,13 @@ async fn no_path_leads_anywhere_but_to_the_pod_that_it_names() -> Result<()> {
     ] {
         assert_eq!(target.get(me, &path, WEBSOCKET).await?, 404, "{path}");
     }
-    for query in ["command=true", "output=1", "command=true&output=1&container=other", "command=true&output=2", "command=%00&output=1"] {
+    for query in [
+        "command=true",
+        "output=1",
+        "command=true&output=1&container=other",
+        "command=true&output=2",
+        "command=%00&output=1",
+    ] {
         let path = format!("/exec/{namespace}/web/main?{query}");
         assert_eq!(target.get(me, &path, WEBSOCKET).await?, 400, "{path}");
     }
@@ -212,8 +223,10 @@ async fn headers_of_a_client_never_reach_the_host() -> Result<()> {
     let entries = loop {
         let text = std::fs::read_to_string(&log)?;
         let all: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-        let of_exec: Vec<_> =
-            all.into_iter().filter(|entry| entry["requestURI"].as_str().is_some_and(|uri| uri.contains(&path))).collect();
+        let of_exec: Vec<_> = all
+            .into_iter()
+            .filter(|entry| entry["requestURI"].as_str().is_some_and(|uri| uri.contains(&path)))
+            .collect();
         if !of_exec.is_empty() || tokio::time::Instant::now() > deadline {
             break of_exec;
         }
@@ -235,7 +248,10 @@ async fn no_name_of_the_host_is_in_an_answer() -> Result<()> {
     let hidden = [format!("-x-{}-x-", target.namespace), target.harness.playground.namespace().to_owned()];
     let (namespace, mut answers) = (&target.namespace, Vec::new());
     for path in PATHS {
-        answers.push(send(target.kubelet, me, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).await?);
+        answers.push(
+            send(target.kubelet, me, format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+                .await?,
+        );
     }
     for (path, headers) in [
         (format!("/containerLogs/{namespace}/web/main?previous=true&tailLines=1"), ""),

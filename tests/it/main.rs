@@ -12,3 +12,4 @@ mod real_node;
 mod refusals;
 mod schema;
 mod services;
+mod streams;

@@ -68,7 +68,8 @@ impl Nodes {
     /// No socket is open yet.
     pub fn new(parts: Parts) -> Self {
         let streams = usize::try_from(parts.config.kubelet.streams.total).unwrap_or(usize::MAX);
-        let connections = Arc::new(Semaphore::new(streams.saturating_add(MORE_CONNECTIONS).min(Semaphore::MAX_PERMITS)));
+        let connections =
+            Arc::new(Semaphore::new(streams.saturating_add(MORE_CONNECTIONS).min(Semaphore::MAX_PERMITS)));
         Self { parts, connections, sockets: BTreeMap::new(), failed: BTreeMap::new(), tasks: TaskTracker::new() }
     }
 
@@ -145,12 +146,8 @@ impl Nodes {
             KubeletCertificate::Csr => self.requested(node, &stop).await?,
         };
         let tls = Arc::new(ArcSwap::from_pointee(server_config(Arc::clone(&shown), Some(clients))?));
-        let listener = Listener {
-            name: "kubelet",
-            socket,
-            tls: Arc::clone(&tls),
-            connections: Arc::clone(&self.connections),
-        };
+        let listener =
+            Listener { name: "kubelet", socket, tls: Arc::clone(&tls), connections: Arc::clone(&self.connections) };
         let service = Arc::new(Node { name: node.to_owned(), kubelet: Arc::clone(&self.parts.kubelet) });
         self.tasks.spawn(listener.serve(service, stop.clone()));
         Ok(Socket { address, shown, tls, stop })

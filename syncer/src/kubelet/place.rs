@@ -75,12 +75,9 @@ impl Places {
     /// Whether both pods are still the same ones.
     pub async fn confirm(&self, place: &Place) -> Result<(), Failure> {
         let (virt, real) = self.read(&place.pod, &place.host).await?;
-        let same = |object: Option<Value>, uid: &str| object.is_some_and(|object| text(&object, "/metadata/uid") == uid);
-        if same(virt, &place.uid) && same(real, &place.host_uid) {
-            Ok(())
-        } else {
-            Err(Failure::replaced(&place.pod))
-        }
+        let same =
+            |object: Option<Value>, uid: &str| object.is_some_and(|object| text(&object, "/metadata/uid") == uid);
+        if same(virt, &place.uid) && same(real, &place.host_uid) { Ok(()) } else { Err(Failure::replaced(&place.pod)) }
     }
 
     async fn read(&self, pod: &PodName, host: &HostKey) -> Result<(Option<Value>, Option<Value>), Failure> {

@@ -164,7 +164,11 @@ impl Upstream {
         request
     }
 
-    async fn send(&self, stream: HostStream, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, UpstreamError> {
+    async fn send(
+        &self,
+        stream: HostStream,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Response<Incoming>, UpstreamError> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
@@ -200,7 +204,9 @@ impl tower::Service<Request<Empty<Bytes>>> for Once {
     fn call(&mut self, request: Request<Empty<Bytes>>) -> Self::Future {
         let sender = self.0.lock().take();
         async move {
-            let Some(mut sender) = sender else { return Err(BodyError::from("a connection carries one request".to_owned())) };
+            let Some(mut sender) = sender else {
+                return Err(BodyError::from("a connection carries one request".to_owned()));
+            };
             Ok(sender.send_request(request).await?)
         }
         .boxed()

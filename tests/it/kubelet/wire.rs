@@ -113,6 +113,7 @@ pub async fn connect(address: SocketAddr, identity: Option<&Identity>) -> Result
 pub async fn send(address: SocketAddr, identity: Option<&Identity>, request: &[u8]) -> Result<String> {
     let mut stream = connect(address, identity).await?;
     stream.write_all(request).await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
     let read = async {
         while stream.read_buf(&mut answer).await.unwrap_or(0) > 0 {

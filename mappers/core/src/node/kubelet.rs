@@ -118,7 +118,13 @@ impl Kubelet {
     }
 
     /// The address of a Service that is as it should be; else what brings it there.
-    fn keep(&self, cx: &Context<'_>, virt: &Object, service: &Object, owner: OwnerRecord) -> (Option<String>, Vec<Effect>) {
+    fn keep(
+        &self,
+        cx: &Context<'_>,
+        virt: &Object,
+        service: &Object,
+        owner: OwnerRecord,
+    ) -> (Option<String>, Vec<Effect>) {
         let address = service.str_at("/spec/clusterIP").filter(|address| *address != "None").map(str::to_owned);
         let target = target_port(service);
         let is_published = address.as_deref().is_some_and(|address| shown(virt) == Some(address));

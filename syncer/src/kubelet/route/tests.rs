@@ -115,7 +115,8 @@ fn a_query_is_understood_to_its_end_or_refused() {
         let answer = get(&format!("/exec/shop/web/main?{query}"));
         assert!(matches!(answer, Err(RouteError::Query(_))), "{query}: {answer:?}");
     }
-    for query in ["tailLines=-1", "tailLines=1e3", "sinceTime=yesterday", "stream=stdout", "limitBytes=99999999999999999999"]
+    for query in
+        ["tailLines=-1", "tailLines=1e3", "sinceTime=yesterday", "stream=stdout", "limitBytes=99999999999999999999"]
     {
         let answer = get(&format!("/containerLogs/shop/web/main?{query}"));
         assert!(matches!(answer, Err(RouteError::Query(_))), "{query}: {answer:?}");
