@@ -249,7 +249,7 @@ async fn change_of(changes: &mut Option<watch::Receiver<u64>>) {
         None => true,
     };
     if ended {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

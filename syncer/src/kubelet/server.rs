@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tenet_mapper::async_trait;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
@@ -178,9 +178,8 @@ impl Node {
 
 /// Carries bytes from the moment on that the client has its 101.
 async fn carry(kubelet: &Kubelet, client: OnUpgrade, mut agreed: Agreed) -> (End, Passed) {
-    let upgraded = match client.await.map(hyper::upgrade::Upgraded::downcast::<TokioIo<Client>>) {
-        Ok(Ok(parts)) => parts,
-        _ => return (End::Broken, Passed::default()),
+    let Ok(Ok(upgraded)) = client.await.map(Upgraded::downcast::<TokioIo<Client>>) else {
+        return (End::Broken, Passed::default());
     };
     let (mut client, early) = (upgraded.io.into_inner(), upgraded.read_buf);
     if first_words(&mut client, &agreed.early).await.is_err() || first_words(&mut agreed.stream, &early).await.is_err()
