@@ -119,15 +119,12 @@ impl Settings<'_> {
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let path = |path: &Path| text(&path.to_string_lossy());
         // No Service of the host is reachable here: nothing routes its addresses.
-        let has = |section: &str| self.more.lines().any(|line| line.starts_with(section));
-        let kubelet = match has("kubelet:") {
-            true => String::new(),
-            false => format!("kubelet: {{ addresses: loopback, port: {} }}\n", self.kubelet_port),
+        let unless = |section: &str, line: String| {
+            let is_set = self.more.lines().any(|line| line.starts_with(section));
+            if is_set { String::new() } else { line }
         };
-        let webhook = match has("webhook:") {
-            true => String::new(),
-            false => format!("webhook: {{ listen: \"127.0.0.1:{}\" }}\n", self.webhook_port),
-        };
+        let kubelet = unless("kubelet:", format!("kubelet: {{ addresses: loopback, port: {} }}\n", self.kubelet_port));
+        let webhook = unless("webhook:", format!("webhook: {{ listen: \"127.0.0.1:{}\" }}\n", self.webhook_port));
         format!(
             "name: {name}
 host:

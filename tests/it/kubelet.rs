@@ -1,16 +1,19 @@
 //! Who reaches the kubelet of a virtual node, and what they get to see (threats T13, T16 to
 //! T18, T26, T28, T30, T31).
 
-mod wire;
+pub mod wire;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use tenet_playground::{Options, Playground};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Duration, timeout};
+use tokio::net::TcpStream;
+use tokio::time::{Duration, Instant, sleep, timeout};
+use tokio_rustls::client::TlsStream;
 
-use crate::harness::Harness;
+use crate::harness::{Harness, cluster, dir, syncer};
 use wire::{Identity, api_server, code, connect, expired, send, status, stranger, user};
 
 const SPDY: &str = "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n";
@@ -219,7 +222,7 @@ async fn headers_of_a_client_never_reach_the_host() -> Result<()> {
     assert_eq!(code(&answer), 101, "{answer}");
     let log = target.harness.playground.host_plane().audit_log();
     let path = format!("/pods/web-x-{}-x-vc-1/exec", target.namespace);
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(10);
     let entries = loop {
         let text = std::fs::read_to_string(&log)?;
         let all: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -227,10 +230,10 @@ async fn headers_of_a_client_never_reach_the_host() -> Result<()> {
             .into_iter()
             .filter(|entry| entry["requestURI"].as_str().is_some_and(|uri| uri.contains(&path)))
             .collect();
-        if !of_exec.is_empty() || tokio::time::Instant::now() > deadline {
+        if !of_exec.is_empty() || Instant::now() > deadline {
             break of_exec;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(50)).await;
     };
     assert!(!entries.is_empty(), "the host has not heard of it");
     for entry in entries {
@@ -285,9 +288,68 @@ async fn a_client_that_wastes_time_or_memory_is_cut_off() -> Result<()> {
     // A head that does not end, and a handshake that does not begin.
     let mut slow = connect(target.kubelet, me).await?;
     slow.write_all(b"GET /pods HTTP/1.1\r\nHost:").await?;
-    let mut silent = tokio::net::TcpStream::connect(target.kubelet).await?;
+    let mut silent = TcpStream::connect(target.kubelet).await?;
     let (mut first, mut second) = (Vec::new(), Vec::new());
     let cut = async { tokio::join!(slow.read_to_end(&mut first), silent.read_to_end(&mut second)) };
     drop(timeout(Duration::from_secs(30), cut).await.context("they are still connected")?);
     Ok(())
+}
+
+/// In a cluster every node has a Service, and an API server that checks asks for a certificate
+/// of its own authority.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_is_found_at_its_service_with_a_certificate_of_the_cluster() -> Result<()> {
+    let settings = "kubelet: { addresses: service, listen: 127.0.0.1, certificate: csr }\n".to_owned();
+    let options = Options { dir: Some(dir("node-service")), nodes: 1, syncer_settings: settings, ..Options::default() };
+    let playground = Playground::start(options).await?;
+    let command = syncer().arg("--config").arg(playground.syncer_config());
+    playground.start_syncer(&command).await?;
+    let host = cluster("host", playground.host_kubeconfig()).await?;
+    let virt = cluster("virtual", playground.virtual_kubeconfig()).await?;
+    let pods = "/api/v1/namespaces/default/pods";
+    let spec = json!({"terminationGracePeriodSeconds": 0, "containers": [{"name": "main", "image": "nginx"}]});
+    virt.create(pods, json!({"metadata": {"name": "web"}, "spec": spec})).await?;
+    let has_address = |node: &Value| node["status"]["addresses"].as_array().is_some_and(|all| !all.is_empty());
+    let node = virt.until("/api/v1/nodes/node-1", "found somewhere", has_address).await?;
+    let path = format!("/api/v1/namespaces/{}/services/vc-1-node-node-1", playground.namespace());
+    let service = host.get(&path).await?.context("no Service")?;
+    let address = service["spec"]["clusterIP"].as_str().context("no address")?;
+    assert_eq!(node["status"]["addresses"], json!([{"type": "InternalIP", "address": address}]));
+    assert_eq!(node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"], 10250);
+    assert_eq!(service["spec"]["selector"], json!({"tenet.sh/control-plane": "vc-1"}));
+    assert_eq!(service["spec"]["ports"][0]["port"], 10250);
+
+    let port = service["spec"]["ports"][0]["targetPort"].as_u64().context("no port")?;
+    let behind = SocketAddr::from(([127, 0, 0, 1], u16::try_from(port)?));
+    let me = api_server(&playground)?;
+    let mut stream = until_connected(&playground, behind, address.parse()?, &me).await?;
+    stream.write_all(b"GET /pods HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
+    stream.flush().await?;
+    let mut answer = String::new();
+    drop(stream.read_to_string(&mut answer).await);
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"web\""), "{answer}");
+    let requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    assert_eq!(virt.list(requests).await?, Vec::<Value>::new(), "requests are taken back");
+
+    virt.delete(&format!("{pods}/web"), json!({})).await?;
+    virt.until_gone("/api/v1/nodes/node-1").await?;
+    host.until_gone(&path).await?;
+    playground.shutdown().await;
+    Ok(())
+}
+
+/// The certificate is signed by a controller, which takes a moment.
+async fn until_connected(
+    playground: &Playground,
+    address: SocketAddr,
+    name: IpAddr,
+    identity: &Identity,
+) -> Result<TlsStream<TcpStream>> {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        match wire::connect_to(playground, address, name, identity).await {
+            Err(_) if Instant::now() < end => sleep(Duration::from_millis(50)).await,
+            other => return other,
+        }
+    }
 }

@@ -13,3 +13,4 @@ mod real_node;
 mod refusals;
 mod schema;
 mod services;
+mod streams;

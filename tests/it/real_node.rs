@@ -167,7 +167,9 @@ async fn an_ephemeral_container_sees_the_processes_of_its_target() -> Result<()>
         let pod = side.fresh_pod("patient", lab::COUNTS, &NO_ARGS).await?;
         let image = format!("--image={}", RealNode::IMAGE);
         let script = "ps | grep -c 'echo line'; echo seen";
-        let debug = ["debug", &pod, &image, "--target=main", "--container=doctor", "--", "sh", "-c", script];
+        // The usual profile adds a capability, which a tenant may not.
+        let (target, profile) = ("--target=main", "--profile=baseline");
+        let debug = ["debug", &pod, &image, target, profile, "--container=doctor", "--", "sh", "-c", script];
         side.kubectl(&debug).succeed().await?;
         let state = "{.status.ephemeralContainerStatuses[?(@.name==\"doctor\")].state.terminated.exitCode}";
         side.until_field(&pod, state, "0").await?;
@@ -193,6 +195,7 @@ async fn the_death_of_the_kubelet_ends_every_stream_in_ten_seconds() -> Result<(
         lab.node.start_kubelet()?;
         ends.0.with_context(|| side.to_string())?;
         ends.1.with_context(|| side.to_string())?;
+        lab.until_no_streams().await.with_context(|| side.to_string())?;
         side.until_exec_works("box").await.with_context(|| side.to_string())?;
     }
     Ok(())

@@ -80,3 +80,43 @@ fn header(kind: EntryType, mode: u32, size: usize) -> Header {
     header.set_size(size as u64);
     header
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, io::Read, os::unix::fs::PermissionsExt};
+
+    use serde_json::Value;
+    use tar::Archive;
+
+    use super::*;
+
+    fn files(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
+        let mut archive = Archive::new(bytes);
+        let file = |entry: io::Result<tar::Entry<'_, &[u8]>>| {
+            let mut entry = entry.expect("an entry");
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).expect("its content");
+            (entry.path_bytes().escape_ascii().to_string(), content)
+        };
+        archive.entries().expect("entries").map(file).collect()
+    }
+
+    #[test]
+    fn an_image_has_a_link_for_each_tool_and_names_its_layer_by_its_digest() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let program = dir.path().join("busybox");
+        fs::write(&program, "#!/bin/sh\nprintf 'busybox\\ncat\\nsh\\n'\n").expect("a script");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("its mode");
+        write(&program, dir.path()).expect("the images");
+
+        let image = files(&fs::read(dir.path().join("busybox.tar")).expect("an image"));
+        let layer = &image["layer.tar"];
+        let names: Vec<String> = files(layer).into_keys().filter(|name| name.starts_with("bin/")).collect();
+        assert_eq!(names, ["bin/busybox", "bin/cat", "bin/sh"]);
+        let config: Value = serde_json::from_slice(&image["config.json"]).expect("JSON");
+        let digest = Sha256::digest(layer).iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"));
+        assert_eq!(config["rootfs"]["diff_ids"], json!([digest]));
+        let manifest: Value = serde_json::from_slice(&image["manifest.json"]).expect("JSON");
+        assert_eq!(manifest[0]["RepoTags"], json!([BUSYBOX]));
+    }
+}

@@ -8,6 +8,8 @@ use std::{
     process::{Command, Stdio},
 };
 
+use tempfile::TempDir;
+
 use super::{RealNodeError, network};
 
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -51,10 +53,19 @@ pub(super) fn check() -> Result<Programs, RealNodeError> {
     if !Path::new(CNI_PLUGINS).join("bridge").exists() {
         return lacking(format!("{CNI_PLUGINS} has no bridge (Debian: apt-get install containernetworking-plugins)"));
     }
-    if let Err(why) = run("unshare", ["--mount", "--pid", "--fork", "--mount-proc", "true"]) {
-        return lacking(format!("it may not make namespaces: {}", why.trim()));
+    if let Err(why) = layers_in_a_namespace() {
+        return lacking(format!("namespaces and layered folders are not to be had: {}", why.trim()));
     }
     Ok(Programs { busybox: find("busybox").unwrap_or_default() })
+}
+
+/// Not every container may make namespaces, and a folder of layers is no place for another one.
+fn layers_in_a_namespace() -> Result<(), String> {
+    const PROBE: &str =
+        r#"cd "$0" && mkdir low up work all && mount -t overlay none -o lowerdir=low,upperdir=up,workdir=work all"#;
+    let dir = TempDir::with_prefix("tenet-probe-").map_err(|error| error.to_string())?;
+    let namespaces = ["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", PROBE].map(OsStr::new);
+    run("unshare", namespaces.into_iter().chain([dir.path().as_os_str()]))
 }
 
 /// A cgroup of our own in every hierarchy, for all that the node runs.
@@ -87,7 +98,8 @@ fn hierarchies() -> Vec<PathBuf> {
     folders.filter(|path| path.join("cgroup.procs").exists()).collect()
 }
 
-/// Removes the bridge and the cgroups, once the processes in them are gone, and gives back the kernel's settings.
+/// Gives back the kernel's settings, and removes the cgroups, once the processes in them are gone, and the bridge: as
+/// long as that is there, no other node takes the name.
 pub(super) fn undo_script(dir: &Path) -> String {
     let settings = KERNEL_SETTINGS.into_iter().filter_map(|name| {
         let path = format!("/proc/sys/{name}");
@@ -97,17 +109,17 @@ pub(super) fn undo_script(dir: &Path) -> String {
     format!(
         "PATH=$PATH:/usr/sbin:/sbin
 {}bridge=$(cat '{}') || exit 0
-ip link delete \"$bridge\"
-for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30; do
   left=
   for cgroup in {CGROUPS}/\"$bridge\" {CGROUPS}/*/\"$bridge\"; do
     [ -d \"$cgroup\" ] || continue
     find \"$cgroup\" -depth -type d -exec rmdir {{}} \\;
     left=yes
   done
-  [ -n \"$left\" ] || exit 0
-  sleep 0.1
+  [ -n \"$left\" ] || break
+  sleep 0.2
 done
+ip link delete \"$bridge\"
 ",
         settings.collect::<String>(),
         dir.join(network::NAME).display(),
@@ -135,4 +147,19 @@ pub(super) fn path() -> OsString {
     let mut path = env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin");
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_was_made_there_is_nothing_to_undo() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let script = dir.path().join("undo.sh");
+        fs::write(&script, undo_script(dir.path())).expect("a file");
+        for _ in 0..2 {
+            assert_eq!(run("sh", [&script]), Ok(()));
+        }
+    }
 }

@@ -70,13 +70,13 @@ impl Failure {
     }
 
     /// The virtual API server could not be read.
-    pub fn virtual_api(error: ApiError) -> Self {
+    pub fn virtual_api(error: &ApiError) -> Self {
         tracing::warn!(%error, "a pod cannot be read from the virtual API server");
         Self::not_available("the API server does not answer its kubelet")
     }
 
     /// The host API server could not be read.
-    pub fn host_api(error: ApiError) -> Self {
+    pub fn host_api(error: &ApiError) -> Self {
         tracing::warn!(%error, "a pod cannot be read from the host API server");
         match error.code() {
             Some(StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => missing_right("get pods"),

@@ -84,7 +84,7 @@ impl Places {
         let virt = Target::new(kinds::POD, &pod.namespace, &pod.name);
         let real = Target::new(kinds::POD, host.namespace(), host.name());
         let (virt, real) = tokio::join!(self.virt.get(&virt, self.limit), self.host.get(&real, self.limit));
-        Ok((virt.map_err(Failure::virtual_api)?, real.map_err(Failure::host_api)?))
+        Ok((virt.map_err(|error| Failure::virtual_api(&error))?, real.map_err(|error| Failure::host_api(&error))?))
     }
 }
 

@@ -10,7 +10,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::header::{ACCEPT, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Collected, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -217,7 +217,7 @@ impl tower::Service<Request<Empty<Bytes>>> for Once {
 async fn refused(answer: Response<Incoming>) -> UpstreamError {
     let status = answer.status();
     let body = timeout(HEAD, Limited::new(answer.into_body(), LONGEST_ERROR).collect()).await;
-    let bytes = body.ok().and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
+    let bytes = body.ok().and_then(Result::ok).map(Collected::to_bytes).unwrap_or_default();
     UpstreamError::Refused { status, body: String::from_utf8_lossy(&bytes).into_owned() }
 }
 

@@ -1,6 +1,6 @@
 //! A client of a virtual node's kubelet that sends exactly the bytes it is given.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use serde_json::Value;
 use tenet_playground::Playground;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -90,6 +90,27 @@ fn sign(issuer: &Issuer<'_, KeyPair>, name: &str, group: Option<&str>, ends: tim
     Ok(Identity { certificate, key: key.serialize_pem() })
 }
 
+/// Opens a connection to a server whose certificate is for `name`, signed by the authority of
+/// the virtual cluster.
+pub async fn connect_to(
+    playground: &Playground,
+    address: SocketAddr,
+    name: IpAddr,
+    identity: &Identity,
+) -> Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(read(&pki(playground), "ca.crt")?.as_bytes())?)?;
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(
+            CertificateDer::pem_slice_iter(identity.certificate.as_bytes()).collect::<Result<_, _>>()?,
+            PrivateKeyDer::from_pem_slice(identity.key.as_bytes())?,
+        )?;
+    let stream = TcpStream::connect(address).await?;
+    Ok(TlsConnector::from(Arc::new(config)).connect(ServerName::from(name), stream).await?)
+}
+
 /// Opens a connection, with a client certificate or none.
 pub async fn connect(address: SocketAddr, identity: Option<&Identity>) -> Result<TlsStream<TcpStream>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
@@ -113,6 +134,7 @@ pub async fn connect(address: SocketAddr, identity: Option<&Identity>) -> Result
 pub async fn send(address: SocketAddr, identity: Option<&Identity>, request: &[u8]) -> Result<String> {
     let mut stream = connect(address, identity).await?;
     stream.write_all(request).await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
     let read = async {
         while stream.read_buf(&mut answer).await.unwrap_or(0) > 0 {

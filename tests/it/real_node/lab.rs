@@ -14,6 +14,7 @@ use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::kubectl::Kubectl;
 use crate::harness;
+use crate::operations::scrape;
 
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 static SHARED: OnceCell<Option<Lab>> = OnceCell::const_new();
@@ -83,6 +84,21 @@ impl Lab {
             web_sockets,
         };
         files.into_iter().flat_map(|(name, file)| [true, false].map(|protocol| side(name, file, protocol))).collect()
+    }
+
+    /// Waits until the syncer holds no stream.
+    pub async fn until_no_streams(&self) -> Result<()> {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let (_, metrics) = scrape(self.playground.admin_port(), "/metrics").await?;
+            let open: Vec<&str> = metrics.lines().filter(|line| line.starts_with("tenet_streams_open{")).collect();
+            ensure!(!open.is_empty(), "streams are not counted");
+            if open.iter().all(|line| line.ends_with(" 0")) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "streams are left: {open:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// While this is held, nobody kills the kubelet.

@@ -154,7 +154,7 @@ proptest! {
     #[test]
     fn a_command_arrives_as_it_was_given(words in prop::collection::vec("[^\0]{1,20}", 1..6)) {
         let mut query = Builder::default();
-        words.iter().for_each(|word| query.set("command", word));
+        query.set_all("command", &words);
         let target = format!("/exec/shop/web/main{}&output=1", query.text());
         let read = decoded(&action(&target).subresource());
         let mut wanted = vec![("container".to_owned(), "main".to_owned())];
