@@ -173,7 +173,7 @@ pub struct Deletion {
     uid: String,
     version: Option<String>,
     grace: Option<i64>,
-    proof: Proof,
+    proof: Box<Proof>,
 }
 
 impl Deletion {
@@ -249,7 +249,7 @@ impl Deletion {
             uid: object.uid().to_owned(),
             version: None,
             grace: None,
-            proof,
+            proof: Box::new(proof),
         }
     }
 

@@ -140,10 +140,8 @@ impl Translate for Services {
         if let Some(selector) = selector {
             draft["spec"]["selector"] = Value::Object(selector);
         }
-        if let Some(host) = host {
-            if growth::has_node_ports(virt) {
-                address::keep_node_ports(&mut draft, host);
-            }
+        if let Some(host) = host.filter(|_| growth::has_node_ports(virt)) {
+            address::keep_node_ports(&mut draft, host);
         }
         // A load balancer keeps its class; the host's own admission may have set it.
         if let Some(class) = host.and_then(|host| host.at("/spec/loadBalancerClass"))

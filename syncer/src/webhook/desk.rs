@@ -71,7 +71,7 @@ impl Desk {
     /// The values that the object takes on.
     pub async fn serve(&self, kind: Kind, admission: &dyn Admission, review: &Review) -> Result<Values, Denial> {
         let name = match review.beginning() {
-            Some(beginning) => self.free_name(kind, review, beginning).await?,
+            Some(beginning) => self.free_name(kind, review, beginning)?,
             None => review.name.clone(),
         };
         let (facts, now) = (self.engine.facts.load_full(), OffsetDateTime::now_utc().unix_timestamp());
@@ -88,7 +88,7 @@ impl Desk {
     }
 
     /// A name that neither side has.
-    async fn free_name(&self, kind: Kind, review: &Review, beginning: &str) -> Result<String, Denial> {
+    fn free_name(&self, kind: Kind, review: &Review, beginning: &str) -> Result<String, Denial> {
         for _ in 0..ATTEMPTS {
             let Some(name) = naming::generate(beginning) else { break };
             let key = VirtualKey::new(review.namespace.as_str(), name.as_str());
@@ -162,10 +162,10 @@ impl Desk {
     async fn gone(&self, case: &Case<'_>, host: &Object) -> Result<Standing, Denial> {
         match self.look(case).await? {
             Some(found) if found.uid() == host.uid() && found.is_deleting() => {
-                match !case.is_update() && self.virtual_exists(case).await? {
-                    true => Ok(Standing::Left),
-                    false => Err(Denial::leaving(case.kind)),
+                if !case.is_update() && self.virtual_exists(case).await? {
+                    return Ok(Standing::Left);
                 }
+                Err(Denial::leaving(case.kind))
             }
             _ => Ok(Standing::Gone),
         }
@@ -173,25 +173,12 @@ impl Desk {
 
     async fn create(&self, case: &Case<'_>, desired: Value) -> Result<Step, Denial> {
         let created = self.engine.gate.reserve(case.kind, &case.host, desired, &case.mark()).await;
-        self.written(case, created)
+        case.written(created)
     }
 
     async fn extend(&self, case: &Case<'_>, host: &Object, values: &[(String, Value)]) -> Result<Step, Denial> {
         let changed = self.engine.gate.extend(case.kind, host, values, &case.mark()).await;
-        self.written(case, changed)
-    }
-
-    fn written(&self, case: &Case<'_>, answer: Result<Value, ApiError>) -> Result<Step, Denial> {
-        match answer {
-            // What a dry run shows is no address that anybody will get.
-            Ok(_) if case.dry_run => Ok(Step::Free),
-            Ok(object) => Ok(Step::From(Object::new(object))),
-            Err(error) if error.is_lost_race() || error.is_object_absent() => Ok(Step::Again),
-            Err(error) => {
-                tracing::debug!(kind = %case.kind, place = %case.host, %error, "the host does not give what a request needs");
-                Err(Denial::of_host(&error, case.kind, &case.request.object, &case.host))
-            }
-        }
+        case.written(changed)
     }
 
     /// A reservation that was made for a request of another kind goes when that has failed.
@@ -249,6 +236,19 @@ impl Desk {
 impl Case<'_> {
     fn is_update(&self) -> bool {
         self.request.operation == Operation::Update
+    }
+
+    fn written(&self, answer: Result<Value, ApiError>) -> Result<Step, Denial> {
+        match answer {
+            // What a dry run shows is no address that anybody will get.
+            Ok(_) if self.dry_run => Ok(Step::Free),
+            Ok(object) => Ok(Step::From(Object::new(object))),
+            Err(error) if error.is_lost_race() || error.is_object_absent() => Ok(Step::Again),
+            Err(error) => {
+                tracing::debug!(kind = %self.kind, place = %self.host, %error, "the host does not give what a request needs");
+                Err(Denial::of_host(&error, self.kind, &self.request.object, &self.host))
+            }
+        }
     }
 
     fn mark(&self) -> Mark<'_> {

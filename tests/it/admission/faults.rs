@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tenet_playground::Component;
 use tokio::time::sleep;
 
-use super::lab::{Lab, service};
+use super::lab::{Lab, at, insist, service};
 use crate::cluster::name;
 use crate::fault::{Moment, Plan};
 
@@ -45,7 +45,7 @@ async fn abandon(lab: &Lab, moment: Moment) -> Result<()> {
     let name = format!("abandoned-{moment:?}").to_lowercase();
     let mut kill = lab.script.arm(Some(Plan { write: 0, moment }));
     let created = async {
-        let created = lab.virt.create(&lab.at(""), service(&name, json!({}))).await;
+        let created = lab.virt.create(&at(""), service(&name, &json!({}))).await;
         ensure!(created.is_err() || moment == Moment::After, "{created:?}");
         anyhow::Ok(())
     };
@@ -56,7 +56,7 @@ async fn abandon(lab: &Lab, moment: Moment) -> Result<()> {
     };
     tokio::try_join!(created, killed)?;
     lab.until_equal().await?;
-    lab.virt.delete(&lab.at(&format!("/{name}")), json!({})).await?;
+    lab.virt.delete(&at(&format!("/{name}")), json!({})).await?;
     lab.until_equal().await
 }
 
@@ -72,14 +72,12 @@ async fn walk(lab: &Lab, run: &str, plan: Option<Plan>) -> Result<usize> {
         std::future::pending::<Result<()>>().await
     };
     let steps = async {
-        let made =
-            lab.insist(async || lab.virt.apply(&lab.at(&format!("/{run}")), applied(run, "ClusterIP")).await).await?;
+        let made = insist(async || lab.virt.apply(&at(&format!("/{run}")), applied(run, "ClusterIP")).await).await?;
         lab.until_equal().await?;
-        let changed =
-            lab.insist(async || lab.virt.apply(&lab.at(&format!("/{run}")), applied(run, "NodePort")).await).await?;
+        let changed = insist(async || lab.virt.apply(&at(&format!("/{run}")), applied(run, "NodePort")).await).await?;
         ensure!(changed["spec"]["clusterIP"] == made["spec"]["clusterIP"], "{made:#} {changed:#}");
         lab.until_equal().await?;
-        lab.virt.delete(&lab.at(&format!("/{run}")), json!({})).await?;
+        lab.virt.delete(&at(&format!("/{run}")), json!({})).await?;
         lab.until_equal().await
     };
     tokio::select! {
@@ -90,7 +88,7 @@ async fn walk(lab: &Lab, run: &str, plan: Option<Plan>) -> Result<usize> {
 }
 
 fn applied(name: &str, kind: &str) -> Value {
-    let mut service = service(name, json!({"type": kind}));
+    let mut service = service(name, &json!({"type": kind}));
     service["apiVersion"] = json!("v1");
     service["kind"] = json!("Service");
     service
@@ -99,19 +97,19 @@ fn applied(name: &str, kind: &str) -> Value {
 /// An API server, while many clients create, change and delete.
 async fn api_server_dies(lab: &Lab, side: &str) -> Result<()> {
     let plane = if side == "host" { lab.playground.host_plane() } else { lab.playground.virtual_plane() };
-    let kept = service("kept", json!({}));
-    lab.insist(async || lab.virt.create(&lab.at(""), kept.clone()).await).await?;
+    let kept = service("kept", &json!({}));
+    insist(async || lab.virt.create(&at(""), kept.clone()).await).await?;
     lab.until_equal().await?;
     let before = uids(lab, "kept").await?;
     let clients = (0..8).map(|client| async move {
         for number in 0..12 {
             let name = format!("{side}-{client}-{number}");
             // Who creates may give up, and may not know whether it is there.
-            let _ = lab.virt.create(&lab.at(""), service(&name, json!({"type": "NodePort"}))).await;
+            let _ = lab.virt.create(&at(""), service(&name, &json!({"type": "NodePort"}))).await;
             sleep(Duration::from_millis(30)).await;
         }
     });
-    let killer = async {
+    let outage = async {
         for pause in [137, 411] {
             sleep(Duration::from_millis(pause)).await;
             plane.kill(Component::ApiServer);
@@ -120,21 +118,21 @@ async fn api_server_dies(lab: &Lab, side: &str) -> Result<()> {
         }
         anyhow::Ok(())
     };
-    let (_, killed) = tokio::join!(join_all(clients), killer);
-    killed?;
+    let (_, ended) = tokio::join!(join_all(clients), outage);
+    ended?;
     crate::harness::until_asked(&lab.virt).await?;
     lab.until_equal().await?;
     ensure!(uids(lab, "kept").await? == before, "what was in use was made anew");
-    let all = lab.virt.list(&lab.at("")).await?;
+    let all = lab.virt.list(&at("")).await?;
     for service in all.iter().filter(|service| name(service) != "kubernetes") {
-        lab.virt.delete(&lab.at(&format!("/{}", name(service))), json!({})).await?;
+        lab.virt.delete(&at(&format!("/{}", name(service))), json!({})).await?;
     }
     lab.until_equal().await
 }
 
 async fn uids(lab: &Lab, name: &str) -> Result<BTreeMap<&'static str, Value>> {
     let uid = |object: Option<Value>| object.unwrap_or_default()["metadata"]["uid"].clone();
-    let (inside, outside) = (lab.virt.get(&lab.at(&format!("/{name}"))).await?, lab.host.get(&lab.twin(name)).await?);
+    let (inside, outside) = (lab.virt.get(&at(&format!("/{name}"))).await?, lab.host.get(&lab.twin(name)).await?);
     Ok(BTreeMap::from([("inside", uid(inside)), ("on the host", uid(outside))]))
 }
 

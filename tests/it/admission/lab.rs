@@ -74,10 +74,6 @@ impl Lab {
         until_asked(&self.virt).await
     }
 
-    pub fn at(&self, rest: &str) -> String {
-        format!("/api/v1/namespaces/default/services{rest}")
-    }
-
     pub fn on_host(&self, rest: &str) -> String {
         format!("/api/v1/namespaces/{}/services{rest}", self.playground.namespace())
     }
@@ -87,28 +83,33 @@ impl Lab {
         self.on_host(&format!("/{name}-x-default-x-vc-1"))
     }
 
-    /// Does what a controller does: tries again until it is done.
-    pub async fn insist(&self, what: impl AsyncFn() -> Result<Value>) -> Result<Value> {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            match what().await {
-                Ok(done) => return Ok(done),
-                Err(error) if Instant::now() > end => return Err(error),
-                Err(_) => sleep(Duration::from_millis(200)).await,
-            }
-        }
-    }
-
     /// Waits until every virtual Service has an adopted twin with its addresses, and the
     /// host has no other Service of ours.
     pub async fn until_equal(&self) -> Result<()> {
         let end = Instant::now() + PATIENCE;
         loop {
-            let (virt, host) = (self.virt.list(&self.at("")).await?, self.host.list(&self.on_host("")).await?);
+            let (virt, host) = (self.virt.list(&at("")).await?, self.host.list(&self.on_host("")).await?);
             let difference = difference(&virt, &host);
             let Some(difference) = difference else { return Ok(()) };
             ensure!(Instant::now() < end, "{difference}");
             sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// The path of virtual Services.
+pub fn at(rest: &str) -> String {
+    format!("/api/v1/namespaces/default/services{rest}")
+}
+
+/// Does what a controller does: tries again until it is done.
+pub async fn insist(what: impl AsyncFn() -> Result<Value>) -> Result<Value> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match what().await {
+            Ok(done) => return Ok(done),
+            Err(error) if Instant::now() > end => return Err(error),
+            Err(_) => sleep(Duration::from_millis(200)).await,
         }
     }
 }
@@ -134,7 +135,7 @@ fn difference(virt: &[Value], host: &[Value]) -> Option<String> {
 }
 
 /// A Service with further members of its spec.
-pub fn service(name: &str, spec: Value) -> Value {
+pub fn service(name: &str, spec: &Value) -> Value {
     let mut service = json!({"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": [{"port": 80}]}});
     for (field, value) in spec.as_object().into_iter().flatten() {
         service["spec"][field] = value.clone();

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::lab::{Lab, service};
+use super::lab::{Lab, at, service};
 use crate::harness::until_asked;
 
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/tenet-admission";
@@ -22,19 +22,19 @@ async fn two_families(lab: &Lab) -> Result<()> {
     for (name, policy, count) in
         [("single", "SingleStack", 1), ("prefer", "PreferDualStack", 2), ("dual", "RequireDualStack", 2)]
     {
-        let made = lab.virt.create(&lab.at(""), service(name, json!({"ipFamilyPolicy": policy}))).await?;
+        let made = lab.virt.create(&at(""), service(name, &json!({"ipFamilyPolicy": policy}))).await?;
         ensure!(made["spec"]["clusterIPs"].as_array().is_some_and(|all| all.len() == count), "{made:#}");
         let twin = lab.host.get(&lab.twin(name)).await?.context("the twin")?;
         ensure!(made["spec"]["clusterIPs"] == twin["spec"]["clusterIPs"], "{made:#} {twin:#}");
     }
     let second = json!({"spec": {"ipFamilyPolicy": "RequireDualStack"}});
-    let changed = lab.virt.patch(&lab.at("/single"), second).await?;
+    let changed = lab.virt.patch(&at("/single"), second).await?;
     let twin = lab.host.get(&lab.twin("single")).await?.context("the twin")?;
     ensure!(changed["spec"]["clusterIPs"].as_array().is_some_and(|all| all.len() == 2), "{changed:#}");
     ensure!(changed["spec"]["clusterIPs"] == twin["spec"]["clusterIPs"], "{changed:#} {twin:#}");
     lab.until_equal().await?;
     for name in ["single", "prefer", "dual"] {
-        lab.virt.delete(&lab.at(&format!("/{name}")), json!({})).await?;
+        lab.virt.delete(&at(&format!("/{name}")), json!({})).await?;
     }
     lab.until_equal().await
 }
@@ -42,7 +42,7 @@ async fn two_families(lab: &Lab) -> Result<()> {
 /// A policy of the virtual cluster refuses what the webhook has let pass: a create leaves
 /// nothing, and a change takes nothing away.
 async fn refused_later(lab: &Lab) -> Result<()> {
-    let made = lab.virt.create(&lab.at(""), service("stays", json!({"type": "NodePort"}))).await?;
+    let made = lab.virt.create(&at(""), service("stays", &json!({"type": "NodePort"}))).await?;
     lab.until_equal().await?;
     let group = "/apis/admissionregistration.k8s.io/v1";
     let policy = json!({"metadata": {"name": "late"}, "spec": {
@@ -51,28 +51,28 @@ async fn refused_later(lab: &Lab) -> Result<()> {
     lab.virt.create(&format!("{group}/validatingadmissionpolicies"), policy).await?;
     let binding = json!({"metadata": {"name": "late"}, "spec": {"policyName": "late", "validationActions": ["Deny"]}});
     lab.virt.create(&format!("{group}/validatingadmissionpolicybindings"), binding).await?;
-    let refused = service("refused", json!({"ports": [{"port": 81}]}));
-    let dry = format!("{}?dryRun=All", lab.at(""));
+    let refused = service("refused", &json!({"ports": [{"port": 81}]}));
+    let dry = format!("{}?dryRun=All", at(""));
     while lab.virt.create(&dry, refused.clone()).await.is_ok() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     ensure!(lab.host.get(&lab.twin("refused")).await?.is_none(), "a dry run has left something");
-    ensure!(lab.virt.create(&lab.at(""), refused).await.is_err());
+    ensure!(lab.virt.create(&at(""), refused).await.is_err());
     ensure!(lab.host.get(&lab.twin("refused")).await?.is_some(), "it is reserved until the request is over");
     let change = json!({"spec": {"ports": [{"port": 81}]}});
-    ensure!(lab.virt.patch(&lab.at("/stays"), change).await.is_err());
+    ensure!(lab.virt.patch(&at("/stays"), change).await.is_err());
     let twin = lab.host.get(&lab.twin("stays")).await?.context("the twin")?;
     let has = |port: &Value| {
         twin["spec"]["ports"].as_array().is_some_and(|all| all.iter().any(|one| one["nodePort"] == *port))
     };
     ensure!(has(&made["spec"]["ports"][0]["nodePort"]), "the stored node port is gone: {twin:#}");
     lab.until_equal().await?;
-    let after = lab.virt.get(&lab.at("/stays")).await?.context("the Service")?;
+    let after = lab.virt.get(&at("/stays")).await?.context("the Service")?;
     ensure!(after["spec"]["ports"] == made["spec"]["ports"], "{made:#} {after:#}");
     for kind in ["validatingadmissionpolicybindings", "validatingadmissionpolicies"] {
         lab.virt.delete(&format!("{group}/{kind}/late"), json!({})).await?;
     }
-    lab.virt.delete(&lab.at("/stays"), json!({})).await?;
+    lab.virt.delete(&at("/stays"), json!({})).await?;
     lab.until_equal().await
 }
 
@@ -80,14 +80,14 @@ async fn refused_later(lab: &Lab) -> Result<()> {
 /// somebody else is replaced, and the Service stays the same.
 async fn slipped_past(lab: &Lab) -> Result<()> {
     let address = "10.96.88.88";
-    let squatter = service("squatter", json!({"clusterIP": address}));
+    let squatter = service("squatter", &json!({"clusterIP": address}));
     lab.host.create("/api/v1/namespaces/default/services", squatter).await?;
     lab.playground.kill_syncer();
-    let made = lab.virt.create(&lab.at(""), service("slipped", json!({"clusterIP": address}))).await?;
+    let made = lab.virt.create(&at(""), service("slipped", &json!({"clusterIP": address}))).await?;
     ensure!(made["spec"]["clusterIP"] == address);
     lab.restart().await?;
     lab.until_equal().await?;
-    let after = lab.virt.get(&lab.at("/slipped")).await?.context("the Service")?;
+    let after = lab.virt.get(&at("/slipped")).await?.context("the Service")?;
     ensure!(after["metadata"]["uid"] == made["metadata"]["uid"] && after["spec"]["clusterIP"] != address, "{after:#}");
     let events = "/api/v1/namespaces/default/events";
     let told = |all: &[Value]| {
@@ -95,7 +95,7 @@ async fn slipped_past(lab: &Lab) -> Result<()> {
     };
     lab.virt.until_list(events, "told", told).await?;
     lab.host.delete("/api/v1/namespaces/default/services/squatter", json!({})).await?;
-    lab.virt.delete(&lab.at("/slipped"), json!({})).await?;
+    lab.virt.delete(&at("/slipped"), json!({})).await?;
     lab.until_equal().await
 }
 
@@ -120,7 +120,7 @@ async fn another_authority(lab: &Lab) -> Result<()> {
     let after = lab.virt.until(REGISTRATION, "another", |found| config(found) != config(&before)).await?;
     ensure!(config(&after)["url"] != config(&before)["url"], "the secret of the path goes with the authority");
     until_asked(&lab.virt).await?;
-    let made = lab.virt.create(&lab.at(""), service("trusted", json!({}))).await?;
+    let made = lab.virt.create(&at(""), service("trusted", &json!({}))).await?;
     let twin = lab.host.get(&lab.twin("trusted")).await?.context("the twin")?;
     ensure!(made["spec"]["clusterIP"] == twin["spec"]["clusterIP"]);
     Ok(())

@@ -69,21 +69,21 @@ impl Maker {
         let (virt, path, name) = (&self.virt, &self.path, format!("s-{number}"));
         let place = format!("{path}/{name}");
         match number % 12 {
-            0 => virt.create(path, service(&name, json!({}))).await.map(drop),
-            1 => virt.apply(&place, service(&name, json!({}))).await.map(drop),
+            0 => virt.create(path, service(&name, &json!({}))).await.map(drop),
+            1 => virt.apply(&place, service(&name, &json!({}))).await.map(drop),
             2 => {
-                let mut unnamed = service("", json!({}));
+                let mut unnamed = service("", &json!({}));
                 unnamed["metadata"] = json!({"generateName": "generated-"});
                 virt.create(path, unnamed).await.map(drop)
             }
-            3 => virt.create(path, service(&name, json!({"type": "NodePort"}))).await.map(drop),
+            3 => virt.create(path, service(&name, &json!({"type": "NodePort"}))).await.map(drop),
             4 => {
                 let local = json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local"});
-                let made = virt.create(path, service(&name, local)).await?;
+                let made = virt.create(path, service(&name, &local)).await?;
                 ensure!(made["spec"]["healthCheckNodePort"].is_u64(), "{made:#}");
                 Ok(())
             }
-            5 => virt.create(path, service(&name, json!({"clusterIP": "None"}))).await.map(drop),
+            5 => virt.create(path, service(&name, &json!({"clusterIP": "None"}))).await.map(drop),
             6 => {
                 let outside =
                     json!({"metadata": {"name": name}, "spec": {"type": "ExternalName", "externalName": "a.b"}});
@@ -92,29 +92,29 @@ impl Maker {
                 virt.patch(&place, change).await.map(drop)
             }
             7 => {
-                virt.create(path, service(&name, json!({}))).await?;
+                virt.create(path, service(&name, &json!({}))).await?;
                 virt.patch(&place, json!({"spec": {"type": "NodePort"}})).await.map(drop)
             }
             8 => {
-                virt.create(path, service(&name, json!({"type": "NodePort"}))).await?;
+                virt.create(path, service(&name, &json!({"type": "NodePort"}))).await?;
                 let other =
                     json!({"type": "NodePort", "ports": [{"name": "b", "port": 81}, {"name": "a", "port": 80}]});
-                virt.replace(&place, service(&name, other)).await.map(drop)
+                virt.replace(&place, service(&name, &other)).await.map(drop)
             }
             // As kubectl replace --force does.
             9 => {
-                virt.create(path, service(&name, json!({}))).await?;
+                virt.create(path, service(&name, &json!({}))).await?;
                 virt.delete(&place, json!({})).await?;
-                virt.create(path, service(&name, json!({}))).await.map(drop)
+                virt.create(path, service(&name, &json!({}))).await.map(drop)
             }
             10 => {
-                let tried = virt.create(&format!("{path}?dryRun=All"), service(&name, json!({}))).await?;
+                let tried = virt.create(&format!("{path}?dryRun=All"), service(&name, &json!({}))).await?;
                 ensure!(tried["metadata"]["name"] == name.as_str());
-                virt.create(path, service(&name, json!({}))).await.map(drop)
+                virt.create(path, service(&name, &json!({}))).await.map(drop)
             }
             // Two at once, of which one has to lose.
             _ => {
-                let twin = || virt.create(path, service(&name, json!({})));
+                let twin = || virt.create(path, service(&name, &json!({})));
                 let (one, two) = tokio::join!(twin(), twin());
                 ensure!(one.is_ok() != two.is_ok(), "one of two has to lose: {one:?} {two:?}");
                 Ok(())
@@ -123,7 +123,7 @@ impl Maker {
     }
 }
 
-fn service(name: &str, spec: Value) -> Value {
+fn service(name: &str, spec: &Value) -> Value {
     let mut service = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
