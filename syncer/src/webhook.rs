@@ -61,6 +61,9 @@ pub async fn withdraw(engine: &Engine) {
 
 /// Serves and keeps itself registered until it is told to stop.
 pub async fn run(engine: Arc<Engine>, keeper: Arc<Keeper>, live: Live, stop: CancellationToken) {
+    if admissions(&engine).next().is_none() {
+        return withdraw(&engine).await;
+    }
     loop {
         let served = serve(&engine, &keeper, &live, &stop).await;
         let Err(error) = served else { return };
@@ -122,7 +125,7 @@ impl Service for Webhook {
             Ok(body) => body.to_bytes(),
             Err(_) => return text(StatusCode::PAYLOAD_TOO_LARGE, "the review is too large or was cut off"),
         };
-        match Review::read(&body) {
+        match Review::read(&body, kind) {
             Ok(review) => {
                 let answer = self.review(kind, admission, &review).await;
                 respond(StatusCode::OK, "application/json", answer.to_string())

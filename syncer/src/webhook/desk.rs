@@ -108,6 +108,10 @@ impl Desk {
 
     async fn settle(&self, case: &Case<'_>) -> Result<Values, Denial> {
         let mut host = case.cx.host(case.kind, &case.host);
+        // What is created tells by itself that it is there already.
+        if host.is_none() && case.is_update() {
+            host = self.look(case).await?;
+        }
         for _ in 0..ATTEMPTS {
             match self.attempt(case, host).await? {
                 Step::Free => return Ok(Vec::new()),
@@ -147,7 +151,7 @@ impl Desk {
         if owner.is_reservation() || (case.is_update() && owner.uid == case.request.object.uid()) {
             return Ok(Standing::Ours);
         }
-        if !case.is_update() && self.virtual_exists(case).await? {
+        if case.dry_run || (!case.is_update() && self.virtual_exists(case).await?) {
             return Ok(Standing::Left);
         }
         // An earlier one of the name; that it is gone is proved before its host object goes.
@@ -211,6 +215,7 @@ impl Desk {
         };
         if let (Some(_), Ownership::Ours(owner)) = (case.cx.reservation(host), case.cx.ownership(host))
             && owner.is_reservation()
+            && !case.dry_run
             && let Err(error) =
                 self.engine.gate.perform(Effect::Delete(Deletion::lapsed(case.kind, host, &owner))).await
         {

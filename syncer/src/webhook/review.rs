@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tenet_mapper::{Object, Operation, Request, patch};
+use tenet_mapper::{Kind, Object, Operation, Request, patch};
 use thiserror::Error;
 
 use super::denial::Denial;
@@ -18,6 +18,9 @@ pub enum ReviewError {
     /// It asks about something else than was registered.
     #[error("the operation {0:?} is not reviewed here")]
     Operation(String),
+    /// It asks about objects of another kind.
+    #[error("{0:?} is not reviewed here")]
+    Resource(String),
 }
 
 /// A question of the virtual API server.
@@ -48,6 +51,7 @@ struct Body {
 struct Question {
     uid: String,
     operation: String,
+    resource: Resource,
     #[serde(default)]
     dry_run: bool,
     #[serde(default)]
@@ -60,19 +64,34 @@ struct Question {
     old_object: Value,
 }
 
+#[derive(Deserialize)]
+struct Resource {
+    #[serde(default)]
+    group: String,
+    resource: String,
+}
+
 impl Review {
-    /// Reads the body of a request.
-    pub fn read(body: &[u8]) -> Result<Self, ReviewError> {
+    /// Reads the body of a request about objects of this kind. A tenant may register the same
+    /// address for others.
+    pub fn read(body: &[u8], kind: Kind) -> Result<Self, ReviewError> {
         let Body { api_version, request } = serde_json::from_slice(body).map_err(|_| ReviewError::Unreadable)?;
         if api_version != "admission.k8s.io/v1" || !request.object.is_object() {
             return Err(ReviewError::Unreadable);
+        }
+        if (request.resource.group.as_str(), request.resource.resource.as_str()) != (kind.group, kind.plural) {
+            return Err(ReviewError::Resource(request.resource.resource));
         }
         let operation = match request.operation.as_str() {
             "CREATE" => Operation::Create,
             "UPDATE" => Operation::Update,
             other => return Err(ReviewError::Operation(other.to_owned())),
         };
-        let Question { uid, dry_run, namespace, name, mut object, old_object, .. } = request;
+        let Question { uid, dry_run, namespace, mut name, mut object, old_object, .. } = request;
+        // Asked again after another webhook, the object has the name that it got here.
+        if name.is_empty() {
+            object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().clone_into(&mut name);
+        }
         object["metadata"]["namespace"] = json!(namespace);
         let old = old_object.is_object().then_some(old_object);
         Ok(Self { uid, operation, dry_run, namespace, name, object, old })
@@ -135,12 +154,18 @@ impl Review {
 
 #[cfg(test)]
 mod tests {
+    use tenet_mapper::kinds;
+
     use super::*;
+
+    fn services() -> Value {
+        json!({"group": "", "version": "v1", "resource": "services"})
+    }
 
     fn review(object: &Value) -> Review {
         let body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
-            "uid": "u", "operation": "CREATE", "namespace": "team", "object": object, "oldObject": null}});
-        Review::read(body.to_string().as_bytes()).unwrap()
+            "uid": "u", "operation": "CREATE", "resource": services(), "namespace": "team", "object": object, "oldObject": null}});
+        Review::read(body.to_string().as_bytes(), kinds::SERVICE).unwrap()
     }
 
     #[test]
@@ -167,24 +192,37 @@ mod tests {
     }
 
     #[test]
+    fn asked_again_it_keeps_the_name_that_it_got() {
+        let review = review(&json!({"metadata": {"generateName": "web-", "name": "web-1"}}));
+        assert_eq!((review.beginning(), review.name.as_str()), (None, "web-1"));
+    }
+
+    #[test]
     fn an_update_is_of_the_stored_incarnation() {
         let body = json!({"apiVersion": "admission.k8s.io/v1", "request": {
-            "uid": "u", "operation": "UPDATE", "namespace": "team", "name": "web", "object": {"metadata": {}},
+            "uid": "u", "operation": "UPDATE", "resource": services(), "namespace": "team", "name": "web", "object": {"metadata": {}},
             "oldObject": {"metadata": {"uid": "u-1"}}}});
-        let review = Review::read(body.to_string().as_bytes()).unwrap();
+        let review = Review::read(body.to_string().as_bytes(), kinds::SERVICE).unwrap();
         assert_eq!(review.request("web").object.uid(), "u-1");
         assert_eq!(review.beginning(), None);
     }
 
     #[test]
     fn what_is_no_review_is_not_answered() {
-        for body in [
-            json!({}),
-            json!({"apiVersion": "admission.k8s.io/v1beta1", "request": {"uid": "u", "operation": "CREATE", "object": {}}}),
-            json!({"apiVersion": "admission.k8s.io/v1", "request": {"uid": "u", "operation": "CREATE", "object": null}}),
-            json!({"apiVersion": "admission.k8s.io/v1", "request": {"uid": "u", "operation": "DELETE", "object": {}}}),
+        let good = json!({"apiVersion": "admission.k8s.io/v1", "request": {
+            "uid": "u", "operation": "CREATE", "resource": services(), "object": {"metadata": {}}}});
+        assert!(Review::read(good.to_string().as_bytes(), kinds::SERVICE).is_ok());
+        for (pointer, value) in [
+            ("/apiVersion", json!("admission.k8s.io/v1beta1")),
+            ("/request", json!({})),
+            ("/request/object", Value::Null),
+            ("/request/operation", json!("DELETE")),
+            ("/request/resource/resource", json!("configmaps")),
+            ("/request/resource/group", json!("apps")),
         ] {
-            assert!(Review::read(body.to_string().as_bytes()).is_err(), "{body}");
+            let mut body = good.clone();
+            *body.pointer_mut(pointer).unwrap() = value;
+            assert!(Review::read(body.to_string().as_bytes(), kinds::SERVICE).is_err(), "{body}");
         }
     }
 }

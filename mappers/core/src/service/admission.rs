@@ -43,6 +43,10 @@ impl Admission for ServiceMapper {
             return Err(MapError::refused("spec.clusterIP", why));
         }
         let Some(host) = host else {
+            // It is stored and could not cross: how else would it be mended?
+            if request.old.as_ref().is_some_and(|old| !is_external(old)) {
+                return Ok(Need::Nothing);
+            }
             prune(&mut desired);
             return Ok(Need::Create(desired));
         };

@@ -54,6 +54,7 @@ fn only_what_the_host_has_to_give_is_asked_for() {
         (create(outside.clone()), false),
         (update(outside.clone(), json!({"type": "ClusterIP", "ports": port(80)})), true),
         (update(stored.clone(), outside.clone()), false),
+        (update(stored.clone(), json!({"type": "NodePort", "ports": port(80)})), false),
         (update(json!({"type": "ExternalName", "externalName": "clusterip-change.tenet.sh.invalid"}), stored), false),
     ] {
         let need = need(&bed(), &request, None).unwrap();
