@@ -7,11 +7,15 @@ use anyhow::{Context, Result, ensure};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tenet_playground::Component;
-use tokio::time::sleep;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{sleep, timeout};
 
 use super::lab::{Lab, at, insist, service};
 use crate::cluster::name;
 use crate::fault::{Moment, Plan};
+
+/// How long a planned write may take to come.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_dies_at_whatever_step_nothing_is_left_over_and_nothing_in_use_is_removed() -> Result<()> {
@@ -49,12 +53,7 @@ async fn abandon(lab: &Lab, moment: Moment) -> Result<()> {
         ensure!(created.is_err() || moment == Moment::After, "{created:?}");
         anyhow::Ok(())
     };
-    let killed = async {
-        kill.recv().await.context("nobody is killed")?;
-        lab.playground.kill_syncer();
-        lab.restart().await
-    };
-    tokio::try_join!(created, killed)?;
+    tokio::try_join!(created, restart_when_killed(lab, &mut kill))?;
     lab.until_equal().await?;
     lab.virt.delete(&at(&format!("/{name}")), json!({})).await?;
     lab.until_equal().await
@@ -64,12 +63,12 @@ async fn abandon(lab: &Lab, moment: Moment) -> Result<()> {
 /// many writes the syncer made.
 async fn walk(lab: &Lab, run: &str, plan: Option<Plan>) -> Result<usize> {
     let mut kill = lab.script.arm(plan);
+    // Steps that are over do not end a restart that has begun.
     let killer = async {
-        if kill.recv().await.is_some() {
-            lab.playground.kill_syncer();
-            lab.restart().await?;
+        if plan.is_some() {
+            restart_when_killed(lab, &mut kill).await?;
         }
-        std::future::pending::<Result<()>>().await
+        anyhow::Ok(())
     };
     let steps = async {
         let made = insist(async || lab.virt.apply(&at(&format!("/{run}")), applied(run, "ClusterIP")).await).await?;
@@ -80,11 +79,14 @@ async fn walk(lab: &Lab, run: &str, plan: Option<Plan>) -> Result<usize> {
         lab.virt.delete(&at(&format!("/{run}")), json!({})).await?;
         lab.until_equal().await
     };
-    tokio::select! {
-        done = steps => done?,
-        failed = killer => failed?,
-    }
+    tokio::try_join!(steps, killer)?;
     Ok(lab.script.seen().len())
+}
+
+async fn restart_when_killed(lab: &Lab, kill: &mut UnboundedReceiver<()>) -> Result<()> {
+    timeout(PATIENCE, kill.recv()).await.context("the write never came")?;
+    lab.playground.kill_syncer();
+    lab.restart().await
 }
 
 fn applied(name: &str, kind: &str) -> Value {
