@@ -33,7 +33,31 @@ async fn syncer_dies(lab: &Lab) -> Result<()> {
             walk(lab, &run, Some(Plan { write, moment })).await.context(run)?;
         }
     }
+    for moment in [Moment::Before, Moment::At, Moment::After] {
+        abandon(lab, moment).await.with_context(|| format!("abandoned, {moment:?}"))?;
+    }
     Ok(())
+}
+
+/// The syncer dies at the first write for a create, and nobody tries again: if the Service is
+/// there it is whole, and if not, the host has nothing.
+async fn abandon(lab: &Lab, moment: Moment) -> Result<()> {
+    let name = format!("abandoned-{moment:?}").to_lowercase();
+    let mut kill = lab.script.arm(Some(Plan { write: 0, moment }));
+    let created = async {
+        let created = lab.virt.create(&lab.at(""), service(&name, json!({}))).await;
+        ensure!(created.is_err() || moment == Moment::After, "{created:?}");
+        anyhow::Ok(())
+    };
+    let killed = async {
+        kill.recv().await.context("nobody is killed")?;
+        lab.playground.kill_syncer();
+        lab.restart().await
+    };
+    tokio::try_join!(created, killed)?;
+    lab.until_equal().await?;
+    lab.virt.delete(&lab.at(&format!("/{name}")), json!({})).await?;
+    lab.until_equal().await
 }
 
 /// Creates a Service, changes its type and deletes it, as often as it takes; answers with how
