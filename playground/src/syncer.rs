@@ -119,12 +119,10 @@ impl Settings<'_> {
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let path = |path: &Path| text(&path.to_string_lossy());
         // No Service of the host is reachable here: nothing routes its addresses.
-        let unless = |section: &str, line: String| {
-            let is_set = self.more.lines().any(|line| line.starts_with(section));
-            if is_set { String::new() } else { line }
-        };
-        let kubelet = unless("kubelet:", format!("kubelet: {{ addresses: loopback, port: {} }}\n", self.kubelet_port));
-        let webhook = unless("webhook:", format!("webhook: {{ listen: \"127.0.0.1:{}\" }}\n", self.webhook_port));
+        let has = |section: &str| self.more.lines().any(|line| line.starts_with(section));
+        let or = |section, default| if has(section) { String::new() } else { default };
+        let kubelet = or("kubelet:", format!("kubelet: {{ addresses: loopback, port: {} }}\n", self.kubelet_port));
+        let webhook = or("webhook:", format!("webhook: {{ listen: \"127.0.0.1:{}\" }}\n", self.webhook_port));
         format!(
             "name: {name}
 host:
