@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use tenet_playground::Component;
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::lab::{Lab, at, insist, service};
 use crate::cluster::name;
@@ -53,7 +53,11 @@ async fn abandon(lab: &Lab, moment: Moment) -> Result<()> {
         ensure!(created.is_err() || moment == Moment::After, "{created:?}");
         anyhow::Ok(())
     };
-    tokio::try_join!(created, restart_when_killed(lab, &mut kill))?;
+    let killed = async {
+        timeout(PATIENCE, kill.recv()).await.context("the write never came")?;
+        revive(lab).await
+    };
+    tokio::try_join!(created, killed)?;
     lab.until_equal().await?;
     lab.virt.delete(&at(&format!("/{name}")), json!({})).await?;
     lab.until_equal().await
@@ -63,12 +67,16 @@ async fn abandon(lab: &Lab, moment: Moment) -> Result<()> {
 /// many writes the syncer made.
 async fn walk(lab: &Lab, run: &str, plan: Option<Plan>) -> Result<usize> {
     let mut kill = lab.script.arm(plan);
-    // Steps that are over do not end a restart that has begun.
+    let over = CancellationToken::new();
+    // Steps that are over do not end a restart that has begun; and not every run has as many
+    // writes as the first, as a conflict makes one more.
     let killer = async {
-        if plan.is_some() {
-            restart_when_killed(lab, &mut kill).await?;
-        }
-        anyhow::Ok(())
+        let killed = tokio::select! {
+            biased;
+            killed = kill.recv() => killed.is_some(),
+            () = over.cancelled() => false,
+        };
+        if killed { revive(lab).await } else { Ok(()) }
     };
     let steps = async {
         let made = insist(async || lab.virt.apply(&at(&format!("/{run}")), applied(run, "ClusterIP")).await).await?;
@@ -77,14 +85,15 @@ async fn walk(lab: &Lab, run: &str, plan: Option<Plan>) -> Result<usize> {
         ensure!(changed["spec"]["clusterIP"] == made["spec"]["clusterIP"], "{made:#} {changed:#}");
         lab.until_equal().await?;
         lab.virt.delete(&at(&format!("/{run}")), json!({})).await?;
-        lab.until_equal().await
+        lab.until_equal().await?;
+        over.cancel();
+        Ok(())
     };
     tokio::try_join!(steps, killer)?;
     Ok(lab.script.seen().len())
 }
 
-async fn restart_when_killed(lab: &Lab, kill: &mut UnboundedReceiver<()>) -> Result<()> {
-    timeout(PATIENCE, kill.recv()).await.context("the write never came")?;
+async fn revive(lab: &Lab) -> Result<()> {
     lab.playground.kill_syncer();
     lab.restart().await
 }
