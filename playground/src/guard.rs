@@ -25,8 +25,13 @@ while read -r order what; do
 done
 for p in $pids; do kill -s KILL -- "-$p"; done
 [ $# -gt 0 ] || exit 0
+for folder; do [ ! -f "$folder/undo.sh" ] || sh "$folder/undo.sh"; done
 for attempt in 1 2 3 4 5; do rm -rf -- "$@" && exit 0; sleep 1; done
 "#;
+
+/// A script in a folder that goes with this process: what else has to be undone when it went. It must bear to be run
+/// twice.
+pub(crate) const UNDO: &str = "undo.sh";
 
 struct Guard {
     // Kept so that the guard is not reaped while it can still be written to.

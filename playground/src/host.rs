@@ -96,6 +96,14 @@ pub(crate) async fn create_node(client: &Client, name: &str) -> Result<(), ApiEr
     api::apply(client, &format!("/api/v1/nodes/{name}/status"), &node).await
 }
 
+/// Ready, and no longer tainted as not ready.
+pub(crate) fn takes_pods(node: &Value) -> bool {
+    let ready = node["status"]["conditions"]
+        .as_array()
+        .is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"));
+    ready && node["spec"]["taints"].as_array().is_none_or(Vec::is_empty)
+}
+
 /// Exactly what the syncer needs, in one namespace.
 fn role() -> Value {
     const ALL: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];

@@ -187,6 +187,10 @@ impl ControlPlane {
             .await
     }
 
+    pub(crate) fn components(&self) -> &Components {
+        &self.components
+    }
+
     pub(crate) fn pki(&self) -> &Pki {
         &self.pki
     }

@@ -108,10 +108,7 @@ impl Playground {
         let (kwok, ()) = tokio::try_join!(kwok::start(&components, &host_plane, &folders), async {
             Ok(tenancy.create(&host_plane.client()).await?)
         })?;
-        let metrics = match metrics {
-            true => Some(metrics::start(&components, &host_plane, &folder).await?),
-            false => None,
-        };
+        let metrics = if metrics { Some(metrics::start(&components, &host_plane, &folder).await?) } else { None };
         let admin = Reserved::new().map_err(PlaneError::Port)?;
         let playground = Self {
             syncer: Mutex::default(),
@@ -320,7 +317,7 @@ impl Playground {
                         return Err(died.into());
                     }
                     let node = self.host_plane.get(&path).await?;
-                    Ok::<_, PlaneError>(node.is_some_and(|node| takes_pods(&node)))
+                    Ok::<_, PlaneError>(node.is_some_and(|node| host::takes_pods(&node)))
                 })
                 .await?;
         }
@@ -382,12 +379,4 @@ fn kwok_folders(folder: &Folder) -> kwok::Folders {
 
 fn node_name(number: usize) -> String {
     format!("node-{number}")
-}
-
-/// Ready, and no longer tainted as not ready.
-fn takes_pods(node: &serde_json::Value) -> bool {
-    let ready = node["status"]["conditions"]
-        .as_array()
-        .is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"));
-    ready && node["spec"]["taints"].as_array().is_none_or(Vec::is_empty)
 }

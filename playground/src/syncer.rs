@@ -119,9 +119,10 @@ impl Settings<'_> {
         let path = |path: &Path| text(&path.to_string_lossy());
         // No Service of the host is reachable here: nothing routes its addresses.
         let has_kubelet = self.more.lines().any(|line| line.starts_with("kubelet:"));
-        let kubelet = match has_kubelet {
-            true => String::new(),
-            false => format!("kubelet: {{ addresses: loopback, port: {} }}\n", self.kubelet_port),
+        let kubelet = if has_kubelet {
+            String::new()
+        } else {
+            format!("kubelet: {{ addresses: loopback, port: {} }}\n", self.kubelet_port)
         };
         format!(
             "name: {name}

@@ -7,7 +7,7 @@ mod identity;
 mod memory;
 mod tokens;
 
-pub use authorities::{Authorities, Which};
+pub use authorities::{Authorities, Published, Which};
 pub use authorization::{Attributes, Authorizer};
 pub use identity::User;
 pub use tokens::Tokens;

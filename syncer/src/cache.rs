@@ -11,6 +11,7 @@ use dashmap::mapref::entry::Entry as MapEntry;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tenet_mapper::{Kind, Object, Projection, Side};
+use tokio::sync::watch;
 
 /// Where an object stands, on either side.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -110,7 +111,7 @@ pub struct Cache {
     entries: DashMap<Place, Entry>,
     epoch: AtomicU32,
     bytes: AtomicU64,
-    changes: AtomicU64,
+    changes: watch::Sender<u64>,
     buried: Mutex<Buried>,
 }
 
@@ -124,7 +125,7 @@ impl Cache {
             entries: DashMap::with_shard_amount(8),
             epoch: AtomicU32::new(0),
             bytes: AtomicU64::new(0),
-            changes: AtomicU64::new(0),
+            changes: watch::Sender::new(0),
             buried: Mutex::default(),
         }
     }
@@ -181,7 +182,7 @@ impl Cache {
                 self.bytes.fetch_add(added, Ordering::Relaxed);
             }
         }
-        self.changes.fetch_add(1, Ordering::Release);
+        self.changes.send_modify(|changes| *changes += 1);
         Change::Stored(Object::new(object))
     }
 
@@ -221,7 +222,7 @@ impl Cache {
     }
 
     fn forget(&self, entry: &Entry) {
-        self.changes.fetch_add(1, Ordering::Release);
+        self.changes.send_modify(|changes| *changes += 1);
         self.bytes.fetch_sub(entry.packed.len() as u64, Ordering::Relaxed);
     }
 
@@ -243,7 +244,7 @@ impl Cache {
             false
         });
         self.entries.shrink_to_fit();
-        self.changes.fetch_add(1, Ordering::Release);
+        self.changes.send_modify(|changes| *changes += 1);
         gone
     }
 
@@ -266,7 +267,12 @@ impl Cache {
 
     /// How often anything has changed.
     pub fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Acquire)
+        *self.changes.borrow()
+    }
+
+    /// Tells of every change.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
     }
 
     /// How many objects there are.

@@ -9,6 +9,8 @@
 mod bridge;
 mod certificate;
 mod failure;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 mod logs;
 mod nodes;
 mod pages;

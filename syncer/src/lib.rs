@@ -37,6 +37,13 @@ pub mod bench {
     pub use crate::queue::{Again, Key, Lane, Queue, Ticket};
 }
 
+/// What has to hold for every input, for fuzzers.
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz {
+    pub use crate::kubelet::fuzz::{bytes, upgrade, uri};
+}
+
 /// A number in 0..1 that no two processes share.
 #[allow(clippy::cast_precision_loss)] // Jitter needs no precision.
 fn jitter() -> f64 {

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::harness::Harness;
 
-async fn scrape(port: u16, path: &str) -> Result<(u16, String)> {
+pub async fn scrape(port: u16, path: &str) -> Result<(u16, String)> {
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);

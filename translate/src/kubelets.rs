@@ -35,7 +35,9 @@ pub fn is_loopback_of_node(address: Ipv4Addr) -> bool {
 /// The ports that a node may have behind its Service, the best first.
 pub fn ports(cluster: &str, node: &str) -> impl Iterator<Item = u16> {
     let start = number(cluster, node) % u32::from(PORTS);
-    (0..u32::from(PORTS)).filter_map(move |step| u16::try_from((start + step) % u32::from(PORTS)).ok()).map(|at| FIRST_PORT + at)
+    (0..u32::from(PORTS))
+        .filter_map(move |step| u16::try_from((start + step) % u32::from(PORTS)).ok())
+        .map(|at| FIRST_PORT + at)
 }
 
 /// Whether a port is one of those.

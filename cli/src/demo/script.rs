@@ -107,7 +107,11 @@ fn talks() -> Vec<Talk> {
     let exec = ["exec", "deployment/nginx", "--", "sh", "-c", "echo hello from a pod; exit 0"].map(str::to_owned);
     vec![
         Talk { command: exec.to_vec(), ask: None, expect: "hello from a pod\n" },
-        Talk { command: words("port-forward deployment/nginx :80"), ask: Some("/palindrome"), expect: "GET /palindrome" },
+        Talk {
+            command: words("port-forward deployment/nginx :80"),
+            ask: Some("/palindrome"),
+            expect: "GET /palindrome",
+        },
         Talk { command: words("logs deployment/nginx --tail=1"), ask: None, expect: "GET /palindrome" },
     ]
 }

@@ -1,11 +1,6 @@
 //! Steps in which a tenant speaks to a pod: what kubectl prints is shown, and must be right.
 
-use std::{
-    io,
-    path::Path,
-    process::Stdio,
-    time::Duration,
-};
+use std::{io, path::Path, process::Stdio, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use tokio::{

@@ -8,9 +8,9 @@ mod synthetic;
 
 use std::sync::Arc;
 
+use kubelet::Kubelet;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use kubelet::Kubelet;
 use tenet_mapper::rules::{Rule, Table, drop, set, up};
 use tenet_mapper::translate::labels::labels_down;
 use tenet_mapper::translate::owner::MANAGED_BY;
@@ -93,7 +93,10 @@ impl NodeMapper {
         };
         let ours = |pod: &Object| cx.ownership(pod).ours().is_some();
         let first = find(&ours)?;
-        if kubelet.is_enabled() || tells_address(&first) || virt.is_some_and(|virt| virt.list_at("/status/addresses").len() > 1) {
+        if kubelet.is_enabled()
+            || tells_address(&first)
+            || virt.is_some_and(|virt| virt.list_at("/status/addresses").len() > 1)
+        {
             return Some(first);
         }
         find(&|pod| tells_address(pod) && ours(pod)).or(Some(first))
@@ -145,7 +148,9 @@ impl Mapper for NodeMapper {
         let kubelet = Kubelet::of(cx)?;
         let pod = self.pod(cx, key, virt.as_ref(), &kubelet);
         match (virt, pod) {
-            (None, None) => Ok(Outcome { effects: kubelet::remove(cx, key, None).into_iter().collect(), ..Outcome::done() }),
+            (None, None) => {
+                Ok(Outcome { effects: kubelet::remove(cx, key, None).into_iter().collect(), ..Outcome::done() })
+            }
             (Some(_), None) if !ours => Ok(Outcome::done()),
             (Some(virt), _) if virt.is_deleting() => Ok(Outcome::wait_for(Dependency::virt(kinds::NODE, key))),
             (Some(virt), None) => {

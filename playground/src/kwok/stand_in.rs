@@ -88,9 +88,10 @@ async fn answer(mut connection: TcpStream, log: Arc<Log>) -> io::Result<()> {
     let request = timeout(PATIENCE, head(&mut connection)).await??;
     let line = request.lines().next().unwrap_or_default();
     let known = line.split(' ').count() == 3 && line.contains(" HTTP/1.");
-    let (status, body) = match known {
-        true => ("200 OK", format!("Hello from the playground.\nYou asked for: {line}\n")),
-        false => ("400 Bad Request", "This is a web server, and that was no request.\n".to_owned()),
+    let (status, body) = if known {
+        ("200 OK", format!("Hello from the playground.\nYou asked for: {line}\n"))
+    } else {
+        ("400 Bad Request", "This is a web server, and that was no request.\n".to_owned())
     };
     log.write(&format!("web server: {line:?} {status}"));
     let length = body.len();

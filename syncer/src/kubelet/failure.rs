@@ -30,7 +30,11 @@ impl Failure {
 
     /// The node has no such pod.
     pub fn no_pod(pod: &PodName) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "NotFound", format!("pod {}/{} does not run on this node", pod.namespace, pod.name))
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "NotFound",
+            format!("pod {}/{} does not run on this node", pod.namespace, pod.name),
+        )
     }
 
     /// The pod has no such container.
@@ -66,13 +70,13 @@ impl Failure {
     }
 
     /// The virtual API server could not be read.
-    pub fn virtual_api(error: ApiError) -> Self {
+    pub fn virtual_api(error: &ApiError) -> Self {
         tracing::warn!(%error, "a pod cannot be read from the virtual API server");
         Self::not_available("the API server does not answer its kubelet")
     }
 
     /// The host API server could not be read.
-    pub fn host_api(error: ApiError) -> Self {
+    pub fn host_api(error: &ApiError) -> Self {
         tracing::warn!(%error, "a pod cannot be read from the host API server");
         match error.code() {
             Some(StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => missing_right("get pods"),
@@ -85,7 +89,9 @@ impl Failure {
     pub fn upstream(error: UpstreamError, place: &Place, right: &'static str) -> Self {
         tracing::debug!(error = %crate::api::chain(&error), pod = %place.pod.name, "no stream to the host");
         match error {
-            UpstreamError::Refused { status: StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED, .. } => missing_right(right),
+            UpstreamError::Refused { status: StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED, .. } => {
+                missing_right(right)
+            }
             UpstreamError::Refused { status, body } if status.is_client_error() || status.is_server_error() => {
                 let reason = status_text(&body, "reason").filter(|reason| known_reason(reason).is_some());
                 let message = status_text(&body, "message").unwrap_or(body);
@@ -199,8 +205,12 @@ fn tell(message: &str, place: &Place) -> String {
 fn is_of_host(word: &str, place: &Place) -> bool {
     let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     let host = bare.rsplit_once(':').map_or(bare, |(host, _)| host);
-    let is_address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| !address.is_loopback());
-    word.contains("https://") || word.contains("http://") || is_address || bare == place.host.namespace()
+    let is_address =
+        host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| !address.is_loopback());
+    word.contains("https://")
+        || word.contains("http://")
+        || is_address
+        || bare == place.host.namespace()
         || word.contains("->")
 }
 
@@ -234,15 +244,20 @@ mod tests {
                 r#"container "main" in pod "web" is waiting to start: ContainerCreating"#,
             ),
             (r#"pods "web-x-shop-x-vc-1" not found"#, r#"pods "web" not found"#),
-            ("unable to upgrade connection: pod not found (\"web-x-shop-x-vc-1_team-a\")",
-             "unable to upgrade connection: pod not found (\"web_shop\")"),
+            (
+                "unable to upgrade connection: pod not found (\"web-x-shop-x-vc-1_team-a\")",
+                "unable to upgrade connection: pod not found (\"web_shop\")",
+            ),
             (
                 r#"Get "https://192.0.2.7:10250/containerLogs/team-a/web-x-shop-x-vc-1/main": dial tcp 192.0.2.7:10250: connect: connection refused"#,
                 "Get the host: dial tcp the host: connect: connection refused",
             ),
             ("read tcp 10.0.0.1:4->10.0.0.2:5: i/o timeout", "read tcp the host: i/o timeout"),
             ("no such namespace team-a", "no such namespace the host"),
-            ("exec: \"bash\": executable file not found in $PATH", "exec: \"bash\": executable file not found in $PATH"),
+            (
+                "exec: \"bash\": executable file not found in $PATH",
+                "exec: \"bash\": executable file not found in $PATH",
+            ),
             ("dial tcp 127.0.0.1:80: connection refused", "dial tcp 127.0.0.1:80: connection refused"),
         ] {
             assert_eq!(tell(said, &place()), told);

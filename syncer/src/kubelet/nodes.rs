@@ -14,19 +14,19 @@ use tenet_mapper::translate::kubelets;
 use tenet_mapper::translate::owner::MANAGED_BY;
 use tenet_mapper::{Object, Side, kinds};
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::certificate;
 use super::server::{Kubelet, Node};
-use crate::access::{Authorities, Which};
+use crate::access::{Authorities, Published, Which};
 use crate::engine::Engine;
 use crate::serving::{Keeper, Listener, Shown, server_config};
 
-/// How soon a node that has come gets its socket.
-const TICK: Duration = Duration::from_millis(50);
+/// Changes of nodes are told; this is for one that was missed.
+const LOOK: Duration = Duration::from_secs(30);
 /// When a socket cannot be had, the next attempt.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How long streams may go on after a request to stop.
@@ -57,8 +57,17 @@ pub struct Nodes {
     tasks: TaskTracker,
 }
 
+/// Where a node is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    /// What the virtual API server connects to.
+    address: IpAddr,
+    /// What is listened on.
+    socket: SocketAddr,
+}
+
 struct Socket {
-    address: SocketAddr,
+    place: Place,
     shown: Arc<Shown>,
     tls: Arc<ArcSwap<ServerConfig>>,
     stop: CancellationToken,
@@ -68,40 +77,36 @@ impl Nodes {
     /// No socket is open yet.
     pub fn new(parts: Parts) -> Self {
         let streams = usize::try_from(parts.config.kubelet.streams.total).unwrap_or(usize::MAX);
-        let connections = Arc::new(Semaphore::new(streams.saturating_add(MORE_CONNECTIONS).min(Semaphore::MAX_PERMITS)));
+        let connections =
+            Arc::new(Semaphore::new(streams.saturating_add(MORE_CONNECTIONS).min(Semaphore::MAX_PERMITS)));
         Self { parts, connections, sockets: BTreeMap::new(), failed: BTreeMap::new(), tasks: TaskTracker::new() }
     }
 
     /// Keeps a socket for each node until it is told to stop; then lets streams finish.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut published = self.parts.authorities.subscribe();
-        let mut versions = None;
+        let [mut nodes, mut services] = [(Side::Virtual, kinds::NODE), (Side::Host, kinds::SERVICE)]
+            .map(|(side, kind)| self.parts.engine.caches.get(side, kind).map(|cache| cache.subscribe()));
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = sleep(TICK) => {}
+                () = change_of(&mut nodes) => {}
+                () = change_of(&mut services) => {}
+                changed = published.changed() => if changed.is_ok() { self.trust(&published) },
+                () = sleep_until(self.failed.values().min().copied().unwrap_or_else(|| Instant::now() + LOOK)) => {}
             }
-            let Some(clients) = published.borrow_and_update().bundle(Which::Clients).map(str::to_owned) else { continue };
-            let caches = &self.parts.engine.caches;
-            let now = (
-                clients.clone(),
-                caches.version((Side::Virtual, kinds::NODE)),
-                caches.version((Side::Host, kinds::SERVICE)),
-            );
-            if versions.as_ref() == Some(&now) && self.failed.values().all(|again| *again > Instant::now()) {
-                continue;
+            let clients = published.borrow().bundle(Which::Clients).map(str::to_owned);
+            if let Some(clients) = clients {
+                self.settle(&clients).await;
             }
-            if versions.as_ref().is_some_and(|(before, ..)| *before != clients) {
-                self.trust(&clients);
-            }
-            self.settle(&clients).await;
-            versions = Some(now);
         }
         self.end().await;
     }
 
     /// Other clients are trusted from the next connection on.
-    fn trust(&self, clients: &str) {
+    fn trust(&self, published: &watch::Receiver<Published>) {
+        let published = published.borrow();
+        let Some(clients) = published.bundle(Which::Clients) else { return };
         for socket in self.sockets.values() {
             match server_config(Arc::clone(&socket.shown), Some(clients)) {
                 Ok(tls) => socket.tls.store(Arc::new(tls)),
@@ -114,27 +119,27 @@ impl Nodes {
     async fn settle(&mut self, clients: &str) {
         let wanted = self.wanted();
         self.sockets.retain(|node, socket| {
-            let stays = wanted.get(node) == Some(&socket.address);
+            let stays = wanted.get(node) == Some(&socket.place);
             if !stays {
-                tracing::info!(node, address = %socket.address, "the kubelet of a virtual node ends");
+                tracing::info!(node, address = %socket.place.socket, "the kubelet of a virtual node ends");
                 socket.stop.cancel();
             }
             stays
         });
         self.failed.retain(|node, _| wanted.contains_key(node));
-        for (node, address) in wanted {
+        for (node, place) in wanted {
             if self.sockets.contains_key(&node) || self.failed.get(&node).is_some_and(|again| *again > Instant::now()) {
                 continue;
             }
-            match self.open(&node, address, clients).await {
+            match self.open(&node, &place, clients).await {
                 Ok(socket) => {
-                    tracing::info!(node, %address, "the kubelet of a virtual node listens");
+                    tracing::info!(node, address = %place.socket, "the kubelet of a virtual node listens");
                     self.failed.remove(&node);
                     self.sockets.insert(node, socket);
                 }
                 Err(error) => {
                     if !self.failed.contains_key(&node) {
-                        tracing::warn!(node, %address, error = format!("{error:#}"), "a virtual node has no kubelet");
+                        tracing::warn!(node, address = %place.socket, error = format!("{error:#}"), "a virtual node has no kubelet");
                     }
                     self.failed.insert(node, Instant::now() + AGAIN);
                 }
@@ -142,28 +147,24 @@ impl Nodes {
         }
     }
 
-    async fn open(&self, node: &str, address: SocketAddr, clients: &str) -> anyhow::Result<Socket> {
-        let socket = TcpListener::bind(address).await?;
+    async fn open(&self, node: &str, place: &Place, clients: &str) -> anyhow::Result<Socket> {
+        let socket = TcpListener::bind(place.socket).await?;
         let stop = CancellationToken::new();
         let shown = match self.parts.config.kubelet.certificate {
             KubeletCertificate::SelfSigned => self.parts.keeper.shown(),
-            KubeletCertificate::Csr => self.requested(node, &stop).await?,
+            KubeletCertificate::Csr => self.requested(node, place.address, &stop).await?,
         };
         let tls = Arc::new(ArcSwap::from_pointee(server_config(Arc::clone(&shown), Some(clients))?));
-        let listener = Listener {
-            name: "kubelet",
-            socket,
-            tls: Arc::clone(&tls),
-            connections: Arc::clone(&self.connections),
-        };
+        let listener =
+            Listener { name: "kubelet", socket, tls: Arc::clone(&tls), connections: Arc::clone(&self.connections) };
         let service = Arc::new(Node { name: node.to_owned(), kubelet: Arc::clone(&self.parts.kubelet) });
         self.tasks.spawn(listener.serve(service, stop.clone()));
-        Ok(Socket { address, shown, tls, stop })
+        Ok(Socket { place: place.clone(), shown, tls, stop })
     }
 
     /// A certificate of the virtual cluster, renewed until the socket is closed.
-    async fn requested(&self, node: &str, stop: &CancellationToken) -> anyhow::Result<Arc<Shown>> {
-        let (virt, addresses) = (self.parts.kubelet.virt.clone(), self.addresses_of(node));
+    async fn requested(&self, node: &str, address: IpAddr, stop: &CancellationToken) -> anyhow::Result<Arc<Shown>> {
+        let (virt, addresses) = (self.parts.kubelet.virt.clone(), vec![address.to_string()]);
         let signed = certificate::request(&virt, node, &addresses).await?;
         let shown = Arc::new(Shown::new(signed.key.clone()));
         let renew = certificate::renew(virt, node.to_owned(), addresses, Arc::clone(&shown), signed);
@@ -177,45 +178,40 @@ impl Nodes {
         Ok(shown)
     }
 
-    /// Which node should be found where. Two that claim one address have none: a request is
+    /// Which node should be found where. Two that claim one socket have none: a request is
     /// never guessed to be for one of them.
-    fn wanted(&self) -> BTreeMap<String, SocketAddr> {
-        let claims = match self.parts.config.kubelet.addresses {
-            NodeAddresses::Loopback => self.loopbacks(),
-            NodeAddresses::Service => self.services(),
-        };
+    fn wanted(&self) -> BTreeMap<String, Place> {
+        let claims: BTreeMap<_, _> =
+            self.nodes().iter().filter_map(|node| Some((node.name().to_owned(), self.place(node)?))).collect();
         let mut count: BTreeMap<SocketAddr, usize> = BTreeMap::new();
-        for (_, address) in &claims {
-            *count.entry(*address).or_default() += 1;
+        for place in claims.values() {
+            *count.entry(place.socket).or_default() += 1;
         }
-        claims.into_iter().filter(|(_, address)| count[address] == 1).collect()
+        claims.into_iter().filter(|(_, place)| count[&place.socket] == 1).collect()
     }
 
-    /// The nodes whose address is one of ours on loopback.
-    fn loopbacks(&self) -> Vec<(String, SocketAddr)> {
-        let port = self.parts.config.kubelet.port;
-        let claim = |node: &Object| match node_address(node)?.parse() {
-            Ok(IpAddr::V4(address)) if kubelets::is_loopback_of_node(address) => {
-                Some((node.name().to_owned(), SocketAddr::from((address, port))))
+    /// Where a node says that it is, if that is a place of ours.
+    fn place(&self, node: &Object) -> Option<Place> {
+        let address = node_address(node)?.parse().ok()?;
+        let socket = match (self.parts.config.kubelet.addresses, address) {
+            (NodeAddresses::Service, _) => SocketAddr::from((self.parts.config.kubelet.listen, self.port(node)?)),
+            (NodeAddresses::Loopback, IpAddr::V4(own)) if kubelets::is_loopback_of_node(own) => {
+                SocketAddr::from((own, self.parts.config.kubelet.port))
             }
-            _ => None,
+            (NodeAddresses::Loopback, _) => return None,
         };
-        self.nodes().iter().filter_map(claim).collect()
+        Some(Place { address, socket })
     }
 
-    /// The nodes that have a Service, and the ports behind it.
-    fn services(&self) -> Vec<(String, SocketAddr)> {
+    /// The port behind the Service of a node, once the node shows its address.
+    fn port(&self, node: &Object) -> Option<u16> {
         let facts = self.parts.engine.facts.load();
-        let Some(services) = self.parts.engine.caches.get(Side::Host, kinds::SERVICE) else { return Vec::new() };
-        let listen = self.parts.config.kubelet.listen;
-        let claim = |node: &Object| {
-            let name = kubelets::service_name(&facts.names.cluster, node.name());
-            let service = services.get(&facts.names.host_namespace, &name)?;
-            let port = service.at("/spec/ports/0/targetPort").and_then(Value::as_u64)?;
-            let port = u16::try_from(port).ok().filter(|port| kubelets::is_port_of_node(*port))?;
-            Some((node.name().to_owned(), SocketAddr::from((listen, port))))
-        };
-        self.nodes().iter().filter_map(claim).collect()
+        let name = kubelets::service_name(&facts.names.cluster, node.name());
+        let service =
+            self.parts.engine.caches.get(Side::Host, kinds::SERVICE)?.get(&facts.names.host_namespace, &name)?;
+        let port = service.at("/spec/ports/0/targetPort").and_then(Value::as_u64)?;
+        let port = u16::try_from(port).ok().filter(|port| kubelets::is_port_of_node(*port));
+        port.filter(|_| service.str_at("/spec/clusterIP") == node_address(node))
     }
 
     /// The virtual nodes that are ours.
@@ -225,12 +221,6 @@ impl Nodes {
         let mut nodes = cache.map(|cache| cache.list("")).unwrap_or_default();
         nodes.retain(|node| node.label(MANAGED_BY) == Some(&facts.names.cluster));
         nodes
-    }
-
-    fn addresses_of(&self, node: &str) -> Vec<String> {
-        let nodes = self.nodes();
-        let of = nodes.iter().find(|each| each.name() == node).and_then(node_address);
-        of.map(str::to_owned).into_iter().collect()
     }
 
     /// No new streams; those that are open get a while.
@@ -247,6 +237,17 @@ impl Nodes {
             kubelet.closing.cancel();
             tokio::join!(self.tasks.wait(), kubelet.tasks.wait());
         }
+    }
+}
+
+/// The next change of a cache; never, if there is none.
+async fn change_of(changes: &mut Option<watch::Receiver<u64>>) {
+    let ended = match changes {
+        Some(changes) => changes.changed().await.is_err(),
+        None => true,
+    };
+    if ended {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -15,7 +15,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 pub(super) async fn pods(virt: &Api, node: &str, only_running: bool) -> Result<Response<Answer>, Failure> {
     // The name of a node is a DNS name: nothing in it needs an escape.
     let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3D{node}");
-    let mut list = virt.get_path(&path, LIMIT).await.map_err(Failure::virtual_api)?;
+    let mut list = virt.get_path(&path, LIMIT).await.map_err(|error| Failure::virtual_api(&error))?;
     if only_running && let Some(items) = list.get_mut("items").and_then(Value::as_array_mut) {
         items.retain(|pod| pod.pointer("/status/phase").and_then(Value::as_str) == Some("Running"));
     }

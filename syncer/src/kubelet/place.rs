@@ -75,19 +75,16 @@ impl Places {
     /// Whether both pods are still the same ones.
     pub async fn confirm(&self, place: &Place) -> Result<(), Failure> {
         let (virt, real) = self.read(&place.pod, &place.host).await?;
-        let same = |object: Option<Value>, uid: &str| object.is_some_and(|object| text(&object, "/metadata/uid") == uid);
-        if same(virt, &place.uid) && same(real, &place.host_uid) {
-            Ok(())
-        } else {
-            Err(Failure::replaced(&place.pod))
-        }
+        let same =
+            |object: Option<Value>, uid: &str| object.is_some_and(|object| text(&object, "/metadata/uid") == uid);
+        if same(virt, &place.uid) && same(real, &place.host_uid) { Ok(()) } else { Err(Failure::replaced(&place.pod)) }
     }
 
     async fn read(&self, pod: &PodName, host: &HostKey) -> Result<(Option<Value>, Option<Value>), Failure> {
         let virt = Target::new(kinds::POD, &pod.namespace, &pod.name);
         let real = Target::new(kinds::POD, host.namespace(), host.name());
         let (virt, real) = tokio::join!(self.virt.get(&virt, self.limit), self.host.get(&real, self.limit));
-        Ok((virt.map_err(Failure::virtual_api)?, real.map_err(Failure::host_api)?))
+        Ok((virt.map_err(|error| Failure::virtual_api(&error))?, real.map_err(|error| Failure::host_api(&error))?))
     }
 }
 

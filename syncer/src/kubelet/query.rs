@@ -93,6 +93,12 @@ impl Builder {
         self.0.extend(utf8_percent_encode(value, ENCODED));
     }
 
+    pub(super) fn set_all(&mut self, name: &str, values: impl IntoIterator<Item = impl AsRef<str>>) {
+        for value in values {
+            self.set(name, value.as_ref());
+        }
+    }
+
     pub(super) fn switch(&mut self, name: &str, on: bool) {
         if on {
             self.set(name, "true");

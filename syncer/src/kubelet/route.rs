@@ -188,8 +188,8 @@ fn container(method: &Method, kind: &str, parts: &[&str], query: &str) -> Result
     Ok(Route::Pod(pod, action))
 }
 
-fn port_forward(method: &Method, parts: &[&str], query: &str) -> Result<Route, RouteError> {
-    let pod = match parts {
+fn port_forward(method: &Method, path: &[&str], query: &str) -> Result<Route, RouteError> {
+    let pod = match path {
         [namespace, name] => pod(namespace, name, None)?,
         [namespace, name, uid] => pod(namespace, name, Some(uid))?,
         _ => return Err(RouteError::NotFound),
@@ -299,12 +299,12 @@ impl Action {
         }
         let name = match self {
             Self::Exec { command, channels, .. } => {
-                command.iter().for_each(|word| query.set("command", word));
+                query.set_all("command", command);
                 channels.write(&mut query);
                 "exec"
             }
             Self::Run { command, .. } => {
-                command.iter().for_each(|word| query.set("command", word));
+                query.set_all("command", command);
                 Channels { stdout: true, stderr: true, ..Channels::default() }.write(&mut query);
                 "exec"
             }
@@ -313,7 +313,7 @@ impl Action {
                 "attach"
             }
             Self::PortForward { ports } => {
-                ports.iter().for_each(|port| query.set("ports", &port.to_string()));
+                query.set_all("ports", ports.iter().map(u16::to_string));
                 "portforward"
             }
             Self::Logs { options, .. } => {

@@ -54,4 +54,3 @@ fn succeeded(verdict: Option<&[u8]>) -> bool {
     let status: Option<Value> = verdict.and_then(|verdict| serde_json::from_slice(verdict).ok());
     status.is_some_and(|status| status["status"] == "Success")
 }
-

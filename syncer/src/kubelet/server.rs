@@ -5,10 +5,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tenet_mapper::async_trait;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -178,19 +178,27 @@ impl Node {
 
 /// Carries bytes from the moment on that the client has its 101.
 async fn carry(kubelet: &Kubelet, client: OnUpgrade, mut agreed: Agreed) -> (End, Passed) {
-    let upgraded = match client.await.map(hyper::upgrade::Upgraded::downcast::<TokioIo<Client>>) {
-        Ok(Ok(parts)) => parts,
-        _ => return (End::Broken, Passed::default()),
+    let Ok(Ok(upgraded)) = client.await.map(Upgraded::downcast::<TokioIo<Client>>) else {
+        return (End::Broken, Passed::default());
     };
     let (mut client, early) = (upgraded.io.into_inner(), upgraded.read_buf);
-    // What was said before the handshake was over comes first.
-    if agreed.stream.write_all(&early).await.is_err() || client.write_all(&agreed.early).await.is_err() {
+    if first_words(&mut client, &agreed.early).await.is_err() || first_words(&mut agreed.stream, &early).await.is_err()
+    {
         return (End::Broken, Passed::default());
     }
     let (end, mut passed) = bridge(&mut client, &mut agreed.stream, kubelet.streams.idle(), &kubelet.closing).await;
     passed.down += early.len() as u64;
     passed.up += agreed.early.len() as u64;
     (end, passed)
+}
+
+/// What was said before the handshake was over comes first.
+async fn first_words(to: &mut (impl AsyncWrite + Unpin), words: &[u8]) -> std::io::Result<()> {
+    if words.is_empty() {
+        return Ok(());
+    }
+    to.write_all(words).await?;
+    to.flush().await
 }
 
 fn path_of(place: &Place, action: &Action) -> String {

@@ -10,7 +10,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::header::{ACCEPT, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Collected, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -164,7 +164,11 @@ impl Upstream {
         request
     }
 
-    async fn send(&self, stream: HostStream, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, UpstreamError> {
+    async fn send(
+        &self,
+        stream: HostStream,
+        request: Request<Empty<Bytes>>,
+    ) -> Result<Response<Incoming>, UpstreamError> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
@@ -200,7 +204,9 @@ impl tower::Service<Request<Empty<Bytes>>> for Once {
     fn call(&mut self, request: Request<Empty<Bytes>>) -> Self::Future {
         let sender = self.0.lock().take();
         async move {
-            let Some(mut sender) = sender else { return Err(BodyError::from("a connection carries one request".to_owned())) };
+            let Some(mut sender) = sender else {
+                return Err(BodyError::from("a connection carries one request".to_owned()));
+            };
             Ok(sender.send_request(request).await?)
         }
         .boxed()
@@ -211,7 +217,7 @@ impl tower::Service<Request<Empty<Bytes>>> for Once {
 async fn refused(answer: Response<Incoming>) -> UpstreamError {
     let status = answer.status();
     let body = timeout(HEAD, Limited::new(answer.into_body(), LONGEST_ERROR).collect()).await;
-    let bytes = body.ok().and_then(Result::ok).map(|body| body.to_bytes()).unwrap_or_default();
+    let bytes = body.ok().and_then(Result::ok).map(Collected::to_bytes).unwrap_or_default();
     UpstreamError::Refused { status, body: String::from_utf8_lossy(&bytes).into_owned() }
 }
 

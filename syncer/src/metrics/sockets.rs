@@ -29,7 +29,11 @@ impl Sockets {
                 &["endpoint"],
             )?,
             open: make.gauge("tenet_streams_open", "Open streams to pods.", &["endpoint"])?,
-            ended: make.counter("tenet_streams_ended_total", "Streams that have ended, by why.", &["endpoint", "reason"])?,
+            ended: make.counter(
+                "tenet_streams_ended_total",
+                "Streams that have ended, by why.",
+                &["endpoint", "reason"],
+            )?,
             bytes: make.counter(
                 "tenet_stream_bytes_total",
                 "Bytes of streams: down to the pod, up from it.",

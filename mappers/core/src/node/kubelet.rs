@@ -41,10 +41,18 @@ enum Addresses {
     Loopback,
 }
 
+/// Where a kubelet is.
+enum Address {
+    /// The node has no kubelet of ours.
+    None,
+    /// It will have an address.
+    Pending,
+    Known(String),
+}
+
 /// What is known of the kubelet of a node.
 pub(super) struct Found {
-    /// What stands in the Node; `None` when the node has no kubelet of ours.
-    address: Option<Option<String>>,
+    address: Address,
     port: u16,
     /// What has to be written for it.
     pub(super) effects: Vec<Effect>,
@@ -64,13 +72,13 @@ impl Kubelet {
     pub(super) fn find(&self, cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Found {
         let nowhere = |address| Found { address, port: self.port, effects: Vec::new() };
         match (self.enabled, self.addresses, virt) {
-            (false, ..) => nowhere(None),
-            (true, Addresses::Loopback, _) => nowhere(Some(loopback(cx, key, virt))),
+            (false, ..) => nowhere(Address::None),
+            (true, Addresses::Loopback, _) => nowhere(Address::of(loopback(cx, key, virt))),
             // The Service belongs to the Node, which has no UID yet.
-            (true, Addresses::Service, None) => nowhere(Some(None)),
+            (true, Addresses::Service, None) => nowhere(Address::Pending),
             (true, Addresses::Service, Some(virt)) => {
                 let (address, effects) = self.service(cx, virt);
-                Found { address: Some(address), port: self.port, effects }
+                Found { address: Address::of(address), port: self.port, effects }
             }
         }
     }
@@ -118,7 +126,13 @@ impl Kubelet {
     }
 
     /// The address of a Service that is as it should be; else what brings it there.
-    fn keep(&self, cx: &Context<'_>, virt: &Object, service: &Object, owner: OwnerRecord) -> (Option<String>, Vec<Effect>) {
+    fn keep(
+        &self,
+        cx: &Context<'_>,
+        virt: &Object,
+        service: &Object,
+        owner: OwnerRecord,
+    ) -> (Option<String>, Vec<Effect>) {
         let address = service.str_at("/spec/clusterIP").filter(|address| *address != "None").map(str::to_owned);
         let target = target_port(service);
         let is_published = address.as_deref().is_some_and(|address| shown(virt) == Some(address));
@@ -143,15 +157,22 @@ impl Kubelet {
     }
 }
 
+impl Address {
+    fn of(address: Option<String>) -> Self {
+        address.map_or(Self::Pending, Self::Known)
+    }
+}
+
 impl Found {
     /// Writes into the picture of a node where its kubelet is. The node is known by nothing
     /// else: an API server that prefers another kind of address would ask the host's.
     pub(super) fn write(&self, picture: &mut Value) {
         picture["status"]["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": self.port}});
-        let Some(address) = &self.address else { return };
-        let addresses: Vec<_> =
-            address.iter().map(|address| json!({"type": "InternalIP", "address": address})).collect();
-        picture["status"]["addresses"] = Value::Array(addresses);
+        picture["status"]["addresses"] = match &self.address {
+            Address::None => return,
+            Address::Pending => json!([]),
+            Address::Known(address) => json!([{"type": "InternalIP", "address": address}]),
+        };
     }
 }
 

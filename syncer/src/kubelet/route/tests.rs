@@ -115,7 +115,8 @@ fn a_query_is_understood_to_its_end_or_refused() {
         let answer = get(&format!("/exec/shop/web/main?{query}"));
         assert!(matches!(answer, Err(RouteError::Query(_))), "{query}: {answer:?}");
     }
-    for query in ["tailLines=-1", "tailLines=1e3", "sinceTime=yesterday", "stream=stdout", "limitBytes=99999999999999999999"]
+    for query in
+        ["tailLines=-1", "tailLines=1e3", "sinceTime=yesterday", "stream=stdout", "limitBytes=99999999999999999999"]
     {
         let answer = get(&format!("/containerLogs/shop/web/main?{query}"));
         assert!(matches!(answer, Err(RouteError::Query(_))), "{query}: {answer:?}");
@@ -153,7 +154,7 @@ proptest! {
     #[test]
     fn a_command_arrives_as_it_was_given(words in prop::collection::vec("[^\0]{1,20}", 1..6)) {
         let mut query = Builder::default();
-        words.iter().for_each(|word| query.set("command", word));
+        query.set_all("command", &words);
         let target = format!("/exec/shop/web/main{}&output=1", query.text());
         let read = decoded(&action(&target).subresource());
         let mut wanted = vec![("container".to_owned(), "main".to_owned())];

@@ -16,7 +16,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 fn node(backend: &Backend) -> Node {
     let flags = Overrides::default();
-    let yaml = "name: vc-1\nhost: { namespace: team-a }\nvirtual: { kubeconfig: /v }\nkubelet: { streams: { perPod: 2 } }\n";
+    let yaml =
+        "name: vc-1\nhost: { namespace: team-a }\nvirtual: { kubeconfig: /v }\nkubelet: { streams: { perPod: 2 } }\n";
     let config = Config::from_yaml(yaml, &flags).unwrap();
     let facts: Facts = facts(&config, CLUSTER_ID, "v1.37.2");
     let mut kube = kube::Config::new(backend.url.parse().unwrap());
@@ -113,7 +114,8 @@ async fn an_answer_that_is_no_upgrade_becomes_no_stream() {
     let backend = Backend::start().await;
     let canary = Backend::start().await;
     let node = node(&backend);
-    let redirect = format!("HTTP/1.1 302 Found\r\nlocation: {}{HOST_POD}/exec\r\ncontent-length: 0\r\n\r\n", canary.url);
+    let redirect =
+        format!("HTTP/1.1 302 Found\r\nlocation: {}{HOST_POD}/exec\r\ncontent-length: 0\r\n\r\n", canary.url);
     let answers = [
         "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok".to_owned(),
         "HTTP/1.1 200 OK\r\nconnection: upgrade\r\nupgrade: SPDY/3.1\r\ncontent-length: 0\r\n\r\n".to_owned(),

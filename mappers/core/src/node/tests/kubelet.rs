@@ -17,7 +17,10 @@ fn service(clusters: &Clusters) -> Option<&Object> {
 
 fn addresses(clusters: &Clusters) -> Vec<String> {
     let shown = node(clusters).unwrap().list_at("/status/addresses");
-    shown.iter().map(|each| format!("{} {}", each["type"].as_str().unwrap(), each["address"].as_str().unwrap())).collect()
+    shown
+        .iter()
+        .map(|each| format!("{} {}", each["type"].as_str().unwrap(), each["address"].as_str().unwrap()))
+        .collect()
 }
 
 /// What the API server of the host does when a Service is created.
@@ -72,7 +75,10 @@ fn a_node_has_a_service_that_comes_and_goes_with_it() {
     let made = service(&clusters).unwrap().value().clone();
     assert_eq!(made["spec"]["selector"], json!({"tenet.sh/control-plane": "vc-1"}));
     let port = kubelets::ports("vc-1", NODE).next().unwrap();
-    assert_eq!(made["spec"]["ports"], json!([{"name": "kubelet", "protocol": "TCP", "port": 10250, "targetPort": port}]));
+    assert_eq!(
+        made["spec"]["ports"],
+        json!([{"name": "kubelet", "protocol": "TCP", "port": 10250, "targetPort": port}])
+    );
     assert_eq!(made["metadata"]["annotations"]["tenet.sh/uid"], node(&clusters).unwrap().uid());
 
     allocate(&mut clusters, "10.96.7.7");

@@ -1,0 +1,192 @@
+//! A node that runs containers: containerd and the kubelet, for what kwok cannot show.
+//!
+//! It needs root and a few programs, and says what a machine lacks. It has a process and a mount namespace of its own,
+//! with folders of its own in place of `/run` and `/var/log`: when its first process is killed, the kernel ends every
+//! container and takes every mount and network namespace with it, however this program ended. What lies outside (a
+//! bridge, cgroups, the kernel settings that a kubelet makes) is undone by a script that the guard runs too.
+
+mod error;
+mod files;
+mod image;
+mod machine;
+mod network;
+
+pub use error::RealNodeError;
+
+use std::{
+    ffi::OsString,
+    fs,
+    path::Path,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    component::Component,
+    components::Components,
+    guard,
+    pki::Purpose,
+    plane::{ControlPlane, PlaneError},
+    port,
+    process::{Launch, Process},
+    progress::Progress,
+    wait::Patience,
+};
+use network::Bridge;
+
+/// A running node. Dropping it removes everything from the machine, but not its Node object.
+#[derive(Debug)]
+pub struct RealNode {
+    // In the order in which they are to go.
+    kubelet: Mutex<Option<Process>>,
+    containers: Process,
+    _undo: Undo,
+    components: Components,
+    dir: TempDir,
+}
+
+/// Runs the script that undoes what no process takes with it.
+#[derive(Debug)]
+struct Undo(std::path::PathBuf);
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+impl RealNode {
+    /// Its name in the cluster.
+    pub const NAME: &str = "real-node";
+
+    /// The only image on it, besides the one that every pod is founded on: busybox, with a shell and its tools.
+    pub const IMAGE: &str = image::BUSYBOX;
+
+    /// Starts a node in the cluster of `host`, and waits until it takes pods.
+    ///
+    /// The kubelet is built if there is none, which takes a minute or two.
+    pub async fn start(host: &ControlPlane, progress: &Progress) -> Result<Self, RealNodeError> {
+        let programs = machine::check()?;
+        let mut components = host.components().clone();
+        components.add(Component::Kubelet, progress).await?;
+        let dir = TempDir::with_prefix("tenet-node-").map_err(RealNodeError::Temporary)?;
+        // The script is written first, so that nothing is there that nobody undoes.
+        files::write(&dir.path().join(guard::UNDO), &machine::undo_script(dir.path()))?;
+        let undo = Undo(dir.path().join(guard::UNDO));
+        guard::remove_at_end(dir.path()).map_err(RealNodeError::Temporary)?;
+        let bridge = Bridge::create(dir.path())?;
+        machine::create_cgroup(&bridge.name)?;
+        image::write(&programs.busybox, dir.path())?;
+        prepare(host, &bridge, dir.path())?;
+        let containers = Process::spawn(&containers(dir.path()))?;
+        until_images_are_there(&containers, dir.path()).await?;
+        let node = Self { kubelet: Mutex::default(), containers, _undo: undo, components, dir };
+        node.start_kubelet()?;
+        node.until_ready(host).await?;
+        Ok(node)
+    }
+
+    /// Starts the kubelet again after [`RealNode::kill_kubelet`].
+    pub fn start_kubelet(&self) -> Result<(), RealNodeError> {
+        let process = Process::spawn(&self.kubelet_launch())?;
+        *self.kubelet.lock().unwrap_or_else(PoisonError::into_inner) = Some(process);
+        Ok(())
+    }
+
+    /// Kills the kubelet (SIGKILL). The containers go on.
+    pub fn kill_kubelet(&self) {
+        drop(self.kubelet.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Where its logs are.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    async fn until_ready(&self, host: &ControlPlane) -> Result<(), RealNodeError> {
+        let path = format!("/api/v1/nodes/{}", Self::NAME);
+        Patience::new(PATIENCE)
+            .until("the real node", async || {
+                let died = |process: &Process| process.died();
+                let kubelet = self.kubelet.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(died);
+                if let Some(died) = kubelet.or_else(|| self.containers.died()) {
+                    return Err(died.into());
+                }
+                let node = host.get(&path).await.map_err(PlaneError::from)?;
+                Ok::<_, RealNodeError>(node.is_some_and(|node| crate::host::takes_pods(&node)))
+            })
+            .await
+    }
+
+    /// Inside the namespaces of the container runtime.
+    fn kubelet_launch(&self) -> Launch {
+        let namespaces = format!("/proc/{}/ns", self.containers.pid());
+        let file = |name: &str| self.dir.path().join(name).display().to_string();
+        let args = [
+            format!("--mount={namespaces}/mnt"),
+            format!("--pid={namespaces}/pid_for_children"),
+            self.components.path(Component::Kubelet).display().to_string(),
+            format!("--config={}", file(files::KUBELET_CONFIG)),
+            format!("--kubeconfig={}", file(files::KUBECONFIG)),
+            format!("--root-dir={}", file("kubelet")),
+            format!("--hostname-override={}", Self::NAME),
+            format!("--node-ip={}", fs::read_to_string(file(network::ADDRESS)).unwrap_or_default()),
+        ];
+        launch("kubelet", "nsenter", args.into_iter().map(OsString::from).collect(), self.dir.path())
+    }
+}
+
+impl Drop for RealNode {
+    fn drop(&mut self) {
+        self.kill_kubelet();
+        self.containers.kill();
+    }
+}
+
+impl Drop for Undo {
+    fn drop(&mut self) {
+        let _ = machine::run("sh", [self.0.as_os_str()]);
+    }
+}
+
+fn prepare(host: &ControlPlane, bridge: &Bridge, dir: &Path) -> Result<(), RealNodeError> {
+    let port = port::free().map_err(PlaneError::Port)?;
+    host.write_kubeconfig(
+        &dir.join(files::KUBECONFIG),
+        &format!("system:node:{}", RealNode::NAME),
+        Some("system:nodes"),
+    )?;
+    let serving = host.pki().issue(RealNode::NAME, &Purpose::Server(std::slice::from_ref(&bridge.address)));
+    let serving = serving.map_err(PlaneError::from)?;
+    files::write(&dir.join("kubelet.crt"), &serving.certificate)?;
+    files::write(&dir.join("kubelet.key"), &serving.key)?;
+    files::write_all(dir, bridge, port, &host.pki().file("ca.crt"))
+}
+
+/// The first process of the namespaces: a shell, because a first process has to bury the dead.
+fn containers(dir: &Path) -> Launch {
+    let mut args: Vec<OsString> =
+        ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh"].map(OsString::from).to_vec();
+    args.extend([dir.join(files::START).into(), dir.into()]);
+    launch("containerd", "unshare", args, dir)
+}
+
+fn launch(name: &str, program: &str, args: Vec<OsString>, dir: &Path) -> Launch {
+    Launch {
+        name: name.to_owned(),
+        program: machine::find(program).unwrap_or_else(|| program.into()),
+        args,
+        dir: dir.to_owned(),
+        env: vec![("PATH".into(), machine::path())],
+        log: dir.join(format!("{name}.log")),
+        pid_file: None,
+    }
+}
+
+async fn until_images_are_there(containers: &Process, dir: &Path) -> Result<(), RealNodeError> {
+    let ready = dir.join(files::READY);
+    Patience::new(PATIENCE)
+        .until("the container runtime", async || {
+            containers.died().map_or(Ok(()), Err)?;
+            Ok::<_, RealNodeError>(ready.exists())
+        })
+        .await
+}

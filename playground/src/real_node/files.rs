@@ -1,0 +1,115 @@
+//! The files of a real node.
+
+use std::{fs, path::Path};
+
+use super::{RealNode, RealNodeError, image, machine::CNI_PLUGINS, network::Bridge};
+
+pub(super) const KUBECONFIG: &str = "kubelet.kubeconfig";
+pub(super) const KUBELET_CONFIG: &str = "kubelet.yaml";
+pub(super) const START: &str = "start.sh";
+/// Is there when the container runtime has its images.
+pub(super) const READY: &str = "ready";
+
+/// Writes everything but what identifies the node.
+pub(super) fn write_all(dir: &Path, bridge: &Bridge, port: u16, client_ca: &Path) -> Result<(), RealNodeError> {
+    let cni = dir.join("cni");
+    fs::create_dir_all(&cni).map_err(|source| RealNodeError::File { path: cni.clone(), source })?;
+    write(&cni.join("10-bridge.conflist"), &network(dir, bridge))?;
+    write(&dir.join("resolv.conf"), "nameserver 127.0.0.1\n")?;
+    write(&dir.join("containerd.toml"), &containerd(dir))?;
+    write(&dir.join(KUBELET_CONFIG), &kubelet(dir, bridge, port, client_ca))?;
+    write(&dir.join(START), &start())
+}
+
+pub(super) fn write(path: &Path, text: &str) -> Result<(), RealNodeError> {
+    fs::write(path, text).map_err(|source| RealNodeError::File { path: path.to_owned(), source })
+}
+
+/// In the new namespaces. containerd keeps its sockets and network namespaces below /run, and the kubelet its logs
+/// below /var/log, whatever they are told.
+fn start() -> String {
+    let images = image::ALL.map(|(file, _, _)| file).join(" ");
+    format!(
+        "set -e
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /var/log
+containerd --config \"$1/containerd.toml\" &
+until ctr version >/dev/null 2>&1; do kill -0 $!; sleep 0.1; done
+for image in {images}; do ctr -n k8s.io images import \"$1/$image\"; done
+touch \"$1/{READY}\"
+wait
+"
+    )
+}
+
+fn containerd(dir: &Path) -> String {
+    let (root, cni) = (dir.join("containerd"), dir.join("cni"));
+    format!(
+        r#"version = 2
+root = "{}"
+disabled_plugins = ["io.containerd.internal.v1.opt"]
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{}"
+  # Not every root may lower it.
+  restrict_oom_score_adj = true
+  stream_server_address = "127.0.0.1"
+  stream_server_port = "0"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{CNI_PLUGINS}"
+    conf_dir = "{}"
+"#,
+        root.display(),
+        image::PAUSE,
+        cni.display(),
+    )
+}
+
+/// The bridge has its address already, and is no gateway: to become one, the plugin would let this machine forward
+/// packets of anybody.
+fn network(dir: &Path, bridge: &Bridge) -> String {
+    let addresses = serde_json::json!({
+        "type": "host-local",
+        "dataDir": dir.join("addresses"),
+        "ranges": [[{"subnet": bridge.subnet, "gateway": bridge.address}]],
+    });
+    let plugin = serde_json::json!({"type": "bridge", "bridge": bridge.name, "ipam": addresses});
+    serde_json::json!({"cniVersion": "0.4.0", "name": bridge.name, "plugins": [plugin]}).to_string()
+}
+
+fn kubelet(dir: &Path, bridge: &Bridge, port: u16, client_ca: &Path) -> String {
+    let (address, cgroup) = (&bridge.address, &bridge.name);
+    format!(
+        "# {}
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+address: {address}
+port: {port}
+healthzPort: 0
+readOnlyPort: 0
+tlsCertFile: {crt}
+tlsPrivateKeyFile: {key}
+authentication: {{anonymous: {{enabled: false}}, webhook: {{enabled: true}}, x509: {{clientCAFile: {ca}}}}}
+authorization: {{mode: Webhook}}
+cgroupRoot: /{cgroup}
+cgroupDriver: cgroupfs
+failCgroupV1: false
+localStorageCapacityIsolation: false
+enforceNodeAllocatable: []
+evictionHard: {{memory.available: 100Mi}}
+# No Service is to be reached from here, so the firewall of the machine is left alone.
+makeIPTablesUtilChains: false
+clusterDNS: [10.96.0.10]
+clusterDomain: cluster.local
+resolvConf: {resolv}
+# Restarted containers come back at once, and not after ten seconds.
+crashLoopBackOff: {{maxContainerRestartPeriod: 1s}}
+featureGates: {{KubeletCrashLoopBackOffMax: true}}
+",
+        RealNode::NAME,
+        crt = dir.join("kubelet.crt").display(),
+        key = dir.join("kubelet.key").display(),
+        ca = client_ca.display(),
+        resolv = dir.join("resolv.conf").display(),
+    )
+}
