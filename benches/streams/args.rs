@@ -38,10 +38,7 @@ impl Args {
     /// As given, or a smoke run.
     pub fn read() -> Self {
         let args = Self::parse();
-        match args.quick {
-            true => Self { rounds: 3, bulk_rounds: 1, megabytes: 16, idle: 20, ..args },
-            false => args,
-        }
+        if args.quick { Self { rounds: 3, bulk_rounds: 1, megabytes: 16, idle: 20, ..args } } else { args }
     }
 
     /// The bytes of a throughput stream.

@@ -88,7 +88,10 @@ impl Job {
                 let mut stream = link.websocket(&spot.exec(&output(bytes), false), EXEC_WEBSOCKET).await?;
                 websocket::drain(&mut stream, bytes).await?;
             }
-            Self::ExecIn => input(link.spdy(&spot.exec(&format!("head -c {bytes} | wc -c"), true), EXEC).await?, bytes).await?,
+            Self::ExecIn => {
+                let command = spot.exec(&format!("head -c {bytes} | wc -c"), true);
+                input(link.spdy(&command, EXEC).await?, bytes).await?;
+            }
             Self::Log => log(link, spot, bytes).await?,
             Self::Forward => {
                 let (mut writer, mut reader, data) = forward(link, spot).await?;

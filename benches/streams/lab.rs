@@ -87,11 +87,11 @@ async fn spots(playground: &Playground) -> Result<[Spot; 3]> {
     let uid = inside["metadata"]["uid"].as_str().context("a pod without a UID")?;
     let namespace = playground.namespace();
     let all = host.get(&format!("/api/v1/namespaces/{namespace}/pods")).await?.context("no pods")?;
-    let names = all["items"].as_array().into_iter().flatten().filter_map(|pod| {
+    let mut names = all["items"].as_array().into_iter().flatten().filter_map(|pod| {
         let is_ours = pod["metadata"]["annotations"].as_object()?.values().any(|value| value == uid);
         is_ours.then(|| pod["metadata"]["name"].as_str()).flatten()
     });
-    let outside = names.last().context("no host pod of the pod")?;
+    let outside = names.next_back().context("no host pod of the pod")?;
     let node = virt.get(&format!("/api/v1/nodes/{}", text(&inside, "/spec/nodeName"))).await?.context("no node")?;
     Ok([
         Spot::new(Way::Direct, &config_of(playground.host_kubeconfig()).await?, namespace, outside)?,

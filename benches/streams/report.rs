@@ -53,11 +53,24 @@ fn first(firsts: &Firsts) -> String {
         row.extend([more(node), more(through), number(first.inside)]);
         row
     };
-    let head = ["", "direct p50", "p95", "node p50", "p95", "through p50", "p95", "node: more", "through: more", "in the syncer"];
+    let head = [
+        "",
+        "direct p50",
+        "p95",
+        "node p50",
+        "p95",
+        "through p50",
+        "p95",
+        "node: more",
+        "through: more",
+        "in the syncer",
+    ];
     let table = table("First byte after the request, in ms", &head, firsts.jobs.iter().map(row).collect());
     let handshake = &firsts.handshake;
     let (p50, p95) = (number(handshake.median()), number(handshake.at(95)));
-    format!("{table}The virtual API server connects to the node for each stream: TCP and TLS take {p50} ms (p95 {p95}).\n")
+    format!(
+        "{table}The virtual API server connects to the node for each stream: TCP and TLS take {p50} ms (p95 {p95}).\n"
+    )
 }
 
 fn bulk(all: &[Bulk]) -> String {
@@ -114,6 +127,12 @@ fn table(title: &str, head: &[&str], rows: Vec<Vec<String>>) -> String {
 
 /// A number with as many decimals as are worth reading.
 fn number(value: f64) -> String {
-    let decimals = if value.abs() >= 100.0 { 0 } else if value.abs() >= 10.0 { 1 } else { 2 };
+    let decimals = if value.abs() >= 100.0 {
+        0
+    } else if value.abs() >= 10.0 {
+        1
+    } else {
+        2
+    };
     format!("{value:.decimals$}")
 }

@@ -71,7 +71,7 @@ impl Writer {
 
     /// Writes this many bytes into a stream, and ends it.
     pub async fn fill(&mut self, stream: u32, count: u64) -> Result<()> {
-        let chunk = [b'x'; CHUNK];
+        let chunk = vec![b'x'; CHUNK];
         let mut left = count;
         while left > 0 {
             let next = left.min(CHUNK as u64);
