@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::format::{DnsLabel, Text};
-use crate::{Admin, Annotations, Dns, Engine, Kinds, Kubelet, Log, Names, Nodes, Pods, UnknownFields};
+use crate::{Admin, Annotations, Dns, Engine, Kinds, Kubelet, Log, Names, Nodes, Pods, UnknownFields, Webhook};
 
 /// What may change while the syncer runs: these fields and all that is under them. A change to any other field waits
 /// for a restart.
@@ -54,6 +54,9 @@ pub struct Config {
     /// The kubelet of the nodes that the tenant sees.
     #[serde(default)]
     pub kubelet: Kubelet,
+    /// The webhook that gives Services the addresses of the host.
+    #[serde(default)]
+    pub webhook: Webhook,
     /// How much the syncer does at once, and how often.
     #[serde(default)]
     pub engine: Engine,

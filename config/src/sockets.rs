@@ -1,12 +1,12 @@
 //! The sockets that the syncer opens for the virtual API server.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Duration;
-use crate::format::{DurationText, IpAddress};
+use crate::format::{DurationText, IpAddress, SocketAddress};
 
 /// The kubelet of the virtual nodes: `kubectl exec`, `attach`, `logs`, `port-forward` and the statistics of pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -83,4 +83,48 @@ impl Default for Streams {
     fn default() -> Self {
         Self { total: 4000, per_pod: 1000, idle_timeout: Duration::from_secs(4 * 60 * 60) }
     }
+}
+
+/// The webhook that the virtual API server asks before it stores a Service, so that the Service gets the address that
+/// the host gives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Webhook {
+    /// Whether the virtual API server asks at all. Without it, a Service has an address of its own for a moment.
+    pub enabled: bool,
+    /// IP address and port to listen on. The virtual API server has to reach it under this address; it shares the
+    /// syncer's pod.
+    #[schemars(with = "SocketAddress")]
+    pub listen: SocketAddr,
+    /// What happens to Services while the syncer does not answer.
+    pub failure_policy: FailurePolicy,
+    /// How long the virtual API server waits for an answer: at most 30s.
+    #[schemars(with = "DurationText")]
+    pub timeout: Duration,
+    /// How long what the host gave is kept for a request of which nothing is heard any more. Longer than any request to
+    /// the virtual API server takes: its own limit is 60s, and the answer of the webhook may be the first thing in it.
+    #[schemars(with = "DurationText")]
+    pub reservation: Duration,
+}
+
+impl Default for Webhook {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            listen: SocketAddr::from(([127, 0, 0, 1], 10270)),
+            failure_policy: FailurePolicy::default(),
+            timeout: Duration::from_secs(10),
+            reservation: Duration::from_secs(90),
+        }
+    }
+}
+
+/// What happens to Services while the syncer does not answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FailurePolicy {
+    /// They cannot be created, nor their spec be changed: no Service ever shows a wrong address.
+    #[default]
+    Fail,
+    /// They are stored with an address of the virtual API server's choice, which the syncer replaces when it is back.
+    Ignore,
 }

@@ -45,6 +45,7 @@ pub struct Playground {
     namespace: String,
     admin_port: u16,
     kubelet_port: u16,
+    webhook_port: u16,
     folder: Folder,
     _temporary: Option<TempDir>,
 }
@@ -116,6 +117,7 @@ impl Playground {
             files: Files::below(folder.path()),
             admin_port: admin.port().map_err(PlaneError::Port)?,
             kubelet_port: port::free().map_err(PlaneError::Port)?,
+            webhook_port: port::free().map_err(PlaneError::Port)?,
             kwok,
             virtual_plane,
             host_plane,
@@ -285,6 +287,7 @@ impl Playground {
             virtual_kubeconfig: &files.syncer_virtual_kubeconfig,
             admin_port: self.admin_port,
             kubelet_port: self.kubelet_port,
+            webhook_port: self.webhook_port,
             more: &options.syncer_settings,
         };
         Ok(pki::write(&files.syncer_config, &config.render())?)

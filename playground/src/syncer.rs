@@ -110,6 +110,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) virtual_kubeconfig: &'a Path,
     pub(crate) admin_port: u16,
     pub(crate) kubelet_port: u16,
+    pub(crate) webhook_port: u16,
     pub(crate) more: &'a str,
 }
 
@@ -118,12 +119,10 @@ impl Settings<'_> {
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let path = |path: &Path| text(&path.to_string_lossy());
         // No Service of the host is reachable here: nothing routes its addresses.
-        let has_kubelet = self.more.lines().any(|line| line.starts_with("kubelet:"));
-        let kubelet = if has_kubelet {
-            String::new()
-        } else {
-            format!("kubelet: {{ addresses: loopback, port: {} }}\n", self.kubelet_port)
-        };
+        let has = |section: &str| self.more.lines().any(|line| line.starts_with(section));
+        let or = |section, default| if has(section) { String::new() } else { default };
+        let kubelet = or("kubelet:", format!("kubelet: {{ addresses: loopback, port: {} }}\n", self.kubelet_port));
+        let webhook = or("webhook:", format!("webhook: {{ listen: \"127.0.0.1:{}\" }}\n", self.webhook_port));
         format!(
             "name: {name}
 host:
@@ -136,7 +135,7 @@ admin:
   listen: 127.0.0.1:{port}
 log: {{ level: info, format: text }}
 dns: {{ clusterDomain: cluster.local }}
-{kubelet}{more}",
+{kubelet}{webhook}{more}",
             name = text(self.name),
             host = path(self.host_kubeconfig),
             namespace = text(self.namespace),
@@ -184,6 +183,7 @@ mod tests {
             virtual_kubeconfig: Path::new("/p/syncer-virtual.kubeconfig"),
             admin_port: 12345,
             kubelet_port: 12346,
+            webhook_port: 12347,
             more: "names: tenet\n",
         }
         .render();
@@ -201,6 +201,7 @@ admin:
 log: { level: info, format: text }
 dns: { clusterDomain: cluster.local }
 kubelet: { addresses: loopback, port: 12346 }
+webhook: { listen: "127.0.0.1:12347" }
 names: tenet
 "#
         );

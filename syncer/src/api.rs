@@ -109,18 +109,30 @@ pub struct Target<'t> {
     pub name: &'t str,
     /// A subresource.
     pub subresource: Option<&'t str>,
+    /// Whether a write is only tried: nothing is stored.
+    pub dry_run: bool,
 }
 
 impl<'t> Target<'t> {
     /// An object.
     pub fn new(kind: Kind, namespace: &'t str, name: &'t str) -> Self {
-        Self { kind, namespace, name, subresource: None }
+        Self { kind, namespace, name, subresource: None, dry_run: false }
     }
 
     /// A subresource of the object.
     #[must_use]
     pub fn sub(self, subresource: Option<&'t str>) -> Self {
         Self { subresource, ..self }
+    }
+
+    /// Only tries a write, or not.
+    #[must_use]
+    pub fn dry(self, dry_run: bool) -> Self {
+        Self { dry_run, ..self }
+    }
+
+    fn query(&self) -> &'static str {
+        if self.dry_run { "?dryRun=All" } else { "" }
     }
 
     fn path(&self) -> String {
@@ -168,12 +180,7 @@ impl Api {
             Some(_) => target.path(),
             None => target.kind.path(target.namespace),
         };
-        self.call(Method::POST, &path, Some(("application/json", object)), limit).await
-    }
-
-    /// What the server would make of an object, without storing it.
-    pub async fn dry_run(&self, target: &Target<'_>, object: &Value, limit: Duration) -> Result<Value, ApiError> {
-        let path = format!("{}?dryRun=All", target.kind.path(target.namespace));
+        let path = path + target.query();
         self.call(Method::POST, &path, Some(("application/json", object)), limit).await
     }
 
@@ -185,7 +192,7 @@ impl Api {
         patch: &Value,
         limit: Duration,
     ) -> Result<Value, ApiError> {
-        self.call(Method::PATCH, &target.path(), Some((kind.mime(), patch)), limit).await
+        self.call(Method::PATCH, &(target.path() + target.query()), Some((kind.mime(), patch)), limit).await
     }
 
     /// Deletes an object.

@@ -62,5 +62,6 @@ pub fn facts(config: &Config, cluster_id: &str, virtual_version: &str) -> Facts 
         annotations: Globs::new(&config.annotations.allow),
         policy: Policy { unknown, allow: config.pods.allow.iter().cloned().collect() },
         config: sections,
+        reservation: i64::try_from(config.webhook.reservation.as_secs()).unwrap_or(i64::MAX),
     }
 }

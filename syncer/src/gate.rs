@@ -11,6 +11,8 @@ mod held;
 mod limiter;
 mod notice;
 mod picture;
+mod registration;
+mod reserve;
 #[cfg(test)]
 mod tests;
 mod virtual_patch;
@@ -34,6 +36,7 @@ use crate::router::Router;
 use crate::view::Caches;
 pub use held::{Held, Hold};
 use limiter::{Limiter, Verdict};
+pub use reserve::Mark;
 
 /// What became of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,7 +235,7 @@ impl Gate {
     }
 
     /// Reads an object from a quorum.
-    async fn read(&self, side: Side, target: &Target<'_>) -> Result<Option<Value>, MapError> {
+    pub(crate) async fn read(&self, side: Side, target: &Target<'_>) -> Result<Option<Value>, MapError> {
         match self.send(side, "get", |api, limit| api.get_whole(target, limit)).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.is_object_absent() => Ok(None),
@@ -260,6 +263,12 @@ impl Gate {
         let text = |member: &str| metadata.get(member).and_then(Value::as_str).unwrap_or_default();
         match OwnerRecord::read(metadata, &facts.names.cluster, &facts.cluster_id) {
             Ownership::Ours(found) if found == *owner => Ok(()),
+            // A reservation is for whatever comes under the name.
+            Ownership::Ours(found)
+                if found.is_reservation() && (OwnerRecord { uid: owner.uid.clone(), ..found.clone() }) == *owner =>
+            {
+                Ok(())
+            }
             // An earlier incarnation: its own reconcile removes it.
             Ownership::Ours(found)
                 if found.uid != owner.uid && found.name == owner.name && found.kind == owner.kind =>

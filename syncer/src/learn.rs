@@ -42,10 +42,10 @@ async fn of_kind(api: &Api, spec: &MapperSpec, limit: Duration) -> Defaults {
 
 async fn create_dry(api: &Api, kind: Kind, sample: &Value, limit: Duration) -> Result<Value, ApiError> {
     let name = sample.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-    let target = Target::new(kind, if kind.namespaced { "default" } else { "" }, name);
+    let target = Target::new(kind, if kind.namespaced { "default" } else { "" }, name).dry(true);
     let mut tries = 0;
     loop {
-        match api.dry_run(&target, sample, limit).await {
+        match api.create(&target, sample, limit).await {
             // Invalid stays invalid; all else may be a server that is still starting.
             Err(error) if tries < TRIES && error.code() != Some(http::StatusCode::UNPROCESSABLE_ENTITY) => {
                 tries += 1;

@@ -24,6 +24,7 @@ mod serving;
 mod sockets;
 mod supervisor;
 mod view;
+mod webhook;
 mod worker;
 
 use std::hash::{BuildHasher, Hasher, RandomState};

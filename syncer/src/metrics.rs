@@ -1,5 +1,6 @@
 //! What Prometheus sees.
 
+mod admission;
 mod sockets;
 
 use std::time::Duration;
@@ -9,6 +10,7 @@ use prometheus::{
 };
 use tenet_mapper::{Kind, Side};
 
+pub use admission::Admission;
 pub use sockets::Sockets;
 
 const LAG_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -32,6 +34,8 @@ pub struct Metrics {
     cache_bytes: IntGaugeVec,
     in_flight_limit: IntGaugeVec,
     patrol_seconds: Gauge,
+    /// Those of the admission of objects.
+    pub admission: Admission,
     /// Those of the sockets.
     pub sockets: Sockets,
 }
@@ -116,6 +120,7 @@ impl Metrics {
             cache_bytes: make.gauge("tenet_cache_bytes", "Bytes of the cached objects.", &["side", "kind"])?,
             in_flight_limit: make.gauge("tenet_in_flight_limit", "Writes that may be in flight at once.", &["side"])?,
             patrol_seconds,
+            admission: Admission::new(&make)?,
             sockets: Sockets::new(&make)?,
             registry: make.0,
         })

@@ -14,6 +14,7 @@ use crate::connect;
 use crate::engine::Engine;
 use crate::kubelet::{Kubelet, Nodes, Parts, Places, Streams, Upstream};
 use crate::serving::Keeper;
+use crate::webhook;
 
 /// How long until the next attempt when a socket cannot be opened at all.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -21,7 +22,10 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Opens what the configuration asks for, and serves until it is told to stop.
 pub async fn run(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
     let config = (*live.get()).clone();
-    if !config.kubelet.enabled {
+    if !config.webhook.enabled {
+        webhook::withdraw(&engine).await;
+    }
+    if !config.kubelet.enabled && !config.webhook.enabled {
         return;
     }
     loop {
@@ -42,6 +46,9 @@ pub async fn run(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
 
 /// What was opened.
 struct Opened {
+    engine: Arc<Engine>,
+    live: Live,
+    config: Config,
     keeper: Arc<Keeper>,
     authorities: Arc<Authorities>,
     nodes: Nodes,
@@ -72,13 +79,22 @@ async fn open(engine: &Arc<Engine>, live: &Live, config: &Config) -> anyhow::Res
         keeper: Arc::clone(&keeper),
         authorities: Arc::clone(&authorities),
     });
-    Ok(Opened { keeper, authorities, nodes })
+    Ok(Opened { engine: Arc::clone(engine), live: live.clone(), config: config.clone(), keeper, authorities, nodes })
 }
 
 impl Opened {
     async fn serve(self, stop: CancellationToken) {
         let keep = self.keeper.run(stop.clone());
-        let follow = self.authorities.run(stop.clone());
-        tokio::join!(keep, follow, self.nodes.run(stop.clone()));
+        let kubelet = async {
+            if self.config.kubelet.enabled {
+                tokio::join!(self.authorities.run(stop.clone()), self.nodes.run(stop.clone()));
+            }
+        };
+        let webhook = async {
+            if self.config.webhook.enabled {
+                webhook::run(self.engine, Arc::clone(&self.keeper), self.live, stop.clone()).await;
+            }
+        };
+        tokio::join!(keep, kubelet, webhook);
     }
 }

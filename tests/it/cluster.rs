@@ -49,6 +49,19 @@ impl Cluster {
         call.with_context(|| format!("{}: PATCH {path}", self.name))
     }
 
+    /// Replaces an object (PUT).
+    pub async fn replace(&self, path: &str, object: Value) -> Result<Value> {
+        let call = self.call(Method::PUT, path, "application/json", Some(&object)).await;
+        call.with_context(|| format!("{}: PUT {path}", self.name))
+    }
+
+    /// Server-side apply.
+    pub async fn apply(&self, path: &str, object: Value) -> Result<Value> {
+        let place = format!("{path}?fieldManager=test&force=true");
+        let call = self.call(Method::PATCH, &place, "application/apply-patch+yaml", Some(&object)).await;
+        call.with_context(|| format!("{}: APPLY {path}", self.name))
+    }
+
     /// Deletes an object, or every object of a collection, in the background.
     pub async fn delete(&self, path: &str, options: Value) -> Result<()> {
         let mut body = json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"});

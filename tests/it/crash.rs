@@ -61,7 +61,14 @@ struct Run {
 
 impl Rig {
     async fn start() -> Result<Self> {
-        let playground = Playground::start(Options { dir: Some(dir("crash")), nodes: 1, ..Options::default() }).await?;
+        let options = Options {
+            dir: Some(dir("crash")),
+            nodes: 1,
+            // With it, no Service is stored while the syncer is dead; admission.rs kills it then.
+            syncer_settings: "webhook: { enabled: false }\n".to_owned(),
+            ..Options::default()
+        };
+        let playground = Playground::start(options).await?;
         let script = Arc::new(Script::default());
         let mut command = syncer().arg("--config").arg(playground.syncer_config());
         let mut proxies = Vec::new();

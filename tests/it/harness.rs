@@ -34,7 +34,22 @@ async fn start() -> Result<Playground> {
     let playground = Playground::start(Options { dir: Some(dir("shared")), ..Options::default() }).await?;
     let command = syncer().arg("--config").arg(playground.syncer_config());
     playground.start_syncer(&command).await?;
+    until_asked(&cluster("virtual", playground.virtual_kubeconfig()).await?).await?;
     Ok(playground)
+}
+
+/// Waits until the virtual API server asks the syncer about Services.
+pub async fn until_asked(virt: &Cluster) -> Result<()> {
+    let refused =
+        json!({"metadata": {"name": "asked"}, "spec": {"ports": [{"port": 80}], "externalIPs": ["192.0.2.1"]}});
+    for _ in 0..600 {
+        let tried = virt.create("/api/v1/namespaces/default/services?dryRun=All", refused.clone()).await;
+        if tried.is_err_and(|error| format!("{error:#}").contains("denied the request")) {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    anyhow::bail!("the virtual API server does not ask the syncer about Services")
 }
 
 /// Both clusters of a playground.

@@ -1,5 +1,6 @@
 //! The whole line on real control planes.
 
+mod admission;
 mod cluster;
 mod crash;
 mod docs;

@@ -23,6 +23,12 @@ pub const KIND: &str = "tenet.sh/kind";
 pub const NAME: &str = "tenet.sh/name";
 /// Annotation: the UID of the virtual object.
 pub const UID: &str = "tenet.sh/uid";
+/// Annotation of a reservation: since when, in unix seconds. The object was made or changed for a
+/// request that the virtual API server has not answered yet. Without a [`UID`], which an object
+/// gets when it is stored, it belongs to whatever object of its name comes.
+pub const PENDING: &str = "tenet.sh/pending";
+/// Annotation of the reservation for an update: a digest of what the update starts from.
+pub const PENDING_OVER: &str = "tenet.sh/pending-over";
 /// Annotation: the host object's own namespace and name. Controllers copy annotations to what they
 /// make from an object; a copy has another name, so it does not look like ours.
 pub const HOST_NAME: &str = "tenet.sh/host-name";
@@ -38,7 +44,8 @@ pub struct OwnerRecord {
     pub namespace: String,
     /// The name.
     pub name: String,
-    /// The UID: an object created anew under the same name is another object.
+    /// The UID: an object created anew under the same name is another object. Empty while the
+    /// host object is a reservation for one that is about to be created.
     pub uid: String,
 }
 
@@ -85,6 +92,11 @@ pub enum Foreign {
 }
 
 impl OwnerRecord {
+    /// Whether it is for an object that is about to be created.
+    pub fn is_reservation(&self) -> bool {
+        self.uid.is_empty()
+    }
+
     /// The annotations that write this record on the host object `host_name` in `host_namespace`
     /// (empty for a cluster-scoped host object).
     pub fn annotations(&self, host_namespace: &str, host_name: &str) -> Map<String, Value> {
@@ -96,7 +108,9 @@ impl OwnerRecord {
             set(NAMESPACE, self.namespace.clone());
         }
         set(NAME, self.name.clone());
-        set(UID, self.uid.clone());
+        if !self.uid.is_empty() {
+            set(UID, self.uid.clone());
+        }
         set(HOST_NAME, place(host_namespace, host_name));
         annotations
     }
@@ -122,7 +136,7 @@ impl OwnerRecord {
 }
 
 impl Ownership {
-    /// The record, if the object is ours.
+    /// The record, if the object is ours. That of a reservation has no UID.
     pub fn ours(self) -> Option<OwnerRecord> {
         match self {
             Self::Ours(record) => Some(record),
@@ -151,7 +165,10 @@ fn read(metadata: &Value, vc: &str, cluster: &str) -> Result<OwnerRecord, Foreig
         kind: needed(KIND)?,
         namespace: annotation(NAMESPACE).unwrap_or_default().to_owned(),
         name: needed(NAME)?,
-        uid: needed(UID)?,
+        uid: match annotation(PENDING) {
+            Some(since) if annotation(UID).is_none() && since.parse::<u64>().is_ok() => String::new(),
+            _ => needed(UID)?,
+        },
     };
     let recorded = needed(HOST_NAME)?;
     let own = |key: &str| metadata.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -216,6 +233,22 @@ mod tests {
                 assert_eq!(OwnerRecord::read(&metadata, "vc", "c-id"), Ownership::Foreign(Foreign::Missing(key)));
             }
         }
+    }
+
+    #[test]
+    fn a_reservation_has_no_uid_and_says_since_when() {
+        let reserved = OwnerRecord { uid: String::new(), ..record() };
+        let mut metadata = metadata(&reserved);
+        let missing = Ownership::Foreign(Foreign::Missing(UID));
+        assert_eq!(OwnerRecord::read(&metadata, "vc", "c-id"), missing);
+        for (since, is_ours) in [("1800000000", true), ("", false), ("-1", false), ("today", false)] {
+            metadata["annotations"][PENDING] = json!(since);
+            let read = OwnerRecord::read(&metadata, "vc", "c-id");
+            assert_eq!(read, if is_ours { Ownership::Ours(reserved.clone()) } else { missing.clone() }, "{since:?}");
+        }
+        metadata["annotations"][PENDING] = json!("1800000000");
+        metadata["annotations"][UID] = json!("");
+        assert_eq!(OwnerRecord::read(&metadata, "vc", "c-id"), missing);
     }
 
     #[test]

@@ -65,6 +65,9 @@ pub struct Facts {
     pub policy: Policy,
     /// The whole configuration, by section.
     pub config: Value,
+    /// How long a reservation counts, in seconds: longer than any request to the virtual API
+    /// server takes.
+    pub reservation: i64,
 }
 
 /// What a mapper sees during one reconcile.

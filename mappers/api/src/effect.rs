@@ -171,6 +171,7 @@ pub struct Deletion {
     namespace: String,
     name: String,
     uid: String,
+    version: Option<String>,
     grace: Option<i64>,
     proof: Proof,
 }
@@ -196,6 +197,18 @@ impl Deletion {
             uid: owner.uid.clone(),
         };
         Self { grace: Some(0), ..Self::new(Side::Host, kind, host, proof) }
+    }
+
+    /// Deletes a reservation on the host: no virtual object of its name has come, or not as
+    /// the request wanted it. A renewal in the meantime is another version, and stays.
+    pub fn lapsed(kind: Kind, host: &Object, owner: &OwnerRecord) -> Self {
+        Self { grace: None, ..Self::orphan(kind, host, owner, kind) }.at_version(host)
+    }
+
+    /// Only this version of the object: a change in the meantime keeps it.
+    #[must_use]
+    pub fn at_version(self, object: &Object) -> Self {
+        Self { version: Some(object.resource_version().to_owned()), ..self }
     }
 
     /// Deletes a copy on the host that nothing needs any more.
@@ -234,6 +247,7 @@ impl Deletion {
             namespace: object.namespace().to_owned(),
             name: object.name().to_owned(),
             uid: object.uid().to_owned(),
+            version: None,
             grace: None,
             proof,
         }
@@ -262,6 +276,11 @@ impl Deletion {
     /// Its UID.
     pub fn uid(&self) -> &str {
         &self.uid
+    }
+
+    /// The only version that may be deleted; `None` for any.
+    pub fn version(&self) -> Option<&str> {
+        self.version.as_deref()
     }
 
     /// The grace period in seconds; `None` for the object's own.
@@ -298,6 +317,8 @@ pub enum NoticeKind {
     Degraded,
     /// The syncer changed it.
     Changed,
+    /// It was stored without what the host had to give, and has it now.
+    Repaired,
 }
 
 impl NoticeKind {
@@ -309,6 +330,7 @@ impl NoticeKind {
             Self::Rejected => "SyncRejected",
             Self::Degraded => "SyncDegraded",
             Self::Changed => "SyncChanged",
+            Self::Repaired => "SyncRepaired",
         }
     }
 }

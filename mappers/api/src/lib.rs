@@ -5,6 +5,7 @@
 //! kinds need no more than a rule table: [`RuleMapper`] makes a [`Mapper`] of it. Kinds
 //! that compute some fields implement [`Translate`]; the odd ones implement [`Mapper`].
 
+mod admission;
 mod context;
 pub mod crossed;
 mod effect;
@@ -15,11 +16,13 @@ mod mapper;
 mod object;
 pub mod patch;
 mod projection;
+mod reservation;
 mod rule_mapper;
 mod spec;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use admission::{Admission, Need, Operation, Request, Scope};
 pub use async_trait::async_trait;
 pub use context::{Context, Facts, View};
 pub use effect::{
@@ -32,6 +35,7 @@ pub use kind::{Kind, Side, kinds};
 pub use mapper::Mapper;
 pub use object::Object;
 pub use projection::{DIGEST_KEY, Projection};
+pub use reservation::Reservation;
 pub use rule_mapper::{RuleMapper, Translate};
 pub use spec::{Input, KeysOf, MapperSpec};
 pub use tenet_translate as translate;

@@ -1,4 +1,4 @@
-use crate::{Context, MapError, MapperSpec, Outcome, VirtualKey, async_trait};
+use crate::{Admission, Context, MapError, MapperSpec, Outcome, VirtualKey, async_trait};
 
 /// The code of one resource kind.
 ///
@@ -13,4 +13,9 @@ pub trait Mapper: Send + Sync + 'static {
     /// Compares the two clusters and says what should be written. Given the same picture
     /// it gives the same answer: no clock but [`Context::now`], no randomness, no memory.
     async fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError>;
+
+    /// The part that is asked before the virtual API server stores an object, if any.
+    fn admission(&self) -> Option<&dyn Admission> {
+        None
+    }
 }

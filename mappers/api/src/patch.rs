@@ -1,6 +1,7 @@
 //! Differences between what is and what should be, as the smallest patch.
 
 use serde_json::{Map, Value, json};
+use tenet_translate::owner::{PENDING, PENDING_OVER};
 use tenet_translate::rules::Table;
 
 use crate::{Projection, crossed};
@@ -49,11 +50,17 @@ pub fn same(a: &Value, b: &Value) -> bool {
 /// operations; none when nothing differs.
 ///
 /// Only labels, annotations and owner record that are ours, and the fields that the table
-/// keeps, are touched. `actual` is a cached object, cut by `projection`.
+/// keeps, are touched; what was a reservation is none afterwards. `actual` is a cached object, cut by `projection`.
 pub fn host_ops(desired: &Value, actual: &Value, table: Option<&Table>, projection: &Projection) -> Vec<Value> {
     let mut ops = Vec::new();
     metadata_ops(desired, actual, "labels", 'l', &mut ops);
     metadata_ops(desired, actual, "annotations", 'a', &mut ops);
+    for mark in [PENDING, PENDING_OVER] {
+        let has = |object: &Value| object["metadata"]["annotations"].get(mark).is_some();
+        if has(actual) && !has(desired) {
+            ops.push(json!({"op": "remove", "path": format!("/metadata/annotations/{}", escape(mark))}));
+        }
+    }
     if let Some(table) = table {
         let (wanted, found) = (table.kept(desired), table.kept(actual));
         let projected = projection.cut(wanted.clone());

@@ -5,8 +5,8 @@ use tenet_translate::rules::Table;
 
 use crate::crossed::SOURCE;
 use crate::{
-    Apply, Context, Deletion, Dependency, Effect, HostKey, MapError, Mapper, MapperSpec, Object, Outcome, Projection,
-    Side, VirtualKey, async_trait, patch,
+    Apply, Context, Deletion, Dependency, Effect, HostKey, MapError, Mapper, MapperSpec, Next, Object, Outcome,
+    Projection, Reservation, Side, VirtualKey, async_trait, patch,
 };
 
 /// The pure half of a mapper whose virtual objects each have one host object of the same
@@ -127,6 +127,49 @@ impl<T: Translate> RuleMapper<T> {
             && patch::host_ops(&metadata, host.value(), None, &projection).is_empty()
     }
 
+    /// The host object of a virtual one. `host` is the present one.
+    pub fn desired(&self, cx: &Context<'_>, virt: &Object, host: Option<&Object>) -> Result<Value, MapError> {
+        let mut draft = cx.draft(self.rules.spec().kind, self.table()?, virt)?;
+        if self.is_metadata_only() {
+            mark_source(&mut draft, virt, &self.host_projection());
+        }
+        self.rules.finish(cx, virt, host, draft)
+    }
+
+    /// A host object that was made or changed for a request. Until the virtual object shows
+    /// that it was served, or it must have failed, all stays as it was reserved.
+    async fn settle(
+        &self,
+        cx: &Context<'_>,
+        key: &VirtualKey,
+        host: Object,
+        reservation: &Reservation,
+    ) -> Result<Outcome, MapError> {
+        let kind = self.rules.spec().kind;
+        let (virt, owner) = (cx.virt(kind, key), cx.owned(kind, &host)?);
+        let comes = virt.filter(|virt| {
+            let is_meant = owner.is_reservation() || owner.uid == virt.uid();
+            is_meant && !virt.is_deleting() && self.rules.wanted(cx, virt) && reservation.has_arrived(virt)
+        });
+        if let Some(virt) = comes {
+            return self.sync(cx, key, virt, Some(host)).await;
+        }
+        if cx.now() < reservation.until {
+            return Ok(Outcome::done().next(Next::At(reservation.until)));
+        }
+        // The watch may not have told what came of the request.
+        match cx.fetch(kind, key).await? {
+            Some(virt) if !owner.is_reservation() && virt.uid() != owner.uid => orphan(cx, kind, &host, None),
+            Some(virt) if virt.is_deleting() => {
+                Ok(Deletion::follow(kind, &host, &virt)
+                    .map_or_else(Outcome::done, |gone| delete(gone.at_version(&host))))
+            }
+            Some(virt) if self.rules.wanted(cx, &virt) => self.sync(cx, key, virt, Some(host)).await,
+            Some(_) => Ok(delete(Deletion::unneeded(kind, &host).at_version(&host))),
+            None => Ok(delete(Deletion::lapsed(kind, &host, &owner))),
+        }
+    }
+
     async fn sync(
         &self,
         cx: &Context<'_>,
@@ -136,11 +179,7 @@ impl<T: Translate> RuleMapper<T> {
     ) -> Result<Outcome, MapError> {
         let kind = self.rules.spec().kind;
         let Some(virt) = self.original(cx, key, virt, host.as_ref()).await? else { return Ok(Outcome::done()) };
-        let mut draft = cx.draft(kind, self.table()?, &virt)?;
-        if self.is_metadata_only() {
-            mark_source(&mut draft, &virt, &self.host_projection());
-        }
-        let desired = self.rules.finish(cx, &virt, host.as_ref(), draft)?;
+        let desired = self.desired(cx, &virt, host.as_ref())?;
         let fallback = if host.is_none() { self.rules.fallback(&desired) } else { None };
         let apply = Apply {
             kind,
@@ -169,6 +208,12 @@ impl<T: Translate> Mapper for RuleMapper<T> {
         let kind = self.rules.spec().kind;
         let host_key = cx.host_key(kind, key);
         let (virt, host) = (cx.virt(kind, key), cx.host(kind, &host_key));
+        if let Some(host) = host.as_ref().filter(|host| !host.is_deleting())
+            && let Some(reservation) = cx.reservation(host)
+            && is_open(cx, host, virt.as_ref())
+        {
+            return self.settle(cx, key, host.clone(), &reservation).await;
+        }
         match (virt, host) {
             (None, None) => Ok(Outcome::done()),
             (None, Some(host)) => orphan(cx, kind_of(self), &host, None),
@@ -183,6 +228,14 @@ impl<T: Translate> Mapper for RuleMapper<T> {
             (Some(virt), None) => self.sync(cx, key, virt, None).await,
         }
     }
+}
+
+/// Whether a request may still make something of a reservation: create the virtual object,
+/// or change the one that the host object belongs to.
+fn is_open(cx: &Context<'_>, host: &Object, virt: Option<&Object>) -> bool {
+    cx.ownership(host).ours().is_some_and(|owner| {
+        owner.is_reservation() || virt.is_some_and(|virt| owner.uid == virt.uid() && !virt.is_deleting())
+    })
 }
 
 fn kind_of<T: Translate>(mapper: &RuleMapper<T>) -> crate::Kind {

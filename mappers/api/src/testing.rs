@@ -53,6 +53,7 @@ impl Default for Picture {
                 annotations: Globs::default(),
                 policy: Policy::default(),
                 config: json!({}),
+                reservation: 90,
             },
             now: 1_800_000_000,
         }
@@ -139,6 +140,11 @@ impl Picture {
     /// One object.
     pub fn object(&self, side: Side, kind: Kind, namespace: &str, name: &str) -> Option<&Object> {
         self.objects.get(&(side, kind.kind.to_owned(), namespace.to_owned(), name.to_owned()))
+    }
+
+    /// Shows these clusters to something that needs no key: an admission, for one.
+    pub fn look<T>(&self, look: impl FnOnce(&Context<'_>) -> T) -> T {
+        look(&Context::new(self, &self.facts, self.now))
     }
 
     /// Runs one reconcile.

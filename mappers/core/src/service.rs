@@ -2,16 +2,18 @@
 //! the virtual one; where the host cannot give it, the virtual one takes the host's.
 
 mod address;
+mod admission;
 mod api;
 mod change;
+mod growth;
 mod ranges;
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, copy, refuse, selector, up};
 use tenet_mapper::translate::selectors::{Scope, service_selector};
 use tenet_mapper::{
-    Context, Deletion, Effect, Input, KeysOf, MapError, Mapper, MapperSpec, Object, Outcome, Projection, RuleMapper,
-    Side, Translate, VirtualKey, VirtualPatch, async_trait, kinds,
+    Admission, Context, Deletion, Effect, Input, KeysOf, MapError, Mapper, MapperSpec, NoticeKind, Object, Outcome,
+    Projection, RuleMapper, Side, Translate, VirtualKey, VirtualPatch, async_trait, kinds,
 };
 
 const ASKED: &str = "asked for at creation; afterwards the host's counts";
@@ -44,7 +46,7 @@ const PORT: &[Rule] = &[
     copy("appProtocol").kept(),
     copy("port").kept(),
     copy("targetPort").kept(),
-    copy("nodePort").because(ASKED),
+    copy("nodePort").kept().because("asked for at creation; afterwards those of the host move with their port"),
 ];
 
 /// Carries Services across.
@@ -88,6 +90,10 @@ impl Mapper for ServiceMapper {
         self.copies.spec()
     }
 
+    fn admission(&self) -> Option<&dyn Admission> {
+        Some(self)
+    }
+
     async fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         if api::is_api(key) {
             return api::reconcile(cx, key).await;
@@ -107,13 +113,18 @@ fn host_spec(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Value {
     ours.and_then(|host| host.at("/spec").cloned()).unwrap_or_else(|| json!({"type": "ClusterIP"}))
 }
 
+/// Whether it is a matter of the virtual DNS alone.
+fn is_external(virt: &Object) -> bool {
+    virt.str_at("/spec/type") == Some("ExternalName")
+}
+
 impl Translate for Services {
     fn spec(&self) -> &MapperSpec {
         &self.0
     }
 
     fn wanted(&self, _cx: &Context<'_>, virt: &Object) -> bool {
-        virt.str_at("/spec/type") != Some("ExternalName")
+        !is_external(virt)
     }
 
     fn finish(
@@ -128,6 +139,11 @@ impl Translate for Services {
             .map_err(|error| MapError::refused("spec.selector", error.to_string()))?;
         if let Some(selector) = selector {
             draft["spec"]["selector"] = Value::Object(selector);
+        }
+        if let Some(host) = host {
+            if growth::has_node_ports(virt) {
+                address::keep_node_ports(&mut draft, host);
+            }
         }
         // A load balancer keeps its class; the host's own admission may have set it.
         if let Some(class) = host.and_then(|host| host.at("/spec/loadBalancerClass"))
@@ -152,7 +168,7 @@ impl Translate for Services {
             return Ok(vec![Effect::Delete(Deletion::unneeded(kinds::SERVICE, host))]);
         }
         if !address::same(virt, host) {
-            return Ok(change::open(cx, virt, host));
+            return Ok(change::open(cx, virt, host, NoticeKind::Repaired));
         }
         let shown = |pointer: &str, absent: Value| host.at(pointer).cloned().unwrap_or(absent);
         let status = vec![

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
+use tenet_mapper::translate::owner::PENDING;
 use tenet_mapper::{Apply, Kind, MapError, Mint, Object, Side, VirtualKey, kinds, patch};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -88,6 +89,9 @@ impl Gate {
         let answer =
             self.call(Side::Host, "patch", |api, limit| api.patch(&target, PatchType::Json, &ops, limit)).await?;
         self.ingest(Side::Host, apply.kind, answer);
+        if cached.annotation(PENDING).is_some() {
+            self.parts.metrics.admission.reserved(apply.kind, "adopted");
+        }
         Ok(Done::Wrote)
     }
 

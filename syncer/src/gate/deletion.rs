@@ -17,12 +17,18 @@ impl Gate {
             "apiVersion": "v1", "kind": "DeleteOptions",
             "preconditions": {"uid": deletion.uid()}, "propagationPolicy": "Background",
         });
+        if let Some(version) = deletion.version() {
+            options["preconditions"]["resourceVersion"] = json!(version);
+        }
         if let Some(grace) = deletion.grace() {
             options["gracePeriodSeconds"] = json!(grace);
         }
         let target = Target::new(kind, deletion.namespace(), deletion.name());
         match self.send(side, "delete", |api, limit| api.delete(&target, &options, limit)).await {
             Ok(answer) => {
+                if deletion.version().is_some() {
+                    self.parts.metrics.admission.reserved(kind, "removed");
+                }
                 self.ingest_deleted(&deletion, answer);
                 Ok(Done::Wrote)
             }
@@ -32,7 +38,7 @@ impl Gate {
                 Ok(Done::Unchanged)
             }
             Err(error) if error.code() == Some(StatusCode::CONFLICT) => {
-                Err(MapError::Conflict(format!("{kind} {} has another UID by now", deletion.name())))
+                Err(MapError::Conflict(format!("{kind} {} has changed by now", deletion.name())))
             }
             Err(error) => Err(errors::classify(error)),
         }

@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::HashSet;
 use tenet_mapper::translate::digest;
-use tenet_mapper::{MapError, Notice, Severity, Side, kinds};
+use tenet_mapper::{MapError, Notice, NoticeKind, Severity, Side, kinds};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -59,6 +59,9 @@ impl Gate {
             "source": {"component": "tenet-syncer"}, "reportingComponent": "tenet.sh/syncer",
             "firstTimestamp": now, "lastTimestamp": now, "count": 1,
         });
+        if notice.about == NoticeKind::Repaired {
+            self.parts.metrics.admission.repaired(notice.kind);
+        }
         match self.send(Side::Virtual, "create", |api, limit| api.create(target, &body, limit)).await {
             Ok(_) => Ok(Done::Wrote),
             Err(error) if error.code() == Some(StatusCode::CONFLICT) => Ok(Done::Unchanged),

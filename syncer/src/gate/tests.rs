@@ -81,6 +81,7 @@ impl Rig {
             annotations: Globs::default(),
             policy: Policy::default(),
             config: Value::Null,
+            reservation: 90,
         };
         let gate = Gate::new(Parts {
             virt: virt_api,

@@ -50,8 +50,6 @@ pub type Client = TlsStream<TcpStream>;
 pub struct Peer {
     /// Its certificate, verified at the handshake.
     pub certificate: Option<CertificateDer<'static>>,
-    /// The address that it came to.
-    pub local: std::net::SocketAddr,
 }
 
 /// What a socket answers.
@@ -123,10 +121,9 @@ async fn serve_connection(
     stop: CancellationToken,
 ) -> Result<(), BodyError> {
     tune(&stream)?;
-    let local = stream.local_addr()?;
     let stream = timeout(HANDSHAKE, TlsAcceptor::from(tls).accept(stream)).await??;
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
-    let peer = Peer { certificate: certificate.map(CertificateDer::into_owned), local };
+    let peer = Peer { certificate: certificate.map(CertificateDer::into_owned) };
     let handler = service_fn(|request: Request<Incoming>| {
         let (service, peer) = (Arc::clone(&service), peer.clone());
         async move { Ok::<_, Infallible>(service.answer(&peer, request).await) }

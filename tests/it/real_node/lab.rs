@@ -42,6 +42,7 @@ pub const COUNTS: &str =
 pub const PAGE_LENGTH: usize = 1_000_000;
 
 const SERVES: &str = "mkdir /www; head -c 1000000 /dev/zero | tr '\\0' x > /www/page; httpd -p 80 -h /www; ";
+const HOST: &str = "host";
 const PATIENCE: Duration = Duration::from_secs(60);
 static PODS: AtomicUsize = AtomicUsize::new(0);
 
@@ -76,7 +77,7 @@ impl Lab {
     /// Both clusters, each with both protocols.
     pub fn sides(&self) -> Vec<Side> {
         let files =
-            [("host", self.playground.host_kubeconfig()), ("virtual cluster", self.playground.virtual_kubeconfig())];
+            [(HOST, self.playground.host_kubeconfig()), ("virtual cluster", self.playground.virtual_kubeconfig())];
         let side = |name, file: &std::path::Path, web_sockets| Side {
             name,
             kubeconfig: file.to_owned(),
@@ -115,6 +116,11 @@ impl Lab {
 impl Side {
     pub fn kubectl(&self, args: &[&str]) -> Kubectl {
         Kubectl::new(&self.program, &self.kubeconfig, self.web_sockets, args)
+    }
+
+    /// Whether streams pass the syncer.
+    pub fn is_virtual(&self) -> bool {
+        self.name != HOST
     }
 
     /// A pod of its own for one test; `flags` are fields of the container that are to be true.
@@ -156,8 +162,15 @@ impl Side {
     }
 
     pub async fn until_exec_works(&self, pod: &str) -> Result<()> {
-        let exec = ["exec", pod, "--", "true"];
-        self.until("exec", async || Ok(self.kubectl(&exec).run().await?.code == Some(0))).await
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let ended = self.kubectl(&["exec", pod, "--", "true"]).run().await?;
+            if ended.code == Some(0) {
+                return Ok(());
+            }
+            ensure!(Instant::now() < end, "{self}: exec does not work after {PATIENCE:?}: {ended:?}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     async fn until(&self, what: &str, mut look: impl AsyncFnMut() -> Result<bool>) -> Result<()> {

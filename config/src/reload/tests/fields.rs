@@ -36,6 +36,11 @@ const RESTART: &[(&str, &str, &str, &str)] = &[
     ("log.format", "log: { format: json }", "\"text\"", "\"json\""),
     ("names", "names: vcluster", "\"tenet\"", "\"vcluster\""),
     ("nodes.source", "nodes: { source: host }", "\"auto\"", "\"host\""),
+    ("webhook.enabled", "webhook: { enabled: false }", "true", "false"),
+    ("webhook.failurePolicy", "webhook: { failurePolicy: Ignore }", "\"Fail\"", "\"Ignore\""),
+    ("webhook.listen", "webhook: { listen: '127.0.0.1:1' }", "\"127.0.0.1:10270\"", "\"127.0.0.1:1\""),
+    ("webhook.reservation", "webhook: { reservation: 2m }", "\"1m30s\"", "\"2m\""),
+    ("webhook.timeout", "webhook: { timeout: 5s }", "\"10s\"", "\"5s\""),
 ];
 
 /// Fields of the first lines, which say what the clusters are. They wait for a restart too.

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use tenet_mapper::Object;
 
+use super::growth::node_port;
+
 /// Fields that must be equal on both sides before what the host gave is worth a look.
 const SETTLED: [&str; 3] = ["/spec/type", "/spec/ipFamilyPolicy", "/spec/externalTrafficPolicy"];
 
@@ -19,6 +21,12 @@ pub(super) fn is_headless(service: &Object) -> bool {
 /// The addresses of a Service, the first family first.
 pub(super) fn of(service: &Object) -> Vec<&str> {
     service.list_at("/spec/clusterIPs").iter().filter_map(Value::as_str).collect()
+}
+
+/// The addresses that a Service asks for; a client need not fill both fields.
+pub(super) fn asked(service: &Object) -> Vec<&str> {
+    let all = of(service);
+    if all.is_empty() { service.str_at("/spec/clusterIP").into_iter().collect() } else { all }
 }
 
 /// Whether both sides have the same addresses, and the same of what nobody can change
@@ -42,6 +50,56 @@ pub(super) fn ports(virt: Option<&Value>, host: Option<&Value>) -> Value {
         }
     }
     ports
+}
+
+/// A changed Service with what the API server carries over from the stored one: a client may
+/// leave out what was given to it.
+pub(super) fn carried(changed: &Value, stored: &Object) -> Value {
+    let mut service = changed.clone();
+    let Some(spec) = service.get_mut("spec").and_then(Value::as_object_mut) else { return service };
+    let is_empty = |value: Option<&Value>| match value {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(_) => false,
+    };
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if is_empty(spec.get(field))
+            && let Some(value) = stored.at(&format!("/spec/{field}"))
+        {
+            spec.insert(field.to_owned(), value.clone());
+        }
+    }
+    let stored = stored.list_at("/spec/ports");
+    let ports = spec.get_mut("ports").and_then(Value::as_array_mut).map(Vec::as_mut_slice).unwrap_or_default();
+    let asked: Vec<_> = ports.iter().map(node_port).collect();
+    for port in ports.iter_mut().filter(|port| node_port(port) == 0) {
+        // By name, as the API server does: the number may be another.
+        let twin = stored.iter().find(|other| other.get("name") == port.get("name"));
+        if let Some(given) = twin.map(node_port).filter(|given| *given != 0 && !asked.contains(given)) {
+            port["nodePort"] = json!(given);
+        }
+    }
+    service
+}
+
+/// The node ports of a host Service stay, wherever the tenant moves them; others are the
+/// host's to choose.
+pub(super) fn keep_node_ports(desired: &mut Value, host: &Object) {
+    let found = host.list_at("/spec/ports");
+    let ports = desired.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten();
+    for port in ports {
+        let asked = node_port(port);
+        if asked != 0 && found.iter().any(|other| node_port(other) == asked) {
+            continue;
+        }
+        let given = found.iter().find(|other| port_id(other) == port_id(port)).map_or(0, node_port);
+        match port.as_object_mut() {
+            Some(port) if given == 0 => drop(port.remove("nodePort")),
+            Some(port) => drop(port.insert("nodePort".to_owned(), json!(given))),
+            None => {}
+        }
+    }
 }
 
 /// The same Service, with addresses and node ports of the server's choice. A headless one
@@ -71,6 +129,6 @@ fn port_ids(service: &Object) -> Vec<(Option<&Value>, Option<&Value>)> {
     service.list_at("/spec/ports").iter().map(port_id).collect()
 }
 
-fn port_id(port: &Value) -> (Option<&Value>, Option<&Value>) {
+pub(super) fn port_id(port: &Value) -> (Option<&Value>, Option<&Value>) {
     (port.get("port"), port.get("protocol"))
 }

@@ -75,7 +75,7 @@ fn spec(address: &str) -> Value {
 
 fn open(cx: &Context<'_>, virt: &Object, address: &str) -> Outcome {
     let target = Object::new(json!({ "spec": spec(address) }));
-    Outcome { effects: change::open(cx, virt, &target), ..Outcome::default() }
+    Outcome { effects: change::open(cx, virt, &target, NoticeKind::Changed), ..Outcome::default() }
 }
 
 /// They are read from the server, not watched: the Endpoints of all other Services change

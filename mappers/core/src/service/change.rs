@@ -39,8 +39,8 @@ pub(super) fn is_open(virt: &Object) -> bool {
 }
 
 /// The first step towards the addresses of `host`, if the virtual API server can give
-/// them at all.
-pub(super) fn open(cx: &Context<'_>, virt: &Object, host: &Object) -> Vec<Effect> {
+/// them at all. `about` is what the tenant is told.
+pub(super) fn open(cx: &Context<'_>, virt: &Object, host: &Object, about: NoticeKind) -> Vec<Effect> {
     if let Some(why) = ranges::refuses(cx, &address::of(host)) {
         return vec![notice(virt, NoticeKind::Degraded, Severity::Warning, why)];
     }
@@ -52,7 +52,7 @@ pub(super) fn open(cx: &Context<'_>, virt: &Object, host: &Object) -> Vec<Effect
     } else {
         format!("its address changes from {before} to {after}, which the host has given it")
     };
-    vec![patch(virt, None, first), notice(virt, NoticeKind::Changed, Severity::Normal, message)]
+    vec![patch(virt, None, first), notice(virt, about, Severity::Normal, message)]
 }
 
 /// The second step: all that was dropped comes back as `spec` has it.

@@ -16,18 +16,32 @@ pub(super) fn input() -> Input {
 /// Why the virtual API server cannot give these addresses; `None` when it can, or when
 /// nothing is known.
 pub(super) fn refuses(cx: &Context<'_>, addresses: &[&str]) -> Option<String> {
-    let objects = cx.list(SERVICE_CIDR, "");
-    let ranges: Vec<_> =
-        objects.iter().flat_map(|object| object.list_at("/spec/cidrs")).filter_map(|range| range.as_str()).collect();
+    let (outside, ranges) = outside(cx, addresses)?;
+    Some(format!(
+        "the service ranges differ: the host has given it {outside}, and this cluster has {ranges}; \
+         no pod reaches it until both clusters have the same range"
+    ))
+}
+
+/// The first of these addresses that no range contains, and the ranges.
+pub(super) fn outside(cx: &Context<'_>, addresses: &[&str]) -> Option<(String, String)> {
+    let ranges = all(cx);
     let known = |address: &str| ranges.iter().any(|range| contains(range, address));
     let outside = addresses.iter().find(|address| !known(address))?;
-    (!ranges.is_empty()).then(|| {
-        format!(
-            "the service ranges differ: the host has given it {outside}, and this cluster has {}; \
-             no pod reaches it until both clusters have the same range",
-            ranges.join(" ")
-        )
-    })
+    (!ranges.is_empty()).then(|| ((*outside).to_owned(), ranges.join(" ")))
+}
+
+/// Whether there are ranges of both families; `true` when nothing is known.
+pub(super) fn are_of_both_families(cx: &Context<'_>) -> bool {
+    let ranges = all(cx);
+    let six = ranges.iter().filter(|range| range.contains(':')).count();
+    ranges.is_empty() || (six > 0 && six < ranges.len())
+}
+
+fn all(cx: &Context<'_>) -> Vec<String> {
+    let objects = cx.list(SERVICE_CIDR, "");
+    let ranges = objects.iter().flat_map(|object| object.list_at("/spec/cidrs"));
+    ranges.filter_map(|range| range.as_str().map(str::to_owned)).collect()
 }
 
 /// Whether a range such as `10.96.0.0/16` contains an address.

@@ -1,3 +1,4 @@
+mod admission;
 mod api;
 mod change;
 

@@ -39,7 +39,7 @@ fn first_step(picture: &mut Picture) {
     let [Effect::Apply(_), Effect::PatchVirtual(_), Effect::Emit(notice)] = &effects[..] else {
         panic!("{effects:?}");
     };
-    assert_eq!(notice.about, NoticeKind::Changed);
+    assert_eq!(notice.about, NoticeKind::Repaired);
     let writes: usize = effects.into_iter().map(|effect| picture.perform(effect)).sum();
     assert_eq!(writes, 1);
     drop_fields(picture);

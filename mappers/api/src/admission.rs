@@ -1,0 +1,66 @@
+use serde_json::Value;
+
+use crate::{Context, MapError, Object};
+
+/// The part of a mapper that is asked before the virtual API server stores an object: for
+/// kinds of which the host decides a value that cannot change afterwards.
+///
+/// The engine makes the host object first, as a reservation, and shows the virtual API
+/// server what the host has given. It calls all methods with the object as it was sent, which
+/// has no UID when it is about to be created.
+pub trait Admission: Send + Sync {
+    /// Which requests are asked about.
+    fn scope(&self) -> Scope;
+
+    /// What the host needs before the request may be served. `host` is the present host
+    /// object, which belongs to this object, or is a reservation for one of its name. An
+    /// error refuses the request, as it would refuse the object afterwards.
+    fn need(&self, cx: &Context<'_>, request: &Request, host: Option<&Object>) -> Result<Need, MapError>;
+
+    /// The values that the virtual object takes from the host object, by JSON pointer; null
+    /// takes a member out.
+    fn answer(&self, cx: &Context<'_>, request: &Request, host: &Object) -> Result<Vec<(String, Value)>, MapError>;
+}
+
+/// Which requests are asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// Whether updates are, too. Creates always are.
+    pub updates: bool,
+    /// CEL expressions, each with a name, all of which have to be true.
+    pub conditions: &'static [(&'static str, &'static str)],
+}
+
+/// What is about to happen to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// It is created.
+    Create,
+    /// It is changed.
+    Update,
+}
+
+/// A request that the virtual API server has not served yet.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What is about to happen.
+    pub operation: Operation,
+    /// The object as it was sent. Its name is never empty.
+    pub object: Object,
+    /// The stored object, when it is changed.
+    pub old: Option<Object>,
+}
+
+/// What the host needs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Need {
+    /// Nothing; the request has nothing to take from the host either.
+    Nothing,
+    /// This object: there is none.
+    Create(Value),
+    /// These values, by JSON pointer; none when the present object will do. They only ever
+    /// add: what the stored object uses stays until the change of it is stored.
+    Change(Vec<(String, Value)>),
+    /// Another object than the present reservation, which was made for another request.
+    Other,
+}

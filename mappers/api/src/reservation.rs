@@ -1,0 +1,36 @@
+use tenet_translate::digest::digest;
+use tenet_translate::owner::{PENDING, PENDING_OVER};
+
+use crate::{Context, Object};
+
+/// The mark on a host object that was made or changed for a request which the virtual API
+/// server had not served then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reservation {
+    /// When the request is over for sure, in unix seconds: served or failed.
+    pub until: i64,
+    over: Option<String>,
+}
+
+impl Reservation {
+    /// What the update of an object starts from, as the mark names it.
+    pub fn base(old: &Object) -> String {
+        old.at("/spec").map(digest).unwrap_or_default()
+    }
+
+    /// Whether the virtual object is what the request makes of it, or something later.
+    pub fn has_arrived(&self, virt: &Object) -> bool {
+        self.over.as_ref().is_none_or(|over| *over != Self::base(virt))
+    }
+}
+
+impl Context<'_> {
+    /// The reservation that a host object is, if it is one.
+    pub fn reservation(&self, host: &Object) -> Option<Reservation> {
+        let since = host.annotation(PENDING)?;
+        // What cannot be read is over: what follows is proved by a read of the cluster.
+        let since = since.parse::<i64>().unwrap_or(0).min(self.now());
+        let over = host.annotation(PENDING_OVER).map(str::to_owned);
+        Some(Reservation { until: since.saturating_add(self.facts().reservation), over })
+    }
+}

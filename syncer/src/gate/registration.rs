@@ -1,0 +1,79 @@
+//! What the syncer registers at the virtual API server.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use tenet_mapper::{Kind, MapError, Side, patch};
+
+use super::{Done, Gate, errors};
+use crate::api::{PatchType, Target};
+
+impl Gate {
+    /// Keeps a cluster-scoped object of the virtual API server as it should be: of the
+    /// metadata its labels, of the rest all that `desired` has.
+    pub async fn register(&self, kind: Kind, desired: &Value) -> Result<Done, MapError> {
+        let name = desired.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let target = Target::new(kind, "", name);
+        let Some(found) = self.read(Side::Virtual, &target).await? else {
+            return match self.send(Side::Virtual, "create", |api, limit| api.create(&target, desired, limit)).await {
+                Ok(_) => Ok(Done::Wrote),
+                Err(error) => Err(errors::classify(error)),
+            };
+        };
+        let mut change = json!({});
+        for (member, wanted) in desired.as_object().into_iter().flatten() {
+            let wanted = if member == "metadata" { &json!({"labels": wanted["labels"]}) } else { wanted };
+            if !covers(&found[member], wanted) {
+                change[member] = wanted.clone();
+            }
+        }
+        if change == json!({}) {
+            return Ok(Done::Unchanged);
+        }
+        change["metadata"]["uid"] = found["metadata"]["uid"].clone();
+        change["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
+        self.call(Side::Virtual, "patch", |api, limit| api.patch(&target, PatchType::Merge, &change, limit)).await?;
+        Ok(Done::Wrote)
+    }
+
+    /// Takes away what was registered.
+    pub async fn unregister(&self, kind: Kind, name: &str) -> Result<Done, MapError> {
+        let target = Target::new(kind, "", name);
+        let Some(found) = self.read(Side::Virtual, &target).await? else { return Ok(Done::Unchanged) };
+        let options = json!({
+            "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": found["metadata"]["uid"]},
+        });
+        match self.send(Side::Virtual, "delete", |api, limit| api.delete(&target, &options, limit)).await {
+            Ok(_) => Ok(Done::Wrote),
+            Err(error) if error.code() == Some(StatusCode::NOT_FOUND) => Ok(Done::Unchanged),
+            Err(error) => Err(errors::classify(error)),
+        }
+    }
+}
+
+/// Whether `found` says all that is wanted; what the server adds does not count.
+fn covers(found: &Value, wanted: &Value) -> bool {
+    match (found, wanted) {
+        (Value::Object(found), Value::Object(wanted)) => {
+            wanted.iter().all(|(name, wanted)| found.get(name).is_some_and(|found| covers(found, wanted)))
+        }
+        (Value::Array(found), Value::Array(wanted)) => {
+            found.len() == wanted.len() && found.iter().zip(wanted).all(|(found, wanted)| covers(found, wanted))
+        }
+        _ => patch::same(found, wanted),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_adds_is_no_difference_and_everything_else_is() {
+        let wanted = json!({"webhooks": [{"name": "a", "rules": [{"operations": ["CREATE"]}]}]});
+        let mut found = json!({"webhooks": [{"name": "a", "rules": [{"operations": ["CREATE"], "scope": "*"}]}]});
+        assert!(covers(&found, &wanted));
+        found["webhooks"][0]["rules"][0]["operations"] = json!(["CREATE", "UPDATE"]);
+        assert!(!covers(&found, &wanted));
+        assert!(!covers(&json!({"webhooks": []}), &wanted));
+    }
+}

@@ -1,0 +1,143 @@
+//! A playground of two families whose syncer may be killed at any write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use tenet_playground::{Command, Options, Playground, free_port};
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::{Cluster, name};
+use crate::fault::{Proxy, Script};
+use crate::harness::{client, cluster, dir, syncer, until_asked};
+
+const RANGES: &str = "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112";
+/// How long the host keeps what it gave: short, as no request of these tests is longer.
+pub const RESERVATION: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(40);
+
+/// The playground.
+pub struct Lab {
+    pub playground: Playground,
+    pub host: Cluster,
+    pub virt: Cluster,
+    pub script: Arc<Script>,
+    pub command: Command,
+    _proxies: Vec<Proxy>,
+}
+
+impl Lab {
+    /// A playground with its syncer; `policy` is the failure policy.
+    pub async fn start(name: &str, policy: &str) -> Result<Self> {
+        let settings = format!(
+            "webhook: {{ listen: \"127.0.0.1:{}\", timeout: 2s, reservation: {}s, failurePolicy: {policy} }}\n",
+            free_port()?,
+            RESERVATION.as_secs()
+        );
+        let options = Options {
+            dir: Some(dir(name)),
+            nodes: 1,
+            host_flags: vec![RANGES.to_owned()],
+            virtual_flags: vec![RANGES.to_owned()],
+            syncer_settings: settings,
+            ..Options::default()
+        };
+        let playground = Playground::start(options).await?;
+        let script = Arc::new(Script::default());
+        let (mut command, mut proxies) = (syncer().arg("--config").arg(playground.syncer_config()), Vec::new());
+        for (side, flag, file) in [
+            ("host", "--host-kubeconfig", playground.syncer_host_kubeconfig()),
+            ("virtual", "--virtual-kubeconfig", playground.syncer_virtual_kubeconfig()),
+        ] {
+            let proxy = Proxy::start(side, client(file).await?, Arc::clone(&script)).await?;
+            let kubeconfig = playground.dir().join(format!("proxy-{side}.kubeconfig"));
+            std::fs::write(&kubeconfig, proxy.kubeconfig())?;
+            command = command.arg(flag).arg(kubeconfig);
+            proxies.push(proxy);
+        }
+        let lab = Self {
+            host: cluster("host", playground.host_kubeconfig()).await?,
+            virt: cluster("virtual", playground.virtual_kubeconfig()).await?,
+            playground,
+            script,
+            command,
+            _proxies: proxies,
+        };
+        lab.restart().await?;
+        Ok(lab)
+    }
+
+    /// Starts the syncer anew, and waits until it is asked.
+    pub async fn restart(&self) -> Result<()> {
+        self.playground.start_syncer(&self.command).await?;
+        until_asked(&self.virt).await
+    }
+
+    pub fn at(&self, rest: &str) -> String {
+        format!("/api/v1/namespaces/default/services{rest}")
+    }
+
+    pub fn on_host(&self, rest: &str) -> String {
+        format!("/api/v1/namespaces/{}/services{rest}", self.playground.namespace())
+    }
+
+    /// The twin of a virtual Service.
+    pub fn twin(&self, name: &str) -> String {
+        self.on_host(&format!("/{name}-x-default-x-vc-1"))
+    }
+
+    /// Does what a controller does: tries again until it is done.
+    pub async fn insist(&self, what: impl AsyncFn() -> Result<Value>) -> Result<Value> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match what().await {
+                Ok(done) => return Ok(done),
+                Err(error) if Instant::now() > end => return Err(error),
+                Err(_) => sleep(Duration::from_millis(200)).await,
+            }
+        }
+    }
+
+    /// Waits until every virtual Service has an adopted twin with its addresses, and the
+    /// host has no other Service of ours.
+    pub async fn until_equal(&self) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let (virt, host) = (self.virt.list(&self.at("")).await?, self.host.list(&self.on_host("")).await?);
+            let difference = difference(&virt, &host);
+            let Some(difference) = difference else { return Ok(()) };
+            ensure!(Instant::now() < end, "{difference}");
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+/// What both sides do not agree about.
+fn difference(virt: &[Value], host: &[Value]) -> Option<String> {
+    let virt: Vec<_> = virt.iter().filter(|service| name(service) != "kubernetes").collect();
+    let host: Vec<_> = host.iter().filter(|service| name(service) != "vc-1").collect();
+    for service in &virt {
+        let place = format!("{}-x-default-x-vc-1", name(service));
+        let Some(twin) = host.iter().find(|twin| name(twin) == place) else {
+            return Some(format!("{place} is missing"));
+        };
+        let same = ["type", "clusterIPs", "ports"].iter().all(|field| service["spec"][field] == twin["spec"][field]);
+        let marks = &twin["metadata"]["annotations"];
+        if !same || marks["tenet.sh/uid"] != service["metadata"]["uid"] || !marks["tenet.sh/pending"].is_null() {
+            return Some(format!("{place} differs: {:#} {:#}", service["spec"], twin));
+        }
+    }
+    (virt.len() != host.len()).then(|| {
+        format!("orphans: {} inside, on the host {:?}", virt.len(), host.iter().map(|s| name(s)).collect::<Vec<_>>())
+    })
+}
+
+/// A Service with further members of its spec.
+pub fn service(name: &str, spec: Value) -> Value {
+    let mut service = json!({"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": [{"port": 80}]}});
+    for (field, value) in spec.as_object().into_iter().flatten() {
+        service["spec"][field] = value.clone();
+    }
+    service
+}

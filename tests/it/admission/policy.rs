@@ -1,0 +1,127 @@
+//! Two families, requests that fail later, and times in which nobody answers.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use super::lab::{Lab, service};
+use crate::harness::until_asked;
+
+const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/tenet-admission";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_right_in_two_families_after_late_refusals_and_when_nobody_answered() -> Result<()> {
+    let lab = Lab::start("admission-policy", "Ignore").await?;
+    two_families(&lab).await.context("two families")?;
+    refused_later(&lab).await.context("refused later")?;
+    slipped_past(&lab).await.context("slipped past")?;
+    registered_again(&lab).await.context("registered again")?;
+    another_authority(&lab).await.context("another authority")
+}
+
+async fn two_families(lab: &Lab) -> Result<()> {
+    for (name, policy, count) in
+        [("single", "SingleStack", 1), ("prefer", "PreferDualStack", 2), ("dual", "RequireDualStack", 2)]
+    {
+        let made = lab.virt.create(&lab.at(""), service(name, json!({"ipFamilyPolicy": policy}))).await?;
+        ensure!(made["spec"]["clusterIPs"].as_array().is_some_and(|all| all.len() == count), "{made:#}");
+        let twin = lab.host.get(&lab.twin(name)).await?.context("the twin")?;
+        ensure!(made["spec"]["clusterIPs"] == twin["spec"]["clusterIPs"], "{made:#} {twin:#}");
+    }
+    let second = json!({"spec": {"ipFamilyPolicy": "RequireDualStack"}});
+    let changed = lab.virt.patch(&lab.at("/single"), second).await?;
+    let twin = lab.host.get(&lab.twin("single")).await?.context("the twin")?;
+    ensure!(changed["spec"]["clusterIPs"].as_array().is_some_and(|all| all.len() == 2), "{changed:#}");
+    ensure!(changed["spec"]["clusterIPs"] == twin["spec"]["clusterIPs"], "{changed:#} {twin:#}");
+    lab.until_equal().await?;
+    for name in ["single", "prefer", "dual"] {
+        lab.virt.delete(&lab.at(&format!("/{name}")), json!({})).await?;
+    }
+    lab.until_equal().await
+}
+
+/// A policy of the virtual cluster refuses what the webhook has let pass: a create leaves
+/// nothing, and a change takes nothing away.
+async fn refused_later(lab: &Lab) -> Result<()> {
+    let made = lab.virt.create(&lab.at(""), service("stays", json!({"type": "NodePort"}))).await?;
+    lab.until_equal().await?;
+    let group = "/apis/admissionregistration.k8s.io/v1";
+    let policy = json!({"metadata": {"name": "late"}, "spec": {
+        "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["services"]}]},
+        "validations": [{"expression": "!object.spec.ports.exists(port, port.port == 81)", "message": "no port 81"}]}});
+    lab.virt.create(&format!("{group}/validatingadmissionpolicies"), policy).await?;
+    let binding = json!({"metadata": {"name": "late"}, "spec": {"policyName": "late", "validationActions": ["Deny"]}});
+    lab.virt.create(&format!("{group}/validatingadmissionpolicybindings"), binding).await?;
+    let refused = service("refused", json!({"ports": [{"port": 81}]}));
+    let dry = format!("{}?dryRun=All", lab.at(""));
+    while lab.virt.create(&dry, refused.clone()).await.is_ok() {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    ensure!(lab.host.get(&lab.twin("refused")).await?.is_none(), "a dry run has left something");
+    ensure!(lab.virt.create(&lab.at(""), refused).await.is_err());
+    ensure!(lab.host.get(&lab.twin("refused")).await?.is_some(), "it is reserved until the request is over");
+    let change = json!({"spec": {"ports": [{"port": 81}]}});
+    ensure!(lab.virt.patch(&lab.at("/stays"), change).await.is_err());
+    let twin = lab.host.get(&lab.twin("stays")).await?.context("the twin")?;
+    let has = |port: &Value| {
+        twin["spec"]["ports"].as_array().is_some_and(|all| all.iter().any(|one| one["nodePort"] == *port))
+    };
+    ensure!(has(&made["spec"]["ports"][0]["nodePort"]), "the stored node port is gone: {twin:#}");
+    lab.until_equal().await?;
+    let after = lab.virt.get(&lab.at("/stays")).await?.context("the Service")?;
+    ensure!(after["spec"]["ports"] == made["spec"]["ports"], "{made:#} {after:#}");
+    for kind in ["validatingadmissionpolicybindings", "validatingadmissionpolicies"] {
+        lab.virt.delete(&format!("{group}/{kind}/late"), json!({})).await?;
+    }
+    lab.virt.delete(&lab.at("/stays"), json!({})).await?;
+    lab.until_equal().await
+}
+
+/// Nobody answers, and the policy lets Services pass: an address that the host has given to
+/// somebody else is replaced, and the Service stays the same.
+async fn slipped_past(lab: &Lab) -> Result<()> {
+    let address = "10.96.88.88";
+    let squatter = service("squatter", json!({"clusterIP": address}));
+    lab.host.create("/api/v1/namespaces/default/services", squatter).await?;
+    lab.playground.kill_syncer();
+    let made = lab.virt.create(&lab.at(""), service("slipped", json!({"clusterIP": address}))).await?;
+    ensure!(made["spec"]["clusterIP"] == address);
+    lab.restart().await?;
+    lab.until_equal().await?;
+    let after = lab.virt.get(&lab.at("/slipped")).await?.context("the Service")?;
+    ensure!(after["metadata"]["uid"] == made["metadata"]["uid"] && after["spec"]["clusterIP"] != address, "{after:#}");
+    let events = "/api/v1/namespaces/default/events";
+    let told = |all: &[Value]| {
+        all.iter().any(|event| event["reason"] == "SyncRepaired" && event["involvedObject"]["name"] == "slipped")
+    };
+    lab.virt.until_list(events, "told", told).await?;
+    lab.host.delete("/api/v1/namespaces/default/services/squatter", json!({})).await?;
+    lab.virt.delete(&lab.at("/slipped"), json!({})).await?;
+    lab.until_equal().await
+}
+
+/// Somebody deletes the registration, or a store is restored that does not have it, or
+/// changes it.
+async fn registered_again(lab: &Lab) -> Result<()> {
+    let before = lab.virt.get(REGISTRATION).await?.context("the registration")?;
+    lab.virt.delete(REGISTRATION, json!({})).await?;
+    lab.virt.until(REGISTRATION, "there again", |found| found["webhooks"] == before["webhooks"]).await?;
+    lab.virt.patch(REGISTRATION, json!({"webhooks": []})).await?;
+    lab.virt.until(REGISTRATION, "whole again", |found| found["webhooks"] == before["webhooks"]).await?;
+    until_asked(&lab.virt).await
+}
+
+/// The authority is lost: there is a new one, and the registration has it.
+async fn another_authority(lab: &Lab) -> Result<()> {
+    let before = lab.virt.get(REGISTRATION).await?.context("the registration")?;
+    let secret = format!("/api/v1/namespaces/{}/secrets/vc-1-tenet-serving", lab.playground.namespace());
+    lab.host.delete(&secret, json!({})).await?;
+    lab.restart().await?;
+    let config = |found: &Value| found["webhooks"][0]["clientConfig"].clone();
+    let after = lab.virt.until(REGISTRATION, "another", |found| config(found) != config(&before)).await?;
+    ensure!(config(&after)["url"] != config(&before)["url"], "the secret of the path goes with the authority");
+    until_asked(&lab.virt).await?;
+    let made = lab.virt.create(&lab.at(""), service("trusted", json!({}))).await?;
+    let twin = lab.host.get(&lab.twin("trusted")).await?.context("the twin")?;
+    ensure!(made["spec"]["clusterIP"] == twin["spec"]["clusterIP"]);
+    Ok(())
+}
