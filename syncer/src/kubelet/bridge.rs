@@ -1,6 +1,7 @@
-//! Passes bytes between two streams until both have ended. Nothing is buffered here: what a
-//! TLS session has decrypted is written to the other one, and while that does not take it,
-//! nothing more is read.
+//! Passes bytes between two streams until both have ended. What there is to read is taken up
+//! to a bound and written at once, because API servers send frames in small pieces and each
+//! piece that is written alone is a TLS record and a system call of its own. While the writer
+//! does not take it, nothing more is read; when all is written, nothing is held.
 
 use std::future::poll_fn;
 use std::io;
@@ -8,12 +9,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// When one side has ended, the other one may still say so much longer what it has to.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// What is held for one direction at most.
+const BATCH: usize = 64 * 1024;
 
 /// A stream that is bridged.
 pub trait Stream: AsyncBufRead + AsyncWrite + Unpin + Send {}
@@ -108,6 +113,7 @@ fn both(
 /// One direction of a bridge.
 #[derive(Default)]
 struct Direction {
+    held: BytesMut,
     passed: u64,
     unflushed: bool,
     state: State,
@@ -117,6 +123,7 @@ struct Direction {
 enum State {
     #[default]
     Passing,
+    /// The reader has ended.
     Closing,
     Done,
 }
@@ -132,35 +139,57 @@ impl Direction {
         R: AsyncBufRead + Unpin + ?Sized,
         W: AsyncWrite + Unpin + ?Sized,
     {
-        while self.state == State::Passing {
+        loop {
+            self.take(cx, from)?;
+            if self.held.is_empty() {
+                break;
+            }
+            ready!(self.write(cx, to))?;
+        }
+        if self.state == State::Passing {
+            // An idle stream holds nothing.
+            self.held = BytesMut::new();
+            if self.unflushed {
+                ready!(Pin::new(&mut *to).poll_flush(cx))?;
+                self.unflushed = false;
+            }
+            return Poll::Pending;
+        }
+        ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+        self.state = State::Done;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes what can be read now, up to the bound.
+    fn take<R: AsyncBufRead + Unpin + ?Sized>(&mut self, cx: &mut Context<'_>, from: &mut R) -> io::Result<()> {
+        while self.state == State::Passing && self.held.len() < BATCH {
             let chunk = match Pin::new(&mut *from).poll_fill_buf(cx) {
                 Poll::Ready(Ok(chunk)) => chunk,
                 // Go closes without the last word of TLS. Both protocols say by themselves
                 // where they end, so nothing can be cut off unnoticed.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => &[],
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
-                Poll::Pending => {
-                    if self.unflushed {
-                        ready!(Pin::new(&mut *to).poll_flush(cx))?;
-                        self.unflushed = false;
-                    }
-                    return Poll::Pending;
-                }
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => break,
             };
             if chunk.is_empty() {
                 self.state = State::Closing;
                 break;
             }
-            let written = ready!(Pin::new(&mut *to).poll_write(cx, chunk))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            Pin::new(&mut *from).consume(written);
-            self.passed += written as u64;
-            self.unflushed = true;
+            let taken = chunk.len().min(BATCH - self.held.len());
+            self.held.extend_from_slice(&chunk[..taken]);
+            Pin::new(&mut *from).consume(taken);
         }
-        ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
-        self.state = State::Done;
+        Ok(())
+    }
+
+    fn write<W: AsyncWrite + Unpin + ?Sized>(&mut self, cx: &mut Context<'_>, to: &mut W) -> Poll<io::Result<()>> {
+        let written = ready!(Pin::new(&mut *to).poll_write(cx, &self.held))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.held.advance(written);
+        self.passed += written as u64;
+        self.unflushed = true;
         Poll::Ready(Ok(()))
     }
 }

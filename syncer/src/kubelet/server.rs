@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -177,27 +178,28 @@ impl Node {
 }
 
 /// Carries bytes from the moment on that the client has its 101.
-async fn carry(kubelet: &Kubelet, client: OnUpgrade, mut agreed: Agreed) -> (End, Passed) {
+async fn carry(kubelet: &Kubelet, client: OnUpgrade, agreed: Agreed) -> (End, Passed) {
     let Ok(Ok(upgraded)) = client.await.map(Upgraded::downcast::<TokioIo<Client>>) else {
         return (End::Broken, Passed::default());
     };
-    let (mut client, early) = (upgraded.io.into_inner(), upgraded.read_buf);
-    if first_words(&mut client, &agreed.early).await.is_err() || first_words(&mut agreed.stream, &early).await.is_err()
-    {
+    let (mut client, mut host) = (upgraded.io.into_inner(), agreed.stream);
+    let early = Passed { down: upgraded.read_buf.len() as u64, up: agreed.early.len() as u64 };
+    // By value: these words hold the whole buffers that the heads of the messages were read into.
+    if first_words(&mut client, agreed.early).await.is_err() || first_words(&mut host, upgraded.read_buf).await.is_err() {
         return (End::Broken, Passed::default());
     }
-    let (end, mut passed) = bridge(&mut client, &mut agreed.stream, kubelet.streams.idle(), &kubelet.closing).await;
-    passed.down += early.len() as u64;
-    passed.up += agreed.early.len() as u64;
+    let (end, mut passed) = bridge(&mut client, &mut host, kubelet.streams.idle(), &kubelet.closing).await;
+    passed.down += early.down;
+    passed.up += early.up;
     (end, passed)
 }
 
 /// What was said before the handshake was over comes first.
-async fn first_words(to: &mut (impl AsyncWrite + Unpin), words: &[u8]) -> std::io::Result<()> {
+async fn first_words(to: &mut (impl AsyncWrite + Unpin), mut words: Bytes) -> std::io::Result<()> {
     if words.is_empty() {
         return Ok(());
     }
-    to.write_all(words).await?;
+    to.write_all_buf(&mut words).await?;
     to.flush().await
 }
 
