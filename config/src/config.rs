@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::format::{DnsLabel, Text};
-use crate::{Admin, Annotations, Dns, Engine, Kinds, Kubelet, Log, Names, Nodes, Pods, UnknownFields, Webhook};
+use crate::{Admin, Annotations, Dns, Engine, Kinds, Kubelet, Log, Names, Nodes, Pods, UnknownFields, Usage, Webhook};
 
 /// What may change while the syncer runs: these fields and all that is under them. A change to any other field waits
 /// for a restart.
@@ -57,6 +57,9 @@ pub struct Config {
     /// The webhook that gives Services the addresses of the host.
     #[serde(default)]
     pub webhook: Webhook,
+    /// The metrics of pods and nodes inside.
+    #[serde(default)]
+    pub usage: Usage,
     /// How much the syncer does at once, and how often.
     #[serde(default)]
     pub engine: Engine,

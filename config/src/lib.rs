@@ -49,4 +49,4 @@ pub use quantity::{Quantity, QuantityError};
 pub use reload::{Deferred, Live, ReloadOutcome, Reloader};
 pub use schema::schema;
 pub use service_ref::{ServiceRef, ServiceRefError};
-pub use sockets::{FailurePolicy, Kubelet, KubeletCertificate, NodeAddresses, Streams, Webhook};
+pub use sockets::{FailurePolicy, Kubelet, KubeletCertificate, NodeAddresses, Streams, Usage, Webhook};

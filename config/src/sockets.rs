@@ -119,6 +119,24 @@ impl Default for Webhook {
     }
 }
 
+/// The metrics of pods and nodes inside: `metrics.k8s.io`, for `kubectl top` and autoscalers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Usage {
+    /// Whether the virtual cluster has metrics, when the host has.
+    pub enabled: bool,
+    /// IP address and port to listen on. It has to be one of loopback: the virtual API server, which shares the syncer's
+    /// pod, finds it as `localhost`.
+    #[schemars(with = "SocketAddress")]
+    pub listen: SocketAddr,
+}
+
+impl Default for Usage {
+    fn default() -> Self {
+        Self { enabled: true, listen: SocketAddr::from(([127, 0, 0, 1], 10271)) }
+    }
+}
+
 /// What happens to Services while the syncer does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FailurePolicy {

@@ -118,6 +118,7 @@ fn role() -> Value {
             // What the kubelets of the virtual nodes pass on; `get` is what WebSocket clients ask with.
             rule("", &["pods/exec", "pods/attach", "pods/portforward"], &["create", "get"]),
             rule("", &["pods/log"], &["get"]),
+            rule("metrics.k8s.io", &["pods"], &["get", "list"]),
             rule("", &["events"], &["get", "list", "watch"]),
             rule("discovery.k8s.io", &["endpointslices"], &ALL),
             rule("coordination.k8s.io", &["leases"], &["get", "create", "patch"]),

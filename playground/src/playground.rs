@@ -46,6 +46,7 @@ pub struct Playground {
     admin_port: u16,
     kubelet_port: u16,
     webhook_port: u16,
+    usage_port: u16,
     folder: Folder,
     _temporary: Option<TempDir>,
 }
@@ -118,6 +119,7 @@ impl Playground {
             admin_port: admin.port().map_err(PlaneError::Port)?,
             kubelet_port: port::free().map_err(PlaneError::Port)?,
             webhook_port: port::free().map_err(PlaneError::Port)?,
+            usage_port: port::free().map_err(PlaneError::Port)?,
             kwok,
             virtual_plane,
             host_plane,
@@ -288,6 +290,7 @@ impl Playground {
             admin_port: self.admin_port,
             kubelet_port: self.kubelet_port,
             webhook_port: self.webhook_port,
+            usage_port: self.usage_port,
             more: &options.syncer_settings,
         };
         Ok(pki::write(&files.syncer_config, &config.render())?)

@@ -111,6 +111,7 @@ pub(crate) struct Settings<'a> {
     pub(crate) admin_port: u16,
     pub(crate) kubelet_port: u16,
     pub(crate) webhook_port: u16,
+    pub(crate) usage_port: u16,
     pub(crate) more: &'a str,
 }
 
@@ -123,6 +124,7 @@ impl Settings<'_> {
         let or = |section, default| if has(section) { String::new() } else { default };
         let kubelet = or("kubelet:", format!("kubelet: {{ addresses: loopback, port: {} }}\n", self.kubelet_port));
         let webhook = or("webhook:", format!("webhook: {{ listen: \"127.0.0.1:{}\" }}\n", self.webhook_port));
+        let usage = or("usage:", format!("usage: {{ listen: \"127.0.0.1:{}\" }}\n", self.usage_port));
         format!(
             "name: {name}
 host:
@@ -135,7 +137,7 @@ admin:
   listen: 127.0.0.1:{port}
 log: {{ level: info, format: text }}
 dns: {{ clusterDomain: cluster.local }}
-{kubelet}{webhook}{more}",
+{kubelet}{webhook}{usage}{more}",
             name = text(self.name),
             host = path(self.host_kubeconfig),
             namespace = text(self.namespace),
@@ -184,6 +186,7 @@ mod tests {
             admin_port: 12345,
             kubelet_port: 12346,
             webhook_port: 12347,
+            usage_port: 12348,
             more: "names: tenet\n",
         }
         .render();
@@ -202,6 +205,7 @@ log: { level: info, format: text }
 dns: { clusterDomain: cluster.local }
 kubelet: { addresses: loopback, port: 12346 }
 webhook: { listen: "127.0.0.1:12347" }
+usage: { listen: "127.0.0.1:12348" }
 names: tenet
 "#
         );

@@ -20,6 +20,7 @@ mod rights;
 mod route;
 mod run;
 mod server;
+mod stats;
 mod streams;
 mod upgrade;
 mod upstream;

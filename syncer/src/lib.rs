@@ -4,6 +4,7 @@
 
 mod access;
 mod admin;
+mod aggregation;
 mod api;
 mod args;
 mod cache;
@@ -23,6 +24,7 @@ mod router;
 mod serving;
 mod sockets;
 mod supervisor;
+mod usage;
 mod view;
 mod webhook;
 mod worker;

@@ -14,7 +14,8 @@ use crate::connect;
 use crate::engine::Engine;
 use crate::kubelet::{Kubelet, Nodes, Parts, Places, Streams, Upstream};
 use crate::serving::Keeper;
-use crate::webhook;
+use crate::usage::Usage;
+use crate::{aggregation, webhook};
 
 /// How long until the next attempt when a socket cannot be opened at all.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -25,7 +26,10 @@ pub async fn run(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
     if !config.webhook.enabled {
         webhook::withdraw(&engine).await;
     }
-    if !config.kubelet.enabled && !config.webhook.enabled {
+    if !config.usage.enabled {
+        aggregation::withdraw(&engine).await;
+    }
+    if !config.kubelet.enabled && !config.webhook.enabled && !config.usage.enabled {
         return;
     }
     loop {
@@ -52,17 +56,20 @@ struct Opened {
     keeper: Arc<Keeper>,
     authorities: Arc<Authorities>,
     nodes: Nodes,
+    usage: Arc<Usage>,
 }
 
 async fn open(engine: &Arc<Engine>, live: &Live, config: &Config) -> anyhow::Result<Opened> {
     let limit = *config.engine.request_timeout;
     let (virt, host) = (engine.view.virt.clone(), connect::host(config).await?);
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+    let names = ["localhost", "127.0.0.1", "::1", aggregation::SERVER_NAME].map(str::to_owned).to_vec();
     let keeper = Keeper::start(host.clone(), &config.name, &config.host.namespace, names, limit)
         .await
         .context("the serving certificate")?;
     let (keeper, authorities) = (Arc::new(keeper), Arc::new(Authorities::new(virt.clone(), limit)));
+    let usage = Arc::new(Usage::new(host.clone(), Arc::clone(&engine.caches), Arc::clone(&engine.facts), limit));
     let kubelet = Kubelet {
+        usage: Arc::clone(&usage),
         places: Places { virt: virt.clone(), host, facts: Arc::clone(&engine.facts), held: engine.gate.held(), limit },
         upstream: Upstream::new(&connect::host_config(config).await?)?,
         tokens: Tokens::new(virt.clone(), limit),
@@ -79,15 +86,38 @@ async fn open(engine: &Arc<Engine>, live: &Live, config: &Config) -> anyhow::Res
         keeper: Arc::clone(&keeper),
         authorities: Arc::clone(&authorities),
     });
-    Ok(Opened { engine: Arc::clone(engine), live: live.clone(), config: config.clone(), keeper, authorities, nodes })
+    Ok(Opened {
+        engine: Arc::clone(engine),
+        live: live.clone(),
+        config: config.clone(),
+        keeper,
+        authorities,
+        nodes,
+        usage,
+    })
 }
 
 impl Opened {
     async fn serve(self, stop: CancellationToken) {
         let keep = self.keeper.run(stop.clone());
+        let authorities = self.authorities.run(stop.clone());
         let kubelet = async {
             if self.config.kubelet.enabled {
-                tokio::join!(self.authorities.run(stop.clone()), self.nodes.run(stop.clone()));
+                self.nodes.run(stop.clone()).await;
+            }
+        };
+        let limit = *self.config.engine.request_timeout;
+        let metrics = aggregation::Parts {
+            engine: Arc::clone(&self.engine),
+            usage: self.usage,
+            keeper: Arc::clone(&self.keeper),
+            authorities: Arc::clone(&self.authorities),
+            authorizer: Authorizer::new(self.engine.view.virt.clone(), limit),
+            listen: self.config.usage.listen,
+        };
+        let metrics = async {
+            if self.config.usage.enabled {
+                aggregation::run(metrics, stop.clone()).await;
             }
         };
         let webhook = async {
@@ -95,6 +125,6 @@ impl Opened {
                 webhook::run(self.engine, Arc::clone(&self.keeper), self.live, stop.clone()).await;
             }
         };
-        tokio::join!(keep, kubelet, webhook);
+        tokio::join!(keep, authorities, kubelet, metrics, webhook);
     }
 }

@@ -54,7 +54,7 @@ pub struct Webhook {
 
 /// Takes away what an earlier start has registered: nobody would answer.
 pub async fn withdraw(engine: &Engine) {
-    if let Err(error) = engine.gate.unregister(registration::KIND, registration::NAME).await {
+    if let Err(error) = engine.gate.unregister(registration::KIND, "", registration::NAME).await {
         tracing::warn!(%error, "the webhook of an earlier start may still be registered");
     }
 }

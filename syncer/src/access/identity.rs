@@ -42,11 +42,6 @@ impl User {
         Some(Self { name, groups, ..Self::default() })
     }
 
-    /// The common name of a certificate.
-    pub fn common_name_of(certificate: &CertificateDer<'_>) -> Option<String> {
-        Self::common_name(&X509Certificate::from_der(certificate).ok()?.1)
-    }
-
     fn common_name(certificate: &X509Certificate<'_>) -> Option<String> {
         let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
         (!name.is_empty()).then(|| name.to_owned())

@@ -12,7 +12,8 @@ impl Gate {
     /// metadata its labels, of the rest all that `desired` has.
     pub async fn register(&self, kind: Kind, desired: &Value) -> Result<Done, MapError> {
         let name = desired.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let target = Target::new(kind, "", name);
+        let namespace = desired.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+        let target = Target::new(kind, namespace, name);
         let Some(found) = self.read(Side::Virtual, &target).await? else {
             return match self.send(Side::Virtual, "create", |api, limit| api.create(&target, desired, limit)).await {
                 Ok(_) => Ok(Done::Wrote),
@@ -36,8 +37,8 @@ impl Gate {
     }
 
     /// Takes away what was registered.
-    pub async fn unregister(&self, kind: Kind, name: &str) -> Result<Done, MapError> {
-        let target = Target::new(kind, "", name);
+    pub async fn unregister(&self, kind: Kind, namespace: &str, name: &str) -> Result<Done, MapError> {
+        let target = Target::new(kind, namespace, name);
         let Some(found) = self.read(Side::Virtual, &target).await? else { return Ok(Done::Unchanged) };
         let options = json!({
             "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": found["metadata"]["uid"]},

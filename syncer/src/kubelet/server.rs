@@ -21,10 +21,11 @@ use super::route::{self, Action, PodName, Route};
 use super::streams::{Open, Streams};
 use super::upgrade::Upgrade;
 use super::upstream::{Agreed, HostStream, Upstream, UpstreamError};
-use super::{logs, pages, rights, run};
+use super::{logs, pages, rights, run, stats};
 use crate::access::{Authorizer, Denied, Tokens, User};
 use crate::api::Api;
 use crate::serving::{Answer, Client, Peer, Service, body};
+use crate::usage::Usage;
 
 /// What the kubelets of all virtual nodes share.
 pub struct Kubelet {
@@ -38,6 +39,8 @@ pub struct Kubelet {
     pub tokens: Tokens,
     /// Who may.
     pub authorizer: Authorizer,
+    /// What pods use.
+    pub usage: Arc<Usage>,
     /// The open streams.
     pub streams: Arc<Streams>,
     /// Their tasks.
@@ -98,10 +101,19 @@ impl Node {
             Route::RunningPods => pages::pods(&self.kubelet.virt, &self.name, true).await,
             Route::Healthz => Ok(crate::serving::text(StatusCode::OK, "ok")),
             Route::Configz => Ok(pages::configz(self.kubelet.streams.idle())),
-            Route::StatsSummary | Route::MetricsResource | Route::MetricsCadvisor => {
-                Err(Failure::not_available("the host has no metrics of pods"))
-            }
+            Route::StatsSummary | Route::MetricsResource | Route::MetricsCadvisor => self.usage(&route).await,
         }
+    }
+
+    /// What the pods of this node use.
+    async fn usage(&self, route: &Route) -> Result<Response<Answer>, Failure> {
+        let all = self.kubelet.usage.pods().await.map_err(|missing| Failure::not_available(missing.to_string()))?;
+        let pods: Vec<_> = all.iter().filter(|pod| pod.node == self.name).collect();
+        Ok(match route {
+            Route::StatsSummary => stats::summary(&self.name, &pods),
+            Route::MetricsResource => stats::resource(&pods),
+            _ => stats::cadvisor(&pods),
+        })
     }
 
     /// Finds the pod and opens a connection at the same time; asks for the upgrade when the
@@ -185,7 +197,8 @@ async fn carry(kubelet: &Kubelet, client: OnUpgrade, agreed: Agreed) -> (End, Pa
     let (mut client, mut host) = (upgraded.io.into_inner(), agreed.stream);
     let early = Passed { down: upgraded.read_buf.len() as u64, up: agreed.early.len() as u64 };
     // By value: these words hold the whole buffers that the heads of the messages were read into.
-    if first_words(&mut client, agreed.early).await.is_err() || first_words(&mut host, upgraded.read_buf).await.is_err() {
+    if first_words(&mut client, agreed.early).await.is_err() || first_words(&mut host, upgraded.read_buf).await.is_err()
+    {
         return (End::Broken, Passed::default());
     }
     let (end, mut passed) = bridge(&mut client, &mut host, kubelet.streams.idle(), &kubelet.closing).await;

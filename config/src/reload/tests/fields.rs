@@ -36,6 +36,8 @@ const RESTART: &[(&str, &str, &str, &str)] = &[
     ("log.format", "log: { format: json }", "\"text\"", "\"json\""),
     ("names", "names: vcluster", "\"tenet\"", "\"vcluster\""),
     ("nodes.source", "nodes: { source: host }", "\"auto\"", "\"host\""),
+    ("usage.enabled", "usage: { enabled: false }", "true", "false"),
+    ("usage.listen", "usage: { listen: '127.0.0.1:1' }", "\"127.0.0.1:10271\"", "\"127.0.0.1:1\""),
     ("webhook.enabled", "webhook: { enabled: false }", "true", "false"),
     ("webhook.failurePolicy", "webhook: { failurePolicy: Ignore }", "\"Fail\"", "\"Ignore\""),
     ("webhook.listen", "webhook: { listen: '127.0.0.1:1' }", "\"127.0.0.1:10270\"", "\"127.0.0.1:1\""),

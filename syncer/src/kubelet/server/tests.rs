@@ -24,15 +24,11 @@ fn node(backend: &Backend) -> Node {
     kube.default_retry = false;
     let api = Api::new(kube::Client::try_from(kube.clone()).unwrap());
     let (live, metrics) = (Live::new(config), Arc::new(Metrics::new().unwrap()));
+    let facts = Arc::new(ArcSwap::from_pointee(facts));
     let kubelet = Kubelet {
+        usage: Arc::new(Usage::new(api.clone(), Arc::default(), Arc::clone(&facts), LIMIT)),
         virt: api.clone(),
-        places: Places {
-            virt: api.clone(),
-            host: api.clone(),
-            facts: Arc::new(ArcSwap::from_pointee(facts)),
-            held: Arc::default(),
-            limit: LIMIT,
-        },
+        places: Places { virt: api.clone(), host: api.clone(), facts, held: Arc::default(), limit: LIMIT },
         upstream: Upstream::new(&kube).unwrap(),
         tokens: Tokens::new(api.clone(), LIMIT),
         authorizer: Authorizer::new(api, LIMIT),
