@@ -36,7 +36,7 @@ pub async fn run(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
         let error = tokio::select! {
             () = stop.cancelled() => return,
             opened = open(&engine, &live, &config) => match opened {
-                Ok(opened) => return opened.serve(stop).await,
+                Ok(opened) => return Box::pin(opened.serve(stop)).await,
                 Err(error) => error,
             },
         };

@@ -96,12 +96,10 @@ impl Usage {
     async fn read(&self) -> Answer {
         let namespace = self.facts.load().names.host_namespace.clone();
         let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
-        let list = self.host.get_path(&path, self.limit).await.map_err(|error| match error.code() {
-            Some(http::StatusCode::FORBIDDEN | http::StatusCode::UNAUTHORIZED) => Missing::Right,
-            _ => {
-                tracing::debug!(%error, "the host gives no metrics");
-                Missing::NotServed
-            }
+        let list = self.host.get_path(&path, self.limit).await.map_err(|error| {
+            tracing::debug!(%error, "the host gives no metrics");
+            let is_denied = matches!(error.code(), Some(http::StatusCode::FORBIDDEN | http::StatusCode::UNAUTHORIZED));
+            if is_denied { Missing::Right } else { Missing::NotServed }
         })?;
         let items = list.get("items").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let mut pods: Vec<_> = items.iter().filter_map(|item| self.pod(item)).collect();

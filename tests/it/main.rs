@@ -7,6 +7,7 @@ mod docs;
 mod fault;
 mod harness;
 mod kubelet;
+mod metrics;
 mod operations;
 mod pods;
 mod real_node;

@@ -40,13 +40,11 @@ pub(super) fn resource(engine: &Engine, ask: &Ask, pods: &[PodUsage]) -> Respons
         |object: &Value| ask.namespace.as_ref().is_none_or(|namespace| text(object, "namespace") == *namespace);
     let mut found = all.into_iter().filter(in_place);
     if let Some(name) = &ask.name {
-        return match found.find(|object| text(object, "name") == *name) {
-            Some(object) => respond(StatusCode::OK, "application/json", object.to_string()),
-            None => {
-                let message = format!("{}.metrics.k8s.io {name:?} not found", ask.resource.plural());
-                status(StatusCode::NOT_FOUND, "NotFound", &message)
-            }
-        };
+        if let Some(object) = found.find(|object| text(object, "name") == *name) {
+            return respond(StatusCode::OK, "application/json", object.to_string());
+        }
+        let message = format!("{}.metrics.k8s.io {name:?} not found", ask.resource.plural());
+        return status(StatusCode::NOT_FOUND, "NotFound", &message);
     }
     let none = Map::new();
     let selected = |object: &Value| {

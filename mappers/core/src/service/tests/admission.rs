@@ -10,7 +10,9 @@ const RANGES: &str =
 const NOW: i64 = 1_800_000_000;
 
 fn service(spec: Value) -> Value {
-    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}, "spec": spec})
+    let mut service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web", "namespace": "shop"}});
+    service["spec"] = spec;
+    service
 }
 
 fn create(spec: Value) -> Request {
