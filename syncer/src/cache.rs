@@ -155,6 +155,17 @@ impl Cache {
         self.entries.get(place).and_then(|entry| unpack(&entry.packed))
     }
 
+    /// Whether an object is still what stands at its place.
+    pub fn holds(&self, object: &Object) -> bool {
+        let version = Version::of(object.value());
+        self.entries.get(&Place::new(object.namespace(), object.name())).is_some_and(|entry| entry.version == version)
+    }
+
+    /// Whether anything stands at the place of an object.
+    pub fn is_taken(&self, object: &Object) -> bool {
+        self.entries.contains_key(&Place::new(object.namespace(), object.name()))
+    }
+
     /// Stores an object, unless what is there is newer.
     pub fn store(&self, object: Value) -> Change {
         let (place, version) = (Place::of(&object), Version::of(&object));

@@ -77,7 +77,7 @@ impl Router {
     pub fn changed(&self, cache: &Cache, object: &Object) {
         let lane = if cache.side() == Side::Host || object.is_deleting() { Lane::Urgent } else { Lane::Change };
         if cache.side() == Side::Virtual {
-            self.refer(cache.kind(), object, false);
+            self.refer(cache, object, false);
         }
         self.route(cache, object, lane, false);
     }
@@ -85,7 +85,7 @@ impl Router {
     /// An object is gone; this was its last state.
     pub fn gone(&self, cache: &Cache, last: &Object) {
         if cache.side() == Side::Virtual {
-            self.refer(cache.kind(), last, true);
+            self.refer(cache, last, true);
         } else if self.owner_of(last).is_some() {
             let key = HostKey::new(last.namespace(), last.name());
             self.gone.insert((cache.kind(), key), last.clone());
@@ -139,7 +139,7 @@ impl Router {
         }
     }
 
-    /// Whether a mapper reads this kind on this side at all.
+    /// Enqueues whatever an object touches.
     pub fn enqueue_object(&self, cache: &Cache, object: &Object, lane: Lane) {
         self.route(cache, object, lane, false);
     }
@@ -147,7 +147,7 @@ impl Router {
     fn route(&self, cache: &Cache, object: &Object, lane: Lane, gone: bool) {
         let (side, kind) = (cache.side(), cache.kind());
         for route in self.routes.get(&(side, kind)).into_iter().flatten() {
-            for object in self.keys(route, side, kind, object, gone) {
+            for object in self.keys(route, cache, object, gone) {
                 self.queue.add(Key { mapper: route.mapper, object }, lane);
             }
         }
@@ -165,22 +165,30 @@ impl Router {
         }
     }
 
-    fn keys(&self, route: &Route, side: Side, kind: Kind, object: &Object, gone: bool) -> Vec<VirtualKey> {
+    fn keys(&self, route: &Route, cache: &Cache, object: &Object, gone: bool) -> Vec<VirtualKey> {
         match route.keys {
             KeysOf::None => Vec::new(),
             KeysOf::Own => vec![VirtualKey::new(object.namespace(), object.name())],
             KeysOf::Owner => self.owner_key(route.mapper, object).into_iter().collect(),
-            KeysOf::With(keys_of) => {
-                let now = if gone { Vec::new() } else { keys_of(object) };
-                self.reindex((route.mapper, side, kind), object, now)
-            }
+            KeysOf::With(keys_of) => self.reindex(route.mapper, cache, object, keys_of(object), gone),
         }
     }
 
     /// Records what an object touches now; answers with that and what it touched before.
-    fn reindex(&self, input: (u16, Side, Kind), object: &Object, now: Vec<VirtualKey>) -> Vec<VirtualKey> {
+    fn reindex(
+        &self,
+        mapper: u16,
+        cache: &Cache,
+        object: &Object,
+        keys: Vec<VirtualKey>,
+        gone: bool,
+    ) -> Vec<VirtualKey> {
         let place = Place::new(object.namespace(), object.name());
-        let mut sources = self.sources.entry(input).or_default();
+        let mut sources = self.sources.entry((mapper, cache.side(), cache.kind())).or_default();
+        if !is_last(cache, object, gone) {
+            return keys;
+        }
+        let now = if gone { Vec::new() } else { keys };
         let before = if now.is_empty() {
             sources.by_object.remove(&place)
         } else {
@@ -221,8 +229,8 @@ impl Router {
 
     /// Records what a virtual object refers to and wakes what is newly needed, or not any
     /// more.
-    fn refer(&self, kind: Kind, object: &Object, gone: bool) {
-        let found = numbered(&self.mappers).find(|(_, mapper)| mapper.spec().kind == kind);
+    fn refer(&self, cache: &Cache, object: &Object, gone: bool) {
+        let found = numbered(&self.mappers).find(|(_, mapper)| mapper.spec().kind == cache.kind());
         let Some((index, Some(table))) = found.map(|(index, mapper)| (index, &mapper.spec().table)) else { return };
         let namespace = object.namespace();
         let now: Targets = if gone {
@@ -231,7 +239,13 @@ impl Router {
             table.references(object.value()).into_iter().map(|r| (r.kind, r.name)).collect()
         };
         let referrer = (index, VirtualKey::new(namespace, object.name()));
-        let changed = self.references.write().replace(referrer, namespace, now);
+        let changed = {
+            let mut references = self.references.write();
+            if !is_last(cache, object, gone) {
+                return;
+            }
+            references.replace(referrer, namespace, now)
+        };
         for (kind, key) in &changed {
             self.enqueue_kind(kind, key);
         }
@@ -278,7 +292,18 @@ impl References {
     }
 }
 
+/// Whether a change is still the last one at its place. The cache and what is derived from it are
+/// not written together, so two changes may be told in the wrong order; the one that is told of
+/// an older state counts no more, because the other one is told as well. To be asked with the
+/// derived state locked.
+fn is_last(cache: &Cache, object: &Object, gone: bool) -> bool {
+    if gone { !cache.is_taken(object) } else { cache.holds(object) }
+}
+
 /// The mappers with their indices.
 pub fn numbered(mappers: &[Box<dyn Mapper>]) -> impl Iterator<Item = (u16, &Box<dyn Mapper>)> {
     (0u16..).zip(mappers)
 }
+
+#[cfg(test)]
+mod tests;

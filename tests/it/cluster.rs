@@ -78,7 +78,11 @@ impl Cluster {
     pub async fn until(&self, path: &str, what: &str, good: impl Fn(&Value) -> bool) -> Result<Value> {
         let end = Instant::now() + PATIENCE;
         loop {
-            let found = self.get(path).await?.unwrap_or(Value::Null);
+            let found = match self.get(path).await {
+                // An aggregated API that is registered and not asked for its health yet.
+                Err(error) if is_unavailable(&error) => Value::Null,
+                found => found?.unwrap_or(Value::Null),
+            };
             if good(&found) {
                 return Ok(found);
             }
@@ -121,6 +125,10 @@ impl Cluster {
         let request = Request::builder().method(method).uri(path).header("content-type", mime).body(bytes);
         self.client.request(request.expect("a request")).await
     }
+}
+
+fn is_unavailable(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(kube::Error::Api(status)) if status.code == 503)
 }
 
 /// `metadata.name`.
