@@ -13,6 +13,7 @@ mod failure;
 pub mod fuzz;
 mod logs;
 mod nodes;
+mod opening;
 mod pages;
 mod place;
 mod query;

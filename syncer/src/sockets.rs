@@ -70,7 +70,14 @@ async fn open(engine: &Arc<Engine>, live: &Live, config: &Config) -> anyhow::Res
     let usage = Arc::new(Usage::new(host.clone(), Arc::clone(&engine.caches), Arc::clone(&engine.facts), limit));
     let kubelet = Kubelet {
         usage: Arc::clone(&usage),
-        places: Places { virt: virt.clone(), host, facts: Arc::clone(&engine.facts), held: engine.gate.held(), limit },
+        places: Places {
+            virt: virt.clone(),
+            host,
+            facts: Arc::clone(&engine.facts),
+            caches: Arc::clone(&engine.caches),
+            held: engine.gate.held(),
+            limit,
+        },
         upstream: Upstream::new(&connect::host_config(config).await?)?,
         tokens: Tokens::new(virt.clone(), limit),
         authorizer: Authorizer::new(virt.clone(), limit),

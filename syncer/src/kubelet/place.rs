@@ -8,12 +8,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use serde_json::Value;
 use tenet_mapper::translate::OwnerRecord;
-use tenet_mapper::{Facts, HostKey, kinds};
+use tenet_mapper::{Facts, HostKey, Side, kinds};
 
 use super::failure::Failure;
 use super::route::PodName;
 use crate::api::{Api, Target};
 use crate::gate::{Held, Hold};
+use crate::view::Caches;
 
 /// A host pod, and the virtual pod that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +39,8 @@ pub struct Places {
     pub host: Api,
     /// Names and identity.
     pub facts: Arc<ArcSwap<Facts>>,
+    /// What was seen of pods.
+    pub caches: Arc<Caches>,
     /// Keeps names from getting another meaning.
     pub held: Arc<Held>,
     /// How long a read may take.
@@ -50,26 +53,21 @@ impl Places {
         self.held.hold(&host_key(&self.facts.load(), pod))
     }
 
-    /// The host pod of a virtual pod of `node` that has this container. Both are read from
-    /// a quorum.
+    /// The host pod of a virtual pod of `node` that has this container, as it was last seen.
+    /// This may be out of date.
+    pub fn expect(&self, node: &str, pod: &PodName, container: Option<&str>) -> Option<Place> {
+        let facts = self.facts.load();
+        let host = host_key(&facts, pod);
+        let virt = self.caches.get(Side::Virtual, kinds::POD)?.get(&pod.namespace, &pod.name)?;
+        let real = self.caches.get(Side::Host, kinds::POD)?.get(host.namespace(), host.name())?;
+        judge(&facts, node, pod, container, Some(virt.value()), Some(real.value())).ok()
+    }
+
+    /// The same, as it is: both are read from a quorum.
     pub async fn find(&self, node: &str, pod: &PodName, container: Option<&str>) -> Result<Place, Failure> {
         let facts = self.facts.load_full();
-        let host = host_key(&facts, pod);
-        let (virt, real) = self.read(pod, &host).await?;
-        let virt = virt.ok_or_else(|| Failure::no_pod(pod))?;
-        check_virtual(&virt, node, pod, container)?;
-        let uid = text(&virt, "/metadata/uid");
-        let real = real.ok_or_else(|| Failure::not_on_host(pod))?;
-        if owner_uid(&facts, &real, pod).as_deref() != Some(uid) {
-            return Err(Failure::not_on_host(pod));
-        }
-        Ok(Place {
-            pod: pod.clone(),
-            uid: uid.to_owned(),
-            host_uid: text(&real, "/metadata/uid").to_owned(),
-            node: text(&real, "/spec/nodeName").to_owned(),
-            host,
-        })
+        let (virt, real) = self.read(pod, &host_key(&facts, pod)).await?;
+        judge(&facts, node, pod, container, virt.as_ref(), real.as_ref())
     }
 
     /// Whether both pods are still the same ones.
@@ -86,6 +84,30 @@ impl Places {
         let (virt, real) = tokio::join!(self.virt.get(&virt, self.limit), self.host.get(&real, self.limit));
         Ok((virt.map_err(|error| Failure::virtual_api(&error))?, real.map_err(|error| Failure::host_api(&error))?))
     }
+}
+
+fn judge(
+    facts: &Facts,
+    node: &str,
+    pod: &PodName,
+    container: Option<&str>,
+    virt: Option<&Value>,
+    real: Option<&Value>,
+) -> Result<Place, Failure> {
+    let virt = virt.ok_or_else(|| Failure::no_pod(pod))?;
+    check_virtual(virt, node, pod, container)?;
+    let uid = text(virt, "/metadata/uid");
+    let real = real.ok_or_else(|| Failure::not_on_host(pod))?;
+    if owner_uid(facts, real, pod).as_deref() != Some(uid) {
+        return Err(Failure::not_on_host(pod));
+    }
+    Ok(Place {
+        pod: pod.clone(),
+        uid: uid.to_owned(),
+        host_uid: text(real, "/metadata/uid").to_owned(),
+        node: text(real, "/spec/nodeName").to_owned(),
+        host: host_key(facts, pod),
+    })
 }
 
 fn host_key(facts: &Facts, pod: &PodName) -> HostKey {

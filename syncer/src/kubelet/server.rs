@@ -16,11 +16,12 @@ use tokio_util::task::TaskTracker;
 
 use super::bridge::{End, Passed, bridge};
 use super::failure::Failure;
-use super::place::{Place, Places};
+use super::opening::Opened;
+use super::place::Places;
 use super::route::{self, Action, PodName, Route};
-use super::streams::{Open, Streams};
+use super::streams::Streams;
 use super::upgrade::Upgrade;
-use super::upstream::{Agreed, HostStream, Upstream, UpstreamError};
+use super::upstream::{Agreed, Upstream};
 use super::{logs, pages, rights, run, stats};
 use crate::access::{Authorizer, Denied, Tokens, User};
 use crate::api::Api;
@@ -116,8 +117,8 @@ impl Node {
         })
     }
 
-    /// Finds the pod and opens a connection at the same time; asks for the upgrade when the
-    /// pod is known; lets bytes pass when it is known to be the same still.
+    /// The client is told that its stream is open while the pod is looked at once more; what it
+    /// says meanwhile waits.
     async fn stream(
         &self,
         pod: &PodName,
@@ -125,60 +126,23 @@ impl Node {
         mut request: Request<Incoming>,
     ) -> Result<Response<Answer>, Failure> {
         let upgrade = Upgrade::read(request.method(), request.headers())?;
-        let (place, open, agreed) = self.open(pod, action, &upgrade).await?;
+        let opened = self.open(pod, action, &upgrade).await?;
         let mut response = Response::new(body(""));
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        *response.headers_mut() = agreed.headers.clone();
+        *response.headers_mut() = opened.stream.headers.clone();
         let client = hyper::upgrade::on(&mut request);
         let kubelet = Arc::clone(&self.kubelet);
-        tracing::debug!(pod = %place.pod.name, namespace = %place.pod.namespace, endpoint = action.name(), "a stream is open");
-        self.kubelet.tasks.spawn(async move {
-            let (end, passed) = carry(&kubelet, client, agreed).await;
-            open.ended(end.word(), passed.down, passed.up);
-        });
+        self.kubelet.tasks.spawn(carry(kubelet, opened, client));
         Ok(response)
     }
 
-    async fn open(&self, pod: &PodName, action: &Action, upgrade: &Upgrade) -> Result<(Place, Open, Agreed), Failure> {
-        let right = right_of(action);
-        if self.kubelet.closing.is_cancelled() {
-            return Err(Failure::stopping());
-        }
-        // With SPDY nothing happens in the pod before the first byte, which comes after the
-        // second look. A WebSocket is different.
-        let _held = matches!(upgrade, Upgrade::WebSocket { .. }).then(|| self.kubelet.places.hold(pod));
-        let (place, stream) = self.reach(pod, action).await?;
-        let open = self.kubelet.streams.open(&place, action.name())?;
-        let failed = |error| Failure::upstream(error, &place, right);
-        let path = path_of(&place, action);
-        let agreed = self.kubelet.upstream.upgrade(stream.map_err(failed)?, &path, upgrade).await.map_err(failed)?;
-        self.kubelet.places.confirm(&place).await?;
-        Ok((place, open, agreed))
-    }
-
-    /// Where the pod is, and a connection that has asked for nothing yet.
-    async fn reach(
-        &self,
-        pod: &PodName,
-        action: &Action,
-    ) -> Result<(Place, Result<HostStream, UpstreamError>), Failure> {
-        let find = self.kubelet.places.find(&self.name, pod, action.container());
-        let (place, stream) = tokio::join!(find, self.kubelet.upstream.connect());
-        Ok((place?, stream))
-    }
-
     async fn logs(&self, pod: &PodName, action: &Action) -> Result<Response<Answer>, Failure> {
-        let (place, stream) = self.reach(pod, action).await?;
-        let open = self.kubelet.streams.open(&place, action.name())?;
-        let failed = |error| Failure::upstream(error, &place, right_of(action));
-        let path = path_of(&place, action);
-        let log = self.kubelet.upstream.get(stream.map_err(failed)?, &path).await.map_err(failed)?;
-        self.kubelet.places.confirm(&place).await?;
+        let (log, open) = self.open_log(pod, action).await?.confirmed(&self.kubelet.places).await?;
         Ok(logs::answer(log, open, &self.kubelet.closing))
     }
 
     async fn run(&self, pod: &PodName, action: &Action) -> Result<Response<Answer>, Failure> {
-        let (_, open, agreed) = self.open(pod, action, &run::upgrade()).await?;
+        let (agreed, open) = self.open(pod, action, &run::upgrade()).await?.confirmed(&self.kubelet.places).await?;
         let answer = tokio::select! {
             answer = run::collect(agreed) => answer,
             () = self.kubelet.closing.cancelled() => Err(Failure::stopping()),
@@ -189,8 +153,18 @@ impl Node {
     }
 }
 
-/// Carries bytes from the moment on that the client has its 101.
-async fn carry(kubelet: &Kubelet, client: OnUpgrade, agreed: Agreed) -> (End, Passed) {
+/// Carries the bytes of a stream to its end.
+async fn carry(kubelet: Arc<Kubelet>, opened: Opened<Agreed>, client: OnUpgrade) {
+    let (agreed, open) = match opened.confirmed(&kubelet.places).await {
+        Ok(confirmed) => confirmed,
+        Err(failure) => return tracing::info!(reason = failure.message, "a stream is closed before its first byte"),
+    };
+    let (end, passed) = pass(&kubelet, client, agreed).await;
+    open.ended(end.word(), passed.down, passed.up);
+}
+
+/// Passes bytes from the moment on that the client has its 101.
+async fn pass(kubelet: &Kubelet, client: OnUpgrade, agreed: Agreed) -> (End, Passed) {
     let Ok(Ok(upgraded)) = client.await.map(Upgraded::downcast::<TokioIo<Client>>) else {
         return (End::Broken, Passed::default());
     };
@@ -214,20 +188,6 @@ async fn first_words(to: &mut (impl AsyncWrite + Unpin), mut words: Bytes) -> st
     }
     to.write_all_buf(&mut words).await?;
     to.flush().await
-}
-
-fn path_of(place: &Place, action: &Action) -> String {
-    let (namespace, name) = (place.host.namespace(), place.host.name());
-    format!("/api/v1/namespaces/{namespace}/pods/{name}/{}", action.subresource())
-}
-
-fn right_of(action: &Action) -> &'static str {
-    match action {
-        Action::Exec { .. } | Action::Run { .. } => "create pods/exec",
-        Action::Attach { .. } => "create pods/attach",
-        Action::PortForward { .. } => "create pods/portforward",
-        Action::Logs { .. } => "get pods/log",
-    }
 }
 
 fn endpoint(route: Option<&Route>) -> &'static str {

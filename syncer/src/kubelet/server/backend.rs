@@ -89,7 +89,7 @@ impl Backend {
         self.seen.lock().push((head, after));
     }
 
-    fn host_pod(&self) -> Value {
+    pub fn host_pod(&self) -> Value {
         let uid = self.pod.load(Ordering::SeqCst);
         let owner = if uid == self.ours.load(Ordering::SeqCst) { VIRTUAL_UID } else { "another-virtual-pod" };
         json!({
@@ -106,7 +106,7 @@ impl Backend {
     }
 }
 
-fn virtual_pod() -> Value {
+pub fn virtual_pod() -> Value {
     json!({
         "metadata": {"name": "web", "namespace": "shop", "uid": VIRTUAL_UID},
         "spec": {"nodeName": NODE, "containers": [{"name": "main"}]},

@@ -4,13 +4,17 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Method};
 use tenet_config::{Config, Live, Overrides};
-use tenet_mapper::Facts;
+use tenet_mapper::{Facts, Projection, Side, kinds};
 use tokio::io::AsyncWriteExt;
 
-use super::backend::{Backend, CLUSTER_ID, HOST_POD, NODE, SWITCH, VIRTUAL_UID};
+use super::backend::{Backend, CLUSTER_ID, HOST_POD, NODE, SWITCH, VIRTUAL_UID, virtual_pod};
 use super::*;
+use crate::cache::Cache;
 use crate::engine::facts;
+use crate::kubelet::place::Place;
+use crate::kubelet::streams::Open;
 use crate::metrics::Metrics;
+use crate::view::Caches;
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -25,10 +29,21 @@ fn node(backend: &Backend) -> Node {
     let api = Api::new(kube::Client::try_from(kube.clone()).unwrap());
     let (live, metrics) = (Live::new(config), Arc::new(Metrics::new().unwrap()));
     let facts = Arc::new(ArcSwap::from_pointee(facts));
+    let mut caches = Caches::default();
+    for side in [Side::Virtual, Side::Host] {
+        caches.add(Arc::new(Cache::new(side, kinds::POD, Projection::Whole)), Arc::default());
+    }
     let kubelet = Kubelet {
         usage: Arc::new(Usage::new(api.clone(), Arc::default(), Arc::clone(&facts), LIMIT)),
         virt: api.clone(),
-        places: Places { virt: api.clone(), host: api.clone(), facts, held: Arc::default(), limit: LIMIT },
+        places: Places {
+            virt: api.clone(),
+            host: api.clone(),
+            facts,
+            caches: Arc::new(caches),
+            held: Arc::default(),
+            limit: LIMIT,
+        },
         upstream: Upstream::new(&kube).unwrap(),
         tokens: Tokens::new(api.clone(), LIMIT),
         authorizer: Authorizer::new(api, LIMIT),
@@ -37,6 +52,13 @@ fn node(backend: &Backend) -> Node {
         closing: CancellationToken::new(),
     };
     Node { name: NODE.to_owned(), kubelet: Arc::new(kubelet) }
+}
+
+/// The caches learn which pods there are now.
+fn sees(node: &Node, backend: &Backend) {
+    for (side, pod) in [(Side::Virtual, virtual_pod()), (Side::Host, backend.host_pod())] {
+        node.kubelet.places.caches.get(side, kinds::POD).unwrap().store(pod);
+    }
 }
 
 fn pod() -> PodName {
@@ -60,8 +82,12 @@ fn spdy() -> Upgrade {
     Upgrade::read(&Method::POST, &headers).unwrap()
 }
 
+/// Opens a stream, up to its first byte.
 async fn open(node: &Node) -> Result<(Place, Open, Agreed), Failure> {
-    node.open(&pod(), &exec("main"), &spdy()).await
+    let opened = node.open(&pod(), &exec("main"), &spdy()).await?;
+    let place = opened.place.clone();
+    let (agreed, open) = opened.confirmed(&node.kubelet.places).await?;
+    Ok((place, open, agreed))
 }
 
 async fn refused(node: &Node) -> Failure {
@@ -125,7 +151,11 @@ async fn an_answer_that_is_no_upgrade_becomes_no_stream() {
         "junk\r\n\r\n".to_owned(),
         redirect,
     ];
-    for (number, answer) in answers.iter().enumerate() {
+    for (number, answer) in answers.iter().chain(&answers).enumerate() {
+        if number == answers.len() {
+            // From here on the host is asked before the pod is found.
+            sees(&node, &backend);
+        }
         backend.answer.lock().clone_from(answer);
         let failure = refused(&node).await;
         assert!(failure.code.is_server_error() || failure.code.is_client_error(), "{answer}: {failure:?}");
@@ -149,6 +179,10 @@ async fn a_pod_that_is_recreated_under_its_name_is_never_reached_by_mistake() {
         backend.ours.store(ours, Ordering::SeqCst);
         backend.pod.store(ours, Ordering::SeqCst);
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        // What the caches know is this pod or an earlier one.
+        if race % 2 == 0 {
+            sees(&node, &backend);
+        }
         // A race in four has no exchange, so that the way itself is seen to work.
         let exchange = async {
             for _ in 0..(random >> 33) % 100 {
@@ -192,6 +226,28 @@ async fn only_what_the_tenant_sees_is_reached() {
     backend.ours.store(7, Ordering::SeqCst);
     assert_eq!(refused(&node).await.message, "pod shop/web is not on its host");
     assert!(backend.ran.lock().is_empty());
+}
+
+/// What the caches say decides when the host is asked, and nothing else.
+#[tokio::test]
+async fn caches_that_are_out_of_date_lead_nowhere() {
+    let backend = Backend::start().await;
+    let node = node(&backend);
+    sees(&node, &backend);
+    backend.pod.store(2, Ordering::SeqCst);
+    assert_eq!(refused(&node).await.message, "pod shop/web is not on its host");
+    backend.ours.store(2, Ordering::SeqCst);
+    let (place, ..) = open(&node).await.unwrap();
+    assert_eq!(place.host_uid, "host-2");
+    ended(&backend, 3).await;
+    assert!(backend.ran.lock().is_empty());
+
+    // A WebSocket runs its command when the host has found the pod.
+    sees(&node, &backend);
+    backend.pod.store(3, Ordering::SeqCst);
+    let opened = node.open(&pod(), &exec("main"), &crate::kubelet::run::upgrade()).await;
+    assert_eq!(opened.err().unwrap().message, "pod shop/web is not on its host");
+    assert_eq!(backend.seen.lock().len(), 3, "the host was asked before the pod was found");
 }
 
 #[tokio::test]
