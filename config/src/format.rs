@@ -79,6 +79,11 @@ formats! {
         "a duration from 1s to 24h, such as 30s, 5m or 1h30m",
         |text| text.parse::<Duration>().is_ok()
     }
+    WebhookTimeoutText {
+        "webhook-timeout", "string", r"^[0-9]+s$",
+        "a duration from 1s to 30s, which is all that an API server waits for a webhook",
+        |text| text.ends_with('s') && text.parse::<Duration>().is_ok_and(|timeout| timeout <= Duration::from_secs(30))
+    }
     QuantityText {
         "quantity", ["string", "number"], r"^([0-9]+\.?[0-9]*|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]+)?$",
         "a Kubernetes quantity such as 16, 500m or 64Gi",
@@ -103,6 +108,11 @@ formats! {
         "socket-address", "string", r"^.+:[0-9]+$",
         "an IP address and port such as 127.0.0.1:9090 or [::]:9090",
         |text| text.parse::<SocketAddr>().is_ok()
+    }
+    LoopbackAddress {
+        "loopback-address", "string", r"^.+:[0-9]+$",
+        "an IP address of loopback and a port such as 127.0.0.1:9090 or [::1]:9090",
+        |text| text.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback())
     }
     LogDirectives {
         "log-directives", "string", r"^[^, ]+(,[^, ]+)*$",

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Duration;
-use crate::format::{DurationText, IpAddress, SocketAddress};
+use crate::format::{DurationText, IpAddress, LoopbackAddress, SocketAddress, WebhookTimeoutText};
 
 /// The kubelet of the virtual nodes: `kubectl exec`, `attach`, `logs`, `port-forward` and the statistics of pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -99,7 +99,7 @@ pub struct Webhook {
     /// What happens to Services while the syncer does not answer.
     pub failure_policy: FailurePolicy,
     /// How long the virtual API server waits for an answer: at most 30s.
-    #[schemars(with = "DurationText")]
+    #[schemars(with = "WebhookTimeoutText")]
     pub timeout: Duration,
     /// How long what the host gave is kept for a request of which nothing is heard any more. Longer than any request to
     /// the virtual API server takes: its own limit is 60s, and the answer of the webhook may be the first thing in it.
@@ -127,7 +127,7 @@ pub struct Usage {
     pub enabled: bool,
     /// IP address and port to listen on. It has to be one of loopback: the virtual API server, which shares the syncer's
     /// pod, finds it as `localhost`.
-    #[schemars(with = "SocketAddress")]
+    #[schemars(with = "LoopbackAddress")]
     pub listen: SocketAddr,
 }
 

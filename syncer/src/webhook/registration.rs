@@ -27,8 +27,6 @@ pub const NAME: &str = "tenet-admission";
 /// How soon it is noticed that somebody changed it, or that the store was restored.
 const LOOK: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
-/// The longest that API servers wait for a webhook.
-const LONGEST_TIMEOUT: u64 = 30;
 /// Words that are known: the registered one and the one before.
 const WORDS: usize = 2;
 
@@ -129,7 +127,7 @@ impl Registration {
             // Another webhook may add ports afterwards.
             "reinvocationPolicy": "IfNeeded",
             "sideEffects": "NoneOnDryRun",
-            "timeoutSeconds": self.config.timeout.as_secs().clamp(1, LONGEST_TIMEOUT),
+            "timeoutSeconds": self.config.timeout.as_secs(),
         })
     }
 }
