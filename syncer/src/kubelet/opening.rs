@@ -1,13 +1,13 @@
 //! Opens streams to pods, so that none ever reaches a pod that was not meant.
 //!
-//! 1. The pod is read on both sides from a quorum, and the host is asked for the stream.
-//! 2. When the host has agreed, both are read again ([`Opened::confirmed`]); before that not a
-//!    byte passes.
+//! 1. The pod is found, and the host is asked for the stream.
+//! 2. When the host has agreed, it has to be the same pod still ([`Opened::confirmed`]); before
+//!    that not a byte passes.
 //!
-//! With SPDY and for logs nothing happens in a pod before the first byte, so the two halves of the
-//! first step run at the same time, when caches tell where the pod is. What the quorum says has to
-//! be the same. The command of a WebSocket runs as soon as the host has found a pod: there they
-//! run one after the other, and meanwhile the name cannot come to mean another pod of ours.
+//! With SPDY and for logs nothing happens in a pod before the first byte, so the host is asked at
+//! once when the caches know the pod, while the virtual one is read to see that it is meant. The
+//! command of a WebSocket runs as soon as the host has found a pod: there the host is asked when
+//! both have been read, and meanwhile the name cannot come to mean another pod of ours.
 
 use http::Response;
 use hyper::body::Incoming;
@@ -21,7 +21,7 @@ use super::upgrade::Upgrade;
 use super::upstream::{Agreed, HostStream, Upstream, UpstreamError};
 use crate::gate::Hold;
 
-/// A stream that the host has agreed to, of a pod that was not looked at again.
+/// A stream that the host has agreed to, whose pod was not looked at again.
 pub(super) struct Opened<S> {
     /// The stream.
     pub stream: S,
@@ -120,14 +120,14 @@ impl Node {
             return self.reach_in_order(pod, action, ask).await;
         };
         let open = kubelet.streams.open(&expected, action.name())?;
-        let find = kubelet.places.find(&self.name, pod, action.container());
+        let meant = kubelet.places.is_meant(&expected, &self.name, action.container());
         let asked = async { Ok(self.ask(kubelet.upstream.connect().await, &expected, action, ask).await) };
-        let (place, stream) = tokio::try_join!(find, asked)?;
-        if place != expected {
+        let (is_meant, stream) = tokio::try_join!(meant, asked)?;
+        if !is_meant {
             drop((stream, open));
             return self.reach_in_order(pod, action, ask).await;
         }
-        Ok(Opened { stream: stream?, place, open, _held: None })
+        Ok(Opened { stream: stream?, place: expected, open, _held: None })
     }
 
     /// Connects while the pod is looked for, and asks when it is found.

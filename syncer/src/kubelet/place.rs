@@ -1,6 +1,10 @@
-//! Which host pod is meant. A name is not enough: pods come and go under one name, so the
-//! UIDs on both sides are read when a stream is opened, and again when it is open. A UID
-//! never comes back; what is the same before and after was the same in between.
+//! Which host pod is meant. A name is not enough: pods come and go under one name. But a UID
+//! never comes back: what had it before and has it after, had it in between. So
+//!
+//! - the virtual pod is read from a quorum after it was asked for: it is the one that is meant;
+//! - the host pod, which was seen before the host is asked, from a cache or a quorum, and says
+//!   that it is the virtual one's, is read from a quorum after the host has agreed: the host
+//!   cannot have found another one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,24 +70,44 @@ impl Places {
     /// The same, as it is: both are read from a quorum.
     pub async fn find(&self, node: &str, pod: &PodName, container: Option<&str>) -> Result<Place, Failure> {
         let facts = self.facts.load_full();
-        let (virt, real) = self.read(pod, &host_key(&facts, pod)).await?;
+        let host = host_key(&facts, pod);
+        let (virt, real) = tokio::join!(self.read_virtual(pod), self.read_host(&host));
+        let (virt, real) = (virt?, real?);
         judge(&facts, node, pod, container, virt.as_ref(), real.as_ref())
     }
 
-    /// Whether both pods are still the same ones.
-    pub async fn confirm(&self, place: &Place) -> Result<(), Failure> {
-        let (virt, real) = self.read(&place.pod, &place.host).await?;
-        let same =
-            |object: Option<Value>, uid: &str| object.is_some_and(|object| text(&object, "/metadata/uid") == uid);
-        if same(virt, &place.uid) && same(real, &place.host_uid) { Ok(()) } else { Err(Failure::replaced(&place.pod)) }
+    /// Whether an expectation was right as to the virtual pod, which is read from a quorum.
+    pub async fn is_meant(&self, expected: &Place, node: &str, container: Option<&str>) -> Result<bool, Failure> {
+        let virt = self.read_virtual(&expected.pod).await?.ok_or_else(|| Failure::no_pod(&expected.pod))?;
+        check_virtual(&virt, node, &expected.pod, container)?;
+        Ok(text(&virt, "/metadata/uid") == expected.uid)
     }
 
-    async fn read(&self, pod: &PodName, host: &HostKey) -> Result<(Option<Value>, Option<Value>), Failure> {
-        let virt = Target::new(kinds::POD, &pod.namespace, &pod.name);
-        let real = Target::new(kinds::POD, host.namespace(), host.name());
-        let (virt, real) = tokio::join!(self.virt.get(&virt, self.limit), self.host.get(&real, self.limit));
-        Ok((virt.map_err(|error| Failure::virtual_api(&error))?, real.map_err(|error| Failure::host_api(&error))?))
+    /// Whether the host pod is still the same one, read from a quorum.
+    pub async fn confirm(&self, place: &Place) -> Result<(), Failure> {
+        let real = self.read_host(&place.host).await?;
+        let facts = self.facts.load();
+        let is_same = |real: &Value| {
+            text(real, "/metadata/uid") == place.host_uid
+                && owner_uid(&facts, real, &place.pod).as_deref() == Some(&place.uid)
+        };
+        if real.as_ref().is_some_and(is_same) { Ok(()) } else { Err(Failure::replaced(&place.pod)) }
     }
+
+    async fn read_virtual(&self, pod: &PodName) -> Result<Option<Value>, Failure> {
+        let target = Target::new(kinds::POD, &pod.namespace, &pod.name);
+        self.virt.get(&target, self.limit).await.map_err(|error| Failure::virtual_api(&error))
+    }
+
+    async fn read_host(&self, host: &HostKey) -> Result<Option<Value>, Failure> {
+        let target = Target::new(kinds::POD, host.namespace(), host.name());
+        self.host.get(&target, self.limit).await.map_err(|error| Failure::host_api(&error))
+    }
+}
+
+fn host_key(facts: &Facts, pod: &PodName) -> HostKey {
+    let name = facts.names.host_name(kinds::POD.kind, &pod.namespace, &pod.name);
+    HostKey::new(facts.names.host_namespace.as_str(), name)
 }
 
 fn judge(
@@ -108,11 +132,6 @@ fn judge(
         node: text(real, "/spec/nodeName").to_owned(),
         host: host_key(facts, pod),
     })
-}
-
-fn host_key(facts: &Facts, pod: &PodName) -> HostKey {
-    let name = facts.names.host_name(kinds::POD.kind, &pod.namespace, &pod.name);
-    HostKey::new(facts.names.host_namespace.as_str(), name)
 }
 
 fn check_virtual(virt: &Value, node: &str, pod: &PodName, container: Option<&str>) -> Result<(), Failure> {

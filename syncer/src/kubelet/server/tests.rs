@@ -235,11 +235,19 @@ async fn caches_that_are_out_of_date_lead_nowhere() {
     let node = node(&backend);
     sees(&node, &backend);
     backend.pod.store(2, Ordering::SeqCst);
-    assert_eq!(refused(&node).await.message, "pod shop/web is not on its host");
+    assert_eq!(refused(&node).await.code, StatusCode::CONFLICT);
     backend.ours.store(2, Ordering::SeqCst);
+    assert_eq!(refused(&node).await.code, StatusCode::CONFLICT);
+    // The caches know an earlier pod of that name on both sides.
+    backend.ours.store(9, Ordering::SeqCst);
+    sees(&node, &backend);
+    backend.ours.store(2, Ordering::SeqCst);
+    let mut old = virtual_pod();
+    old["metadata"]["uid"] = "another-virtual-pod".into();
+    node.kubelet.places.caches.get(Side::Virtual, kinds::POD).unwrap().store(old);
     let (place, ..) = open(&node).await.unwrap();
-    assert_eq!(place.host_uid, "host-2");
-    ended(&backend, 3).await;
+    assert_eq!((place.uid.as_str(), place.host_uid.as_str()), (VIRTUAL_UID, "host-2"));
+    ended(&backend, 4).await;
     assert!(backend.ran.lock().is_empty());
 
     // A WebSocket runs its command when the host has found the pod.
@@ -247,7 +255,7 @@ async fn caches_that_are_out_of_date_lead_nowhere() {
     backend.pod.store(3, Ordering::SeqCst);
     let opened = node.open(&pod(), &exec("main"), &crate::kubelet::run::upgrade()).await;
     assert_eq!(opened.err().unwrap().message, "pod shop/web is not on its host");
-    assert_eq!(backend.seen.lock().len(), 3, "the host was asked before the pod was found");
+    assert_eq!(backend.seen.lock().len(), 4, "the host was asked before the pod was found");
 }
 
 #[tokio::test]
