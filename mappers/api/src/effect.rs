@@ -105,6 +105,9 @@ pub struct VirtualPatch {
     pub key: VirtualKey,
     /// The incarnation that the values were derived from; another one is not written.
     pub uid: String,
+    /// The version that the values were derived from, if they hold parts that others write: a
+    /// newer one is not written.
+    pub version: Option<String>,
     /// `status`, or none.
     pub subresource: Option<&'static str>,
     /// JSON pointers (of members, not of list elements) and what should stand there.

@@ -12,6 +12,7 @@ use kubelet::Kubelet;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tenet_mapper::rules::{Rule, Table, drop, set, up};
+use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::labels::labels_down;
 use tenet_mapper::translate::owner::MANAGED_BY;
 use tenet_mapper::{
@@ -91,7 +92,7 @@ impl NodeMapper {
         let find = |wanted: &(dyn Fn(&Object) -> bool + Send + Sync)| {
             cx.find_source(&self.spec, Side::Host, kinds::POD, key, wanted)
         };
-        let ours = |pod: &Object| cx.ownership(pod).ours().is_some();
+        let ours = |pod: &Object| cx.ownership(pod).ours().is_some_and(|owner| !is_daemon(cx, &owner));
         let first = find(&ours)?;
         if kubelet.is_enabled()
             || tells_address(&first)
@@ -201,6 +202,13 @@ fn retire_labels(desired: &mut Value, virt: Option<&Object>) {
 
 fn tells_address(pod: &Object) -> bool {
     pod.str_at("/status/hostIP").is_some()
+}
+
+/// A pod of a DaemonSet is there because the node is, and would keep it for ever.
+fn is_daemon(cx: &Context<'_>, owner: &OwnerRecord) -> bool {
+    let virt = cx.virt(kinds::POD, &VirtualKey::new(owner.namespace.as_str(), owner.name.as_str()));
+    let is_controller = |owner: &Value| owner["kind"] == "DaemonSet" && owner["controller"] == true;
+    virt.is_some_and(|virt| virt.list_at("/metadata/ownerReferences").iter().any(is_controller))
 }
 
 fn node_of_pod(pod: &Object) -> Vec<VirtualKey> {

@@ -34,7 +34,6 @@ use tokens::Tokens;
 const HOST_FIELDS: &[&str] = &[
     "spec.nodeName",
     "spec.activeDeadlineSeconds",
-    "spec.schedulingGates",
     "spec.tolerations",
     "spec.resources",
     "spec.containers[].name",
@@ -91,6 +90,9 @@ impl PodMapper {
             Ok(deletion::finished(pod))
         } else if deletion::was_there(pod) {
             Ok(deletion::lost(pod))
+        } else if pod.is_gated() {
+            // Until its gates are open, the API also lets its placement be changed.
+            Ok(Outcome::done())
         } else {
             create::create(pod).await
         }
@@ -100,38 +102,35 @@ impl PodMapper {
         if pod.virt.is_deleting() || host.is_deleting() {
             return Ok(deletion::together(pod, host));
         }
-        let mut outcome = match scheduling::binding(pod, host) {
+        let (mut outcome, shown) = match scheduling::binding(pod, host) {
             Binding::Apart => return Ok(deletion::apart(pod, host)),
             // A pod that runs nowhere has nothing to show.
-            Binding::Wait(node) => Outcome::wait_for(node),
-            Binding::Follow(bind) => {
-                let mut outcome = Outcome::one(bind);
-                outcome.effects.extend(status::effect(pod, host));
-                outcome
-            }
-            Binding::Settled => {
-                Outcome { effects: status::effect(pod, host).into_iter().collect(), ..Outcome::default() }
-            }
+            Binding::Wait(node) => (Outcome::wait_for(node), None),
+            Binding::Follow(bind) => (Outcome::one(bind), status::first(pod, host)),
+            Binding::Settled => (Outcome::done(), status::effect(pod, host)),
         };
-        outcome.effects.extend(update::effects(pod, host));
-        match update::ephemeral(pod, host).await {
-            Ok(effect) => outcome.effects.extend(effect),
-            // What runs goes on; the tenant is told what cannot be added.
-            Err(error @ MapError::Refused(_)) => {
-                outcome.effects.push(pod.notice(NoticeKind::Refused, &error.to_string()));
-            }
-            Err(error) if outcome.effects.is_empty() => return Err(error),
-            Err(_) => return Ok(outcome.next(Next::After(SOON))),
-        }
+        // None of these waits for another, and one that fails holds none of the others back.
+        let mut effects: Vec<_> = shown.into_iter().collect();
         if !pod.is_finished() {
             match tokens::of(pod) {
                 Tokens::None => {}
                 Tokens::Fresh(due) => outcome.next = Next::At(due),
-                Tokens::Due(mint) => outcome.effects.push(Effect::Apply(mint)),
+                Tokens::Due(mint) => effects.push(Effect::Apply(mint)),
             }
         }
+        effects.extend(update::effects(pod, host));
+        match update::ephemeral(pod, host).await {
+            Ok(added) => effects.extend(added),
+            Err(error) if effects.is_empty() && outcome.effects.is_empty() => return Err(error),
+            Err(_) => outcome.next = Next::After(SOON),
+        }
+        outcome.effects.extend(together(effects));
         Ok(outcome)
     }
+}
+
+fn together(mut effects: Vec<Effect>) -> Option<Effect> {
+    if effects.len() < 2 { effects.pop() } else { Some(Effect::Together(effects)) }
 }
 
 impl Default for PodMapper {
@@ -174,6 +173,11 @@ impl Subject<'_, '_> {
     /// Whether all containers have ended for good.
     fn is_finished(&self) -> bool {
         matches!(self.virt.str_at("/status/phase"), Some("Succeeded" | "Failed"))
+    }
+
+    /// Whether somebody inside still decides when and where the pod may be scheduled.
+    fn is_gated(&self) -> bool {
+        !self.virt.list_at("/spec/schedulingGates").is_empty()
     }
 
     fn owner(&self) -> OwnerRecord {

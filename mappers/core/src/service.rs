@@ -184,6 +184,7 @@ fn patch(virt: &Object, subresource: Option<&'static str>, values: Vec<(&'static
         kind: kinds::SERVICE,
         key: VirtualKey::new(virt.namespace(), virt.name()),
         uid: virt.uid().to_owned(),
+        version: None,
         subresource,
         values,
     })

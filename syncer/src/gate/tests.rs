@@ -270,6 +270,7 @@ async fn a_status_is_only_written_to_the_incarnation_that_it_was_derived_from() 
         json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "new", "resourceVersion": "2"}});
     let rig = Rig::new(vec![], vec![]).knows(Side::Virtual, kinds::POD, pod);
     let patch = VirtualPatch {
+        version: None,
         kind: kinds::POD,
         key: VirtualKey::new("default", "a"),
         uid: "old".to_owned(),
@@ -278,6 +279,25 @@ async fn a_status_is_only_written_to_the_incarnation_that_it_was_derived_from() 
     };
     assert!(matches!(rig.perform(Effect::PatchVirtual(patch)).await, Err(MapError::Conflict(_))));
     assert_eq!(rig.asked(Side::Virtual), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_status_with_parts_of_others_is_only_written_over_the_version_that_was_seen() {
+    let pod =
+        json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "u", "resourceVersion": "7"}});
+    let path = "/api/v1/namespaces/default/pods/a/status";
+    let rig = Rig::new(vec![], vec![("PATCH", path, 200, json!({}))]).knows(Side::Virtual, kinds::POD, pod);
+    let patch = VirtualPatch {
+        version: Some("6".to_owned()),
+        kind: kinds::POD,
+        key: VirtualKey::new("default", "a"),
+        uid: "u".to_owned(),
+        subresource: Some("status"),
+        values: vec![("/status", json!({"phase": "Running"}))],
+    };
+    rig.perform(Effect::PatchVirtual(patch)).await.unwrap();
+    let asked = rig.virt.lock().unwrap();
+    assert_eq!(asked[0].2["metadata"], json!({"uid": "u", "resourceVersion": "6"}));
 }
 
 #[tokio::test]

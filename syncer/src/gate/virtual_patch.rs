@@ -8,7 +8,7 @@ use crate::api::{PatchType, Target};
 
 impl Gate {
     pub(super) async fn patch_virtual(&self, wanted: VirtualPatch) -> Result<Done, MapError> {
-        let VirtualPatch { kind, key, uid, subresource, values } = wanted;
+        let VirtualPatch { kind, key, uid, version, subresource, values } = wanted;
         let cached = self.cached(Side::Virtual, kind, key.namespace(), key.name()).filter(|cached| cached.uid() == uid);
         let Some(cached) = cached else {
             return Err(MapError::Conflict(format!("{kind} {key} is not what was seen")));
@@ -24,9 +24,9 @@ impl Gate {
         }
         // The server compares the UID: another incarnation answers with a conflict.
         body["metadata"]["uid"] = json!(uid);
-        // A status has one writer. Elsewhere the tenant writes too, and lists are replaced whole.
-        if subresource.is_none() {
-            body["metadata"]["resourceVersion"] = json!(cached.resource_version());
+        // Outside of a status the tenant writes too, and lists are replaced whole.
+        if let Some(version) = version.or_else(|| subresource.is_none().then(|| cached.resource_version().to_owned())) {
+            body["metadata"]["resourceVersion"] = json!(version);
         }
         let target = Target::new(kind, key.namespace(), key.name()).sub(subresource);
         let answer =

@@ -192,3 +192,29 @@ fn a_node_of_the_tenant_is_left_alone() {
 }
 
 mod kubelet;
+
+/// Otherwise it would keep its node for ever, and the node would keep it.
+#[test]
+fn a_pod_of_a_daemon_set_keeps_no_node() {
+    let virt = |kind: &str| {
+        format!(
+            "
+apiVersion: v1
+kind: Pod
+metadata:
+  name: a
+  namespace: shop
+  uid: u
+  ownerReferences: [{{apiVersion: apps/v1, kind: {kind}, name: o, uid: o, controller: true}}]"
+        )
+    };
+    let mut clusters = with_pod().with(Side::Host, HOST).with(Side::Virtual, &virt("ReplicaSet"));
+    settle(&mut clusters);
+    assert!(node(&clusters).is_some());
+    let mut clusters = clusters.with(Side::Virtual, &virt("DaemonSet"));
+    settle(&mut clusters);
+    assert!(node(&clusters).is_none());
+    let mut clusters = clusters.with(Side::Host, &pod("b", "2026-11-22T06:00:00Z"));
+    settle(&mut clusters);
+    assert!(node(&clusters).is_some(), "another pod is there");
+}

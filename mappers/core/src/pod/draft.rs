@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use tenet_mapper::translate::dns::{DnsInput, dns};
 use tenet_mapper::translate::names::hostname;
-use tenet_mapper::{MapError, kinds};
+use tenet_mapper::{MapError, Object, kinds};
 
 use super::config::{Dns, Pods};
 use super::downward::Fields;
-use super::{Subject, scheduling, security, tokens};
+use super::{Subject, place, scheduling, security, tokens};
 
 /// A host pod without the variables of Services.
 pub(super) struct Draft {
@@ -20,7 +20,8 @@ pub(super) struct Draft {
 /// Carries a virtual pod across. All reasons to refuse it are told at once.
 pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
     let (pods, fields) = (Pods::read(pod.cx)?, Fields::of(pod));
-    let (mut host, mut refusals) = match pod.cx.draft(kinds::POD, pod.table, pod.virt) {
+    let ports = without_ports_of_the_node(pod);
+    let (mut host, mut refusals) = match pod.cx.draft(kinds::POD, pod.table, ports.as_ref().unwrap_or(pod.virt)) {
         Ok(host) => (host, Vec::new()),
         Err(MapError::Refused(refusals)) => (Value::Null, refusals),
         Err(error) => return Err(error),
@@ -38,6 +39,25 @@ pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
     identity(pod, &pods, &mut host);
     let remarks = resolver(pod, &mut host)?;
     Ok(Draft { host, remarks })
+}
+
+/// On the network of its node, every port of a pod is one of the node: the API server says so by
+/// itself. Where that network is permitted, these ports are.
+fn without_ports_of_the_node(pod: &Subject<'_, '_>) -> Option<Object> {
+    let is_permitted = pod.cx.facts().policy.allow.contains("spec.hostNetwork");
+    if !security::is_on_host_network(pod.virt) || !is_permitted {
+        return None;
+    }
+    let mut virt = pod.virt.value().clone();
+    for container in place::containers(pod.virt.value()) {
+        for port in place::elements(pod.virt.value(), &format!("{container}/ports")) {
+            let port = virt.pointer_mut(&port).and_then(Value::as_object_mut);
+            if let Some(port) = port.filter(|port| port.get("hostPort") == port.get("containerPort")) {
+                port.remove("hostPort");
+            }
+        }
+    }
+    Some(Object::new(virt))
 }
 
 /// Who the pod is on the host: nobody. What it is called: as inside.

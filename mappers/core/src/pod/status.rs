@@ -16,7 +16,19 @@ const INSIDE: [&str; 4] =
 ///
 /// The binding of a pod sets `PodScheduled` by itself, with a time of its own: that is no
 /// difference, and no reason for a write of its own.
+///
+/// Some conditions are set inside, and lists are replaced whole: what was derived from an
+/// older version than the one that is there is not written.
 pub(super) fn effect(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
+    change(pod, host, Some(pod.virt.resource_version().to_owned()))
+}
+
+/// The first status, right after the binding, which has made a version that is not known.
+pub(super) fn first(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
+    change(pod, host, None)
+}
+
+fn change(pod: &Subject<'_, '_>, host: &Object, version: Option<String>) -> Option<Effect> {
     let found = pod.virt.at("/status").unwrap_or(&Value::Null);
     let wanted = wanted(pod, host)?;
     if patch::same(found, &wanted) || conditions::differ_by_binding_alone(pod.virt, &wanted) {
@@ -26,6 +38,7 @@ pub(super) fn effect(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
         kind: kinds::POD,
         key: pod.key.clone(),
         uid: pod.virt.uid().to_owned(),
+        version,
         subresource: Some("status"),
         values: vec![("/status", wanted)],
     }))
@@ -37,7 +50,7 @@ fn wanted(pod: &Subject<'_, '_>, host: &Object) -> Option<Value> {
     for member in INSIDE {
         keep(&mut status, pod.virt, member);
     }
-    let generations = Generations::of(pod.virt, host);
+    let generations = Generations::of(pod.virt, host, &pod.cx.facts().virtual_version);
     generations.turn(&mut status, pod.virt.at("/status"));
     for (list, containers) in [
         ("initContainerStatuses", "initContainers"),
@@ -74,23 +87,36 @@ fn retain_known(status: &mut Map<String, Value>, virt: &Object, list: &str, cont
     }
 }
 
+/// The minor version since which API servers keep `observedGeneration` of pods by default
+/// (KEP-5067). Older ones drop it, so it would be written again and again.
+const OBSERVED_SINCE: u32 = 34;
+
+/// The minor version in `v1.37.2`.
+fn minor(version: &str) -> Option<u32> {
+    let minor = version.trim_start_matches('v').split('.').nth(1)?;
+    minor.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok()
+}
+
 /// Which generation of the virtual pod a generation of the host pod stands for.
 struct Generations {
     newest: Option<Value>,
     inside: Option<Value>,
+    /// Whether the virtual API server keeps what was observed.
+    are_kept: bool,
 }
 
 impl Generations {
-    fn of(virt: &Object, host: &Object) -> Self {
+    fn of(virt: &Object, host: &Object, version: &str) -> Self {
         let inside = virt.at("/metadata/generation").filter(|_| update::is_followed(virt, host));
-        Self { newest: host.at("/metadata/generation").cloned(), inside: inside.cloned() }
+        let are_kept = minor(version).is_none_or(|minor| minor >= OBSERVED_SINCE);
+        Self { newest: host.at("/metadata/generation").cloned(), inside: inside.cloned(), are_kept }
     }
 
     /// Turns `observedGeneration` of a status or a condition. While the host has not seen the
     /// newest, what was shown before stays.
     fn turn(&self, part: &mut Map<String, Value>, shown: Option<&Value>) {
         const MEMBER: &str = "observedGeneration";
-        let Some(seen) = part.remove(MEMBER) else { return };
+        let Some(seen) = part.remove(MEMBER).filter(|_| self.are_kept) else { return };
         let turned = if self.newest.as_ref() == Some(&seen) { self.inside.as_ref() } else { None };
         if let Some(turned) = turned.or_else(|| shown.and_then(|shown| shown.get(MEMBER))) {
             part.insert(MEMBER.to_owned(), turned.clone());

@@ -43,7 +43,7 @@ const SPEC: &[Rule] = &[
     copy("resources.requests{}").kept(),
     copy("restartPolicy"),
     copy("schedulerName"),
-    copy("schedulingGates[].name").kept().because("a gate that is opened inside is opened on the host"),
+    drop("schedulingGates", "a pod is on the host when its gates are open"),
     copy("shareProcessNamespace"),
     drop("subdomain", "the long name is for the virtual DNS to answer; on the host no Service stands behind it"),
     copy("terminationGracePeriodSeconds"),

@@ -11,7 +11,7 @@ mod resize;
 mod spec;
 
 use serde_json::{Value, json};
-use tenet_mapper::{Effect, MapError, Object, PatchFormat, patch};
+use tenet_mapper::{Effect, MapError, NoticeKind, Object, PatchFormat, patch};
 
 pub(super) use record::{FOLLOWED, Record};
 
@@ -37,11 +37,18 @@ pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> Vec<Effect> {
 }
 
 /// Containers to debug with. They are only ever added, and have to be carried across like
-/// the containers of a new pod.
-pub(super) async fn ephemeral(pod: &Subject<'_, '_>, host: &Object) -> Result<Option<Effect>, MapError> {
-    ephemeral::change(pod, host)
-        .await
-        .map(|body| body.map(|body| pod.patch_host(Some("ephemeralcontainers"), PatchFormat::Strategic, body)))
+/// the containers of a new pod. The tenant is told which cannot be added.
+pub(super) async fn ephemeral(pod: &Subject<'_, '_>, host: &Object) -> Result<Vec<Effect>, MapError> {
+    let ephemeral::New { containers, refusals } = ephemeral::new(pod, host).await?;
+    let mut effects = Vec::new();
+    if !containers.is_empty() {
+        let body = json!({"spec": {"ephemeralContainers": containers}});
+        effects.push(pod.patch_host(Some("ephemeralcontainers"), PatchFormat::Strategic, body));
+    }
+    if !refusals.is_empty() {
+        effects.push(pod.notice(NoticeKind::Refused, &MapError::Refused(refusals).to_string()));
+    }
+    Ok(effects)
 }
 
 /// Whether the host has all that the tenant has changed.

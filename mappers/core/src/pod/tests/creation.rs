@@ -203,12 +203,30 @@ fn containers_to_debug_with_come_after_the_pod() {
 }
 
 #[test]
-fn a_pod_that_waits_for_its_gates_is_created_with_them() {
+fn a_pod_is_created_when_its_gates_are_open_with_the_placement_that_it_was_given_until_then() {
     let mut lab = Lab::fresh();
     lab.edit("/spec/schedulingGates", json!([{"name": "example.com/wait"}]));
     lab.edit("/status/conditions", json!([{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]));
+    assert_eq!(lab.settle(), [""; 0]);
+    lab.edit("/spec/nodeSelector", json!({"pool": "spot"}));
+    lab.edit("/spec/schedulingGates", Value::Null);
     assert_eq!(lab.settle(), ["mint Secret", "apply Pod"]);
-    assert_eq!(lab.host().unwrap().at("/spec/schedulingGates"), Some(&json!([{"name": "example.com/wait"}])));
+    assert_eq!(lab.host().unwrap().at("/spec/nodeSelector"), Some(&json!({"pool": "spot"})));
+}
+
+/// The API server makes every port of such a pod one of the node.
+#[test]
+fn where_the_network_of_the_node_is_permitted_so_are_the_ports_that_come_with_it() {
+    let lab = |port: i64| {
+        let mut lab = Lab::fresh().facts(|facts| facts.policy.allow = ["spec.hostNetwork".to_owned()].into());
+        lab.edit("/spec/hostNetwork", json!(true));
+        lab.edit("/spec/containers/0/ports", json!([{"containerPort": 9100, "hostPort": port}]));
+        lab
+    };
+    let mut allowed = lab(9100);
+    allowed.settle();
+    assert_eq!(allowed.host().unwrap().at("/spec/containers/0/ports"), Some(&json!([{"containerPort": 9100}])));
+    assert!(matches!(lab(80).reconcile(), Err(MapError::Refused(_))), "a port of its own choice");
 }
 
 #[test]

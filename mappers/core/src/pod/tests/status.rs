@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use tenet_mapper::Effect;
 use tenet_mapper::Side;
 
 use super::lab::{HOST_NAME, Lab, NAME};
@@ -86,6 +87,28 @@ fn conditions_of_readiness_gates_belong_to_the_tenant() {
     conditions.push(json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}));
     lab.edit("/status/conditions", json!(conditions));
     assert_eq!(lab.settle(), [""; 0]);
+}
+
+/// A controller inside may set a condition at the same time.
+#[test]
+fn a_status_is_written_over_the_version_that_it_was_derived_from() {
+    let mut lab = Lab::running();
+    lab.edit_host("/status/podIP", json!("10.1.0.8"));
+    let version = lab.virt().unwrap().resource_version().to_owned();
+    let [Effect::PatchVirtual(patch)] = &lab.effects()[..] else { panic!("one write") };
+    assert_eq!(patch.version.as_ref(), Some(&version));
+}
+
+#[test]
+fn what_an_old_api_server_would_drop_is_not_written() {
+    for (version, kept) in [("v1.33.6", false), ("v1.33", false), ("v1.34.0", true), ("1.37+", true), ("", true)] {
+        let mut lab = Lab::created().facts(|facts| facts.virtual_version = version.to_owned());
+        lab.runs();
+        lab.edit("/metadata/generation", json!(1));
+        lab.edit_host("/status/observedGeneration", json!(1));
+        lab.settle();
+        assert_eq!(lab.virt().unwrap().at("/status/observedGeneration").is_some(), kept, "{version}");
+    }
 }
 
 #[test]

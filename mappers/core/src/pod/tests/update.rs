@@ -5,7 +5,7 @@ use super::lab::Lab;
 
 /// The bodies that a reconcile sends to the host.
 fn patches(lab: &mut Lab) -> Vec<(Option<&'static str>, Value)> {
-    let effects = lab.reconcile().unwrap().effects.into_iter();
+    let effects = lab.effects().into_iter();
     effects
         .filter_map(|effect| match effect {
             Effect::PatchHost(patch) => Some((patch.subresource, patch.body)),
@@ -91,17 +91,6 @@ fn tolerations_are_added_or_given_another_time() {
 }
 
 #[test]
-fn a_gate_that_is_opened_inside_is_opened_on_the_host() {
-    let mut lab = Lab::fresh();
-    lab.edit("/spec/schedulingGates", json!([{"name": "a"}, {"name": "b"}]));
-    lab.settle();
-    lab.edit_host("/spec/schedulingGates", json!([{"name": "a"}, {"name": "b"}, {"name": "host"}]));
-    lab.edit("/spec/schedulingGates", json!([{"name": "b"}]));
-    assert_eq!(lab.settle(), ["patch host pod"]);
-    assert_eq!(lab.host().unwrap().at("/spec/schedulingGates"), Some(&json!([{"name": "b"}, {"name": "host"}])));
-}
-
-#[test]
 fn a_deadline_comes_nearer() {
     for (host, virt, expected) in [
         (Value::Null, json!(60), json!({"activeDeadlineSeconds": 60})),
@@ -155,10 +144,29 @@ fn containers_to_debug_with_are_added_and_looked_at() {
                      {"name": "root", "image": "busybox", "securityContext": {"privileged": true}}]);
     lab.edit("/spec/ephemeralContainers", two);
     lab.edit_host("/status/podIP", json!("10.1.0.8"));
-    let effects = lab.reconcile().unwrap().effects;
+    let effects = lab.effects();
     let [Effect::PatchVirtual(_), Effect::Emit(notice)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(notice.about, NoticeKind::Refused);
     assert_eq!(notice.message, "spec.ephemeralContainers[1].securityContext.privileged: has every right on the node");
+}
+
+/// What is refused stays in the virtual pod for ever, and what was permitted once may be
+/// refused by now: neither stands in the way of another container.
+#[test]
+fn a_container_to_debug_with_is_judged_alone() {
+    let mut lab = Lab::running();
+    lab.edit("/spec/hostPID", json!(true));
+    let refused = json!({"name": "root", "image": "busybox", "securityContext": {"privileged": true}});
+    let fine = json!({"name": "debug", "image": "busybox", "envFrom": [{"secretRef": {"name": "s"}}]});
+    lab.edit("/spec/ephemeralContainers", json!([refused, fine]));
+    let planned = lab.planned();
+    assert_eq!(planned, ["patch host ephemeralcontainers", NoticeKind::Refused.reason()]);
+    let added = patches(&mut lab).remove(0).1["spec"]["ephemeralContainers"].clone();
+    assert_eq!(added.as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        (&added[0]["name"], &added[0]["envFrom"][0]["secretRef"]["name"]),
+        (&json!("debug"), &json!("s-x-shop-x-vc-1"))
+    );
 }
 
 #[test]

@@ -1,4 +1,5 @@
 use serde_json::{Value, json};
+use tenet_mapper::rules::Refusal;
 use tenet_mapper::{MapError, Object};
 
 use super::named;
@@ -6,15 +7,49 @@ use crate::pod::{Subject, draft, env};
 
 const LIST: &str = "ephemeralContainers";
 
-/// The containers that the host pod does not have, as a strategic merge patch.
-pub(super) async fn change(pod: &Subject<'_, '_>, host: &Object) -> Result<Option<Value>, MapError> {
-    let is_new = |container: &Value| named(host, LIST, &container["name"]).is_none();
-    if !pod.virt.list_at("/spec/ephemeralContainers").iter().any(is_new) {
-        return Ok(None);
+/// The containers that the host pod does not have.
+#[derive(Default)]
+pub(super) struct New {
+    /// As they are on the host.
+    pub(super) containers: Vec<Value>,
+    /// Why others may not cross. They stay in the virtual pod, because nobody can remove them.
+    pub(super) refusals: Vec<Refusal>,
+}
+
+pub(super) async fn new(pod: &Subject<'_, '_>, host: &Object) -> Result<New, MapError> {
+    let mut new = New::default();
+    for (index, container) in pod.virt.list_at(&format!("/spec/{LIST}")).iter().enumerate() {
+        if named(host, LIST, &container["name"]).is_some() {
+            continue;
+        }
+        match cross(pod, container).await {
+            Ok(crossed) => new.containers.push(crossed),
+            Err(MapError::Refused(refusals)) => new.refusals.extend(refusals.into_iter().map(|r| numbered(r, index))),
+            Err(error) => return Err(error),
+        }
     }
-    let mut made = draft::draft(pod)?.host;
-    env::add(pod, &mut made).await?;
-    let added = made["spec"][LIST].as_array().into_iter().flatten().filter(|container| is_new(container));
-    let added: Vec<_> = added.cloned().collect();
-    Ok(Some(json!({"spec": {LIST: added}})))
+    Ok(new)
+}
+
+/// One container, judged alone: what else there is of the pod runs already, whatever may be
+/// refused by now.
+async fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<Value, MapError> {
+    let spec = |member: &str| pod.virt.at(&format!("/spec/{member}")).cloned().unwrap_or_default();
+    let virt = Object::new(json!({
+        "metadata": pod.virt.at("/metadata"),
+        "spec": {
+            "serviceAccountName": spec("serviceAccountName"),
+            "enableServiceLinks": spec("enableServiceLinks"),
+            LIST: [container],
+        },
+    }));
+    let alone = Subject { cx: pod.cx, table: pod.table, key: pod.key, virt: &virt, place: pod.place.clone() };
+    let mut made = draft::draft(&alone)?.host;
+    env::add(&alone, &mut made).await?;
+    Ok(made["spec"][LIST][0].take())
+}
+
+fn numbered(refusal: Refusal, index: usize) -> Refusal {
+    let field = refusal.field.replacen("[0]", &format!("[{index}]"), 1);
+    Refusal { field, ..refusal }
 }

@@ -24,9 +24,6 @@ pub(in crate::pod) struct Record {
     /// A digest of the tolerations.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) tolerations: String,
-    /// The gates.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) gates: Vec<String>,
     /// The deadline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) deadline: Option<i64>,
@@ -48,7 +45,6 @@ impl Record {
             record.note_resources(name(container), container.get("resources"));
         }
         record.note_resources(String::new(), virt.at("/spec/resources"));
-        record.gates = virt.list_at("/spec/schedulingGates").iter().map(name).collect();
         record
     }
 

@@ -4,7 +4,7 @@ use tenet_mapper::{Object, patch};
 use super::Record;
 use super::named;
 
-/// Images, tolerations, gates and the deadline, as a strategic merge patch of `spec`.
+/// Images, tolerations and the deadline, as a strategic merge patch of `spec`.
 pub(super) fn change(virt: &Object, host: &Object, before: &Record, now: &Record) -> Option<Value> {
     let mut spec = Map::new();
     for list in ["initContainers", "containers"] {
@@ -17,10 +17,6 @@ pub(super) fn change(virt: &Object, host: &Object, before: &Record, now: &Record
         && let Some(tolerations) = tolerations(virt, host)
     {
         spec.insert("tolerations".to_owned(), tolerations);
-    }
-    let gates = opened(host, before, now);
-    if !gates.is_empty() {
-        spec.insert("schedulingGates".to_owned(), Value::Array(gates));
     }
     if let Some(deadline) = deadline(host, before, now) {
         spec.insert("activeDeadlineSeconds".to_owned(), json!(deadline));
@@ -56,14 +52,6 @@ fn tolerations(virt: &Object, host: &Object) -> Option<Value> {
 
 fn timeless(toleration: &Value) -> [&Value; 4] {
     ["key", "operator", "value", "effect"].map(|field| &toleration[field])
-}
-
-/// Gates that crossed, and that the tenant has opened since. Those of the host stay.
-fn opened(host: &Object, before: &Record, now: &Record) -> Vec<Value> {
-    let is_opened =
-        |name: &str| before.gates.iter().any(|gate| gate == name) && !now.gates.iter().any(|gate| gate == name);
-    let closed = host.list_at("/spec/schedulingGates").iter().filter_map(|gate| gate["name"].as_str());
-    closed.filter(|name| is_opened(name)).map(|name| json!({"$patch": "delete", "name": name})).collect()
 }
 
 /// The API lets a deadline only come nearer.
