@@ -52,13 +52,8 @@ impl Lab {
         );
         stream.write_all(request.as_bytes()).await?;
         stream.flush().await?;
-        let mut head = Vec::new();
-        // What refuses says why in a body, which may come along.
-        while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-            ensure!(stream.read_buf(&mut head).await? > 0, "closed: {}", String::from_utf8_lossy(&head));
-        }
-        let head = String::from_utf8_lossy(&head).into_owned();
-        ensure!(code(&head) == 101, "{head}");
+        let answer = answer(&mut stream).await?;
+        ensure!(code(&answer) == 101, "{answer}");
         Ok(stream)
     }
 
@@ -217,6 +212,21 @@ async fn after_a_restart_streams_open_again_and_a_stop_closes_those_that_are() -
     }
     lab.playground.shutdown().await;
     Ok(())
+}
+
+/// The head of an answer, and the body that it announces.
+async fn answer(stream: &mut TlsStream<TcpStream>) -> Result<String> {
+    let mut answer = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&answer);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let mut lengths = head.lines().filter_map(|line| line.strip_prefix("Content-Length: "));
+            if body.len() >= lengths.next().unwrap_or("0").parse()? {
+                return Ok(text.into_owned());
+            }
+        }
+        ensure!(stream.read_buf(&mut answer).await? > 0, "closed: {}", String::from_utf8_lossy(&answer));
+    }
 }
 
 /// As [`until_closed`], for streams that are given time to end.
