@@ -22,12 +22,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Attributes, Authorities, Authorizer, Denied, Published, Which};
 use crate::engine::Engine;
-use crate::serving::{Answer, Keeper, Listener, Peer, Service, respond, server_config};
+use crate::serving::{Answer, Keeper, Listener, Peer, Service, respond, server_config, status};
 use crate::usage::Usage;
 use registration::Registration;
 use route::{Ask, Route};
 
-pub use registration::SERVER_NAME;
+pub use registration::{SERVER_NAME, withdraw};
 
 /// How many connections the virtual API server may have.
 const CONNECTIONS: usize = 256;
@@ -68,11 +68,6 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
             () = sleep(AGAIN) => {}
         }
     }
-}
-
-/// Takes away what an earlier start has registered: nobody would answer.
-pub async fn withdraw(engine: &Engine) {
-    registration::withdraw(engine).await;
 }
 
 impl Metrics {
@@ -134,9 +129,7 @@ impl Metrics {
     async fn resource(&self, ask: &Ask) -> Response<Answer> {
         match self.parts.usage.pods().await {
             Ok(pods) => answers::resource(&self.parts.engine, ask, &pods),
-            Err(missing) => {
-                answers::status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &missing.to_string())
-            }
+            Err(missing) => status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &missing.to_string()),
         }
     }
 }
@@ -147,25 +140,25 @@ impl Service for Metrics {
         let route = route::parse(request.uri().path(), request.uri().query().unwrap_or_default());
         let route = match (self.admit(peer, &request, route.as_ref().ok()).await, route) {
             (Err(Denied::Unauthorized), _) => {
-                return answers::status(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized");
+                return status(StatusCode::UNAUTHORIZED, "Unauthorized", "Unauthorized");
             }
             (Err(error @ Denied::Forbidden(_)), _) => {
-                return answers::status(StatusCode::FORBIDDEN, "Forbidden", &error.to_string());
+                return status(StatusCode::FORBIDDEN, "Forbidden", &error.to_string());
             }
             (Err(error), _) => {
-                return answers::status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &error.to_string());
+                return status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &error.to_string());
             }
-            (Ok(()), Err(message)) => return answers::status(StatusCode::BAD_REQUEST, "BadRequest", &message),
+            (Ok(()), Err(message)) => return status(StatusCode::BAD_REQUEST, "BadRequest", &message),
             (Ok(()), Ok(route)) => route,
         };
         if request.method() != Method::GET {
-            return answers::status(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only get and list are served");
+            return status(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", "only get and list are served");
         }
         match route {
             Route::Group => respond(StatusCode::OK, "application/json", answers::group().to_string()),
             Route::Version => respond(StatusCode::OK, "application/json", answers::version().to_string()),
             Route::Resource(ask) => self.resource(&ask).await,
-            Route::Nowhere => answers::status(StatusCode::NOT_FOUND, "NotFound", "nothing is served here"),
+            Route::Nowhere => status(StatusCode::NOT_FOUND, "NotFound", "nothing is served here"),
         }
     }
 }

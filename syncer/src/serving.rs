@@ -10,4 +10,4 @@ mod rotation;
 pub use certificate::{Shown, server_config};
 pub use keeper::Keeper;
 pub(crate) use listener::tune;
-pub use listener::{Answer, BodyError, Client, Listener, Peer, Service, body, respond, text};
+pub use listener::{Answer, BodyError, Client, Listener, Peer, Service, body, respond, status, text};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use serde_json::{Map, Value};
-use tenet_mapper::translate::{OwnerRecord, Ownership};
+use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{Facts, Object, Side, VirtualKey, kinds};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -113,9 +113,7 @@ impl Usage {
         let facts = self.facts.load();
         let host = self.cached(Side::Host, &facts.names.host_namespace, text("/metadata/name")?)?;
         let metadata = host.value().get("metadata")?;
-        let Ownership::Ours(owner) = OwnerRecord::read(metadata, &facts.names.cluster, &facts.cluster_id) else {
-            return None;
-        };
+        let owner = OwnerRecord::read(metadata, &facts.names.cluster, &facts.cluster_id).ours()?;
         let virt = self.cached(Side::Virtual, &owner.namespace, &owner.name).filter(|virt| virt.uid() == owner.uid)?;
         Some(PodUsage {
             labels: virt.at("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default(),

@@ -12,8 +12,8 @@ use tenet_playground::{Command, Options, Playground};
 use tokio::time::sleep;
 
 use crate::cluster::{Cluster, name, phase};
-use crate::fault::{Moment, Plan, Proxy, Script};
-use crate::harness::{client, cluster, dir, new_namespace, syncer};
+use crate::fault::{Moment, Plan, Proxy, Script, proxied_syncer};
+use crate::harness::{cluster, dir, new_namespace};
 
 /// A playground whose syncer talks to both servers through proxies.
 struct Rig {
@@ -70,19 +70,7 @@ impl Rig {
         };
         let playground = Playground::start(options).await?;
         let script = Arc::new(Script::default());
-        let mut command = syncer().arg("--config").arg(playground.syncer_config());
-        let mut proxies = Vec::new();
-        for (side, flag, file) in [
-            ("host", "--host-kubeconfig", playground.syncer_host_kubeconfig()),
-            ("virtual", "--virtual-kubeconfig", playground.syncer_virtual_kubeconfig()),
-        ] {
-            let proxy = Proxy::start(side, client(file).await?, Arc::clone(&script)).await?;
-            let kubeconfig = playground.dir().join(format!("proxy-{side}.kubeconfig"));
-            std::fs::write(&kubeconfig, proxy.kubeconfig())?;
-            command = command.arg(flag).arg(kubeconfig);
-            proxies.push(proxy);
-        }
-        let proxies = proxies.try_into().map_err(|_| anyhow::anyhow!("two proxies"))?;
+        let (command, proxies) = proxied_syncer(&playground, &script).await?;
         Ok(Self {
             host: cluster("host", playground.host_kubeconfig()).await?,
             virt: cluster("virtual", playground.virtual_kubeconfig()).await?,

@@ -14,9 +14,12 @@ use hyper_util::rt::TokioIo;
 use kube::Client;
 use kube::client::Body;
 use parking_lot::Mutex;
+use tenet_playground::{Command, Playground};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+use crate::harness::{client, syncer};
 
 /// When the syncer dies, seen from one of its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +131,22 @@ impl Proxy {
             self.url
         )
     }
+}
+
+/// A syncer that talks to both servers through proxies.
+pub async fn proxied_syncer(playground: &Playground, script: &Arc<Script>) -> Result<(Command, [Proxy; 2])> {
+    let start = async |side, kubeconfig| Proxy::start(side, client(kubeconfig).await?, Arc::clone(script)).await;
+    let proxies = [
+        start("host", playground.syncer_host_kubeconfig()).await?,
+        start("virtual", playground.syncer_virtual_kubeconfig()).await?,
+    ];
+    let mut command = syncer().arg("--config").arg(playground.syncer_config());
+    for (side, proxy) in ["host", "virtual"].into_iter().zip(&proxies) {
+        let kubeconfig = playground.dir().join(format!("proxy-{side}.kubeconfig"));
+        std::fs::write(&kubeconfig, proxy.kubeconfig())?;
+        command = command.arg(format!("--{side}-kubeconfig")).arg(kubeconfig);
+    }
+    Ok((command, proxies))
 }
 
 async fn forward(

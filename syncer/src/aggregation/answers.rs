@@ -2,14 +2,12 @@
 
 use http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
-use tenet_mapper::translate::owner::MANAGED_BY;
-use tenet_mapper::{Side, kinds};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::route::{Ask, Resource};
 use crate::engine::Engine;
-use crate::serving::{Answer, respond};
+use crate::serving::{Answer, respond, status};
 use crate::usage::{PodUsage, cpu_text, memory_text};
 
 const API_VERSION: &str = "metrics.k8s.io/v1beta1";
@@ -75,11 +73,9 @@ fn of_pods(pods: &[PodUsage]) -> Vec<Value> {
 
 /// A node uses what the pods of the tenant on it use: what others use there is their affair.
 fn of_nodes(engine: &Engine, pods: &[PodUsage]) -> Vec<Value> {
-    let cluster = &engine.facts.load().names.cluster;
-    let nodes = engine.caches.get(Side::Virtual, kinds::NODE).map(|cache| cache.list("")).unwrap_or_default();
+    let nodes = engine.caches.virtual_nodes(&engine.facts.load().names.cluster);
     let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
-    let ours = nodes.iter().filter(|node| node.label(MANAGED_BY) == Some(cluster));
-    ours.map(|node| {
+    let metrics = nodes.iter().map(|node| {
         let on_it: Vec<_> = pods.iter().filter(|pod| pod.node == node.name()).collect();
         let sum = |of: fn(&crate::usage::ContainerUsage) -> u64| -> u64 {
             on_it.iter().flat_map(|pod| &pod.containers).map(of).fold(0, u64::saturating_add)
@@ -94,19 +90,10 @@ fn of_nodes(engine: &Engine, pods: &[PodUsage]) -> Vec<Value> {
             "timestamp": timestamp, "window": window,
             "usage": usage(sum(|container| container.cpu), sum(|container| container.memory)),
         })
-    })
-    .collect()
+    });
+    metrics.collect()
 }
 
 fn usage(cpu: u64, memory: u64) -> Value {
     json!({"cpu": cpu_text(cpu), "memory": memory_text(memory)})
-}
-
-/// A failure as Kubernetes writes it.
-pub(super) fn status(code: StatusCode, reason: &str, message: &str) -> Response<Answer> {
-    let status = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": message, "reason": reason, "code": code.as_u16(),
-    });
-    respond(code, "application/json", status.to_string())
 }

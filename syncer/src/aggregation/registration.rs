@@ -112,7 +112,7 @@ async fn stranger(engine: &Engine) -> Result<bool, tenet_mapper::MapError> {
 }
 
 /// Takes away what is registered, if it is ours.
-pub(super) async fn withdraw(engine: &Engine) {
+pub async fn withdraw(engine: &Engine) {
     match stranger(engine).await {
         Ok(true) => return,
         Ok(false) => {}

@@ -2,7 +2,6 @@
 //! without a name of the host.
 
 use http::{HeaderValue, Response, StatusCode, header};
-use serde_json::json;
 
 use super::place::Place;
 use super::route::{PodName, RouteError};
@@ -10,7 +9,7 @@ use super::upgrade::UpgradeError;
 use super::upstream::UpstreamError;
 use crate::access::Denied;
 use crate::api::ApiError;
-use crate::serving::{Answer, respond, text};
+use crate::serving::{Answer, status, text};
 
 /// An answer that is not what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,11 +113,7 @@ impl Failure {
 
     /// As clients of streams read it.
     pub fn status(&self) -> Response<Answer> {
-        let status = json!({
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code.as_u16(),
-        });
-        let mut response = respond(self.code, "application/json", status.to_string());
+        let mut response = status(self.code, self.reason, &self.message);
         if self.code == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }

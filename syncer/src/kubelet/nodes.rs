@@ -11,7 +11,6 @@ use rustls::ServerConfig;
 use serde_json::Value;
 use tenet_config::{Config, KubeletCertificate, NodeAddresses};
 use tenet_mapper::translate::kubelets;
-use tenet_mapper::translate::owner::MANAGED_BY;
 use tenet_mapper::{Object, Side, kinds};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
@@ -217,10 +216,7 @@ impl Nodes {
     /// The virtual nodes that are ours.
     fn nodes(&self) -> Vec<Object> {
         let facts = self.parts.engine.facts.load();
-        let cache = self.parts.engine.caches.get(Side::Virtual, kinds::NODE);
-        let mut nodes = cache.map(|cache| cache.list("")).unwrap_or_default();
-        nodes.retain(|node| node.label(MANAGED_BY) == Some(&facts.names.cluster));
-        nodes
+        self.parts.engine.caches.virtual_nodes(&facts.names.cluster)
     }
 
     /// No new streams; those that are open get a while.

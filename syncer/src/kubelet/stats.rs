@@ -46,12 +46,7 @@ fn with_usage<'u>(mut of: Value, time: Option<&str>, all: impl Iterator<Item = &
 /// `metrics/resource`.
 pub(super) fn resource(pods: &[&PodUsage]) -> Response<Answer> {
     let mut text = String::new();
-    head(&mut text, "container_memory_working_set_bytes", "Current working set of the container in bytes");
-    for pod in pods {
-        for container in &pod.containers {
-            line(&mut text, "container_memory_working_set_bytes", pod, Some(&container.name), container.memory);
-        }
-    }
+    containers(&mut text, "Current working set of the container in bytes", pods);
     head(&mut text, "pod_memory_working_set_bytes", "Current working set of the pod in bytes");
     for pod in pods {
         let memory = pod.containers.iter().fold(0_u64, |sum, container| sum.saturating_add(container.memory));
@@ -65,13 +60,18 @@ pub(super) fn resource(pods: &[&PodUsage]) -> Response<Answer> {
 /// `metrics/cadvisor`.
 pub(super) fn cadvisor(pods: &[&PodUsage]) -> Response<Answer> {
     let mut text = String::new();
-    head(&mut text, "container_memory_working_set_bytes", "Current working set in bytes.");
+    containers(&mut text, "Current working set in bytes.", pods);
+    respond(StatusCode::OK, TEXT, text)
+}
+
+fn containers(text: &mut String, help: &str, pods: &[&PodUsage]) {
+    const NAME: &str = "container_memory_working_set_bytes";
+    head(text, NAME, help);
     for pod in pods {
         for container in &pod.containers {
-            line(&mut text, "container_memory_working_set_bytes", pod, Some(&container.name), container.memory);
+            line(text, NAME, pod, Some(&container.name), container.memory);
         }
     }
-    respond(StatusCode::OK, TEXT, text)
 }
 
 fn head(text: &mut String, name: &str, help: &str) {

@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
+use serde_json::json;
 use socket2::{SockRef, TcpKeepalive};
 use tenet_mapper::async_trait;
 use tokio::net::{TcpListener, TcpStream};
@@ -164,4 +165,13 @@ pub fn respond(status: StatusCode, kind: &'static str, bytes: impl Into<Bytes>) 
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// A failure as Kubernetes writes it.
+pub fn status(code: StatusCode, reason: &str, message: &str) -> Response<Answer> {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code.as_u16(),
+    });
+    respond(code, "application/json", status.to_string())
 }

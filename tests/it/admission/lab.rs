@@ -9,8 +9,8 @@ use tenet_playground::{Command, Options, Playground, free_port};
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Cluster, name};
-use crate::fault::{Proxy, Script};
-use crate::harness::{client, cluster, dir, syncer, until_asked};
+use crate::fault::{Proxy, Script, proxied_syncer};
+use crate::harness::{cluster, dir, until_asked};
 
 const RANGES: &str = "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112";
 /// How long the host keeps what it gave: short, as no request of these tests is longer.
@@ -24,7 +24,7 @@ pub struct Lab {
     pub virt: Cluster,
     pub script: Arc<Script>,
     pub command: Command,
-    _proxies: Vec<Proxy>,
+    _proxies: [Proxy; 2],
 }
 
 impl Lab {
@@ -45,17 +45,7 @@ impl Lab {
         };
         let playground = Playground::start(options).await?;
         let script = Arc::new(Script::default());
-        let (mut command, mut proxies) = (syncer().arg("--config").arg(playground.syncer_config()), Vec::new());
-        for (side, flag, file) in [
-            ("host", "--host-kubeconfig", playground.syncer_host_kubeconfig()),
-            ("virtual", "--virtual-kubeconfig", playground.syncer_virtual_kubeconfig()),
-        ] {
-            let proxy = Proxy::start(side, client(file).await?, Arc::clone(&script)).await?;
-            let kubeconfig = playground.dir().join(format!("proxy-{side}.kubeconfig"));
-            std::fs::write(&kubeconfig, proxy.kubeconfig())?;
-            command = command.arg(flag).arg(kubeconfig);
-            proxies.push(proxy);
-        }
+        let (command, proxies) = proxied_syncer(&playground, &script).await?;
         let lab = Self {
             host: cluster("host", playground.host_kubeconfig()).await?,
             virt: cluster("virtual", playground.virtual_kubeconfig()).await?,
