@@ -5,23 +5,23 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::Value;
 use tenet_mapper::rules::{Defaults, Policy};
-use tenet_mapper::testing::Picture;
+use tenet_mapper::testing::Clusters;
 use tenet_mapper::translate::{NameScheme, Names};
 use tenet_mapper::{Mapper, Side, kinds};
 
 const POD: &str = include_str!("pod.yaml");
 
 fn pod_mapper() -> Box<dyn Mapper> {
-    let found = tenet_mappers::all().into_iter().find(|mapper| mapper.spec().kind == kinds::POD);
+    let found = tenet_core_mappers::all().into_iter().find(|mapper| mapper.spec().kind == kinds::POD);
     found.expect("there is a mapper of pods")
 }
 
-fn picture() -> Picture {
+fn clusters() -> Clusters {
     let services = "apiVersion: v1\nkind: Service\nmetadata: {name: kubernetes, namespace: default}\n\
                     spec: {clusterIP: 10.96.0.20, ports: [{name: https, port: 443, protocol: TCP}]}\n";
     let host = "apiVersion: v1\nkind: Service\nmetadata: {name: vc-1, namespace: team-a}\n\
                 spec: {clusterIP: 10.96.0.20, ports: [{name: https, port: 443, protocol: TCP}]}\n";
-    Picture::default()
+    Clusters::default()
         .facts(|facts| {
             facts.config = serde_json::json!({
                 "pods": {"serviceAccount": "default", "priorityClasses": [], "allow": []},
@@ -45,8 +45,8 @@ fn bench(criterion: &mut Criterion) {
     });
 
     let mapper = pod_mapper();
-    let mut picture = picture();
-    let pod: Value = picture.object(Side::Virtual, kinds::POD, "default", "nginx").expect("the pod").value().clone();
+    let mut clusters = clusters();
+    let pod: Value = clusters.object(Side::Virtual, kinds::POD, "default", "nginx").expect("the pod").value().clone();
     let table = mapper.spec().table.clone().expect("a table");
     criterion.bench_function("rule table: a default pod down", |bencher| {
         let (policy, defaults) = (Policy::default(), Defaults::default());
@@ -55,9 +55,9 @@ fn bench(criterion: &mut Criterion) {
     criterion.bench_function("rule table: references of a pod", |bencher| {
         bencher.iter(|| table.references(black_box(&pod)));
     });
-    picture.reconcile(mapper.as_ref(), "default", "nginx").expect("the pod crosses");
+    clusters.reconcile(mapper.as_ref(), "default", "nginx").expect("the pod crosses");
     criterion.bench_function("mapper: reconcile of a new pod", |bencher| {
-        bencher.iter(|| picture.reconcile(mapper.as_ref(), "default", "nginx"));
+        bencher.iter(|| clusters.reconcile(mapper.as_ref(), "default", "nginx"));
     });
 }
 

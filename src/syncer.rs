@@ -22,5 +22,5 @@ fn run(args: Args) -> anyhow::Result<()> {
     // A second provider in the process would make rustls panic; the first one stands.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
-    runtime.block_on(tenet_syncer::run(args, tenet_mappers::all()))
+    runtime.block_on(tenet_syncer::run(args, tenet_core_mappers::all()))
 }

@@ -4,13 +4,13 @@
 //! changes nothing, keeps to the bound of the server, and counts. Every promise about
 //! writes is kept here or nowhere.
 
-mod apply;
+mod apply_host;
+mod apply_virtual;
 mod deletion;
 pub mod errors;
+mod event;
 mod held;
 mod limiter;
-mod notice;
-mod picture;
 mod registration;
 mod reserve;
 #[cfg(test)]
@@ -71,7 +71,7 @@ pub struct Parts {
 pub struct Gate {
     parts: Parts,
     limiters: [Limiter; 2],
-    notices: notice::Told,
+    events: event::Told,
     held: Arc<Held>,
     limit: AtomicU64,
 }
@@ -81,7 +81,7 @@ impl Gate {
     pub fn new(parts: Parts) -> Self {
         let limiters = [Limiter::new(parts.ceiling), Limiter::new(parts.ceiling)];
         let limit = AtomicU64::new(millis(parts.limit));
-        Self { parts, limiters, notices: notice::Told::default(), held: Arc::default(), limit }
+        Self { parts, limiters, events: event::Told::default(), held: Arc::default(), limit }
     }
 
     /// The places in which nothing new is created for a moment.
@@ -126,13 +126,13 @@ impl Gate {
     async fn perform_one(&self, effect: Effect) -> Result<Done, MapError> {
         let (kind, side, word) = describe(&effect);
         let result = match effect {
-            Effect::Apply(apply) => self.apply(*apply).await,
+            Effect::ApplyHost(apply) => self.apply_host(*apply).await,
             Effect::PatchHost(patch) => self.patch_host(patch).await,
             Effect::PatchVirtual(patch) => self.patch_virtual(patch).await,
             Effect::Bind(bind) => self.bind(bind).await,
-            Effect::Picture(picture) => self.picture(picture).await,
+            Effect::ApplyVirtual(apply) => self.apply_virtual(apply).await,
             Effect::Delete(deletion) => self.delete(deletion).await,
-            Effect::Emit(notice) => self.emit(&notice).await,
+            Effect::Emit(event) => self.emit(&event).await,
             other => Err(MapError::Malformed(format!("the gate does not know the effect {other:?}"))),
         };
         let outcome = match &result {
@@ -306,13 +306,13 @@ fn note_binding(pod: &mut Value, uid: &str, node: &str) {
 
 fn describe(effect: &Effect) -> (Kind, Side, &'static str) {
     match effect {
-        Effect::Apply(apply) => (apply.kind, Side::Host, "apply"),
+        Effect::ApplyHost(apply) => (apply.kind, Side::Host, "apply"),
         Effect::PatchHost(patch) => (patch.kind, Side::Host, "patch"),
         Effect::PatchVirtual(patch) => (patch.kind, Side::Virtual, patch.subresource.unwrap_or("patch")),
         Effect::Bind(_) => (kinds::POD, Side::Virtual, "bind"),
-        Effect::Picture(picture) => (picture.kind, Side::Virtual, "picture"),
+        Effect::ApplyVirtual(apply) => (apply.kind, Side::Virtual, "apply"),
         Effect::Delete(deletion) => (deletion.kind(), deletion.side(), "delete"),
-        Effect::Emit(notice) => (notice.kind, Side::Virtual, "event"),
+        Effect::Emit(event) => (event.kind, Side::Virtual, "event"),
         _ => (kinds::EVENT, Side::Virtual, "unknown"),
     }
 }

@@ -98,8 +98,8 @@ impl Router {
         self.gone.get(&(kind, key.clone())).map(|object| object.clone())
     }
 
-    /// A key is settled: the last state of its host object is not needed any more.
-    pub fn settle(&self, kind: Kind, key: &HostKey) {
+    /// Acknowledges the end of a host object: its last state is not needed any more.
+    pub fn acknowledge(&self, kind: Kind, key: &HostKey) {
         self.gone.remove(&(kind, key.clone()));
     }
 

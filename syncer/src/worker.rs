@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tenet_mapper::{Context, Effect, Facts, MapError, Mapper, Next, Notice, NoticeKind, Outcome, Severity, Side};
+use tenet_mapper::{Context, Effect, Event, EventReason, EventType, Facts, MapError, Mapper, Next, Outcome, Side};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +68,7 @@ async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: 
     let Outcome { effects, next, wait } = outcome;
     perform(engine, mapper, ticket, effects).await?;
     let kind = mapper.spec().kind;
-    engine.router.settle(kind, &cx.host_key(kind, &ticket.key.object));
+    engine.router.acknowledge(kind, &cx.host_key(kind, &ticket.key.object));
     if wait.is_empty() {
         return Ok(again(next, now));
     }
@@ -108,7 +108,7 @@ async fn perform(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, effects:
 /// The side that an effect changes; events change nothing.
 fn side_of(effect: &Effect) -> Option<Side> {
     match effect {
-        Effect::Apply(_) | Effect::PatchHost(_) => Some(Side::Host),
+        Effect::ApplyHost(_) | Effect::PatchHost(_) => Some(Side::Host),
         Effect::Delete(deletion) => Some(deletion.side()),
         Effect::Emit(_) => None,
         Effect::Together(effects) => effects.iter().find_map(side_of),
@@ -127,10 +127,10 @@ fn again(next: Next, now: i64) -> Again {
 /// Tells the operator, and, when it concerns the tenant, the tenant.
 async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: &MapError) {
     let (kind, object) = (mapper.spec().kind, &ticket.key.object);
-    let about = match error {
-        MapError::Refused(_) => NoticeKind::Refused,
-        MapError::Foreign { .. } => NoticeKind::Blocked,
-        MapError::Rejected(_) | MapError::Malformed(_) => NoticeKind::Rejected,
+    let reason = match error {
+        MapError::Refused(_) => EventReason::Refused,
+        MapError::Foreign { .. } => EventReason::Blocked,
+        MapError::Rejected(_) | MapError::Malformed(_) => EventReason::Rejected,
         MapError::Conflict(_) => {
             tracing::debug!(kind = kind.kind, %object, %error, "tried again");
             return;
@@ -146,15 +146,15 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: &M
     else {
         return;
     };
-    let notice = Notice {
+    let event = Event {
         kind,
         key: object.clone(),
         uid: virt.uid().to_owned(),
-        about,
-        severity: Severity::Warning,
+        reason,
+        event_type: EventType::Warning,
         message: error.to_string(),
     };
-    if let Err(error) = engine.gate.perform(Effect::Emit(notice)).await {
+    if let Err(error) = engine.gate.perform(Effect::Emit(event)).await {
         tracing::warn!(kind = kind.kind, %object, %error, "the tenant could not be told");
     }
 }

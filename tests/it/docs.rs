@@ -24,7 +24,7 @@ value of a map; a rule other than *copied* and *name* covers everything below it
 #[test]
 fn the_generated_page_of_kinds_is_up_to_date() -> Result<()> {
     let mut page = HEAD.to_owned();
-    for mapper in tenet_mappers::all() {
+    for mapper in tenet_core_mappers::all() {
         let spec = mapper.spec();
         let Some(table) = &spec.table else { continue };
         writeln!(page, "\n## {}\n\n| field | rule | | why |\n|---|---|---|---|", spec.kind)?;
@@ -50,7 +50,7 @@ fn word(rule: &Rule) -> String {
         Action::Set => "set".to_owned(),
         Action::Selector => "narrowed".to_owned(),
         Action::Up => "host".to_owned(),
-        Action::Drop => "left out".to_owned(),
+        Action::Omit => "left out".to_owned(),
         Action::Refuse if rule.unless.is_empty() => "refused".to_owned(),
         Action::Refuse => format!("refused, unless `{}`", rule.unless.join("` or `")),
     }

@@ -15,7 +15,7 @@ async fn every_field_of_every_kind_has_a_rule() -> Result<()> {
     let document = harness.virt.get("/openapi/v3/api/v1").await?.context("the OpenAPI document of v1")?;
     let mut missing = Vec::new();
     let mut walked = 0;
-    for mapper in tenet_mappers::all() {
+    for mapper in tenet_core_mappers::all() {
         let spec = mapper.spec();
         let Some(table) = &spec.table else { continue };
         let paths = leaves(&document, spec.kind)?;

@@ -35,7 +35,7 @@ pub enum Action {
     /// The host owns it: it never crosses down. Covers everything below the path.
     Up,
     /// It means nothing on the host and is left out. Covers everything below the path.
-    Drop,
+    Omit,
     /// An object that carries it is refused. Covers everything below the path.
     Refuse,
 }
@@ -114,8 +114,8 @@ pub const fn up(path: &'static str) -> Rule {
 }
 
 /// The field means nothing on the host.
-pub const fn drop(path: &'static str, why: &'static str) -> Rule {
-    Rule::new(path, Action::Drop).because(why)
+pub const fn omit(path: &'static str, why: &'static str) -> Rule {
+    Rule::new(path, Action::Omit).because(why)
 }
 
 /// An object that carries the field is refused.

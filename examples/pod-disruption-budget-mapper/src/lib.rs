@@ -3,15 +3,15 @@
 //! A syncer with this mapper is a program of three lines:
 //!
 //! ```text
-//! let mut mappers = tenet_mappers::all();
+//! let mut mappers = tenet_core_mappers::all();
 //! mappers.push(pod_disruption_budget_mapper::mapper()?);
 //! tenet_syncer::run(args, mappers).await
 //! ```
 
 use serde_json::{Value, json};
-use tenet_mapper::rules::{Rule, Table, TableError, copy, drop, selector, set};
+use tenet_mapper::rules::{Rule, Table, TableError, copy, omit, selector, set};
 use tenet_mapper::translate::owner::{MANAGED_BY, NAMESPACE};
-use tenet_mapper::{Context, Kind, MapError, Mapper, MapperSpec, Object, RuleMapper, Translate};
+use tenet_mapper::{Context, CopyMapper, Kind, MapError, Mapper, MapperSpec, Object, Translate};
 
 /// The kind, as the API serves it.
 pub const KIND: Kind = Kind::of("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets");
@@ -24,7 +24,7 @@ const RULES: &[Rule] = &[
     copy("spec.maxUnavailable").kept(),
     copy("spec.unhealthyPodEvictionPolicy").kept(),
     selector("spec.selector").kept(),
-    drop("status", "the controllers of each cluster count for themselves"),
+    omit("status", "the controllers of each cluster count for themselves"),
 ];
 
 /// What a `PodDisruptionBudget` is on the host.
@@ -33,7 +33,7 @@ struct Budgets(MapperSpec);
 /// The mapper, to be added to the list that a syncer starts with.
 pub fn mapper() -> Result<Box<dyn Mapper>, TableError> {
     let spec = MapperSpec::both_sides("pod-disruption-budget", KIND, Table::new(&[("", RULES)])?);
-    Ok(Box::new(RuleMapper::new(Budgets(spec))))
+    Ok(Box::new(CopyMapper::new(Budgets(spec))))
 }
 
 impl Translate for Budgets {
@@ -42,7 +42,13 @@ impl Translate for Budgets {
     }
 
     /// On the host the pods of all virtual namespaces stand side by side: the selector is narrowed to its own.
-    fn finish(&self, cx: &Context<'_>, virt: &Object, _: Option<&Object>, mut draft: Value) -> Result<Value, MapError> {
+    fn complete(
+        &self,
+        cx: &Context<'_>,
+        virt: &Object,
+        _: Option<&Object>,
+        mut draft: Value,
+    ) -> Result<Value, MapError> {
         if let Some(selector) = virt.at("/spec/selector").filter(|selector| !selector.is_null()) {
             draft["spec"]["selector"] = selector.clone();
             draft["spec"]["selector"]["matchLabels"][MANAGED_BY] = json!(cx.facts().names.cluster);

@@ -1,5 +1,5 @@
 use serde_json::json;
-use tenet_mapper::testing::Picture;
+use tenet_mapper::testing::Clusters;
 use tenet_mapper::{Side, rules::Coverage};
 
 use super::*;
@@ -13,42 +13,42 @@ spec:
   selector: {matchLabels: {app: web, tenet.sh/namespace: forged}}
 status: {currentHealthy: 3, desiredHealthy: 2, disruptionsAllowed: 1, expectedPods: 3}";
 
-fn settle(picture: &mut Picture) -> usize {
-    picture.settle(mapper().unwrap().as_ref(), "shop", "web").unwrap()
+fn converge(clusters: &mut Clusters) -> usize {
+    clusters.converge(mapper().unwrap().as_ref(), "shop", "web").unwrap()
 }
 
-fn host(picture: &Picture) -> Option<&Object> {
-    picture.object(Side::Host, KIND, "team-a", "web-x-shop-x-vc-1")
+fn host(clusters: &Clusters) -> Option<&Object> {
+    clusters.object(Side::Host, KIND, "team-a", "web-x-shop-x-vc-1")
 }
 
 #[test]
 fn a_budget_crosses_and_counts_pods_of_its_own_namespace_only() {
-    let mut picture = Picture::default().with(Side::Virtual, VIRTUAL);
-    assert_eq!(settle(&mut picture), 1);
+    let mut clusters = Clusters::default().with(Side::Virtual, VIRTUAL);
+    assert_eq!(converge(&mut clusters), 1);
     assert_eq!(
-        host(&picture).unwrap().at("/spec"),
+        host(&clusters).unwrap().at("/spec"),
         Some(&json!({
             "minAvailable": 2,
             "selector": {"matchLabels": {"app": "web", "tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": "shop"}},
         }))
     );
-    assert_eq!(host(&picture).unwrap().at("/status"), None);
-    assert_eq!(settle(&mut picture), 0, "the second look writes nothing");
+    assert_eq!(host(&clusters).unwrap().at("/status"), None);
+    assert_eq!(converge(&mut clusters), 0, "the second look writes nothing");
 }
 
 #[test]
 fn a_change_follows_and_the_copy_goes_with_its_original() {
-    let mut picture = Picture::default().with(Side::Virtual, VIRTUAL);
-    settle(&mut picture);
+    let mut clusters = Clusters::default().with(Side::Virtual, VIRTUAL);
+    converge(&mut clusters);
     let changed = VIRTUAL.replace("minAvailable: 2", "maxUnavailable: 50%");
-    let mut picture = picture.with(Side::Virtual, &changed);
-    assert_eq!(settle(&mut picture), 1);
-    let copy = host(&picture).unwrap().clone();
+    let mut clusters = clusters.with(Side::Virtual, &changed);
+    assert_eq!(converge(&mut clusters), 1);
+    let copy = host(&clusters).unwrap().clone();
     assert_eq!((copy.at("/spec/minAvailable"), copy.at("/spec/maxUnavailable")), (None, Some(&json!("50%"))));
 
-    let mut orphan = Picture::default();
+    let mut orphan = Clusters::default();
     orphan.put(Side::Host, copy.value().clone());
-    assert_eq!(settle(&mut orphan), 1);
+    assert_eq!(converge(&mut orphan), 1);
     assert!(host(&orphan).is_none());
 }
 
@@ -57,9 +57,9 @@ fn an_empty_selector_means_the_namespace_and_a_missing_one_nothing() {
     let selector = |text: &str| {
         let start = VIRTUAL.find("  selector").unwrap();
         let end = VIRTUAL.find("status").unwrap();
-        let mut picture = Picture::default().with(Side::Virtual, &VIRTUAL.replace(&VIRTUAL[start..end], text));
-        settle(&mut picture);
-        host(&picture).unwrap().at("/spec/selector").cloned()
+        let mut clusters = Clusters::default().with(Side::Virtual, &VIRTUAL.replace(&VIRTUAL[start..end], text));
+        converge(&mut clusters);
+        host(&clusters).unwrap().at("/spec/selector").cloned()
     };
     let own = json!({"matchLabels": {"tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": "shop"}});
     assert_eq!(selector("  selector: {}\n"), Some(own));

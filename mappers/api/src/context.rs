@@ -16,7 +16,7 @@ pub trait View: Send + Sync {
     /// A cached object.
     fn get(&self, side: Side, kind: Kind, namespace: &str, name: &str) -> Option<Object>;
 
-    /// The last state of a host object that has just gone, until its key is settled.
+    /// The last state of a host object that has just gone, until a reconcile has acknowledged it.
     fn last_seen(&self, kind: Kind, key: &HostKey) -> Option<Object>;
 
     /// The cached objects of an input that touch `key` of the mapper `mapper`.

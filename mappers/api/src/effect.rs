@@ -16,26 +16,26 @@ use crate::{Dependency, HostKey, Kind, Object, Side, VirtualKey};
 #[non_exhaustive]
 pub enum Effect {
     /// Create a host object, or bring the fields that follow up to date.
-    Apply(Box<Apply>),
-    /// Change parts of a host object that [`Effect::Apply`] cannot express.
+    ApplyHost(Box<ApplyHost>),
+    /// Change parts of a host object that [`Effect::ApplyHost`] cannot express.
     PatchHost(HostPatch),
     /// Set parts of a virtual object that the host owns.
     PatchVirtual(VirtualPatch),
     /// Bind a virtual pod to the node that the host chose.
     Bind(Bind),
     /// Keep a virtual object that pictures something of the host.
-    Picture(Picture),
+    ApplyVirtual(ApplyVirtual),
     /// Delete an object of either side.
     Delete(Deletion),
     /// Tell the tenant something, as an event on a virtual object.
-    Emit(Notice),
+    Emit(Event),
     /// Writes that do not depend on each other: performed at the same time.
     Together(Vec<Effect>),
 }
 
 /// A host object as it should be.
 #[derive(Clone, Debug)]
-pub struct Apply {
+pub struct ApplyHost {
     /// The kind of the host object.
     pub kind: Kind,
     /// Where it stands.
@@ -128,7 +128,7 @@ pub struct Bind {
 /// A virtual object that pictures something of the host; the tenant cannot change it for
 /// long. The gate marks it as ours and never touches one that is not.
 #[derive(Clone, Debug)]
-pub struct Picture {
+pub struct ApplyVirtual {
     /// The kind of the virtual object.
     pub kind: Kind,
     /// Where it stands.
@@ -142,7 +142,7 @@ pub struct Picture {
 
 /// Why an object may be deleted. Only [`Deletion`] makes one, from what was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum Cause {
     /// The twin on the other side was seen being deleted.
     TwinDeleting,
     /// The twin is gone: the gate proves it with a quorum read of a cluster with the
@@ -162,10 +162,10 @@ pub enum Proof {
     },
     /// Nothing needs this copy any more; it can be made again from its original at any
     /// time.
-    Unneeded,
+    Redundant,
 }
 
-/// The delete of one object. It cannot be built without a [`Proof`], and always carries
+/// The delete of one object. It cannot be built without a [`Cause`], and always carries
 /// the UID as a precondition.
 #[derive(Clone, Debug)]
 pub struct Deletion {
@@ -176,7 +176,7 @@ pub struct Deletion {
     uid: String,
     version: Option<String>,
     grace: Option<i64>,
-    proof: Box<Proof>,
+    cause: Box<Cause>,
 }
 
 impl Deletion {
@@ -185,21 +185,21 @@ impl Deletion {
     pub fn follow(kind: Kind, host: &Object, original: &Object) -> Option<Self> {
         original.is_deleting().then(|| Self {
             grace: original.deletion_grace(),
-            ..Self::new(Side::Host, kind, host, Proof::TwinDeleting)
+            ..Self::new(Side::Host, kind, host, Cause::TwinDeleting)
         })
     }
 
     /// Deletes a host object because its virtual original, with the UID of the owner
     /// record, is gone. Nobody waits for it any more: without a grace period.
     pub fn orphan(kind: Kind, host: &Object, owner: &OwnerRecord, original: Kind) -> Self {
-        let proof = Proof::TwinAbsent {
+        let cause = Cause::TwinAbsent {
             side: Side::Virtual,
             kind: original,
             namespace: owner.namespace.clone(),
             name: owner.name.clone(),
             uid: owner.uid.clone(),
         };
-        Self { grace: Some(0), ..Self::new(Side::Host, kind, host, proof) }
+        Self { grace: Some(0), ..Self::new(Side::Host, kind, host, cause) }
     }
 
     /// Deletes a reservation on the host: no virtual object of its name has come, or not as
@@ -215,35 +215,35 @@ impl Deletion {
     }
 
     /// Deletes a copy on the host that nothing needs any more.
-    pub fn unneeded(kind: Kind, host: &Object) -> Self {
-        Self::new(Side::Host, kind, host, Proof::Unneeded)
+    pub fn redundant(kind: Kind, host: &Object) -> Self {
+        Self::new(Side::Host, kind, host, Cause::Redundant)
     }
 
     /// Deletes a virtual object because its host object was seen being deleted; the grace
     /// period of that delete is passed on. `None` when `host` is not.
     pub fn follow_host(kind: Kind, virt: &Object, host: &Object) -> Option<Self> {
         host.is_deleting()
-            .then(|| Self { grace: host.deletion_grace(), ..Self::new(Side::Virtual, kind, virt, Proof::TwinDeleting) })
+            .then(|| Self { grace: host.deletion_grace(), ..Self::new(Side::Virtual, kind, virt, Cause::TwinDeleting) })
     }
 
     /// Deletes a virtual object whose host object is gone, at once.
     pub fn finish(kind: Kind, virt: &Object, host: &HostKey) -> Self {
-        let proof = Proof::TwinAbsent {
+        let cause = Cause::TwinAbsent {
             side: Side::Host,
             kind,
             namespace: host.namespace().to_owned(),
             name: host.name().to_owned(),
             uid: String::new(),
         };
-        Self { grace: Some(0), ..Self::new(Side::Virtual, kind, virt, proof) }
+        Self { grace: Some(0), ..Self::new(Side::Virtual, kind, virt, cause) }
     }
 
     /// Deletes a picture of the host that nothing needs any more.
     pub fn picture(kind: Kind, virt: &Object) -> Self {
-        Self::new(Side::Virtual, kind, virt, Proof::Unneeded)
+        Self::new(Side::Virtual, kind, virt, Cause::Redundant)
     }
 
-    fn new(side: Side, kind: Kind, object: &Object, proof: Proof) -> Self {
+    fn new(side: Side, kind: Kind, object: &Object, cause: Cause) -> Self {
         Self {
             side,
             kind,
@@ -252,7 +252,7 @@ impl Deletion {
             uid: object.uid().to_owned(),
             version: None,
             grace: None,
-            proof: Box::new(proof),
+            cause: Box::new(cause),
         }
     }
 
@@ -292,24 +292,24 @@ impl Deletion {
     }
 
     /// Why it may be deleted.
-    pub fn proof(&self) -> &Proof {
-        &self.proof
+    pub fn cause(&self) -> &Cause {
+        &self.cause
     }
 }
 
-/// How bad a [`Notice`] is.
+/// Type of an [`Event`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Severity {
+pub enum EventType {
     /// Good to know.
     Normal,
     /// Something does not work.
     Warning,
 }
 
-/// What a [`Notice`] is about; the event's reason.
+/// Reason of an [`Event`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum NoticeKind {
+pub enum EventReason {
     /// The object may not cross.
     Refused,
     /// A foreign object stands in its place.
@@ -324,9 +324,9 @@ pub enum NoticeKind {
     Repaired,
 }
 
-impl NoticeKind {
-    /// The event's reason.
-    pub fn reason(self) -> &'static str {
+impl EventReason {
+    /// The reason as events carry it.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Refused => "SyncRefused",
             Self::Blocked => "SyncBlocked",
@@ -340,17 +340,17 @@ impl NoticeKind {
 
 /// An event on a virtual object.
 #[derive(Clone, Debug)]
-pub struct Notice {
+pub struct Event {
     /// The kind of the object.
     pub kind: Kind,
     /// The object.
     pub key: VirtualKey,
     /// Its UID.
     pub uid: String,
-    /// What it is about.
-    pub about: NoticeKind,
-    /// How bad it is.
-    pub severity: Severity,
+    /// The reason.
+    pub reason: EventReason,
+    /// `Normal` or `Warning`.
+    pub event_type: EventType,
     /// A sentence for the tenant.
     pub message: String,
 }

@@ -2,11 +2,12 @@
 //!
 //! A mapper is the code of one resource kind. It reads a picture of both clusters through
 //! a [`Context`] and answers with [`Effect`]s, which are data: it holds no client. Most
-//! kinds need no more than a rule table: [`RuleMapper`] makes a [`Mapper`] of it. Kinds
+//! kinds need no more than a rule table: [`CopyMapper`] makes a [`Mapper`] of it. Kinds
 //! that compute some fields implement [`Translate`]; the odd ones implement [`Mapper`].
 
 mod admission;
 mod context;
+mod copy_mapper;
 pub mod crossed;
 mod effect;
 mod error;
@@ -17,7 +18,6 @@ mod object;
 pub mod patch;
 mod projection;
 mod reservation;
-mod rule_mapper;
 mod spec;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -25,9 +25,10 @@ pub mod testing;
 pub use admission::{Admission, Need, Operation, Request, Scope};
 pub use async_trait::async_trait;
 pub use context::{Context, Facts, View};
+pub use copy_mapper::{CopyMapper, Translate};
 pub use effect::{
-    Apply, Bind, Deletion, Effect, HostPatch, Mint, Next, Notice, NoticeKind, Outcome, PatchFormat, Picture, Proof,
-    Severity, VirtualPatch,
+    ApplyHost, ApplyVirtual, Bind, Cause, Deletion, Effect, Event, EventReason, EventType, HostPatch, Mint, Next,
+    Outcome, PatchFormat, VirtualPatch,
 };
 pub use error::MapError;
 pub use key::{Dependency, HostKey, VirtualKey};
@@ -36,7 +37,6 @@ pub use mapper::Mapper;
 pub use object::Object;
 pub use projection::{DIGEST_KEY, Projection};
 pub use reservation::Reservation;
-pub use rule_mapper::{RuleMapper, Translate};
 pub use spec::{Input, KeysOf, MapperSpec};
 pub use tenet_translate as translate;
 pub use tenet_translate::rules;

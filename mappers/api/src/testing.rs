@@ -18,7 +18,7 @@ use crate::{
     VirtualKey, async_trait, patch,
 };
 
-/// The host namespace of a [`Picture`].
+/// The host namespace of a [`Clusters`].
 pub const HOST_NAMESPACE: &str = "team-a";
 /// The name of its virtual cluster.
 pub const CLUSTER: &str = "vc-1";
@@ -26,7 +26,7 @@ pub const CLUSTER: &str = "vc-1";
 pub const CLUSTER_ID: &str = "00000000-0000-0000-0000-00000000c1d0";
 
 /// Both clusters, in memory.
-pub struct Picture {
+pub struct Clusters {
     objects: BTreeMap<(Side, String, String, String), Object>,
     gone: BTreeMap<(String, HostKey), Object>,
     referenced: BTreeSet<(String, VirtualKey)>,
@@ -37,7 +37,7 @@ pub struct Picture {
     now: i64,
 }
 
-impl Default for Picture {
+impl Default for Clusters {
     fn default() -> Self {
         Self {
             objects: BTreeMap::new(),
@@ -60,7 +60,7 @@ impl Default for Picture {
     }
 }
 
-impl Picture {
+impl Clusters {
     /// Adds objects to one side: YAML documents, or JSON. Missing UIDs and resource
     /// versions are made up.
     ///
@@ -158,7 +158,7 @@ impl Picture {
     /// Reconciles and performs the effects on the picture, until nothing changes. Answers
     /// with how many writes there were. Events, bindings and patches of the host are not
     /// performed; what an API server would add or take away does not happen.
-    pub fn settle(&mut self, mapper: &dyn Mapper, namespace: &str, name: &str) -> Result<usize, MapError> {
+    pub fn converge(&mut self, mapper: &dyn Mapper, namespace: &str, name: &str) -> Result<usize, MapError> {
         let mut writes = 0;
         for _ in 0..16 {
             let outcome = self.reconcile(mapper, namespace, name)?;
@@ -171,10 +171,10 @@ impl Picture {
         Err(MapError::Malformed(format!("{namespace}/{name} does not come to rest")))
     }
 
-    /// Performs one effect, as [`Self::settle`] does.
+    /// Performs one effect, as [`Self::converge`] does.
     pub fn perform(&mut self, effect: Effect) -> usize {
         match effect {
-            Effect::Apply(apply) => self.apply(&apply),
+            Effect::ApplyHost(apply) => self.apply(&apply),
             Effect::Delete(delete) => {
                 let place = (
                     delete.side(),
@@ -187,7 +187,7 @@ impl Picture {
             Effect::PatchVirtual(patch) => self.patch_virtual(&patch),
             Effect::PatchHost(patch) if patch.format == crate::PatchFormat::Merge => self.patch_host(&patch),
             Effect::Together(effects) => effects.into_iter().map(|effect| self.perform(effect)).sum(),
-            Effect::Picture(picture) => self.paint(&picture),
+            Effect::ApplyVirtual(picture) => self.paint(&picture),
             _ => 0,
         }
     }
@@ -214,7 +214,7 @@ impl Picture {
         usize::from(changes)
     }
 
-    fn paint(&mut self, picture: &crate::Picture) -> usize {
+    fn paint(&mut self, picture: &crate::ApplyVirtual) -> usize {
         let found = self.object(Side::Virtual, picture.kind, picture.key.namespace(), picture.key.name());
         let mut painted = found.map_or_else(|| picture.desired.clone(), |found| found.value().clone());
         for (member, value) in picture.desired.as_object().into_iter().flatten() {
@@ -234,7 +234,7 @@ impl Picture {
         usize::from(changes)
     }
 
-    fn apply(&mut self, apply: &crate::Apply) -> usize {
+    fn apply(&mut self, apply: &crate::ApplyHost) -> usize {
         let found = self.object(Side::Host, apply.kind, apply.key.namespace(), apply.key.name());
         let changes = found.is_none_or(|found| {
             !patch::host_ops(&apply.desired, found.value(), apply.table.as_deref(), &crate::Projection::Whole)
@@ -248,7 +248,7 @@ impl Picture {
 }
 
 #[async_trait]
-impl View for Picture {
+impl View for Clusters {
     fn get(&self, side: Side, kind: Kind, namespace: &str, name: &str) -> Option<Object> {
         self.object(side, kind, namespace, name).cloned()
     }
@@ -289,7 +289,7 @@ impl View for Picture {
     }
 }
 
-impl Picture {
+impl Clusters {
     fn all(&self, side: Side, kind: Kind) -> impl Iterator<Item = &Object> {
         self.objects.iter().filter(move |(place, _)| place.0 == side && place.1 == kind.kind).map(|(_, object)| object)
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tenet_mapper::rules::{Rule, copy};
-use tenet_mapper::{Context, MapperSpec, Object, Projection, RuleMapper, Side, Translate, VirtualKey, kinds};
+use tenet_mapper::{Context, CopyMapper, MapperSpec, Object, Projection, Side, Translate, VirtualKey, kinds};
 
 const RULES: &[Rule] = &[
     copy("data").whole().kept(),
@@ -11,7 +11,7 @@ const RULES: &[Rule] = &[
 ];
 
 /// Carries `ConfigMap`s across.
-pub type ConfigMapMapper = RuleMapper<ConfigMaps>;
+pub type ConfigMapMapper = CopyMapper<ConfigMaps>;
 
 /// What a `ConfigMap` is on the host.
 pub struct ConfigMaps(MapperSpec);
@@ -23,7 +23,7 @@ pub(crate) fn mapper() -> ConfigMapMapper {
         .project(Side::Virtual, &Projection::Metadata)
         .project(Side::Host, &Projection::Digest(&["data", "binaryData"]))
         .sample(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tenet-defaults"}}));
-    RuleMapper::new(ConfigMaps(spec))
+    CopyMapper::new(ConfigMaps(spec))
 }
 
 impl Translate for ConfigMaps {
@@ -31,7 +31,7 @@ impl Translate for ConfigMaps {
         &self.0
     }
 
-    fn wanted(&self, cx: &Context<'_>, virt: &Object) -> bool {
+    fn should_sync(&self, cx: &Context<'_>, virt: &Object) -> bool {
         cx.is_referenced(kinds::CONFIG_MAP, &VirtualKey::new(virt.namespace(), virt.name()))
     }
 }

@@ -11,38 +11,38 @@ use std::sync::Arc;
 use kubelet::Kubelet;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tenet_mapper::rules::{Rule, Table, drop, set, up};
+use tenet_mapper::rules::{Rule, Table, omit, set, up};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::labels::labels_down;
 use tenet_mapper::translate::owner::MANAGED_BY;
 use tenet_mapper::{
-    Context, Deletion, Dependency, Effect, HostKey, Input, KeysOf, MapError, Mapper, MapperSpec, Object, Outcome,
-    Picture, Projection, Side, VirtualKey, async_trait, crossed, kinds,
+    ApplyVirtual, Context, Deletion, Dependency, Effect, HostKey, Input, KeysOf, MapError, Mapper, MapperSpec, Object,
+    Outcome, Projection, Side, VirtualKey, async_trait, crossed, kinds,
 };
 
 const RULES: &[Rule] = &[
     up("spec.taints"),
     up("spec.unschedulable"),
     up("spec.providerID"),
-    drop("spec.podCIDR", "the address ranges of the host's pods are the host's affair"),
-    drop("spec.podCIDRs", "the address ranges of the host's pods are the host's affair"),
-    drop("spec.configSource", "no kubelet reads it any more"),
-    drop("spec.externalID", "no kubelet writes it any more"),
-    drop("spec.podPreemptionPolicy", "speaks to the scheduler, which is the host's"),
+    omit("spec.podCIDR", "the address ranges of the host's pods are the host's affair"),
+    omit("spec.podCIDRs", "the address ranges of the host's pods are the host's affair"),
+    omit("spec.configSource", "no kubelet reads it any more"),
+    omit("spec.externalID", "no kubelet writes it any more"),
+    omit("spec.podPreemptionPolicy", "speaks to the scheduler, which is the host's"),
     up("status.capacity"),
     up("status.allocatable"),
     set("status.addresses", "the kubelet of a virtual node is Tenet, and is found there"),
     up("status.nodeInfo"),
     set("status.conditions", "heartbeats are left out: each would be a write"),
     set("status.daemonEndpoints", "the kubelet of a virtual node is Tenet"),
-    drop("status.phase", "nobody sets it any more"),
-    drop("status.images", "tells what others run on the node"),
-    drop("status.volumesInUse", "tells what others run on the node"),
-    drop("status.volumesAttached", "tells what others run on the node"),
-    drop("status.config", "no kubelet reads it any more"),
-    drop("status.runtimeHandlers", "runtime classes are the host's affair"),
-    drop("status.features", "speaks of the kubelet, which is Tenet"),
-    drop("status.declaredFeatures", "speaks of the kubelet, which is Tenet"),
+    omit("status.phase", "nobody sets it any more"),
+    omit("status.images", "tells what others run on the node"),
+    omit("status.volumesInUse", "tells what others run on the node"),
+    omit("status.volumesAttached", "tells what others run on the node"),
+    omit("status.config", "no kubelet reads it any more"),
+    omit("status.runtimeHandlers", "runtime classes are the host's affair"),
+    omit("status.features", "speaks of the kubelet, which is Tenet"),
+    omit("status.declaredFeatures", "speaks of the kubelet, which is Tenet"),
 ];
 
 /// Pictures the nodes on which pods of the virtual cluster run.
@@ -170,8 +170,8 @@ impl Mapper for NodeMapper {
                 retire_labels(&mut desired, virt.as_ref());
                 let found = kubelet.find(cx, key, virt.as_ref());
                 found.write(&mut desired);
-                let picture = Picture { kind: kinds::NODE, key: key.clone(), desired, adopt: false };
-                let mut effects = vec![Effect::Picture(picture)];
+                let picture = ApplyVirtual { kind: kinds::NODE, key: key.clone(), desired, adopt: false };
+                let mut effects = vec![Effect::ApplyVirtual(picture)];
                 effects.extend(found.effects);
                 Ok(Outcome { effects, ..Outcome::done() })
             }

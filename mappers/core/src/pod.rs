@@ -23,8 +23,8 @@ use serde_json::Value;
 use tenet_mapper::rules::{Reference, Table};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{
-    Context, Effect, HostKey, HostPatch, Input, KeysOf, MapError, Mapper, MapperSpec, Next, Notice, NoticeKind, Object,
-    Outcome, PatchFormat, Projection, Severity, Side, VirtualKey, async_trait, kinds,
+    Context, Effect, Event, EventReason, EventType, HostKey, HostPatch, Input, KeysOf, MapError, Mapper, MapperSpec,
+    Next, Object, Outcome, PatchFormat, Projection, Side, VirtualKey, async_trait, kinds,
 };
 
 use scheduling::Binding;
@@ -107,7 +107,7 @@ impl PodMapper {
             // A pod that runs nowhere has nothing to show.
             Binding::Wait(node) => (Outcome::wait_for(node), None),
             Binding::Follow(bind) => (Outcome::one(bind), status::first(pod, host)),
-            Binding::Settled => (Outcome::done(), status::effect(pod, host)),
+            Binding::Same => (Outcome::done(), status::effect(pod, host)),
         };
         // None of these waits for another, and one that fails holds none of the others back.
         let mut effects: Vec<_> = shown.into_iter().collect();
@@ -115,7 +115,7 @@ impl PodMapper {
             match tokens::of(pod) {
                 Tokens::None => {}
                 Tokens::Fresh(due) => outcome.next = Next::At(due),
-                Tokens::Due(mint) => effects.push(Effect::Apply(mint)),
+                Tokens::Due(mint) => effects.push(Effect::ApplyHost(mint)),
             }
         }
         effects.extend(update::effects(pod, host));
@@ -193,13 +193,13 @@ impl Subject<'_, '_> {
         Effect::PatchHost(HostPatch { kind, key, owner, subresource, format, body })
     }
 
-    fn notice(&self, about: NoticeKind, message: &str) -> Effect {
-        Effect::Emit(Notice {
+    fn event(&self, reason: EventReason, message: &str) -> Effect {
+        Effect::Emit(Event {
             kind: kinds::POD,
             key: self.key.clone(),
             uid: self.virt.uid().to_owned(),
-            about,
-            severity: Severity::Warning,
+            reason,
+            event_type: EventType::Warning,
             message: message.to_owned(),
         })
     }

@@ -1,12 +1,12 @@
 //! Secrets: on the host only while something that is synced refers to them.
 
 use serde_json::{Value, json};
-use tenet_mapper::rules::{Rule, copy, drop, set};
-use tenet_mapper::{Context, MapError, MapperSpec, Object, Projection, RuleMapper, Side, Translate, VirtualKey, kinds};
+use tenet_mapper::rules::{Rule, copy, omit, set};
+use tenet_mapper::{Context, CopyMapper, MapError, MapperSpec, Object, Projection, Side, Translate, VirtualKey, kinds};
 
 const RULES: &[Rule] = &[
     copy("data").whole().kept(),
-    drop("stringData", "the API server has merged it into data"),
+    omit("stringData", "the API server has merged it into data"),
     copy("immutable").kept().because("an immutable copy spares the kubelets of the host their watch"),
     set("type", "a token of a ServiceAccount crosses as Opaque: the host's token controller would delete or fill it"),
 ];
@@ -16,7 +16,7 @@ const RULES: &[Rule] = &[
 const TOKEN: &str = "kubernetes.io/service-account-token";
 
 /// Carries Secrets across.
-pub type SecretMapper = RuleMapper<Secrets>;
+pub type SecretMapper = CopyMapper<Secrets>;
 
 /// What a Secret is on the host.
 pub struct Secrets(MapperSpec);
@@ -28,7 +28,7 @@ pub(crate) fn mapper() -> SecretMapper {
         .project(Side::Virtual, &Projection::Metadata)
         .project(Side::Host, &Projection::Digest(&["data"]))
         .sample(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tenet-defaults"}}));
-    RuleMapper::new(Secrets(spec))
+    CopyMapper::new(Secrets(spec))
 }
 
 impl Translate for Secrets {
@@ -36,11 +36,11 @@ impl Translate for Secrets {
         &self.0
     }
 
-    fn wanted(&self, cx: &Context<'_>, virt: &Object) -> bool {
+    fn should_sync(&self, cx: &Context<'_>, virt: &Object) -> bool {
         cx.is_referenced(kinds::SECRET, &VirtualKey::new(virt.namespace(), virt.name()))
     }
 
-    fn finish(
+    fn complete(
         &self,
         _cx: &Context<'_>,
         virt: &Object,

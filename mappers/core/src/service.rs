@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, copy, refuse, selector, up};
 use tenet_mapper::translate::selectors::{Scope, service_selector};
 use tenet_mapper::{
-    Admission, Context, Deletion, Effect, Input, KeysOf, MapError, Mapper, MapperSpec, NoticeKind, Object, Outcome,
-    Projection, RuleMapper, Side, Translate, VirtualKey, VirtualPatch, async_trait, kinds,
+    Admission, Context, CopyMapper, Deletion, Effect, EventReason, Input, KeysOf, MapError, Mapper, MapperSpec, Object,
+    Outcome, Projection, Side, Translate, VirtualKey, VirtualPatch, async_trait, kinds,
 };
 
 const ASKED: &str = "asked for at creation; afterwards the host's counts";
@@ -53,7 +53,7 @@ const PORT: &[Rule] = &[
 ///
 /// A Service with an external name stays inside: it is a matter of the virtual DNS alone.
 pub struct ServiceMapper {
-    copies: RuleMapper<Services>,
+    copies: CopyMapper<Services>,
 }
 
 /// What a Service is on the host.
@@ -74,7 +74,7 @@ impl ServiceMapper {
                 "spec": {"type": kind, "sessionAffinity": "ClientIP", "ports": [{"port": 80}]},
             }));
         }
-        Self { copies: RuleMapper::new(Services(spec)) }
+        Self { copies: CopyMapper::new(Services(spec)) }
     }
 }
 
@@ -123,11 +123,11 @@ impl Translate for Services {
         &self.0
     }
 
-    fn wanted(&self, _cx: &Context<'_>, virt: &Object) -> bool {
+    fn should_sync(&self, _cx: &Context<'_>, virt: &Object) -> bool {
         !is_external(virt)
     }
 
-    fn finish(
+    fn complete(
         &self,
         cx: &Context<'_>,
         virt: &Object,
@@ -159,14 +159,14 @@ impl Translate for Services {
 
     fn up(&self, cx: &Context<'_>, virt: &Object, host: &Object) -> Result<Vec<Effect>, MapError> {
         // The host has not followed the tenant's last change yet; its addresses may be about to change.
-        if !address::is_settled(virt, host) {
+        if !address::has_followed(virt, host) {
             return Ok(Vec::new());
         }
         if address::is_headless(virt) != address::is_headless(host) {
-            return Ok(vec![Effect::Delete(Deletion::unneeded(kinds::SERVICE, host))]);
+            return Ok(vec![Effect::Delete(Deletion::redundant(kinds::SERVICE, host))]);
         }
         if !address::same(virt, host) {
-            return Ok(change::open(cx, virt, host, NoticeKind::Repaired));
+            return Ok(change::open(cx, virt, host, EventReason::Repaired));
         }
         let shown = |pointer: &str, absent: Value| host.at(pointer).cloned().unwrap_or(absent);
         let status = vec![

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! OPENAPI=kubernetes/api/openapi-spec/v3/api__v1_openapi.json \
-//!     cargo test -p tenet-mappers --test pod_paths -- --ignored
+//!     cargo test -p tenet-core-mappers --test pod_paths -- --ignored
 //! ```
 
 use std::collections::BTreeSet;

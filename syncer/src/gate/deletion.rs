@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenet_mapper::translate::{OwnerRecord, Ownership, owner};
-use tenet_mapper::{Deletion, MapError, Proof, Side, kinds};
+use tenet_mapper::{Cause, Deletion, MapError, Side, kinds};
 
 use super::{Done, Gate, errors};
 use crate::api::Target;
@@ -12,7 +12,7 @@ impl Gate {
     pub(super) async fn delete(&self, deletion: Deletion) -> Result<Done, MapError> {
         let (side, kind) = (deletion.side(), deletion.kind());
         self.check_right(&deletion)?;
-        self.check_proof(deletion.proof()).await?;
+        self.prove(deletion.cause()).await?;
         let mut options = json!({
             "apiVersion": "v1", "kind": "DeleteOptions",
             "preconditions": {"uid": deletion.uid()}, "propagationPolicy": "Background",
@@ -84,15 +84,15 @@ impl Gate {
                     Ownership::Foreign(why) => Err(MapError::Foreign { place: place(), why: why.to_string() }),
                 }
             }
-            Side::Virtual if *deletion.proof() != Proof::Unneeded => Ok(()),
+            Side::Virtual if *deletion.cause() != Cause::Redundant => Ok(()),
             Side::Virtual if cached.label(owner::MANAGED_BY) == Some(&facts.names.cluster) => Ok(()),
             Side::Virtual => Err(MapError::Foreign { place: place(), why: "it is not a picture of ours".to_owned() }),
         }
     }
 
     /// Absence is proved by a quorum read of a cluster with the recorded id.
-    async fn check_proof(&self, proof: &Proof) -> Result<(), MapError> {
-        let Proof::TwinAbsent { side, kind, namespace, name, uid } = proof else { return Ok(()) };
+    async fn prove(&self, cause: &Cause) -> Result<(), MapError> {
+        let Cause::TwinAbsent { side, kind, namespace, name, uid } = cause else { return Ok(()) };
         if *side == Side::Virtual {
             self.check_identity().await?;
         }

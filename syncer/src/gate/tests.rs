@@ -10,7 +10,7 @@ use tenet_mapper::rules::{Policy, Table, copy};
 use tenet_mapper::translate::labels::Globs;
 use tenet_mapper::translate::{NameScheme, Names};
 use tenet_mapper::{
-    Apply, Deletion, HostKey, Notice, NoticeKind, Object, Projection, Severity, VirtualKey, VirtualPatch,
+    ApplyHost, Deletion, Event, EventReason, EventType, HostKey, Object, Projection, VirtualKey, VirtualPatch,
 };
 
 use super::*;
@@ -145,7 +145,7 @@ fn foreign_object() -> Value {
 
 fn apply(uid: &str, data: &str) -> Effect {
     let table = Table::new(&[("", &[copy("data").whole().kept()])]).unwrap();
-    Effect::Apply(Box::new(Apply {
+    Effect::ApplyHost(Box::new(ApplyHost {
         kind: kinds::CONFIG_MAP,
         key: key(),
         owner: owner(uid),
@@ -259,7 +259,7 @@ async fn an_object_without_our_record_is_never_deleted() {
     let rig =
         Rig::new(vec![], vec![("GET", SYSTEM, 200, system(ID))]).knows(Side::Host, kinds::CONFIG_MAP, foreign_object());
     let host = Object::new(foreign_object());
-    let effect = Effect::Delete(Deletion::unneeded(kinds::CONFIG_MAP, &host));
+    let effect = Effect::Delete(Deletion::redundant(kinds::CONFIG_MAP, &host));
     assert!(matches!(rig.perform(effect).await, Err(MapError::Foreign { .. })));
     assert_eq!(rig.asked(Side::Host), Vec::<String>::new());
 }
@@ -302,19 +302,19 @@ async fn a_status_with_parts_of_others_is_only_written_over_the_version_that_was
 
 #[tokio::test]
 async fn a_thing_is_said_once() {
-    let notice = || {
-        Effect::Emit(Notice {
+    let event = || {
+        Effect::Emit(Event {
             kind: kinds::POD,
             key: VirtualKey::new("default", "a"),
             uid: "u".to_owned(),
-            about: NoticeKind::Refused,
-            severity: Severity::Warning,
+            reason: EventReason::Refused,
+            event_type: EventType::Warning,
             message: "spec.hostNetwork: no".to_owned(),
         })
     };
     let rig = Rig::new(vec![], vec![("POST", "/api/v1/namespaces/default/events", 201, json!({}))]);
-    assert_eq!(rig.perform(notice()).await.unwrap(), Done::Wrote);
-    assert_eq!(rig.perform(notice()).await.unwrap(), Done::Unchanged);
+    assert_eq!(rig.perform(event()).await.unwrap(), Done::Wrote);
+    assert_eq!(rig.perform(event()).await.unwrap(), Done::Unchanged);
     let posts = rig.asked(Side::Virtual).iter().filter(|asked| asked.starts_with("POST")).count();
     assert_eq!(posts, 1);
 }

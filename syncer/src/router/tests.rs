@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Table, reference};
-use tenet_mapper::{Input, MapperSpec, Projection, RuleMapper, kinds};
+use tenet_mapper::{CopyMapper, Input, MapperSpec, Projection, kinds};
 
 use super::*;
 use crate::cache::Change;
@@ -24,7 +24,7 @@ impl Rig {
             Projection::Whole,
             KeysOf::With(node_of),
         ));
-        let mappers: Arc<[Box<dyn Mapper>]> = Arc::new([Box::new(RuleMapper::of_table(spec))]);
+        let mappers: Arc<[Box<dyn Mapper>]> = Arc::new([Box::new(CopyMapper::of_table(spec))]);
         let router = Router::new(mappers, Arc::new(Queue::default()), "vc-1", "id");
         Self { router, pods: Cache::new(Side::Virtual, kinds::POD, Projection::Whole) }
     }

@@ -136,7 +136,7 @@ impl Walk<'_> {
         match leaf.rule.action {
             Action::Copy => Some(value.clone()),
             Action::Reference(kind) => Some(self.reference(kind, place, value)),
-            Action::Set | Action::Selector | Action::Up | Action::Drop => None,
+            Action::Set | Action::Selector | Action::Up | Action::Omit => None,
             Action::Refuse if self.policy.allow.contains(&leaf.path) => Some(value.clone()),
             Action::Refuse => {
                 let harmless =
@@ -219,7 +219,7 @@ impl Walk<'_> {
 mod tests {
     use serde_json::json;
 
-    use super::super::{copy, drop, reference, refuse, set, up};
+    use super::super::{copy, omit, reference, refuse, set, up};
     use super::*;
 
     fn table() -> Table {
@@ -231,7 +231,7 @@ mod tests {
                     copy("args[]"),
                     copy("limits{}"),
                     copy("opaque").whole(),
-                    drop("gone", ""),
+                    omit("gone", ""),
                     reference("secrets[].name", "Secret"),
                     refuse("host", "reaches the node").unless(&["false"]),
                 ],

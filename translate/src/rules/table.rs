@@ -157,20 +157,20 @@ impl Leaf {
         match self.rule.action {
             Action::Copy => self.rule.whole,
             Action::Reference(_) => false,
-            Action::Set | Action::Selector | Action::Up | Action::Drop | Action::Refuse => true,
+            Action::Set | Action::Selector | Action::Up | Action::Omit | Action::Refuse => true,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{copy, drop, refuse};
+    use super::super::{copy, omit, refuse};
     use super::*;
 
     #[test]
     fn a_table_says_what_it_covers() {
         let table = Table::new(&[
-            ("", &[copy("spec.name"), drop("spec.gone", "")]),
+            ("", &[copy("spec.name"), omit("spec.gone", "")]),
             ("spec.items[]", &[copy("image"), refuse("host", "")]),
         ])
         .unwrap();
@@ -189,11 +189,11 @@ mod tests {
 
     #[test]
     fn a_table_that_contradicts_itself_is_an_error() {
-        let twice = Table::new(&[("", &[copy("a.b"), drop("a.b", "")])]);
+        let twice = Table::new(&[("", &[copy("a.b"), omit("a.b", "")])]);
         assert_eq!(twice.unwrap_err(), TableError::Twice("a.b".into()));
-        let below = Table::new(&[("", &[drop("a", ""), copy("a.b")])]);
+        let below = Table::new(&[("", &[omit("a", ""), copy("a.b")])]);
         assert_eq!(below.unwrap_err(), TableError::Covered("a.b".into()));
-        let above = Table::new(&[("", &[copy("a.b"), drop("a", "")])]);
+        let above = Table::new(&[("", &[copy("a.b"), omit("a", "")])]);
         assert_eq!(above.unwrap_err(), TableError::Covered("a".into()));
     }
 }

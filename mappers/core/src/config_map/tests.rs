@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
-use tenet_mapper::testing::Picture;
-use tenet_mapper::{DIGEST_KEY, Effect, Mapper, Proof, crossed};
+use tenet_mapper::testing::Clusters;
+use tenet_mapper::{Cause, DIGEST_KEY, Effect, Mapper, crossed};
 
 use super::*;
 
@@ -13,76 +13,76 @@ binaryData: {raw: AAEC}";
 
 const NAME: &str = "kube-root-ca.crt-x-shop-x-vc-1";
 
-fn picture() -> Picture {
-    Picture::default().with(Side::Virtual, VIRTUAL)
+fn clusters() -> Clusters {
+    Clusters::default().with(Side::Virtual, VIRTUAL)
 }
 
-fn referenced() -> Picture {
-    picture().referenced(kinds::CONFIG_MAP, "shop", "kube-root-ca.crt")
+fn referenced() -> Clusters {
+    clusters().referenced(kinds::CONFIG_MAP, "shop", "kube-root-ca.crt")
 }
 
-fn settle(picture: &mut Picture) -> usize {
-    picture.settle(&mapper(), "shop", "kube-root-ca.crt").unwrap()
+fn converge(clusters: &mut Clusters) -> usize {
+    clusters.converge(&mapper(), "shop", "kube-root-ca.crt").unwrap()
 }
 
-fn host(picture: &Picture) -> Option<&Object> {
-    picture.object(Side::Host, kinds::CONFIG_MAP, "team-a", NAME)
+fn host(clusters: &Clusters) -> Option<&Object> {
+    clusters.object(Side::Host, kinds::CONFIG_MAP, "team-a", NAME)
 }
 
 /// Puts the virtual object anew with one change.
-fn edit(picture: &mut Picture, change: impl FnOnce(&mut Value)) {
+fn edit(clusters: &mut Clusters, change: impl FnOnce(&mut Value)) {
     let mut object =
-        picture.object(Side::Virtual, kinds::CONFIG_MAP, "shop", "kube-root-ca.crt").unwrap().value().clone();
+        clusters.object(Side::Virtual, kinds::CONFIG_MAP, "shop", "kube-root-ca.crt").unwrap().value().clone();
     object["metadata"]["resourceVersion"] = json!("8");
     change(&mut object);
-    picture.put(Side::Virtual, object);
+    clusters.put(Side::Virtual, object);
 }
 
 #[test]
 fn it_is_on_the_host_while_something_refers_to_it() {
-    assert_eq!(settle(&mut picture()), 0);
+    assert_eq!(converge(&mut clusters()), 0);
     let mut referenced = referenced();
-    assert_eq!(settle(&mut referenced), 1);
+    assert_eq!(converge(&mut referenced), 1);
     let copy = host(&referenced).unwrap().clone();
     assert_eq!(copy.at("/data"), Some(&json!({"ca.crt": "PEM"})));
     assert_eq!(copy.at("/binaryData"), Some(&json!({"raw": "AAEC"})));
     assert_eq!(copy.label("app"), Some("web"));
     assert!(copy.annotation(crossed::SOURCE).is_some_and(|source| source.starts_with("u-1/7/")));
-    assert_eq!(settle(&mut referenced), 0);
+    assert_eq!(converge(&mut referenced), 0);
 
-    let mut forgotten = picture();
+    let mut forgotten = clusters();
     forgotten.put(Side::Host, copy.value().clone());
     let outcome = forgotten.reconcile(&mapper(), "shop", "kube-root-ca.crt").unwrap();
-    assert!(matches!(&outcome.effects[..], [Effect::Delete(deletion)] if *deletion.proof() == Proof::Unneeded));
+    assert!(matches!(&outcome.effects[..], [Effect::Delete(deletion)] if *deletion.cause() == Cause::Redundant));
 }
 
 #[test]
 fn changed_content_follows_and_content_changed_on_the_host_is_repaired() {
-    let mut picture = referenced();
-    settle(&mut picture);
-    edit(&mut picture, |object| object["data"] = json!({"ca.crt": "NEW"}));
-    assert_eq!(settle(&mut picture), 1);
-    assert_eq!(host(&picture).unwrap().at("/data/ca.crt"), Some(&json!("NEW")));
+    let mut clusters = referenced();
+    converge(&mut clusters);
+    edit(&mut clusters, |object| object["data"] = json!({"ca.crt": "NEW"}));
+    assert_eq!(converge(&mut clusters), 1);
+    assert_eq!(host(&clusters).unwrap().at("/data/ca.crt"), Some(&json!("NEW")));
 
-    let mut tampered = host(&picture).unwrap().value().clone();
+    let mut tampered = host(&clusters).unwrap().value().clone();
     tampered["data"]["ca.crt"] = json!("EVIL");
-    picture.put(Side::Host, tampered);
-    assert_eq!(settle(&mut picture), 1);
-    assert_eq!(host(&picture).unwrap().at("/data/ca.crt"), Some(&json!("NEW")));
+    clusters.put(Side::Host, tampered);
+    assert_eq!(converge(&mut clusters), 1);
+    assert_eq!(host(&clusters).unwrap().at("/data/ca.crt"), Some(&json!("NEW")));
 }
 
 #[test]
 fn an_immutable_copy_makes_room_for_a_new_original() {
-    let mut picture = referenced();
-    edit(&mut picture, |object| object["immutable"] = json!(true));
-    assert_eq!(settle(&mut picture), 1);
-    assert_eq!(host(&picture).unwrap().at("/immutable"), Some(&json!(true)));
-    edit(&mut picture, |object| {
+    let mut clusters = referenced();
+    edit(&mut clusters, |object| object["immutable"] = json!(true));
+    assert_eq!(converge(&mut clusters), 1);
+    assert_eq!(host(&clusters).unwrap().at("/immutable"), Some(&json!(true)));
+    edit(&mut clusters, |object| {
         object["metadata"]["uid"] = json!("u-2");
         object["data"] = json!({"ca.crt": "NEW"});
     });
-    assert_eq!(settle(&mut picture), 2, "the old copy goes, then the new one comes");
-    assert_eq!(host(&picture).unwrap().at("/data/ca.crt"), Some(&json!("NEW")));
+    assert_eq!(converge(&mut clusters), 2, "the old copy goes, then the new one comes");
+    assert_eq!(host(&clusters).unwrap().at("/data/ca.crt"), Some(&json!("NEW")));
 }
 
 #[test]

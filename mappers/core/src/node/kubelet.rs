@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::kubelets;
 use tenet_mapper::{
-    Apply, Context, Deletion, Effect, HostKey, HostPatch, MapError, Notice, NoticeKind, Object, PatchFormat, Severity,
-    VirtualKey, kinds,
+    ApplyHost, Context, Deletion, Effect, Event, EventReason, EventType, HostKey, HostPatch, MapError, Object,
+    PatchFormat, VirtualKey, kinds,
 };
 
 /// The label of the pod that the syncer runs in. Nobody else can set a key of ours, so no
@@ -106,7 +106,7 @@ impl Kubelet {
             },
             "spec": self.spec(cx, free_port(cx, &owner.name)),
         });
-        Effect::Apply(Box::new(Apply {
+        Effect::ApplyHost(Box::new(ApplyHost {
             kind: kinds::SERVICE,
             key: place,
             owner,
@@ -182,7 +182,7 @@ pub(super) fn remove(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) 
     let owner = cx.ownership(&service).ours().filter(|owner| owner.kind == kinds::NODE.kind)?;
     match virt {
         Some(virt) if owner.uid == virt.uid() && !service.is_deleting() => {
-            Some(Effect::Delete(Deletion::unneeded(kinds::SERVICE, &service)))
+            Some(Effect::Delete(Deletion::redundant(kinds::SERVICE, &service)))
         }
         Some(_) => None,
         None => orphan(&service, &owner),
@@ -255,12 +255,12 @@ fn shown(node: &Object) -> Option<&str> {
 }
 
 fn taken(virt: &Object) -> Effect {
-    Effect::Emit(Notice {
+    Effect::Emit(Event {
         kind: kinds::NODE,
         key: VirtualKey::new("", virt.name()),
         uid: virt.uid().to_owned(),
-        about: NoticeKind::Blocked,
-        severity: Severity::Warning,
+        reason: EventReason::Blocked,
+        event_type: EventType::Warning,
         message: "exec, logs and port-forward do not work: another Service of the host has the name of this node's"
             .to_owned(),
     })

@@ -1,4 +1,4 @@
-use tenet_mapper::testing::Picture as Clusters;
+use tenet_mapper::testing::Clusters;
 
 use super::*;
 
@@ -40,8 +40,8 @@ fn unreadable() -> Clusters {
     })
 }
 
-fn settle(clusters: &mut Clusters) -> usize {
-    clusters.settle(&NodeMapper::new(), "", NODE).unwrap()
+fn converge(clusters: &mut Clusters) -> usize {
+    clusters.converge(&NodeMapper::new(), "", NODE).unwrap()
 }
 
 fn node(clusters: &Clusters) -> Option<&Object> {
@@ -62,31 +62,31 @@ fn forget_identity(mut node: Value) -> Value {
 #[test]
 fn the_hosts_own_node_is_shown_where_it_may_be_read() {
     let mut clusters = with_pod().with(Side::Host, HOST);
-    assert_eq!(settle(&mut clusters), 1);
+    assert_eq!(converge(&mut clusters), 1);
     assert_eq!(forget_identity(node(&clusters).unwrap().value().clone()), forget_identity(expected(REAL)));
-    assert_eq!(settle(&mut clusters), 0);
+    assert_eq!(converge(&mut clusters), 0);
 }
 
 #[test]
 fn heartbeats_and_images_cause_no_write() {
     let mut clusters = with_pod().with(Side::Host, HOST);
-    settle(&mut clusters);
+    converge(&mut clusters);
     let beat = HOST.replace("2026-11-23T06:00:00Z", "2026-11-23T06:05:00Z").replace("others:1", "others:2");
     let mut clusters = clusters.with(Side::Host, &beat);
-    assert_eq!(settle(&mut clusters), 0);
+    assert_eq!(converge(&mut clusters), 0);
     let mut clusters = clusters.with(Side::Host, &HOST.replace("unschedulable: true", "unschedulable: false"));
-    assert_eq!(settle(&mut clusters), 1);
+    assert_eq!(converge(&mut clusters), 1);
 }
 
 #[test]
 fn a_label_that_the_host_takes_off_goes_and_one_of_the_tenant_stays() {
     let mut clusters = with_pod().with(Side::Host, HOST);
-    settle(&mut clusters);
+    converge(&mut clusters);
     let mut labelled = node(&clusters).unwrap().value().clone();
     labelled["metadata"]["labels"]["mine"] = json!("x");
     clusters.put(Side::Virtual, labelled);
     let mut clusters = clusters.with(Side::Host, &HOST.replace("    topology.kubernetes.io/zone: a\n", ""));
-    assert_eq!(settle(&mut clusters), 1);
+    assert_eq!(converge(&mut clusters), 1);
     let node = node(&clusters).unwrap();
     assert_eq!((node.label("topology.kubernetes.io/zone"), node.label("mine")), (None, Some("x")));
 }
@@ -94,12 +94,12 @@ fn a_label_that_the_host_takes_off_goes_and_one_of_the_tenant_stays() {
 #[test]
 fn a_taint_that_the_virtual_api_server_adds_is_taken_off() {
     for mut clusters in [with_pod().with(Side::Host, HOST), unreadable()] {
-        settle(&mut clusters);
+        converge(&mut clusters);
         let untainted = node(&clusters).unwrap().value().clone();
         let mut tainted = untainted.clone();
         tainted["spec"]["taints"] = json!([{"effect": "NoSchedule", "key": "node.kubernetes.io/not-ready"}]);
         clusters.put(Side::Virtual, tainted);
-        assert_eq!(settle(&mut clusters), 1);
+        assert_eq!(converge(&mut clusters), 1);
         assert_eq!(node(&clusters).unwrap().at("/spec"), untainted.get("spec"));
     }
 }
@@ -107,7 +107,7 @@ fn a_taint_that_the_virtual_api_server_adds_is_taken_off() {
 #[test]
 fn without_the_right_a_node_is_made_from_the_pods_on_it() {
     let mut clusters = unreadable();
-    assert_eq!(settle(&mut clusters), 1);
+    assert_eq!(converge(&mut clusters), 1);
     let mut shown = node(&clusters).unwrap().value().clone();
     assert_eq!(shown["status"]["capacity"]["memory"], "8192Mi");
     for amounts in ["capacity", "allocatable"] {
@@ -116,39 +116,39 @@ fn without_the_right_a_node_is_made_from_the_pods_on_it() {
     }
     assert_eq!(forget_identity(shown.clone()), forget_identity(expected(SYNTHETIC)));
     clusters.put(Side::Virtual, shown);
-    assert_eq!(settle(&mut clusters), 0, "the same amount is no difference");
+    assert_eq!(converge(&mut clusters), 0, "the same amount is no difference");
 }
 
 #[test]
 fn a_made_node_stays_the_same_while_pods_come_and_go() {
     let mut clusters = unreadable();
-    settle(&mut clusters);
+    converge(&mut clusters);
     let mut clusters = clusters.with(Side::Host, &pod("b", "2026-11-20T06:00:00Z"));
-    assert_eq!(settle(&mut clusters), 0, "an older pod");
+    assert_eq!(converge(&mut clusters), 0, "an older pod");
     clusters.vanish(kinds::POD, &HostKey::new("team-a", "a-x-shop-x-vc-1"));
-    assert_eq!(settle(&mut clusters), 0, "the first pod is gone");
+    assert_eq!(converge(&mut clusters), 0, "the first pod is gone");
     let mut clusters = clusters.with(Side::Host, &pod("b", "2026-11-20T06:00:00Z").replace("status:", "x:"));
-    assert_eq!(settle(&mut clusters), 0, "no pod tells an address");
+    assert_eq!(converge(&mut clusters), 0, "no pod tells an address");
 }
 
 #[test]
 fn any_pod_that_tells_an_address_will_do() {
     let silent = pod("a", "2026-11-22T06:00:00Z").replace("status:", "x:");
     let mut clusters = unreadable().with(Side::Host, &silent);
-    settle(&mut clusters);
+    converge(&mut clusters);
     let addresses = |clusters: &Clusters| node(clusters).unwrap().list_at("/status/addresses").len();
     assert_eq!(addresses(&clusters), 1, "the name alone");
     let mut clusters = clusters.with(Side::Host, &pod("b", "2026-11-22T06:00:00Z"));
-    assert_eq!(settle(&mut clusters), 1);
+    assert_eq!(converge(&mut clusters), 1);
     assert_eq!(addresses(&clusters), 3);
-    assert_eq!(settle(&mut clusters), 0);
+    assert_eq!(converge(&mut clusters), 0);
 }
 
 #[test]
 fn the_configuration_may_ask_for_one_kind_of_picture() {
     let asked = |source: &str| json!({"nodes": {"source": source}});
     let mut made = with_pod().with(Side::Host, HOST).facts(|facts| facts.config = asked("synthetic"));
-    settle(&mut made);
+    converge(&mut made);
     assert_eq!(node(&made).unwrap().str_at("/status/nodeInfo/osImage"), Some("unknown"));
     let mut real = with_pod().unreadable(Side::Host, kinds::NODE).facts(|facts| facts.config = asked("host"));
     let error = real.reconcile(&NodeMapper::new(), "", NODE).unwrap_err();
@@ -160,32 +160,32 @@ fn a_host_node_that_is_away_is_waited_for() {
     let error = with_pod().reconcile(&NodeMapper::new(), "", NODE).unwrap_err();
     assert!(matches!(error, MapError::NotReady(_)), "{error}");
     let mut shown = with_pod().with(Side::Host, HOST);
-    settle(&mut shown);
+    converge(&mut shown);
     shown.vanish(kinds::NODE, &HostKey::new("", NODE));
-    assert_eq!(settle(&mut shown), 0, "the last picture stays while pods are bound to the node");
+    assert_eq!(converge(&mut shown), 0, "the last clusters stays while pods are bound to the node");
 }
 
 #[test]
 fn a_picture_goes_with_the_last_pod() {
     let mut clusters = with_pod().with(Side::Host, HOST);
-    settle(&mut clusters);
+    converge(&mut clusters);
     clusters.vanish(kinds::POD, &HostKey::new("team-a", "a-x-shop-x-vc-1"));
-    assert_eq!(settle(&mut clusters), 1);
+    assert_eq!(converge(&mut clusters), 1);
     assert!(node(&clusters).is_none());
-    assert_eq!(settle(&mut clusters), 0);
+    assert_eq!(converge(&mut clusters), 0);
 }
 
 #[test]
 fn a_pod_that_is_not_ours_needs_no_node() {
     let foreign = pod("a", "2026-11-22T06:00:00Z").replace("00000000c1d0", "00000000beef");
     let mut clusters = Clusters::default().with(Side::Host, HOST).with(Side::Host, &foreign);
-    assert_eq!(settle(&mut clusters), 0);
+    assert_eq!(converge(&mut clusters), 0);
 }
 
 #[test]
 fn a_node_of_the_tenant_is_left_alone() {
     let own = "apiVersion: v1\nkind: Node\nmetadata: {name: worker-1}";
-    assert_eq!(settle(&mut Clusters::default().with(Side::Virtual, own)), 0, "nobody needs its name");
+    assert_eq!(converge(&mut Clusters::default().with(Side::Virtual, own)), 0, "nobody needs its name");
     let mut taken = with_pod().with(Side::Host, HOST).with(Side::Virtual, own);
     let error = taken.reconcile(&NodeMapper::new(), "", NODE).unwrap_err();
     assert!(matches!(error, MapError::Foreign { .. }), "{error}");
@@ -209,12 +209,12 @@ metadata:
         )
     };
     let mut clusters = with_pod().with(Side::Host, HOST).with(Side::Virtual, &virt("ReplicaSet"));
-    settle(&mut clusters);
+    converge(&mut clusters);
     assert!(node(&clusters).is_some());
     let mut clusters = clusters.with(Side::Virtual, &virt("DaemonSet"));
-    settle(&mut clusters);
+    converge(&mut clusters);
     assert!(node(&clusters).is_none());
     let mut clusters = clusters.with(Side::Host, &pod("b", "2026-11-22T06:00:00Z"));
-    settle(&mut clusters);
+    converge(&mut clusters);
     assert!(node(&clusters).is_some(), "another pod is there");
 }

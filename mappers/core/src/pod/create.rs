@@ -1,7 +1,7 @@
 //! A virtual pod that has no host pod yet.
 
 use serde_json::{Value, json};
-use tenet_mapper::{Apply, Deletion, Effect, MapError, NoticeKind, Outcome, kinds};
+use tenet_mapper::{ApplyHost, Deletion, Effect, EventReason, MapError, Outcome, kinds};
 
 use super::tokens::Tokens;
 use super::update::{FOLLOWED, Record};
@@ -29,10 +29,10 @@ pub(super) async fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     let host = apply(pod, host);
     // No container starts before its token is there: the kubelet waits for the Secret.
     outcome.effects.push(match tokens::of(pod) {
-        Tokens::Due(mint) => Effect::Together(vec![Effect::Apply(mint), host]),
+        Tokens::Due(mint) => Effect::Together(vec![Effect::ApplyHost(mint), host]),
         _ => host,
     });
-    let remarks = drafted.remarks.iter().map(|remark| pod.notice(NoticeKind::Degraded, remark));
+    let remarks = drafted.remarks.iter().map(|remark| pod.event(EventReason::Degraded, remark));
     outcome.effects.extend(remarks);
     Ok(outcome)
 }
@@ -49,7 +49,7 @@ fn apply(pod: &Subject<'_, '_>, mut host: Value) -> Effect {
         spec.remove("ephemeralContainers");
     }
     host["metadata"]["annotations"][FOLLOWED] = json!(Record::of(pod.virt).text());
-    Effect::Apply(Box::new(Apply {
+    Effect::ApplyHost(Box::new(ApplyHost {
         kind: kinds::POD,
         key: pod.place.clone(),
         owner: pod.owner(),

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{
-    Context, Deletion, Dependency, Effect, HostKey, MapError, NoticeKind, Object, Outcome, VirtualKey, kinds,
+    Context, Deletion, Dependency, Effect, EventReason, HostKey, MapError, Object, Outcome, VirtualKey, kinds,
 };
 
 use super::{Subject, status, tokens};
@@ -65,7 +65,7 @@ pub(super) fn finish(pod: &Subject<'_, '_>) -> Outcome {
 /// The host pod was there and is gone: the virtual one follows, and its controller replaces
 /// it.
 pub(super) fn lost(pod: &Subject<'_, '_>) -> Outcome {
-    finish(pod).then(pod.notice(NoticeKind::Changed, "its pod on the host is gone, so it is deleted"))
+    finish(pod).then(pod.event(EventReason::Changed, "its pod on the host is gone, so it is deleted"))
 }
 
 /// The virtual pod has finished, and its host pod is gone: it stays, for those who count
@@ -78,7 +78,7 @@ pub(super) fn finished(pod: &Subject<'_, '_>) -> Outcome {
 /// it ends on the host first, then inside.
 pub(super) fn apart(pod: &Subject<'_, '_>, host: &Object) -> Outcome {
     let message = "it was bound to another node than the host has chosen, so it is deleted";
-    Outcome::one(Effect::Delete(Deletion::unneeded(kinds::POD, host))).then(pod.notice(NoticeKind::Changed, message))
+    Outcome::one(Effect::Delete(Deletion::redundant(kinds::POD, host))).then(pod.event(EventReason::Changed, message))
 }
 
 /// Whether a virtual pod without a host pod had one before: then it is not created again.
@@ -98,7 +98,7 @@ fn last_seen(pod: &Subject<'_, '_>) -> Option<Object> {
 
 fn unneeded_secret(pod: &Subject<'_, '_>) -> Option<Effect> {
     let (secret, _) = tokens::secret(pod.cx, pod.key)?;
-    Some(Effect::Delete(Deletion::unneeded(kinds::SECRET, &secret)))
+    Some(Effect::Delete(Deletion::redundant(kinds::SECRET, &secret)))
 }
 
 /// The delete that removes the virtual pod. One without a grace period was sent already when

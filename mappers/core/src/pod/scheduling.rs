@@ -11,7 +11,7 @@ use super::{Subject, place};
 /// How the two pods stand on their nodes.
 pub(super) enum Binding {
     /// Nothing is to be done: both are on the same node, or the host pod on none yet.
-    Settled,
+    Same,
     /// The virtual pod has to follow.
     Follow(Effect),
     /// The virtual pod will follow when its node is there.
@@ -24,8 +24,8 @@ pub(super) enum Binding {
 /// older picture, or waits for the scheduler.
 pub(super) fn binding(pod: &Subject<'_, '_>, host: &Object) -> Binding {
     match (pod.virt.str_at("/spec/nodeName"), host.str_at("/spec/nodeName")) {
-        (_, None) => Binding::Settled,
-        (Some(virt), Some(host)) if virt == host => Binding::Settled,
+        (_, None) => Binding::Same,
+        (Some(virt), Some(host)) if virt == host => Binding::Same,
         (Some(_), Some(_)) => Binding::Apart,
         (None, Some(node)) => {
             let key = VirtualKey::new("", node);

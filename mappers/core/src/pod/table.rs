@@ -3,7 +3,7 @@
 mod containers;
 mod volumes;
 
-use tenet_mapper::rules::{Rule, Table, copy, drop, reference, refuse, selector, set, up};
+use tenet_mapper::rules::{Rule, Table, copy, omit, reference, refuse, selector, set, up};
 
 /// The rule table of pods.
 pub(super) fn table() -> Table {
@@ -36,16 +36,16 @@ const SPEC: &[Rule] = &[
     up("nodeName").because("the host's scheduler chooses; a pod that comes with a node of its own is refused"),
     copy("nodeSelector{}"),
     copy("os.name"),
-    drop("overhead", "follows from the runtime class"),
-    drop("priority", "the host computes it from the priority class"),
+    omit("overhead", "follows from the runtime class"),
+    omit("priority", "the host computes it from the priority class"),
     copy("readinessGates[].conditionType"),
     copy("resources.limits{}").kept(),
     copy("resources.requests{}").kept(),
     copy("restartPolicy"),
     copy("schedulerName"),
-    drop("schedulingGates", "a pod is on the host when its gates are open"),
+    omit("schedulingGates", "a pod is on the host when its gates are open"),
     copy("shareProcessNamespace"),
-    drop("subdomain", "the long name is for the virtual DNS to answer; on the host no Service stands behind it"),
+    omit("subdomain", "the long name is for the virtual DNS to answer; on the host no Service stands behind it"),
     copy("terminationGracePeriodSeconds"),
     copy("tolerations[].effect").kept(),
     copy("tolerations[].key").kept(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::token::{TokenFile, TokenSpec, refresh_at};
-use tenet_mapper::{Apply, Context, HostKey, Mint, Object, VirtualKey, kinds};
+use tenet_mapper::{ApplyHost, Context, HostKey, Mint, Object, VirtualKey, kinds};
 
 use super::{Subject, place};
 
@@ -22,7 +22,7 @@ pub(super) enum Tokens {
     /// All are there; the next is due at this instant.
     Fresh(i64),
     /// They have to be minted now.
-    Due(Box<Apply>),
+    Due(Box<ApplyHost>),
 }
 
 /// The virtual `ServiceAccount` of a pod.
@@ -87,7 +87,7 @@ fn due(secret: &Object, specs: &[TokenSpec], uid: &str) -> Option<i64> {
 }
 
 /// The Secret, with its tokens to be minted.
-fn minted(pod: &Subject<'_, '_>, specs: Vec<TokenSpec>) -> Apply {
+fn minted(pod: &Subject<'_, '_>, specs: Vec<TokenSpec>) -> ApplyHost {
     let (owner, place) = (pod.owner(), secret_key(pod.cx, pod.key));
     let mint = |spec: TokenSpec| Mint {
         data_key: spec.data_key(),
@@ -105,7 +105,7 @@ fn minted(pod: &Subject<'_, '_>, specs: Vec<TokenSpec>) -> Apply {
             "annotations": owner.annotations(place.namespace(), place.name()),
         },
     });
-    Apply {
+    ApplyHost {
         kind: kinds::SECRET,
         key: place,
         owner,

@@ -11,7 +11,7 @@ mod resize;
 mod spec;
 
 use serde_json::{Value, json};
-use tenet_mapper::{Effect, MapError, NoticeKind, Object, PatchFormat, patch};
+use tenet_mapper::{Effect, EventReason, MapError, Object, PatchFormat, patch};
 
 pub(super) use record::{FOLLOWED, Record};
 
@@ -46,7 +46,7 @@ pub(super) async fn ephemeral(pod: &Subject<'_, '_>, host: &Object) -> Result<Ve
         effects.push(pod.patch_host(Some("ephemeralcontainers"), PatchFormat::Strategic, body));
     }
     if !refusals.is_empty() {
-        effects.push(pod.notice(NoticeKind::Refused, &MapError::Refused(refusals).to_string()));
+        effects.push(pod.event(EventReason::Refused, &MapError::Refused(refusals).to_string()));
     }
     Ok(effects)
 }

@@ -1,5 +1,5 @@
 use serde_json::json;
-use tenet_mapper::testing::Picture;
+use tenet_mapper::testing::Clusters;
 use tenet_mapper::{DIGEST_KEY, Mapper};
 
 use super::*;
@@ -19,16 +19,16 @@ type: {kind}"
     )
 }
 
-fn picture(kind: &str) -> Picture {
-    Picture::default().with(Side::Virtual, &secret(kind)).referenced(kinds::SECRET, "shop", "key")
+fn clusters(kind: &str) -> Clusters {
+    Clusters::default().with(Side::Virtual, &secret(kind)).referenced(kinds::SECRET, "shop", "key")
 }
 
-fn settle(picture: &mut Picture) -> usize {
-    picture.settle(&mapper(), "shop", "key").unwrap()
+fn converge(clusters: &mut Clusters) -> usize {
+    clusters.converge(&mapper(), "shop", "key").unwrap()
 }
 
-fn host(picture: &Picture) -> Option<&Object> {
-    picture.object(Side::Host, kinds::SECRET, "team-a", "key-x-shop-x-vc-1")
+fn host(clusters: &Clusters) -> Option<&Object> {
+    clusters.object(Side::Host, kinds::SECRET, "team-a", "key-x-shop-x-vc-1")
 }
 
 #[test]
@@ -41,35 +41,35 @@ fn its_type_crosses_except_that_of_a_token() {
         ("example.com/own", "example.com/own"),
         ("kubernetes.io/service-account-token", "Opaque"),
     ] {
-        let mut picture = picture(kind);
-        assert_eq!(settle(&mut picture), 1, "{kind}");
-        let copy = host(&picture).unwrap();
+        let mut clusters = clusters(kind);
+        assert_eq!(converge(&mut clusters), 1, "{kind}");
+        let copy = host(&clusters).unwrap();
         assert_eq!(copy.str_at("/type"), Some(expected));
         assert_eq!(copy.at("/data"), Some(&json!({"token": "c2VjcmV0"})));
         assert_eq!(copy.annotation("kubernetes.io/service-account.name"), None);
-        assert_eq!(settle(&mut picture), 0, "{kind}");
+        assert_eq!(converge(&mut clusters), 0, "{kind}");
     }
 }
 
 #[test]
 fn it_is_on_the_host_while_something_refers_to_it() {
-    let mut alone = Picture::default().with(Side::Virtual, &secret("Opaque"));
-    assert_eq!(settle(&mut alone), 0);
-    let mut picture = picture("Opaque");
-    settle(&mut picture);
-    alone.put(Side::Host, host(&picture).unwrap().value().clone());
-    assert_eq!(settle(&mut alone), 1);
+    let mut alone = Clusters::default().with(Side::Virtual, &secret("Opaque"));
+    assert_eq!(converge(&mut alone), 0);
+    let mut clusters = clusters("Opaque");
+    converge(&mut clusters);
+    alone.put(Side::Host, host(&clusters).unwrap().value().clone());
+    assert_eq!(converge(&mut alone), 1);
     assert!(host(&alone).is_none());
 }
 
 #[test]
 fn another_type_on_the_host_is_no_reason_to_write() {
-    let mut picture = picture("kubernetes.io/service-account-token");
-    settle(&mut picture);
-    let mut copy = host(&picture).unwrap().value().clone();
+    let mut clusters = clusters("kubernetes.io/service-account-token");
+    converge(&mut clusters);
+    let mut copy = host(&clusters).unwrap().value().clone();
     copy["type"] = json!("example.com/other");
-    picture.put(Side::Host, copy);
-    assert_eq!(settle(&mut picture), 0, "the API server lets nobody change it");
+    clusters.put(Side::Host, copy);
+    assert_eq!(converge(&mut clusters), 0, "the API server lets nobody change it");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::growth::node_port;
 const SETTLED: [&str; 3] = ["/spec/type", "/spec/ipFamilyPolicy", "/spec/externalTrafficPolicy"];
 
 /// Whether the host Service has followed the virtual one in all that addresses depend on.
-pub(super) fn is_settled(virt: &Object, host: &Object) -> bool {
+pub(super) fn has_followed(virt: &Object, host: &Object) -> bool {
     SETTLED.iter().all(|pointer| virt.str_at(pointer) == host.str_at(pointer)) && port_ids(virt) == port_ids(host)
 }
 

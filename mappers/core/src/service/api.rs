@@ -6,8 +6,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tenet_mapper::translate::owner::MANAGED_BY;
 use tenet_mapper::{
-    Context, Dependency, Effect, HostKey, MapError, NoticeKind, Object, Outcome, Picture, Severity, VirtualKey, kinds,
-    patch,
+    ApplyVirtual, Context, Dependency, Effect, EventReason, EventType, HostKey, MapError, Object, Outcome, VirtualKey,
+    kinds, patch,
 };
 
 use super::{address, change};
@@ -61,7 +61,7 @@ fn place(cx: &Context<'_>) -> Result<HostKey, MapError> {
 
 fn missing(virt: &Object, name: &str) -> Outcome {
     let message = format!("pods cannot reach this API server: the host has no Service {name} with an address");
-    Outcome::one(change::notice(virt, NoticeKind::Degraded, Severity::Warning, message))
+    Outcome::one(change::event(virt, EventReason::Degraded, EventType::Warning, message))
 }
 
 /// The Service as the API server itself makes it, at another address.
@@ -75,7 +75,7 @@ fn spec(address: &str) -> Value {
 
 fn open(cx: &Context<'_>, virt: &Object, address: &str) -> Outcome {
     let target = Object::new(json!({ "spec": spec(address) }));
-    Outcome { effects: change::open(cx, virt, &target, NoticeKind::Changed), ..Outcome::default() }
+    Outcome { effects: change::open(cx, virt, &target, EventReason::Changed), ..Outcome::default() }
 }
 
 /// They are read from the server, not watched: the Endpoints of all other Services change
@@ -99,13 +99,17 @@ async fn endpoints(
             "metadata": {"name": key.name(), "namespace": key.namespace(), "labels": {}},
             "subsets": subsets,
         });
-        outcome =
-            outcome.then(Effect::Picture(Picture { kind: kinds::ENDPOINTS, key: key.clone(), desired, adopt: true }));
+        outcome = outcome.then(Effect::ApplyVirtual(ApplyVirtual {
+            kind: kinds::ENDPOINTS,
+            key: key.clone(),
+            desired,
+            adopt: true,
+        }));
     }
     let ports = host.map(|host| host.list_at("/spec/ports")).unwrap_or_default();
     if !ports.iter().any(|port| port["port"] == PORT) {
         let message = format!("pods cannot reach this API server: its Service on the host has no port {PORT}");
-        outcome = outcome.then(change::notice(virt, NoticeKind::Degraded, Severity::Warning, message));
+        outcome = outcome.then(change::event(virt, EventReason::Degraded, EventType::Warning, message));
     }
     Ok(outcome)
 }

@@ -6,7 +6,7 @@
 //! takes the second. Until then its host Service, which holds the rest, is left alone.
 
 use serde_json::{Value, json};
-use tenet_mapper::{Context, Effect, Notice, NoticeKind, Object, Outcome, Severity, VirtualKey, kinds};
+use tenet_mapper::{Context, Effect, Event, EventReason, EventType, Object, Outcome, VirtualKey, kinds};
 
 use super::{address, patch, ranges};
 
@@ -39,10 +39,10 @@ pub(super) fn is_open(virt: &Object) -> bool {
 }
 
 /// The first step towards the addresses of `host`, if the virtual API server can give
-/// them at all. `about` is what the tenant is told.
-pub(super) fn open(cx: &Context<'_>, virt: &Object, host: &Object, about: NoticeKind) -> Vec<Effect> {
+/// them at all. `reason` is what the tenant is told.
+pub(super) fn open(cx: &Context<'_>, virt: &Object, host: &Object, reason: EventReason) -> Vec<Effect> {
     if let Some(why) = ranges::refuses(cx, &address::of(host)) {
-        return vec![notice(virt, NoticeKind::Degraded, Severity::Warning, why)];
+        return vec![event(virt, EventReason::Degraded, EventType::Warning, why)];
     }
     let (before, after) = (address::of(virt).join(" "), address::of(host).join(" "));
     let first =
@@ -52,7 +52,7 @@ pub(super) fn open(cx: &Context<'_>, virt: &Object, host: &Object, about: Notice
     } else {
         format!("its address changes from {before} to {after}, which the host has given it")
     };
-    vec![patch(virt, None, first), notice(virt, about, Severity::Normal, message)]
+    vec![patch(virt, None, first), event(virt, reason, EventType::Normal, message)]
 }
 
 /// The second step: all that was dropped comes back as `spec` has it.
@@ -64,13 +64,13 @@ pub(super) fn close(virt: &Object, spec: &Value) -> Outcome {
 }
 
 /// An event on a virtual Service.
-pub(super) fn notice(virt: &Object, about: NoticeKind, severity: Severity, message: String) -> Effect {
-    Effect::Emit(Notice {
+pub(super) fn event(virt: &Object, reason: EventReason, event_type: EventType, message: String) -> Effect {
+    Effect::Emit(Event {
         kind: kinds::SERVICE,
         key: VirtualKey::new(virt.namespace(), virt.name()),
         uid: virt.uid().to_owned(),
-        about,
-        severity,
+        reason,
+        event_type,
         message,
     })
 }

@@ -54,23 +54,23 @@ fn another(clusters: &mut Clusters, name: &str, address: &str, port: u16) {
 fn on_loopback_each_node_has_an_address_of_its_own_and_no_other() {
     let best = kubelets::loopbacks("vc-1", NODE).next().unwrap();
     let mut clusters = with_kubelet("loopback");
-    assert_eq!(settle(&mut clusters), 1);
+    assert_eq!(converge(&mut clusters), 1);
     assert_eq!(addresses(&clusters), [format!("InternalIP {best}")]);
     assert_eq!(service(&clusters), None);
 
     let mut clusters = with_kubelet("loopback");
     another(&mut clusters, "worker-2", &best.to_string(), 0);
-    settle(&mut clusters);
+    converge(&mut clusters);
     let second = kubelets::loopbacks("vc-1", NODE).nth(1).unwrap();
     assert_eq!(addresses(&clusters), [format!("InternalIP {second}")], "the best one is taken");
     another(&mut clusters, "worker-2", "127.64.9.9", 0);
-    assert_eq!(settle(&mut clusters), 0, "an address that is shown stays");
+    assert_eq!(converge(&mut clusters), 0, "an address that is shown stays");
 }
 
 #[test]
 fn a_node_has_a_service_that_comes_and_goes_with_it() {
     let mut clusters = with_kubelet("service");
-    assert_eq!(settle(&mut clusters), 2, "the node, then its Service");
+    assert_eq!(converge(&mut clusters), 2, "the node, then its Service");
     assert_eq!(addresses(&clusters), Vec::<String>::new(), "no address yet");
     let made = service(&clusters).unwrap().value().clone();
     assert_eq!(made["spec"]["selector"], json!({"tenet.sh/control-plane": "vc-1"}));
@@ -82,33 +82,33 @@ fn a_node_has_a_service_that_comes_and_goes_with_it() {
     assert_eq!(made["metadata"]["annotations"]["tenet.sh/uid"], node(&clusters).unwrap().uid());
 
     allocate(&mut clusters, "10.96.7.7");
-    assert_eq!(settle(&mut clusters), 1);
+    assert_eq!(converge(&mut clusters), 1);
     assert_eq!(addresses(&clusters), ["InternalIP 10.96.7.7"]);
     assert_eq!(node(&clusters).unwrap().at("/status/daemonEndpoints/kubeletEndpoint/Port"), Some(&json!(10250)));
 
     clusters.vanish(kinds::POD, &HostKey::new("team-a", "a-x-shop-x-vc-1"));
-    assert_eq!(settle(&mut clusters), 2);
+    assert_eq!(converge(&mut clusters), 2);
     assert_eq!((node(&clusters), service(&clusters)), (None, None));
 }
 
 #[test]
 fn a_service_that_was_changed_or_deleted_comes_back() {
     let mut clusters = with_kubelet("service");
-    settle(&mut clusters);
+    converge(&mut clusters);
     allocate(&mut clusters, "10.96.7.7");
-    settle(&mut clusters);
+    converge(&mut clusters);
     let mut changed = service(&clusters).unwrap().value().clone();
     changed["spec"]["selector"] = json!({"app": "other"});
     clusters.put(Side::Host, changed);
-    assert_eq!(settle(&mut clusters), 1);
+    assert_eq!(converge(&mut clusters), 1);
     assert_eq!(service(&clusters).unwrap().at("/spec/selector"), Some(&json!({"tenet.sh/control-plane": "vc-1"})));
     assert_eq!(addresses(&clusters), ["InternalIP 10.96.7.7"]);
 
     clusters.vanish(kinds::SERVICE, &place());
-    settle(&mut clusters);
+    converge(&mut clusters);
     assert_eq!(addresses(&clusters), Vec::<String>::new(), "there is no way to it any more");
     allocate(&mut clusters, "10.96.7.8");
-    settle(&mut clusters);
+    converge(&mut clusters);
     assert_eq!(addresses(&clusters), ["InternalIP 10.96.7.8"]);
 }
 
@@ -118,15 +118,15 @@ fn two_nodes_never_share_a_port() {
     let (best, second) = (all.next().unwrap(), all.next().unwrap());
     let mut clusters = with_kubelet("service");
     another(&mut clusters, "worker-2", "10.96.7.2", best);
-    settle(&mut clusters);
+    converge(&mut clusters);
     assert_eq!(service(&clusters).unwrap().at("/spec/ports/0/targetPort"), Some(&json!(second)));
 
     // The other one came at the same time, and is known already.
     let mut clusters = with_kubelet("service");
-    settle(&mut clusters);
+    converge(&mut clusters);
     another(&mut clusters, "worker-2", "10.96.7.2", best);
     allocate(&mut clusters, "10.96.7.7");
-    settle(&mut clusters);
+    converge(&mut clusters);
     assert_eq!(service(&clusters).unwrap().at("/spec/ports/0/targetPort"), Some(&json!(second)));
     assert_eq!(addresses(&clusters), ["InternalIP 10.96.7.7"]);
 }
@@ -134,7 +134,7 @@ fn two_nodes_never_share_a_port() {
 #[test]
 fn the_service_of_an_earlier_node_goes_first_and_a_foreign_one_stays() {
     let mut clusters = with_kubelet("service");
-    settle(&mut clusters);
+    converge(&mut clusters);
     let mut earlier = service(&clusters).unwrap().value().clone();
     earlier["metadata"]["annotations"]["tenet.sh/uid"] = json!("earlier");
     earlier["metadata"]["uid"] = json!("earlier-service");
@@ -144,8 +144,8 @@ fn the_service_of_an_earlier_node_goes_first_and_a_foreign_one_stays() {
 
     let foreign = "apiVersion: v1\nkind: Service\nmetadata: {name: vc-1-node-worker-1, namespace: team-a, uid: f}";
     let mut clusters = with_kubelet("service").with(Side::Host, foreign);
-    settle(&mut clusters);
+    converge(&mut clusters);
     assert!(node(&clusters).is_some(), "pods can still be bound to the node");
     let outcome = clusters.reconcile(&NodeMapper::new(), "", NODE).unwrap();
-    assert!(matches!(&outcome.effects[..], [_, Effect::Emit(notice)] if notice.message.contains("name of this node")));
+    assert!(matches!(&outcome.effects[..], [_, Effect::Emit(event)] if event.message.contains("name of this node")));
 }

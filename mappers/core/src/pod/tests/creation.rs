@@ -8,7 +8,7 @@ use super::lab::{Lab, expected_host};
 fn created(change: impl FnOnce(&mut Lab)) -> Value {
     let mut lab = Lab::fresh();
     change(&mut lab);
-    lab.settle();
+    lab.converge();
     lab.host().unwrap().value().clone()
 }
 
@@ -24,7 +24,7 @@ fn variables(container: &Value) -> Vec<Variable> {
 #[test]
 fn the_pod_of_a_deployment_crosses_and_believes_that_it_is_inside() {
     let mut lab = Lab::fresh();
-    assert_eq!(lab.settle(), ["mint Secret", "apply Pod"]);
+    assert_eq!(lab.converge(), ["mint Secret", "apply Pod"]);
     let mut host = lab.host().unwrap().value().clone();
     let followed: Value =
         serde_json::from_str(host["metadata"]["annotations"]["tenet.sh/followed"].as_str().unwrap()).unwrap();
@@ -35,7 +35,7 @@ fn the_pod_of_a_deployment_crosses_and_believes_that_it_is_inside() {
         }
     }
     assert_eq!(host, expected);
-    assert_eq!(lab.settle(), [""; 0], "the second look writes nothing");
+    assert_eq!(lab.converge(), [""; 0], "the second look writes nothing");
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn the_host_never_mints_a_token() {
     assert_eq!(host["spec"].get("serviceAccount"), None);
     let mut lab = Lab::fresh().facts(|facts| facts.config = json!({"pods": {"serviceAccount": "powerless"}}));
     lab.edit("/spec/serviceAccountName", json!("admin"));
-    lab.settle();
+    lab.converge();
     assert_eq!(lab.host().unwrap().str_at("/spec/serviceAccountName"), Some("powerless"));
 }
 
@@ -84,7 +84,7 @@ fn env_from_wins_over_services() {
         "/spec/containers/0/envFrom",
         json!([{"prefix": "WEB_", "secretRef": {"name": "e"}}, {"secretRef": {"name": "e"}}]),
     );
-    lab.settle();
+    lab.converge();
     let names: Vec<_> =
         variables(&lab.host().unwrap().value()["spec"]["containers"][0]).into_iter().map(|v| v.0).collect();
     assert!(!names.contains(&"WEB_SERVICE_HOST".to_owned()) && !names.contains(&"WEB_PORT".to_owned()), "{names:?}");
@@ -103,7 +103,7 @@ fn the_api_server_is_where_the_host_says_and_else_where_it_says_itself() {
     let host = |spec: &str| format!("kind: Service\nmetadata: {{name: vc-1, namespace: team-a}}\nspec: {spec}");
     let inside = "kind: Service\nmetadata: {name: kubernetes, namespace: default}\nspec: {}";
     let first = |lab: &mut Lab| {
-        lab.settle();
+        lab.converge();
         variables(&lab.host().unwrap().value()["spec"]["containers"][0])[0].1.clone()
     };
     let mut lab = Lab::fresh().with(Side::Host, &host("{clusterIP: None}"));
@@ -122,9 +122,9 @@ fn names_are_resolved_by_the_virtual_cluster() {
     let dns = |lab: Lab, policy: &str| {
         let mut lab = lab;
         lab.edit("/spec/dnsPolicy", json!(policy));
-        lab.settle();
+        lab.converge();
         let spec = lab.host().unwrap().value()["spec"].clone();
-        (spec["dnsPolicy"].clone(), spec["dnsConfig"]["nameservers"].clone(), lab.notices.len())
+        (spec["dnsPolicy"].clone(), spec["dnsConfig"]["nameservers"].clone(), lab.events.len())
     };
     let headless = "kind: Service\nmetadata: {name: kube-dns, namespace: kube-system}\nspec: {clusterIP: None}";
     let elsewhere = json!({"dns": {"service": "a/b", "clusterDomain": "x.y", "address": "192.0.2.53"}});
@@ -196,7 +196,7 @@ fn containers_to_debug_with_come_after_the_pod() {
         "/spec/ephemeralContainers",
         json!([{"name": "debug", "image": "busybox", "targetContainerName": "nginx"}]),
     );
-    assert_eq!(lab.settle(), ["mint Secret", "apply Pod", "patch host ephemeralcontainers"]);
+    assert_eq!(lab.converge(), ["mint Secret", "apply Pod", "patch host ephemeralcontainers"]);
     let host = lab.host().unwrap().value().clone();
     assert_eq!(host["spec"]["ephemeralContainers"][0]["targetContainerName"], "nginx");
     assert_eq!(variables(&host["spec"]["ephemeralContainers"][0])[0].0, "KUBERNETES_SERVICE_HOST");
@@ -207,10 +207,10 @@ fn a_pod_is_created_when_its_gates_are_open_with_the_placement_that_it_was_given
     let mut lab = Lab::fresh();
     lab.edit("/spec/schedulingGates", json!([{"name": "example.com/wait"}]));
     lab.edit("/status/conditions", json!([{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]));
-    assert_eq!(lab.settle(), [""; 0]);
+    assert_eq!(lab.converge(), [""; 0]);
     lab.edit("/spec/nodeSelector", json!({"pool": "spot"}));
     lab.edit("/spec/schedulingGates", Value::Null);
-    assert_eq!(lab.settle(), ["mint Secret", "apply Pod"]);
+    assert_eq!(lab.converge(), ["mint Secret", "apply Pod"]);
     assert_eq!(lab.host().unwrap().at("/spec/nodeSelector"), Some(&json!({"pool": "spot"})));
 }
 
@@ -224,7 +224,7 @@ fn where_the_network_of_the_node_is_permitted_so_are_the_ports_that_come_with_it
         lab
     };
     let mut allowed = lab(9100);
-    allowed.settle();
+    allowed.converge();
     assert_eq!(allowed.host().unwrap().at("/spec/containers/0/ports"), Some(&json!([{"containerPort": 9100}])));
     assert!(matches!(lab(80).reconcile(), Err(MapError::Refused(_))), "a port of its own choice");
 }
@@ -234,7 +234,7 @@ fn a_finished_or_deleted_pod_is_not_created() {
     for phase in ["Succeeded", "Failed"] {
         let mut lab = Lab::fresh();
         lab.edit("/status/phase", json!(phase));
-        assert_eq!(lab.settle(), [""; 0]);
+        assert_eq!(lab.converge(), [""; 0]);
         assert!(lab.virt().is_some(), "it stays as history");
     }
     let mut lab = Lab::fresh();
@@ -253,7 +253,7 @@ fn a_crash_between_two_writes_changes_nothing() {
             lab.perform(whole[*index].clone());
         }
         // A restart knows nothing but the two clusters.
-        let mut written = lab.settle();
+        let mut written = lab.converge();
         written.sort_unstable();
         assert_eq!(written, ["apply Pod", "mint Secret"], "after {done:?}");
         assert!(lab.secret().is_some() && lab.host().is_some());
@@ -265,8 +265,8 @@ fn a_foreign_pod_under_our_name_is_left_alone() {
     let foreign = format!("kind: Pod\nmetadata: {{name: {}, namespace: team-a}}", super::lab::HOST_NAME);
     let mut lab = Lab::fresh().with(Side::Host, &foreign);
     assert!(matches!(lab.reconcile(), Err(MapError::Foreign { .. })));
-    lab.picture.put(Side::Virtual, json!({"kind": "Pod", "metadata": {"name": "other", "namespace": "shop"}}));
-    assert!(lab.picture.reconcile(&crate::PodMapper::new(), "shop", "other").is_ok());
+    lab.clusters.put(Side::Virtual, json!({"kind": "Pod", "metadata": {"name": "other", "namespace": "shop"}}));
+    assert!(lab.clusters.reconcile(&crate::PodMapper::new(), "shop", "other").is_ok());
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn a_pod_is_bound_when_its_node_is_there() {
     let outcome = lab.reconcile().unwrap();
     assert_eq!(outcome.wait, [Dependency::virt(kinds::NODE, &VirtualKey::new("", "node-2"))].into());
     assert!(outcome.effects.is_empty());
-    lab.picture.put(Side::Virtual, json!({"kind": "Node", "metadata": {"name": "node-2"}}));
-    assert_eq!(lab.settle(), ["bind node-2", "patch virtual status"]);
+    lab.clusters.put(Side::Virtual, json!({"kind": "Node", "metadata": {"name": "node-2"}}));
+    assert_eq!(lab.converge(), ["bind node-2", "patch virtual status"]);
     assert_eq!(lab.virt().unwrap().str_at("/status/podIP"), Some("10.1.0.7"));
 }

@@ -83,7 +83,7 @@ fn a_restart_does_not_forget_that_a_pod_has_run() {
     let mut lab = Lab::running();
     let running = lab.virt().unwrap().value().clone();
     let mut later = Lab::empty();
-    later.picture.put(Side::Virtual, running);
+    later.clusters.put(Side::Virtual, running);
     assert_eq!(later.planned(), ["delete virtual Pod 0", "SyncChanged"]);
     lab.vanish();
     assert_eq!(lab.planned().len(), 3);
@@ -94,7 +94,7 @@ fn a_finished_pod_is_history() {
     for gone in [true, false] {
         let mut lab = Lab::running();
         lab.edit_host("/status/phase", json!("Succeeded"));
-        assert_eq!(lab.settle(), ["patch virtual status"]);
+        assert_eq!(lab.converge(), ["patch virtual status"]);
         let expected: &[&str] = if gone {
             lab.vanish();
             &["delete host Secret"]
@@ -102,7 +102,7 @@ fn a_finished_pod_is_history() {
             lab.delete(Side::Host, 0);
             &[]
         };
-        assert_eq!(lab.settle(), expected);
+        assert_eq!(lab.converge(), expected);
         assert_eq!(lab.virt().unwrap().str_at("/status/phase"), Some("Succeeded"));
     }
 }
@@ -118,11 +118,11 @@ fn a_host_pod_without_its_virtual_one_goes_at_once() {
         }
         let mut orphaned = Lab::empty();
         for object in [lab.host(), lab.secret()] {
-            orphaned.picture.put(Side::Host, object.unwrap().value().clone());
+            orphaned.clusters.put(Side::Host, object.unwrap().value().clone());
         }
         assert_eq!(orphaned.planned(), expected, "{deleting:?}");
         orphaned.vanish();
-        assert_eq!(orphaned.settle(), ["delete host Secret 0"], "nothing is left");
+        assert_eq!(orphaned.converge(), ["delete host Secret 0"], "nothing is left");
     }
 }
 
@@ -135,7 +135,7 @@ fn a_pod_of_the_same_name_is_another_pod() {
     assert_eq!(outcome.wait, [Dependency::host(kinds::POD, &place)].into());
     assert_eq!(lab.planned(), ["delete host Pod 0"], "no status of the old one");
     lab.vanish();
-    assert_eq!(lab.settle(), ["delete host Secret 0", "mint Secret", "apply Pod"]);
+    assert_eq!(lab.converge(), ["delete host Secret 0", "mint Secret", "apply Pod"]);
     for object in [lab.host(), lab.secret()] {
         assert_eq!(object.unwrap().annotation("tenet.sh/uid"), Some("u-2"));
     }
@@ -156,7 +156,7 @@ fn a_finalizer_inside_is_waited_for() {
     lab.edit("/metadata/finalizers", json!(["batch.kubernetes.io/job-tracking"]));
     lab.delete(Side::Virtual, 0);
     lab.vanish();
-    assert_eq!(lab.settle(), ["delete host Secret"]);
+    assert_eq!(lab.converge(), ["delete host Secret"]);
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_pod_that_was_refused_can_be_deleted() {
     lab.edit("/spec/nodeName", json!("node-1"));
     assert!(matches!(lab.reconcile(), Err(MapError::Refused(_))));
     lab.delete(Side::Virtual, 30);
-    assert_eq!(lab.settle(), ["delete virtual Pod 0"]);
+    assert_eq!(lab.converge(), ["delete virtual Pod 0"]);
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_pod_that_was_bound_elsewhere_inside_ends() {
     let mut lab = Lab::created();
     lab.edit("/spec/nodeName", json!("mine"));
     lab.edit("/status/conditions", json!([{"type": "PodScheduled", "status": "True"}]));
-    assert_eq!(lab.planned(), [""; 0], "an unscheduled host pod, or an older picture of one, says nothing");
+    assert_eq!(lab.planned(), [""; 0], "an unscheduled host pod, or an older clusters of one, says nothing");
     lab.runs();
     assert_eq!(lab.planned(), ["delete host Pod", "SyncChanged"]);
     assert_eq!(lab.reconcile().unwrap().next, Next::Done);
@@ -188,6 +188,6 @@ fn the_pod_of_another_is_not_touched() {
     let Err(MapError::Foreign { why, .. }) = lab.reconcile() else { panic!("it belongs to another") };
     assert_eq!(why, "it belongs to Pod shop/other");
     let mut alone = Lab::empty();
-    alone.picture.put(Side::Host, lab.host().unwrap().value().clone());
+    alone.clusters.put(Side::Host, lab.host().unwrap().value().clone());
     assert_eq!(alone.planned(), [""; 0]);
 }

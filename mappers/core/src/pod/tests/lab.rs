@@ -1,8 +1,8 @@
 //! Both clusters in memory, and what the gate and the API servers make of effects.
 
 use serde_json::{Value, json};
-use tenet_mapper::testing::Picture;
-use tenet_mapper::{Effect, Facts, HostKey, HostPatch, MapError, Notice, Object, Outcome, Side, kinds};
+use tenet_mapper::testing::Clusters;
+use tenet_mapper::{Effect, Event, Facts, HostKey, HostPatch, MapError, Object, Outcome, Side, kinds};
 
 use crate::PodMapper;
 use crate::pod::place;
@@ -16,12 +16,12 @@ const VIRTUAL: &str = include_str!("fixtures/deployment.virtual.yaml");
 const HOST: &str = include_str!("fixtures/deployment.host.yaml");
 const RUNNING: &str = include_str!("fixtures/running.yaml");
 
-/// A picture, and what was done to it.
+/// A clusters, and what was done to it.
 pub(super) struct Lab {
-    pub(super) picture: Picture,
+    pub(super) clusters: Clusters,
     mapper: PodMapper,
     /// What the tenant was told.
-    pub(super) notices: Vec<Notice>,
+    pub(super) events: Vec<Event>,
     /// The words of what was written, in order.
     pub(super) written: Vec<String>,
 }
@@ -29,11 +29,11 @@ pub(super) struct Lab {
 impl Lab {
     /// What surrounds pods, and nothing else.
     pub(super) fn empty() -> Self {
-        let picture = Picture::default()
+        let clusters = Clusters::default()
             .with(Side::Virtual, include_str!("fixtures/around.virtual.yaml"))
             .with(Side::Host, include_str!("fixtures/around.host.yaml"))
             .at(NOW);
-        Self { picture, mapper: PodMapper::new(), notices: Vec::new(), written: Vec::new() }
+        Self { clusters, mapper: PodMapper::new(), events: Vec::new(), written: Vec::new() }
     }
 
     /// The pod of a Deployment with default settings, fresh from the API server.
@@ -44,7 +44,7 @@ impl Lab {
     /// The same pod, created on the host, and not yet scheduled there.
     pub(super) fn created() -> Self {
         let mut lab = Self::fresh();
-        lab.settle();
+        lab.converge();
         lab.written.clear();
         lab
     }
@@ -53,23 +53,23 @@ impl Lab {
     pub(super) fn running() -> Self {
         let mut lab = Self::created();
         lab.runs();
-        lab.settle();
+        lab.converge();
         lab.written.clear();
         lab
     }
 
     pub(super) fn with(mut self, side: Side, documents: &str) -> Self {
-        self.picture = self.picture.with(side, documents);
+        self.clusters = self.clusters.with(side, documents);
         self
     }
 
     pub(super) fn facts(mut self, change: impl FnOnce(&mut Facts)) -> Self {
-        self.picture = self.picture.facts(change);
+        self.clusters = self.clusters.facts(change);
         self
     }
 
     pub(super) fn at(mut self, now: i64) -> Self {
-        self.picture = self.picture.at(now);
+        self.clusters = self.clusters.at(now);
         self
     }
 
@@ -81,15 +81,15 @@ impl Lab {
     }
 
     pub(super) fn virt(&self) -> Option<&Object> {
-        self.picture.object(Side::Virtual, kinds::POD, "shop", NAME)
+        self.clusters.object(Side::Virtual, kinds::POD, "shop", NAME)
     }
 
     pub(super) fn host(&self) -> Option<&Object> {
-        self.picture.object(Side::Host, kinds::POD, "team-a", HOST_NAME)
+        self.clusters.object(Side::Host, kinds::POD, "team-a", HOST_NAME)
     }
 
     pub(super) fn secret(&self) -> Option<&Object> {
-        self.picture.object(Side::Host, kinds::SECRET, "team-a", SECRET_NAME)
+        self.clusters.object(Side::Host, kinds::SECRET, "team-a", SECRET_NAME)
     }
 
     /// Changes the virtual pod; a null takes a member out.
@@ -111,7 +111,7 @@ impl Lab {
         } else {
             place::put(&mut object, pointer, value);
         }
-        self.picture.put(side, object);
+        self.clusters.put(side, object);
     }
 
     /// The API server accepts a delete of a pod.
@@ -126,11 +126,11 @@ impl Lab {
 
     /// The host pod is gone; the engine still knows its last state.
     pub(super) fn vanish(&mut self) {
-        self.picture.vanish(kinds::POD, &HostKey::new("team-a", HOST_NAME));
+        self.clusters.vanish(kinds::POD, &HostKey::new("team-a", HOST_NAME));
     }
 
     pub(super) fn reconcile(&mut self) -> Result<Outcome, MapError> {
-        self.picture.reconcile(&self.mapper, "shop", NAME)
+        self.clusters.reconcile(&self.mapper, "shop", NAME)
     }
 
     /// What one reconcile would write, one after the other.
@@ -149,7 +149,7 @@ impl Lab {
     }
 
     /// Reconciles and performs the effects, until there are none. Answers with the writes.
-    pub(super) fn settle(&mut self) -> Vec<String> {
+    pub(super) fn converge(&mut self) -> Vec<String> {
         for _ in 0..16 {
             let effects = self.effects();
             if effects.is_empty() {
@@ -166,7 +166,7 @@ impl Lab {
     pub(super) fn perform(&mut self, effect: Effect) {
         self.written.push(word(&effect));
         match effect {
-            Effect::Apply(mut apply) => {
+            Effect::ApplyHost(mut apply) => {
                 let mut times = json!({});
                 for mint in &apply.mint {
                     apply.desired["data"][&mint.data_key] = json!("dG9rZW4=");
@@ -175,7 +175,7 @@ impl Lab {
                 if !apply.mint.is_empty() {
                     apply.desired["metadata"]["annotations"]["tenet.sh/tokens"] = json!(times.to_string());
                 }
-                self.picture.perform(Effect::Apply(apply));
+                self.clusters.perform(Effect::ApplyHost(apply));
             }
             Effect::Bind(bind) => {
                 self.edit("/spec/nodeName", json!(bind.node));
@@ -186,10 +186,10 @@ impl Lab {
             Effect::PatchHost(HostPatch { body, .. }) => {
                 let mut object = self.host().unwrap().value().clone();
                 merge(&mut object, &body);
-                self.picture.put(Side::Host, object);
+                self.clusters.put(Side::Host, object);
             }
-            Effect::Emit(notice) => self.notices.push(notice),
-            other => assert_eq!(self.picture.perform(other), 1, "it changes something"),
+            Effect::Emit(event) => self.events.push(event),
+            other => assert_eq!(self.clusters.perform(other), 1, "it changes something"),
         }
     }
 }
@@ -197,8 +197,8 @@ impl Lab {
 /// `apply Secret`, `patch status Pod`, `delete virtual Pod 0`.
 fn word(effect: &Effect) -> String {
     match effect {
-        Effect::Apply(apply) if apply.mint.is_empty() => format!("apply {}", apply.kind),
-        Effect::Apply(apply) => format!("mint {}", apply.kind),
+        Effect::ApplyHost(apply) if apply.mint.is_empty() => format!("apply {}", apply.kind),
+        Effect::ApplyHost(apply) => format!("mint {}", apply.kind),
         Effect::PatchHost(patch) => format!("patch host {}", patch.subresource.unwrap_or("pod")),
         Effect::PatchVirtual(patch) => format!("patch virtual {}", patch.subresource.unwrap_or("pod")),
         Effect::Bind(bind) => format!("bind {}", bind.node),
@@ -206,15 +206,15 @@ fn word(effect: &Effect) -> String {
             let grace = deletion.grace().map(|grace| format!(" {grace}")).unwrap_or_default();
             format!("delete {} {}{grace}", deletion.side(), deletion.kind())
         }
-        Effect::Emit(notice) => notice.about.reason().to_owned(),
+        Effect::Emit(event) => event.reason.as_str().to_owned(),
         other => panic!("{other:?}"),
     }
 }
 
 pub(super) fn yaml(text: &str) -> Value {
-    let picture =
-        Picture::default().with(Side::Host, &format!("kind: Pod\nmetadata: {{name: text}}\nroot:\n{}", indented(text)));
-    picture.object(Side::Host, kinds::POD, "", "text").unwrap().value()["root"].clone()
+    let clusters = Clusters::default()
+        .with(Side::Host, &format!("kind: Pod\nmetadata: {{name: text}}\nroot:\n{}", indented(text)));
+    clusters.object(Side::Host, kinds::POD, "", "text").unwrap().value()["root"].clone()
 }
 
 fn indented(text: &str) -> String {

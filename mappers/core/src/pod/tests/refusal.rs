@@ -145,7 +145,7 @@ fn an_installation_permits_a_field_by_its_path() {
             facts.policy.allow.insert(path.to_owned());
         });
         lab.edit(pointer, value.clone());
-        lab.settle();
+        lab.converge();
         let host = lab.host().unwrap_or_else(|| panic!("{path} holds it back"));
         assert!(tenet_mapper::patch::same(host.at(pointer).unwrap(), &value), "{path} crosses: {}", host.value());
     }
@@ -211,7 +211,7 @@ fn listed_priority_classes_cross_and_the_rest_follows_from_them() {
     lab.edit("/spec/priorityClassName", json!("batch"));
     lab.edit("/spec/priority", json!(7));
     lab.edit("/spec/preemptionPolicy", json!("Never"));
-    lab.settle();
+    lab.converge();
     let spec = &lab.host().unwrap().value()["spec"];
     assert_eq!(spec["priorityClassName"], "batch");
     assert!(spec.get("priority").is_none() && spec.get("preemptionPolicy").is_none());
@@ -223,11 +223,11 @@ fn a_default_of_the_virtual_api_server_is_left_out() {
     let mut defaults = Defaults::default();
     defaults.learn(&json!({"spec": {}}), &stored);
     let mut lab = Lab::fresh();
-    lab.picture = lab.picture.defaults(defaults);
+    lab.clusters = lab.clusters.defaults(defaults);
     for (member, value) in stored["spec"].as_object().unwrap() {
         lab.edit(&format!("/spec/{member}"), value.clone());
     }
-    lab.settle();
+    lab.converge();
     let spec = &lab.host().unwrap().value()["spec"];
     assert!(spec.get("priorityClassName").is_none() && spec.get("brandNew").is_none());
     assert_eq!(spec["securityContext"], json!({"seccompProfile": {}}));

@@ -8,7 +8,7 @@ use super::lab::{HOST_NAME, Lab, NAME};
 fn shown(pointer: &str, value: Value) -> Value {
     let mut lab = Lab::running();
     lab.edit_host(pointer, value);
-    lab.settle();
+    lab.converge();
     lab.virt().unwrap().value()["status"].clone()
 }
 
@@ -29,17 +29,17 @@ fn a_binding_says_by_itself_that_a_pod_is_scheduled() {
     let mut lab = Lab::created();
     lab.edit_host("/spec/nodeName", json!("node-1"));
     lab.edit_host("/status", json!({"phase": "Pending", "qosClass": "BestEffort", "conditions": [scheduled]}));
-    assert_eq!(lab.settle(), ["bind node-1"]);
+    assert_eq!(lab.converge(), ["bind node-1"]);
     // Until the watch tells, the gate knows no time.
     lab.edit("/status/conditions", json!([{"type": "PodScheduled", "status": "True"}]));
-    assert_eq!(lab.settle(), [""; 0]);
+    assert_eq!(lab.converge(), [""; 0]);
     lab.runs();
-    assert_eq!(lab.settle(), ["patch virtual status"]);
+    assert_eq!(lab.converge(), ["patch virtual status"]);
     let condition = lab.virt().unwrap().list_at("/status/conditions").last().unwrap().clone();
     assert_eq!(condition, scheduled);
     // Somebody inside takes it away: that is not the binding.
     lab.edit("/status/conditions", json!([]));
-    assert_eq!(lab.settle(), ["patch virtual status"]);
+    assert_eq!(lab.converge(), ["patch virtual status"]);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn why_a_pod_is_not_scheduled_is_shown_inside() {
     let waits = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]);
     let mut lab = Lab::created();
     lab.edit_host("/status", json!({"phase": "Pending", "conditions": waits}));
-    assert_eq!(lab.settle(), ["patch virtual status"]);
+    assert_eq!(lab.converge(), ["patch virtual status"]);
     assert_eq!(lab.virt().unwrap().at("/status/conditions"), Some(&waits));
     assert_eq!(lab.virt().unwrap().str_at("/status/qosClass"), Some("BestEffort"));
 }
@@ -76,7 +76,7 @@ fn conditions_of_readiness_gates_belong_to_the_tenant() {
     let stray = json!({"type": "example.com/stray", "status": "True"});
     conditions.as_array_mut().unwrap().extend([own.clone(), stray.clone()]);
     lab.edit("/status/conditions", conditions);
-    assert_eq!(lab.settle(), ["patch host status"]);
+    assert_eq!(lab.converge(), ["patch host status"]);
     let host = lab.host().unwrap().at("/status/conditions").unwrap().to_string();
     assert!(host.contains("example.com/ok") && !host.contains("stray") && !host.contains("observedGeneration"));
     assert_eq!(lab.host().unwrap().list_at("/status/conditions").len(), 6, "the kubelet's stay");
@@ -86,7 +86,7 @@ fn conditions_of_readiness_gates_belong_to_the_tenant() {
     let mut conditions = shown;
     conditions.push(json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}));
     lab.edit("/status/conditions", json!(conditions));
-    assert_eq!(lab.settle(), [""; 0]);
+    assert_eq!(lab.converge(), [""; 0]);
 }
 
 /// A controller inside may set a condition at the same time.
@@ -106,7 +106,7 @@ fn what_an_old_api_server_would_drop_is_not_written() {
         lab.runs();
         lab.edit("/metadata/generation", json!(1));
         lab.edit_host("/status/observedGeneration", json!(1));
-        lab.settle();
+        lab.converge();
         assert_eq!(lab.virt().unwrap().at("/status/observedGeneration").is_some(), kept, "{version}");
     }
 }
@@ -121,7 +121,7 @@ fn generations_are_those_of_the_virtual_pod() {
         lab.edit_host("/metadata/generation", json!(host));
         lab.edit_host("/status/observedGeneration", json!(observed));
         lab.edit_host("/status/conditions/0/observedGeneration", json!(observed));
-        lab.settle();
+        lab.converge();
         let status = lab.virt().unwrap().value()["status"].clone();
         (status["observedGeneration"].clone(), status["conditions"][0].get("observedGeneration").cloned())
     };
@@ -151,7 +151,7 @@ fn messages_speak_of_what_the_tenant_knows() {
         lab.edit_host("/metadata/uid", json!("h-1"));
         lab.edit_host("/status/containerStatuses/0/state", state.clone());
         lab.edit_host("/status/message", json!(message));
-        lab.settle();
+        lab.converge();
         let status = lab.virt().unwrap().value()["status"].clone();
         assert_eq!(status["containerStatuses"][0]["state"]["waiting"]["message"], json!(expected));
         assert_eq!(status["message"], json!(expected));
@@ -162,10 +162,10 @@ fn messages_speak_of_what_the_tenant_knows() {
 fn a_host_that_says_nothing_yet_takes_nothing_away() {
     let mut lab = Lab::created();
     lab.edit_host("/status", json!({}));
-    assert_eq!(lab.settle(), [""; 0]);
+    assert_eq!(lab.converge(), [""; 0]);
     assert_eq!(lab.virt().unwrap().str_at("/status/phase"), Some("Pending"));
     assert_eq!(
-        lab.picture.object(Side::Host, tenet_mapper::kinds::POD, "team-a", HOST_NAME).unwrap().at("/status"),
+        lab.clusters.object(Side::Host, tenet_mapper::kinds::POD, "team-a", HOST_NAME).unwrap().at("/status"),
         Some(&json!({}))
     );
 }

@@ -8,7 +8,7 @@ const KEY: &str = "kube-api-access-zx9tq.0";
 
 fn minted(effect: &Effect) -> Vec<Mint> {
     match effect {
-        Effect::Apply(apply) => apply.mint.clone(),
+        Effect::ApplyHost(apply) => apply.mint.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -29,7 +29,7 @@ fn tokens_are_asked_for_as_the_pod_asks_and_bound_to_it() {
         pod_uid: "u-1".to_owned(),
     };
     assert_eq!(minted(&effects[0]), [expected]);
-    let Effect::Apply(secret) = &effects[0] else { panic!() };
+    let Effect::ApplyHost(secret) = &effects[0] else { panic!() };
     assert_eq!(secret.key.name(), SECRET_NAME);
     assert_eq!(
         secret.desired["metadata"]["labels"],
@@ -42,7 +42,7 @@ fn tokens_are_asked_for_as_the_pod_asks_and_bound_to_it() {
 fn a_pod_without_tokens_has_no_secret() {
     let mut lab = Lab::fresh();
     lab.edit("/spec/volumes", json!([]));
-    assert_eq!(lab.settle(), ["apply Pod"]);
+    assert_eq!(lab.converge(), ["apply Pod"]);
     assert_eq!(lab.reconcile().unwrap().next, Next::Done);
 }
 
@@ -71,7 +71,7 @@ fn a_secret_that_is_lost_or_lacks_a_token_is_made_again() {
         let mut secret = running.secret().unwrap().value().clone();
         secret["metadata"]["annotations"]["tenet.sh/tokens"] = annotation.clone();
         let mut lab = Lab::running();
-        lab.picture.put(Side::Host, secret);
+        lab.clusters.put(Side::Host, secret);
         assert_eq!(lab.planned(), expected, "{annotation}");
     }
 }
@@ -80,7 +80,7 @@ fn a_secret_that_is_lost_or_lacks_a_token_is_made_again() {
 fn the_file_of_a_token_is_as_readable_as_a_kubelet_makes_it() {
     let mut lab = Lab::fresh();
     lab.edit("/spec/securityContext", json!({"fsGroup": 5}));
-    lab.settle();
+    lab.converge();
     let item = "/spec/volumes/0/projected/sources/0/secret/items/0";
     assert_eq!(lab.host().unwrap().at(item), Some(&json!({"key": KEY, "path": "token", "mode": 0o600})));
 }

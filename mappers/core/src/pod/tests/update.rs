@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use tenet_mapper::{Effect, NoticeKind};
+use tenet_mapper::{Effect, EventReason};
 
 use super::lab::Lab;
 
@@ -23,7 +23,7 @@ fn labels_and_annotations_follow_and_those_of_others_stay() {
     let mut lab = Lab::running();
     lab.edit_host("/metadata/labels/mesh", json!("on"));
     lab.edit("/metadata/labels", json!({"app": "web", "tier": "front"}));
-    assert_eq!(lab.settle(), ["patch host pod"]);
+    assert_eq!(lab.converge(), ["patch host pod"]);
     let labels = lab.host().unwrap().labels();
     assert_eq!(labels.get("tier").map(String::as_str), Some("front"));
     assert_eq!(labels.get("mesh").map(String::as_str), Some("on"));
@@ -38,7 +38,7 @@ fn what_the_downward_api_shows_follows() {
     let items = json!([item("all", "metadata.annotations"), item("one", "metadata.annotations['note']")]);
     lab.edit("/spec/volumes", json!([{"name": "v", "downwardAPI": {"items": items}}]));
     lab.edit("/metadata/annotations", json!({"note": "a"}));
-    lab.settle();
+    lab.converge();
     let value = |lab: &Lab| {
         let annotations = lab.host().unwrap().annotations();
         let one =
@@ -47,10 +47,10 @@ fn what_the_downward_api_shows_follows() {
     };
     assert_eq!(value(&lab), ("note=\"a\"".to_owned(), Some("a".to_owned())));
     lab.edit("/metadata/annotations", json!({"note": "b"}));
-    assert_eq!(lab.settle(), ["patch host pod"]);
+    assert_eq!(lab.converge(), ["patch host pod"]);
     assert_eq!(value(&lab), ("note=\"b\"".to_owned(), Some("b".to_owned())));
     lab.edit("/metadata/annotations", json!({}));
-    assert_eq!(lab.settle(), ["patch host pod"]);
+    assert_eq!(lab.converge(), ["patch host pod"]);
     assert_eq!(value(&lab), (String::new(), None));
 }
 
@@ -59,7 +59,7 @@ fn an_image_that_the_tenant_changes_follows() {
     let mut lab = Lab::running();
     lab.edit("/spec/containers/0/image", json!("nginx:1.28"));
     assert_eq!(spec(&mut lab), json!({"containers": [{"name": "nginx", "image": "nginx:1.28"}]}));
-    assert_eq!(lab.settle(), ["patch host pod"]);
+    assert_eq!(lab.converge(), ["patch host pod"]);
     assert_eq!(lab.host().unwrap().str_at("/spec/containers/0/image"), Some("nginx:1.28"));
 }
 
@@ -71,12 +71,12 @@ fn what_the_host_makes_of_a_pod_is_not_fought() {
     lab.edit_host("/spec/activeDeadlineSeconds", json!(60));
     lab.edit_host("/spec/schedulingGates", json!([{"name": "queue.example/admission"}]));
     lab.edit_host("/spec/tolerations", json!([{"key": "added", "operator": "Exists"}]));
-    assert_eq!(lab.settle(), [""; 0]);
+    assert_eq!(lab.converge(), [""; 0]);
     // A change inside carries what has changed, and nothing else.
     lab.edit("/spec/tolerations", json!([{"key": "mine", "operator": "Exists"}]));
     let expected = json!([{"key": "added", "operator": "Exists"}, {"key": "mine", "operator": "Exists"}]);
     assert_eq!(spec(&mut lab), json!({"tolerations": expected}));
-    assert_eq!(lab.settle(), ["patch host pod"]);
+    assert_eq!(lab.converge(), ["patch host pod"]);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn tolerations_are_added_or_given_another_time() {
     wanted[0]["tolerationSeconds"] = json!(5);
     wanted.as_array_mut().unwrap().push(json!({"key": "spot", "operator": "Exists"}));
     lab.edit("/spec/tolerations", wanted.clone());
-    lab.settle();
+    lab.converge();
     assert_eq!(lab.host().unwrap().at("/spec/tolerations"), Some(&wanted));
 }
 
@@ -110,19 +110,19 @@ fn a_deadline_comes_nearer() {
 fn a_resize_follows_and_what_the_host_filled_in_stays() {
     let mut lab = Lab::fresh();
     lab.edit("/spec/containers/0/resources", json!({"requests": {"cpu": "100m"}}));
-    lab.settle();
+    lab.converge();
     lab.edit_host("/spec/containers/0/resources", json!({"requests": {"cpu": "100m"}, "limits": {"cpu": "1"}}));
-    assert_eq!(lab.settle(), [""; 0]);
+    assert_eq!(lab.converge(), [""; 0]);
     lab.edit("/spec/containers/0/resources", json!({"requests": {"cpu": "200m"}}));
     let resized = json!({"spec": {"containers": [{"name": "nginx", "resources": {"requests": {"cpu": "200m"}}}]}});
     assert_eq!(patches(&mut lab), [(Some("resize"), resized)]);
-    assert_eq!(lab.settle(), ["patch host resize", "patch host pod"], "recorded when it is done");
+    assert_eq!(lab.converge(), ["patch host resize", "patch host pod"], "recorded when it is done");
     assert_eq!(
         lab.host().unwrap().at("/spec/containers/0/resources"),
         Some(&json!({"requests": {"cpu": "200m"}, "limits": {"cpu": "1"}}))
     );
     lab.edit("/spec/resources", json!({"limits": {"memory": "1Gi"}}));
-    assert_eq!(lab.settle(), ["patch host resize", "patch host pod"]);
+    assert_eq!(lab.converge(), ["patch host resize", "patch host pod"]);
 }
 
 #[test]
@@ -139,15 +139,15 @@ fn a_resize_that_the_host_rejects_holds_nothing_else_back() {
 fn containers_to_debug_with_are_added_and_looked_at() {
     let mut lab = Lab::running();
     lab.edit("/spec/ephemeralContainers", json!([{"name": "debug", "image": "busybox"}]));
-    assert_eq!(lab.settle(), ["patch host ephemeralcontainers"]);
+    assert_eq!(lab.converge(), ["patch host ephemeralcontainers"]);
     let two = json!([{"name": "debug", "image": "busybox"},
                      {"name": "root", "image": "busybox", "securityContext": {"privileged": true}}]);
     lab.edit("/spec/ephemeralContainers", two);
     lab.edit_host("/status/podIP", json!("10.1.0.8"));
     let effects = lab.effects();
-    let [Effect::PatchVirtual(_), Effect::Emit(notice)] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!(notice.about, NoticeKind::Refused);
-    assert_eq!(notice.message, "spec.ephemeralContainers[1].securityContext.privileged: has every right on the node");
+    let [Effect::PatchVirtual(_), Effect::Emit(event)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(event.reason, EventReason::Refused);
+    assert_eq!(event.message, "spec.ephemeralContainers[1].securityContext.privileged: has every right on the node");
 }
 
 /// What is refused stays in the virtual pod for ever, and what was permitted once may be
@@ -160,7 +160,7 @@ fn a_container_to_debug_with_is_judged_alone() {
     let fine = json!({"name": "debug", "image": "busybox", "envFrom": [{"secretRef": {"name": "s"}}]});
     lab.edit("/spec/ephemeralContainers", json!([refused, fine]));
     let planned = lab.planned();
-    assert_eq!(planned, ["patch host ephemeralcontainers", NoticeKind::Refused.reason()]);
+    assert_eq!(planned, ["patch host ephemeralcontainers", EventReason::Refused.as_str()]);
     let added = patches(&mut lab).remove(0).1["spec"]["ephemeralContainers"].clone();
     assert_eq!(added.as_array().map(Vec::len), Some(1));
     assert_eq!(
@@ -173,5 +173,5 @@ fn a_container_to_debug_with_is_judged_alone() {
 fn a_change_of_what_is_refused_now_is_no_reason_to_stop_what_runs() {
     let mut lab = Lab::running();
     lab.edit("/spec/hostPID", json!(true));
-    assert_eq!(lab.settle(), [""; 0]);
+    assert_eq!(lab.converge(), [""; 0]);
 }

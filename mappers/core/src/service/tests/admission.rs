@@ -28,18 +28,18 @@ fn update(old: Value, new: Value) -> Request {
     Request { operation: Operation::Update, object: with_uid(new), old: Some(with_uid(old)) }
 }
 
-fn need(picture: &Picture, request: &Request, host: Option<Value>) -> Result<Need, MapError> {
+fn need(clusters: &Clusters, request: &Request, host: Option<Value>) -> Result<Need, MapError> {
     let host = host.map(|spec| Object::new(service(spec)));
-    picture.look(|cx| ServiceMapper::new().need(cx, request, host.as_ref()))
+    clusters.look(|cx| ServiceMapper::new().need(cx, request, host.as_ref()))
 }
 
-fn answer(picture: &Picture, request: &Request, host: Value) -> Result<Vec<(String, Value)>, MapError> {
+fn answer(clusters: &Clusters, request: &Request, host: Value) -> Result<Vec<(String, Value)>, MapError> {
     let host = Object::new(service(host));
-    picture.look(|cx| ServiceMapper::new().answer(cx, request, &host))
+    clusters.look(|cx| ServiceMapper::new().answer(cx, request, &host))
 }
 
-fn bed() -> Picture {
-    Picture::default().with(Side::Virtual, RANGES)
+fn bed() -> Clusters {
+    Clusters::default().with(Side::Virtual, RANGES)
 }
 
 fn port(number: u16) -> Value {
@@ -139,18 +139,18 @@ fn a_host_object_only_grows_for_a_change() {
 
 #[test]
 fn a_change_that_failed_leaves_the_node_ports_of_the_host_where_they_were() {
-    let mut picture = CLUSTER_IP.both();
+    let mut clusters = CLUSTER_IP.both();
     let stored = json!([{"port": 80, "protocol": "TCP", "targetPort": 80, "nodePort": 30080}]);
     let grown = json!([
         {"name": "tenet-tcp-80", "port": 80, "protocol": "TCP", "targetPort": 80, "nodePort": 30080},
         {"name": "tenet-tcp-81", "port": 81, "protocol": "TCP", "targetPort": 81, "nodePort": 30081},
     ]);
     for (side, ports) in [(Side::Virtual, stored.clone()), (Side::Host, grown)] {
-        edit(&mut picture, side, "/spec/type", json!("NodePort"));
-        edit(&mut picture, side, "/spec/ports", ports);
+        edit(&mut clusters, side, "/spec/type", json!("NodePort"));
+        edit(&mut clusters, side, "/spec/ports", ports);
     }
-    settle(&mut picture);
-    assert_eq!(host(&picture).unwrap().at("/spec/ports"), Some(&stored));
+    converge(&mut clusters);
+    assert_eq!(host(&clusters).unwrap().at("/spec/ports"), Some(&stored));
 }
 
 #[test]
@@ -198,20 +198,20 @@ fn an_address_that_is_stored_is_never_changed_by_an_update() {
 }
 
 /// The fixture as a reservation, made at [`NOW`].
-fn reserved(virt: bool, over: Option<&str>) -> Picture {
-    let mut picture = CLUSTER_IP.both().with(Side::Virtual, RANGES).at(NOW);
-    let mut object = host(&picture).unwrap().value().clone();
+fn reserved(virt: bool, over: Option<&str>) -> Clusters {
+    let mut clusters = CLUSTER_IP.both().with(Side::Virtual, RANGES).at(NOW);
+    let mut object = host(&clusters).unwrap().value().clone();
     let annotations = object["metadata"]["annotations"].as_object_mut().unwrap();
     annotations.insert(PENDING.to_owned(), json!(NOW.to_string()));
     match over {
         None => annotations.remove(UID),
         Some(base) => annotations.insert(PENDING_OVER.to_owned(), json!(base)),
     };
-    picture.put(Side::Host, object);
+    clusters.put(Side::Host, object);
     if virt {
-        return picture;
+        return clusters;
     }
-    let object = host(&picture).unwrap().value().clone();
+    let object = host(&clusters).unwrap().value().clone();
     let mut alone = bed().at(NOW);
     alone.put(Side::Host, object);
     alone
@@ -219,26 +219,26 @@ fn reserved(virt: bool, over: Option<&str>) -> Picture {
 
 #[test]
 fn a_reservation_waits_for_its_service_and_goes_when_none_comes() {
-    let mut picture = reserved(false, None);
-    let outcome = reconcile(&mut picture).unwrap();
+    let mut clusters = reserved(false, None);
+    let outcome = reconcile(&mut clusters).unwrap();
     assert!(outcome.effects.is_empty(), "{outcome:?}");
     assert_eq!(outcome.next, Next::At(NOW + 90));
-    let mut late = picture.at(NOW + 90);
+    let mut late = clusters.at(NOW + 90);
     let outcome = reconcile(&mut late).unwrap();
     let deletion = deletion(&outcome);
     assert_eq!(deletion.version(), Some(host(&late).unwrap().resource_version()));
-    let Proof::TwinAbsent { uid, name, .. } = deletion.proof() else { panic!("{:?}", deletion.proof()) };
+    let Cause::TwinAbsent { uid, name, .. } = deletion.cause() else { panic!("{:?}", deletion.cause()) };
     assert_eq!((uid.as_str(), name.as_str()), ("", "web"), "no Service of the name may be there");
 }
 
 #[test]
 fn a_reservation_is_adopted_by_the_service_that_comes() {
-    let mut picture = reserved(true, None);
-    let outcome = reconcile(&mut picture).unwrap();
-    let Effect::Apply(apply) = &outcome.effects[0] else { panic!("{outcome:?}") };
-    let found = host(&picture).unwrap().value().clone();
+    let mut clusters = reserved(true, None);
+    let outcome = reconcile(&mut clusters).unwrap();
+    let Effect::ApplyHost(apply) = &outcome.effects[0] else { panic!("{outcome:?}") };
+    let found = host(&clusters).unwrap().value().clone();
     let ops = tenet_mapper::patch::host_ops(&apply.desired, &found, apply.table.as_deref(), &Projection::Whole);
-    let uid = virt(&picture).uid();
+    let uid = virt(&clusters).uid();
     assert_eq!(
         ops,
         [
@@ -251,25 +251,25 @@ fn a_reservation_is_adopted_by_the_service_that_comes() {
 #[test]
 fn what_is_reserved_for_a_change_stays_until_the_change_is_there_or_is_over() {
     let base = Reservation::base(virt(&CLUSTER_IP.virtual_only()));
-    let mut picture = reserved(true, Some(&base));
-    edit(&mut picture, Side::Host, "/spec/type", json!("NodePort"));
-    let outcome = reconcile(&mut picture).unwrap();
+    let mut clusters = reserved(true, Some(&base));
+    edit(&mut clusters, Side::Host, "/spec/type", json!("NodePort"));
+    let outcome = reconcile(&mut clusters).unwrap();
     assert!(outcome.effects.is_empty() && outcome.next == Next::At(NOW + 90), "{outcome:?}");
 
     let mut served = reserved(true, Some(&base));
     edit(&mut served, Side::Virtual, "/spec/type", json!("NodePort"));
     let outcome = reconcile(&mut served).unwrap();
-    assert!(matches!(&outcome.effects[0], Effect::Apply(apply) if apply.desired["spec"]["type"] == "NodePort"));
+    assert!(matches!(&outcome.effects[0], Effect::ApplyHost(apply) if apply.desired["spec"]["type"] == "NodePort"));
 
-    let mut over = picture.at(NOW + 90);
+    let mut over = clusters.at(NOW + 90);
     let outcome = reconcile(&mut over).unwrap();
-    assert!(matches!(&outcome.effects[0], Effect::Apply(apply) if apply.desired["spec"]["type"] == "ClusterIP"));
+    assert!(matches!(&outcome.effects[0], Effect::ApplyHost(apply) if apply.desired["spec"]["type"] == "ClusterIP"));
 }
 
 #[test]
 fn a_reservation_for_a_change_of_what_is_deleted_goes_with_it() {
     let base = Reservation::base(virt(&CLUSTER_IP.virtual_only()));
-    let mut picture = reserved(true, Some(&base));
-    edit(&mut picture, Side::Virtual, "/metadata/deletionTimestamp", json!("2026-11-23T10:00:00Z"));
-    assert_eq!(*deletion(&reconcile(&mut picture).unwrap()).proof(), Proof::TwinDeleting);
+    let mut clusters = reserved(true, Some(&base));
+    edit(&mut clusters, Side::Virtual, "/metadata/deletionTimestamp", json!("2026-11-23T10:00:00Z"));
+    assert_eq!(*deletion(&reconcile(&mut clusters).unwrap()).cause(), Cause::TwinDeleting);
 }

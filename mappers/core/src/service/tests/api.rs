@@ -1,4 +1,4 @@
-use tenet_mapper::NoticeKind;
+use tenet_mapper::EventReason;
 
 use super::*;
 
@@ -23,100 +23,100 @@ kind: Service
 metadata: {name: vc-1, namespace: team-a}
 spec: {type: LoadBalancer, clusterIP: 10.96.7.7, clusterIPs: [10.96.7.7], ports: [{port: 443, nodePort: 30443}]}";
 
-fn picture() -> Picture {
-    Picture::default().with(Side::Virtual, KUBERNETES)
+fn clusters() -> Clusters {
+    Clusters::default().with(Side::Virtual, KUBERNETES)
 }
 
-fn reconcile(picture: &mut Picture) -> Outcome {
-    picture.reconcile(&ServiceMapper::new(), "default", "kubernetes").unwrap()
+fn reconcile(clusters: &mut Clusters) -> Outcome {
+    clusters.reconcile(&ServiceMapper::new(), "default", "kubernetes").unwrap()
 }
 
-fn settle(picture: &mut Picture) -> usize {
-    picture.settle(&ServiceMapper::new(), "default", "kubernetes").unwrap()
+fn converge(clusters: &mut Clusters) -> usize {
+    clusters.converge(&ServiceMapper::new(), "default", "kubernetes").unwrap()
 }
 
-fn spec(picture: &Picture) -> &Value {
-    picture.object(Side::Virtual, kinds::SERVICE, "default", "kubernetes").unwrap().at("/spec").unwrap()
+fn spec(clusters: &Clusters) -> &Value {
+    clusters.object(Side::Virtual, kinds::SERVICE, "default", "kubernetes").unwrap().at("/spec").unwrap()
 }
 
-fn endpoints(picture: &Picture) -> Option<&Value> {
-    picture.object(Side::Virtual, kinds::ENDPOINTS, "default", "kubernetes")?.at("/subsets")
+fn endpoints(clusters: &Clusters) -> Option<&Value> {
+    clusters.object(Side::Virtual, kinds::ENDPOINTS, "default", "kubernetes")?.at("/subsets")
 }
 
 #[test]
 fn the_kubernetes_service_has_the_address_of_the_host_service_that_leads_to_it() {
-    let mut picture = picture().with(Side::Host, HOST);
-    assert_eq!(settle(&mut picture), 3, "two steps, and the Endpoints");
-    let mut expected = spec(&self::picture()).clone();
+    let mut clusters = clusters().with(Side::Host, HOST);
+    assert_eq!(converge(&mut clusters), 3, "two steps, and the Endpoints");
+    let mut expected = spec(&self::clusters()).clone();
     expected["clusterIP"] = json!("10.96.7.7");
     expected["clusterIPs"] = json!(["10.96.7.7"]);
-    assert_eq!(spec(&picture), &expected, "all else is as the API server made it");
+    assert_eq!(spec(&clusters), &expected, "all else is as the API server made it");
     assert_eq!(
-        endpoints(&picture),
+        endpoints(&clusters),
         Some(
             &json!([{"addresses": [{"ip": "10.96.7.7"}], "ports": [{"name": "https", "port": 443, "protocol": "TCP"}]}])
         )
     );
-    assert_eq!(settle(&mut picture), 0);
-    let copy = picture.object(Side::Host, kinds::SERVICE, "team-a", "kubernetes-x-default-x-vc-1");
+    assert_eq!(converge(&mut clusters), 0);
+    let copy = clusters.object(Side::Host, kinds::SERVICE, "team-a", "kubernetes-x-default-x-vc-1");
     assert!(copy.is_none(), "it has no copy");
 }
 
 #[test]
 fn the_configuration_names_the_host_service() {
-    let mut picture = picture().with(Side::Host, &HOST.replace("name: vc-1", "name: front-door"));
-    picture = picture.facts(|facts| facts.config = json!({"virtual": {"kubeconfig": "x", "service": "front-door"}}));
-    assert_eq!(settle(&mut picture), 3);
-    assert_eq!(spec(&picture)["clusterIP"], "10.96.7.7");
+    let mut clusters = clusters().with(Side::Host, &HOST.replace("name: vc-1", "name: front-door"));
+    clusters = clusters.facts(|facts| facts.config = json!({"virtual": {"kubeconfig": "x", "service": "front-door"}}));
+    assert_eq!(converge(&mut clusters), 3);
+    assert_eq!(spec(&clusters)["clusterIP"], "10.96.7.7");
 }
 
 #[test]
 fn without_the_host_service_the_tenant_is_told_and_the_address_stays() {
     for host in ["", &HOST.replace("10.96.7.7", "None")] {
-        let outcome = reconcile(&mut picture().with(Side::Host, host));
-        let [Effect::Emit(notice)] = &outcome.effects[..] else { panic!("{:?}", outcome.effects) };
-        assert_eq!(notice.about, NoticeKind::Degraded);
-        assert!(notice.message.contains("vc-1"), "{}", notice.message);
+        let outcome = reconcile(&mut clusters().with(Side::Host, host));
+        let [Effect::Emit(event)] = &outcome.effects[..] else { panic!("{:?}", outcome.effects) };
+        assert_eq!(event.reason, EventReason::Degraded);
+        assert!(event.message.contains("vc-1"), "{}", event.message);
         assert_eq!(outcome.wait.len(), 1, "it looks again when the Service comes");
     }
 }
 
 #[test]
 fn a_change_that_was_begun_is_ended_also_without_the_host_service() {
-    let mut picture = picture().with(Side::Host, HOST);
-    let first = reconcile(&mut picture).effects.swap_remove(0);
-    assert_eq!(picture.perform(first), 1);
-    assert_eq!(spec(&picture)["type"], "ExternalName");
-    picture.vanish(kinds::SERVICE, &HostKey::new("team-a", "vc-1"));
-    let second = reconcile(&mut picture).effects.swap_remove(0);
-    assert_eq!(picture.perform(second), 1);
-    assert_eq!(spec(&picture)["type"], "ClusterIP");
+    let mut clusters = clusters().with(Side::Host, HOST);
+    let first = reconcile(&mut clusters).effects.swap_remove(0);
+    assert_eq!(clusters.perform(first), 1);
+    assert_eq!(spec(&clusters)["type"], "ExternalName");
+    clusters.vanish(kinds::SERVICE, &HostKey::new("team-a", "vc-1"));
+    let second = reconcile(&mut clusters).effects.swap_remove(0);
+    assert_eq!(clusters.perform(second), 1);
+    assert_eq!(spec(&clusters)["type"], "ClusterIP");
 }
 
 #[test]
 fn endpoints_that_somebody_changed_are_repaired() {
-    let mut picture = picture().with(Side::Host, HOST);
-    settle(&mut picture);
-    picture.put(
+    let mut clusters = clusters().with(Side::Host, HOST);
+    converge(&mut clusters);
+    clusters.put(
         Side::Virtual,
         json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "kubernetes", "namespace": "default"},
                "subsets": []}),
     );
-    assert_eq!(settle(&mut picture), 1);
-    assert!(endpoints(&picture).is_some_and(|subsets| subsets[0]["addresses"][0]["ip"] == "10.96.7.7"));
+    assert_eq!(converge(&mut clusters), 1);
+    assert!(endpoints(&clusters).is_some_and(|subsets| subsets[0]["addresses"][0]["ip"] == "10.96.7.7"));
 }
 
 #[test]
 fn a_host_service_without_the_right_port_is_told() {
-    let mut picture = picture().with(Side::Host, &HOST.replace("port: 443", "port: 8443"));
-    settle(&mut picture);
-    let outcome = reconcile(&mut picture);
-    assert!(matches!(&outcome.effects[..], [Effect::Emit(notice)] if notice.message.contains("443")));
+    let mut clusters = clusters().with(Side::Host, &HOST.replace("port: 443", "port: 8443"));
+    converge(&mut clusters);
+    let outcome = reconcile(&mut clusters);
+    assert!(matches!(&outcome.effects[..], [Effect::Emit(event)] if event.message.contains("443")));
 }
 
 #[test]
 fn only_services_of_others_wake_it() {
-    let object = |yaml: &str| Picture::default().with(Side::Host, yaml);
+    let object = |yaml: &str| Clusters::default().with(Side::Host, yaml);
     let foreign = object(HOST);
     let foreign = foreign.object(Side::Host, kinds::SERVICE, "team-a", "vc-1").unwrap();
     assert_eq!(super::super::api::key_of_foreign(foreign), [VirtualKey::new("default", "kubernetes")]);

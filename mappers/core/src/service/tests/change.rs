@@ -1,19 +1,19 @@
-use tenet_mapper::NoticeKind;
+use tenet_mapper::EventReason;
 
 use super::*;
 
 /// What the host's API server made of the fallback.
-fn with_another_address(pair: &Pair) -> Picture {
-    let mut picture = pair.both();
-    edit(&mut picture, Side::Host, "/spec/clusterIP", json!("10.96.200.1"));
-    edit(&mut picture, Side::Host, "/spec/clusterIPs", json!(["10.96.200.1"]));
-    edit(&mut picture, Side::Host, "/spec/ipFamilies", json!(["IPv4"]));
-    edit(&mut picture, Side::Host, "/status", json!({"loadBalancer": {}}));
-    picture
+fn with_another_address(pair: &Pair) -> Clusters {
+    let mut clusters = pair.both();
+    edit(&mut clusters, Side::Host, "/spec/clusterIP", json!("10.96.200.1"));
+    edit(&mut clusters, Side::Host, "/spec/clusterIPs", json!(["10.96.200.1"]));
+    edit(&mut clusters, Side::Host, "/spec/ipFamilies", json!(["IPv4"]));
+    edit(&mut clusters, Side::Host, "/status", json!({"loadBalancer": {}}));
+    clusters
 }
 
 /// What an API server drops from a Service of type `ExternalName` by itself.
-fn drop_fields(picture: &mut Picture) {
+fn drop_fields(clusters: &mut Clusters) {
     for field in [
         "clusterIP",
         "clusterIPs",
@@ -25,57 +25,57 @@ fn drop_fields(picture: &mut Picture) {
         "allocateLoadBalancerNodePorts",
         "loadBalancerClass",
     ] {
-        edit(picture, Side::Virtual, &format!("/spec/{field}"), Value::Null);
+        edit(clusters, Side::Virtual, &format!("/spec/{field}"), Value::Null);
     }
-    let mut ports = virt(picture).at("/spec/ports").cloned().unwrap();
+    let mut ports = virt(clusters).at("/spec/ports").cloned().unwrap();
     for port in ports.as_array_mut().unwrap() {
         port.as_object_mut().unwrap().remove("nodePort");
     }
-    edit(picture, Side::Virtual, "/spec/ports", ports);
+    edit(clusters, Side::Virtual, "/spec/ports", ports);
 }
 
-fn first_step(picture: &mut Picture) {
-    let effects = reconcile(picture).unwrap().effects;
-    let [Effect::Apply(_), Effect::PatchVirtual(_), Effect::Emit(notice)] = &effects[..] else {
+fn first_step(clusters: &mut Clusters) {
+    let effects = reconcile(clusters).unwrap().effects;
+    let [Effect::ApplyHost(_), Effect::PatchVirtual(_), Effect::Emit(event)] = &effects[..] else {
         panic!("{effects:?}");
     };
-    assert_eq!(notice.about, NoticeKind::Repaired);
-    let writes: usize = effects.into_iter().map(|effect| picture.perform(effect)).sum();
+    assert_eq!(event.reason, EventReason::Repaired);
+    let writes: usize = effects.into_iter().map(|effect| clusters.perform(effect)).sum();
     assert_eq!(writes, 1);
-    drop_fields(picture);
+    drop_fields(clusters);
 }
 
 #[test]
 fn the_virtual_service_takes_the_address_of_the_host_in_two_steps() {
     for pair in [CLUSTER_IP, LOAD_BALANCER] {
-        let mut picture = with_another_address(&pair);
-        let before = virt(&picture).clone();
-        let kept = host(&picture).unwrap().clone();
-        first_step(&mut picture);
-        assert_eq!(virt(&picture).str_at("/spec/type"), Some("ExternalName"));
-        assert_eq!(virt(&picture).at("/spec/loadBalancerSourceRanges"), None, "the server would refuse them");
+        let mut clusters = with_another_address(&pair);
+        let before = virt(&clusters).clone();
+        let kept = host(&clusters).unwrap().clone();
+        first_step(&mut clusters);
+        assert_eq!(virt(&clusters).str_at("/spec/type"), Some("ExternalName"));
+        assert_eq!(virt(&clusters).at("/spec/loadBalancerSourceRanges"), None, "the server would refuse them");
 
-        assert_eq!(settle(&mut picture), 1, "the second step, and rest");
+        assert_eq!(converge(&mut clusters), 1, "the second step, and rest");
         let mut expected = before.at("/spec").cloned().unwrap();
         expected["clusterIP"] = json!("10.96.200.1");
         expected["clusterIPs"] = json!(["10.96.200.1"]);
         expected["ipFamilies"] = json!(["IPv4"]);
-        assert_eq!(virt(&picture).at("/spec"), Some(&expected));
-        assert_eq!(virt(&picture).uid(), before.uid());
-        assert_eq!(host(&picture), Some(&kept));
+        assert_eq!(virt(&clusters).at("/spec"), Some(&expected));
+        assert_eq!(virt(&clusters).uid(), before.uid());
+        assert_eq!(host(&clusters), Some(&kept));
     }
 }
 
 #[test]
 fn between_the_steps_the_host_service_is_left_alone() {
-    let mut picture = with_another_address(&LOAD_BALANCER);
-    first_step(&mut picture);
+    let mut clusters = with_another_address(&LOAD_BALANCER);
+    first_step(&mut clusters);
     // The tenant changes something meanwhile; it follows after the second step.
-    edit(&mut picture, Side::Virtual, "/spec/selector", json!({"app": "other"}));
-    let outcome = reconcile(&mut picture).unwrap();
+    edit(&mut clusters, Side::Virtual, "/spec/selector", json!({"app": "other"}));
+    let outcome = reconcile(&mut clusters).unwrap();
     assert!(matches!(&outcome.effects[..], [Effect::PatchVirtual(_)]), "{:?}", outcome.effects);
-    assert_eq!(settle(&mut picture), 2);
-    assert_eq!(host(&picture).unwrap().at("/spec/selector/app"), Some(&json!("other")));
+    assert_eq!(converge(&mut clusters), 2);
+    assert_eq!(host(&clusters).unwrap().at("/spec/selector/app"), Some(&json!("other")));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_host_service_that_is_lost_between_the_steps_costs_nothing_but_its_address()
     let mut seen = with_another_address(&LOAD_BALANCER);
     first_step(&mut seen);
     seen.vanish(kinds::SERVICE, &place);
-    assert_eq!(settle(&mut seen), 2, "the second step, and a new host Service");
+    assert_eq!(converge(&mut seen), 2, "the second step, and a new host Service");
     assert_eq!(virt(&seen).str_at("/spec/type"), Some("LoadBalancer"));
     assert_eq!(host(&seen).unwrap().str_at("/spec/clusterIP"), Some("10.96.200.1"));
 
@@ -92,26 +92,26 @@ fn a_host_service_that_is_lost_between_the_steps_costs_nothing_but_its_address()
     edit(&mut unseen, Side::Virtual, "/spec/type", json!("ExternalName"));
     edit(&mut unseen, Side::Virtual, "/spec/externalName", json!("clusterip-change.tenet.sh.invalid"));
     drop_fields(&mut unseen);
-    settle(&mut unseen);
+    converge(&mut unseen);
     assert_eq!(virt(&unseen).str_at("/spec/type"), Some("ClusterIP"));
 }
 
 #[test]
 fn a_service_that_is_deleted_between_the_steps_goes() {
-    let mut picture = with_another_address(&CLUSTER_IP);
-    first_step(&mut picture);
-    edit(&mut picture, Side::Virtual, "/metadata/deletionTimestamp", json!("2026-11-23T06:00:00Z"));
-    assert_eq!(deletion(&reconcile(&mut picture).unwrap()).proof(), &Proof::TwinDeleting);
+    let mut clusters = with_another_address(&CLUSTER_IP);
+    first_step(&mut clusters);
+    edit(&mut clusters, Side::Virtual, "/metadata/deletionTimestamp", json!("2026-11-23T06:00:00Z"));
+    assert_eq!(deletion(&reconcile(&mut clusters).unwrap()).cause(), &Cause::TwinDeleting);
 }
 
 #[test]
 fn the_port_of_the_health_check_needs_the_same_change() {
-    let mut picture = LOAD_BALANCER.both();
-    edit(&mut picture, Side::Host, "/status", json!({"loadBalancer": {}}));
-    edit(&mut picture, Side::Host, "/spec/healthCheckNodePort", json!(31999));
-    first_step(&mut picture);
-    settle(&mut picture);
-    assert_eq!(virt(&picture).at("/spec/healthCheckNodePort"), Some(&json!(31999)));
+    let mut clusters = LOAD_BALANCER.both();
+    edit(&mut clusters, Side::Host, "/status", json!({"loadBalancer": {}}));
+    edit(&mut clusters, Side::Host, "/spec/healthCheckNodePort", json!(31999));
+    first_step(&mut clusters);
+    converge(&mut clusters);
+    assert_eq!(virt(&clusters).at("/spec/healthCheckNodePort"), Some(&json!(31999)));
 }
 
 #[test]
@@ -123,8 +123,8 @@ fn an_address_outside_of_the_virtual_ranges_is_told_and_not_tried() {
         with_another_address(&CLUSTER_IP).with(Side::Virtual, &object)
     };
     let outcome = reconcile(&mut ranges("[10.97.0.0/16]")).unwrap();
-    let [Effect::Apply(_), Effect::Emit(notice)] = &outcome.effects[..] else { panic!("{:?}", outcome.effects) };
-    assert_eq!(notice.about, NoticeKind::Degraded);
-    assert!(notice.message.starts_with("the service ranges differ: "), "{}", notice.message);
+    let [Effect::ApplyHost(_), Effect::Emit(event)] = &outcome.effects[..] else { panic!("{:?}", outcome.effects) };
+    assert_eq!(event.reason, EventReason::Degraded);
+    assert!(event.message.starts_with("the service ranges differ: "), "{}", event.message);
     first_step(&mut ranges(r#"[10.97.0.0/16, 10.96.0.0/16, "fd00:1::/108"]"#));
 }

@@ -3,77 +3,77 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenet_mapper::translate::owner::MANAGED_BY;
-use tenet_mapper::{MapError, Object, Picture, Side, patch};
+use tenet_mapper::{ApplyVirtual, MapError, Object, Side, patch};
 
 use super::{Done, Gate, errors};
 use crate::api::{PatchType, Target};
 
 impl Gate {
-    pub(super) async fn picture(&self, mut picture: Picture) -> Result<Done, MapError> {
+    pub(super) async fn apply_virtual(&self, mut apply: ApplyVirtual) -> Result<Done, MapError> {
         let cluster = self.parts.facts.load().names.cluster.clone();
-        picture.desired["metadata"]["labels"][MANAGED_BY] = json!(cluster);
-        match self.cached(Side::Virtual, picture.kind, picture.key.namespace(), picture.key.name()) {
+        apply.desired["metadata"]["labels"][MANAGED_BY] = json!(cluster);
+        match self.cached(Side::Virtual, apply.kind, apply.key.namespace(), apply.key.name()) {
             Some(cached) => {
-                self.check_mark(&picture, cached.value())?;
-                self.repaint(&picture, &cached).await
+                self.check_mark(&apply, cached.value())?;
+                self.update_virtual(&apply, &cached).await
             }
-            None => self.paint(&picture).await,
+            None => self.create_virtual(&apply).await,
         }
     }
 
-    async fn paint(&self, picture: &Picture) -> Result<Done, MapError> {
-        let target = Target::new(picture.kind, picture.key.namespace(), picture.key.name());
-        match self.send(Side::Virtual, "create", |api, limit| api.create(&target, &picture.desired, limit)).await {
+    async fn create_virtual(&self, apply: &ApplyVirtual) -> Result<Done, MapError> {
+        let target = Target::new(apply.kind, apply.key.namespace(), apply.key.name());
+        match self.send(Side::Virtual, "create", |api, limit| api.create(&target, &apply.desired, limit)).await {
             Ok(created) => {
-                self.ingest(Side::Virtual, picture.kind, created);
+                self.ingest(Side::Virtual, apply.kind, created);
                 Ok(Done::Wrote)
             }
             Err(error) if error.code() == Some(StatusCode::CONFLICT) => {
                 let Some(found) = self.read(Side::Virtual, &target).await? else {
                     return Err(errors::classify(error));
                 };
-                self.check_mark(picture, &found)?;
-                self.ingest(Side::Virtual, picture.kind, found.clone());
-                self.repaint(picture, &Object::new(found)).await
+                self.check_mark(apply, &found)?;
+                self.ingest(Side::Virtual, apply.kind, found.clone());
+                self.update_virtual(apply, &Object::new(found)).await
             }
             Err(error) => Err(errors::classify(error)),
         }
     }
 
-    async fn repaint(&self, picture: &Picture, found: &Object) -> Result<Done, MapError> {
-        let main = self.repaint_part(picture, found, None).await?;
-        let status = match picture.desired.get("status") {
-            Some(_) => self.repaint_part(picture, found, Some("status")).await?,
+    async fn update_virtual(&self, apply: &ApplyVirtual, found: &Object) -> Result<Done, MapError> {
+        let main = self.update_virtual_part(apply, found, None).await?;
+        let status = match apply.desired.get("status") {
+            Some(_) => self.update_virtual_part(apply, found, Some("status")).await?,
             None => Done::Unchanged,
         };
         Ok(if (main, status) == (Done::Unchanged, Done::Unchanged) { Done::Unchanged } else { Done::Wrote })
     }
 
-    async fn repaint_part(
+    async fn update_virtual_part(
         &self,
-        picture: &Picture,
+        apply: &ApplyVirtual,
         found: &Object,
         subresource: Option<&'static str>,
     ) -> Result<Done, MapError> {
-        let mut body = changes(&picture.desired, found.value(), subresource);
+        let mut body = changes(&apply.desired, found.value(), subresource);
         if body == json!({}) {
             return Ok(Done::Unchanged);
         }
         body["metadata"]["uid"] = json!(found.uid());
-        let target = Target::new(picture.kind, picture.key.namespace(), picture.key.name()).sub(subresource);
+        let target = Target::new(apply.kind, apply.key.namespace(), apply.key.name()).sub(subresource);
         let answer =
             self.call(Side::Virtual, "patch", |api, limit| api.patch(&target, PatchType::Merge, &body, limit)).await?;
-        self.ingest(Side::Virtual, picture.kind, answer);
+        self.ingest(Side::Virtual, apply.kind, answer);
         Ok(Done::Wrote)
     }
 
-    fn check_mark(&self, picture: &Picture, found: &Value) -> Result<(), MapError> {
+    fn check_mark(&self, apply: &ApplyVirtual, found: &Value) -> Result<(), MapError> {
         let mark = found.pointer("/metadata/labels").and_then(|labels| labels.get(MANAGED_BY)).and_then(Value::as_str);
-        if picture.adopt || mark == Some(&self.parts.facts.load().names.cluster) {
+        if apply.adopt || mark == Some(&self.parts.facts.load().names.cluster) {
             return Ok(());
         }
         Err(MapError::Foreign {
-            place: format!("{} {} in the virtual cluster", picture.kind, picture.key),
+            place: format!("{} {} in the virtual cluster", apply.kind, apply.key),
             why: format!("it lacks the label {MANAGED_BY}"),
         })
     }

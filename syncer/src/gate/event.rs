@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::HashSet;
 use tenet_mapper::translate::digest;
-use tenet_mapper::{MapError, Notice, NoticeKind, Severity, Side, kinds};
+use tenet_mapper::{Event, EventReason, EventType, MapError, Side, kinds};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -22,22 +22,22 @@ const REMEMBERED: usize = 4096;
 const LONGEST_MESSAGE: usize = 1024;
 
 impl Gate {
-    pub(super) async fn emit(&self, notice: &Notice) -> Result<Done, MapError> {
-        let message = shorten(&notice.message);
-        let id = digest::of_parts("notice", &[&notice.uid, notice.about.reason(), message]);
-        if self.notices.0.lock().contains(&id) {
+    pub(super) async fn emit(&self, event: &Event) -> Result<Done, MapError> {
+        let message = shorten(&event.message);
+        let id = digest::of_parts("notice", &[&event.uid, event.reason.as_str(), message]);
+        if self.events.0.lock().contains(&id) {
             return Ok(Done::Unchanged);
         }
         // Cluster-scoped objects have their events in `default`.
-        let namespace = if notice.key.namespace().is_empty() { "default" } else { notice.key.namespace() };
+        let namespace = if event.key.namespace().is_empty() { "default" } else { event.key.namespace() };
         // The name says what is said: after a restart the same is not said again.
-        let name = format!("{}.{id}", notice.key.name());
+        let name = format!("{}.{id}", event.key.name());
         let target = Target::new(kinds::EVENT, namespace, &name);
         let done = match self.read(Side::Virtual, &target).await? {
             Some(_) => Done::Unchanged,
-            None => self.post(notice, &target, message).await?,
+            None => self.post(event, &target, message).await?,
         };
-        let mut told = self.notices.0.lock();
+        let mut told = self.events.0.lock();
         if told.len() >= REMEMBERED {
             told.clear();
         }
@@ -45,22 +45,22 @@ impl Gate {
         Ok(done)
     }
 
-    async fn post(&self, notice: &Notice, target: &Target<'_>, message: &str) -> Result<Done, MapError> {
+    async fn post(&self, event: &Event, target: &Target<'_>, message: &str) -> Result<Done, MapError> {
         let now = OffsetDateTime::now_utc().replace_nanosecond(0).ok().and_then(|now| now.format(&Rfc3339).ok());
         let body = json!({
             "apiVersion": "v1", "kind": "Event",
             "metadata": {"name": target.name, "namespace": target.namespace},
             "involvedObject": {
-                "apiVersion": notice.kind.api_version(), "kind": notice.kind.kind,
-                "namespace": notice.key.namespace(), "name": notice.key.name(), "uid": notice.uid,
+                "apiVersion": event.kind.api_version(), "kind": event.kind.kind,
+                "namespace": event.key.namespace(), "name": event.key.name(), "uid": event.uid,
             },
-            "reason": notice.about.reason(), "message": message,
-            "type": if notice.severity == Severity::Warning { "Warning" } else { "Normal" },
+            "reason": event.reason.as_str(), "message": message,
+            "type": if event.event_type == EventType::Warning { "Warning" } else { "Normal" },
             "source": {"component": "tenet-syncer"}, "reportingComponent": "tenet.sh/syncer",
             "firstTimestamp": now, "lastTimestamp": now, "count": 1,
         });
-        if notice.about == NoticeKind::Repaired {
-            self.parts.metrics.admission.repaired(notice.kind);
+        if event.reason == EventReason::Repaired {
+            self.parts.metrics.admission.repaired(event.kind);
         }
         match self.send(Side::Virtual, "create", |api, limit| api.create(target, &body, limit)).await {
             Ok(_) => Ok(Done::Wrote),

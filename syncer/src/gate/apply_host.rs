@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 use tenet_mapper::translate::owner::PENDING;
-use tenet_mapper::{Apply, Kind, MapError, Mint, Object, Side, VirtualKey, kinds, patch};
+use tenet_mapper::{ApplyHost, Kind, MapError, Mint, Object, Side, VirtualKey, kinds, patch};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -20,7 +20,7 @@ const TOKENS: &str = "tenet.sh/tokens";
 const SERVICE_ACCOUNT: Kind = Kind::core("ServiceAccount", "serviceaccounts");
 
 impl Gate {
-    pub(super) async fn apply(&self, mut apply: Apply) -> Result<Done, MapError> {
+    pub(super) async fn apply_host(&self, mut apply: ApplyHost) -> Result<Done, MapError> {
         let cached = self.cached(Side::Host, apply.kind, apply.key.namespace(), apply.key.name());
         if let Some(cached) = &cached {
             self.check_owner(apply.kind, cached.value(), &apply.owner)?;
@@ -35,7 +35,7 @@ impl Gate {
         }
     }
 
-    async fn create(&self, apply: &Apply) -> Result<Done, MapError> {
+    async fn create(&self, apply: &ApplyHost) -> Result<Done, MapError> {
         let target = Target::new(apply.kind, apply.key.namespace(), apply.key.name());
         if apply.kind == kinds::POD {
             self.held.free(&apply.key).await;
@@ -60,14 +60,19 @@ impl Gate {
     }
 
     /// The name is taken: by ourselves, by an earlier incarnation, or by somebody else.
-    async fn meet(&self, apply: &Apply, target: &Target<'_>, error: crate::api::ApiError) -> Result<Done, MapError> {
+    async fn meet(
+        &self,
+        apply: &ApplyHost,
+        target: &Target<'_>,
+        error: crate::api::ApiError,
+    ) -> Result<Done, MapError> {
         let Some(found) = self.read(Side::Host, target).await? else { return Err(errors::classify(error)) };
         self.check_owner(apply.kind, &found, &apply.owner)?;
         self.ingest(Side::Host, apply.kind, found);
         Ok(Done::Unchanged)
     }
 
-    async fn update(&self, apply: &Apply, cached: &Object) -> Result<Done, MapError> {
+    async fn update(&self, apply: &ApplyHost, cached: &Object) -> Result<Done, MapError> {
         let cache = self.parts.caches.get(Side::Host, apply.kind);
         let projection = cache.map(|cache| cache.projection().clone()).unwrap_or_default();
         let mut ops = patch::host_ops(&apply.desired, cached.value(), apply.table.as_deref(), &projection);
@@ -95,7 +100,7 @@ impl Gate {
         Ok(Done::Wrote)
     }
 
-    async fn mint(&self, apply: &mut Apply, reason: &str) -> Result<(), MapError> {
+    async fn mint(&self, apply: &mut ApplyHost, reason: &str) -> Result<(), MapError> {
         let (mut data, mut times) = (Map::new(), Map::new());
         for mint in &apply.mint {
             let (token, expires) = self.token(mint).await?;

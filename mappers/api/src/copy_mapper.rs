@@ -5,7 +5,7 @@ use tenet_translate::rules::Table;
 
 use crate::crossed::SOURCE;
 use crate::{
-    Apply, Context, Deletion, Dependency, Effect, HostKey, MapError, Mapper, MapperSpec, Next, Object, Outcome,
+    ApplyHost, Context, Deletion, Dependency, Effect, HostKey, MapError, Mapper, MapperSpec, Next, Object, Outcome,
     Projection, Reservation, Side, VirtualKey, async_trait, patch,
 };
 
@@ -16,12 +16,12 @@ pub trait Translate: Send + Sync + 'static {
     fn spec(&self) -> &MapperSpec;
 
     /// Whether the host needs a copy of this object now.
-    fn wanted(&self, _cx: &Context<'_>, _virt: &Object) -> bool {
+    fn should_sync(&self, _cx: &Context<'_>, _virt: &Object) -> bool {
         true
     }
 
     /// Finishes the draft of the host object. `host` is the present one.
-    fn finish(
+    fn complete(
         &self,
         _cx: &Context<'_>,
         _virt: &Object,
@@ -47,7 +47,7 @@ pub trait Translate: Send + Sync + 'static {
 /// A host object is created when its original is wanted, follows it, and goes when the
 /// original goes; one that somebody deletes is created again. An original with another
 /// UID is another object: the old copy goes first.
-pub struct RuleMapper<T = TableOnly> {
+pub struct CopyMapper<T = TableOnly> {
     rules: T,
 }
 
@@ -60,14 +60,14 @@ impl Translate for TableOnly {
     }
 }
 
-impl RuleMapper<TableOnly> {
+impl CopyMapper<TableOnly> {
     /// A mapper that is nothing but its table.
     pub fn of_table(spec: MapperSpec) -> Self {
         Self { rules: TableOnly(spec) }
     }
 }
 
-impl<T: Translate> RuleMapper<T> {
+impl<T: Translate> CopyMapper<T> {
     /// A mapper of these rules.
     pub fn new(rules: T) -> Self {
         Self { rules }
@@ -133,12 +133,12 @@ impl<T: Translate> RuleMapper<T> {
         if self.is_metadata_only() {
             mark_source(&mut draft, virt, &self.host_projection());
         }
-        self.rules.finish(cx, virt, host, draft)
+        self.rules.complete(cx, virt, host, draft)
     }
 
     /// A host object that was made or changed for a request. Until the virtual object shows
     /// that it was served, or it must have failed, all stays as it was reserved.
-    async fn settle(
+    async fn reserved(
         &self,
         cx: &Context<'_>,
         key: &VirtualKey,
@@ -149,7 +149,7 @@ impl<T: Translate> RuleMapper<T> {
         let (virt, owner) = (cx.virt(kind, key), cx.owned(kind, &host)?);
         let comes = virt.filter(|virt| {
             let is_meant = owner.is_reservation() || owner.uid == virt.uid();
-            is_meant && !virt.is_deleting() && self.rules.wanted(cx, virt) && reservation.has_arrived(virt)
+            is_meant && !virt.is_deleting() && self.rules.should_sync(cx, virt) && reservation.has_arrived(virt)
         });
         if let Some(virt) = comes {
             return self.sync(cx, key, virt, Some(host)).await;
@@ -164,8 +164,8 @@ impl<T: Translate> RuleMapper<T> {
                 Ok(Deletion::follow(kind, &host, &virt)
                     .map_or_else(Outcome::done, |gone| delete(gone.at_version(&host))))
             }
-            Some(virt) if self.rules.wanted(cx, &virt) => self.sync(cx, key, virt, Some(host)).await,
-            Some(_) => Ok(delete(Deletion::unneeded(kind, &host).at_version(&host))),
+            Some(virt) if self.rules.should_sync(cx, &virt) => self.sync(cx, key, virt, Some(host)).await,
+            Some(_) => Ok(delete(Deletion::redundant(kind, &host).at_version(&host))),
             None => Ok(delete(Deletion::lapsed(kind, &host, &owner))),
         }
     }
@@ -181,7 +181,7 @@ impl<T: Translate> RuleMapper<T> {
         let Some(virt) = self.original(cx, key, virt, host.as_ref()).await? else { return Ok(Outcome::done()) };
         let desired = self.desired(cx, &virt, host.as_ref())?;
         let fallback = if host.is_none() { self.rules.fallback(&desired) } else { None };
-        let apply = Apply {
+        let apply = ApplyHost {
             kind,
             key: cx.host_key(kind, key),
             owner: cx.owner(kind, &virt),
@@ -190,7 +190,7 @@ impl<T: Translate> RuleMapper<T> {
             fallback,
             mint: Vec::new(),
         };
-        let mut outcome = Outcome::one(Effect::Apply(Box::new(apply)));
+        let mut outcome = Outcome::one(Effect::ApplyHost(Box::new(apply)));
         if let Some(host) = host {
             outcome.effects.extend(self.rules.up(cx, &virt, &host)?);
         }
@@ -199,7 +199,7 @@ impl<T: Translate> RuleMapper<T> {
 }
 
 #[async_trait]
-impl<T: Translate> Mapper for RuleMapper<T> {
+impl<T: Translate> Mapper for CopyMapper<T> {
     fn spec(&self) -> &MapperSpec {
         self.rules.spec()
     }
@@ -212,7 +212,7 @@ impl<T: Translate> Mapper for RuleMapper<T> {
             && let Some(reservation) = cx.reservation(host)
             && is_open(cx, host, virt.as_ref())
         {
-            return self.settle(cx, key, host.clone(), &reservation).await;
+            return self.reserved(cx, key, host.clone(), &reservation).await;
         }
         match (virt, host) {
             (None, None) => Ok(Outcome::done()),
@@ -221,10 +221,10 @@ impl<T: Translate> Mapper for RuleMapper<T> {
                 owner if owner.uid != virt.uid() => orphan(cx, kind, &host, Some(host_key)),
                 _ if virt.is_deleting() => Ok(Deletion::follow(kind, &host, &virt).map_or_else(Outcome::done, delete)),
                 _ if host.is_deleting() => Ok(Outcome::wait_for(Dependency::host(kind, &host_key))),
-                _ if !self.rules.wanted(cx, &virt) => Ok(delete(Deletion::unneeded(kind, &host))),
+                _ if !self.rules.should_sync(cx, &virt) => Ok(delete(Deletion::redundant(kind, &host))),
                 _ => self.sync(cx, key, virt, Some(host)).await,
             },
-            (Some(virt), None) if virt.is_deleting() || !self.rules.wanted(cx, &virt) => Ok(Outcome::done()),
+            (Some(virt), None) if virt.is_deleting() || !self.rules.should_sync(cx, &virt) => Ok(Outcome::done()),
             (Some(virt), None) => self.sync(cx, key, virt, None).await,
         }
     }
@@ -238,7 +238,7 @@ fn is_open(cx: &Context<'_>, host: &Object, virt: Option<&Object>) -> bool {
     })
 }
 
-fn kind_of<T: Translate>(mapper: &RuleMapper<T>) -> crate::Kind {
+fn kind_of<T: Translate>(mapper: &CopyMapper<T>) -> crate::Kind {
     mapper.rules.spec().kind
 }
 
