@@ -132,10 +132,10 @@ pub struct Capacity {
 impl Default for Capacity {
     fn default() -> Self {
         Self {
-            cpu: Quantity::whole(16, ""),
-            memory: Quantity::whole(64, "Gi"),
-            ephemeral_storage: Quantity::whole(100, "Gi"),
-            pods: Quantity::whole(110, ""),
+            cpu: Quantity::of_units(16),
+            memory: Quantity::of_gibi(64),
+            ephemeral_storage: Quantity::of_gibi(100),
+            pods: Quantity::of_units(110),
         }
     }
 }

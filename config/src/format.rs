@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use tenet_translate::Quantity;
+use tenet_translate::dns_name::{is_label, is_subdomain};
 
-use crate::quantity::is_quantity;
 use crate::{Duration, ServiceRef};
 
 /// One shape.
@@ -62,12 +63,12 @@ formats! {
     DnsLabel {
         "dns-label", "string", r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
         "a DNS label (lower-case letters, digits and '-', at most 63 characters)",
-        is_dns_label
+        is_label
     }
     DnsSubdomain {
         "dns-subdomain", "string", r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
         "a DNS name (labels of lower-case letters, digits and '-', joined by dots)",
-        |text| text.len() <= 253 && text.split('.').all(is_dns_label)
+        is_subdomain
     }
     ServiceRefText {
         "service-reference", "string", r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
@@ -87,7 +88,7 @@ formats! {
     QuantityText {
         "quantity", ["string", "number"], r"^([0-9]+\.?[0-9]*|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][-+]?[0-9]+)?$",
         "a Kubernetes quantity such as 16, 500m or 64Gi",
-        is_quantity
+        |text| text.parse::<Quantity>().is_ok()
     }
     AnnotationGlob {
         "annotation-glob", "string", r"^[-A-Za-z0-9_./*]+$",
@@ -119,16 +120,6 @@ formats! {
         "a log level (off, error, warn, info, debug, trace) or target=level, several joined by ','",
         |text| text.split(',').all(is_log_directive)
     }
-}
-
-/// RFC 1123, as Kubernetes reads it.
-pub(crate) fn is_dns_label(text: &str) -> bool {
-    let edge = |byte: Option<&u8>| byte.is_some_and(|byte| *byte != b'-');
-    let bytes = text.as_bytes();
-    bytes.len() <= 63
-        && edge(bytes.first())
-        && edge(bytes.last())
-        && bytes.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
 /// A glob that can match nothing but our own keys is a mistake; a wider one is fine, as our keys are left out anyway.

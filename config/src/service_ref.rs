@@ -2,8 +2,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-
-use crate::format::is_dns_label;
+use tenet_translate::dns_name::is_label;
 
 /// A Service of the virtual cluster, written as `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -39,7 +38,7 @@ impl FromStr for ServiceRef {
 
     fn from_str(text: &str) -> Result<Self, ServiceRefError> {
         match text.split_once('/') {
-            Some((namespace, name)) if is_dns_label(namespace) && is_dns_label(name) => Ok(Self::new(namespace, name)),
+            Some((namespace, name)) if is_label(namespace) && is_label(name) => Ok(Self::new(namespace, name)),
             _ => Err(ServiceRefError { text: text.to_owned() }),
         }
     }

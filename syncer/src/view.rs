@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::RwLock;
+use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::rules::Defaults;
-use tenet_mapper::translate::owner::MANAGED_BY;
 use tenet_mapper::{HostKey, Kind, MapError, Object, Side, View, VirtualKey, async_trait, kinds};
 
 use crate::api::{Api, Target};

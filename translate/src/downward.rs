@@ -12,17 +12,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::digest;
+use crate::keys::{ANNOTATIONS, LABELS, NAME, NAMESPACE, SERVICE_ACCOUNT, UID, VALUE};
 use crate::labels::{Globs, annotation_crosses, is_reserved};
-use crate::owner::{NAME, NAMESPACE, UID};
-
-/// Annotation: the virtual ServiceAccount of a pod.
-pub const SERVICE_ACCOUNT: &str = "tenet.sh/service-account";
-/// Annotation: all virtual labels of a pod, as a kubelet writes them to a file.
-pub const LABELS: &str = "tenet.sh/labels";
-/// Annotation: all virtual annotations of a pod, as a kubelet writes them to a file.
-pub const ANNOTATIONS: &str = "tenet.sh/annotations";
-/// What the keys of annotations begin with that hold a single value; a digest follows.
-pub const VALUE: &str = "tenet.sh/value-";
 
 /// What the downward API shows of a virtual pod.
 #[derive(Clone, Copy, Debug)]

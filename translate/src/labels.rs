@@ -6,7 +6,7 @@ pub use glob::Globs;
 
 use serde_json::{Map, Value};
 
-use crate::owner::PREFIX;
+use crate::keys::PREFIX;
 
 /// What `kubectl apply` keeps of the virtual object. It describes no host object, and a `kubectl
 /// apply` on the host would act on it.

@@ -4,12 +4,16 @@
 
 pub mod digest;
 pub mod dns;
+pub mod dns_name;
 pub mod downward;
 pub mod env;
+pub mod keys;
 pub mod kubelets;
 pub mod labels;
 pub mod names;
 pub mod owner;
+pub mod pointer;
+mod quantity;
 pub mod rules;
 pub mod selectors;
 pub mod token;
@@ -17,3 +21,4 @@ pub mod token;
 pub use digest::digest;
 pub use names::{NameScheme, Names};
 pub use owner::{OwnerRecord, Ownership};
+pub use quantity::{Quantity, QuantityError};

@@ -17,9 +17,10 @@
 //! one, whatever name a tenant crafts.
 
 use crate::digest;
+use crate::dns_name::{MAX_LABEL, is_label, is_letter_label};
 
 /// The longest name: what a DNS label, and so a Service, may have.
-pub const MAX_LENGTH: usize = 63;
+pub const MAX_LENGTH: usize = MAX_LABEL;
 
 const SEPARATOR: &str = "-x-";
 /// What a hashed name has left for the reader.
@@ -104,7 +105,7 @@ impl Names {
                 // The first `-node-` ends the name of the virtual cluster; nodes are often
                 // called `node-1`, so a later one is no reason to hash.
                 let readable =
-                    occurrences(&cut, "-node-") == 1 && occurrences(&name, SEPARATOR) == 0 && is_service_name(&name);
+                    occurrences(&cut, "-node-") == 1 && occurrences(&name, SEPARATOR) == 0 && is_letter_label(&name);
                 if readable { name } else { hashed("node", &[&self.cluster, "node", node], &[&self.cluster, node]) }
             }
             NameScheme::Vcluster => vcluster(&[&self.cluster, "node", &node.replace('.', "-")]),
@@ -178,20 +179,6 @@ fn drop_separator(prefix: &mut String) {
 /// How often `pattern` occurs in `text`, overlaps counted.
 fn occurrences(text: &str, pattern: &str) -> usize {
     text.as_bytes().windows(pattern.len()).filter(|window| *window == pattern.as_bytes()).count()
-}
-
-/// Whether `text` is a DNS-1123 label, length aside.
-fn is_label(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    bytes.first().is_some_and(alphanumeric)
-        && bytes.last().is_some_and(alphanumeric)
-        && bytes.iter().all(|b| alphanumeric(b) || *b == b'-')
-}
-
-/// Whether any host takes `name` for a Service: a DNS-1035 label.
-fn is_service_name(name: &str) -> bool {
-    name.len() <= MAX_LENGTH && is_label(name) && name.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
 /// vcluster's rule: the parts joined by `-`; if that is too long, 52 bytes of it and 10 characters

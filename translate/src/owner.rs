@@ -6,32 +6,7 @@
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-/// The prefix of all our keys. Nobody but the syncer sets a key under it, see
-/// [`labels::is_reserved`](crate::labels::is_reserved).
-pub const PREFIX: &str = "tenet.sh";
-
-/// Label: the name of the virtual cluster. The informers of the host select on it.
-pub const MANAGED_BY: &str = "tenet.sh/managed-by";
-/// Label and annotation: the virtual namespace; absent for a cluster-scoped object. Selectors are
-/// narrowed by the label.
-pub const NAMESPACE: &str = "tenet.sh/namespace";
-/// Annotation: the cluster id, which is the UID of the virtual `kube-system` namespace.
-pub const CLUSTER: &str = "tenet.sh/cluster";
-/// Annotation: the kind of the virtual object, `Pod` or `Ingress.networking.k8s.io`.
-pub const KIND: &str = "tenet.sh/kind";
-/// Annotation: the name of the virtual object.
-pub const NAME: &str = "tenet.sh/name";
-/// Annotation: the UID of the virtual object.
-pub const UID: &str = "tenet.sh/uid";
-/// Annotation of a reservation: since when, in unix seconds. The object was made or changed for a
-/// request that the virtual API server has not answered yet. Without a [`UID`], which an object
-/// gets when it is stored, it belongs to whatever object of its name comes.
-pub const PENDING: &str = "tenet.sh/pending";
-/// Annotation of the reservation for an update: a digest of what the update starts from.
-pub const PENDING_OVER: &str = "tenet.sh/pending-over";
-/// Annotation: the host object's own namespace and name. Controllers copy annotations to what they
-/// make from an object; a copy has another name, so it does not look like ours.
-pub const HOST_NAME: &str = "tenet.sh/host-name";
+use crate::keys::{CLUSTER, HOST_NAME, KIND, MANAGED_BY, NAME, NAMESPACE, PENDING, UID};
 
 /// The virtual object that a host object belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

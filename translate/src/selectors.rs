@@ -10,8 +10,8 @@ pub use pods::{affinity_term, pod_affinity, spread_constraint};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::keys::{MANAGED_BY, NAMESPACE};
 use crate::labels::is_reserved;
-use crate::owner::{MANAGED_BY, NAMESPACE};
 
 /// What a selector is narrowed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

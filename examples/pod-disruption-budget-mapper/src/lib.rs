@@ -10,7 +10,7 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, Table, TableError, copy, omit, selector, set};
-use tenet_mapper::translate::owner::{MANAGED_BY, NAMESPACE};
+use tenet_mapper::keys::{MANAGED_BY, NAMESPACE};
 use tenet_mapper::{Context, CopyMapper, Kind, MapError, Mapper, MapperSpec, Object, Translate};
 
 /// The kind, as the API serves it.

@@ -2,12 +2,13 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tenet_translate::keys::CROSSED;
 use tenet_translate::labels::{self, Globs};
 use tenet_translate::names::Names;
 use tenet_translate::owner::{OwnerRecord, Ownership};
 use tenet_translate::rules::{Crossing, Defaults, Policy, Table};
 
-use crate::crossed::{self, CROSSED};
+use crate::crossed;
 use crate::{HostKey, Kind, MapError, MapperSpec, Object, Side, VirtualKey, async_trait};
 
 /// What the engine shows to mappers: the caches, and reads of single objects.

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tenet_translate::keys::{DIGEST, SOURCE};
 use tenet_translate::rules::Table;
 
-use crate::crossed::SOURCE;
 use crate::{
     ApplyHost, Context, Deletion, Dependency, Effect, HostKey, MapError, Mapper, MapperSpec, Next, Object, Outcome,
     Projection, Reservation, Side, VirtualKey, async_trait, patch,
@@ -266,7 +266,7 @@ fn source_of(virt: &Object, copy: &Value, projection: &Projection) -> String {
     let mut parts = vec![virt.uid().to_owned(), virt.resource_version().to_owned()];
     if let Projection::Digest(members) = projection {
         let cut = projection.cut(copy.clone());
-        parts.extend(members.iter().map(|member| match cut.get(*member).and_then(|m| m.get(crate::DIGEST_KEY)) {
+        parts.extend(members.iter().map(|member| match cut.get(*member).and_then(|m| m.get(DIGEST)) {
             Some(Value::String(digest)) => digest[..digest.len().min(16)].to_owned(),
             _ => "-".to_owned(),
         }));

@@ -2,14 +2,9 @@
 //! tenant removes must go, those that others added must stay.
 
 use serde_json::{Map, Value};
+use tenet_translate::keys::CROSSED;
 
-/// The annotation that lists the keys which crossed: `l:app,a:example.com/x`.
-pub const CROSSED: &str = "tenet.sh/crossed";
-
-/// The annotation that says which version of its original a copy was made from.
-pub const SOURCE: &str = "tenet.sh/source";
-
-/// The list of the keys that cross now.
+/// The list of the keys that cross now, as [`CROSSED`] holds it.
 pub fn list(labels: &Map<String, Value>, annotations: &Map<String, Value>) -> String {
     let marked =
         |map: &Map<String, Value>, mark: char| map.keys().map(|key| format!("{mark}:{key}")).collect::<Vec<_>>();

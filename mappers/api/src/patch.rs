@@ -1,7 +1,8 @@
 //! Differences between what is and what should be, as the smallest patch.
 
 use serde_json::{Map, Value, json};
-use tenet_translate::owner::{PENDING, PENDING_OVER};
+use tenet_translate::keys::{PENDING, PENDING_OVER};
+use tenet_translate::pointer::escape;
 use tenet_translate::rules::Table;
 
 use crate::{Projection, crossed};
@@ -117,13 +118,9 @@ fn field_ops(wanted: &Value, projected: &Value, found: &Value, whole: &Value, at
     }
 }
 
-/// A member name as a token of a JSON pointer.
-pub fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
-}
-
 #[cfg(test)]
 mod tests {
+    use tenet_translate::keys::CROSSED;
     use tenet_translate::rules::copy;
 
     use super::*;
@@ -147,18 +144,18 @@ mod tests {
         let table =
             Table::new(&[("", &[copy("data").whole().kept(), copy("spec.image").kept(), copy("spec.once")])]).unwrap();
         let desired = json!({
-            "metadata": {"labels": {"app": "b"}, "annotations": {crossed::CROSSED: "l:app"}},
+            "metadata": {"labels": {"app": "b"}, "annotations": {CROSSED: "l:app"}},
             "data": {"k": "v2"}, "spec": {"image": "i2", "once": 2}});
         let actual = json!({
             "metadata": {"labels": {"app": "a", "old": "x", "foreign": "y"},
-                         "annotations": {crossed::CROSSED: "l:app,l:old"}},
+                         "annotations": {CROSSED: "l:app,l:old"}},
             "data": {"k": "v1", "gone": "x"}, "spec": {"image": "i1", "once": 1, "host": 1}});
         assert_eq!(
             host_ops(&desired, &actual, Some(&table), &Projection::Whole),
             vec![
                 json!({"op": "add", "path": "/metadata/labels/app", "value": "b"}),
                 json!({"op": "remove", "path": "/metadata/labels/old"}),
-                json!({"op": "add", "path": format!("/metadata/annotations/{}", escape(crossed::CROSSED)), "value": "l:app"}),
+                json!({"op": "add", "path": format!("/metadata/annotations/{}", escape(CROSSED)), "value": "l:app"}),
                 json!({"op": "add", "path": "/data/k", "value": "v2"}),
                 json!({"op": "remove", "path": "/data/gone"}),
                 json!({"op": "add", "path": "/spec/image", "value": "i2"}),

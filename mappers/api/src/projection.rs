@@ -1,8 +1,6 @@
 use serde_json::{Map, Value, json};
 use tenet_translate::digest::digest;
-
-/// The member that stands in a cached object for content that is only kept as a digest.
-pub const DIGEST_KEY: &str = "tenet.sh/digest";
+use tenet_translate::keys::DIGEST;
 
 /// What a cache keeps of an object. Managed fields and the last-applied configuration
 /// are never kept.
@@ -32,9 +30,9 @@ impl Projection {
             Self::Digest(members) => {
                 for member in *members {
                     if let Some(content) = object.get_mut(*member)
-                        && content.as_object().is_none_or(|content| !content.contains_key(DIGEST_KEY))
+                        && content.as_object().is_none_or(|content| !content.contains_key(DIGEST))
                     {
-                        *content = json!({ DIGEST_KEY: digest(content) });
+                        *content = json!({ DIGEST: digest(content) });
                     }
                 }
                 object
@@ -133,7 +131,7 @@ mod tests {
                    "status": {"phase": "Running"}})
         );
         let cut = Projection::Digest(&["data"]).cut(object);
-        assert!(cut["data"][DIGEST_KEY].is_string());
+        assert!(cut["data"][DIGEST].is_string());
         assert_eq!(Projection::Digest(&["data"]).cut(cut.clone()), cut, "cutting twice changes nothing");
     }
 

@@ -1,5 +1,5 @@
 use tenet_translate::digest::digest;
-use tenet_translate::owner::{PENDING, PENDING_OVER};
+use tenet_translate::keys::{PENDING, PENDING_OVER};
 
 use crate::{Context, Object};
 

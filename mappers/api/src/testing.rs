@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use serde_json::{Value, json};
+use tenet_translate::keys::MANAGED_BY;
 use tenet_translate::labels::Globs;
 use tenet_translate::names::{NameScheme, Names};
-use tenet_translate::owner::MANAGED_BY;
+use tenet_translate::pointer;
 use tenet_translate::rules::{Defaults, Policy};
 
 use crate::{
@@ -197,7 +198,7 @@ impl Clusters {
         let Some(found) = found.filter(|found| found.uid() == wanted.uid) else { return 0 };
         let mut patched = found.value().clone();
         for (pointer, value) in &wanted.values {
-            place(&mut patched, pointer, value);
+            put(&mut patched, pointer, value);
         }
         let changes = !patch::same(found.value(), &patched);
         self.put(Side::Virtual, patched);
@@ -224,7 +225,7 @@ impl Clusters {
             }
             for (map, keys) in value.as_object().into_iter().flatten().filter(|(_, keys)| keys.is_object()) {
                 for (key, value) in keys.as_object().into_iter().flatten() {
-                    place(&mut painted, &format!("/metadata/{map}/{}", patch::escape(key)), value);
+                    put(&mut painted, &format!("/metadata/{map}/{}", pointer::escape(key)), value);
                 }
             }
         }
@@ -307,18 +308,13 @@ fn merge(into: &mut Value, patch: &Value) {
     }
 }
 
-/// Puts a value at a pointer, and takes out what is null.
-fn place(object: &mut Value, pointer: &str, value: &Value) {
-    let mut at = object;
-    let mut names = pointer.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")).peekable();
-    while let Some(name) = names.next() {
-        if names.peek().is_none() && value.is_null() {
-            at.as_object_mut().map(|members| members.remove(&name));
-            return;
-        }
-        at = &mut at[name];
+/// Puts a value at a pointer; a null takes the member out.
+fn put(object: &mut Value, pointer: &str, value: &Value) {
+    if value.is_null() {
+        pointer::remove(object, pointer);
+    } else {
+        pointer::set(object, pointer, value.clone());
     }
-    at.clone_from(value);
 }
 
 /// A picture never waits: the future is ready when it is polled.

@@ -2,7 +2,6 @@
 //! does. The host's own Node is shown where it may be read; else one is made from the pods.
 
 mod kubelet;
-mod quantity;
 mod real;
 mod synthetic;
 
@@ -11,10 +10,10 @@ use std::sync::Arc;
 use kubelet::Kubelet;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tenet_mapper::keys::{CROSSED, MANAGED_BY};
 use tenet_mapper::rules::{Rule, Table, omit, set, up};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::labels::labels_down;
-use tenet_mapper::translate::owner::MANAGED_BY;
 use tenet_mapper::{
     ApplyVirtual, Context, Deletion, Dependency, Effect, HostKey, Input, KeysOf, MapError, Mapper, MapperSpec, Object,
     Outcome, Projection, Side, VirtualKey, async_trait, crossed, kinds,
@@ -185,7 +184,7 @@ fn head(name: &str, labels: Option<&Value>) -> Value {
     let crossed = crossed::list(&labels, &Map::new());
     json!({
         "apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": name, "labels": labels, "annotations": {crossed::CROSSED: crossed}},
+        "metadata": {"name": name, "labels": labels, "annotations": {CROSSED: crossed}},
     })
 }
 

@@ -7,7 +7,6 @@ mod deletion;
 mod downward;
 mod draft;
 mod env;
-mod place;
 mod samples;
 mod scheduling;
 mod security;
@@ -24,7 +23,7 @@ use tenet_mapper::rules::{Reference, Table};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{
     Context, Effect, Event, EventReason, EventType, HostKey, HostPatch, Input, KeysOf, MapError, Mapper, MapperSpec,
-    Next, Object, Outcome, PatchFormat, Projection, Side, VirtualKey, async_trait, kinds,
+    Next, Object, Outcome, PatchFormat, Projection, Side, VirtualKey, async_trait, kinds, pointer,
 };
 
 use scheduling::Binding;
@@ -203,6 +202,12 @@ impl Subject<'_, '_> {
             message: message.to_owned(),
         })
     }
+}
+
+/// The pointers of all containers of a pod, in the order in which a kubelet starts them.
+fn containers(pod: &Value) -> Vec<String> {
+    let lists = ["initContainers", "containers", "ephemeralContainers"];
+    lists.iter().flat_map(|list| pointer::elements(pod, &format!("/spec/{list}"))).collect()
 }
 
 #[cfg(test)]

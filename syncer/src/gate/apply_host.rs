@@ -4,17 +4,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use tenet_mapper::translate::owner::PENDING;
+use tenet_mapper::keys::{PENDING, TOKENS};
 use tenet_mapper::{ApplyHost, Kind, MapError, Mint, Object, Side, VirtualKey, kinds, patch};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Done, Gate, errors};
 use crate::api::{PatchType, Target};
-
-/// The annotation on a token Secret: for each key of its data, when the token was issued
-/// and when it expires, in unix seconds.
-const TOKENS: &str = "tenet.sh/tokens";
 
 /// The resource that mints tokens.
 const SERVICE_ACCOUNT: Kind = Kind::core("ServiceAccount", "serviceaccounts");

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use tenet_mapper::translate::owner::MANAGED_BY;
+use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::{ApplyVirtual, MapError, Object, Side, patch};
 
 use super::{Done, Gate, errors};

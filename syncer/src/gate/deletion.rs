@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use tenet_mapper::translate::{OwnerRecord, Ownership, owner};
-use tenet_mapper::{Cause, Deletion, MapError, Side, kinds};
+use tenet_mapper::translate::{OwnerRecord, Ownership};
+use tenet_mapper::{Cause, Deletion, MapError, Side, keys, kinds};
 
 use super::{Done, Gate, errors};
 use crate::api::Target;
@@ -85,7 +85,7 @@ impl Gate {
                 }
             }
             Side::Virtual if *deletion.cause() != Cause::Redundant => Ok(()),
-            Side::Virtual if cached.label(owner::MANAGED_BY) == Some(&facts.names.cluster) => Ok(()),
+            Side::Virtual if cached.label(keys::MANAGED_BY) == Some(&facts.names.cluster) => Ok(()),
             Side::Virtual => Err(MapError::Foreign { place: place(), why: "it is not a picture of ours".to_owned() }),
         }
     }

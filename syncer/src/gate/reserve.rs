@@ -2,8 +2,8 @@
 //! originals.
 
 use serde_json::{Value, json};
-use tenet_mapper::translate::owner::{PENDING, PENDING_OVER};
-use tenet_mapper::{HostKey, Kind, Object, Reservation, Side, patch};
+use tenet_mapper::keys::{PENDING, PENDING_OVER};
+use tenet_mapper::{HostKey, Kind, Object, Reservation, Side, pointer};
 
 use super::Gate;
 use crate::api::{ApiError, PatchType, Target};
@@ -52,7 +52,7 @@ impl Gate {
             json!({"op": "replace", "path": "/metadata/resourceVersion", "value": host.resource_version()}),
         ];
         for (annotation, value) in mark.annotations() {
-            let path = format!("/metadata/annotations/{}", patch::escape(annotation));
+            let path = format!("/metadata/annotations/{}", pointer::escape(annotation));
             ops.push(json!({"op": "add", "path": path, "value": value}));
         }
         ops.extend(values.iter().map(|(path, value)| json!({"op": "add", "path": path, "value": value})));

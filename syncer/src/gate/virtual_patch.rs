@@ -1,7 +1,7 @@
 //! Parts of virtual objects that the host owns: status, addresses.
 
 use serde_json::{Value, json};
-use tenet_mapper::{MapError, Side, VirtualPatch, patch};
+use tenet_mapper::{MapError, Side, VirtualPatch, patch, pointer};
 
 use super::{Done, Gate};
 use crate::api::{PatchType, Target};
@@ -16,7 +16,7 @@ impl Gate {
         let mut body = json!({});
         for (pointer, value) in &values {
             if let Some(change) = patch::merge_diff(cached.at(pointer).unwrap_or(&Value::Null), value) {
-                put(&mut body, pointer, change);
+                pointer::set(&mut body, pointer, change);
             }
         }
         if body == json!({}) {
@@ -33,27 +33,5 @@ impl Gate {
             self.call(Side::Virtual, "patch", |api, limit| api.patch(&target, PatchType::Merge, &body, limit)).await?;
         self.ingest(Side::Virtual, kind, answer);
         Ok(Done::Wrote)
-    }
-}
-
-/// Puts a value at a pointer and makes the members on the way.
-fn put(body: &mut Value, pointer: &str, value: Value) {
-    let mut at = body;
-    for token in pointer.split('/').skip(1) {
-        at = &mut at[token.replace("~1", "/").replace("~0", "~")];
-    }
-    *at = value;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_is_put_where_its_pointer_says() {
-        let mut body = json!({});
-        put(&mut body, "/spec/ports", json!([1]));
-        put(&mut body, "/status", json!({"a": 1}));
-        assert_eq!(body, json!({"spec": {"ports": [1]}, "status": {"a": 1}}));
     }
 }

@@ -2,6 +2,7 @@
 //! sent to the host is built from that value alone.
 
 use http::Method;
+use tenet_mapper::translate::dns_name::{is_label, is_subdomain};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -347,18 +348,6 @@ impl LogOptions {
             }
         }
     }
-}
-
-/// RFC 1123, as Kubernetes names namespaces and containers.
-fn is_label(text: &str) -> bool {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let ends = !text.starts_with('-') && !text.ends_with('-');
-    (1..=63).contains(&text.len()) && ends && text.bytes().all(inner)
-}
-
-/// RFC 1123, as Kubernetes names pods.
-fn is_subdomain(text: &str) -> bool {
-    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 fn is_uid(text: &str) -> bool {

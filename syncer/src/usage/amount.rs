@@ -1,17 +1,15 @@
 //! Amounts as metrics carry them: `12345n` cores, `2048Ki` bytes.
 
-const BINARY: [&str; 6] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-const DECIMAL: [&str; 10] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
-const NANO: u128 = 1_000_000_000;
+use tenet_mapper::translate::Quantity;
 
 /// Billionths of a core.
 pub fn nano_cores(text: &str) -> Option<u64> {
-    u64::try_from(nanos(text)?).ok()
+    u64::try_from(text.parse::<Quantity>().ok()?.nanos()).ok()
 }
 
 /// Bytes.
 pub fn bytes(text: &str) -> Option<u64> {
-    u64::try_from(nanos(text)? / NANO).ok()
+    u64::try_from(text.parse::<Quantity>().ok()?.units()).ok()
 }
 
 /// Cores, as a metrics server writes them.
@@ -22,21 +20,6 @@ pub fn cpu_text(nano_cores: u64) -> String {
 /// Bytes, as a metrics server writes them.
 pub fn memory_text(bytes: u64) -> String {
     format!("{}Ki", bytes / 1024)
-}
-
-/// An amount in billionths.
-fn nanos(text: &str) -> Option<u128> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, suffix) = text.split_at(end);
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let digits: u128 = format!("{whole}{fraction}").parse().ok()?;
-    let power = |place: usize| u32::try_from(place).ok();
-    let factor = if let Some(place) = BINARY.iter().position(|binary| *binary == suffix) {
-        1024_u128.checked_pow(power(place)? + 1)?.checked_mul(NANO)?
-    } else {
-        1000_u128.checked_pow(power(DECIMAL.iter().position(|decimal| *decimal == suffix)?)?)?
-    };
-    Some(digits.checked_mul(factor)? / 10_u128.checked_pow(power(fraction.len())?)?)
 }
 
 #[cfg(test)]

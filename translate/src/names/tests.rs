@@ -85,7 +85,7 @@ fn a_service_that_begins_with_a_digit_gets_a_name_that_every_host_takes() {
     let names = tenet("vc-1");
     for kind in ["Service", "Endpoints"] {
         let host = names.host_name(kind, "default", "3scale");
-        assert!(is_service_name(&host), "{host}");
+        assert!(is_letter_label(&host), "{host}");
         assert_eq!(host, names.host_name("Service", "default", "3scale"));
     }
 }
@@ -278,9 +278,9 @@ proptest! {
         }
         prop_assert!(is_subdomain(&names.token_secret_name(&namespace, &name)));
         prop_assert!(is_subdomain(&names.host_name("StorageClass", "", &name)));
-        prop_assert!(is_service_name(&names.node_service_name(&name)));
+        prop_assert!(is_letter_label(&names.node_service_name(&name)));
         let service = names.host_name("Service", &namespace, &name.replace('.', "-"));
-        prop_assert!(is_service_name(&service), "{}", service);
+        prop_assert!(is_letter_label(&service), "{}", service);
         prop_assert_eq!(names.host_name("Pod", &namespace, &name), names.host_name("Pod", &namespace, &name));
     }
 

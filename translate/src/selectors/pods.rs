@@ -2,7 +2,7 @@ use serde_json::{Map, Value};
 
 use super::labels::{LabelSelector, texts};
 use super::{Scope, SelectorError};
-use crate::owner::{MANAGED_BY, NAMESPACE};
+use crate::keys::{MANAGED_BY, NAMESPACE};
 
 /// `spec.affinity.podAffinity` or `podAntiAffinity`, every term narrowed.
 pub fn pod_affinity(affinity: &Value, pod_labels: Option<&Value>, scope: Scope<'_>) -> Result<Value, SelectorError> {

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
+use tenet_mapper::keys::{DIGEST, SOURCE};
 use tenet_mapper::testing::Clusters;
-use tenet_mapper::{Cause, DIGEST_KEY, Effect, Mapper, crossed};
+use tenet_mapper::{Cause, Effect, Mapper};
 
 use super::*;
 
@@ -47,7 +48,7 @@ fn it_is_on_the_host_while_something_refers_to_it() {
     assert_eq!(copy.at("/data"), Some(&json!({"ca.crt": "PEM"})));
     assert_eq!(copy.at("/binaryData"), Some(&json!({"raw": "AAEC"})));
     assert_eq!(copy.label("app"), Some("web"));
-    assert!(copy.annotation(crossed::SOURCE).is_some_and(|source| source.starts_with("u-1/7/")));
+    assert!(copy.annotation(SOURCE).is_some_and(|source| source.starts_with("u-1/7/")));
     assert_eq!(converge(&mut referenced), 0);
 
     let mut forgotten = clusters();
@@ -93,5 +94,5 @@ fn content_is_not_kept_in_memory() {
         input.projection.cut(json!({"metadata": {"name": "x"}, "data": {"k": "v"}, "binaryData": {"k": "v"}}))
     };
     assert_eq!(cut(Side::Virtual), json!({"metadata": {"name": "x"}}));
-    assert!(cut(Side::Host)["data"][DIGEST_KEY].is_string() && cut(Side::Host)["binaryData"][DIGEST_KEY].is_string());
+    assert!(cut(Side::Host)["data"][DIGEST].is_string() && cut(Side::Host)["binaryData"][DIGEST].is_string());
 }

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tenet_mapper::keys::CONTROL_PLANE;
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::kubelets;
 use tenet_mapper::{
@@ -12,9 +13,6 @@ use tenet_mapper::{
     PatchFormat, VirtualKey, kinds,
 };
 
-/// The label of the pod that the syncer runs in. Nobody else can set a key of ours, so no
-/// pod of a tenant can take the place of a kubelet.
-const CONTROL_PLANE: &str = "tenet.sh/control-plane";
 /// Where kubelets listen when the configuration says nothing.
 const PORT: u16 = 10250;
 

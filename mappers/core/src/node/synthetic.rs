@@ -2,9 +2,10 @@
 //! read.
 
 use serde_json::{Map, Value, json};
+use tenet_mapper::translate::Quantity;
 use tenet_mapper::{Context, Object};
 
-use super::{head, quantity};
+use super::head;
 
 /// What a node has when the configuration does not say.
 const CAPACITY: [(&str, &str); 4] =
@@ -56,7 +57,8 @@ fn capacity(virt: Option<&Object>, configured: Map<String, Value>) -> Map<String
     for (name, value) in &mut capacity {
         let shown = virt.and_then(|virt| virt.at("/status/capacity")?.get(name));
         if let (Some(Value::String(shown)), Value::String(wanted)) = (shown, &mut *value)
-            && quantity::same(shown, wanted)
+            && let (Ok(shown_amount), Ok(amount)) = (shown.parse::<Quantity>(), wanted.parse::<Quantity>())
+            && shown_amount == amount
         {
             wanted.clone_from(shown);
         }

@@ -1,7 +1,7 @@
 //! What a pod mounts or reads must be on the host before the pod: it must not start with an
 //! older version than the tenant has written.
 
-use tenet_mapper::crossed::SOURCE;
+use tenet_mapper::keys::SOURCE;
 use tenet_mapper::{Dependency, Outcome, VirtualKey, kinds};
 
 use super::Subject;

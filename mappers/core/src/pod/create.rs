@@ -1,10 +1,11 @@
 //! A virtual pod that has no host pod yet.
 
 use serde_json::{Value, json};
+use tenet_mapper::keys::FOLLOWED;
 use tenet_mapper::{ApplyHost, Deletion, Effect, EventReason, MapError, Outcome, kinds};
 
 use super::tokens::Tokens;
-use super::update::{FOLLOWED, Record};
+use super::update::Record;
 use super::{Subject, content, draft, env, scheduling, tokens};
 
 /// Creates the host pod, and its tokens.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tenet_mapper::crossed::CROSSED;
-use tenet_mapper::kinds;
+use tenet_mapper::keys::{CROSSED, VALUE};
 use tenet_mapper::rules::Refusal;
-use tenet_mapper::translate::downward::{Downward, PodFields, VALUE};
+use tenet_mapper::translate::downward::{Downward, PodFields};
+use tenet_mapper::{kinds, pointer};
 
-use super::{Subject, place, tokens};
+use super::{Subject, containers, tokens};
 
 /// All field paths of a pod, turned.
 pub(super) struct Fields {
@@ -32,7 +32,7 @@ impl Fields {
             let Some(path) = pod.virt.at(&pointer).and_then(Value::as_str) else { continue };
             match downward.turn(path) {
                 Ok(path) => turned.push((pointer, path)),
-                Err(error) => refusals.push(Refusal { field: place::shown(&pointer), why: error.to_string() }),
+                Err(error) => refusals.push(Refusal { field: pointer::field(&pointer), why: error.to_string() }),
             }
         }
         Self { turned, annotations: downward.annotations(), refusals }
@@ -41,7 +41,7 @@ impl Fields {
     /// Puts the turned paths into a draft.
     pub(super) fn put(&self, draft: &mut Value) {
         for (pointer, path) in &self.turned {
-            place::put(draft, pointer, json!(path));
+            pointer::set(draft, pointer, json!(path));
         }
     }
 
@@ -66,14 +66,14 @@ impl Fields {
 /// The pointers of all field paths.
 fn pointers(pod: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    for container in place::containers(pod) {
-        let env = place::elements(pod, &format!("{container}/env"));
+    for container in containers(pod) {
+        let env = pointer::elements(pod, &format!("{container}/env"));
         found.extend(env.iter().map(|variable| format!("{variable}/valueFrom/fieldRef/fieldPath")));
     }
-    for volume in place::elements(pod, "/spec/volumes") {
-        let mut sources = place::elements(pod, &format!("{volume}/projected/sources"));
+    for volume in pointer::elements(pod, "/spec/volumes") {
+        let mut sources = pointer::elements(pod, &format!("{volume}/projected/sources"));
         sources.push(volume);
-        let files = sources.iter().flat_map(|source| place::elements(pod, &format!("{source}/downwardAPI/items")));
+        let files = sources.iter().flat_map(|source| pointer::elements(pod, &format!("{source}/downwardAPI/items")));
         found.extend(files.map(|file| format!("{file}/fieldRef/fieldPath")));
     }
     found

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use tenet_mapper::translate::dns::{DnsInput, dns};
 use tenet_mapper::translate::names::hostname;
-use tenet_mapper::{MapError, Object, kinds};
+use tenet_mapper::{MapError, Object, kinds, pointer};
 
 use super::config::{Dns, Pods};
 use super::downward::Fields;
-use super::{Subject, place, scheduling, security, tokens};
+use super::{Subject, containers, scheduling, security, tokens};
 
 /// A host pod without the variables of Services.
 pub(super) struct Draft {
@@ -49,8 +49,8 @@ fn without_ports_of_the_node(pod: &Subject<'_, '_>) -> Option<Object> {
         return None;
     }
     let mut virt = pod.virt.value().clone();
-    for container in place::containers(pod.virt.value()) {
-        for port in place::elements(pod.virt.value(), &format!("{container}/ports")) {
+    for container in containers(pod.virt.value()) {
+        for port in pointer::elements(pod.virt.value(), &format!("{container}/ports")) {
             let port = virt.pointer_mut(&port).and_then(Value::as_object_mut);
             if let Some(port) = port.filter(|port| port.get("hostPort") == port.get("containerPort")) {
                 port.remove("hostPort");

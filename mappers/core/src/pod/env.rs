@@ -5,20 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tenet_mapper::translate::env::{Variable, env_from_keys, prepend_service_env, service_env};
-use tenet_mapper::{Dependency, Kind, MapError, Object, VirtualKey, kinds};
+use tenet_mapper::{Dependency, Kind, MapError, Object, VirtualKey, kinds, pointer};
 
-use super::{Subject, config, place};
+use super::{Subject, config, containers};
 
 /// Puts the variables of Services in front of the `env` of every container of a draft.
 pub(super) async fn add(pod: &Subject<'_, '_>, draft: &mut Value) -> Result<(), MapError> {
     let variables = variables(pod)?;
     let mut known = BTreeMap::new();
-    for container in place::containers(pod.virt.value()) {
+    for container in containers(pod.virt.value()) {
         let from = env_from(pod, &container, &mut known).await?;
         let pointer = format!("{container}/env");
         let own = draft.pointer(&pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let env = prepend_service_env(own, &from, &variables);
-        place::put(draft, &pointer, Value::Array(env));
+        pointer::set(draft, &pointer, Value::Array(env));
     }
     Ok(())
 }

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
 use tenet_mapper::translate::selectors::{Scope, SelectorError, pod_affinity, spread_constraint};
-use tenet_mapper::{Bind, Dependency, Effect, Object, VirtualKey, kinds};
+use tenet_mapper::{Bind, Dependency, Effect, Object, VirtualKey, kinds, pointer};
 
+use super::Subject;
 use super::config::Pods;
-use super::{Subject, place};
 
 /// How the two pods stand on their nodes.
 pub(super) enum Binding {
@@ -54,7 +54,7 @@ pub(super) fn priority(pod: &Subject<'_, '_>, pods: &Pods, draft: &mut Value) ->
     let mut refusals = Vec::new();
     match pod.virt.str_at("/spec/priorityClassName") {
         Some(name) if permitted(class) || pods.priority_classes.iter().any(|known| known == name) => {
-            place::put(draft, "/spec/priorityClassName", json!(name));
+            pointer::set(draft, "/spec/priorityClassName", json!(name));
             return refusals;
         }
         // The class that the virtual cluster gives to every pod.
@@ -67,7 +67,7 @@ pub(super) fn priority(pod: &Subject<'_, '_>, pods: &Pods, draft: &mut Value) ->
     }
     let policy = pod.virt.at("/spec/preemptionPolicy").filter(|policy| *policy != "PreemptLowerPriority");
     match policy {
-        Some(policy) if permitted(preemption) => place::put(draft, "/spec/preemptionPolicy", policy.clone()),
+        Some(policy) if permitted(preemption) => pointer::set(draft, "/spec/preemptionPolicy", policy.clone()),
         Some(policy) if !policy.is_null() && !defaults.contains(preemption, policy) => {
             let why = "comes with a priority class only".to_owned();
             refusals.push(Refusal { field: preemption.to_owned(), why });
@@ -85,23 +85,23 @@ pub(super) fn selectors(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<Refusal
     let mut take = |pointer: &str, crossed: Result<Value, SelectorError>| match crossed {
         Ok(value) => Some(value),
         Err(error) => {
-            refusals.push(Refusal { field: place::shown(pointer), why: error.to_string() });
+            refusals.push(Refusal { field: pointer::field(pointer), why: error.to_string() });
             None
         }
     };
     for pointer in ["/spec/affinity/podAffinity", "/spec/affinity/podAntiAffinity"] {
         let Some(affinity) = pod.virt.at(pointer).filter(|affinity| !affinity.is_null()) else { continue };
         if let Some(narrowed) = take(pointer, pod_affinity(affinity, labels, scope)) {
-            place::put(draft, pointer, narrowed);
+            pointer::set(draft, pointer, narrowed);
         }
     }
-    let constraints = place::elements(pod.virt.value(), "/spec/topologySpreadConstraints");
+    let constraints = pointer::elements(pod.virt.value(), "/spec/topologySpreadConstraints");
     let narrowed: Vec<_> = constraints
         .iter()
         .filter_map(|pointer| take(pointer, spread_constraint(pod.virt.at(pointer)?, labels, scope)))
         .collect();
     if !narrowed.is_empty() {
-        place::put(draft, "/spec/topologySpreadConstraints", Value::Array(narrowed));
+        pointer::set(draft, "/spec/topologySpreadConstraints", Value::Array(narrowed));
     }
     refusals
 }

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 use tenet_mapper::rules::Refusal;
-use tenet_mapper::{Object, kinds};
+use tenet_mapper::{Object, kinds, pointer};
 
-use super::{Subject, place};
+use super::{Subject, containers};
 
 /// A field that is looked at before it crosses.
 struct Check {
@@ -38,7 +38,7 @@ const CONTAINER: &[Check] = &[
 /// Lets the checked fields cross, and says which may not.
 pub(super) fn cross(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<Refusal> {
     let mut refusals = check(pod, draft, "/spec", &[CONFINEMENT, POD]);
-    for container in place::containers(pod.virt.value()) {
+    for container in containers(pod.virt.value()) {
         refusals.extend(check(pod, draft, &container, &[CONFINEMENT, CONTAINER]));
     }
     refusals
@@ -49,9 +49,9 @@ fn check(pod: &Subject<'_, '_>, draft: &mut Value, base: &str, checks: &[&[Check
     for check in checks.iter().copied().flatten() {
         let pointer = format!("{base}{}", check.pointer);
         let Some(value) = pod.virt.at(&pointer).filter(|value| !value.is_null()) else { continue };
-        let (bad, rule) = ((check.bad)(value), place::pattern(&pointer));
+        let (bad, rule) = ((check.bad)(value), pointer::pattern(&pointer));
         if bad.is_empty() || pod.cx.facts().policy.allow.contains(&rule) {
-            place::put(draft, &pointer, value.clone());
+            pointer::set(draft, &pointer, value.clone());
         } else if !pod.cx.defaults(kinds::POD).contains(&rule, value) {
             refusals.extend(bad.iter().map(|(below, found)| refusal(&pointer, below, found, check.why)));
         }
@@ -61,7 +61,7 @@ fn check(pod: &Subject<'_, '_>, draft: &mut Value, base: &str, checks: &[&[Check
 
 fn refusal(pointer: &str, below: &str, found: &Value, why: &str) -> Refusal {
     let found = found.as_str().map_or_else(|| found.to_string(), str::to_owned);
-    Refusal { field: format!("{}{below}", place::shown(pointer)), why: format!("{found} {why}") }
+    Refusal { field: format!("{}{below}", pointer::field(pointer)), why: format!("{found} {why}") }
 }
 
 /// The whole field, unless its text is fine.

@@ -4,16 +4,13 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use tenet_mapper::keys::TOKENS;
 use tenet_mapper::rules::Refusal;
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::token::{TokenFile, TokenSpec, refresh_at};
-use tenet_mapper::{ApplyHost, Context, HostKey, Mint, Object, VirtualKey, kinds};
+use tenet_mapper::{ApplyHost, Context, HostKey, Mint, Object, VirtualKey, kinds, pointer};
 
-use super::{Subject, place};
-
-/// The annotation that the gate keeps on the Secret: when each token was issued and when it
-/// expires.
-const TOKENS: &str = "tenet.sh/tokens";
+use super::Subject;
 
 /// How the tokens of a pod stand.
 pub(super) enum Tokens {
@@ -46,16 +43,16 @@ fn secret_key(cx: &Context<'_>, key: &VirtualKey) -> HostKey {
 /// Makes every token source of a draft a source of the Secret.
 pub(super) fn turn_sources(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<Refusal> {
     let (virt, mut refusals) = (pod.virt.value(), Vec::new());
-    for volume in place::elements(virt, "/spec/volumes") {
+    for volume in pointer::elements(virt, "/spec/volumes") {
         let Some(projected) = virt.pointer(&format!("{volume}/projected")) else { continue };
         let name = pod.virt.str_at(&format!("{volume}/name")).unwrap_or_default();
-        for (index, pointer) in place::elements(virt, &format!("{volume}/projected/sources")).iter().enumerate() {
+        for (index, pointer) in pointer::elements(virt, &format!("{volume}/projected/sources")).iter().enumerate() {
             let Some(source) = virt.pointer(pointer) else { continue };
             let Some(token) = TokenSpec::read(account(pod.virt), name, index, source) else { continue };
             match TokenFile::of(&virt["spec"], projected, &source["serviceAccountToken"], false) {
-                Ok(file) => place::put(draft, pointer, token.secret_source(secret_key(pod.cx, pod.key).name(), file)),
+                Ok(file) => pointer::set(draft, pointer, token.secret_source(secret_key(pod.cx, pod.key).name(), file)),
                 Err(error) => {
-                    let field = format!("{}.serviceAccountToken.user", place::shown(pointer));
+                    let field = format!("{}.serviceAccountToken.user", pointer::field(pointer));
                     refusals.push(Refusal { field, why: error.to_string() });
                 }
             }

@@ -13,7 +13,7 @@ mod spec;
 use serde_json::{Value, json};
 use tenet_mapper::{Effect, EventReason, MapError, Object, PatchFormat, patch};
 
-pub(super) use record::{FOLLOWED, Record};
+pub(super) use record::Record;
 
 use super::{Subject, status};
 

@@ -1,6 +1,7 @@
 use serde_json::json;
+use tenet_mapper::Mapper;
+use tenet_mapper::keys::DIGEST;
 use tenet_mapper::testing::Clusters;
-use tenet_mapper::{DIGEST_KEY, Mapper};
 
 use super::*;
 
@@ -80,5 +81,5 @@ fn content_is_not_kept_in_memory() {
         input.projection.cut(json!({"metadata": {"name": "x"}, "data": {"k": "c2VjcmV0"}, "type": "Opaque"}))
     };
     assert_eq!(cut(Side::Virtual), json!({"metadata": {"name": "x"}}));
-    assert!(cut(Side::Host)["data"][DIGEST_KEY].is_string());
+    assert!(cut(Side::Host)["data"][DIGEST].is_string());
 }

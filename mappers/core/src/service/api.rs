@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tenet_mapper::translate::owner::MANAGED_BY;
+use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::{
     ApplyVirtual, Context, Dependency, Effect, EventReason, EventType, HostKey, MapError, Object, Outcome, VirtualKey,
     kinds, patch,

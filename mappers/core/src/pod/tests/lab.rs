@@ -2,10 +2,9 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::testing::Clusters;
-use tenet_mapper::{Effect, Event, Facts, HostKey, HostPatch, MapError, Object, Outcome, Side, kinds};
+use tenet_mapper::{Effect, Event, Facts, HostKey, HostPatch, MapError, Object, Outcome, Side, kinds, pointer};
 
 use crate::PodMapper;
-use crate::pod::place;
 
 pub(super) const NAME: &str = "web-6d4cf56db6-x7k2p";
 pub(super) const HOST_NAME: &str = "web-6d4cf56db6-x7k2p-x-shop-x-vc-1";
@@ -109,7 +108,7 @@ impl Lab {
         if value.is_null() {
             object.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(member);
         } else {
-            place::put(&mut object, pointer, value);
+            pointer::set(&mut object, pointer, value);
         }
         self.clusters.put(side, object);
     }

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
+use tenet_mapper::keys::FOLLOWED;
 use tenet_mapper::{Object, crossed};
 
-use super::{FOLLOWED, Record};
+use super::Record;
 use crate::pod::Subject;
 use crate::pod::downward::Fields;
 

@@ -3,10 +3,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenet_mapper::Object;
+use tenet_mapper::keys::FOLLOWED;
 use tenet_mapper::translate::digest::digest;
-
-/// The annotation of a host pod with the record of what has crossed.
-pub(in crate::pod) const FOLLOWED: &str = "tenet.sh/followed";
 
 /// Long enough to tell one value of a field from the next.
 const DIGEST: usize = 16;

@@ -1,6 +1,6 @@
 //! What a Service needs of the host before it is stored, and what becomes of it.
 
-use tenet_mapper::translate::owner::{PENDING, PENDING_OVER, UID};
+use tenet_mapper::keys::{PENDING, PENDING_OVER, UID};
 use tenet_mapper::{Admission, Need, Next, Operation, Request, Reservation};
 
 use super::*;

@@ -1,0 +1,91 @@
+//! Every label and annotation key of Tenet. Nobody but the syncer sets a key under [`PREFIX`], see
+//! [`labels::is_reserved`](crate::labels::is_reserved).
+
+/// The prefix of all keys.
+pub const PREFIX: &str = "tenet.sh";
+
+/// Label: the name of the virtual cluster. The informers of the host select on it.
+pub const MANAGED_BY: &str = "tenet.sh/managed-by";
+/// Label and annotation of the owner record: the virtual namespace; absent for a cluster-scoped
+/// object. Selectors are narrowed by the label.
+pub const NAMESPACE: &str = "tenet.sh/namespace";
+/// Annotation of the owner record: the cluster id, which is the UID of the virtual `kube-system`
+/// namespace.
+pub const CLUSTER: &str = "tenet.sh/cluster";
+/// Annotation of the owner record: the kind of the virtual object, `Pod` or
+/// `Ingress.networking.k8s.io`.
+pub const KIND: &str = "tenet.sh/kind";
+/// Annotation of the owner record: the name of the virtual object.
+pub const NAME: &str = "tenet.sh/name";
+/// Annotation of the owner record: the UID of the virtual object.
+pub const UID: &str = "tenet.sh/uid";
+/// Annotation of the owner record: the host object's own namespace and name. Controllers copy
+/// annotations to what they make from an object; a copy has another name, so it does not look like
+/// ours.
+pub const HOST_NAME: &str = "tenet.sh/host-name";
+
+/// Annotation of a reservation: since when, in unix seconds. The object was made or changed for a
+/// request that the virtual API server has not answered yet. Without a [`UID`], which an object
+/// gets when it is stored, it belongs to whatever object of its name comes.
+pub const PENDING: &str = "tenet.sh/pending";
+/// Annotation of the reservation for an update: a digest of what the update starts from.
+pub const PENDING_OVER: &str = "tenet.sh/pending-over";
+
+/// Annotation: the labels and annotations that came from the tenant, `l:app,a:example.com/x`.
+pub const CROSSED: &str = "tenet.sh/crossed";
+/// Annotation: the version of its original that a copy was made from.
+pub const SOURCE: &str = "tenet.sh/source";
+/// Annotation of a host pod: what the tenant's changeable fields were when they last crossed.
+pub const FOLLOWED: &str = "tenet.sh/followed";
+/// Annotation of a token Secret: for each key of its data, when the token was issued and when it
+/// expires, in unix seconds.
+pub const TOKENS: &str = "tenet.sh/tokens";
+
+/// Annotation: the virtual ServiceAccount of a pod.
+pub const SERVICE_ACCOUNT: &str = "tenet.sh/service-account";
+/// Annotation: all virtual labels of a pod, as a kubelet writes them to a file.
+pub const LABELS: &str = "tenet.sh/labels";
+/// Annotation: all virtual annotations of a pod, as a kubelet writes them to a file.
+pub const ANNOTATIONS: &str = "tenet.sh/annotations";
+/// Beginning of an annotation that holds a single label or annotation of a pod; a digest follows.
+pub const VALUE: &str = "tenet.sh/value-";
+
+/// Label of the pod that the syncer runs in: the name of the virtual cluster. Tenants cannot set
+/// it, so no pod of a tenant can take the place of a kubelet.
+pub const CONTROL_PLANE: &str = "tenet.sh/control-plane";
+
+/// Member of a cached object, never of a stored one: a digest in place of content that is not kept.
+pub const DIGEST: &str = "tenet.sh/digest";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels::is_reserved;
+
+    #[test]
+    fn every_key_is_reserved_for_the_syncer_and_stands_here_once() {
+        let keys = [
+            MANAGED_BY,
+            NAMESPACE,
+            CLUSTER,
+            KIND,
+            NAME,
+            UID,
+            HOST_NAME,
+            PENDING,
+            PENDING_OVER,
+            CROSSED,
+            SOURCE,
+            FOLLOWED,
+            TOKENS,
+            SERVICE_ACCOUNT,
+            LABELS,
+            ANNOTATIONS,
+            VALUE,
+            CONTROL_PLANE,
+            DIGEST,
+        ];
+        assert!(keys.iter().all(|key| is_reserved(key)));
+        assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), keys.len());
+    }
+}
