@@ -1,9 +1,8 @@
 //! YAML text as a tree in which every value knows where it stands.
 //!
-//! Aliases are followed. What a configuration has no use for is a problem: tags, merge keys, keys that are no text,
+//! Whatever a configuration does not need is a problem: anchors and aliases, tags, merge keys, keys that are not text,
 //! duplicate keys, a second document.
 
-mod anchors;
 mod build;
 
 use serde_json::Value;

@@ -1,22 +1,22 @@
 use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
-use super::anchors::Anchors;
 use super::{Entry, Kind, Node, Scalar};
 use crate::problem::{Place, Problem};
+
+/// No configuration is as deep as this, and the reader calls itself for each level.
+const MAX_DEPTH: usize = 16;
 
 /// Reads the one document in `text`. Problems after which reading goes on are added to `problems`; one that ends it is
 /// the error. A text with no document is a null.
 pub(crate) fn parse(text: &str, problems: &mut Vec<Problem>) -> Result<Node, Problem> {
     let mut options = Options::default();
     options.set_emit_comments(false);
-    let mut builder =
-        Builder { events: Parser::new_from_str_with_options(text, options), anchors: Anchors::default(), problems };
+    let mut builder = Builder { events: Parser::new_from_str_with_options(text, options), problems };
     builder.stream()
 }
 
 struct Builder<'t, 'p> {
     events: Parser<'t, StrInput<'t>>,
-    anchors: Anchors,
     problems: &'p mut Vec<Problem>,
 }
 
@@ -43,10 +43,14 @@ impl<'t> Builder<'t, '_> {
 
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Problem> {
         let place = place(span);
-        self.anchors.count(place, depth)?;
-        let anchor = event.anchor_id();
+        if depth > MAX_DEPTH {
+            return Err(Problem::new(place, "", "too deep for a configuration"));
+        }
+        if event.anchor_id().is_some() || matches!(event, Event::Alias(_)) {
+            let message = "anchors and aliases (&name, *name) are not supported, and this value has one: repeat the value where it is needed";
+            return Err(Problem::new(place, "", message));
+        }
         let kind = match event {
-            Event::Alias(id) => return self.anchors.follow(id, place, depth),
             Event::Scalar(text, style, _, tag) => self.scalar(text.into_owned(), style, tag.as_deref(), place),
             Event::SequenceStart(_, _, tag) => {
                 self.refuse(tag.as_deref(), place);
@@ -58,11 +62,7 @@ impl<'t> Builder<'t, '_> {
             }
             _ => Kind::Null,
         };
-        let node = Node { place, kind };
-        if let Some(id) = anchor {
-            self.anchors.define(id, &node);
-        }
-        Ok(node)
+        Ok(Node { place, kind })
     }
 
     fn scalar(&mut self, text: String, style: ScalarStyle, tag: Option<&Tag>, place: Place) -> Kind {
