@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use tenet_mapper::async_trait;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;

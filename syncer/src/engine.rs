@@ -8,13 +8,13 @@ use tenet_config::{Config, Names as NamesConfig, UnknownFields};
 use tenet_mapper::rules::{Policy, Unknown};
 use tenet_mapper::translate::labels::Globs;
 use tenet_mapper::translate::{NameScheme, Names};
-use tenet_mapper::{Facts, Mapper};
+use tenet_mapper::{Facts, Kind, Mapper};
 
 use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
-use crate::router::Router;
-use crate::view::{Caches, EngineView};
+use crate::router::{Router, numbered};
+use crate::view::{Caches, EngineView, MapperView};
 
 /// What the tasks of a running syncer share.
 pub struct Engine {
@@ -37,6 +37,12 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// The view of the mapper of a kind.
+    pub fn view_of(&self, kind: Kind) -> MapperView<'_> {
+        let mapper = numbered(&self.mappers).find(|(_, mapper)| mapper.spec().kind == kind);
+        self.view.of(mapper.map_or(u16::MAX, |(index, _)| index))
+    }
+
     /// The name of a mapper's kind, for metrics.
     pub fn kind_of(&self, mapper: u16) -> &'static str {
         self.mappers.get(usize::from(mapper)).map_or("?", |mapper| mapper.spec().kind.kind)

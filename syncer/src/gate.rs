@@ -15,6 +15,7 @@ mod registration;
 mod reserve;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod virtual_patch;
 
 use std::sync::Arc;
@@ -22,7 +23,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use futures::future::join_all;
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenet_mapper::translate::{OwnerRecord, Ownership};
@@ -110,24 +110,11 @@ impl Gate {
 
     /// Performs one effect.
     pub async fn perform(&self, effect: Effect) -> Result<Done, MapError> {
-        match effect {
-            Effect::Together(effects) => self.perform_together(effects).await,
-            one => self.perform_one(one).await,
-        }
-    }
-
-    /// All are performed, also when one fails; its error is the answer.
-    async fn perform_together(&self, effects: Vec<Effect>) -> Result<Done, MapError> {
-        let all = join_all(effects.into_iter().map(|effect| self.perform_one(effect))).await;
-        let done = all.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(if done.contains(&Done::Wrote) { Done::Wrote } else { Done::Unchanged })
-    }
-
-    async fn perform_one(&self, effect: Effect) -> Result<Done, MapError> {
-        let (kind, side, word) = describe(&effect);
+        let (target, verb) = (effect.target(), effect.verb());
         let result = match effect {
             Effect::ApplyHost(apply) => self.apply_host(*apply).await,
             Effect::PatchHost(patch) => self.patch_host(patch).await,
+            Effect::MintTokens(mint) => self.mint_tokens(*mint).await,
             Effect::PatchVirtual(patch) => self.patch_virtual(patch).await,
             Effect::Bind(bind) => self.bind(bind).await,
             Effect::ApplyVirtual(apply) => self.apply_virtual(apply).await,
@@ -140,7 +127,7 @@ impl Gate {
             Ok(Done::Unchanged) => "unchanged",
             Err(error) => error.class(),
         };
-        self.parts.metrics.effect(kind, side, word, outcome);
+        self.parts.metrics.effect(target.kind, target.side, verb, outcome);
         result
     }
 
@@ -301,18 +288,5 @@ fn note_binding(pod: &mut Value, uid: &str, node: &str) {
     if let Some(conditions) = conditions.as_array_mut() {
         conditions.retain(|condition| condition["type"] != "PodScheduled");
         conditions.push(json!({"type": "PodScheduled", "status": "True"}));
-    }
-}
-
-fn describe(effect: &Effect) -> (Kind, Side, &'static str) {
-    match effect {
-        Effect::ApplyHost(apply) => (apply.kind, Side::Host, "apply"),
-        Effect::PatchHost(patch) => (patch.kind, Side::Host, "patch"),
-        Effect::PatchVirtual(patch) => (patch.kind, Side::Virtual, patch.subresource.unwrap_or("patch")),
-        Effect::Bind(_) => (kinds::POD, Side::Virtual, "bind"),
-        Effect::ApplyVirtual(apply) => (apply.kind, Side::Virtual, "apply"),
-        Effect::Delete(deletion) => (deletion.kind(), deletion.side(), "delete"),
-        Effect::Emit(event) => (event.kind, Side::Virtual, "event"),
-        _ => (kinds::EVENT, Side::Virtual, "unknown"),
     }
 }

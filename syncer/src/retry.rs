@@ -16,7 +16,6 @@ pub fn after(error: &MapError, failures: u32) -> Again {
     let (first, longest) = match error {
         // Only a change helps, and a change wakes the key.
         MapError::Refused(_) => return Again::No,
-        MapError::NotReady(_) => return Again::After(FALLBACK),
         MapError::Transient { after: Some(after), .. } => return Again::Failed(*after),
         MapError::Conflict(_) => (Duration::from_millis(10), Duration::from_secs(5)),
         MapError::Transient { .. } => (Duration::from_millis(100), Duration::from_secs(60)),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use parking_lot::RwLock;
 use tenet_mapper::translate::{OwnerRecord, Ownership};
-use tenet_mapper::{Dependency, HostKey, KeysOf, Kind, Mapper, Object, Side, VirtualKey};
+use tenet_mapper::{Dependency, HostKey, KeysOf, Kind, Mapper, Object, ObjectRef, Side, VirtualKey};
 
 use crate::cache::{Cache, Place};
 use crate::queue::{Key, Lane, Queue};
@@ -15,6 +15,8 @@ use crate::queue::{Key, Lane, Queue};
 #[derive(Clone, Debug)]
 struct Route {
     mapper: u16,
+    /// The position among the inputs of the mapper.
+    position: usize,
     keys: KeysOf,
 }
 
@@ -42,7 +44,7 @@ pub struct Router {
     mappers: Arc<[Box<dyn Mapper>]>,
     queue: Arc<Queue>,
     routes: HashMap<(Side, Kind), Vec<Route>>,
-    sources: DashMap<(u16, Side, Kind), Sources>,
+    sources: DashMap<(u16, usize), Sources>,
     references: RwLock<References>,
     waiting: DashMap<Dependency, HashSet<Key>>,
     gone: DashMap<(Kind, HostKey), Object>,
@@ -55,8 +57,8 @@ impl Router {
     pub fn new(mappers: Arc<[Box<dyn Mapper>]>, queue: Arc<Queue>, cluster: &str, cluster_id: &str) -> Self {
         let mut routes: HashMap<_, Vec<Route>> = HashMap::new();
         for (index, mapper) in numbered(&mappers) {
-            for input in &mapper.spec().inputs {
-                let route = Route { mapper: index, keys: input.keys };
+            for (position, input) in mapper.spec().inputs.iter().enumerate() {
+                let route = Route { mapper: index, position, keys: input.keys };
                 routes.entry((input.side, input.kind)).or_default().push(route);
             }
         }
@@ -94,7 +96,7 @@ impl Router {
     }
 
     /// The last state of a host object that has gone.
-    pub fn last_seen(&self, kind: Kind, key: &HostKey) -> Option<Object> {
+    pub fn last_state(&self, kind: Kind, key: &HostKey) -> Option<Object> {
         self.gone.get(&(kind, key.clone())).map(|object| object.clone())
     }
 
@@ -103,28 +105,12 @@ impl Router {
         self.gone.remove(&(kind, key.clone()));
     }
 
-    /// The objects of an input that touch a key.
-    pub fn sources(&self, mapper: &str, side: Side, kind: Kind, key: &VirtualKey) -> Vec<Place> {
-        let mut places = Vec::new();
-        self.find_source(mapper, side, kind, key, |place| -> Option<()> {
-            places.push(place.clone());
-            None
-        });
+    /// The objects of an input that touch a key, in order of their places.
+    pub fn sources(&self, mapper: u16, position: usize, key: &VirtualKey) -> Vec<Place> {
+        let Some(sources) = self.sources.get(&(mapper, position)) else { return Vec::new() };
+        let mut places: Vec<_> = sources.by_key.get(key).into_iter().flatten().cloned().collect();
         places.sort_unstable();
         places
-    }
-
-    /// The first answer to a look at the objects of an input that touch a key.
-    pub fn find_source<T>(
-        &self,
-        mapper: &str,
-        side: Side,
-        kind: Kind,
-        key: &VirtualKey,
-        look: impl FnMut(&Place) -> Option<T>,
-    ) -> Option<T> {
-        let (index, _) = numbered(&self.mappers).find(|(_, m)| m.spec().name == mapper)?;
-        self.sources.get(&(index, side, kind))?.by_key.get(key)?.iter().find_map(look)
     }
 
     /// Whether an object that is being synced refers to this one.
@@ -158,10 +144,11 @@ impl Router {
         if self.waiting.is_empty() {
             return;
         }
-        let dependency =
-            Dependency { side, kind, namespace: object.namespace().to_owned(), name: object.name().to_owned() };
-        for key in self.waiting.remove(&dependency).map(|(_, keys)| keys).into_iter().flatten() {
-            self.queue.add(key, Lane::Urgent);
+        let changed = ObjectRef::new(side, kind, object.namespace(), object.name());
+        for dependency in [Dependency::Object(changed), Dependency::Any(side, kind)] {
+            for key in self.waiting.remove(&dependency).map(|(_, keys)| keys).into_iter().flatten() {
+                self.queue.add(key, Lane::Urgent);
+            }
         }
     }
 
@@ -170,21 +157,21 @@ impl Router {
             KeysOf::None => Vec::new(),
             KeysOf::Own => vec![VirtualKey::new(object.namespace(), object.name())],
             KeysOf::Owner => self.owner_key(route.mapper, object).into_iter().collect(),
-            KeysOf::With(keys_of) => self.reindex(route.mapper, cache, object, keys_of(object), gone),
+            KeysOf::With(keys_of) => self.reindex(route, cache, object, keys_of(object), gone),
         }
     }
 
     /// Records what an object touches now; answers with that and what it touched before.
     fn reindex(
         &self,
-        mapper: u16,
+        route: &Route,
         cache: &Cache,
         object: &Object,
         keys: Vec<VirtualKey>,
         gone: bool,
     ) -> Vec<VirtualKey> {
         let place = Place::new(object.namespace(), object.name());
-        let mut sources = self.sources.entry((mapper, cache.side(), cache.kind())).or_default();
+        let mut sources = self.sources.entry((route.mapper, route.position)).or_default();
         if !is_last(cache, object, gone) {
             return keys;
         }

@@ -1,14 +1,15 @@
 //! What mappers see: the caches and single reads.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures::future::join_all;
 use parking_lot::RwLock;
 use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::rules::Defaults;
-use tenet_mapper::{HostKey, Kind, MapError, Object, Side, View, VirtualKey, async_trait, kinds};
+use tenet_mapper::{Bound, Contents, HostKey, Kind, MapError, Object, ObjectRef, Read, Side, View, VirtualKey, kinds};
 
 use crate::api::{Api, Target};
 use crate::cache::Cache;
@@ -66,7 +67,7 @@ impl Caches {
     }
 }
 
-/// The view that workers hand to mappers.
+/// The caches and what goes with them, for all mappers.
 pub struct EngineView {
     /// The caches.
     pub caches: Arc<Caches>,
@@ -80,55 +81,63 @@ pub struct EngineView {
     pub limit: Duration,
 }
 
-#[async_trait]
-impl View for EngineView {
-    fn get(&self, side: Side, kind: Kind, namespace: &str, name: &str) -> Option<Object> {
-        self.caches.get(side, kind)?.get(namespace, name)
+/// The view of one mapper.
+pub struct MapperView<'e> {
+    engine: &'e EngineView,
+    mapper: u16,
+}
+
+impl EngineView {
+    /// The view of a mapper.
+    pub fn of(&self, mapper: u16) -> MapperView<'_> {
+        MapperView { engine: self, mapper }
     }
 
-    fn last_seen(&self, kind: Kind, key: &HostKey) -> Option<Object> {
-        self.router.last_seen(kind, key)
+    /// Reads whole virtual objects from the API server.
+    pub async fn read(&self, reads: BTreeSet<Read>, contents: &mut Contents) -> Result<(), MapError> {
+        let answers = join_all(reads.into_iter().map(async |read| {
+            let target = Target::new(read.kind, read.key.namespace(), read.key.name());
+            let answer = self.virt.get(&target, self.limit).await;
+            (read, answer)
+        }));
+        for (read, answer) in answers.await {
+            contents.insert(read, answer.map_err(errors::classify)?.map(Object::new));
+        }
+        Ok(())
+    }
+}
+
+impl View for MapperView<'_> {
+    fn get(&self, object: &ObjectRef) -> Option<Object> {
+        self.engine.caches.get(object.side, object.kind)?.get(&object.namespace, &object.name)
     }
 
-    fn sources(&self, mapper: &str, side: Side, kind: Kind, key: &VirtualKey) -> Vec<Object> {
-        let Some(cache) = self.caches.get(side, kind) else { return Vec::new() };
-        let places = self.router.sources(mapper, side, kind, key);
-        places.iter().filter_map(|place| cache.get_at(place)).collect()
+    fn list(&self, side: Side, kind: Kind, namespace: &str) -> Vec<Object> {
+        self.engine.caches.get(side, kind).map(|cache| cache.list(namespace)).unwrap_or_default()
     }
 
-    fn find_source(
-        &self,
-        mapper: &str,
-        side: Side,
-        kind: Kind,
-        key: &VirtualKey,
-        wanted: &(dyn Fn(&Object) -> bool + Send + Sync),
-    ) -> Option<Object> {
-        let cache = self.caches.get(side, kind)?;
-        self.router.find_source(mapper, side, kind, key, |place| cache.get_at(place).filter(|object| wanted(object)))
+    fn last_state(&self, kind: Kind, key: &HostKey) -> Option<Object> {
+        self.engine.router.last_state(kind, key)
     }
 
-    fn list(&self, kind: Kind, namespace: &str) -> Vec<Object> {
-        self.caches.get(Side::Virtual, kind).map(|cache| cache.list(namespace)).unwrap_or_default()
+    fn visit_sources(&self, input: Bound, key: &VirtualKey, visit: &mut dyn FnMut(Object) -> bool) {
+        let Some(cache) = self.engine.caches.get(input.side, input.kind) else { return };
+        for place in self.engine.router.sources(self.mapper, input.position, key) {
+            if cache.get_at(&place).is_some_and(|object| !visit(object)) {
+                return;
+            }
+        }
     }
 
     fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool {
-        self.router.is_referenced(kind, key)
+        self.engine.router.is_referenced(kind, key)
     }
 
     fn can_read(&self, side: Side, kind: Kind) -> bool {
-        self.caches.health(side, kind).is_some_and(|health| health.synced && !health.unreadable)
+        self.engine.caches.health(side, kind).is_some_and(|health| health.synced && !health.unreadable)
     }
 
     fn defaults(&self, kind: Kind) -> Arc<Defaults> {
-        self.defaults.load().get(&kind).cloned().unwrap_or_default()
-    }
-
-    async fn fetch(&self, kind: Kind, key: &VirtualKey) -> Result<Option<Object>, MapError> {
-        let target = Target::new(kind, key.namespace(), key.name());
-        match self.virt.get(&target, self.limit).await {
-            Ok(object) => Ok(object.map(Object::new)),
-            Err(error) => Err(errors::classify(error)),
-        }
+        self.engine.defaults.load().get(&kind).cloned().unwrap_or_default()
     }
 }

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use tenet_mapper::{Context, Effect, Event, EventReason, EventType, Facts, MapError, Mapper, Next, Outcome, Side};
+use futures::future::join_all;
+use tenet_mapper::{
+    Contents, Context, Dependency, Effect, Event, EventReason, EventType, Facts, MapError, Mapper, Next, Outcome, Side,
+    Stage, Step,
+};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
@@ -13,6 +17,9 @@ use crate::engine::Engine;
 use crate::gate::Done;
 use crate::queue::{Again, Lane, Ticket};
 use crate::retry;
+
+/// How often content is read for one reconcile.
+const READS: usize = 3;
 
 /// Works until it is told to stop; what has begun is finished.
 pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
@@ -59,60 +66,92 @@ async fn work(engine: &Engine, ticket: &Ticket) -> Again {
 
 async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: &Ticket) -> Result<Again, MapError> {
     let now = OffsetDateTime::now_utc().unix_timestamp();
-    let cx = Context::new(&engine.view, facts, now);
     let seen = engine.caches.versions();
-    let outcome = match mapper.reconcile(&cx, &ticket.key.object).await {
-        Err(MapError::NotReady(dependency)) => Outcome::wait_for(*dependency),
-        other => other?,
-    };
-    let Outcome { effects, next, wait } = outcome;
-    perform(engine, mapper, ticket, effects).await?;
+    let Outcome { stages, next, wait } = decide(engine, mapper, facts, ticket, now).await?;
+    perform(engine, mapper, ticket, stages).await?;
     let kind = mapper.spec().kind;
-    engine.router.acknowledge(kind, &cx.host_key(kind, &ticket.key.object));
+    let view = engine.view.of(ticket.key.mapper);
+    engine.router.acknowledge(kind, &Context::new(&view, facts, now).host_key(kind, &ticket.key.object));
     if wait.is_empty() {
         return Ok(again(next, now));
     }
-    let kinds: Vec<_> = wait.iter().map(|dependency| (dependency.side, dependency.kind)).collect();
+    let streams: Vec<_> = wait.iter().map(Dependency::stream).collect();
     engine.router.wait(&ticket.key, wait);
-    // What came while the mapper looked may be what it waits for.
-    let moved = kinds.iter().any(|kind| engine.caches.version(*kind) != seen.get(kind).copied());
+    // A change that arrived during the reconcile may satisfy the wait, so re-check.
+    let moved = streams.iter().any(|stream| engine.caches.version(*stream) != seen.get(stream).copied());
     Ok(if moved { Again::After(Duration::from_millis(1)) } else { Again::After(retry::FALLBACK) })
 }
 
-async fn perform(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, effects: Vec<Effect>) -> Result<(), MapError> {
+/// Asks the mapper, and reads the content that it asks for. The content is dropped with the answer.
+async fn decide(
+    engine: &Engine,
+    mapper: &dyn Mapper,
+    facts: &Facts,
+    ticket: &Ticket,
+    now: i64,
+) -> Result<Outcome, MapError> {
+    let (view, mut contents) = (engine.view.of(ticket.key.mapper), Contents::default());
+    for _ in 0..READS {
+        let cx = Context::new(&view, facts, now).with(&contents);
+        match mapper.reconcile(&cx, &ticket.key.object) {
+            Err(MapError::NeedsContent(reads)) => engine.view.read(reads, &mut contents).await?,
+            decided => return decided,
+        }
+    }
+    match mapper.reconcile(&Context::new(&view, facts, now).with(&contents), &ticket.key.object) {
+        Err(MapError::NeedsContent(_)) => Err(MapError::Malformed(format!(
+            "the mapper {} asked for content more than {READS} times",
+            mapper.spec().name
+        ))),
+        decided => decided,
+    }
+}
+
+/// Performs the stages in order. The first error of a stage is the answer when all of the stage
+/// has been tried; the stages behind it are not.
+async fn perform(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, stages: Vec<Stage>) -> Result<(), MapError> {
     let kind = mapper.spec().kind.kind;
     let mut written = Written::default();
-    for effect in effects {
-        let side = side_of(&effect);
-        if engine.gate.perform(effect).await? == Done::Unchanged {
-            continue;
+    for Stage(steps) in stages {
+        let all = join_all(steps.into_iter().map(|step| attempt(engine, ticket, step))).await;
+        let mut failed = None;
+        for result in all {
+            match result {
+                Ok(None) => {}
+                Ok(Some(Side::Host)) => written.down += 1,
+                Ok(Some(Side::Virtual)) => written.up += 1,
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        let lag = engine.queue.age(ticket);
-        match side {
-            Some(Side::Host) => written.down += 1,
-            Some(Side::Virtual) => written.up += 1,
-            None => continue,
-        }
-        if ticket.lane != Lane::Patrol {
-            engine.metrics.synced(kind, if side == Some(Side::Host) { "down" } else { "up" }, lag);
+        if let Some(error) = failed {
+            return Err(error);
         }
     }
     if ticket.lane == Lane::Patrol && written.down + written.up > 0 {
         engine.metrics.drifted(kind, written.down + written.up);
-        tracing::warn!(kind, object = %ticket.key.object, down = written.down, up = written.up,
-            "the patrol found a difference that no event had told");
+        tracing::warn!(kind, object = %ticket.key.object, down = written.down, up = written.up, "drift detected");
     }
     Ok(())
 }
 
-/// The side that an effect changes; events change nothing.
-fn side_of(effect: &Effect) -> Option<Side> {
-    match effect {
-        Effect::ApplyHost(_) | Effect::PatchHost(_) => Some(Side::Host),
-        Effect::Delete(deletion) => Some(deletion.side()),
-        Effect::Emit(_) => None,
-        Effect::Together(effects) => effects.iter().find_map(side_of),
-        _ => Some(Side::Virtual),
+/// Performs one step. Returns the side that it changed, if any; events change nothing.
+async fn attempt(engine: &Engine, ticket: &Ticket, step: Step) -> Result<Option<Side>, MapError> {
+    let (target, is_event) = (step.effect.target(), matches!(step.effect, Effect::Emit(_)));
+    match engine.gate.perform(step.effect).await {
+        Ok(Done::Unchanged) => Ok(None),
+        Ok(Done::Wrote) if is_event => Ok(None),
+        Ok(Done::Wrote) => {
+            if ticket.lane != Lane::Patrol {
+                let direction = if target.side == Side::Host { "down" } else { "up" };
+                engine.metrics.synced(engine.kind_of(ticket.key.mapper), direction, engine.queue.age(ticket));
+            }
+            Ok(Some(target.side))
+        }
+        Err(error @ (MapError::Rejected(_) | MapError::Malformed(_))) if step.best_effort => {
+            tracing::warn!(%target, object = %ticket.key.object, %error, "best-effort write rejected");
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 

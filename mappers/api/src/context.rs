@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -9,46 +11,33 @@ use tenet_translate::owner::{OwnerRecord, Ownership};
 use tenet_translate::rules::{Crossing, Defaults, Policy, Table};
 
 use crate::crossed;
-use crate::{HostKey, Kind, MapError, MapperSpec, Object, Side, VirtualKey, async_trait};
+use crate::{Bound, Contents, HostKey, Kind, MapError, Object, ObjectRef, Read, Side, VirtualKey};
 
-/// What the engine shows to mappers: the caches, and reads of single objects.
-#[async_trait]
+/// The caches as a mapper sees them. The engine implements it for each mapper, the test kit for
+/// [`Clusters`](crate::testing::Clusters); a [`Context`] dereferences to it.
 pub trait View: Send + Sync {
-    /// A cached object.
-    fn get(&self, side: Side, kind: Kind, namespace: &str, name: &str) -> Option<Object>;
+    /// Returns a cached object.
+    fn get(&self, object: &ObjectRef) -> Option<Object>;
 
-    /// The last state of a host object that has just gone, until a reconcile has acknowledged it.
-    fn last_seen(&self, kind: Kind, key: &HostKey) -> Option<Object>;
+    /// Returns the cached objects of a kind in one namespace, in order of their names.
+    fn list(&self, side: Side, kind: Kind, namespace: &str) -> Vec<Object>;
 
-    /// The cached objects of an input that touch `key` of the mapper `mapper`.
-    fn sources(&self, mapper: &str, side: Side, kind: Kind, key: &VirtualKey) -> Vec<Object>;
+    /// Returns the last state of a host object that has just gone, until a reconcile has
+    /// acknowledged it.
+    fn last_state(&self, kind: Kind, key: &HostKey) -> Option<Object>;
 
-    /// The first of [`Self::sources`] that is wanted; the rest need not be unpacked.
-    fn find_source(
-        &self,
-        mapper: &str,
-        side: Side,
-        kind: Kind,
-        key: &VirtualKey,
-        wanted: &(dyn Fn(&Object) -> bool + Send + Sync),
-    ) -> Option<Object> {
-        self.sources(mapper, side, kind, key).into_iter().find(wanted)
-    }
+    /// Shows the cached objects of an input with [`crate::KeysOf::With`] that touch `key`, in
+    /// order of their names, until `visit` returns `false`.
+    fn visit_sources(&self, input: Bound, key: &VirtualKey, visit: &mut dyn FnMut(Object) -> bool);
 
-    /// The cached virtual objects of a kind in one namespace, in order of their names.
-    fn list(&self, kind: Kind, namespace: &str) -> Vec<Object>;
-
-    /// Whether a virtual object that is being synced refers to this one.
+    /// Returns whether a virtual object that is being synced refers to this one.
     fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool;
 
-    /// Whether an optional input can be read.
+    /// Returns whether an optional input can be read.
     fn can_read(&self, side: Side, kind: Kind) -> bool;
 
-    /// What the virtual API server fills in by itself.
+    /// Returns what the virtual API server fills in by itself: never a reason to refuse.
     fn defaults(&self, kind: Kind) -> Arc<Defaults>;
-
-    /// Reads a whole virtual object from the API server.
-    async fn fetch(&self, kind: Kind, key: &VirtualKey) -> Result<Option<Object>, MapError>;
 }
 
 /// What is fixed while a reconcile runs.
@@ -71,17 +60,32 @@ pub struct Facts {
     pub reservation: i64,
 }
 
-/// What a mapper sees during one reconcile.
+/// The world of one reconcile: caches, configuration, time, and content that was asked for.
 pub struct Context<'c> {
     view: &'c dyn View,
     facts: &'c Facts,
     now: i64,
+    contents: Option<&'c Contents>,
+}
+
+impl<'c> Deref for Context<'c> {
+    type Target = dyn View + 'c;
+
+    fn deref(&self) -> &Self::Target {
+        self.view
+    }
 }
 
 impl<'c> Context<'c> {
     /// A context over a view, at `now` in unix seconds.
     pub fn new(view: &'c dyn View, facts: &'c Facts, now: i64) -> Self {
-        Self { view, facts, now }
+        Self { view, facts, now, contents: None }
+    }
+
+    /// The same context, with content that was read for this reconcile.
+    #[must_use]
+    pub fn with(self, contents: &'c Contents) -> Self {
+        Self { contents: Some(contents), ..self }
     }
 
     /// What is fixed: names, identity, configuration.
@@ -102,60 +106,51 @@ impl<'c> Context<'c> {
 
     /// A cached virtual object.
     pub fn virt(&self, kind: Kind, key: &VirtualKey) -> Option<Object> {
-        self.view.get(Side::Virtual, kind, key.namespace(), key.name())
+        self.view.get(&ObjectRef::virt(kind, key))
     }
 
     /// A cached host object.
     pub fn host(&self, kind: Kind, key: &HostKey) -> Option<Object> {
-        self.view.get(Side::Host, kind, key.namespace(), key.name())
+        self.view.get(&ObjectRef::host(kind, key))
     }
 
-    /// The last state of a host object that has just gone.
-    pub fn last_seen(&self, kind: Kind, key: &HostKey) -> Option<Object> {
-        self.view.last_seen(kind, key)
+    /// The first object of an input that touches `key` and is `wanted`: cheap where there are
+    /// many.
+    pub fn find_source(&self, input: Bound, key: &VirtualKey, wanted: &dyn Fn(&Object) -> bool) -> Option<Object> {
+        let mut found = None;
+        self.view.visit_sources(input, key, &mut |object| {
+            found = Some(object).filter(|object| wanted(object));
+            found.is_none()
+        });
+        found
     }
 
-    /// The objects of an input with [`crate::KeysOf::With`] that touch `key`.
-    pub fn sources(&self, spec: &MapperSpec, side: Side, kind: Kind, key: &VirtualKey) -> Vec<Object> {
-        self.view.sources(spec.name, side, kind, key)
+    /// The objects of an input that touch `key`, in order of their names.
+    pub fn sources(&self, input: Bound, key: &VirtualKey) -> Vec<Object> {
+        let mut found = Vec::new();
+        self.view.visit_sources(input, key, &mut |object| {
+            found.push(object);
+            true
+        });
+        found
     }
 
-    /// The first of [`Self::sources`] that is wanted: cheap where there are many.
-    pub fn find_source(
-        &self,
-        spec: &MapperSpec,
-        side: Side,
-        kind: Kind,
-        key: &VirtualKey,
-        wanted: &(dyn Fn(&Object) -> bool + Send + Sync),
-    ) -> Option<Object> {
-        self.view.find_source(spec.name, side, kind, key, wanted)
+    /// A whole virtual object, for kinds that are cached as metadata only; `None` when it does
+    /// not exist. Until the engine has read it, this is an error that the mapper passes on
+    /// with `?`: the engine reads what it names and reconciles again, at most three times.
+    pub fn content(&self, kind: Kind, key: &VirtualKey) -> Result<Option<Object>, MapError> {
+        let read = Read::new(kind, key.clone());
+        match self.contents.and_then(|contents| contents.get(&read)) {
+            Some(object) => Ok(object.clone()),
+            None => Err(MapError::NeedsContent(BTreeSet::from([read]))),
+        }
     }
 
-    /// The cached virtual objects of a kind in one namespace.
-    pub fn list(&self, kind: Kind, namespace: &str) -> Vec<Object> {
-        self.view.list(kind, namespace)
-    }
-
-    /// Whether a virtual object that is being synced refers to this one.
-    pub fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool {
-        self.view.is_referenced(kind, key)
-    }
-
-    /// Whether an optional input can be read.
-    pub fn can_read(&self, side: Side, kind: Kind) -> bool {
-        self.view.can_read(side, kind)
-    }
-
-    /// What the virtual API server fills in by itself: never a reason to refuse.
-    pub fn defaults(&self, kind: Kind) -> Arc<Defaults> {
-        self.view.defaults(kind)
-    }
-
-    /// Reads a whole virtual object from the API server: for kinds that are cached as
-    /// metadata only.
-    pub async fn fetch(&self, kind: Kind, key: &VirtualKey) -> Result<Option<Object>, MapError> {
-        self.view.fetch(kind, key).await
+    /// Asks for several objects at once, so that they take one round.
+    pub fn need(&self, reads: impl IntoIterator<Item = Read>) -> Result<(), MapError> {
+        let is_missing = |read: &Read| self.contents.is_none_or(|contents| contents.get(read).is_none());
+        let missing: BTreeSet<_> = reads.into_iter().filter(is_missing).collect();
+        if missing.is_empty() { Ok(()) } else { Err(MapError::NeedsContent(missing)) }
     }
 
     /// Where the host object of a virtual one stands.

@@ -5,8 +5,8 @@ use tenet_translate::keys::{DIGEST, SOURCE};
 use tenet_translate::rules::Table;
 
 use crate::{
-    ApplyHost, Context, Deletion, Dependency, Effect, HostKey, MapError, Mapper, MapperSpec, Next, Object, Outcome,
-    Projection, Reservation, Side, VirtualKey, async_trait, patch,
+    ApplyHost, Context, Deletion, Dependency, Effect, HostKey, Kind, MapError, Mapper, MapperSpec, Object, Outcome,
+    Projection, Side, VirtualKey, patch,
 };
 
 /// The pure half of a mapper whose virtual objects each have one host object of the same
@@ -15,7 +15,7 @@ pub trait Translate: Send + Sync + 'static {
     /// The kind, its table and what else is read.
     fn spec(&self) -> &MapperSpec;
 
-    /// Whether the host needs a copy of this object now.
+    /// Returns whether the host needs a copy of this object now.
     fn should_sync(&self, _cx: &Context<'_>, _virt: &Object) -> bool {
         true
     }
@@ -96,7 +96,7 @@ impl<T: Translate> CopyMapper<T> {
 
     /// The whole original. Content that is not cached is read only when the copy was not
     /// made from this very version, or was changed since.
-    async fn original(
+    fn original(
         &self,
         cx: &Context<'_>,
         key: &VirtualKey,
@@ -109,8 +109,8 @@ impl<T: Translate> CopyMapper<T> {
         if host.is_some_and(|host| self.is_current(cx, &cached, host)) {
             return Ok(None);
         }
-        let fetched = cx.fetch(self.rules.spec().kind, key).await?;
-        match fetched {
+        let content = cx.content(self.rules.spec().kind, key)?;
+        match content {
             Some(object) if object.uid() == cached.uid() => Ok(Some(object)),
             // The watch has not told yet, but will.
             _ => Err(MapError::Conflict(format!("{key} has changed since it was seen"))),
@@ -136,41 +136,9 @@ impl<T: Translate> CopyMapper<T> {
         self.rules.complete(cx, virt, host, draft)
     }
 
-    /// A host object that was made or changed for a request. Until the virtual object shows
-    /// that it was served, or it must have failed, all stays as it was reserved.
-    async fn reserved(
-        &self,
-        cx: &Context<'_>,
-        key: &VirtualKey,
-        host: Object,
-        reservation: &Reservation,
-    ) -> Result<Outcome, MapError> {
-        let kind = self.rules.spec().kind;
-        let (virt, owner) = (cx.virt(kind, key), cx.owned(kind, &host)?);
-        let comes = virt.filter(|virt| {
-            let is_meant = owner.is_reservation() || owner.uid == virt.uid();
-            is_meant && !virt.is_deleting() && self.rules.should_sync(cx, virt) && reservation.has_arrived(virt)
-        });
-        if let Some(virt) = comes {
-            return self.sync(cx, key, virt, Some(host)).await;
-        }
-        if cx.now() < reservation.until {
-            return Ok(Outcome::done().next(Next::At(reservation.until)));
-        }
-        // The watch may not have told what came of the request.
-        match cx.fetch(kind, key).await? {
-            Some(virt) if !owner.is_reservation() && virt.uid() != owner.uid => orphan(cx, kind, &host, None),
-            Some(virt) if virt.is_deleting() => {
-                Ok(Deletion::follow(kind, &host, &virt)
-                    .map_or_else(Outcome::done, |gone| delete(gone.at_version(&host))))
-            }
-            Some(virt) if self.rules.should_sync(cx, &virt) => self.sync(cx, key, virt, Some(host)).await,
-            Some(_) => Ok(delete(Deletion::redundant(kind, &host).at_version(&host))),
-            None => Ok(delete(Deletion::lapsed(kind, &host, &owner))),
-        }
-    }
-
-    async fn sync(
+    /// Creates the host object of `virt`, or brings it up to date. `host` is the present one,
+    /// whose owner record names `virt` or is a reservation for it.
+    pub fn sync(
         &self,
         cx: &Context<'_>,
         key: &VirtualKey,
@@ -178,7 +146,7 @@ impl<T: Translate> CopyMapper<T> {
         host: Option<Object>,
     ) -> Result<Outcome, MapError> {
         let kind = self.rules.spec().kind;
-        let Some(virt) = self.original(cx, key, virt, host.as_ref()).await? else { return Ok(Outcome::done()) };
+        let Some(virt) = self.original(cx, key, virt, host.as_ref())? else { return Ok(Outcome::done()) };
         let desired = self.desired(cx, &virt, host.as_ref())?;
         let fallback = if host.is_none() { self.rules.fallback(&desired) } else { None };
         let apply = ApplyHost {
@@ -188,58 +156,37 @@ impl<T: Translate> CopyMapper<T> {
             desired,
             table: Some(Arc::clone(self.table()?)),
             fallback,
-            mint: Vec::new(),
         };
-        let mut outcome = Outcome::one(Effect::ApplyHost(Box::new(apply)));
-        if let Some(host) = host {
-            outcome.effects.extend(self.rules.up(cx, &virt, &host)?);
+        let outcome = Outcome::one(Effect::ApplyHost(Box::new(apply)));
+        match host {
+            Some(host) => Ok(outcome.then_each(self.rules.up(cx, &virt, &host)?)),
+            None => Ok(outcome),
         }
-        Ok(outcome)
     }
 }
 
-#[async_trait]
 impl<T: Translate> Mapper for CopyMapper<T> {
     fn spec(&self) -> &MapperSpec {
         self.rules.spec()
     }
 
-    async fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         let kind = self.rules.spec().kind;
         let host_key = cx.host_key(kind, key);
-        let (virt, host) = (cx.virt(kind, key), cx.host(kind, &host_key));
-        if let Some(host) = host.as_ref().filter(|host| !host.is_deleting())
-            && let Some(reservation) = cx.reservation(host)
-            && is_open(cx, host, virt.as_ref())
-        {
-            return self.reserved(cx, key, host.clone(), &reservation).await;
-        }
-        match (virt, host) {
+        match (cx.virt(kind, key), cx.host(kind, &host_key)) {
             (None, None) => Ok(Outcome::done()),
-            (None, Some(host)) => orphan(cx, kind_of(self), &host, None),
+            (None, Some(host)) => orphan(cx, kind, &host, None),
             (Some(virt), Some(host)) => match cx.owned(kind, &host)? {
                 owner if owner.uid != virt.uid() => orphan(cx, kind, &host, Some(host_key)),
                 _ if virt.is_deleting() => Ok(Deletion::follow(kind, &host, &virt).map_or_else(Outcome::done, delete)),
-                _ if host.is_deleting() => Ok(Outcome::wait_for(Dependency::host(kind, &host_key))),
+                _ if host.is_deleting() => Ok(Outcome::done().wait_for(Dependency::host(kind, &host_key))),
                 _ if !self.rules.should_sync(cx, &virt) => Ok(delete(Deletion::redundant(kind, &host))),
-                _ => self.sync(cx, key, virt, Some(host)).await,
+                _ => self.sync(cx, key, virt, Some(host)),
             },
             (Some(virt), None) if virt.is_deleting() || !self.rules.should_sync(cx, &virt) => Ok(Outcome::done()),
-            (Some(virt), None) => self.sync(cx, key, virt, None).await,
+            (Some(virt), None) => self.sync(cx, key, virt, None),
         }
     }
-}
-
-/// Whether a request may still make something of a reservation: create the virtual object,
-/// or change the one that the host object belongs to.
-fn is_open(cx: &Context<'_>, host: &Object, virt: Option<&Object>) -> bool {
-    cx.ownership(host).ours().is_some_and(|owner| {
-        owner.is_reservation() || virt.is_some_and(|virt| owner.uid == virt.uid() && !virt.is_deleting())
-    })
-}
-
-fn kind_of<T: Translate>(mapper: &CopyMapper<T>) -> crate::Kind {
-    mapper.rules.spec().kind
 }
 
 fn delete(deletion: Deletion) -> Outcome {
@@ -248,14 +195,14 @@ fn delete(deletion: Deletion) -> Outcome {
 
 /// The host object of an original that is gone. When a new original waits for the place,
 /// it is told when the place is free.
-fn orphan(cx: &Context<'_>, kind: crate::Kind, host: &Object, waiting: Option<HostKey>) -> Result<Outcome, MapError> {
+fn orphan(cx: &Context<'_>, kind: Kind, host: &Object, waiting: Option<HostKey>) -> Result<Outcome, MapError> {
     let owner = cx.owned(kind, host)?;
     let mut outcome = Outcome::done();
     if !host.is_deleting() {
         outcome = delete(Deletion::orphan(kind, host, &owner, kind));
     }
     Ok(match waiting {
-        Some(key) => outcome.and_wait_for(Dependency::host(kind, &key)),
+        Some(key) => outcome.wait_for(Dependency::host(kind, &key)),
         None => outcome,
     })
 }

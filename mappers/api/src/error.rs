@@ -1,9 +1,10 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tenet_translate::rules::Refusal;
 use thiserror::Error;
 
-use crate::Dependency;
+use crate::Read;
 
 /// Why a reconcile could not bring an object across. The class decides what the engine
 /// does next; a mapper never sleeps and never loops.
@@ -25,9 +26,10 @@ pub enum MapError {
         why: String,
     },
 
-    /// Something is missing that will come. Its change wakes the key.
-    #[error("waits for {0}")]
-    NotReady(Box<Dependency>),
+    /// Content that the caches do not hold is needed: see [`crate::Context::content`]. The
+    /// engine reads it and reconciles again.
+    #[error("needs the content of {} objects", .0.len())]
+    NeedsContent(BTreeSet<Read>),
 
     /// The API refused what we wrote (invalid, forbidden, over quota). The tenant gets an
     /// event; tried again with growing delays.
@@ -59,17 +61,12 @@ impl MapError {
         Self::Refused(vec![Refusal { field: field.into(), why: why.into() }])
     }
 
-    /// Something is missing that will come.
-    pub fn not_ready(dependency: Dependency) -> Self {
-        Self::NotReady(Box::new(dependency))
-    }
-
     /// A short word for metrics and logs.
     pub fn class(&self) -> &'static str {
         match self {
             Self::Refused(_) => "refused",
             Self::Foreign { .. } => "foreign",
-            Self::NotReady(_) => "not_ready",
+            Self::NeedsContent(_) => "needs_content",
             Self::Rejected(_) => "rejected",
             Self::Conflict(_) => "conflict",
             Self::Transient { .. } => "transient",

@@ -1,19 +1,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Kind, Side};
+use crate::{Kind, Side, kinds};
 
 /// Where an object stands in the virtual cluster. Only the translator makes a
 /// [`HostKey`] of it.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct VirtualKey(Place);
+pub struct VirtualKey(Name);
 
 /// Where an object stands on the host.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct HostKey(Place);
+pub struct HostKey(Name);
 
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Place {
+struct Name {
     namespace: Arc<str>,
     name: Arc<str>,
 }
@@ -24,7 +24,7 @@ macro_rules! key {
             /// The key of `name` in `namespace`; the namespace of a cluster-scoped object
             /// is empty.
             pub fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
-                Self(Place { namespace: namespace.into(), name: name.into() })
+                Self(Name { namespace: namespace.into(), name: name.into() })
             }
 
             /// The namespace; empty for a cluster-scoped object.
@@ -59,37 +59,87 @@ macro_rules! key {
 key!(VirtualKey);
 key!(HostKey);
 
-/// Something that a reconcile waits for: a change of this object wakes it.
+/// One object of either cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Dependency {
-    /// The cluster of the object.
+pub struct ObjectRef {
+    /// The cluster.
     pub side: Side,
-    /// Its kind.
+    /// The kind.
     pub kind: Kind,
-    /// Its namespace; empty for a cluster-scoped object.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
+    /// The namespace; empty for a cluster-scoped object.
+    pub namespace: Arc<str>,
+    /// The name.
+    pub name: Arc<str>,
 }
 
-impl Dependency {
-    /// Waits for an object of the virtual cluster.
+impl ObjectRef {
+    /// The object of this name.
+    pub fn new(side: Side, kind: Kind, namespace: &str, name: &str) -> Self {
+        Self { side, kind, namespace: namespace.into(), name: name.into() }
+    }
+
+    /// An object of the virtual cluster.
     pub fn virt(kind: Kind, key: &VirtualKey) -> Self {
-        Self { side: Side::Virtual, kind, namespace: key.namespace().to_owned(), name: key.name().to_owned() }
+        let VirtualKey(place) = key.clone();
+        Self { side: Side::Virtual, kind, namespace: place.namespace, name: place.name }
     }
 
-    /// Waits for an object of the host.
+    /// An object of the host.
     pub fn host(kind: Kind, key: &HostKey) -> Self {
-        Self { side: Side::Host, kind, namespace: key.namespace().to_owned(), name: key.name().to_owned() }
+        let HostKey(place) = key.clone();
+        Self { side: Side::Host, kind, namespace: place.namespace, name: place.name }
     }
 }
 
-impl fmt::Display for Dependency {
+impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ", self.side, self.kind)?;
         if !self.namespace.is_empty() {
             write!(f, "{}/", self.namespace)?;
         }
         f.write_str(&self.name)
+    }
+}
+
+/// A change that wakes a waiting key. The mapper must read the kind: see [`crate::Input`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Dependency {
+    /// A change of this object.
+    Object(ObjectRef),
+    /// A change of any object of this kind.
+    Any(Side, Kind),
+}
+
+impl Dependency {
+    /// A change of an object of the virtual cluster.
+    pub fn virt(kind: Kind, key: &VirtualKey) -> Self {
+        Self::Object(ObjectRef::virt(kind, key))
+    }
+
+    /// A change of an object of the host.
+    pub fn host(kind: Kind, key: &HostKey) -> Self {
+        Self::Object(ObjectRef::host(kind, key))
+    }
+
+    /// A change of the labels of a virtual namespace.
+    pub fn namespace(name: &str) -> Self {
+        Self::Object(ObjectRef::new(Side::Virtual, kinds::NAMESPACE, "", name))
+    }
+
+    /// The stream that tells of the change.
+    pub fn stream(&self) -> (Side, Kind) {
+        match self {
+            Self::Object(object) => (object.side, object.kind),
+            Self::Any(side, kind) => (*side, *kind),
+        }
+    }
+}
+
+impl fmt::Display for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object(object) => object.fmt(f),
+            Self::Any(side, kind) => write!(f, "any {side} {kind}"),
+        }
     }
 }

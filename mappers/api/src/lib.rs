@@ -6,15 +6,19 @@
 //! that compute some fields implement [`Translate`]; the odd ones implement [`Mapper`].
 
 mod admission;
+mod content;
 mod context;
 mod copy_mapper;
 pub mod crossed;
+mod deletion;
 mod effect;
 mod error;
+mod event;
 mod key;
 mod kind;
 mod mapper;
 mod object;
+mod outcome;
 pub mod patch;
 mod projection;
 mod reservation;
@@ -23,20 +27,22 @@ mod spec;
 pub mod testing;
 
 pub use admission::{Admission, Need, Operation, Request, Scope};
-pub use async_trait::async_trait;
+pub use content::{Contents, Read};
 pub use context::{Context, Facts, View};
 pub use copy_mapper::{CopyMapper, Translate};
+pub use deletion::{Cause, Deletion};
 pub use effect::{
-    ApplyHost, ApplyVirtual, Bind, Cause, Deletion, Effect, Event, EventReason, EventType, HostPatch, Mint, Next,
-    Outcome, PatchFormat, VirtualPatch,
+    ApplyHost, ApplyVirtual, Bind, Effect, HostPatch, MintTokens, PatchFormat, TokenRequest, VirtualPatch,
 };
 pub use error::MapError;
-pub use key::{Dependency, HostKey, VirtualKey};
+pub use event::{Event, EventReason, EventType};
+pub use key::{Dependency, HostKey, ObjectRef, VirtualKey};
 pub use kind::{Kind, Side, kinds};
 pub use mapper::Mapper;
 pub use object::Object;
+pub use outcome::{Next, Outcome, Stage, Step};
 pub use projection::Projection;
 pub use reservation::Reservation;
-pub use spec::{Input, KeysOf, MapperSpec};
+pub use spec::{Bound, Input, KeysOf, MapperSpec};
 pub use tenet_translate as translate;
 pub use tenet_translate::{keys, pointer, rules};

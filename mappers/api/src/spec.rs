@@ -56,6 +56,14 @@ impl MapperSpec {
         self
     }
 
+    /// Adds something that it reads, and returns the handle with which a context shows the
+    /// objects that touch a key.
+    pub fn bind(&mut self, input: Input) -> Bound {
+        let bound = Bound { side: input.side, kind: input.kind, position: self.inputs.len() };
+        self.inputs.push(input);
+        bound
+    }
+
     /// The projection of its own kind on one side.
     #[must_use]
     pub fn project(mut self, side: Side, projection: &Projection) -> Self {
@@ -66,6 +74,17 @@ impl MapperSpec {
         }
         self
     }
+}
+
+/// An input of a mapper that was bound with [`MapperSpec::bind`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Bound {
+    /// The cluster that it is read from.
+    pub side: Side,
+    /// The kind.
+    pub kind: Kind,
+    /// Its position among the inputs of the mapper.
+    pub position: usize,
 }
 
 /// One kind of objects that a mapper reads.

@@ -2,10 +2,7 @@
 //! two YAML texts and no server.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll, Waker};
 
 use serde_json::{Value, json};
 use tenet_translate::keys::MANAGED_BY;
@@ -15,8 +12,8 @@ use tenet_translate::pointer;
 use tenet_translate::rules::{Defaults, Policy};
 
 use crate::{
-    Context, Effect, Facts, HostKey, KeysOf, Kind, MapError, Mapper, MapperSpec, Object, Outcome, Side, View,
-    VirtualKey, async_trait, patch,
+    Bound, Contents, Context, Effect, Facts, HostKey, KeysOf, Kind, MapError, Mapper, MapperSpec, Object, ObjectRef,
+    Outcome, Side, View, VirtualKey, patch,
 };
 
 /// The host namespace of a [`Clusters`].
@@ -26,13 +23,16 @@ pub const CLUSTER: &str = "vc-1";
 /// The id of its virtual cluster.
 pub const CLUSTER_ID: &str = "00000000-0000-0000-0000-00000000c1d0";
 
+/// As often as the engine reads content for one reconcile.
+const ROUNDS: usize = 3;
+
 /// Both clusters, in memory.
 pub struct Clusters {
     objects: BTreeMap<(Side, String, String, String), Object>,
     gone: BTreeMap<(String, HostKey), Object>,
     referenced: BTreeSet<(String, VirtualKey)>,
     unreadable: BTreeSet<(Side, String)>,
-    specs: Vec<MapperSpec>,
+    spec: Option<MapperSpec>,
     defaults: Arc<Defaults>,
     facts: Facts,
     now: i64,
@@ -45,7 +45,7 @@ impl Default for Clusters {
             gone: BTreeMap::new(),
             referenced: BTreeSet::new(),
             unreadable: BTreeSet::new(),
-            specs: Vec::new(),
+            spec: None,
             defaults: Arc::default(),
             facts: Facts {
                 names: Names::new(CLUSTER, HOST_NAMESPACE, NameScheme::Tenet),
@@ -148,12 +148,20 @@ impl Clusters {
         look(&Context::new(self, &self.facts, self.now))
     }
 
-    /// Runs one reconcile.
+    /// Runs one reconcile. Content that the mapper asks for is read from these clusters.
     pub fn reconcile(&mut self, mapper: &dyn Mapper, namespace: &str, name: &str) -> Result<Outcome, MapError> {
-        self.specs = vec![mapper.spec().clone()];
-        let facts = self.facts.clone();
-        let cx = Context::new(self, &facts, self.now);
-        block_on(mapper.reconcile(&cx, &VirtualKey::new(namespace, name)))
+        self.spec = Some(mapper.spec().clone());
+        let (facts, key) = (self.facts.clone(), VirtualKey::new(namespace, name));
+        let mut contents = Contents::default();
+        for _ in 0..ROUNDS {
+            let outcome = mapper.reconcile(&Context::new(self, &facts, self.now).with(&contents), &key);
+            let Err(MapError::NeedsContent(reads)) = outcome else { return outcome };
+            for read in reads {
+                let object = self.object(Side::Virtual, read.kind, read.key.namespace(), read.key.name()).cloned();
+                contents.insert(read, object);
+            }
+        }
+        mapper.reconcile(&Context::new(self, &facts, self.now).with(&contents), &key)
     }
 
     /// Reconciles and performs the effects on the picture, until nothing changes. Answers
@@ -163,7 +171,7 @@ impl Clusters {
         let mut writes = 0;
         for _ in 0..16 {
             let outcome = self.reconcile(mapper, namespace, name)?;
-            let done: usize = outcome.effects.into_iter().map(|effect| self.perform(effect)).sum();
+            let done: usize = outcome.into_effects().into_iter().map(|effect| self.perform(effect)).sum();
             writes += done;
             if done == 0 {
                 return Ok(writes);
@@ -177,17 +185,12 @@ impl Clusters {
         match effect {
             Effect::ApplyHost(apply) => self.apply(&apply),
             Effect::Delete(delete) => {
-                let place = (
-                    delete.side(),
-                    delete.kind().kind.to_owned(),
-                    delete.namespace().to_owned(),
-                    delete.name().to_owned(),
-                );
+                let ObjectRef { side, kind, namespace, name } = delete.target();
+                let place = (*side, kind.kind.to_owned(), namespace.to_string(), name.to_string());
                 usize::from(self.objects.remove(&place).is_some())
             }
             Effect::PatchVirtual(patch) => self.patch_virtual(&patch),
             Effect::PatchHost(patch) if patch.format == crate::PatchFormat::Merge => self.patch_host(&patch),
-            Effect::Together(effects) => effects.into_iter().map(|effect| self.perform(effect)).sum(),
             Effect::ApplyVirtual(picture) => self.paint(&picture),
             _ => 0,
         }
@@ -248,29 +251,27 @@ impl Clusters {
     }
 }
 
-#[async_trait]
 impl View for Clusters {
-    fn get(&self, side: Side, kind: Kind, namespace: &str, name: &str) -> Option<Object> {
-        self.object(side, kind, namespace, name).cloned()
+    fn get(&self, object: &ObjectRef) -> Option<Object> {
+        self.object(object.side, object.kind, &object.namespace, &object.name).cloned()
     }
 
-    fn last_seen(&self, kind: Kind, key: &HostKey) -> Option<Object> {
+    fn list(&self, side: Side, kind: Kind, namespace: &str) -> Vec<Object> {
+        self.all(side, kind).filter(|object| object.namespace() == namespace).cloned().collect()
+    }
+
+    fn last_state(&self, kind: Kind, key: &HostKey) -> Option<Object> {
         self.gone.get(&(kind.kind.to_owned(), key.clone())).cloned()
     }
 
-    fn sources(&self, mapper: &str, side: Side, kind: Kind, key: &VirtualKey) -> Vec<Object> {
-        let inputs = self.specs.iter().filter(|spec| spec.name == mapper).flat_map(|spec| &spec.inputs);
-        let keys_of =
-            inputs.filter(|input| input.side == side && input.kind == kind).find_map(|input| match input.keys {
-                KeysOf::With(keys_of) => Some(keys_of),
-                _ => None,
-            });
-        let Some(keys_of) = keys_of else { return Vec::new() };
-        self.all(side, kind).filter(|object| keys_of(object).contains(key)).cloned().collect()
-    }
-
-    fn list(&self, kind: Kind, namespace: &str) -> Vec<Object> {
-        self.all(Side::Virtual, kind).filter(|object| object.namespace() == namespace).cloned().collect()
+    fn visit_sources(&self, input: Bound, key: &VirtualKey, visit: &mut dyn FnMut(Object) -> bool) {
+        let keys = self.spec.as_ref().and_then(|spec| spec.inputs.get(input.position)).map(|input| input.keys);
+        let Some(KeysOf::With(keys_of)) = keys else { return };
+        for object in self.all(input.side, input.kind).filter(|object| keys_of(object).contains(key)) {
+            if !visit(object.clone()) {
+                return;
+            }
+        }
     }
 
     fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool {
@@ -283,10 +284,6 @@ impl View for Clusters {
 
     fn defaults(&self, _kind: Kind) -> Arc<Defaults> {
         Arc::clone(&self.defaults)
-    }
-
-    async fn fetch(&self, kind: Kind, key: &VirtualKey) -> Result<Option<Object>, MapError> {
-        Ok(self.object(Side::Virtual, kind, key.namespace(), key.name()).cloned())
     }
 }
 
@@ -314,14 +311,5 @@ fn put(object: &mut Value, pointer: &str, value: &Value) {
         pointer::remove(object, pointer);
     } else {
         pointer::set(object, pointer, value.clone());
-    }
-}
-
-/// A picture never waits: the future is ready when it is polled.
-#[allow(clippy::panic)] // A test kit fails tests.
-fn block_on<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut TaskContext::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("the mapper waits for something that is not in its context"),
     }
 }

@@ -15,8 +15,8 @@ use tenet_mapper::rules::{Rule, Table, omit, set, up};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::labels::labels_down;
 use tenet_mapper::{
-    ApplyVirtual, Context, Deletion, Dependency, Effect, HostKey, Input, KeysOf, MapError, Mapper, MapperSpec, Object,
-    Outcome, Projection, Side, VirtualKey, async_trait, crossed, kinds,
+    ApplyVirtual, Bound, Context, Deletion, Dependency, Effect, HostKey, Input, KeysOf, MapError, Mapper, MapperSpec,
+    Object, Outcome, Projection, Side, VirtualKey, crossed, kinds,
 };
 
 const RULES: &[Rule] = &[
@@ -48,6 +48,8 @@ const RULES: &[Rule] = &[
 pub struct NodeMapper {
     spec: MapperSpec,
     table: Arc<Table>,
+    /// The pods of the virtual cluster on each node.
+    pods: Bound,
 }
 
 /// The section `nodes` of the configuration.
@@ -72,25 +74,23 @@ impl NodeMapper {
     /// The mapper of Nodes.
     pub fn new() -> Self {
         let table = Arc::new(crate::table(&[("", RULES)]));
-        let spec = MapperSpec { table: Some(Arc::clone(&table)), ..MapperSpec::new("node", kinds::NODE) }
+        let mut spec = MapperSpec { table: Some(Arc::clone(&table)), ..MapperSpec::new("node", kinds::NODE) }
             .reads(Input::new(Side::Virtual, kinds::NODE, Projection::Whole, KeysOf::Own))
-            .reads(Input::new(
-                Side::Host,
-                kinds::POD,
-                Projection::Fields(&["spec.nodeName", "status.hostIP", "status.hostIPs"]),
-                KeysOf::With(node_of_pod),
-            ))
             .reads(Input::new(Side::Host, kinds::NODE, Projection::Whole, KeysOf::With(own_name)).foreign().optional())
             .reads(Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::Owner));
-        Self { spec, table }
+        let pods = spec.bind(Input::new(
+            Side::Host,
+            kinds::POD,
+            Projection::Fields(&["spec.nodeName", "status.hostIP", "status.hostIPs"]),
+            KeysOf::With(node_of_pod),
+        ));
+        Self { spec, table, pods }
     }
 
     /// A pod of ours on a node. There may be hundreds, and each of their changes leads here:
     /// one is enough, but until the node is shown with an address it should tell one.
     fn pod(&self, cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>, kubelet: &Kubelet) -> Option<Object> {
-        let find = |wanted: &(dyn Fn(&Object) -> bool + Send + Sync)| {
-            cx.find_source(&self.spec, Side::Host, kinds::POD, key, wanted)
-        };
+        let find = |wanted: &dyn Fn(&Object) -> bool| cx.find_source(self.pods, key, wanted);
         let ours = |pod: &Object| cx.ownership(pod).ours().is_some_and(|owner| !is_daemon(cx, &owner));
         let first = find(&ours)?;
         if kubelet.is_enabled()
@@ -102,8 +102,7 @@ impl NodeMapper {
         find(&|pod| tells_address(pod) && ours(pod)).or(Some(first))
     }
 
-    /// The picture of a node, or none while the host's Node is away and the last picture
-    /// stands.
+    /// The picture of a node, or none while the host's Node is away: a picture that stands stays.
     fn picture(
         &self,
         cx: &Context<'_>,
@@ -123,8 +122,7 @@ impl NodeMapper {
             }),
             (_, true) => match cx.host(kinds::NODE, &HostKey::new("", key.name())) {
                 Some(host) => Ok(Some(real::node(&self.table, &host))),
-                None if virt.is_some() => Ok(None),
-                None => Err(MapError::NotReady(Box::new(Dependency::host(kinds::NODE, &HostKey::new("", key.name()))))),
+                None => Ok(None),
             },
         }
     }
@@ -136,27 +134,23 @@ impl Default for NodeMapper {
     }
 }
 
-#[async_trait]
 impl Mapper for NodeMapper {
     fn spec(&self) -> &MapperSpec {
         &self.spec
     }
 
-    async fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         let virt = cx.virt(kinds::NODE, key);
         let ours = virt.as_ref().is_some_and(|virt| virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster));
         let kubelet = Kubelet::of(cx)?;
         let pod = self.pod(cx, key, virt.as_ref(), &kubelet);
         match (virt, pod) {
-            (None, None) => {
-                Ok(Outcome { effects: kubelet::remove(cx, key, None).into_iter().collect(), ..Outcome::done() })
-            }
+            (None, None) => Ok(Outcome::done().then_together(kubelet::remove(cx, key, None))),
             (Some(_), None) if !ours => Ok(Outcome::done()),
-            (Some(virt), _) if virt.is_deleting() => Ok(Outcome::wait_for(Dependency::virt(kinds::NODE, key))),
+            (Some(virt), _) if virt.is_deleting() => Ok(Outcome::done().wait_for(Dependency::virt(kinds::NODE, key))),
             (Some(virt), None) => {
-                let mut effects: Vec<_> = kubelet::remove(cx, key, Some(&virt)).into_iter().collect();
-                effects.push(Effect::Delete(Deletion::picture(kinds::NODE, &virt)));
-                Ok(Outcome { effects, ..Outcome::done() })
+                let gone = Effect::Delete(Deletion::picture(kinds::NODE, &virt));
+                Ok(Outcome::done().then_together(kubelet::remove(cx, key, Some(&virt))).then(gone))
             }
             (Some(_), Some(_)) if !ours => Err(MapError::Foreign {
                 place: format!("Node {key} in the virtual cluster"),
@@ -164,15 +158,13 @@ impl Mapper for NodeMapper {
             }),
             (virt, Some(pod)) => {
                 let Some(mut desired) = self.picture(cx, key, &pod, virt.as_ref())? else {
-                    return Ok(Outcome::wait_for(Dependency::host(kinds::NODE, &HostKey::new("", key.name()))));
+                    return Ok(Outcome::done().wait_for(Dependency::host(kinds::NODE, &HostKey::new("", key.name()))));
                 };
                 retire_labels(&mut desired, virt.as_ref());
                 let found = kubelet.find(cx, key, virt.as_ref());
                 found.write(&mut desired);
                 let picture = ApplyVirtual { kind: kinds::NODE, key: key.clone(), desired, adopt: false };
-                let mut effects = vec![Effect::ApplyVirtual(picture)];
-                effects.extend(found.effects);
-                Ok(Outcome { effects, ..Outcome::done() })
+                Ok(Outcome::one(Effect::ApplyVirtual(picture)).then_each(found.effects))
             }
         }
     }

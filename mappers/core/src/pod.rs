@@ -23,7 +23,7 @@ use tenet_mapper::rules::{Reference, Table};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{
     Context, Effect, Event, EventReason, EventType, HostKey, HostPatch, Input, KeysOf, MapError, Mapper, MapperSpec,
-    Next, Object, Outcome, PatchFormat, Projection, Side, VirtualKey, async_trait, kinds, pointer,
+    Next, Object, Outcome, PatchFormat, Projection, Side, VirtualKey, kinds, pointer,
 };
 
 use scheduling::Binding;
@@ -81,55 +81,53 @@ impl PodMapper {
         }
         Self { spec }
     }
+}
 
-    async fn alone(&self, pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
-        if pod.virt.is_deleting() {
-            Ok(deletion::finish(pod))
-        } else if pod.is_finished() {
-            Ok(deletion::finished(pod))
-        } else if deletion::was_there(pod) {
-            Ok(deletion::lost(pod))
-        } else if pod.is_gated() {
-            // Until its gates are open, the API also lets its placement be changed.
-            Ok(Outcome::done())
-        } else {
-            create::create(pod).await
-        }
-    }
-
-    async fn together(&self, pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
-        if pod.virt.is_deleting() || host.is_deleting() {
-            return Ok(deletion::together(pod, host));
-        }
-        let (mut outcome, shown) = match scheduling::binding(pod, host) {
-            Binding::Apart => return Ok(deletion::apart(pod, host)),
-            // A pod that runs nowhere has nothing to show.
-            Binding::Wait(node) => (Outcome::wait_for(node), None),
-            Binding::Follow(bind) => (Outcome::one(bind), status::first(pod, host)),
-            Binding::Same => (Outcome::done(), status::effect(pod, host)),
-        };
-        // None of these waits for another, and one that fails holds none of the others back.
-        let mut effects: Vec<_> = shown.into_iter().collect();
-        if !pod.is_finished() {
-            match tokens::of(pod) {
-                Tokens::None => {}
-                Tokens::Fresh(due) => outcome.next = Next::At(due),
-                Tokens::Due(mint) => effects.push(Effect::ApplyHost(mint)),
-            }
-        }
-        effects.extend(update::effects(pod, host));
-        match update::ephemeral(pod, host).await {
-            Ok(added) => effects.extend(added),
-            Err(error) if effects.is_empty() && outcome.effects.is_empty() => return Err(error),
-            Err(_) => outcome.next = Next::After(SOON),
-        }
-        outcome.effects.extend(together(effects));
-        Ok(outcome)
+/// The virtual pod has no host pod.
+fn alone(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
+    if pod.virt.is_deleting() {
+        Ok(deletion::finish(pod))
+    } else if pod.is_finished() {
+        Ok(deletion::finished(pod))
+    } else if deletion::was_there(pod) {
+        Ok(deletion::lost(pod))
+    } else if pod.is_gated() {
+        // Until its gates are open, the API also lets its placement be changed.
+        Ok(Outcome::done())
+    } else {
+        create::create(pod)
     }
 }
 
-fn together(mut effects: Vec<Effect>) -> Option<Effect> {
-    if effects.len() < 2 { effects.pop() } else { Some(Effect::Together(effects)) }
+/// Both pods are there, and belong together.
+fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
+    if pod.virt.is_deleting() || host.is_deleting() {
+        return Ok(deletion::together(pod, host));
+    }
+    let (mut outcome, shown) = match scheduling::binding(pod, host) {
+        Binding::Apart => return Ok(deletion::apart(pod, host)),
+        // A pod that runs nowhere has nothing to show.
+        Binding::Wait(node) => (Outcome::done().wait_for(node), None),
+        Binding::Follow(bind) => (Outcome::one(bind), status::first(pod, host)),
+        Binding::Same => (Outcome::done(), status::effect(pod, host)),
+    };
+    // None of these waits for another, and one that fails holds none of the others back.
+    let mut effects: Vec<_> = shown.into_iter().collect();
+    if !pod.is_finished() {
+        match tokens::of(pod) {
+            Tokens::None => {}
+            Tokens::Fresh(due) => outcome.next = Next::At(due),
+            Tokens::Due(mint) => effects.push(Effect::MintTokens(mint)),
+        }
+    }
+    effects.extend(update::effects(pod, host));
+    match update::ephemeral(pod, host) {
+        Ok(added) => effects.extend(added),
+        Err(error @ MapError::NeedsContent(_)) => return Err(error),
+        Err(error) if effects.is_empty() && outcome.stages.is_empty() => return Err(error),
+        Err(_) => outcome.next = Next::After(SOON),
+    }
+    Ok(outcome.then_together(effects))
 }
 
 impl Default for PodMapper {
@@ -138,13 +136,12 @@ impl Default for PodMapper {
     }
 }
 
-#[async_trait]
 impl Mapper for PodMapper {
     fn spec(&self) -> &MapperSpec {
         &self.spec
     }
 
-    async fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         let place = cx.host_key(kinds::POD, key);
         let (virt, host) = (cx.virt(kinds::POD, key), cx.host(kinds::POD, &place));
         let Some(virt) = virt else {
@@ -158,13 +155,9 @@ impl Mapper for PodMapper {
         let table = self.spec.table.as_deref();
         let table = table.ok_or_else(|| MapError::Malformed("the mapper of pods has no table".to_owned()))?;
         let pod = Subject { cx, table, key, virt: &virt, place };
-        let Some(host) = host else { return self.alone(&pod).await };
+        let Some(host) = host else { return alone(&pod) };
         let owner = deletion::owner(cx, key, &host)?;
-        if owner.uid == virt.uid() {
-            self.together(&pod, &host).await
-        } else {
-            Ok(deletion::make_room(&host, &owner, &pod.place))
-        }
+        if owner.uid == virt.uid() { together(&pod, &host) } else { Ok(deletion::make_room(&host, &owner, &pod.place)) }
     }
 }
 

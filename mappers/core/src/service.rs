@@ -7,13 +7,14 @@ mod api;
 mod change;
 mod growth;
 mod ranges;
+mod reservation;
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, copy, refuse, selector, up};
 use tenet_mapper::translate::selectors::{Scope, service_selector};
 use tenet_mapper::{
     Admission, Context, CopyMapper, Deletion, Effect, EventReason, Input, KeysOf, MapError, Mapper, MapperSpec, Object,
-    Outcome, Projection, Side, Translate, VirtualKey, VirtualPatch, async_trait, kinds,
+    Outcome, Projection, Side, Translate, VirtualKey, VirtualPatch, kinds,
 };
 
 const ASKED: &str = "asked for at creation; afterwards the host's counts";
@@ -84,7 +85,6 @@ impl Default for ServiceMapper {
     }
 }
 
-#[async_trait]
 impl Mapper for ServiceMapper {
     fn spec(&self) -> &MapperSpec {
         self.copies.spec()
@@ -94,13 +94,25 @@ impl Mapper for ServiceMapper {
         Some(self)
     }
 
-    async fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         if api::is_api(key) {
-            return api::reconcile(cx, key).await;
+            return api::reconcile(cx, key);
         }
         match cx.virt(kinds::SERVICE, key).filter(|virt| change::is_open(virt) && !virt.is_deleting()) {
             Some(virt) => Ok(change::close(&virt, &host_spec(cx, key, &virt))),
-            None => self.copies.reconcile(cx, key).await,
+            None => self.copy(cx, key),
+        }
+    }
+}
+
+impl ServiceMapper {
+    fn copy(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        let host = cx.host(kinds::SERVICE, &cx.host_key(kinds::SERVICE, key));
+        let virt = cx.virt(kinds::SERVICE, key);
+        let reserved = host.and_then(|host| Some((reservation::open(cx, &host, virt.as_ref())?, host)));
+        match reserved {
+            Some((reservation, host)) => reservation::reconcile(&self.copies, cx, key, host, &reservation),
+            None => self.copies.reconcile(cx, key),
         }
     }
 }
@@ -108,7 +120,7 @@ impl Mapper for ServiceMapper {
 /// The spec of the host Service of a virtual one, also when it has just gone.
 fn host_spec(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Value {
     let place = cx.host_key(kinds::SERVICE, key);
-    let twin = cx.host(kinds::SERVICE, &place).or_else(|| cx.last_seen(kinds::SERVICE, &place));
+    let twin = cx.host(kinds::SERVICE, &place).or_else(|| cx.last_state(kinds::SERVICE, &place));
     let ours = twin.filter(|host| cx.ownership(host).ours().is_some_and(|owner| owner.uid == virt.uid()));
     ours.and_then(|host| host.at("/spec").cloned()).unwrap_or_else(|| json!({"type": "ClusterIP"}))
 }

@@ -1,37 +1,32 @@
 //! Host objects: created once, then kept up to date by the smallest patch.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use http::StatusCode;
-use serde_json::{Map, Value, json};
-use tenet_mapper::keys::{PENDING, TOKENS};
-use tenet_mapper::{ApplyHost, Kind, MapError, Mint, Object, Side, VirtualKey, kinds, patch};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use serde_json::{Value, json};
+use tenet_mapper::keys::PENDING;
+use tenet_mapper::{ApplyHost, MapError, Object, Side, kinds, patch};
 
 use super::{Done, Gate, errors};
 use crate::api::{PatchType, Target};
 
-/// The resource that mints tokens.
-const SERVICE_ACCOUNT: Kind = Kind::core("ServiceAccount", "serviceaccounts");
-
 impl Gate {
-    pub(super) async fn apply_host(&self, mut apply: ApplyHost) -> Result<Done, MapError> {
+    pub(super) async fn apply_host(&self, apply: ApplyHost) -> Result<Done, MapError> {
         let cached = self.cached(Side::Host, apply.kind, apply.key.namespace(), apply.key.name());
         if let Some(cached) = &cached {
             self.check_owner(apply.kind, cached.value(), &apply.owner)?;
         }
-        if !apply.mint.is_empty() {
-            let reason = if cached.is_some() { "refresh" } else { "create" };
-            self.mint(&mut apply, reason).await?;
-        }
         match cached {
-            Some(cached) => self.update(&apply, &cached).await,
-            None => self.create(&apply).await,
+            Some(cached) => {
+                let cache = self.parts.caches.get(Side::Host, apply.kind);
+                let projection = cache.map(|cache| cache.projection().clone()).unwrap_or_default();
+                let ops = patch::host_ops(&apply.desired, cached.value(), apply.table.as_deref(), &projection);
+                self.update_host(&apply, &cached, ops).await
+            }
+            None => self.create_host(&apply).await,
         }
     }
 
-    async fn create(&self, apply: &ApplyHost) -> Result<Done, MapError> {
+    /// Creates a host object.
+    pub(super) async fn create_host(&self, apply: &ApplyHost) -> Result<Done, MapError> {
         let target = Target::new(apply.kind, apply.key.namespace(), apply.key.name());
         if apply.kind == kinds::POD {
             self.held.free(&apply.key).await;
@@ -68,13 +63,13 @@ impl Gate {
         Ok(Done::Unchanged)
     }
 
-    async fn update(&self, apply: &ApplyHost, cached: &Object) -> Result<Done, MapError> {
-        let cache = self.parts.caches.get(Side::Host, apply.kind);
-        let projection = cache.map(|cache| cache.projection().clone()).unwrap_or_default();
-        let mut ops = patch::host_ops(&apply.desired, cached.value(), apply.table.as_deref(), &projection);
-        if !apply.mint.is_empty() {
-            ops.push(json!({"op": "add", "path": "/data", "value": apply.desired["data"]}));
-        }
+    /// Changes what was seen of a host object.
+    pub(super) async fn update_host(
+        &self,
+        apply: &ApplyHost,
+        cached: &Object,
+        mut ops: Vec<Value>,
+    ) -> Result<Done, MapError> {
         if ops.is_empty() {
             return Ok(Done::Unchanged);
         }
@@ -94,47 +89,5 @@ impl Gate {
             self.parts.metrics.admission.reserved(apply.kind, "adopted");
         }
         Ok(Done::Wrote)
-    }
-
-    async fn mint(&self, apply: &mut ApplyHost, reason: &str) -> Result<(), MapError> {
-        let (mut data, mut times) = (Map::new(), Map::new());
-        for mint in &apply.mint {
-            let (token, expires) = self.token(mint).await?;
-            self.parts.metrics.minted(reason);
-            let issued = OffsetDateTime::now_utc().unix_timestamp();
-            data.insert(mint.data_key.clone(), Value::String(BASE64.encode(token)));
-            times.insert(mint.data_key.clone(), json!([issued, expires]));
-        }
-        apply.desired["data"] = Value::Object(data);
-        apply.desired["metadata"]["annotations"][TOKENS] = Value::String(Value::Object(times).to_string());
-        Ok(())
-    }
-
-    /// A token of the virtual API server, bound to its pod, and when it expires.
-    async fn token(&self, mint: &Mint) -> Result<(String, i64), MapError> {
-        let namespace = mint.pod.namespace();
-        let target = Target::new(SERVICE_ACCOUNT, namespace, &mint.service_account).sub(Some("token"));
-        let bound = json!({"apiVersion": "v1", "kind": "Pod", "name": mint.pod.name(), "uid": mint.pod_uid});
-        let mut spec = json!({"expirationSeconds": mint.expiration_seconds, "boundObjectRef": bound, "audiences": []});
-        if !mint.audiences.is_empty() {
-            spec["audiences"] = json!(mint.audiences);
-        }
-        let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
-        let answer = match self.send(Side::Virtual, "token", |api, limit| api.create(&target, &body, limit)).await {
-            Ok(answer) => answer,
-            Err(error) if error.is_object_absent() => {
-                let account = VirtualKey::new(namespace, mint.service_account.as_str());
-                return Err(MapError::Rejected(format!("ServiceAccount {account}: {error}")));
-            }
-            Err(error) => return Err(errors::classify(error)),
-        };
-        let text = |name: &str| answer.pointer(&format!("/status/{name}")).and_then(Value::as_str);
-        let expires = text("expirationTimestamp").and_then(|time| OffsetDateTime::parse(time, &Rfc3339).ok());
-        match (text("token"), expires) {
-            (Some(token), Some(expires)) => Ok((token.to_owned(), expires.unix_timestamp())),
-            _ => {
-                Err(MapError::Transient { reason: "the answer to a TokenRequest has no token".to_owned(), after: None })
-            }
-        }
     }
 }

@@ -3,14 +3,15 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenet_mapper::translate::{OwnerRecord, Ownership};
-use tenet_mapper::{Cause, Deletion, MapError, Side, keys, kinds};
+use tenet_mapper::{Cause, Deletion, MapError, ObjectRef, Side, keys, kinds};
 
 use super::{Done, Gate, errors};
 use crate::api::Target;
 
 impl Gate {
     pub(super) async fn delete(&self, deletion: Deletion) -> Result<Done, MapError> {
-        let (side, kind) = (deletion.side(), deletion.kind());
+        let ObjectRef { side, kind, namespace, name } = deletion.target();
+        let (side, kind) = (*side, *kind);
         self.check_right(&deletion)?;
         self.prove(deletion.cause()).await?;
         let mut options = json!({
@@ -23,7 +24,7 @@ impl Gate {
         if let Some(grace) = deletion.grace() {
             options["gracePeriodSeconds"] = json!(grace);
         }
-        let target = Target::new(kind, deletion.namespace(), deletion.name());
+        let target = Target::new(kind, namespace, name);
         match self.send(side, "delete", |api, limit| api.delete(&target, &options, limit)).await {
             Ok(answer) => {
                 if deletion.version().is_some() {
@@ -38,7 +39,7 @@ impl Gate {
                 Ok(Done::Unchanged)
             }
             Err(error) if error.code() == Some(StatusCode::CONFLICT) => {
-                Err(MapError::Conflict(format!("{kind} {} has changed by now", deletion.name())))
+                Err(MapError::Conflict(format!("{kind} {name} has changed by now")))
             }
             Err(error) => Err(errors::classify(error)),
         }
@@ -51,7 +52,7 @@ impl Gate {
         let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
         let graceful = metadata["deletionGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds > 0);
         if metadata["deletionTimestamp"].is_string() && (held || graceful) {
-            self.ingest(deletion.side(), deletion.kind(), answer);
+            self.ingest(deletion.target().side, deletion.target().kind, answer);
         } else {
             self.forget(deletion);
         }
@@ -59,8 +60,9 @@ impl Gate {
 
     /// The server says that it is absent: so does the cache from now on.
     fn forget(&self, deletion: &Deletion) {
-        if let Some(cache) = self.parts.caches.get(deletion.side(), deletion.kind())
-            && let Some(last) = cache.evict(deletion.namespace(), deletion.name(), deletion.uid())
+        let ObjectRef { side, kind, namespace, name } = deletion.target();
+        if let Some(cache) = self.parts.caches.get(*side, *kind)
+            && let Some(last) = cache.evict(namespace, name, deletion.uid())
         {
             self.parts.router.gone(cache, &last);
         }
@@ -69,14 +71,15 @@ impl Gate {
     /// On the host only what carries our record, on the virtual side pictures only with
     /// our mark.
     fn check_right(&self, deletion: &Deletion) -> Result<(), MapError> {
-        let cached = self.cached(deletion.side(), deletion.kind(), deletion.namespace(), deletion.name());
+        let ObjectRef { side, kind, namespace, name } = deletion.target();
+        let cached = self.cached(*side, *kind, namespace, name);
         let cached = cached.filter(|cached| cached.uid() == deletion.uid());
         let Some(cached) = cached else {
-            return Err(MapError::Conflict(format!("{} {} is not what was seen", deletion.kind(), deletion.name())));
+            return Err(MapError::Conflict(format!("{kind} {name} is not what was seen")));
         };
-        let place = || format!("{} {}/{}", deletion.kind(), deletion.namespace(), deletion.name());
+        let place = || format!("{kind} {namespace}/{name}");
         let facts = self.parts.facts.load();
-        match deletion.side() {
+        match side {
             Side::Host => {
                 let metadata = cached.value().get("metadata").unwrap_or(&Value::Null);
                 match OwnerRecord::read(metadata, &facts.names.cluster, &facts.cluster_id) {
@@ -92,7 +95,7 @@ impl Gate {
 
     /// Absence is proved by a quorum read of a cluster with the recorded id.
     async fn prove(&self, cause: &Cause) -> Result<(), MapError> {
-        let Cause::TwinAbsent { side, kind, namespace, name, uid } = cause else { return Ok(()) };
+        let Cause::TwinAbsent { twin: ObjectRef { side, kind, namespace, name }, uid } = cause else { return Ok(()) };
         if *side == Side::Virtual {
             self.check_identity().await?;
         }

@@ -152,7 +152,6 @@ fn apply(uid: &str, data: &str) -> Effect {
         desired: host_object(uid, data),
         table: Some(Arc::new(table)),
         fallback: None,
-        mint: Vec::new(),
     }))
 }
 

@@ -46,7 +46,8 @@ impl Rig {
     }
 
     fn on(&self, node: &str) -> usize {
-        self.router.sources("pod", Side::Virtual, kinds::POD, &VirtualKey::new("", node)).len()
+        // The third input of the mapper.
+        self.router.sources(0, 2, &VirtualKey::new("", node)).len()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -18,7 +19,6 @@ use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use serde_json::json;
 use socket2::{SockRef, TcpKeepalive};
-use tenet_mapper::async_trait;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};

@@ -75,7 +75,8 @@ impl Desk {
             None => review.name.clone(),
         };
         let (facts, now) = (self.engine.facts.load_full(), OffsetDateTime::now_utc().unix_timestamp());
-        let cx = Context::new(&self.engine.view, &facts, now);
+        let view = self.engine.view_of(kind);
+        let cx = Context::new(&view, &facts, now);
         let host = cx.host_key(kind, &VirtualKey::new(review.namespace.as_str(), name.as_str()));
         let case = Case { kind, admission, request: review.request(&name), host, dry_run: review.dry_run, cx };
         let turn = usize::try_from(self.hasher.hash_one(&case.host)).unwrap_or(0) % TURNS;
@@ -93,7 +94,7 @@ impl Desk {
             let Some(name) = naming::generate(beginning) else { break };
             let key = VirtualKey::new(review.namespace.as_str(), name.as_str());
             let facts = self.engine.facts.load();
-            let host = Context::new(&self.engine.view, &facts, 0).host_key(kind, &key);
+            let host = Context::new(&self.engine.view_of(kind), &facts, 0).host_key(kind, &key);
             let get = |side, namespace: &str, name: &str| {
                 self.engine.caches.get(side, kind).and_then(|cache| cache.get(namespace, name))
             };

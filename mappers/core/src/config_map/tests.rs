@@ -54,7 +54,7 @@ fn it_is_on_the_host_while_something_refers_to_it() {
     let mut forgotten = clusters();
     forgotten.put(Side::Host, copy.value().clone());
     let outcome = forgotten.reconcile(&mapper(), "shop", "kube-root-ca.crt").unwrap();
-    assert!(matches!(&outcome.effects[..], [Effect::Delete(deletion)] if *deletion.cause() == Cause::Redundant));
+    assert!(matches!(&outcome.effects()[..], [Effect::Delete(deletion)] if *deletion.cause() == Cause::Redundant));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::kubelets;
 use tenet_mapper::{
     ApplyHost, Context, Deletion, Effect, Event, EventReason, EventType, HostKey, HostPatch, MapError, Object,
-    PatchFormat, VirtualKey, kinds,
+    PatchFormat, Side, VirtualKey, kinds,
 };
 
 /// Where kubelets listen when the configuration says nothing.
@@ -111,7 +111,6 @@ impl Kubelet {
             desired,
             table: None,
             fallback: None,
-            mint: Vec::new(),
         }))
     }
 
@@ -204,7 +203,7 @@ fn loopback(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Option
     if let Some(address) = virt.and_then(shown).filter(|address| of_ours(address)) {
         return Some(address.to_owned());
     }
-    let nodes = cx.list(kinds::NODE, "");
+    let nodes = cx.list(Side::Virtual, kinds::NODE, "");
     let taken: Vec<_> = nodes.iter().filter(|node| node.name() != key.name()).filter_map(shown).collect();
     let mut all = kubelets::loopbacks(&cx.facts().names.cluster, key.name()).map(|address| address.to_string());
     all.find(|address| !taken.contains(&address.as_str()))
@@ -212,7 +211,7 @@ fn loopback(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Option
 
 /// The best port for a node that no other node has.
 fn free_port(cx: &Context<'_>, node: &str) -> u16 {
-    let nodes = cx.list(kinds::NODE, "");
+    let nodes = cx.list(Side::Virtual, kinds::NODE, "");
     let others = nodes.iter().filter(|other| other.name() != node);
     let taken: Vec<_> =
         others.filter_map(|other| target_port(&cx.host(kinds::SERVICE, &service_key(cx, other.name()))?)).collect();
@@ -223,7 +222,7 @@ fn free_port(cx: &Context<'_>, node: &str) -> u16 {
 /// Whether another node has this port and does not give way: of two that nobody knows yet,
 /// the one with the greater name does.
 fn is_claimed(cx: &Context<'_>, node: &str, port: u16) -> bool {
-    let nodes = cx.list(kinds::NODE, "");
+    let nodes = cx.list(Side::Virtual, kinds::NODE, "");
     nodes.iter().filter(|other| other.name() != node).any(|other| {
         let service = cx.host(kinds::SERVICE, &service_key(cx, other.name()));
         let stays = |service: &Object| shown(other) == service.str_at("/spec/clusterIP") || other.name() < node;

@@ -157,8 +157,9 @@ fn the_configuration_may_ask_for_one_kind_of_picture() {
 
 #[test]
 fn a_host_node_that_is_away_is_waited_for() {
-    let error = with_pod().reconcile(&NodeMapper::new(), "", NODE).unwrap_err();
-    assert!(matches!(error, MapError::NotReady(_)), "{error}");
+    let outcome = with_pod().reconcile(&NodeMapper::new(), "", NODE).unwrap();
+    let node = Dependency::host(kinds::NODE, &HostKey::new("", NODE));
+    assert!(outcome.stages.is_empty() && outcome.wait.contains(&node), "{outcome:?}");
     let mut shown = with_pod().with(Side::Host, HOST);
     converge(&mut shown);
     shown.vanish(kinds::NODE, &HostKey::new("", NODE));

@@ -19,7 +19,7 @@ pub(super) fn missing(pod: &Subject<'_, '_>) -> Option<Outcome> {
         let version = format!("{}/{}/", original.uid(), original.resource_version());
         let copy = pod.cx.host(kind, &place);
         if !copy.is_some_and(|copy| copy.annotation(SOURCE).is_some_and(|source| source.starts_with(&version))) {
-            outcome = outcome.and_wait_for(Dependency::host(kind, &place));
+            outcome = outcome.wait_for(Dependency::host(kind, &place));
         }
     }
     (!outcome.wait.is_empty()).then_some(outcome)

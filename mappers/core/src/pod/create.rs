@@ -9,7 +9,7 @@ use super::update::Record;
 use super::{Subject, content, draft, env, scheduling, tokens};
 
 /// Creates the host pod, and its tokens.
-pub(super) async fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
+pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     let drafted = draft::draft(pod);
     let mut refusals: Vec<_> = scheduling::node_name(pod.virt).into_iter().collect();
     let drafted = match drafted {
@@ -24,18 +24,19 @@ pub(super) async fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
         return Ok(waiting);
     }
     let mut host = drafted.host;
-    env::add(pod, &mut host).await?;
-    let mut outcome = Outcome::done();
-    outcome.effects.extend(stale_secret(pod));
-    let host = apply(pod, host);
+    if let Some(missing) = env::add(pod, &mut host)? {
+        return Ok(Outcome::done().wait_for(missing));
+    }
     // No container starts before its token is there: the kubelet waits for the Secret.
-    outcome.effects.push(match tokens::of(pod) {
-        Tokens::Due(mint) => Effect::Together(vec![Effect::ApplyHost(mint), host]),
-        _ => host,
-    });
+    let tokens = match tokens::of(pod) {
+        Tokens::Due(mint) => Some(Effect::MintTokens(mint)),
+        _ => None,
+    };
     let remarks = drafted.remarks.iter().map(|remark| pod.event(EventReason::Degraded, remark));
-    outcome.effects.extend(remarks);
-    Ok(outcome)
+    Ok(Outcome::done()
+        .then_together(stale_secret(pod))
+        .then_together(tokens.into_iter().chain([apply(pod, host)]))
+        .then_together(remarks))
 }
 
 /// The tokens of an earlier pod of this name.
@@ -57,6 +58,5 @@ fn apply(pod: &Subject<'_, '_>, mut host: Value) -> Effect {
         desired: host,
         table: None,
         fallback: None,
-        mint: Vec::new(),
     }))
 }

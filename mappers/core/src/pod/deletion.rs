@@ -32,14 +32,14 @@ pub(super) fn orphan(host: &Object, owner: &OwnerRecord) -> Outcome {
 
 /// Another pod has taken the name: its host pod has to wait for the place.
 pub(super) fn make_room(host: &Object, owner: &OwnerRecord, place: &HostKey) -> Outcome {
-    orphan(host, owner).and_wait_for(Dependency::host(kinds::POD, place))
+    orphan(host, owner).wait_for(Dependency::host(kinds::POD, place))
 }
 
 /// Neither pod is there: its tokens go as well.
 pub(super) fn leftovers(cx: &Context<'_>, key: &VirtualKey) -> Outcome {
     let deletion =
         tokens::secret(cx, key).map(|(secret, owner)| Deletion::orphan(kinds::SECRET, &secret, &owner, kinds::POD));
-    Outcome { effects: deletion.map(Effect::Delete).into_iter().collect(), ..Outcome::default() }
+    Outcome::done().then_together(deletion.map(Effect::Delete))
 }
 
 /// One of the two is being deleted.
@@ -49,17 +49,20 @@ pub(super) fn together(pod: &Subject<'_, '_>, host: &Object) -> Outcome {
         // The tenant may lose patience: a shorter grace period is passed on, too.
         let is_cut_short = pod.virt.deletion_grace() < host.deletion_grace();
         let follow = Deletion::follow(kinds::POD, host, pod.virt).filter(|_| !host.is_deleting() || is_cut_short);
-        return outcome(follow.map(Effect::Delete).into_iter().chain(shown));
+        return Outcome::done().then_together(follow.map(Effect::Delete)).then_together(shown);
     }
     // A pod that has finished stays as it is: what is left of it is history.
     let follow = Deletion::follow_host(kinds::POD, pod.virt, host).filter(|_| !pod.is_finished());
-    outcome(shown.into_iter().chain(follow.map(Effect::Delete)))
+    Outcome::done().then_each(shown.map(Effect::best_effort)).then_together(follow.map(Effect::Delete))
 }
 
 /// The virtual pod is being deleted, and there is no host pod (any more): nothing holds it.
 pub(super) fn finish(pod: &Subject<'_, '_>) -> Outcome {
     let last = last_seen(pod).and_then(|last| status::effect(pod, &last));
-    outcome(last.into_iter().chain(unneeded_secret(pod)).chain(farewell(pod)))
+    Outcome::done()
+        .then_each(last.map(Effect::best_effort))
+        .then_together(redundant_secret(pod))
+        .then_together(farewell(pod))
 }
 
 /// The host pod was there and is gone: the virtual one follows, and its controller replaces
@@ -71,7 +74,7 @@ pub(super) fn lost(pod: &Subject<'_, '_>) -> Outcome {
 /// The virtual pod has finished, and its host pod is gone: it stays, for those who count
 /// jobs and read exit codes.
 pub(super) fn finished(pod: &Subject<'_, '_>) -> Outcome {
-    outcome(unneeded_secret(pod))
+    Outcome::done().then_together(redundant_secret(pod))
 }
 
 /// Somebody inside has bound the virtual pod to another node than the one that it runs on:
@@ -92,11 +95,11 @@ pub(super) fn was_there(pod: &Subject<'_, '_>) -> bool {
 
 /// The last state of the host pod of this very virtual pod.
 fn last_seen(pod: &Subject<'_, '_>) -> Option<Object> {
-    let last = pod.cx.last_seen(kinds::POD, &pod.place)?;
+    let last = pod.cx.last_state(kinds::POD, &pod.place)?;
     owner(pod.cx, pod.key, &last).is_ok_and(|owner| owner.uid == pod.virt.uid()).then_some(last)
 }
 
-fn unneeded_secret(pod: &Subject<'_, '_>) -> Option<Effect> {
+fn redundant_secret(pod: &Subject<'_, '_>) -> Option<Effect> {
     let (secret, _) = tokens::secret(pod.cx, pod.key)?;
     Some(Effect::Delete(Deletion::redundant(kinds::SECRET, &secret)))
 }
@@ -106,8 +109,4 @@ fn unneeded_secret(pod: &Subject<'_, '_>) -> Option<Effect> {
 fn farewell(pod: &Subject<'_, '_>) -> Option<Effect> {
     let is_sent = pod.virt.is_deleting() && pod.virt.deletion_grace() == Some(0);
     (!is_sent).then(|| Effect::Delete(Deletion::finish(kinds::POD, pod.virt, &pod.place)))
-}
-
-fn outcome(effects: impl IntoIterator<Item = Effect>) -> Outcome {
-    Outcome { effects: effects.into_iter().collect(), ..Outcome::default() }
 }

@@ -8,7 +8,7 @@ use tenet_mapper::keys::TOKENS;
 use tenet_mapper::rules::Refusal;
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::token::{TokenFile, TokenSpec, refresh_at};
-use tenet_mapper::{ApplyHost, Context, HostKey, Mint, Object, VirtualKey, kinds, pointer};
+use tenet_mapper::{Context, HostKey, MintTokens, Object, TokenRequest, VirtualKey, kinds, pointer};
 
 use super::Subject;
 
@@ -19,7 +19,7 @@ pub(super) enum Tokens {
     /// All are there; the next is due at this instant.
     Fresh(i64),
     /// They have to be minted now.
-    Due(Box<ApplyHost>),
+    Due(Box<MintTokens>),
 }
 
 /// The virtual `ServiceAccount` of a pod.
@@ -84,9 +84,9 @@ fn due(secret: &Object, specs: &[TokenSpec], uid: &str) -> Option<i64> {
 }
 
 /// The Secret, with its tokens to be minted.
-fn minted(pod: &Subject<'_, '_>, specs: Vec<TokenSpec>) -> ApplyHost {
+fn minted(pod: &Subject<'_, '_>, specs: Vec<TokenSpec>) -> MintTokens {
     let (owner, place) = (pod.owner(), secret_key(pod.cx, pod.key));
-    let mint = |spec: TokenSpec| Mint {
+    let request = |spec: TokenSpec| TokenRequest {
         data_key: spec.data_key(),
         service_account: spec.service_account,
         audiences: spec.audiences,
@@ -102,13 +102,5 @@ fn minted(pod: &Subject<'_, '_>, specs: Vec<TokenSpec>) -> ApplyHost {
             "annotations": owner.annotations(place.namespace(), place.name()),
         },
     });
-    ApplyHost {
-        kind: kinds::SECRET,
-        key: place,
-        owner,
-        desired,
-        table: None,
-        fallback: None,
-        mint: specs.into_iter().map(mint).collect(),
-    }
+    MintTokens { key: place, owner, desired, tokens: specs.into_iter().map(request).collect() }
 }

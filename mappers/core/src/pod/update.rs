@@ -38,8 +38,8 @@ pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> Vec<Effect> {
 
 /// Containers to debug with. They are only ever added, and have to be carried across like
 /// the containers of a new pod. The tenant is told which cannot be added.
-pub(super) async fn ephemeral(pod: &Subject<'_, '_>, host: &Object) -> Result<Vec<Effect>, MapError> {
-    let ephemeral::New { containers, refusals } = ephemeral::new(pod, host).await?;
+pub(super) fn ephemeral(pod: &Subject<'_, '_>, host: &Object) -> Result<Vec<Effect>, MapError> {
+    let ephemeral::New { containers, refusals } = ephemeral::new(pod, host)?;
     let mut effects = Vec::new();
     if !containers.is_empty() {
         let body = json!({"spec": {"ephemeralContainers": containers}});

@@ -33,7 +33,7 @@ pub(super) fn key_of_foreign(host: &Object) -> Vec<VirtualKey> {
 }
 
 /// Makes the address equal, and fills the Endpoints that nobody else fills.
-pub(super) async fn reconcile(cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+pub(super) fn reconcile(cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
     let Some(virt) = cx.virt(kinds::SERVICE, key).filter(|virt| !virt.is_deleting()) else {
         // The API server makes it again within seconds.
         return Ok(Outcome::done());
@@ -45,10 +45,10 @@ pub(super) async fn reconcile(cx: &Context<'_>, key: &VirtualKey) -> Result<Outc
     match addresses.first().filter(|first| **first != "None") {
         // Between the steps of a change it has no address at all: better its own than none.
         None if change::is_open(&virt) => Ok(change::close(&virt, &json!({"type": "ClusterIP"}))),
-        None => Ok(missing(&virt, place.name()).and_wait_for(wait)),
+        None => Ok(missing(&virt, place.name()).wait_for(wait)),
         Some(first) if change::is_open(&virt) => Ok(change::close(&virt, &spec(first))),
         Some(first) if address::of(&virt) != [*first] => Ok(open(cx, &virt, first)),
-        Some(first) => endpoints(cx, key, &virt, host.as_ref(), first).await,
+        Some(first) => endpoints(cx, key, &virt, host.as_ref(), first),
     }
 }
 
@@ -75,12 +75,12 @@ fn spec(address: &str) -> Value {
 
 fn open(cx: &Context<'_>, virt: &Object, address: &str) -> Outcome {
     let target = Object::new(json!({ "spec": spec(address) }));
-    Outcome { effects: change::open(cx, virt, &target, EventReason::Changed), ..Outcome::default() }
+    Outcome::done().then_each(change::open(cx, virt, &target, EventReason::Changed))
 }
 
 /// They are read from the server, not watched: the Endpoints of all other Services change
 /// with every pod, and nobody but us writes these.
-async fn endpoints(
+fn endpoints(
     cx: &Context<'_>,
     key: &VirtualKey,
     virt: &Object,
@@ -91,7 +91,7 @@ async fn endpoints(
         "addresses": [{"ip": address}],
         "ports": [{"name": "https", "port": PORT, "protocol": "TCP"}],
     }]);
-    let found = cx.fetch(kinds::ENDPOINTS, key).await?;
+    let found = cx.content(kinds::ENDPOINTS, key)?;
     let mut outcome = Outcome::done();
     if !found.is_some_and(|found| found.at("/subsets").is_some_and(|shown| patch::same(shown, &subsets))) {
         let desired = json!({

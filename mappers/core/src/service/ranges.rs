@@ -39,7 +39,7 @@ pub(super) fn are_of_both_families(cx: &Context<'_>) -> bool {
 }
 
 fn all(cx: &Context<'_>) -> Vec<String> {
-    let objects = cx.list(SERVICE_CIDR, "");
+    let objects = cx.list(Side::Virtual, SERVICE_CIDR, "");
     let ranges = objects.iter().flat_map(|object| object.list_at("/spec/cidrs"));
     ranges.filter_map(|range| range.as_str().map(str::to_owned)).collect()
 }

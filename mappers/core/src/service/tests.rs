@@ -70,7 +70,7 @@ fn converge(clusters: &mut Clusters) -> usize {
 }
 
 fn deletion(outcome: &Outcome) -> &Deletion {
-    match &outcome.effects[..] {
+    match &outcome.effects()[..] {
         [Effect::Delete(deletion)] => deletion,
         other => panic!("not one delete: {other:?}"),
     }
@@ -136,7 +136,7 @@ fn a_host_that_lags_behind_says_nothing_about_addresses() {
     edit(&mut clusters, Side::Virtual, "/spec/ipFamilyPolicy", json!("PreferDualStack"));
     edit(&mut clusters, Side::Virtual, "/spec/clusterIPs", json!(["10.96.4.7", "fd00:1::7"]));
     let outcome = reconcile(&mut clusters).unwrap();
-    assert!(matches!(&outcome.effects[..], [Effect::ApplyHost(_)]), "{:?}", outcome.effects);
+    assert!(matches!(&outcome.effects()[..], [Effect::ApplyHost(_)]), "{:?}", outcome.stages);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_class_that_the_host_has_set_stays() {
 fn the_fallback_asks_for_nothing_that_may_be_taken() {
     let fallback = |pair: &Pair| {
         let outcome = reconcile(&mut pair.virtual_only()).unwrap();
-        let [Effect::ApplyHost(apply)] = &outcome.effects[..] else { panic!("{:?}", outcome.effects) };
+        let [Effect::ApplyHost(apply)] = &outcome.effects()[..] else { panic!("{:?}", outcome.stages) };
         apply.fallback.clone()
     };
     let spec = fallback(&LOAD_BALANCER).unwrap()["spec"].clone();
@@ -220,7 +220,7 @@ fn the_host_service_goes_with_its_original_and_comes_back_without() {
 
     let mut orphan = Clusters::default().with(Side::Host, CLUSTER_IP.host);
     let outcome = reconcile(&mut orphan).unwrap();
-    assert!(matches!(deletion(&outcome).cause(), Cause::TwinAbsent { side: Side::Virtual, .. }));
+    assert!(matches!(deletion(&outcome).cause(), Cause::TwinAbsent { twin, .. } if twin.side == Side::Virtual));
 
     let mut again = CLUSTER_IP.both();
     edit(&mut again, Side::Virtual, "/metadata/uid", json!("another"));
@@ -231,7 +231,7 @@ fn the_host_service_goes_with_its_original_and_comes_back_without() {
 
     let mut by_hand = CLUSTER_IP.both();
     deleting(&mut by_hand, Side::Host);
-    assert!(reconcile(&mut by_hand).unwrap().effects.is_empty());
+    assert!(reconcile(&mut by_hand).unwrap().stages.is_empty());
     by_hand.vanish(kinds::SERVICE, &HostKey::new("team-a", HOST_NAME));
     assert_eq!(converge(&mut by_hand), 1, "it is created again");
 }

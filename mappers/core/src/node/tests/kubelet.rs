@@ -140,12 +140,12 @@ fn the_service_of_an_earlier_node_goes_first_and_a_foreign_one_stays() {
     earlier["metadata"]["uid"] = json!("earlier-service");
     clusters.put(Side::Host, earlier);
     let outcome = clusters.reconcile(&NodeMapper::new(), "", NODE).unwrap();
-    assert!(matches!(&outcome.effects[..], [_, Effect::Delete(deletion)] if deletion.uid() == "earlier-service"));
+    assert!(matches!(&outcome.effects()[..], [_, Effect::Delete(deletion)] if deletion.uid() == "earlier-service"));
 
     let foreign = "apiVersion: v1\nkind: Service\nmetadata: {name: vc-1-node-worker-1, namespace: team-a, uid: f}";
     let mut clusters = with_kubelet("service").with(Side::Host, foreign);
     converge(&mut clusters);
     assert!(node(&clusters).is_some(), "pods can still be bound to the node");
     let outcome = clusters.reconcile(&NodeMapper::new(), "", NODE).unwrap();
-    assert!(matches!(&outcome.effects[..], [_, Effect::Emit(event)] if event.message.contains("name of this node")));
+    assert!(matches!(&outcome.effects()[..], [_, Effect::Emit(event)] if event.message.contains("name of this node")));
 }

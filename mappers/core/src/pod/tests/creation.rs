@@ -64,7 +64,7 @@ fn a_pod_waits_until_what_it_mounts_is_on_the_host_as_it_is_inside() {
         let host = tenet_mapper::HostKey::new("team-a", place);
         let expected = waits.then(|| Dependency::host(kinds::CONFIG_MAP, &host));
         assert_eq!(outcome.wait, expected.into_iter().collect(), "{source}");
-        assert_eq!(outcome.effects.is_empty(), waits, "{source}");
+        assert_eq!(outcome.stages.is_empty(), waits, "{source}");
     }
 }
 
@@ -113,8 +113,9 @@ fn the_api_server_is_where_the_host_says_and_else_where_it_says_itself() {
         .with(Side::Host, "kind: Service\nmetadata: {name: door, namespace: team-a}\nspec: {clusterIP: 10.96.0.30, ports: [{port: 6443}]}");
     assert_eq!(first(&mut lab), "10.96.0.30");
     let mut lab = Lab::fresh().with(Side::Host, &host("{}")).with(Side::Virtual, inside);
-    let Err(MapError::NotReady(waits)) = lab.reconcile() else { panic!("it is known nowhere") };
-    assert_eq!(waits.to_string(), "host Service team-a/vc-1");
+    let outcome = lab.reconcile().unwrap();
+    assert!(outcome.stages.is_empty(), "it is known nowhere");
+    assert_eq!(outcome.wait.iter().map(ToString::to_string).collect::<Vec<_>>(), ["host Service team-a/vc-1"]);
 }
 
 #[test]
@@ -276,7 +277,7 @@ fn a_pod_is_bound_when_its_node_is_there() {
     lab.edit_host("/spec/nodeName", json!("node-2"));
     let outcome = lab.reconcile().unwrap();
     assert_eq!(outcome.wait, [Dependency::virt(kinds::NODE, &VirtualKey::new("", "node-2"))].into());
-    assert!(outcome.effects.is_empty());
+    assert!(outcome.stages.is_empty());
     lab.clusters.put(Side::Virtual, json!({"kind": "Node", "metadata": {"name": "node-2"}}));
     assert_eq!(lab.converge(), ["bind node-2", "patch virtual status"]);
     assert_eq!(lab.virt().unwrap().str_at("/status/podIP"), Some("10.1.0.7"));

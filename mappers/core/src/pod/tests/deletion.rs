@@ -58,7 +58,7 @@ fn the_exit_code_is_shown_before_anything_is_cleaned_up() {
     lab.delete(Side::Host, 30);
     lab.edit_host(TERMINATED, ended());
     lab.vanish();
-    let effects = lab.reconcile().unwrap().effects;
+    let effects = lab.reconcile().unwrap().into_effects();
     lab.perform(effects[0].clone());
     assert_eq!(lab.virt().unwrap().at(TERMINATED), Some(&ended()));
     for effect in effects.into_iter().skip(1) {

@@ -134,12 +134,7 @@ impl Lab {
 
     /// What one reconcile would write, one after the other.
     pub(super) fn effects(&mut self) -> Vec<Effect> {
-        let effects = self.reconcile().unwrap().effects.into_iter();
-        let flat = effects.flat_map(|effect| match effect {
-            Effect::Together(effects) => effects,
-            effect => vec![effect],
-        });
-        flat.collect()
+        self.reconcile().unwrap().into_effects()
     }
 
     /// The same in words.
@@ -165,16 +160,14 @@ impl Lab {
     pub(super) fn perform(&mut self, effect: Effect) {
         self.written.push(word(&effect));
         match effect {
-            Effect::ApplyHost(mut apply) => {
-                let mut times = json!({});
-                for mint in &apply.mint {
-                    apply.desired["data"][&mint.data_key] = json!("dG9rZW4=");
-                    times[&mint.data_key] = json!([NOW, NOW + mint.expiration_seconds]);
+            Effect::MintTokens(mint) => {
+                let (mut secret, mut times) = (mint.desired, json!({}));
+                for token in &mint.tokens {
+                    secret["data"][&token.data_key] = json!("dG9rZW4=");
+                    times[&token.data_key] = json!([NOW, NOW + token.expiration_seconds]);
                 }
-                if !apply.mint.is_empty() {
-                    apply.desired["metadata"]["annotations"]["tenet.sh/tokens"] = json!(times.to_string());
-                }
-                self.clusters.perform(Effect::ApplyHost(apply));
+                secret["metadata"]["annotations"]["tenet.sh/tokens"] = json!(times.to_string());
+                self.clusters.put(Side::Host, secret);
             }
             Effect::Bind(bind) => {
                 self.edit("/spec/nodeName", json!(bind.node));
@@ -196,14 +189,14 @@ impl Lab {
 /// `apply Secret`, `patch status Pod`, `delete virtual Pod 0`.
 fn word(effect: &Effect) -> String {
     match effect {
-        Effect::ApplyHost(apply) if apply.mint.is_empty() => format!("apply {}", apply.kind),
-        Effect::ApplyHost(apply) => format!("mint {}", apply.kind),
+        Effect::ApplyHost(apply) => format!("apply {}", apply.kind),
+        Effect::MintTokens(_) => "mint Secret".to_owned(),
         Effect::PatchHost(patch) => format!("patch host {}", patch.subresource.unwrap_or("pod")),
         Effect::PatchVirtual(patch) => format!("patch virtual {}", patch.subresource.unwrap_or("pod")),
         Effect::Bind(bind) => format!("bind {}", bind.node),
         Effect::Delete(deletion) => {
             let grace = deletion.grace().map(|grace| format!(" {grace}")).unwrap_or_default();
-            format!("delete {} {}{grace}", deletion.side(), deletion.kind())
+            format!("delete {} {}{grace}", deletion.target().side, deletion.target().kind)
         }
         Effect::Emit(event) => event.reason.as_str().to_owned(),
         other => panic!("{other:?}"),

@@ -1,14 +1,14 @@
 use serde_json::json;
 use tenet_mapper::translate::token::refresh_at;
-use tenet_mapper::{Effect, Mint, Next, Side, VirtualKey};
+use tenet_mapper::{Effect, Next, Side, TokenRequest, VirtualKey};
 
 use super::lab::{Lab, NAME, NOW, SECRET_NAME};
 
 const KEY: &str = "kube-api-access-zx9tq.0";
 
-fn minted(effect: &Effect) -> Vec<Mint> {
+fn minted(effect: &Effect) -> Vec<TokenRequest> {
     match effect {
-        Effect::ApplyHost(apply) => apply.mint.clone(),
+        Effect::MintTokens(mint) => mint.tokens.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -20,7 +20,7 @@ fn tokens_are_asked_for_as_the_pod_asks_and_bound_to_it() {
     let more = json!([{"serviceAccountToken": {"path": "t", "audience": "vault", "expirationSeconds": 900}}]);
     lab.edit("/spec/volumes/0/projected/sources", more);
     let effects = lab.effects();
-    let expected = Mint {
+    let expected = TokenRequest {
         data_key: KEY.to_owned(),
         service_account: "robot".to_owned(),
         audiences: vec!["vault".to_owned()],
@@ -29,13 +29,13 @@ fn tokens_are_asked_for_as_the_pod_asks_and_bound_to_it() {
         pod_uid: "u-1".to_owned(),
     };
     assert_eq!(minted(&effects[0]), [expected]);
-    let Effect::ApplyHost(secret) = &effects[0] else { panic!() };
+    let Effect::MintTokens(secret) = &effects[0] else { panic!() };
     assert_eq!(secret.key.name(), SECRET_NAME);
     assert_eq!(
         secret.desired["metadata"]["labels"],
         json!({"tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": "shop"})
     );
-    assert!(secret.desired.get("data").is_none() && secret.table.is_none());
+    assert!(secret.desired.get("data").is_none());
 }
 
 #[test]

@@ -16,13 +16,13 @@ pub(super) struct New {
     pub(super) refusals: Vec<Refusal>,
 }
 
-pub(super) async fn new(pod: &Subject<'_, '_>, host: &Object) -> Result<New, MapError> {
+pub(super) fn new(pod: &Subject<'_, '_>, host: &Object) -> Result<New, MapError> {
     let mut new = New::default();
     for (index, container) in pod.virt.list_at(&format!("/spec/{LIST}")).iter().enumerate() {
         if named(host, LIST, &container["name"]).is_some() {
             continue;
         }
-        match cross(pod, container).await {
+        match cross(pod, container) {
             Ok(crossed) => new.containers.push(crossed),
             Err(MapError::Refused(refusals)) => new.refusals.extend(refusals.into_iter().map(|r| numbered(r, index))),
             Err(error) => return Err(error),
@@ -33,7 +33,7 @@ pub(super) async fn new(pod: &Subject<'_, '_>, host: &Object) -> Result<New, Map
 
 /// One container, judged alone: what else there is of the pod runs already, whatever may be
 /// refused by now.
-async fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<Value, MapError> {
+fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<Value, MapError> {
     let spec = |member: &str| pod.virt.at(&format!("/spec/{member}")).cloned().unwrap_or_default();
     let virt = Object::new(json!({
         "metadata": pod.virt.at("/metadata"),
@@ -45,7 +45,9 @@ async fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<Value, MapErr
     }));
     let alone = Subject { cx: pod.cx, table: pod.table, key: pod.key, virt: &virt, place: pod.place.clone() };
     let mut made = draft::draft(&alone)?.host;
-    env::add(&alone, &mut made).await?;
+    if let Some(missing) = env::add(&alone, &mut made)? {
+        return Err(MapError::Transient { reason: format!("{missing} has no address yet"), after: None });
+    }
     Ok(made["spec"][LIST][0].take())
 }
 

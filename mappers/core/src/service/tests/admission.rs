@@ -221,21 +221,21 @@ fn reserved(virt: bool, over: Option<&str>) -> Clusters {
 fn a_reservation_waits_for_its_service_and_goes_when_none_comes() {
     let mut clusters = reserved(false, None);
     let outcome = reconcile(&mut clusters).unwrap();
-    assert!(outcome.effects.is_empty(), "{outcome:?}");
+    assert!(outcome.stages.is_empty(), "{outcome:?}");
     assert_eq!(outcome.next, Next::At(NOW + 90));
     let mut late = clusters.at(NOW + 90);
     let outcome = reconcile(&mut late).unwrap();
     let deletion = deletion(&outcome);
     assert_eq!(deletion.version(), Some(host(&late).unwrap().resource_version()));
-    let Cause::TwinAbsent { uid, name, .. } = deletion.cause() else { panic!("{:?}", deletion.cause()) };
-    assert_eq!((uid.as_str(), name.as_str()), ("", "web"), "no Service of the name may be there");
+    let Cause::TwinAbsent { uid, twin } = deletion.cause() else { panic!("{:?}", deletion.cause()) };
+    assert_eq!((uid.as_str(), &*twin.name), ("", "web"), "no Service of the name may be there");
 }
 
 #[test]
 fn a_reservation_is_adopted_by_the_service_that_comes() {
     let mut clusters = reserved(true, None);
     let outcome = reconcile(&mut clusters).unwrap();
-    let Effect::ApplyHost(apply) = &outcome.effects[0] else { panic!("{outcome:?}") };
+    let Effect::ApplyHost(apply) = outcome.effects()[0] else { panic!("{outcome:?}") };
     let found = host(&clusters).unwrap().value().clone();
     let ops = tenet_mapper::patch::host_ops(&apply.desired, &found, apply.table.as_deref(), &Projection::Whole);
     let uid = virt(&clusters).uid();
@@ -254,16 +254,16 @@ fn what_is_reserved_for_a_change_stays_until_the_change_is_there_or_is_over() {
     let mut clusters = reserved(true, Some(&base));
     edit(&mut clusters, Side::Host, "/spec/type", json!("NodePort"));
     let outcome = reconcile(&mut clusters).unwrap();
-    assert!(outcome.effects.is_empty() && outcome.next == Next::At(NOW + 90), "{outcome:?}");
+    assert!(outcome.stages.is_empty() && outcome.next == Next::At(NOW + 90), "{outcome:?}");
 
     let mut served = reserved(true, Some(&base));
     edit(&mut served, Side::Virtual, "/spec/type", json!("NodePort"));
     let outcome = reconcile(&mut served).unwrap();
-    assert!(matches!(&outcome.effects[0], Effect::ApplyHost(apply) if apply.desired["spec"]["type"] == "NodePort"));
+    assert!(matches!(outcome.effects()[0], Effect::ApplyHost(apply) if apply.desired["spec"]["type"] == "NodePort"));
 
     let mut over = clusters.at(NOW + 90);
     let outcome = reconcile(&mut over).unwrap();
-    assert!(matches!(&outcome.effects[0], Effect::ApplyHost(apply) if apply.desired["spec"]["type"] == "ClusterIP"));
+    assert!(matches!(outcome.effects()[0], Effect::ApplyHost(apply) if apply.desired["spec"]["type"] == "ClusterIP"));
 }
 
 #[test]

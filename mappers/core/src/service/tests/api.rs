@@ -74,7 +74,7 @@ fn the_configuration_names_the_host_service() {
 fn without_the_host_service_the_tenant_is_told_and_the_address_stays() {
     for host in ["", &HOST.replace("10.96.7.7", "None")] {
         let outcome = reconcile(&mut clusters().with(Side::Host, host));
-        let [Effect::Emit(event)] = &outcome.effects[..] else { panic!("{:?}", outcome.effects) };
+        let [Effect::Emit(event)] = &outcome.effects()[..] else { panic!("{:?}", outcome.stages) };
         assert_eq!(event.reason, EventReason::Degraded);
         assert!(event.message.contains("vc-1"), "{}", event.message);
         assert_eq!(outcome.wait.len(), 1, "it looks again when the Service comes");
@@ -84,11 +84,11 @@ fn without_the_host_service_the_tenant_is_told_and_the_address_stays() {
 #[test]
 fn a_change_that_was_begun_is_ended_also_without_the_host_service() {
     let mut clusters = clusters().with(Side::Host, HOST);
-    let first = reconcile(&mut clusters).effects.swap_remove(0);
+    let first = reconcile(&mut clusters).into_effects().swap_remove(0);
     assert_eq!(clusters.perform(first), 1);
     assert_eq!(spec(&clusters)["type"], "ExternalName");
     clusters.vanish(kinds::SERVICE, &HostKey::new("team-a", "vc-1"));
-    let second = reconcile(&mut clusters).effects.swap_remove(0);
+    let second = reconcile(&mut clusters).into_effects().swap_remove(0);
     assert_eq!(clusters.perform(second), 1);
     assert_eq!(spec(&clusters)["type"], "ClusterIP");
 }
@@ -111,7 +111,7 @@ fn a_host_service_without_the_right_port_is_told() {
     let mut clusters = clusters().with(Side::Host, &HOST.replace("port: 443", "port: 8443"));
     converge(&mut clusters);
     let outcome = reconcile(&mut clusters);
-    assert!(matches!(&outcome.effects[..], [Effect::Emit(event)] if event.message.contains("443")));
+    assert!(matches!(&outcome.effects()[..], [Effect::Emit(event)] if event.message.contains("443")));
 }
 
 #[test]

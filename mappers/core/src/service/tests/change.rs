@@ -35,7 +35,7 @@ fn drop_fields(clusters: &mut Clusters) {
 }
 
 fn first_step(clusters: &mut Clusters) {
-    let effects = reconcile(clusters).unwrap().effects;
+    let effects = reconcile(clusters).unwrap().into_effects();
     let [Effect::ApplyHost(_), Effect::PatchVirtual(_), Effect::Emit(event)] = &effects[..] else {
         panic!("{effects:?}");
     };
@@ -73,7 +73,7 @@ fn between_the_steps_the_host_service_is_left_alone() {
     // The tenant changes something meanwhile; it follows after the second step.
     edit(&mut clusters, Side::Virtual, "/spec/selector", json!({"app": "other"}));
     let outcome = reconcile(&mut clusters).unwrap();
-    assert!(matches!(&outcome.effects[..], [Effect::PatchVirtual(_)]), "{:?}", outcome.effects);
+    assert!(matches!(&outcome.effects()[..], [Effect::PatchVirtual(_)]), "{:?}", outcome.stages);
     assert_eq!(converge(&mut clusters), 2);
     assert_eq!(host(&clusters).unwrap().at("/spec/selector/app"), Some(&json!("other")));
 }
@@ -123,7 +123,7 @@ fn an_address_outside_of_the_virtual_ranges_is_told_and_not_tried() {
         with_another_address(&CLUSTER_IP).with(Side::Virtual, &object)
     };
     let outcome = reconcile(&mut ranges("[10.97.0.0/16]")).unwrap();
-    let [Effect::ApplyHost(_), Effect::Emit(event)] = &outcome.effects[..] else { panic!("{:?}", outcome.effects) };
+    let [Effect::ApplyHost(_), Effect::Emit(event)] = &outcome.effects()[..] else { panic!("{:?}", outcome.stages) };
     assert_eq!(event.reason, EventReason::Degraded);
     assert!(event.message.starts_with("the service ranges differ: "), "{}", event.message);
     first_step(&mut ranges(r#"[10.97.0.0/16, 10.96.0.0/16, "fd00:1::/108"]"#));

@@ -1,0 +1,61 @@
+//! Events on virtual objects.
+
+use crate::{Kind, VirtualKey};
+
+/// Type of an [`Event`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventType {
+    /// Good to know.
+    Normal,
+    /// Something does not work.
+    Warning,
+}
+
+/// Reason of an [`Event`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EventReason {
+    /// The object may not cross.
+    Refused,
+    /// A foreign object stands in its place.
+    Blocked,
+    /// The host's API server does not accept it.
+    Rejected,
+    /// It crossed, but not as the tenant may expect.
+    Degraded,
+    /// The syncer changed it.
+    Changed,
+    /// It was stored without what the host had to give, and has it now.
+    Repaired,
+}
+
+impl EventReason {
+    /// The reason as events carry it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "SyncRefused",
+            Self::Blocked => "SyncBlocked",
+            Self::Rejected => "SyncRejected",
+            Self::Degraded => "SyncDegraded",
+            Self::Changed => "SyncChanged",
+            Self::Repaired => "SyncRepaired",
+        }
+    }
+}
+
+/// An event on a virtual object.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// The kind of the object.
+    pub kind: Kind,
+    /// The object.
+    pub key: VirtualKey,
+    /// Its UID.
+    pub uid: String,
+    /// The reason.
+    pub reason: EventReason,
+    /// `Normal` or `Warning`.
+    pub event_type: EventType,
+    /// A sentence for the tenant.
+    pub message: String,
+}

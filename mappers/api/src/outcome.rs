@@ -1,0 +1,116 @@
+//! The result of a reconcile: stages of effects, what wakes the key, and when it is due again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::{Dependency, Effect};
+
+/// An effect, and how its failure is taken.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The write.
+    pub effect: Effect,
+    /// Whether the stages behind it go on when the API rejects it for good. Any other failure
+    /// of it ends the reconcile, and is tried again, like that of a required effect.
+    pub best_effort: bool,
+}
+
+impl From<Effect> for Step {
+    /// Events are best effort, all other effects are required.
+    fn from(effect: Effect) -> Self {
+        let best_effort = matches!(effect, Effect::Emit(_));
+        Self { effect, best_effort }
+    }
+}
+
+/// Steps that do not depend on each other: the engine performs them at the same time.
+#[derive(Clone, Debug, Default)]
+pub struct Stage(pub Vec<Step>);
+
+/// When a key is due again although nothing changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Next {
+    /// Not before something changes.
+    #[default]
+    Done,
+    /// At this instant, in unix seconds.
+    At(i64),
+    /// After this delay.
+    After(Duration),
+}
+
+/// The result of a reconcile.
+///
+/// ```
+/// use tenet_mapper::{Dependency, HostKey, Outcome, kinds};
+///
+/// let key = HostKey::new("team-a", "nginx-x-default-x-vc-1");
+/// let outcome = Outcome::done().wait_for(Dependency::host(kinds::POD, &key));
+/// assert!(outcome.stages.is_empty() && outcome.wait.len() == 1);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The stages, in order. A failure in one ends the reconcile after that stage.
+    pub stages: Vec<Stage>,
+    /// When the key is due again.
+    pub next: Next,
+    /// Changes that wake the key.
+    pub wait: BTreeSet<Dependency>,
+}
+
+impl Outcome {
+    /// Nothing to do.
+    pub fn done() -> Self {
+        Self::default()
+    }
+
+    /// One write.
+    pub fn one(step: impl Into<Step>) -> Self {
+        Self::done().then(step)
+    }
+
+    /// Adds a stage with one step.
+    #[must_use]
+    pub fn then(self, step: impl Into<Step>) -> Self {
+        self.then_together([step])
+    }
+
+    /// Adds a stage with each of these steps, one after the other.
+    #[must_use]
+    pub fn then_each<S: Into<Step>>(self, steps: impl IntoIterator<Item = S>) -> Self {
+        steps.into_iter().fold(self, Self::then)
+    }
+
+    /// Adds one stage with all these steps; none when there are no steps.
+    #[must_use]
+    pub fn then_together<S: Into<Step>>(mut self, steps: impl IntoIterator<Item = S>) -> Self {
+        let steps: Vec<Step> = steps.into_iter().map(Into::into).collect();
+        if !steps.is_empty() {
+            self.stages.push(Stage(steps));
+        }
+        self
+    }
+
+    /// Makes the key due again.
+    #[must_use]
+    pub fn next(self, next: Next) -> Self {
+        Self { next, ..self }
+    }
+
+    /// Adds a change that wakes the key.
+    #[must_use]
+    pub fn wait_for(mut self, dependency: Dependency) -> Self {
+        self.wait.insert(dependency);
+        self
+    }
+
+    /// All effects in the order of their stages, without their stages.
+    pub fn effects(&self) -> Vec<&Effect> {
+        self.stages.iter().flat_map(|stage| &stage.0).map(|step| &step.effect).collect()
+    }
+
+    /// All effects in the order of their stages.
+    pub fn into_effects(self) -> Vec<Effect> {
+        self.stages.into_iter().flat_map(|stage| stage.0).map(|step| step.effect).collect()
+    }
+}
