@@ -3,8 +3,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::format::{DnsLabel, Text};
 use crate::{Admin, Annotations, Dns, Engine, Kinds, Kubelet, Log, Names, Nodes, Pods, UnknownFields, Usage, Webhook};
+use tenet_translate::format::{DnsLabel, Text};
 
 /// What may change while the syncer runs: these fields and all that is under them. A change to any other field waits
 /// for a restart.

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::format::{AnnotationGlob, DnsSubdomain, FieldPath, IpAddress, QuantityText, ServiceRefText};
 use crate::{Quantity, ServiceRef};
+use tenet_translate::format::{AnnotationGlob, DnsSubdomain, FieldPath, IpAddress, QuantityText, ServiceRefText};
 
 /// How host objects are named. It cannot change once something was synced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

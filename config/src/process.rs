@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Duration;
-use crate::format::{DnsLabel, DurationText, LogDirectives, SocketAddress};
+use tenet_translate::format::{DnsLabel, DurationText, LogDirectives, SocketAddress};
 
 /// How much the syncer does at once, and how often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Duration;
-use crate::format::{DurationText, IpAddress, LoopbackAddress, SocketAddress, WebhookTimeoutText};
+use tenet_translate::format::{DurationText, IpAddress, LoopbackAddress, SocketAddress, WebhookTimeoutText};
 
 /// The kubelet of the virtual nodes: `kubectl exec`, `attach`, `logs`, `port-forward` and the statistics of pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::format::{self, Format};
 use crate::yaml::{Kind, Scalar};
+use tenet_translate::format::{self, Format};
 
 /// How many options a problem lists.
 const MOST_OPTIONS: usize = 12;

@@ -1,40 +1,51 @@
-//! The shapes that a text can be asked to have: one table, from which come the `format` and `pattern` of the JSON
-//! schema, the check of a file, and the words of the problem.
+//! Shapes of text in a configuration: one table, from which come the `format` and `pattern` of the JSON schema, the
+//! check of a file, and the message of the problem.
+//!
+//! ```
+//! # use schemars::JsonSchema;
+//! use tenet_translate::format::DnsLabel;
+//!
+//! #[derive(JsonSchema)]
+//! struct Backups {
+//!     /// Namespace of the host that takes the copies.
+//!     #[schemars(with = "DnsLabel")]
+//!     namespace: String,
+//! }
+//! ```
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use tenet_translate::Quantity;
-use tenet_translate::dns_name::{is_label, is_subdomain};
 
-use crate::{Duration, ServiceRef};
+use crate::dns_name::{is_label, is_subdomain};
+use crate::{Duration, Quantity, ServiceRef};
 
 /// One shape.
-pub(crate) struct Format {
+pub struct Format {
     /// Its name in the schema, under `format`.
     pub name: &'static str,
     /// A regular expression for editors that check against the schema. It may let more pass than `accepts`.
     pub pattern: &'static str,
-    /// What a text of this shape is, in the words of a problem: "... is not {noun}".
+    /// A noun for a text of this shape, for the message of a problem: "... is not {noun}".
     pub noun: &'static str,
-    /// Whether a text has the shape.
+    /// Tells whether a text has the shape.
     pub accepts: fn(&str) -> bool,
 }
 
 /// Finds a shape by its name in the schema.
-pub(crate) fn find(name: &str) -> Option<&'static Format> {
+pub fn find(name: &str) -> Option<&'static Format> {
     FORMATS.iter().find(|format| format.name == name)
 }
 
 macro_rules! formats {
     ($($marker:ident { $name:literal, $types:tt, $pattern:literal, $noun:literal, $accepts:expr })*) => {
-        pub(crate) const FORMATS: &[Format] = &[
+        const FORMATS: &[Format] = &[
             $(Format { name: $name, pattern: $pattern, noun: $noun, accepts: $accepts }),*
         ];
         $(
-            /// Stands in `#[schemars(with = ...)]` for a text of its shape.
-            pub(crate) struct $marker;
+            #[doc = concat!("Stands in `#[schemars(with = ...)]` for ", $noun, ".")]
+            pub struct $marker;
 
             impl JsonSchema for $marker {
                 fn inline_schema() -> bool {

@@ -10,7 +10,7 @@ const UNITS: [(char, u64); 3] = [('h', 3600), ('m', 60), ('s', 1)];
 /// A span of time from one second to a day, written as in `30s`, `5m` or `1h30m`.
 ///
 /// ```
-/// let wait: tenet_config::Duration = "90s".parse().unwrap();
+/// let wait: tenet_translate::Duration = "90s".parse().unwrap();
 /// assert_eq!(wait.as_secs(), 90);
 /// assert_eq!(wait.to_string(), "1m30s");
 /// ```

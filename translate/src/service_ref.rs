@@ -2,7 +2,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use tenet_translate::dns_name::is_label;
+
+use crate::dns_name::is_label;
 
 /// A Service of the virtual cluster, written as `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -22,7 +23,8 @@ pub struct ServiceRefError {
 }
 
 impl ServiceRef {
-    pub(crate) fn new(namespace: &str, name: &str) -> Self {
+    /// The Service `name` in `namespace`.
+    pub fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.to_owned(), name: name.to_owned() }
     }
 }
