@@ -18,6 +18,7 @@ mod learn;
 mod logging;
 mod metrics;
 mod patrol;
+mod program;
 mod queue;
 mod retry;
 mod router;
@@ -32,6 +33,7 @@ mod worker;
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 pub use args::Args;
+pub use program::{main, main_with};
 pub use supervisor::run;
 
 /// The queue, for benches.
