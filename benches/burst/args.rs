@@ -23,7 +23,7 @@ pub struct Args {
     /// Nodes of the host; each takes 10,000 pods.
     #[arg(long, default_value_t = 2)]
     pub nodes: usize,
-    /// Only these subjects and parts, instead of all of them.
+    /// Only these subjects and phases, instead of all of them.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<Word>,
     /// Keep the figures here, as JSON.
@@ -74,7 +74,7 @@ impl Args {
         self.only.contains(&part) || self.only.iter().all(|word| SUBJECTS.contains(word))
     }
 
-    /// Whether there is a burst: also the parts that need its pods make one.
+    /// Whether there is a burst: also the phases that need its pods make one.
     pub fn bursts(&self) -> bool {
         [Word::Burst, Word::Rest, Word::Restart, Word::Delete].into_iter().any(|part| self.includes(part))
     }

@@ -9,7 +9,7 @@ mod args;
 mod audit;
 mod lab;
 mod meter;
-mod parts;
+mod phases;
 mod pods;
 mod quantiles;
 mod replayer;

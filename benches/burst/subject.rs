@@ -1,4 +1,4 @@
-//! One subject: fresh clusters, perhaps a syncer between them, and the parts that were asked for.
+//! One subject: fresh clusters, perhaps a syncer between them, and the phases that were asked for.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use crate::admin::Admin;
 use crate::args::{Args, Word};
 use crate::lab::Lab;
-use crate::parts::{self, Pods};
+use crate::phases::{self, Pods};
 use crate::replayer::Replayer;
 use crate::results::{Footprint, Subject};
 use crate::usage::Memory;
@@ -63,9 +63,9 @@ async fn direct(args: &Args, lab: &Lab, subject: &mut Subject) -> Result<()> {
     }
     say(subject, "burst");
     let pods = Pods::on_host(lab, args.pods).await?;
-    subject.burst = Some(parts::burst(lab, &pods).await?);
+    subject.burst = Some(phases::burst(lab, &pods).await?);
     say(subject, "delete");
-    subject.delete = Some(parts::delete(lab, &pods).await?);
+    subject.delete = Some(phases::delete(lab, &pods).await?);
     Ok(())
 }
 
@@ -75,7 +75,7 @@ async fn inside(args: &Args, lab: &Lab, subject: &mut Subject) -> Result<()> {
         let idle = weigh(lab).await;
         say(subject, "burst");
         let pods = Pods::inside(lab, args.pods).await?;
-        subject.burst = Some(parts::burst(lab, &pods).await?);
+        subject.burst = Some(phases::burst(lab, &pods).await?);
         sleep(SETTLE).await;
         subject.memory = idle.zip(weigh(lab).await).map(|((idle, before), (settled, after))| Footprint {
             idle,
@@ -85,12 +85,12 @@ async fn inside(args: &Args, lab: &Lab, subject: &mut Subject) -> Result<()> {
         hold(args, lab, subject).await?;
         if args.includes(Word::Delete) {
             say(subject, "delete");
-            subject.delete = Some(parts::delete(lab, &pods).await?);
+            subject.delete = Some(phases::delete(lab, &pods).await?);
         }
     }
     if args.includes(Word::Trickle) {
         say(subject, "trickle");
-        subject.trickle = Some(parts::trickle(args, lab).await?);
+        subject.trickle = Some(phases::trickle(args, lab).await?);
     }
     Ok(())
 }
@@ -109,11 +109,11 @@ async fn hold(args: &Args, lab: &Lab, subject: &mut Subject) -> Result<()> {
     }
     if args.includes(Word::Rest) {
         say(subject, "rest");
-        subject.rest = Some(parts::rest(args, lab).await?);
+        subject.rest = Some(phases::rest(args, lab).await?);
     }
     if args.includes(Word::Restart) {
         say(subject, "restart");
-        subject.restart = Some(parts::restart(args, lab).await?);
+        subject.restart = Some(phases::restart(args, lab).await?);
     }
     Ok(())
 }
