@@ -14,6 +14,7 @@ use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::router::{Router, numbered};
+use crate::runtime::Runtime;
 use crate::view::{Caches, EngineView, MapperView};
 
 /// What the tasks of a running syncer share.
@@ -34,6 +35,8 @@ pub struct Engine {
     pub gate: Gate,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// Clock, randomness and spawning.
+    pub runtime: Arc<dyn Runtime>,
 }
 
 impl Engine {

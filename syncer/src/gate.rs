@@ -33,6 +33,7 @@ use crate::api::{Api, ApiError, PatchType, Target};
 use crate::cache::Change;
 use crate::metrics::Metrics;
 use crate::router::Router;
+use crate::runtime::Runtime;
 use crate::view::Caches;
 pub use held::{Held, Hold};
 use limiter::{Limiter, Verdict};
@@ -61,6 +62,8 @@ pub struct Parts {
     pub facts: Arc<ArcSwap<Facts>>,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// The clock.
+    pub runtime: Arc<dyn Runtime>,
     /// The highest bound of requests in flight, per side.
     pub ceiling: usize,
     /// How long a request may take.

@@ -22,6 +22,7 @@ use crate::api::Api;
 use crate::cache::{Cache, Change};
 use crate::metrics::Metrics;
 use crate::router::Router;
+use crate::runtime::Runtime;
 use guard::Guard;
 use raw::RawObject;
 
@@ -52,6 +53,7 @@ pub struct Informer {
     router: Arc<Router>,
     metrics: Arc<Metrics>,
     health: Arc<RwLock<Health>>,
+    runtime: Arc<dyn Runtime>,
 }
 
 /// What a stream reads.
@@ -66,9 +68,16 @@ pub struct Scope {
 
 impl Informer {
     /// A stream that has not started.
-    pub fn new(api: Api, scope: Scope, cache: Arc<Cache>, router: Arc<Router>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        api: Api,
+        scope: Scope,
+        cache: Arc<Cache>,
+        router: Arc<Router>,
+        metrics: Arc<Metrics>,
+        runtime: Arc<dyn Runtime>,
+    ) -> Self {
         let Scope { namespace, selector, optional } = scope;
-        Self { api, namespace, selector, optional, cache, router, metrics, health: Arc::default() }
+        Self { api, namespace, selector, optional, cache, router, metrics, health: Arc::default(), runtime }
     }
 
     /// How the stream is doing; stays current.
@@ -83,7 +92,7 @@ impl Informer {
         loop {
             let error = self.follow(&mut failures).await;
             failures += 1;
-            let delay = backoff(failures);
+            let delay = self.runtime.jittered(backoff(failures));
             self.fail(&error, delay);
             sleep(delay).await;
         }
@@ -109,7 +118,7 @@ impl Informer {
                 Err(error) if is_gone(&error) || !is_stream_error(&error) => return error,
                 Err(error) => {
                     *failures += 1;
-                    let delay = backoff(*failures);
+                    let delay = self.runtime.jittered(backoff(*failures));
                     self.fail(&error, delay);
                     sleep(delay).await;
                 }
@@ -198,10 +207,9 @@ impl Informer {
     }
 }
 
-/// Doubles from half a second to a minute, with up to a fifth of jitter.
+/// Doubles from half a second to a minute.
 fn backoff(failures: u32) -> Duration {
-    let delay = FIRST_DELAY.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(LONGEST_DELAY);
-    delay.mul_f64(1.0 + crate::jitter() / 5.0)
+    FIRST_DELAY.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(LONGEST_DELAY)
 }
 
 fn status_of(error: &watcher::Error) -> Option<u16> {

@@ -22,6 +22,7 @@ mod program;
 mod queue;
 mod retry;
 mod router;
+mod runtime;
 mod serving;
 mod sockets;
 mod supervisor;
@@ -29,8 +30,6 @@ mod usage;
 mod view;
 mod webhook;
 mod worker;
-
-use std::hash::{BuildHasher, Hasher, RandomState};
 
 pub use args::Args;
 pub use program::{main, main_with};
@@ -47,11 +46,4 @@ pub mod bench {
 #[doc(hidden)]
 pub mod fuzz {
     pub use crate::kubelet::fuzz::{bytes, upgrade, uri};
-}
-
-/// A number in 0..1 that no two processes share.
-#[allow(clippy::cast_precision_loss)] // Jitter needs no precision.
-fn jitter() -> f64 {
-    let random = RandomState::new().build_hasher().finish();
-    (random % 1024) as f64 / 1024.0
 }

@@ -18,7 +18,7 @@ pub async fn run(engine: Arc<Engine>, config: tenet_config::Live, stop: Cancella
         let interval = *config.get().engine.patrol_interval;
         tokio::select! {
             () = stop.cancelled() => return,
-            () = sleep(interval.mul_f64(0.9 + crate::jitter() / 5.0)) => {}
+            () = sleep(interval.mul_f64(0.9 + engine.runtime.random() / 5.0)) => {}
         }
         let start = Instant::now();
         enqueue_all(&engine, Lane::Patrol).await;

@@ -5,14 +5,15 @@ use std::time::Duration;
 use tenet_mapper::MapError;
 
 use crate::queue::Again;
+use crate::runtime::Runtime;
 
 /// How often a forgotten wake-up is looked for.
 pub const FALLBACK: Duration = Duration::from_secs(30);
 /// How long a key that made its mapper panic is left alone.
 const QUARANTINE: Duration = Duration::from_secs(300);
 
-/// When to try again after `failures` failures before this one.
-pub fn after(error: &MapError, failures: u32) -> Again {
+/// Returns when to try again after `failures` failures before this one.
+pub fn after(error: &MapError, failures: u32, runtime: &dyn Runtime) -> Again {
     let (first, longest) = match error {
         // Only a change helps, and a change wakes the key.
         MapError::Refused(_) => return Again::No,
@@ -23,7 +24,7 @@ pub fn after(error: &MapError, failures: u32) -> Again {
         _ => (Duration::from_secs(10), Duration::from_secs(300)),
     };
     let delay = first.saturating_mul(1 << failures.min(16)).min(longest);
-    Again::Failed(delay.mul_f64(1.0 - crate::jitter() / 5.0))
+    Again::Failed(delay.mul_f64(1.0 - runtime.random() / 5.0))
 }
 
 /// After a panic.
@@ -34,11 +35,12 @@ pub fn after_panic() -> Again {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::System;
 
     #[test]
     fn the_class_of_an_error_decides_the_delay() {
         let transient = MapError::Transient { reason: String::new(), after: None };
-        let delay = |error: &MapError, failures| match after(error, failures) {
+        let delay = |error: &MapError, failures| match after(error, failures, &System) {
             Again::Failed(delay) => delay.as_millis(),
             _ => 0,
         };
@@ -47,6 +49,6 @@ mod tests {
         let asked = MapError::Transient { reason: String::new(), after: Some(Duration::from_secs(7)) };
         assert_eq!(delay(&asked, 9), 7000);
         assert!(delay(&MapError::Conflict(String::new()), 0) <= 10);
-        assert_eq!(after(&MapError::refused("spec.x", "no"), 3), Again::No);
+        assert_eq!(after(&MapError::refused("spec.x", "no"), 3, &System), Again::No);
     }
 }

@@ -26,6 +26,7 @@ use crate::informer::{Informer, Scope, is_selected};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::router::{Router, numbered};
+use crate::runtime::{Runtime, System};
 use crate::view::{Caches, EngineView};
 use crate::{admin, connect, learn, logging, patrol, sockets, worker};
 
@@ -48,26 +49,28 @@ pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>) -> anyhow::Result<()
     let listener =
         admin::listen(config.admin.listen).await.with_context(|| format!("admin.listen {}", config.admin.listen))?;
     let handle: admin::Handle = Arc::new(OnceLock::new());
-    let tasks = TaskTracker::new();
-    tasks.spawn(admin::serve(listener, Arc::clone(&handle), stop.clone()));
+    let (tasks, runtime): (_, Arc<dyn Runtime>) = (TaskTracker::new(), Arc::new(System));
+    spawn(&*runtime, &tasks, admin::serve(listener, Arc::clone(&handle), stop.clone()));
     tracing::info!(name = config.name, namespace = config.host.namespace, admin = %config.admin.listen, "tenet-syncer starts");
 
     let started = tokio::select! {
-        started = start(&config, mappers) => Some(started?),
+        started = start(&config, mappers, &runtime) => Some(started?),
         () = stop.cancelled() => None,
     };
     if let Some((engine, informers)) = started {
-        // Informers hold nothing that needs an end.
-        let informers: Vec<_> = informers.into_iter().map(|informer| tokio::spawn(informer.run())).collect();
+        for informer in informers {
+            // It holds nothing that needs an end, so nobody waits for it.
+            let stop = stop.clone();
+            runtime.spawn(Box::pin(async move {
+                stop.run_until_cancelled_owned(informer.run()).await;
+            }));
+        }
         drop(handle.set(Arc::clone(&engine)));
         let house = Housekeeping { engine: Arc::clone(&engine), live: live.clone(), reloader, level };
-        tasks.spawn(house.run(stop.clone()));
-        tasks.spawn(work(Arc::clone(&engine), live.clone(), stop.clone()));
-        tasks.spawn(sockets::run(engine, live, stop.clone()));
+        spawn(&*runtime, &tasks, house.run(stop.clone()));
+        spawn(&*runtime, &tasks, work(Arc::clone(&engine), live.clone(), stop.clone()));
+        spawn(&*runtime, &tasks, sockets::run(engine, live, stop.clone()));
         stop.cancelled().await;
-        for informer in informers {
-            informer.abort();
-        }
     }
     tasks.close();
     if timeout(GRACE, tasks.wait()).await.is_err() {
@@ -89,9 +92,9 @@ async fn work(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
     );
     let tasks = TaskTracker::new();
     for _ in 0..live.get().engine.workers {
-        tasks.spawn(worker::run(Arc::clone(&engine), stop.clone()));
+        spawn(&*engine.runtime, &tasks, worker::run(Arc::clone(&engine), stop.clone()));
     }
-    tasks.spawn(patrol::run(engine, live, stop));
+    spawn(&*Arc::clone(&engine.runtime), &tasks, patrol::run(engine, live, stop));
     tasks.close();
     tasks.wait().await;
 }
@@ -102,7 +105,16 @@ async fn synced(engine: &Engine) {
     }
 }
 
-async fn start(config: &Config, mappers: Vec<Box<dyn Mapper>>) -> anyhow::Result<(Arc<Engine>, Vec<Informer>)> {
+/// Runs a task whose end the tracker waits for.
+fn spawn(runtime: &dyn Runtime, tasks: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
+    runtime.spawn(Box::pin(tasks.track_future(task)));
+}
+
+async fn start(
+    config: &Config,
+    mappers: Vec<Box<dyn Mapper>>,
+    runtime: &Arc<dyn Runtime>,
+) -> anyhow::Result<(Arc<Engine>, Vec<Informer>)> {
     let (host, virt) = (connect::host(config).await?, connect::virt(config).await?);
     let limit = *config.engine.request_timeout;
     let disabled = &config.kinds.disable;
@@ -129,7 +141,14 @@ async fn start(config: &Config, mappers: Vec<Box<dyn Mapper>>) -> anyhow::Result
         let cache = Arc::new(Cache::new(side, kind, plan.projection));
         let scope = scope(config, side, kind, plan.foreign, plan.optional);
         let api = if side == Side::Host { &host } else { &virt };
-        let informer = Informer::new(api.clone(), scope, Arc::clone(&cache), Arc::clone(&router), Arc::clone(&metrics));
+        let informer = Informer::new(
+            api.clone(),
+            scope,
+            Arc::clone(&cache),
+            Arc::clone(&router),
+            Arc::clone(&metrics),
+            Arc::clone(runtime),
+        );
         caches.add(cache, informer.health());
         informers.push(informer);
     }
@@ -148,10 +167,14 @@ async fn start(config: &Config, mappers: Vec<Box<dyn Mapper>>) -> anyhow::Result
         router: Arc::clone(&router),
         facts: Arc::clone(&facts),
         metrics: Arc::clone(&metrics),
+        runtime: Arc::clone(runtime),
         ceiling: usize::from(config.engine.max_in_flight),
         limit,
     });
-    Ok((Arc::new(Engine { mappers, queue, router, caches, view, facts, gate, metrics }), informers))
+    Ok((
+        Arc::new(Engine { mappers, queue, router, caches, view, facts, gate, metrics, runtime: Arc::clone(runtime) }),
+        informers,
+    ))
 }
 
 /// What one stream has to serve.

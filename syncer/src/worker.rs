@@ -10,7 +10,6 @@ use tenet_mapper::{
     Contents, Context, Dependency, Effect, Event, EventReason, EventType, Facts, MapError, Mapper, Next, Outcome, Side,
     Stage, Step,
 };
-use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
@@ -53,7 +52,7 @@ async fn work(engine: &Engine, ticket: &Ticket) -> Again {
         Ok(Err(error)) => {
             engine.metrics.reconciled(kind, error.class());
             report(engine, mapper.as_ref(), ticket, &error).await;
-            retry::after(&error, ticket.failures)
+            retry::after(&error, ticket.failures, &*engine.runtime)
         }
         Err(_) => {
             engine.metrics.reconciled(kind, "panic");
@@ -65,7 +64,7 @@ async fn work(engine: &Engine, ticket: &Ticket) -> Again {
 }
 
 async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: &Ticket) -> Result<Again, MapError> {
-    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let now = engine.runtime.unix_seconds();
     let seen = engine.caches.versions();
     let Outcome { stages, next, wait } = decide(engine, mapper, facts, ticket, now).await?;
     perform(engine, mapper, ticket, stages).await?;

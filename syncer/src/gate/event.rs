@@ -6,7 +6,6 @@ use serde_json::json;
 use std::collections::HashSet;
 use tenet_mapper::translate::digest;
 use tenet_mapper::{Event, EventReason, EventType, MapError, Side, kinds};
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::{Done, Gate, errors};
@@ -46,7 +45,7 @@ impl Gate {
     }
 
     async fn post(&self, event: &Event, target: &Target<'_>, message: &str) -> Result<Done, MapError> {
-        let now = OffsetDateTime::now_utc().replace_nanosecond(0).ok().and_then(|now| now.format(&Rfc3339).ok());
+        let now = self.parts.runtime.now().replace_nanosecond(0).ok().and_then(|now| now.format(&Rfc3339).ok());
         let body = json!({
             "apiVersion": "v1", "kind": "Event",
             "metadata": {"name": target.name, "namespace": target.namespace},

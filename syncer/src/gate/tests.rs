@@ -90,6 +90,7 @@ impl Rig {
             router: Arc::new(Router::new(Arc::new([]), Arc::new(Queue::default()), "vc-1", ID)),
             facts: Arc::new(ArcSwap::from_pointee(facts)),
             metrics: Arc::new(Metrics::new().unwrap()),
+            runtime: Arc::new(crate::runtime::System),
             ceiling: 8,
             limit: Duration::from_secs(5),
         });

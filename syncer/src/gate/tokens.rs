@@ -25,7 +25,7 @@ impl Gate {
         for request in &tokens {
             let (token, expires) = self.token(request).await?;
             self.parts.metrics.minted(if cached.is_some() { "refresh" } else { "create" });
-            let issued = OffsetDateTime::now_utc().unix_timestamp();
+            let issued = self.parts.runtime.unix_seconds();
             data.insert(request.data_key.clone(), Value::String(BASE64.encode(token)));
             times.insert(request.data_key.clone(), json!([issued, expires]));
         }

@@ -69,6 +69,7 @@ async fn follow(script: &Arc<Script>, span: Duration) -> (Arc<Cache>, Health) {
         Arc::clone(&cache),
         router,
         Arc::new(Metrics::new().unwrap()),
+        Arc::new(crate::runtime::System),
     );
     let health = informer.health();
     assert!(timeout(span, informer.run()).await.is_err(), "an informer never ends");
