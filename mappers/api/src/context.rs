@@ -192,28 +192,30 @@ impl<'c> Context<'c> {
         }
     }
 
-    /// Carries a virtual object across by its table. The references are in the answer;
-    /// the refusals are an error.
-    pub fn cross(&self, kind: Kind, table: &Table, virt: &Object) -> Result<Crossing, MapError> {
+    /// Carries a virtual object across by its table. The answer holds the refusals of the table:
+    /// a mapper that adds its own tells all of them at once.
+    pub fn cross(&self, kind: Kind, table: &Table, virt: &Object) -> Crossing {
         let namespace = virt.namespace();
-        let crossing = table.down(virt.value(), &self.facts.policy, &self.view.defaults(kind), &|reference| {
+        table.down(virt.value(), &self.facts.policy, &self.view.defaults(kind), &|reference| {
             self.facts.names.host_name(reference.kind, namespace, &reference.name)
-        });
-        if crossing.refusals.is_empty() { Ok(crossing) } else { Err(MapError::Refused(crossing.refusals)) }
+        })
     }
 
     /// The host object of a virtual one as its table makes it, with metadata and owner
-    /// record.
+    /// record. A refusal is an error.
     pub fn draft(&self, kind: Kind, table: &Table, virt: &Object) -> Result<Value, MapError> {
-        let mut draft = self.cross(kind, table, virt)?.host;
+        let Crossing { mut host, refusals, .. } = self.cross(kind, table, virt);
+        if !refusals.is_empty() {
+            return Err(MapError::Refused(refusals));
+        }
         let key = VirtualKey::new(virt.namespace(), virt.name());
         let metadata = self.metadata(kind, virt, &self.host_key(kind, &key));
-        if let Some(members) = draft.as_object_mut() {
+        if let Some(members) = host.as_object_mut() {
             members.insert("apiVersion".to_owned(), Value::String(kind.api_version()));
             members.insert("kind".to_owned(), Value::String(kind.kind.to_owned()));
             members.insert("metadata".to_owned(), metadata);
         }
-        Ok(draft)
+        Ok(host)
     }
 
     /// The metadata of a host object: name, the labels and annotations that cross, and

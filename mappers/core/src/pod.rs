@@ -7,6 +7,7 @@ mod deletion;
 mod downward;
 mod draft;
 mod env;
+mod ephemeral;
 mod samples;
 mod scheduling;
 mod security;
@@ -121,7 +122,7 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
         }
     }
     effects.extend(update::effects(pod, host));
-    match update::ephemeral(pod, host) {
+    match ephemeral::effects(pod, host) {
         Ok(added) => effects.extend(added),
         Err(error @ MapError::NeedsContent(_)) => return Err(error),
         Err(error) if effects.is_empty() && outcome.stages.is_empty() => return Err(error),

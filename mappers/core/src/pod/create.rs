@@ -4,26 +4,17 @@ use serde_json::{Value, json};
 use tenet_mapper::keys::FOLLOWED;
 use tenet_mapper::{ApplyHost, Deletion, Effect, EventReason, MapError, Outcome, kinds};
 
+use super::draft::Draft;
 use super::tokens::Tokens;
 use super::update::Record;
-use super::{Subject, content, draft, env, scheduling, tokens};
+use super::{Subject, content, draft, env, tokens};
 
 /// Creates the host pod, and its tokens.
 pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
-    let drafted = draft::draft(pod);
-    let mut refusals: Vec<_> = scheduling::node_name(pod.virt).into_iter().collect();
-    let drafted = match drafted {
-        Err(MapError::Refused(more)) => {
-            refusals.extend(more);
-            return Err(MapError::Refused(refusals));
-        }
-        Ok(_) if !refusals.is_empty() => return Err(MapError::Refused(refusals)),
-        drafted => drafted?,
-    };
+    let Draft { mut host, remarks } = draft::draft(pod)?;
     if let Some(waiting) = content::missing(pod) {
         return Ok(waiting);
     }
-    let mut host = drafted.host;
     if let Some(missing) = env::add(pod, &mut host)? {
         return Ok(Outcome::done().wait_for(missing));
     }
@@ -32,7 +23,7 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
         Tokens::Due(mint) => Some(Effect::MintTokens(mint)),
         _ => None,
     };
-    let remarks = drafted.remarks.iter().map(|remark| pod.event(EventReason::Degraded, remark));
+    let remarks = remarks.iter().map(|remark| pod.event(EventReason::Degraded, remark));
     Ok(Outcome::done()
         .then_together(stale_secret(pod))
         .then_together(tokens.into_iter().chain([apply(pod, host)]))

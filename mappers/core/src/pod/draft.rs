@@ -17,15 +17,14 @@ pub(super) struct Draft {
     pub(super) remarks: Vec<String>,
 }
 
-/// Carries a virtual pod across. All reasons to refuse it are told at once.
+/// Carries a virtual pod across. All reasons to refuse it are collected here, and told at once.
 pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
     let (pods, fields) = (Pods::read(pod.cx)?, Fields::of(pod));
     let ports = without_ports_of_the_node(pod);
-    let (mut host, mut refusals) = match pod.cx.draft(kinds::POD, pod.table, ports.as_ref().unwrap_or(pod.virt)) {
-        Ok(host) => (host, Vec::new()),
-        Err(MapError::Refused(refusals)) => (Value::Null, refusals),
-        Err(error) => return Err(error),
-    };
+    let crossing = pod.cx.cross(kinds::POD, pod.table, ports.as_ref().unwrap_or(pod.virt));
+    let mut host = crossing.host;
+    let mut refusals: Vec<_> = scheduling::node_name(pod.virt).into_iter().collect();
+    refusals.extend(crossing.refusals);
     refusals.extend(security::cross(pod, &mut host));
     refusals.extend(scheduling::priority(pod, &pods, &mut host));
     refusals.extend(scheduling::selectors(pod, &mut host));
@@ -35,6 +34,8 @@ pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
         return Err(MapError::Refused(refusals));
     }
     fields.put(&mut host);
+    host["apiVersion"] = json!(kinds::POD.api_version());
+    host["kind"] = json!(kinds::POD.kind);
     host["metadata"] = fields.metadata(pod);
     identity(pod, &pods, &mut host);
     let remarks = resolver(pod, &mut host)?;

@@ -4,26 +4,24 @@
 //! a field that has changed inside since then is written, so whatever the host itself makes
 //! of an image, of resources or tolerations stays as the host wants it.
 
-mod ephemeral;
-mod metadata;
 mod record;
-mod resize;
-mod spec;
 
-use serde_json::{Value, json};
-use tenet_mapper::{Effect, EventReason, MapError, Object, PatchFormat, patch};
+use serde_json::{Map, Value, json};
+use tenet_mapper::keys::FOLLOWED;
+use tenet_mapper::{Effect, Object, PatchFormat, crossed, patch};
 
 pub(super) use record::Record;
 
+use super::downward::Fields;
 use super::{Subject, status};
 
 /// The writes that bring a host pod up to date.
 pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> Vec<Effect> {
     let (before, mut now) = (Record::on(host), Record::of(pod.virt));
-    let resize = resize::change(pod.virt, host, &before, &mut now);
-    let mut body = metadata::change(pod, host, &now);
+    let resized = resize(pod.virt, host, &before, &mut now);
+    let mut body = metadata(pod, host, &now);
     if now != before
-        && let Some(change) = spec::change(pod.virt, host, &before, &now)
+        && let Some(change) = spec(pod.virt, host, &before, &now)
     {
         body["spec"] = change;
     }
@@ -32,23 +30,8 @@ pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> Vec<Effect> {
         effects.push(pod.patch_host(None, PatchFormat::Strategic, body));
     }
     effects.extend(status::gates(pod, host));
-    effects.extend(resize.map(|body| pod.patch_host(Some("resize"), PatchFormat::Strategic, body)));
+    effects.extend(resized.map(|body| pod.patch_host(Some("resize"), PatchFormat::Strategic, body)));
     effects
-}
-
-/// Containers to debug with. They are only ever added, and have to be carried across like
-/// the containers of a new pod. The tenant is told which cannot be added.
-pub(super) fn ephemeral(pod: &Subject<'_, '_>, host: &Object) -> Result<Vec<Effect>, MapError> {
-    let ephemeral::New { containers, refusals } = ephemeral::new(pod, host)?;
-    let mut effects = Vec::new();
-    if !containers.is_empty() {
-        let body = json!({"spec": {"ephemeralContainers": containers}});
-        effects.push(pod.patch_host(Some("ephemeralcontainers"), PatchFormat::Strategic, body));
-    }
-    if !refusals.is_empty() {
-        effects.push(pod.event(EventReason::Refused, &MapError::Refused(refusals).to_string()));
-    }
-    Ok(effects)
 }
 
 /// Whether the host has all that the tenant has changed.
@@ -59,4 +42,132 @@ pub(super) fn is_followed(virt: &Object, host: &Object) -> bool {
 /// The element of a list with this name.
 fn named<'o>(object: &'o Object, list: &str, name: &Value) -> Option<&'o Value> {
     object.list_at(&format!("/spec/{list}")).iter().find(|element| element["name"] == *name)
+}
+
+/// Labels and annotations that have changed, the values of the downward API among them, as a
+/// merge patch of the pod.
+fn metadata(pod: &Subject<'_, '_>, host: &Object, now: &Record) -> Value {
+    let mut wanted = Fields::of(pod).metadata(pod);
+    wanted["annotations"][FOLLOWED] = json!(now.text());
+    let mut body = json!({});
+    for (map, mark) in [("labels", 'l'), ("annotations", 'a')] {
+        let found = &host.value()["metadata"][map];
+        for (key, value) in wanted[map].as_object().into_iter().flatten() {
+            if found.get(key) != Some(value) {
+                body["metadata"][map][key] = value.clone();
+            }
+        }
+        for key in crossed::before(host.value(), mark) {
+            if found.get(&key).is_some() && wanted[map].get(&key).is_none() {
+                body["metadata"][map][&key] = Value::Null;
+            }
+        }
+    }
+    body
+}
+
+/// Images, tolerations and the deadline, as a strategic merge patch of `spec`.
+fn spec(virt: &Object, host: &Object, before: &Record, now: &Record) -> Option<Value> {
+    let mut spec = Map::new();
+    for list in ["initContainers", "containers"] {
+        let images = images(virt, host, list, before);
+        if !images.is_empty() {
+            spec.insert(list.to_owned(), Value::Array(images));
+        }
+    }
+    if before.tolerations != now.tolerations
+        && let Some(tolerations) = tolerations(virt, host)
+    {
+        spec.insert("tolerations".to_owned(), tolerations);
+    }
+    if let Some(deadline) = deadline(host, before, now) {
+        spec.insert("activeDeadlineSeconds".to_owned(), json!(deadline));
+    }
+    (!spec.is_empty()).then_some(Value::Object(spec))
+}
+
+fn images(virt: &Object, host: &Object, list: &str, before: &Record) -> Vec<Value> {
+    let is_changed = |container: &&Value| {
+        let (name, image) = (&container["name"], &container["image"]);
+        let crossed = name.as_str().and_then(|name| before.images.get(name));
+        crossed.is_none_or(|crossed| image != crossed)
+            && named(host, list, name).is_some_and(|twin| twin["image"] != *image)
+    };
+    let changed = virt.list_at(&format!("/spec/{list}")).iter().filter(is_changed);
+    changed.map(|container| json!({"name": container["name"], "image": container["image"]})).collect()
+}
+
+/// The host's tolerations, with what the tenant has added, or given another time. Those that
+/// the host has added stay: the API lets nobody remove one.
+fn tolerations(virt: &Object, host: &Object) -> Option<Value> {
+    let found = host.list_at("/spec/tolerations");
+    let mut wanted = found.to_vec();
+    for toleration in virt.list_at("/spec/tolerations") {
+        match wanted.iter_mut().find(|other| timeless(other) == timeless(toleration)) {
+            Some(other) => other.clone_from(toleration),
+            None => wanted.push(toleration.clone()),
+        }
+    }
+    let (found, wanted) = (Value::from(found), Value::Array(wanted));
+    (!patch::same(&found, &wanted)).then_some(wanted)
+}
+
+fn timeless(toleration: &Value) -> [&Value; 4] {
+    ["key", "operator", "value", "effect"].map(|field| &toleration[field])
+}
+
+/// The API lets a deadline only come nearer.
+fn deadline(host: &Object, before: &Record, now: &Record) -> Option<i64> {
+    let found = host.at("/spec/activeDeadlineSeconds").and_then(Value::as_i64);
+    now.deadline.filter(|_| now.deadline != before.deadline).filter(|wanted| found.is_none_or(|found| *wanted < found))
+}
+
+/// The resources that the tenant has changed, as a strategic merge patch for `resize`. What
+/// the host filled in by itself stays.
+///
+/// What the host does not have yet is not recorded as crossed, so that it is tried again.
+fn resize(virt: &Object, host: &Object, before: &Record, now: &mut Record) -> Option<Value> {
+    let mut body = json!({});
+    for list in ["initContainers", "containers"] {
+        let mut resized = Vec::new();
+        for container in virt.list_at(&format!("/spec/{list}")) {
+            let twin = named(host, list, &container["name"]);
+            let name = container["name"].as_str().unwrap_or_default();
+            if is_resize_due(name, &container["resources"], twin.map(|twin| &twin["resources"]), before, now) {
+                resized.push(json!({"name": name, "resources": amounts(&container["resources"])}));
+            }
+        }
+        if !resized.is_empty() {
+            body["spec"][list] = Value::Array(resized);
+        }
+    }
+    let whole = virt.at("/spec/resources").unwrap_or(&Value::Null);
+    if is_resize_due("", whole, host.at("/spec/resources").or(Some(&Value::Null)), before, now) {
+        body["spec"]["resources"] = amounts(whole);
+    }
+    (body != json!({})).then_some(body)
+}
+
+fn is_resize_due(name: &str, wanted: &Value, found: Option<&Value>, before: &Record, now: &mut Record) -> bool {
+    if before.resources.get(name) == now.resources.get(name) || found.is_none_or(|found| has_amounts(found, wanted)) {
+        return false;
+    }
+    match before.resources.get(name) {
+        Some(crossed) => now.resources.insert(name.to_owned(), crossed.clone()),
+        None => now.resources.remove(name),
+    };
+    true
+}
+
+/// Whether the host has every amount that the tenant wants.
+fn has_amounts(found: &Value, wanted: &Value) -> bool {
+    ["requests", "limits"].iter().all(|part| {
+        let amounts = wanted[*part].as_object().into_iter().flatten();
+        amounts.into_iter().all(|(name, amount)| found[*part].get(name) == Some(amount))
+    })
+}
+
+fn amounts(resources: &Value) -> Value {
+    let parts = ["requests", "limits"].into_iter().filter(|part| resources[*part].is_object());
+    parts.map(|part| (part.to_owned(), resources[part].clone())).collect()
 }

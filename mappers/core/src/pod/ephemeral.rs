@@ -1,25 +1,42 @@
+//! Containers to debug with. They are only ever added, and have to be carried across like the
+//! containers of a new pod.
+
 use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
-use tenet_mapper::{MapError, Object};
+use tenet_mapper::{Effect, EventReason, MapError, Object, PatchFormat};
 
-use super::named;
-use crate::pod::{Subject, draft, env};
+use super::{Subject, draft, env};
 
 const LIST: &str = "ephemeralContainers";
 
-/// The containers that the host pod does not have.
-#[derive(Default)]
-pub(super) struct New {
-    /// As they are on the host.
-    pub(super) containers: Vec<Value>,
-    /// Why others may not cross. They stay in the virtual pod, because nobody can remove them.
-    pub(super) refusals: Vec<Refusal>,
+/// The write that adds the containers which the host pod does not have. The tenant is told which
+/// cannot be added.
+pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> Result<Vec<Effect>, MapError> {
+    let New { containers, refusals } = new(pod, host)?;
+    let mut effects = Vec::new();
+    if !containers.is_empty() {
+        let body = json!({"spec": {"ephemeralContainers": containers}});
+        effects.push(pod.patch_host(Some("ephemeralcontainers"), PatchFormat::Strategic, body));
+    }
+    if !refusals.is_empty() {
+        effects.push(pod.event(EventReason::Refused, &MapError::Refused(refusals).to_string()));
+    }
+    Ok(effects)
 }
 
-pub(super) fn new(pod: &Subject<'_, '_>, host: &Object) -> Result<New, MapError> {
+/// The containers that the host pod does not have.
+#[derive(Default)]
+struct New {
+    /// As they are on the host.
+    containers: Vec<Value>,
+    /// Why others may not cross. They stay in the virtual pod, because nobody can remove them.
+    refusals: Vec<Refusal>,
+}
+
+fn new(pod: &Subject<'_, '_>, host: &Object) -> Result<New, MapError> {
     let mut new = New::default();
     for (index, container) in pod.virt.list_at(&format!("/spec/{LIST}")).iter().enumerate() {
-        if named(host, LIST, &container["name"]).is_some() {
+        if is_added(host, container) {
             continue;
         }
         match cross(pod, container) {
@@ -54,4 +71,8 @@ fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<Value, MapError> {
 fn numbered(refusal: Refusal, index: usize) -> Refusal {
     let field = refusal.field.replacen("[0]", &format!("[{index}]"), 1);
     Refusal { field, ..refusal }
+}
+
+fn is_added(host: &Object, container: &Value) -> bool {
+    host.list_at(&format!("/spec/{LIST}")).iter().any(|added| added["name"] == container["name"])
 }
