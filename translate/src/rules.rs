@@ -122,3 +122,10 @@ pub const fn omit(path: &'static str, why: &'static str) -> Rule {
 pub const fn refuse(path: &'static str, why: &'static str) -> Rule {
     Rule::new(path, Action::Refuse).because(why)
 }
+
+/// The rules of what every object begins with. The adaptor writes these fields, with the owner record.
+pub const HEAD: &[Rule] = &[
+    set("apiVersion", "is the same on both sides"),
+    set("kind", "is the same on both sides"),
+    set("metadata", "carries the host's name, the labels and annotations that cross, and the owner record"),
+];

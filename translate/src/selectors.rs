@@ -3,8 +3,10 @@
 //! and to the virtual namespaces that it meant.
 
 mod labels;
+mod namespaces;
 mod pods;
 
+pub use namespaces::select_pods;
 pub use pods::{affinity_term, pod_affinity, spread_constraint};
 
 use serde_json::{Map, Value};
@@ -31,6 +33,11 @@ pub enum SelectorError {
     /// The labels of namespaces are not on the host.
     #[error("namespaceSelector cannot be followed; name the namespaces, or select all with {{}}")]
     NamespaceSelector,
+    /// As [`Self::NamespaceSelector`], where the name of a namespace can be followed.
+    #[error(
+        "selects namespaces by {0:?}, which is not on the host; select them by kubernetes.io/metadata.name, or all with {{}}"
+    )]
+    NamespaceLabel(String),
     /// A field that this version does not know.
     #[error("{0} is not known")]
     Unknown(String),

@@ -7,7 +7,7 @@ mod secret;
 mod service;
 
 use tenet_mapper::Mapper;
-use tenet_mapper::rules::{Rule, Table, set};
+use tenet_mapper::rules::{HEAD, Rule, Table};
 
 pub use config_map::ConfigMapMapper;
 pub use node::NodeMapper;
@@ -25,13 +25,6 @@ pub fn all() -> Vec<Box<dyn Mapper>> {
         Box::new(ServiceMapper::new()),
     ]
 }
-
-/// The head of every object: the mapper writes it, with the owner record.
-const HEAD: &[Rule] = &[
-    set("apiVersion", "is the same on both sides"),
-    set("kind", "is the same on both sides"),
-    set("metadata", "carries the host's name, the labels and annotations that cross, and the owner record"),
-];
 
 /// The table of a kind: the head, and these parts.
 fn table(parts: &[(&str, &[Rule])]) -> Table {

@@ -5,6 +5,7 @@ use crate::labels::is_reserved;
 
 /// A `LabelSelector` that requirements are added to. All requirements of a selector must hold, so
 /// adding one only ever narrows it.
+#[derive(Default)]
 pub struct LabelSelector {
     labels: Map<String, Value>,
     expressions: Vec<Value>,
@@ -47,9 +48,19 @@ impl LabelSelector {
         Ok(())
     }
 
-    /// Requires `key` to have one of `values`, or none of them.
+    /// Adds a requirement: `In` and `NotIn` take values, `Exists` and `DoesNotExist` none.
     pub fn require(&mut self, key: &str, operator: &str, values: &[&str]) {
-        self.expressions.push(json!({"key": key, "operator": operator, "values": values}));
+        let mut requirement = json!({"key": key, "operator": operator});
+        if !values.is_empty() {
+            requirement["values"] = json!(values);
+        }
+        self.expressions.push(requirement);
+    }
+
+    /// All requirements, those of `matchLabels` included.
+    pub fn requirements(&self) -> Vec<Value> {
+        let of_label = |(key, value)| json!({"key": key, "operator": "In", "values": [value]});
+        self.labels.iter().map(of_label).chain(self.expressions.iter().cloned()).collect()
     }
 
     /// Merges `matchLabelKeys` or `mismatchLabelKeys`: the pod's own value is required, or
