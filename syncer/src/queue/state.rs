@@ -1,6 +1,6 @@
 //! The queue as a state machine: no clock, no threads, no async.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,6 +59,8 @@ enum Status {
     Queued {
         lane: Lane,
         since: Duration,
+        /// The position in the ring of the lane.
+        position: u64,
     },
     Running {
         dirty: Option<(Lane, Duration)>,
@@ -77,43 +79,60 @@ struct Entry {
     failures: u32,
 }
 
-/// Keys by namespace, served in turn.
+/// Keys by namespace, served in turn. Positions only grow, so the lowest one is the oldest;
+/// a key or a namespace leaves from the middle without a walk.
 #[derive(Debug, Default)]
 struct Ring {
-    turns: VecDeque<Arc<str>>,
-    waiting: HashMap<Arc<str>, VecDeque<Key>>,
+    turns: BTreeMap<u64, Arc<str>>,
+    lines: HashMap<Arc<str>, Line>,
+    next: u64,
+}
+
+/// The keys of one namespace by their positions; never empty.
+#[derive(Debug)]
+struct Line {
+    /// The position of the namespace among the turns.
+    turn: u64,
+    keys: BTreeMap<u64, Key>,
 }
 
 impl Ring {
-    fn push(&mut self, key: Key) {
+    /// Adds a key at the end of its namespace. Returns its position.
+    fn push(&mut self, key: Key) -> u64 {
+        let position = self.next;
+        self.next += 1;
+        if let Some(line) = self.lines.get_mut(key.object.namespace()) {
+            line.keys.insert(position, key);
+            return position;
+        }
         let namespace: Arc<str> = Arc::from(key.object.namespace());
-        let line = self.waiting.entry(Arc::clone(&namespace)).or_default();
-        if line.is_empty() {
-            self.turns.push_back(namespace);
-        }
-        line.push_back(key);
+        self.turns.insert(position, Arc::clone(&namespace));
+        self.lines.insert(namespace, Line { turn: position, keys: BTreeMap::from([(position, key)]) });
+        position
     }
 
+    /// Takes the first key of the namespace whose turn it is.
     fn pop(&mut self) -> Option<Key> {
-        let namespace = self.turns.pop_front()?;
-        let line = self.waiting.get_mut(&namespace)?;
-        let key = line.pop_front();
-        if line.is_empty() {
-            self.waiting.remove(&namespace);
+        let (_, namespace) = self.turns.pop_first()?;
+        let line = self.lines.get_mut(&namespace)?;
+        let (_, key) = line.keys.pop_first()?;
+        if line.keys.is_empty() {
+            self.lines.remove(&namespace);
         } else {
-            self.turns.push_back(namespace);
+            line.turn = self.next;
+            self.turns.insert(self.next, namespace);
+            self.next += 1;
         }
-        key
+        Some(key)
     }
 
-    fn remove(&mut self, key: &Key) {
-        let namespace = key.object.namespace();
-        if let Some(line) = self.waiting.get_mut(namespace) {
-            line.retain(|other| other != key);
-            if line.is_empty() {
-                self.waiting.remove(namespace);
-                self.turns.retain(|other| &**other != namespace);
-            }
+    /// Takes a key out that [`Self::push`] has put at `position`.
+    fn remove(&mut self, namespace: &str, position: u64) {
+        let Some(line) = self.lines.get_mut(namespace) else { return };
+        line.keys.remove(&position);
+        if line.keys.is_empty() {
+            self.turns.remove(&line.turn);
+            self.lines.remove(namespace);
         }
     }
 
@@ -136,15 +155,16 @@ impl State {
     /// Asks for a key.
     pub fn add(&mut self, key: Key, lane: Lane, now: Duration) {
         let Some(entry) = self.entries.get_mut(&key) else {
-            self.entries.insert(key.clone(), Entry { status: Status::Queued { lane, since: now }, failures: 0 });
-            return self.ring(lane).push(key);
+            let position = self.rings[lane as usize].push(key.clone());
+            self.entries.insert(key, Entry { status: Status::Queued { lane, since: now, position }, failures: 0 });
+            return;
         };
         match &mut entry.status {
-            Status::Queued { lane: old, since } if lane < *old => {
-                let (old, since) = (*old, *since);
-                entry.status = Status::Queued { lane, since };
-                self.ring(old).remove(&key);
-                self.ring(lane).push(key);
+            Status::Queued { lane: old, since, position } if lane < *old => {
+                let since = *since;
+                self.rings[*old as usize].remove(key.object.namespace(), *position);
+                let position = self.rings[lane as usize].push(key);
+                entry.status = Status::Queued { lane, since, position };
             }
             Status::Running { dirty } => {
                 *dirty = Some(dirty.map_or((lane, now), |(old, since)| (old.min(lane), since)));
@@ -163,9 +183,9 @@ impl State {
                     self.timers.remove(&(until, key.clone()));
                     self.timers.insert((soon, key));
                 } else {
-                    entry.status = Status::Queued { lane, since: now };
                     self.timers.remove(&(until, key.clone()));
-                    self.ring(lane).push(key);
+                    let position = self.rings[lane as usize].push(key);
+                    entry.status = Status::Queued { lane, since: now, position };
                 }
             }
         }
@@ -175,7 +195,7 @@ impl State {
     pub fn pop(&mut self, now: Duration) -> Option<Ticket> {
         self.fire(now);
         let lane = self.choose()?;
-        let key = self.ring(lane).pop()?;
+        let key = self.rings[lane as usize].pop()?;
         let entry = self.entries.get_mut(&key)?;
         let since = match entry.status {
             Status::Queued { since, .. } => since,
@@ -196,8 +216,8 @@ impl State {
                 self.wait(key, now + delay, lane);
             }
             (_, Some((lane, since))) => {
-                entry.status = Status::Queued { lane, since };
-                self.ring(lane).push(key.clone());
+                let position = self.rings[lane as usize].push(key.clone());
+                entry.status = Status::Queued { lane, since, position };
             }
             (Again::After(delay), None) => self.wait(key, now + delay, Lane::Change),
             (Again::No, None) => {
@@ -242,10 +262,6 @@ impl State {
         failing
     }
 
-    fn ring(&mut self, lane: Lane) -> &mut Ring {
-        &mut self.rings[lane as usize]
-    }
-
     fn wait(&mut self, key: &Key, until: Duration, lane: Lane) {
         if let Some(entry) = self.entries.get_mut(key) {
             entry.status = Status::Waiting { until, lane, patient: false };
@@ -260,8 +276,8 @@ impl State {
             self.timers.pop_first();
             let Some(entry) = self.entries.get_mut(&key) else { continue };
             let Status::Waiting { lane, .. } = entry.status else { continue };
-            entry.status = Status::Queued { lane, since: now };
-            self.ring(lane).push(key);
+            let position = self.rings[lane as usize].push(key);
+            entry.status = Status::Queued { lane, since: now, position };
         }
     }
 

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -154,5 +154,100 @@ proptest! {
         }
         prop_assert!(owed.is_empty(), "lost: {owed:?}");
         prop_assert!(state.next_timer().is_none());
+    }
+}
+
+/// The queue without times, written with walks over plain lists.
+#[derive(Default)]
+struct Naive {
+    lanes: [VecDeque<(String, VecDeque<Key>)>; 3],
+    credits: [u32; 3],
+    running: Vec<(Key, Option<Lane>)>,
+}
+
+impl Naive {
+    fn add(&mut self, key: Key, lane: Lane) {
+        if let Some((_, dirty)) = self.running.iter_mut().find(|(other, _)| *other == key) {
+            *dirty = Some(dirty.map_or(lane, |old| old.min(lane)));
+            return;
+        }
+        let queued = self.lanes.iter().position(|namespaces| namespaces.iter().any(|(_, keys)| keys.contains(&key)));
+        match queued {
+            Some(old) if old <= lane as usize => return,
+            Some(old) => {
+                self.lanes[old].iter_mut().for_each(|(_, keys)| keys.retain(|other| *other != key));
+                self.lanes[old].retain(|(_, keys)| !keys.is_empty());
+            }
+            None => {}
+        }
+        let namespaces = &mut self.lanes[lane as usize];
+        match namespaces.iter_mut().find(|(name, _)| name == key.object.namespace()) {
+            Some((_, keys)) => keys.push_back(key),
+            None => namespaces.push_back((key.object.namespace().to_owned(), VecDeque::from([key]))),
+        }
+    }
+
+    fn pop(&mut self) -> Option<(Key, Lane)> {
+        if self.lanes.iter().all(VecDeque::is_empty) {
+            self.credits = [16, 4, 1];
+            return None;
+        }
+        let lane = loop {
+            match (0..3).find(|lane| !self.lanes[*lane].is_empty() && self.credits[*lane] > 0) {
+                Some(lane) => break lane,
+                None => self.credits = [16, 4, 1],
+            }
+        };
+        self.credits[lane] -= 1;
+        let (namespace, mut keys) = self.lanes[lane].pop_front()?;
+        let key = keys.pop_front()?;
+        if !keys.is_empty() {
+            self.lanes[lane].push_back((namespace, keys));
+        }
+        self.running.push((key.clone(), None));
+        Some((key, [Lane::Urgent, Lane::Change, Lane::Patrol][lane]))
+    }
+
+    fn done(&mut self, index: usize) -> Key {
+        let (key, dirty) = self.running.remove(index);
+        if let Some(lane) = dirty {
+            self.add(key.clone(), lane);
+        }
+        key
+    }
+}
+
+proptest! {
+    /// Promotions, turns and shares as the naive queue has them, in the same order.
+    #[test]
+    fn keys_come_in_the_order_of_the_naive_queue(
+        steps in prop::collection::vec((0..10u8, 0..24u8, 0..3usize), 1..400),
+    ) {
+        let (mut state, mut naive) = (State::default(), Naive::default());
+        for (step, number, lane) in steps {
+            match step {
+                0..6 => {
+                    let key = key(["a", "b", "c"][usize::from(number % 3)], &number.to_string());
+                    let lane = [Lane::Urgent, Lane::Change, Lane::Patrol][lane];
+                    state.add(key.clone(), lane, at(0));
+                    naive.add(key, lane);
+                }
+                6..9 => {
+                    let popped = state.pop(at(0)).map(|ticket| (ticket.key, ticket.lane));
+                    prop_assert_eq!(popped, naive.pop());
+                }
+                _ if !naive.running.is_empty() => {
+                    let key = naive.done(usize::from(number) % naive.running.len());
+                    state.done(&key, Again::No, at(0));
+                }
+                _ => {}
+            }
+        }
+        let queued: usize = naive.lanes.iter().flatten().map(|(_, keys)| keys.len()).sum();
+        prop_assert_eq!(state.depth().values().sum::<usize>(), queued);
+        while let Some(popped) = naive.pop() {
+            prop_assert_eq!(state.pop(at(0)).map(|ticket| (ticket.key, ticket.lane)), Some(popped));
+        }
+        prop_assert_eq!(state.pop(at(0)), None);
     }
 }
