@@ -1,5 +1,6 @@
 //! What is known of one kind on one side: pruned JSON texts, packed, nothing decoded.
 
+mod namespaces;
 mod pack;
 
 use std::collections::{HashSet, VecDeque};
@@ -12,6 +13,8 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tenet_mapper::{Kind, Object, Projection, Side};
 use tokio::sync::watch;
+
+use namespaces::Namespaces;
 
 /// Where an object stands, on either side.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -109,6 +112,7 @@ pub struct Cache {
     kind: Kind,
     projection: Projection,
     entries: DashMap<Place, Entry>,
+    namespaces: Namespaces,
     epoch: AtomicU32,
     bytes: AtomicU64,
     changes: watch::Sender<u64>,
@@ -123,6 +127,7 @@ impl Cache {
             kind,
             projection,
             entries: DashMap::with_shard_amount(8),
+            namespaces: Namespaces::new(),
             epoch: AtomicU32::new(0),
             bytes: AtomicU64::new(0),
             changes: watch::Sender::new(0),
@@ -173,7 +178,7 @@ impl Cache {
         let Some(packed) = pack::pack(&object) else { return Change::None };
         let entry = Entry { packed, version, epoch: self.epoch.load(Ordering::Relaxed) };
         let added = entry.packed.len() as u64;
-        match self.entries.entry(place) {
+        match self.entries.entry(self.namespaces.share(place)) {
             MapEntry::Occupied(mut found) => {
                 let known = found.get_mut();
                 known.epoch = entry.epoch;
@@ -189,6 +194,7 @@ impl Cache {
                 if self.buried.lock().holds(&object) {
                     return Change::None;
                 }
+                self.namespaces.add(free.key());
                 free.insert(entry);
                 self.bytes.fetch_add(added, Ordering::Relaxed);
             }
@@ -216,8 +222,7 @@ impl Cache {
         let (place, version) = (Place::of(last), Version::of(last));
         // Buried first: an answer that comes now must not find a free place.
         self.buried.lock().bury(last);
-        let (_, entry) = self.entries.remove_if(&place, |_, entry| !version.is_older_than(entry.version))?;
-        self.forget(&entry);
+        self.forget(&place, |entry| !version.is_older_than(entry.version))?;
         Some(Object::new(self.projection.cut(last.clone())))
     }
 
@@ -227,14 +232,22 @@ impl Cache {
         let object = self.get_at(&place).filter(|object| object.uid() == uid)?;
         let version = Version::of(object.value());
         self.buried.lock().bury(object.value());
-        let (_, entry) = self.entries.remove_if(&place, |_, entry| entry.version == version)?;
-        self.forget(&entry);
+        self.forget(&place, |entry| entry.version == version)?;
         Some(object)
     }
 
-    fn forget(&self, entry: &Entry) {
+    /// Removes the entry at a place when `is_it` says so.
+    fn forget(&self, place: &Place, is_it: impl Fn(&Entry) -> bool) -> Option<()> {
+        let (_, entry) = self.entries.remove_if(place, |place, entry| {
+            let is_it = is_it(entry);
+            if is_it {
+                self.namespaces.remove(place);
+            }
+            is_it
+        })?;
         self.changes.send_modify(|changes| *changes += 1);
         self.bytes.fetch_sub(entry.packed.len() as u64, Ordering::Relaxed);
+        Some(())
     }
 
     /// A list begins: what is not seen until [`Self::sweep`] is gone.
@@ -246,10 +259,11 @@ impl Cache {
     pub fn sweep(&self) -> Vec<Object> {
         let epoch = self.epoch.load(Ordering::Relaxed);
         let mut gone = Vec::new();
-        self.entries.retain(|_, entry| {
+        self.entries.retain(|place, entry| {
             if entry.epoch == epoch {
                 return true;
             }
+            self.namespaces.remove(place);
             self.bytes.fetch_sub(entry.packed.len() as u64, Ordering::Relaxed);
             gone.extend(unpack(&entry.packed));
             false
@@ -259,21 +273,14 @@ impl Cache {
         gone
     }
 
-    /// Every object, in no order. Each is unpacked when the iterator reaches it.
+    /// The places of all objects, in no order.
     pub fn places(&self) -> Vec<Place> {
         self.entries.iter().map(|entry| entry.key().clone()).collect()
     }
 
     /// The objects of one namespace, in order of their names.
     pub fn list(&self, namespace: &str) -> Vec<Object> {
-        let mut found: Vec<_> = self
-            .entries
-            .iter()
-            .filter(|entry| &*entry.key().namespace == namespace)
-            .filter_map(|entry| unpack(&entry.packed))
-            .collect();
-        found.sort_by(|a, b| a.name().cmp(b.name()));
-        found
+        self.namespaces.places(namespace).iter().filter_map(|place| self.get_at(place)).collect()
     }
 
     /// How often anything has changed.
@@ -304,6 +311,7 @@ fn unpack(packed: &[u8]) -> Option<Object> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
     use tenet_mapper::kinds;
 
@@ -345,5 +353,72 @@ mod tests {
         let gone: Vec<_> = cache.sweep().iter().map(|object| object.name().to_owned()).collect();
         assert_eq!(gone, ["a"]);
         assert_eq!(cache.len(), 2);
+    }
+
+    fn names(objects: &[Object]) -> Vec<String> {
+        objects.iter().map(|object| format!("{}/{}", object.namespace(), object.name())).collect()
+    }
+
+    /// The answer of [`Cache::list`] by a look at every object.
+    fn scan(cache: &Cache, namespace: &str) -> Vec<String> {
+        let mut places = cache.places();
+        places.retain(|place| &*place.namespace == namespace);
+        places.sort();
+        places.iter().map(|place| format!("{}/{}", place.namespace, place.name)).collect()
+    }
+
+    fn anywhere(namespace: u8, name: u8, version: usize) -> Value {
+        json!({"metadata": {"namespace": format!("n{namespace}"), "name": format!("p{name}"),
+            "uid": format!("{namespace}-{name}-{version}"), "resourceVersion": version.to_string()}})
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_shows_what_a_scan_shows(
+            steps in prop::collection::vec((0..6u8, 0..3u8, 0..6u8), 1..100),
+        ) {
+            let cache = cache();
+            for (version, (step, namespace, name)) in steps.into_iter().enumerate() {
+                let (object, version) = (anywhere(namespace, name, version + 1), version + 1);
+                match step {
+                    0..3 => drop(cache.store(object)),
+                    3 => drop(cache.remove(&object)),
+                    4 => {
+                        let (namespace, name) = (format!("n{namespace}"), format!("p{name}"));
+                        let uid = cache.get(&namespace, &name).map(|found| found.uid().to_owned());
+                        cache.evict(&namespace, &name, uid.as_deref().unwrap_or_default());
+                    }
+                    _ => {
+                        cache.begin_list();
+                        cache.store(anywhere(namespace, name, version));
+                        cache.sweep();
+                    }
+                }
+            }
+            for namespace in ["n0", "n1", "n2", "n3"] {
+                prop_assert_eq!(names(&cache.list(namespace)), scan(&cache, namespace));
+            }
+        }
+    }
+
+    #[test]
+    fn threads_that_store_and_remove_the_same_objects_leave_a_true_index() {
+        let cache = cache();
+        std::thread::scope(|scope| {
+            for thread in 0..4usize {
+                let cache = &cache;
+                scope.spawn(move || {
+                    for round in 0..2_000usize {
+                        let object = anywhere(0, u8::try_from(round % 3).unwrap(), round * 4 + thread + 1);
+                        if (round + thread) % 2 == 0 {
+                            cache.store(object);
+                        } else {
+                            cache.remove(&object);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(names(&cache.list("n0")), scan(&cache, "n0"));
     }
 }

@@ -1,0 +1,49 @@
+//! The names of the cached objects by namespace, so that the objects of one namespace are
+//! found without a look at all others.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use super::Place;
+
+/// The names of the objects of each namespace; no namespace without objects.
+///
+/// The cache writes to it while it holds the lock of the object's own entry, so both agree
+/// whatever two threads do. Nothing here locks an entry.
+pub(super) struct Namespaces(DashMap<Arc<str>, BTreeSet<Arc<str>>>);
+
+impl Namespaces {
+    pub(super) fn new() -> Self {
+        Self(DashMap::with_shard_amount(8))
+    }
+
+    /// Returns the same place with the namespace that others share: a text of its own for
+    /// each object would cost more than the index does.
+    pub(super) fn share(&self, place: Place) -> Place {
+        let known = self.0.get(&place.namespace).map(|names| Arc::clone(names.key()));
+        Place { namespace: known.unwrap_or(place.namespace), name: place.name }
+    }
+
+    pub(super) fn add(&self, place: &Place) {
+        self.0.entry(Arc::clone(&place.namespace)).or_default().insert(Arc::clone(&place.name));
+    }
+
+    pub(super) fn remove(&self, place: &Place) {
+        let is_last = self.0.get_mut(&place.namespace).is_some_and(|mut names| {
+            names.remove(&place.name);
+            names.is_empty()
+        });
+        if is_last {
+            self.0.remove_if(&place.namespace, |_, names| names.is_empty());
+        }
+    }
+
+    /// Returns the places in one namespace, in order of their names.
+    pub(super) fn places(&self, namespace: &str) -> Vec<Place> {
+        let Some(names) = self.0.get(namespace) else { return Vec::new() };
+        let place = |name: &Arc<str>| Place { namespace: Arc::clone(names.key()), name: Arc::clone(name) };
+        names.iter().map(place).collect()
+    }
+}
