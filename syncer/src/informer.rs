@@ -27,6 +27,8 @@ use guard::Guard;
 use raw::RawObject;
 
 const PAGE: u32 = 250;
+/// Of objects that come whole although only a digest is kept: each may have a megabyte.
+const SMALL_PAGE: u32 = 50;
 /// Below the idle time after which load balancers drop connections without a word.
 const WATCH_SECONDS: u32 = 200;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
@@ -199,12 +201,17 @@ impl Informer {
     }
 
     fn config(&self) -> watcher::Config {
-        let config = watcher::Config::default().page_size(PAGE).timeout(WATCH_SECONDS);
+        let config = watcher::Config::default().page_size(page(self.cache.projection())).timeout(WATCH_SECONDS);
         match &self.selector {
             Some(selector) => config.labels(selector),
             None => config,
         }
     }
+}
+
+/// The objects of one page of a list.
+fn page(projection: &Projection) -> u32 {
+    if matches!(projection, Projection::Digest(_)) { SMALL_PAGE } else { PAGE }
 }
 
 /// Doubles from half a second to a minute.

@@ -166,3 +166,26 @@ fn failures_are_retried_ever_later_up_to_a_minute() {
         assert!((base..=base * 1.2).contains(delay), "{delay} is not about {base}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_whole_secrets_comes_in_small_pages() {
+    for (projection, limit) in [(Projection::Whole, "limit=250"), (Projection::Digest(&["data"]), "limit=50")] {
+        let asked: Arc<RwLock<Vec<String>>> = Arc::default();
+        let server = Arc::clone(&asked);
+        let service = tower::service_fn(move |request: Request<Body>| {
+            server.write().push(request.uri().query().unwrap_or_default().to_owned());
+            let response: Response<Stream> = Response::new(StreamBody::new(stream::pending()).boxed_unsync());
+            async move { Ok::<_, std::convert::Infallible>(response) }
+        });
+        let informer = Informer::new(
+            Api::new(Client::new(service, "default")),
+            Scope { namespace: None, selector: None, optional: false },
+            Arc::new(Cache::new(Side::Host, kinds::SECRET, projection)),
+            Arc::new(Router::new(Arc::new([]), Arc::new(Queue::default()), "vc-1", "id")),
+            Arc::new(Metrics::new().unwrap()),
+            Arc::new(crate::runtime::System),
+        );
+        assert!(timeout(Duration::from_secs(1), informer.run()).await.is_err());
+        assert!(asked.read()[0].split('&').any(|part| part == limit), "{:?}", asked.read());
+    }
+}
