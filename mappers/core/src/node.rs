@@ -76,7 +76,11 @@ impl NodeMapper {
         let table = Arc::new(crate::table(&[("", RULES)]));
         let mut spec = MapperSpec { table: Some(Arc::clone(&table)), ..MapperSpec::new("node", kinds::NODE) }
             .reads(Input::new(Side::Virtual, kinds::NODE, Projection::Whole, KeysOf::Own))
-            .reads(Input::new(Side::Host, kinds::NODE, Projection::Whole, KeysOf::With(own_name)).foreign().optional())
+            .reads(
+                Input::new(Side::Host, kinds::NODE, Projection::Fields(real::FIELDS), KeysOf::With(own_name))
+                    .foreign()
+                    .optional(),
+            )
             .reads(Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::Owner));
         let pods = spec.bind(Input::new(
             Side::Host,
