@@ -2,6 +2,7 @@
 
 mod namespaces;
 mod pack;
+mod readers;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -15,6 +16,9 @@ use tenet_mapper::{Kind, Object, Projection, Side};
 use tokio::sync::watch;
 
 use namespaces::Namespaces;
+use readers::{Readers, Seen};
+
+pub use readers::Sight;
 
 /// Where an object stands, on either side.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,6 +48,7 @@ struct Entry {
     packed: Box<[u8]>,
     version: Version,
     epoch: u32,
+    seen: Seen,
 }
 
 /// A resource version, for comparing two of one kind. Kubernetes promises since 1.35
@@ -102,8 +107,8 @@ fn uid_of(object: &Value) -> &str {
 pub enum Change {
     /// Nothing: what came was known, or older.
     None,
-    /// The object is there now as it came.
-    Stored(Object),
+    /// The object is there now as it came, and these readers see another one than before.
+    Stored(Object, Sight),
 }
 
 /// The objects of one kind on one side.
@@ -113,6 +118,7 @@ pub struct Cache {
     projection: Projection,
     entries: DashMap<Place, Entry>,
     namespaces: Namespaces,
+    readers: Readers,
     epoch: AtomicU32,
     bytes: AtomicU64,
     changes: watch::Sender<u64>,
@@ -128,6 +134,7 @@ impl Cache {
             projection,
             entries: DashMap::with_shard_amount(8),
             namespaces: Namespaces::new(),
+            readers: Readers::new(),
             epoch: AtomicU32::new(0),
             bytes: AtomicU64::new(0),
             changes: watch::Sender::new(0),
@@ -148,6 +155,11 @@ impl Cache {
     /// What is kept of each object.
     pub fn projection(&self) -> &Projection {
         &self.projection
+    }
+
+    /// Says through which projections the objects are read by those whom a change wakes.
+    pub fn read_through(&self, projections: Vec<Projection>) {
+        self.readers.replace(projections);
     }
 
     /// One object.
@@ -176,31 +188,35 @@ impl Cache {
         let (place, version) = (Place::of(&object), Version::of(&object));
         let object = self.projection.cut(object);
         let Some(packed) = pack::pack(&object) else { return Change::None };
-        let entry = Entry { packed, version, epoch: self.epoch.load(Ordering::Relaxed) };
-        let added = entry.packed.len() as u64;
-        match self.entries.entry(self.namespaces.share(place)) {
+        let (added, epoch) = (packed.len() as u64, self.epoch.load(Ordering::Relaxed));
+        let views = self.readers.views(&object);
+        let sight = match self.entries.entry(self.namespaces.share(place)) {
             MapEntry::Occupied(mut found) => {
                 let known = found.get_mut();
-                known.epoch = entry.epoch;
+                known.epoch = epoch;
                 if version.is_older_than(known.version) || (version == known.version && version.0 != 0) {
                     return Change::None;
                 }
                 let removed = known.packed.len() as u64;
-                *known = entry;
+                let (sight, seen) = views.after(Some(&known.seen));
+                *known = Entry { packed, version, epoch, seen };
                 self.bytes.fetch_add(added, Ordering::Relaxed);
                 self.bytes.fetch_sub(removed, Ordering::Relaxed);
+                sight
             }
             MapEntry::Vacant(free) => {
                 if self.buried.lock().holds(&object) {
                     return Change::None;
                 }
+                let (sight, seen) = views.after(None);
                 self.namespaces.add(free.key());
-                free.insert(entry);
+                free.insert(Entry { packed, version, epoch, seen });
                 self.bytes.fetch_add(added, Ordering::Relaxed);
+                sight
             }
-        }
+        };
         self.changes.send_modify(|changes| *changes += 1);
-        Change::Stored(Object::new(object))
+        Change::Stored(Object::new(object), sight)
     }
 
     /// Changes a cached object in place after a write whose answer does not carry it. The
@@ -213,6 +229,8 @@ impl Cache {
             self.bytes.fetch_add(packed.len() as u64, Ordering::Relaxed);
             self.bytes.fetch_sub(entry.packed.len() as u64, Ordering::Relaxed);
             entry.packed = packed;
+            // No reader was told, so every reader has to look at what comes next.
+            entry.seen = Seen::default();
         }
     }
 
@@ -328,7 +346,7 @@ mod tests {
     #[test]
     fn an_older_version_never_replaces_a_newer_one() {
         let cache = cache();
-        assert!(matches!(cache.store(pod("a", "10")), Change::Stored(_)));
+        assert!(matches!(cache.store(pod("a", "10")), Change::Stored(..)));
         assert!(matches!(cache.store(pod("a", "9")), Change::None));
         assert!(matches!(cache.store(pod("a", "10")), Change::None), "an echo changes nothing");
         assert!(cache.remove(&pod("a", "8")).is_none());
@@ -339,7 +357,7 @@ mod tests {
         assert!(matches!(cache.store(pod("a", "10")), Change::None), "nor does a late event");
         let mut new = pod("a", "12");
         new["metadata"]["uid"] = json!("another");
-        assert!(matches!(cache.store(new), Change::Stored(_)), "a new object of that name is new");
+        assert!(matches!(cache.store(new), Change::Stored(..)), "a new object of that name is new");
     }
 
     #[test]

@@ -241,8 +241,8 @@ impl Gate {
         if object.pointer("/metadata/uid").is_none() {
             return;
         }
-        if let Change::Stored(object) = cache.store(object) {
-            self.parts.router.changed(cache, &object);
+        if let Change::Stored(object, sight) = cache.store(object) {
+            self.parts.router.changed(cache, &object, &sight);
         }
     }
 

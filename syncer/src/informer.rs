@@ -149,8 +149,8 @@ impl Informer {
 
     fn store(&self, object: &RawObject) {
         let Some(value) = self.parse(object) else { return };
-        if let Change::Stored(object) = self.cache.store(value) {
-            self.router.changed(&self.cache, &object);
+        if let Change::Stored(object, sight) = self.cache.store(value) {
+            self.router.changed(&self.cache, &object, &sight);
         }
     }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use parking_lot::RwLock;
 use tenet_mapper::translate::{OwnerRecord, Ownership};
-use tenet_mapper::{Dependency, HostKey, KeysOf, Kind, Mapper, Object, ObjectRef, Side, VirtualKey};
+use tenet_mapper::{Dependency, HostKey, KeysOf, Kind, Mapper, Object, ObjectRef, Projection, Side, VirtualKey};
 
-use crate::cache::{Cache, Place};
+use crate::cache::{Cache, Place, Sight};
 use crate::queue::{Key, Lane, Queue};
 
 /// An input of a mapper.
@@ -17,7 +17,16 @@ struct Route {
     mapper: u16,
     /// The position among the inputs of the mapper.
     position: usize,
+    projection: Projection,
     keys: KeysOf,
+}
+
+/// The keys of a route that an object touches.
+#[derive(Default)]
+struct Touched {
+    keys: Vec<VirtualKey>,
+    /// Not the keys that it touched before.
+    moved: bool,
 }
 
 /// Which objects of one input touch a key, and the other way round.
@@ -58,7 +67,8 @@ impl Router {
         let mut routes: HashMap<_, Vec<Route>> = HashMap::new();
         for (index, mapper) in numbered(&mappers) {
             for (position, input) in mapper.spec().inputs.iter().enumerate() {
-                let route = Route { mapper: index, position, keys: input.keys };
+                let (projection, keys) = (input.projection.clone(), input.keys);
+                let route = Route { mapper: index, position, projection, keys };
                 routes.entry((input.side, input.kind)).or_default().push(route);
             }
         }
@@ -75,13 +85,19 @@ impl Router {
         }
     }
 
-    /// An object is as it is in the cache.
-    pub fn changed(&self, cache: &Cache, object: &Object) {
+    /// The projections through which those read a kind whom a change wakes.
+    pub fn readers(&self, side: Side, kind: Kind) -> Vec<Projection> {
+        let routes = self.routes.get(&(side, kind)).into_iter().flatten();
+        routes.filter(|route| !matches!(route.keys, KeysOf::None)).map(|route| route.projection.clone()).collect()
+    }
+
+    /// An object is as it is in the cache, which `sight` says who sees.
+    pub fn changed(&self, cache: &Cache, object: &Object, sight: &Sight) {
         let lane = if cache.side() == Side::Host || object.is_deleting() { Lane::Urgent } else { Lane::Change };
         if cache.side() == Side::Virtual {
             self.refer(cache, object, false);
         }
-        self.route(cache, object, lane, false);
+        self.route(cache, object, lane, Some(sight), false);
     }
 
     /// An object is gone; this was its last state.
@@ -92,7 +108,7 @@ impl Router {
             let key = HostKey::new(last.namespace(), last.name());
             self.gone.insert((cache.kind(), key), last.clone());
         }
-        self.route(cache, last, Lane::Urgent, true);
+        self.route(cache, last, Lane::Urgent, None, true);
     }
 
     /// The last state of a host object that has gone.
@@ -127,13 +143,19 @@ impl Router {
 
     /// Enqueues whatever an object touches.
     pub fn enqueue_object(&self, cache: &Cache, object: &Object, lane: Lane) {
-        self.route(cache, object, lane, false);
+        self.route(cache, object, lane, None, false);
     }
 
-    fn route(&self, cache: &Cache, object: &Object, lane: Lane, gone: bool) {
+    /// Enqueues the keys of the mappers that see a change; of all without `sight`.
+    fn route(&self, cache: &Cache, object: &Object, lane: Lane, sight: Option<&Sight>, gone: bool) {
         let (side, kind) = (cache.side(), cache.kind());
         for route in self.routes.get(&(side, kind)).into_iter().flatten() {
-            for object in self.keys(route, cache, object, gone) {
+            // Asked also for those who see no change: it keeps the index of sources.
+            let Touched { keys, moved } = self.touched(route, cache, object, gone);
+            if !moved && sight.is_some_and(|sight| !sight.concerns(&route.projection)) {
+                continue;
+            }
+            for object in keys {
                 self.queue.add(Key { mapper: route.mapper, object }, lane);
             }
         }
@@ -152,28 +174,22 @@ impl Router {
         }
     }
 
-    fn keys(&self, route: &Route, cache: &Cache, object: &Object, gone: bool) -> Vec<VirtualKey> {
-        match route.keys {
+    fn touched(&self, route: &Route, cache: &Cache, object: &Object, gone: bool) -> Touched {
+        let keys = match route.keys {
             KeysOf::None => Vec::new(),
             KeysOf::Own => vec![VirtualKey::new(object.namespace(), object.name())],
             KeysOf::Owner => self.owner_key(route.mapper, object).into_iter().collect(),
-            KeysOf::With(keys_of) => self.reindex(route, cache, object, keys_of(object), gone),
-        }
+            KeysOf::With(keys_of) => return self.reindex(route, cache, object, keys_of(object), gone),
+        };
+        Touched { keys, moved: false }
     }
 
     /// Records what an object touches now; answers with that and what it touched before.
-    fn reindex(
-        &self,
-        route: &Route,
-        cache: &Cache,
-        object: &Object,
-        keys: Vec<VirtualKey>,
-        gone: bool,
-    ) -> Vec<VirtualKey> {
+    fn reindex(&self, route: &Route, cache: &Cache, object: &Object, keys: Vec<VirtualKey>, gone: bool) -> Touched {
         let place = Place::new(object.namespace(), object.name());
         let mut sources = self.sources.entry((route.mapper, route.position)).or_default();
         if !is_last(cache, object, gone) {
-            return keys;
+            return Touched { keys, moved: false };
         }
         let now = if gone { Vec::new() } else { keys };
         let before = if now.is_empty() {
@@ -193,11 +209,12 @@ impl Router {
         for key in now.iter().filter(|key| !before.contains(key)) {
             sources.by_key.entry(key.clone()).or_default().insert(place.clone());
         }
-        let mut touched = now;
-        touched.extend(before);
-        touched.sort_unstable();
-        touched.dedup();
-        touched
+        let moved = now != before;
+        let mut keys = now;
+        keys.extend(before);
+        keys.sort_unstable();
+        keys.dedup();
+        Touched { keys, moved }
     }
 
     fn owner_of(&self, host: &Object) -> Option<OwnerRecord> {

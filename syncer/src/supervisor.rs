@@ -139,6 +139,7 @@ async fn start(
     let (mut caches, mut informers) = (Caches::default(), Vec::new());
     for ((side, kind), plan) in plans(&mappers) {
         let cache = Arc::new(Cache::new(side, kind, plan.projection));
+        cache.read_through(router.readers(side, kind));
         let scope = scope(config, side, kind, plan.foreign, plan.optional);
         let api = if side == Side::Host { &host } else { &virt };
         let informer = Informer::new(

@@ -1,3 +1,5 @@
+mod hash;
+
 use serde_json::{Map, Value, json};
 use tenet_translate::digest::digest;
 use tenet_translate::keys::DIGEST;

@@ -88,6 +88,10 @@ pub struct Bound {
 }
 
 /// One kind of objects that a mapper reads.
+///
+/// A change that the projection of the input does not show wakes no key of it: a mapper that reads
+/// `spec.nodeName` of pods is not asked again when their status changes, and a new resource
+/// version alone wakes nobody. So a projection names all that the mapper reads, no more and no less.
 #[derive(Clone, Debug)]
 pub struct Input {
     /// The cluster that it is read from. On the host only our own objects are seen.
@@ -132,6 +136,6 @@ pub enum KeysOf {
     Own,
     /// The key in its owner record, when that names the kind of the mapper.
     Owner,
-    /// What this function says; [`crate::Context::sources`] answers the other way round.
+    /// What this function says, from the fields of the projection alone; [`crate::Context::sources`] answers the other way round.
     With(fn(&Object) -> Vec<VirtualKey>),
 }

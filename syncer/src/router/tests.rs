@@ -1,12 +1,14 @@
-//! The cache and what the router derives from it are written one after the other; these are
-//! the orders in which two threads may do so.
+//! The cache and what the router derives from it are written one after the other; the first tests
+//! are the orders in which two threads may do so. The others count who is woken.
 
+use futures::FutureExt;
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Table, reference};
 use tenet_mapper::{CopyMapper, Input, MapperSpec, Projection, kinds};
 
 use super::*;
 use crate::cache::Change;
+use crate::queue::Again;
 
 struct Rig {
     router: Router,
@@ -30,11 +32,15 @@ impl Rig {
     }
 
     /// What a thread has in hand when it is interrupted before it tells the router.
-    fn stored(&self, pod: &Value) -> Object {
+    fn stored(&self, pod: &Value) -> (Object, Sight) {
         match self.pods.store(pod.clone()) {
-            Change::Stored(object) => object,
+            Change::Stored(object, sight) => (object, sight),
             Change::None => panic!("not stored"),
         }
+    }
+
+    fn changed(&self, (object, sight): &(Object, Sight)) {
+        self.router.changed(&self.pods, object, sight);
     }
 
     fn removed(&self, pod: &Value) -> Object {
@@ -61,20 +67,20 @@ fn pod(uid: &str, version: &str, config_map: &str, node: &str) -> Value {
 #[test]
 fn a_change_told_after_the_end_of_its_object_revives_nothing() {
     let rig = Rig::new();
-    rig.router.changed(&rig.pods, &rig.stored(&pod("1", "1", "c", "a")));
+    rig.changed(&rig.stored(&pod("1", "1", "c", "a")));
     assert!(rig.is_used("c") && rig.on("a") == 1);
     let late = rig.stored(&pod("1", "2", "c", "a"));
     rig.router.gone(&rig.pods, &rig.removed(&pod("1", "3", "c", "a")));
-    rig.router.changed(&rig.pods, &late);
+    rig.changed(&late);
     assert!(!rig.is_used("c") && rig.on("a") == 0);
 }
 
 #[test]
 fn an_end_told_after_the_next_object_of_that_name_takes_nothing_from_it() {
     let rig = Rig::new();
-    rig.router.changed(&rig.pods, &rig.stored(&pod("1", "1", "c", "a")));
+    rig.changed(&rig.stored(&pod("1", "1", "c", "a")));
     let late = rig.removed(&pod("1", "2", "c", "a"));
-    rig.router.changed(&rig.pods, &rig.stored(&pod("2", "3", "d", "b")));
+    rig.changed(&rig.stored(&pod("2", "3", "d", "b")));
     rig.router.gone(&rig.pods, &late);
     assert_eq!((rig.is_used("c"), rig.is_used("d"), rig.on("a"), rig.on("b")), (false, true, 0, 1));
 }
@@ -84,7 +90,148 @@ fn of_two_changes_the_newer_one_counts_in_whatever_order_they_are_told() {
     let rig = Rig::new();
     let old = rig.stored(&pod("1", "1", "c", "a"));
     let new = rig.stored(&pod("1", "2", "d", "b"));
-    rig.router.changed(&rig.pods, &new);
-    rig.router.changed(&rig.pods, &old);
+    rig.changed(&new);
+    rig.changed(&old);
     assert_eq!((rig.is_used("c"), rig.is_used("d"), rig.on("a"), rig.on("b")), (false, true, 0, 1));
+}
+
+/// Pods as the mapper of pods and the mapper of nodes read them, and Secrets of which only the
+/// metadata is known.
+struct Woken {
+    router: Router,
+    queue: Arc<Queue>,
+    pods: Cache,
+    secrets: Cache,
+}
+
+const PODS: u16 = 0;
+const NODES: u16 = 1;
+const SECRETS: u16 = 2;
+const NOBODY: [u16; 0] = [];
+
+impl Woken {
+    fn new() -> Self {
+        let node_of =
+            |pod: &Object| pod.str_at("/spec/nodeName").map(|node| VirtualKey::new("", node)).into_iter().collect();
+        let fields = Projection::Fields(&["spec.nodeName", "status.hostIP"]);
+        let own = |name, kind, projection| {
+            MapperSpec::new(name, kind).reads(Input::new(Side::Virtual, kind, projection, KeysOf::Own))
+        };
+        let nodes = own("node", kinds::NODE, Projection::Whole).reads(Input::new(
+            Side::Virtual,
+            kinds::POD,
+            fields,
+            KeysOf::With(node_of),
+        ));
+        let specs =
+            [own("pod", kinds::POD, Projection::Whole), nodes, own("secret", kinds::SECRET, Projection::Metadata)];
+        let mappers: Vec<Box<dyn Mapper>> =
+            specs.into_iter().map(|spec| Box::new(CopyMapper::of_table(spec)) as Box<dyn Mapper>).collect();
+        let queue = Arc::new(Queue::default());
+        let router = Router::new(mappers.into(), Arc::clone(&queue), "vc-1", "id");
+        let cache = |kind, projection| {
+            let cache = Cache::new(Side::Virtual, kind, projection);
+            cache.read_through(router.readers(Side::Virtual, kind));
+            cache
+        };
+        let (pods, secrets) = (cache(kinds::POD, Projection::Whole), cache(kinds::SECRET, Projection::Metadata));
+        Self { router, queue, pods, secrets }
+    }
+
+    /// An event of the watch. Returns the mappers whose reconcile it leads to.
+    fn event(&self, cache: &Cache, object: &Value) -> Vec<u16> {
+        let Change::Stored(object, sight) = cache.store(object.clone()) else { panic!("not stored") };
+        self.router.changed(cache, &object, &sight);
+        self.reconciles()
+    }
+
+    fn reconciles(&self) -> Vec<u16> {
+        let mut mappers = Vec::new();
+        while let Some(ticket) = self.queue.pop().now_or_never() {
+            mappers.push(ticket.key.mapper);
+            self.queue.done(&ticket.key, Again::No);
+        }
+        mappers.sort_unstable();
+        mappers
+    }
+}
+
+fn on(version: u32, node: &str, phase: &str) -> Value {
+    json!({
+        "metadata": {"namespace": "n", "name": "p", "uid": "u", "resourceVersion": version.to_string()},
+        "spec": {"nodeName": node},
+        "status": {"phase": phase},
+    })
+}
+
+#[test]
+fn an_event_wakes_only_the_mappers_that_read_what_has_changed() {
+    let all = Woken::new();
+    assert_eq!(all.event(&all.pods, &on(1, "a", "Pending")), [PODS, NODES], "a new object concerns all");
+    assert_eq!(all.event(&all.pods, &on(2, "a", "Running")), [PODS], "a phase is no affair of the node");
+    assert_eq!(all.event(&all.pods, &on(3, "a", "Running")), NOBODY, "a version alone is nobody's");
+    assert_eq!(all.event(&all.pods, &on(4, "b", "Running")), [PODS, NODES, NODES], "the node before and the one now");
+    let mut managed = on(5, "b", "Running");
+    managed["metadata"]["managedFields"] = json!([{"manager": "kubectl"}]);
+    assert_eq!(all.event(&all.pods, &managed), NOBODY);
+    let mut deleting = on(6, "b", "Running");
+    deleting["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    assert_eq!(all.event(&all.pods, &deleting), [PODS, NODES], "a delete concerns all");
+}
+
+#[test]
+fn a_hundred_changes_of_a_status_cost_the_node_nothing() {
+    let all = Woken::new();
+    all.event(&all.pods, &on(1, "a", "0"));
+    let woken: Vec<u16> =
+        (2..102).flat_map(|version| all.event(&all.pods, &on(version, "a", &version.to_string()))).collect();
+    assert_eq!(woken, [PODS; 100]);
+}
+
+#[test]
+fn the_version_counts_where_content_is_not_watched() {
+    let all = Woken::new();
+    let secret =
+        |version: &str| json!({"metadata": {"namespace": "n", "name": "s", "uid": "u", "resourceVersion": version}});
+    assert_eq!(all.event(&all.secrets, &secret("1")), [SECRETS]);
+    assert_eq!(all.event(&all.secrets, &secret("2")), [SECRETS]);
+}
+
+#[test]
+fn a_waiting_key_is_woken_by_any_change() {
+    let all = Woken::new();
+    all.event(&all.pods, &on(1, "a", "Running"));
+    let key = Key { mapper: SECRETS, object: VirtualKey::new("n", "s") };
+    all.router.wait(&key, [Dependency::virt(kinds::POD, &VirtualKey::new("n", "p"))]);
+    assert_eq!(all.event(&all.pods, &on(2, "a", "Running")), [SECRETS]);
+    assert_eq!(all.event(&all.pods, &on(3, "a", "Running")), NOBODY, "once");
+}
+
+#[test]
+fn a_change_that_takes_back_what_a_write_has_noted_wakes_all() {
+    let all = Woken::new();
+    all.event(&all.pods, &on(1, "a", "Pending"));
+    all.pods.amend("n", "p", |pod| pod["spec"]["nodeName"] = json!("b"));
+    assert_eq!(all.event(&all.pods, &on(2, "a", "Pending")), [PODS, NODES]);
+}
+
+#[test]
+fn a_reader_that_comes_later_sees_the_next_change_of_every_object() {
+    let all = Woken::new();
+    all.event(&all.pods, &on(1, "a", "Pending"));
+    all.pods.read_through(all.router.readers(Side::Virtual, kinds::POD));
+    assert_eq!(all.event(&all.pods, &on(2, "a", "Pending")), [PODS, NODES]);
+    assert_eq!(all.event(&all.pods, &on(3, "a", "Pending")), NOBODY);
+}
+
+#[test]
+fn an_index_that_an_unseen_change_brings_up_to_date_wakes_both_ends() {
+    let all = Woken::new();
+    all.event(&all.pods, &on(1, "a", "Pending"));
+    // The thread that has stored the move is interrupted; the next change shows no node another one.
+    let Change::Stored(moved, sight) = all.pods.store(on(2, "b", "Pending")) else { panic!("not stored") };
+    assert_eq!(all.event(&all.pods, &on(3, "b", "Running")), [PODS, NODES, NODES]);
+    assert_eq!(all.router.sources(NODES, 1, &VirtualKey::new("", "b")).len(), 1);
+    all.router.changed(&all.pods, &moved, &sight);
+    assert_eq!(all.router.sources(NODES, 1, &VirtualKey::new("", "b")).len(), 1);
 }

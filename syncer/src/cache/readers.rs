@@ -1,0 +1,96 @@
+//! Which readers of a kind a change concerns: those whose projection shows another object than
+//! before.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use serde_json::Value;
+use tenet_mapper::Projection;
+
+/// The projections through which a cache is read.
+pub(super) struct Readers {
+    present: RwLock<Arc<Set>>,
+    /// Seeded, so that a tenant cannot make two objects with the same hash.
+    seed: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Set {
+    /// Counts the sets, so that hashes of another set are not compared.
+    number: u32,
+    projections: Vec<Projection>,
+}
+
+/// Hashes of an object through each projection.
+pub(super) struct Views {
+    set: Arc<Set>,
+    hashes: Box<[u64]>,
+}
+
+/// The views of a cached object, as its entry keeps them.
+#[derive(Default)]
+pub(super) struct Seen {
+    /// The set of readers; 0 when nobody has seen the present object.
+    set: u32,
+    hashes: Box<[u64]>,
+}
+
+/// The readers that see a change.
+#[derive(Debug)]
+pub struct Sight {
+    set: Arc<Set>,
+    /// Of each projection of the set, whether it shows a difference; all when empty.
+    differs: Vec<bool>,
+}
+
+impl Readers {
+    pub(super) fn new() -> Self {
+        Self { present: RwLock::default(), seed: RandomState::new() }
+    }
+
+    /// Replaces the readers. Each sees the next change of every object.
+    pub(super) fn replace(&self, mut projections: Vec<Projection>) {
+        let mut distinct = Vec::new();
+        projections.retain(|projection| {
+            let is_new = !distinct.contains(projection);
+            distinct.extend(is_new.then(|| projection.clone()));
+            is_new
+        });
+        let mut present = self.present.write();
+        *present = Arc::new(Set { number: present.number + 1, projections });
+    }
+
+    /// Returns an object as each reader sees it.
+    pub(super) fn views(&self, object: &Value) -> Views {
+        let set = Arc::clone(&self.present.read());
+        let hash = |projection: &Projection| {
+            let mut state = self.seed.build_hasher();
+            projection.hash(object, &mut state);
+            state.finish()
+        };
+        Views { hashes: set.projections.iter().map(hash).collect(), set }
+    }
+}
+
+impl Views {
+    /// Returns who sees a difference to `before`, and what to keep.
+    pub(super) fn after(self, before: Option<&Seen>) -> (Sight, Seen) {
+        let Self { set, hashes } = self;
+        let known = before.filter(|before| before.set == set.number && before.hashes.len() == hashes.len());
+        let differs = known.map_or_else(Vec::new, |before| {
+            before.hashes.iter().zip(&hashes).map(|(before, now)| before != now).collect()
+        });
+        let seen = Seen { set: set.number, hashes };
+        (Sight { set, differs }, seen)
+    }
+}
+
+impl Sight {
+    /// Returns whether a reader with this projection has to look again. One that the cache was
+    /// not told of always has to.
+    pub fn concerns(&self, projection: &Projection) -> bool {
+        let position = self.set.projections.iter().position(|other| other == projection);
+        position.and_then(|position| self.differs.get(position)).is_none_or(|differs| *differs)
+    }
+}
