@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| tenet_syncer::fuzz::bytes(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| tenet_sockets::fuzz::bytes(input));

@@ -121,7 +121,7 @@ impl<'t> Target<'t> {
 
     /// A subresource of the object.
     #[must_use]
-    pub fn sub(self, subresource: Option<&'t str>) -> Self {
+    pub fn subresource(self, subresource: Option<&'t str>) -> Self {
         Self { subresource, ..self }
     }
 
@@ -243,8 +243,8 @@ impl Api {
     }
 }
 
-/// An error with its causes.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+/// Returns an error with its causes, as one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

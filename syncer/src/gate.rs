@@ -6,10 +6,10 @@
 
 mod apply_host;
 mod apply_virtual;
+mod create_lock;
 mod deletion;
 pub mod errors;
 mod event;
-mod held;
 mod limiter;
 mod registration;
 mod reserve;
@@ -26,7 +26,7 @@ use arc_swap::ArcSwap;
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenet_mapper::translate::{OwnerRecord, Ownership};
-use tenet_mapper::{Bind, Effect, Facts, HostPatch, Kind, MapError, PatchFormat, Side, kinds};
+use tenet_mapper::{Bind, Effect, Facts, HostKey, HostPatch, Kind, MapError, PatchFormat, Side, kinds};
 use tokio::time::Instant;
 
 use crate::api::{Api, ApiError, PatchType, Target};
@@ -35,7 +35,7 @@ use crate::metrics::Metrics;
 use crate::router::Router;
 use crate::runtime::Runtime;
 use crate::view::Caches;
-pub use held::{Held, Hold};
+pub use create_lock::{CreateLock, CreateLocks};
 use limiter::{Limiter, Verdict};
 pub use reserve::Mark;
 
@@ -75,7 +75,7 @@ pub struct Gate {
     parts: Parts,
     limiters: [Limiter; 2],
     events: event::Told,
-    held: Arc<Held>,
+    create_locks: Arc<CreateLocks>,
     limit: AtomicU64,
 }
 
@@ -84,12 +84,12 @@ impl Gate {
     pub fn new(parts: Parts) -> Self {
         let limiters = [Limiter::new(parts.ceiling), Limiter::new(parts.ceiling)];
         let limit = AtomicU64::new(millis(parts.limit));
-        Self { parts, limiters, events: event::Told::default(), held: Arc::default(), limit }
+        Self { parts, limiters, events: event::Told::default(), create_locks: Arc::default(), limit }
     }
 
-    /// The places in which nothing new is created for a moment.
-    pub fn held(&self) -> Arc<Held> {
-        Arc::clone(&self.held)
+    /// Locks the name of a host object: until the lock is dropped nothing is created there.
+    pub fn lock_create(&self, key: &HostKey) -> CreateLock {
+        self.create_locks.lock(key)
     }
 
     /// Changes the bound of requests in flight.
@@ -140,7 +140,7 @@ impl Gate {
         let Some(found) = found else { return Err(MapError::Conflict(format!("{kind} {key} is not on the host"))) };
         self.check_owner(kind, found.value(), &owner)?;
         body["metadata"]["uid"] = json!(found.uid());
-        let target = Target::new(kind, key.namespace(), key.name()).sub(subresource);
+        let target = Target::new(kind, key.namespace(), key.name()).subresource(subresource);
         let format = match format {
             PatchFormat::Merge => PatchType::Merge,
             PatchFormat::Strategic => PatchType::Strategic,
@@ -156,7 +156,7 @@ impl Gate {
         if cached.is_some_and(|cached| cached.uid() == uid && cached.str_at("/spec/nodeName") == Some(&node)) {
             return Ok(Done::Unchanged);
         }
-        let target = Target::new(kinds::POD, pod.namespace(), pod.name()).sub(Some("binding"));
+        let target = Target::new(kinds::POD, pod.namespace(), pod.name()).subresource(Some("binding"));
         let body = json!({
             "apiVersion": "v1", "kind": "Binding",
             "metadata": {"name": pod.name(), "namespace": pod.namespace(), "uid": uid},

@@ -2,18 +2,16 @@
 //!
 //! Data flows one way: watch → cache → queue → mapper → effects → gate → API.
 
-mod access;
 mod admin;
-mod aggregation;
-mod api;
+pub mod api;
 mod args;
 mod cache;
-mod connect;
+pub mod connect;
 mod engine;
 mod gate;
+mod handle;
 mod housekeeping;
 mod informer;
-mod kubelet;
 mod learn;
 mod logging;
 mod metrics;
@@ -23,15 +21,14 @@ mod queue;
 mod retry;
 mod router;
 mod runtime;
-mod serving;
-mod sockets;
 mod supervisor;
-mod usage;
 mod view;
-mod webhook;
 mod worker;
 
 pub use args::Args;
+pub use gate::{CreateLock, CreateLocks, Done, Mark};
+pub use handle::{EngineHandle, Sockets};
+pub use metrics::{MetricsError, Registry};
 pub use program::{main, main_with};
 pub use supervisor::run;
 
@@ -39,11 +36,4 @@ pub use supervisor::run;
 #[doc(hidden)]
 pub mod bench {
     pub use crate::queue::{Again, Key, Lane, Queue, Ticket};
-}
-
-/// What has to hold for every input, for fuzzers.
-#[cfg(feature = "fuzz")]
-#[doc(hidden)]
-pub mod fuzz {
-    pub use crate::kubelet::fuzz::{bytes, upgrade, uri};
 }

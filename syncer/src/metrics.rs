@@ -1,17 +1,15 @@
 //! What Prometheus sees.
 
 mod admission;
-mod sockets;
 
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, TextEncoder,
 };
 use tenet_mapper::{Kind, Side};
 
 pub use admission::Admission;
-pub use sockets::Sockets;
 
 const LAG_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
@@ -36,35 +34,44 @@ pub struct Metrics {
     patrol_seconds: Gauge,
     /// Those of the admission of objects.
     pub admission: Admission,
-    /// Those of the sockets.
-    pub sockets: Sockets,
 }
 
 /// A metric could not be registered: two have one name.
 pub type MetricsError = prometheus::Error;
 
-struct Maker(Registry);
+/// The registry behind `/metrics`, to which each part of the syncer adds its own.
+pub struct Registry(prometheus::Registry);
 
-impl Maker {
-    fn counter(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
+impl Default for Registry {
+    fn default() -> Self {
+        Self(prometheus::Registry::new())
+    }
+}
+
+impl Registry {
+    /// Adds a family of counters.
+    pub fn counter(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, MetricsError> {
         let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
     }
 
-    fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
+    /// Adds a family of gauges.
+    pub fn gauge(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, MetricsError> {
         let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
     }
 
-    fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, MetricsError> {
+    /// Adds a family of gauges of seconds.
+    pub fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> Result<GaugeVec, MetricsError> {
         let metric = GaugeVec::new(Opts::new(name, help), labels)?;
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
     }
 
-    fn histogram(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, MetricsError> {
+    /// Adds a family of histograms of seconds.
+    pub fn histogram(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, MetricsError> {
         let metric = HistogramVec::new(HistogramOpts::new(name, help).buckets(LAG_BUCKETS.to_vec()), labels)?;
         self.0.register(Box::new(metric.clone()))?;
         Ok(metric)
@@ -74,7 +81,7 @@ impl Maker {
 impl Metrics {
     /// Registers every metric.
     pub fn new() -> Result<Self, MetricsError> {
-        let make = Maker(Registry::new());
+        let make = Registry::default();
         let patrol_seconds = Gauge::new("tenet_patrol_duration_seconds", "How long the last patrol took.")?;
         make.0.register(Box::new(patrol_seconds.clone()))?;
         #[cfg(target_os = "linux")]
@@ -121,15 +128,19 @@ impl Metrics {
             in_flight_limit: make.gauge("tenet_in_flight_limit", "Writes that may be in flight at once.", &["side"])?,
             patrol_seconds,
             admission: Admission::new(&make)?,
-            sockets: Sockets::new(&make)?,
-            registry: make.0,
+            registry: make,
         })
+    }
+
+    /// Where other parts of the syncer register their metrics.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// The text that Prometheus scrapes.
     pub fn text(&self) -> Vec<u8> {
         let mut text = Vec::new();
-        if let Err(error) = TextEncoder::new().encode(&self.registry.gather(), &mut text) {
+        if let Err(error) = TextEncoder::new().encode(&self.registry.0.gather(), &mut text) {
             tracing::error!(%error, "metrics cannot be written");
         }
         text

@@ -6,30 +6,31 @@ use clap::Parser;
 use tenet_mapper::Mapper;
 use tokio::runtime::Builder;
 
-use crate::{Args, run};
+use crate::{Args, Sockets, run};
 
 /// More threads would only cost memory: the work is waiting for two API servers.
 const THREADS: usize = 2;
 
-/// Runs a syncer with these mappers as a program. It reads the command line and ends with SIGTERM or SIGINT; an error
+/// Runs a syncer with these mappers and sockets as a program. It reads the command line and ends with SIGTERM or SIGINT; an error
 /// is printed to standard error.
 ///
 /// ```no_run
 /// # fn mapper() -> Box<dyn tenet_mapper::Mapper> { unimplemented!() }
 /// fn main() -> std::process::ExitCode {
-///     tenet_syncer::main(vec![mapper()])
+///     // With the sockets of the virtual API server: `tenet_sockets::run`.
+///     tenet_syncer::main(vec![mapper()], |_, _, _| async {})
 /// }
 /// ```
-pub fn main(mappers: Vec<Box<dyn Mapper>>) -> ExitCode {
-    main_with(Args::parse(), mappers)
+pub fn main(mappers: Vec<Box<dyn Mapper>>, sockets: impl Sockets) -> ExitCode {
+    main_with(Args::parse(), mappers, sockets)
 }
 
 /// [`main`] with a command line that the caller has read.
-pub fn main_with(args: Args, mappers: Vec<Box<dyn Mapper>>) -> ExitCode {
+pub fn main_with(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Sockets) -> ExitCode {
     // A second provider in the process would make rustls panic; the first one stands.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
-    let ended = runtime.map_err(anyhow::Error::new).and_then(|runtime| runtime.block_on(run(args, mappers)));
+    let ended = runtime.map_err(anyhow::Error::new).and_then(|runtime| runtime.block_on(run(args, mappers, sockets)));
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -21,6 +21,7 @@ use crate::args::Args;
 use crate::cache::Cache;
 use crate::engine::{Engine, facts};
 use crate::gate::{Gate, Parts};
+use crate::handle::Sockets;
 use crate::housekeeping::{Housekeeping, version};
 use crate::informer::{Informer, Scope, is_selected};
 use crate::metrics::Metrics;
@@ -28,15 +29,15 @@ use crate::queue::Queue;
 use crate::router::{Router, numbered};
 use crate::runtime::{Runtime, System};
 use crate::view::{Caches, EngineView};
-use crate::{admin, connect, learn, logging, patrol, sockets, worker};
+use crate::{admin, connect, learn, logging, patrol, worker};
 
 /// How long work in hand may take after a request to stop.
 const GRACE: Duration = Duration::from_secs(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// Runs a syncer with these mappers until SIGTERM or SIGINT.
-pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>) -> anyhow::Result<()> {
+/// Runs a syncer with these mappers and sockets until SIGTERM or SIGINT.
+pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Sockets) -> anyhow::Result<()> {
     let known = known(&mappers);
     let config = Config::load_knowing(args.config.as_deref(), &args.overrides(), &known)?;
     let level = logging::start(&config.log).map_err(anyhow::Error::msg).context("log.level")?;
@@ -69,7 +70,7 @@ pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>) -> anyhow::Result<()
         let house = Housekeeping { engine: Arc::clone(&engine), live: live.clone(), reloader, level };
         spawn(&*runtime, &tasks, house.run(stop.clone()));
         spawn(&*runtime, &tasks, work(Arc::clone(&engine), live.clone(), stop.clone()));
-        spawn(&*runtime, &tasks, sockets::run(engine, live, stop.clone()));
+        spawn(&*runtime, &tasks, sockets.serve(engine, live, stop.clone()));
         stop.cancelled().await;
     }
     tasks.close();

@@ -7,9 +7,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures::future::join_all;
 use parking_lot::RwLock;
-use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::rules::Defaults;
-use tenet_mapper::{Bound, Contents, HostKey, Kind, MapError, Object, ObjectRef, Read, Side, View, VirtualKey, kinds};
+use tenet_mapper::{Bound, Contents, HostKey, Kind, MapError, Object, ObjectRef, Read, Side, View, VirtualKey};
 
 use crate::api::{Api, Target};
 use crate::cache::Cache;
@@ -40,13 +39,6 @@ impl Caches {
     /// How the stream of a kind is doing.
     pub fn health(&self, side: Side, kind: Kind) -> Option<Health> {
         self.caches.get(&(side, kind)).map(|(_, health)| health.read().clone())
-    }
-
-    /// The virtual nodes that are pictures of ours, in order of their names.
-    pub fn virtual_nodes(&self, cluster: &str) -> Vec<Object> {
-        let mut nodes = self.get(Side::Virtual, kinds::NODE).map(|cache| cache.list("")).unwrap_or_default();
-        nodes.retain(|node| node.label(MANAGED_BY) == Some(cluster));
-        nodes
     }
 
     /// How often the cache of a kind has changed.

@@ -5,7 +5,7 @@
 //! ```text
 //! let mut mappers = tenet_core_mappers::all();
 //! mappers.push(pod_disruption_budget_mapper::mapper()?);
-//! tenet_syncer::run(args, mappers).await
+//! tenet_syncer::run(args, mappers, tenet_sockets::run).await
 //! ```
 
 use serde_json::{Value, json};

@@ -29,7 +29,7 @@ impl Gate {
     pub(super) async fn create_host(&self, apply: &ApplyHost) -> Result<Done, MapError> {
         let target = Target::new(apply.kind, apply.key.namespace(), apply.key.name());
         if apply.kind == kinds::POD {
-            self.held.free(&apply.key).await;
+            self.create_locks.free(&apply.key).await;
         }
         let mut result = self.send(Side::Host, "create", |api, limit| api.create(&target, &apply.desired, limit)).await;
         if let (Err(error), Some(fallback)) = (&result, &apply.fallback)

@@ -60,7 +60,7 @@ impl Gate {
             return Ok(Done::Unchanged);
         }
         body["metadata"]["uid"] = json!(found.uid());
-        let target = Target::new(apply.kind, apply.key.namespace(), apply.key.name()).sub(subresource);
+        let target = Target::new(apply.kind, apply.key.namespace(), apply.key.name()).subresource(subresource);
         let answer =
             self.call(Side::Virtual, "patch", |api, limit| api.patch(&target, PatchType::Merge, &body, limit)).await?;
         self.ingest(Side::Virtual, apply.kind, answer);

@@ -43,7 +43,7 @@ impl Gate {
     /// A token of the virtual API server, bound to its pod, and when it expires.
     async fn token(&self, request: &TokenRequest) -> Result<(String, i64), MapError> {
         let namespace = request.pod.namespace();
-        let target = Target::new(SERVICE_ACCOUNT, namespace, &request.service_account).sub(Some("token"));
+        let target = Target::new(SERVICE_ACCOUNT, namespace, &request.service_account).subresource(Some("token"));
         let bound = json!({"apiVersion": "v1", "kind": "Pod", "name": request.pod.name(), "uid": request.pod_uid});
         let mut spec =
             json!({"expirationSeconds": request.expiration_seconds, "boundObjectRef": bound, "audiences": []});

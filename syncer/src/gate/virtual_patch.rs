@@ -28,7 +28,7 @@ impl Gate {
         if let Some(version) = version.or_else(|| subresource.is_none().then(|| cached.resource_version().to_owned())) {
             body["metadata"]["resourceVersion"] = json!(version);
         }
-        let target = Target::new(kind, key.namespace(), key.name()).sub(subresource);
+        let target = Target::new(kind, key.namespace(), key.name()).subresource(subresource);
         let answer =
             self.call(Side::Virtual, "patch", |api, limit| api.patch(&target, PatchType::Merge, &body, limit)).await?;
         self.ingest(Side::Virtual, kind, answer);

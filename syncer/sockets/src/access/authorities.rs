@@ -1,0 +1,134 @@
+//! The authorities of clients, which the virtual API server publishes: those of users, and
+//! those of its own front proxy.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tenet_mapper::kinds;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use tenet_syncer::api::{Api, Target};
+
+/// How long another authority may take to be noticed.
+const LOOK: Duration = Duration::from_secs(30);
+const FIRST_LOOKS: Duration = Duration::from_secs(1);
+
+/// What the virtual API server publishes for servers that trust its word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    /// The authorities of client certificates, as PEM.
+    pub clients: String,
+    /// The authorities of front proxies, as PEM.
+    pub front_proxies: String,
+    /// The common names that a front proxy may have; any when empty.
+    pub front_proxy_names: Vec<String>,
+    /// The headers that name the user, those that name groups, and the prefixes of the rest.
+    pub headers: [Vec<String>; 3],
+}
+
+/// Which authorities a socket trusts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those of users.
+    Clients,
+    /// Those of front proxies.
+    FrontProxies,
+}
+
+impl Published {
+    /// The authorities, if any are published.
+    pub fn bundle(&self, which: Which) -> Option<&str> {
+        let pem = match which {
+            Which::Clients => &self.clients,
+            Which::FrontProxies => &self.front_proxies,
+        };
+        (!pem.trim().is_empty()).then_some(pem)
+    }
+}
+
+/// Follows what the virtual API server publishes.
+pub struct Authorities {
+    virt: Api,
+    limit: Duration,
+    published: watch::Sender<Published>,
+}
+
+impl Authorities {
+    /// Follows this API server; nothing is known before [`Self::run`] has read it.
+    pub fn new(virt: Api, limit: Duration) -> Self {
+        Self { virt, limit, published: watch::channel(Published::default()).0 }
+    }
+
+    /// What is published, and every change of it.
+    pub fn subscribe(&self) -> watch::Receiver<Published> {
+        self.published.subscribe()
+    }
+
+    /// Follows until it is told to stop.
+    pub async fn run(&self, stop: CancellationToken) {
+        loop {
+            let pause = if self.look().await { LOOK } else { FIRST_LOOKS };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Whether there is something to trust now.
+    async fn look(&self) -> bool {
+        let target = Target::new(kinds::CONFIG_MAP, "kube-system", "extension-apiserver-authentication");
+        match self.virt.get(&target, self.limit).await {
+            Ok(Some(found)) => {
+                let found = read(&found);
+                self.published.send_if_modified(|before| {
+                    let changed = *before != found;
+                    *before = found;
+                    changed
+                });
+            }
+            // What was trusted stays trusted: the API server publishes it again when it starts.
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the authorities of clients cannot be read"),
+        }
+        !self.published.borrow().clients.is_empty()
+    }
+}
+
+fn read(config_map: &Value) -> Published {
+    let text = |key: &str| config_map.pointer(&format!("/data/{key}")).and_then(Value::as_str).unwrap_or_default();
+    let list = |key: &str| serde_json::from_str::<Vec<String>>(text(key)).unwrap_or_default();
+    Published {
+        clients: text("client-ca-file").to_owned(),
+        front_proxies: text("requestheader-client-ca-file").to_owned(),
+        front_proxy_names: list("requestheader-allowed-names"),
+        headers: [
+            list("requestheader-username-headers"),
+            list("requestheader-group-headers"),
+            list("requestheader-extra-headers-prefix"),
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_published_is_read() {
+        let read = read(&json!({"data": {
+            "client-ca-file": "A", "requestheader-client-ca-file": "B",
+            "requestheader-allowed-names": "[\"front-proxy-client\"]",
+            "requestheader-username-headers": "[\"X-Remote-User\"]",
+        }}));
+        assert_eq!(read.bundle(Which::Clients), Some("A"));
+        assert_eq!(read.bundle(Which::FrontProxies), Some("B"));
+        assert_eq!(read.front_proxy_names, ["front-proxy-client"]);
+        assert_eq!(read.headers[0], ["X-Remote-User"]);
+        assert_eq!(super::read(&json!({})), Published::default());
+    }
+}

@@ -1,0 +1,92 @@
+//! Rights: the virtual API server says who has them.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use tenet_mapper::Kind;
+
+use super::memory::Memory;
+use super::{Denied, User};
+use tenet_syncer::api::{Api, Target};
+
+const ACCESS_REVIEW: Kind =
+    Kind::of("authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews").cluster_scoped();
+/// So long a right is believed after it was taken away.
+const ALLOWED: Duration = Duration::from_secs(60);
+const REFUSED: Duration = Duration::from_secs(5);
+
+/// What somebody wants to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct Attributes {
+    /// `get`, `create`, ...
+    pub verb: &'static str,
+    /// The API group.
+    pub group: &'static str,
+    /// The API version.
+    pub version: &'static str,
+    /// The resource, in its plural.
+    pub resource: &'static str,
+    /// A subresource.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub subresource: &'static str,
+    /// The namespace; empty for all, or for what has none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub namespace: String,
+    /// The name; empty for all.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+}
+
+/// Asks who has which rights.
+pub struct Authorizer {
+    virt: Api,
+    limit: Duration,
+    memory: Memory<(User, Attributes), bool>,
+}
+
+impl Authorizer {
+    /// Asks this API server.
+    pub fn new(virt: Api, limit: Duration) -> Self {
+        Self { virt, limit, memory: Memory::default() }
+    }
+
+    /// Whether the user has one of these rights, asked in their order.
+    pub async fn any(&self, user: &User, wanted: &[Attributes]) -> Result<(), Denied> {
+        for attributes in wanted {
+            if self.is_allowed(user, attributes).await? {
+                return Ok(());
+            }
+        }
+        Err(Denied::Forbidden(refusal(user, wanted)))
+    }
+
+    async fn is_allowed(&self, user: &User, attributes: &Attributes) -> Result<bool, Denied> {
+        let key = (user.clone(), attributes.clone());
+        if let Some(known) = self.memory.get(&key) {
+            return Ok(known);
+        }
+        let mut spec = serde_json::to_value(user).unwrap_or_default();
+        spec["resourceAttributes"] = serde_json::to_value(attributes).unwrap_or_default();
+        let review = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec});
+        let answer = self
+            .virt
+            .create(&Target::new(ACCESS_REVIEW, "", ""), &review, self.limit)
+            .await
+            .map_err(Denied::Unknown)?;
+        let allowed = answer.pointer("/status/allowed") == Some(&Value::Bool(true));
+        self.memory.put(key, allowed, if allowed { ALLOWED } else { REFUSED });
+        Ok(allowed)
+    }
+}
+
+fn refusal(user: &User, wanted: &[Attributes]) -> String {
+    let rights: Vec<_> = wanted
+        .iter()
+        .map(|right| match right.subresource {
+            "" => format!("{} {}", right.verb, right.resource),
+            subresource => format!("{} {}/{subresource}", right.verb, right.resource),
+        })
+        .collect();
+    format!("user={}, needs {}", user.name, rights.join(" or "))
+}

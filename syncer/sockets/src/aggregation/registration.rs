@@ -1,0 +1,128 @@
+//! Makes the virtual API server ask us for `metrics.k8s.io`, as long as the host can answer.
+//!
+//! An API that is registered and does not answer stops the deletion of namespaces: it is
+//! registered only while the host measures, and taken back when the syncer ends.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tenet_mapper::{Kind, Side, kinds};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::Parts;
+use tenet_syncer::Done;
+use tenet_syncer::EngineHandle;
+use tenet_syncer::api::Target;
+
+const API_SERVICE: Kind = Kind::of("apiregistration.k8s.io", "v1", "APIService", "apiservices").cluster_scoped();
+const API_NAME: &str = "v1beta1.metrics.k8s.io";
+const NAMESPACE: &str = "kube-system";
+const SERVICE: &str = "tenet-metrics";
+/// The name under which the virtual API server expects the certificate.
+pub const SERVER_NAME: &str = "tenet-metrics.kube-system.svc";
+const LABEL: &str = "app.kubernetes.io/managed-by";
+
+/// How often it is looked whether the host measures, and whether the registration stands.
+const LOOK: Duration = Duration::from_secs(15);
+/// A metrics server that restarts is not away.
+const AWAY: Duration = Duration::from_secs(120);
+const WITHDRAWAL: Duration = Duration::from_secs(5);
+
+/// The registration.
+pub(super) struct Registration<'p> {
+    pub(super) parts: &'p Parts,
+}
+
+impl Registration<'_> {
+    /// Keeps it as it should be; takes it back at the end.
+    pub(super) async fn keep(&self, stop: &CancellationToken) {
+        let engine = &*self.parts.engine;
+        let mut last_measured: Option<Instant> = None;
+        loop {
+            let changed = self.parts.keeper.changed();
+            if self.parts.usage.pods().await.is_ok() {
+                last_measured = Some(Instant::now());
+                self.register().await;
+            } else if last_measured.is_none_or(|last| last.elapsed() > AWAY) {
+                withdraw(engine).await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = changed => {}
+                () = sleep(LOOK) => {}
+            }
+        }
+        if timeout(WITHDRAWAL, withdraw(engine)).await.is_err() {
+            tracing::warn!("metrics.k8s.io stays registered: the virtual API server does not answer");
+        }
+    }
+
+    async fn register(&self) {
+        let engine = &*self.parts.engine;
+        match stranger(engine).await {
+            Ok(false) => {}
+            Ok(true) => return tracing::debug!("metrics.k8s.io is served by somebody else in the virtual cluster"),
+            Err(error) => return tracing::warn!(%error, "metrics.k8s.io is not registered"),
+        }
+        for (kind, desired) in [(kinds::SERVICE, self.service()), (API_SERVICE, self.api_service())] {
+            match engine.register(kind, &desired).await {
+                Ok(Done::Wrote) => tracing::info!(%kind, "metrics.k8s.io is registered"),
+                Ok(Done::Unchanged) => {}
+                Err(error) => tracing::warn!(%kind, %error, "metrics.k8s.io is not registered"),
+            }
+        }
+    }
+
+    /// An external name is what API servers connect to without a network in between.
+    fn service(&self) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Service",
+            "metadata": {"name": SERVICE, "namespace": NAMESPACE, "labels": {LABEL: "tenet"}},
+            "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [self.port()]},
+        })
+    }
+
+    fn port(&self) -> Value {
+        let port = self.parts.listen.port();
+        json!({"name": "https", "protocol": "TCP", "port": port, "targetPort": port})
+    }
+
+    fn api_service(&self) -> Value {
+        json!({
+            "apiVersion": API_SERVICE.api_version(), "kind": API_SERVICE.kind,
+            "metadata": {"name": API_NAME, "labels": {LABEL: "tenet"}},
+            "spec": {
+                "group": "metrics.k8s.io", "version": "v1beta1",
+                "groupPriorityMinimum": 100, "versionPriority": 100,
+                "caBundle": STANDARD.encode(self.parts.keeper.bundle()),
+                "service": {"name": SERVICE, "namespace": NAMESPACE, "port": self.parts.listen.port()},
+            },
+        })
+    }
+}
+
+/// Whether the tenant has a metrics server of their own.
+async fn stranger(engine: &dyn EngineHandle) -> Result<bool, tenet_mapper::MapError> {
+    let found = engine.read(Side::Virtual, &Target::new(API_SERVICE, "", API_NAME)).await?;
+    let label = |found: &Value| found["metadata"]["labels"][LABEL] == "tenet";
+    Ok(found.is_some_and(|found| !label(&found)))
+}
+
+/// Takes away what is registered, if it is ours.
+pub async fn withdraw(engine: &dyn EngineHandle) {
+    match stranger(engine).await {
+        Ok(true) => return,
+        Ok(false) => {}
+        Err(error) => return tracing::warn!(%error, "metrics.k8s.io may still be registered"),
+    }
+    for (kind, namespace, name) in [(API_SERVICE, "", API_NAME), (kinds::SERVICE, NAMESPACE, SERVICE)] {
+        match engine.unregister(kind, namespace, name).await {
+            Ok(Done::Wrote) => tracing::info!(%kind, "metrics.k8s.io is not registered any more"),
+            Ok(Done::Unchanged) => {}
+            Err(error) => tracing::warn!(%kind, %error, "metrics.k8s.io may still be registered"),
+        }
+    }
+}

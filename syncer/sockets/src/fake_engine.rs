@@ -1,0 +1,130 @@
+//! An engine for tests: what its caches show is set by the test, and nothing is written.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use serde_json::Value;
+use tenet_mapper::rules::Defaults;
+use tenet_mapper::testing::Clusters;
+use tenet_mapper::{
+    Bound, Deletion, Facts, HostKey, Kind, MapError, Mapper, Object, ObjectRef, Side, View, VirtualKey,
+};
+use tenet_syncer::api::{ApiError, Target};
+use tenet_syncer::{CreateLock, CreateLocks, Done, EngineHandle, Mark, Registry};
+use tokio::sync::watch;
+
+/// An engine without clusters.
+pub struct FakeEngine {
+    objects: Mutex<HashMap<ObjectRef, Object>>,
+    facts: Arc<Facts>,
+    locks: Arc<CreateLocks>,
+    registry: Registry,
+}
+
+impl Default for FakeEngine {
+    fn default() -> Self {
+        Self {
+            objects: Mutex::default(),
+            facts: Arc::new(Clusters::default().look(|cx| cx.facts().clone())),
+            locks: Arc::default(),
+            registry: Registry::default(),
+        }
+    }
+}
+
+impl FakeEngine {
+    /// Shows an object in the cache of one side.
+    pub fn sees(&self, side: Side, kind: Kind, object: Value) {
+        let object = Object::new(object);
+        let (namespace, name) = (object.namespace(), object.name());
+        let reference = match side {
+            Side::Virtual => ObjectRef::virt(kind, &VirtualKey::new(namespace, name)),
+            Side::Host => ObjectRef::host(kind, &HostKey::new(namespace, name)),
+        };
+        self.objects.lock().insert(reference, object);
+    }
+}
+
+struct Caches<'e>(&'e FakeEngine);
+
+impl View for Caches<'_> {
+    fn get(&self, object: &ObjectRef) -> Option<Object> {
+        self.0.objects.lock().get(object).cloned()
+    }
+
+    fn list(&self, side: Side, kind: Kind, _namespace: &str) -> Vec<Object> {
+        let objects = self.0.objects.lock();
+        objects.iter().filter(|(at, _)| (at.side, at.kind) == (side, kind)).map(|(_, object)| object.clone()).collect()
+    }
+
+    fn last_state(&self, _kind: Kind, _key: &HostKey) -> Option<Object> {
+        None
+    }
+
+    fn visit_sources(&self, _input: Bound, _key: &VirtualKey, _visit: &mut dyn FnMut(Object) -> bool) {}
+
+    fn is_referenced(&self, _kind: Kind, _key: &VirtualKey) -> bool {
+        false
+    }
+
+    fn can_read(&self, _side: Side, _kind: Kind) -> bool {
+        true
+    }
+
+    fn defaults(&self, _kind: Kind) -> Arc<Defaults> {
+        Arc::default()
+    }
+}
+
+#[async_trait]
+impl EngineHandle for FakeEngine {
+    fn facts(&self) -> Arc<Facts> {
+        Arc::clone(&self.facts)
+    }
+
+    fn mappers(&self) -> &[Box<dyn Mapper>] {
+        &[]
+    }
+
+    fn view(&self, _kind: Kind) -> Box<dyn View + '_> {
+        Box::new(Caches(self))
+    }
+
+    fn changes(&self, _side: Side, _kind: Kind) -> Option<watch::Receiver<u64>> {
+        None
+    }
+
+    fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    fn lock_create(&self, key: &HostKey) -> CreateLock {
+        self.locks.lock(key)
+    }
+
+    async fn read(&self, _side: Side, _target: &Target<'_>) -> Result<Option<Value>, MapError> {
+        Ok(None)
+    }
+
+    async fn reserve(&self, kind: Kind, _: &HostKey, _: Value, _: &Mark<'_>) -> Result<Value, ApiError> {
+        Err(ApiError::Transport(format!("{kind}: this engine writes nothing")))
+    }
+
+    async fn extend(&self, kind: Kind, _: &Object, _: &[(String, Value)], _: &Mark<'_>) -> Result<Value, ApiError> {
+        Err(ApiError::Transport(format!("{kind}: this engine writes nothing")))
+    }
+
+    async fn delete(&self, _deletion: Deletion) -> Result<Done, MapError> {
+        Ok(Done::Unchanged)
+    }
+
+    async fn register(&self, _kind: Kind, _desired: &Value) -> Result<Done, MapError> {
+        Ok(Done::Unchanged)
+    }
+
+    async fn unregister(&self, _kind: Kind, _namespace: &str, _name: &str) -> Result<Done, MapError> {
+        Ok(Done::Unchanged)
+    }
+}

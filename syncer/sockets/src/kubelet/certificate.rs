@@ -1,0 +1,112 @@
+//! Serving certificates from the virtual cluster's own signer, as kubelets request them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{CertificateParams, DnType, KeyPair};
+use serde_json::{Value, json};
+use tenet_mapper::Kind;
+use time::OffsetDateTime;
+use tokio::time::sleep;
+
+use crate::serving::Shown;
+use crate::serving::authority::{AuthorityError, Signed};
+use tenet_syncer::api::{Api, ApiError, PatchType, Target, chain};
+
+const REQUEST: Kind =
+    Kind::of("certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests").cluster_scoped();
+const SIGNER: &str = "kubernetes.io/kubelet-serving";
+const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const LIMIT: Duration = Duration::from_secs(10);
+/// The signer is a controller, which takes a moment.
+const LOOKS: usize = 50;
+const LOOK: Duration = Duration::from_millis(200);
+/// At this part of its life, in percent, a certificate is made anew.
+const RENEW: i64 = 66;
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Why a node has no certificate of the virtual cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum CertificateError {
+    /// The request could not be made.
+    #[error("no request for a certificate can be made")]
+    Make(#[from] rcgen::Error),
+    /// The virtual API server does not take it.
+    #[error("the CertificateSigningRequest")]
+    Api(#[from] ApiError),
+    /// Nobody signs it.
+    #[error("the signer {SIGNER} has not signed the request: {0}")]
+    Unsigned(String),
+    /// What was signed cannot be used.
+    #[error(transparent)]
+    Use(#[from] AuthorityError),
+}
+
+/// A new certificate for the kubelet of a node.
+pub(super) async fn request(virt: &Api, node: &str, addresses: &[String]) -> Result<Signed, CertificateError> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new([&[node.to_owned()], addresses].concat())?;
+    // The signer takes no other subject.
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::OrganizationName, "system:nodes");
+    params.distinguished_name.push(DnType::CommonName, format!("system:node:{node}"));
+    let pem = params.serialize_request(&key)?.pem()?;
+    let object = json!({
+        "apiVersion": "certificates.k8s.io/v1", "kind": REQUEST.kind,
+        "metadata": {"generateName": "tenet-kubelet-"},
+        "spec": {
+            "request": STANDARD.encode(pem), "signerName": SIGNER,
+            "usages": ["digital signature", "server auth"], "expirationSeconds": LIFETIME.as_secs(),
+        },
+    });
+    let created = virt.create(&Target::new(REQUEST, "", ""), &object, LIMIT).await?;
+    let name = created["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let target = Target::new(REQUEST, "", &name);
+    let signed = approve_and_wait(virt, &target).await;
+    // Done or not, nobody needs it any more; controllers remove what is left.
+    drop(virt.delete(&target, &json!({}), LIMIT).await);
+    Ok(Signed::new(&signed?, &key.serialize_pem())?)
+}
+
+async fn approve_and_wait(virt: &Api, target: &Target<'_>) -> Result<String, CertificateError> {
+    let approval = json!({"status": {"conditions": [{
+        "type": "Approved", "status": "True", "reason": "TenetKubelet",
+        "message": "the syncer is the kubelet of this node",
+    }]}});
+    virt.patch(&target.clone().subresource(Some("approval")), PatchType::Merge, &approval, LIMIT).await?;
+    let mut last = Value::Null;
+    for _ in 0..LOOKS {
+        last = virt.get_whole(target, LIMIT).await?;
+        if let Some(signed) = last.pointer("/status/certificate").and_then(Value::as_str) {
+            let pem = STANDARD.decode(signed).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            return pem.ok_or_else(|| CertificateError::Unsigned("the certificate is no text".to_owned()));
+        }
+        sleep(LOOK).await;
+    }
+    let conditions = last.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
+    let told = conditions.filter_map(|condition| condition["message"].as_str()).collect::<Vec<_>>().join("; ");
+    Err(CertificateError::Unsigned(told))
+}
+
+/// Renews the certificate of a node for as long as it is polled.
+pub(super) async fn renew(virt: Api, node: String, addresses: Vec<String>, shown: Arc<Shown>, first: Signed) {
+    let mut validity = first.validity;
+    shown.set(first.key);
+    loop {
+        sleep(AGAIN).await;
+        if validity.age(OffsetDateTime::now_utc().unix_timestamp()) < RENEW {
+            continue;
+        }
+        match request(&virt, &node, &addresses).await {
+            Ok(signed) => {
+                validity = signed.validity;
+                shown.set(signed.key);
+            }
+            Err(error) => {
+                tracing::warn!(node, error = %chain(&error), "a certificate is not renewed");
+            }
+        }
+    }
+}

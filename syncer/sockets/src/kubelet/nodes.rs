@@ -1,0 +1,257 @@
+//! The sockets of the virtual nodes: one for each node, which come and go with them. The
+//! socket that a connection comes to is what says for which node it is.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use serde_json::Value;
+use tenet_config::{Config, KubeletCertificate, NodeAddresses};
+use tenet_mapper::keys::MANAGED_BY;
+use tenet_mapper::translate::kubelets;
+use tenet_mapper::{HostKey, Object, ObjectRef, Side, kinds};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::certificate;
+use super::server::{Kubelet, Node};
+use crate::access::{Authorities, Published, Which};
+use crate::serving::{Keeper, Listener, Shown, server_config};
+use tenet_syncer::EngineHandle;
+
+/// Changes of nodes are told; this is for one that was missed.
+const LOOK: Duration = Duration::from_secs(30);
+/// When a socket cannot be had, the next attempt.
+const AGAIN: Duration = Duration::from_secs(1);
+/// How long streams may go on after a request to stop.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Connections that are no streams yet.
+const MORE_CONNECTIONS: usize = 1024;
+
+/// What the sockets need.
+pub struct Parts {
+    /// The engine, whose caches tell which nodes there are.
+    pub engine: Arc<dyn EngineHandle>,
+    /// The configuration at the start.
+    pub config: Config,
+    /// What the kubelets share.
+    pub kubelet: Arc<Kubelet>,
+    /// The own authority.
+    pub keeper: Arc<Keeper>,
+    /// The authorities of clients.
+    pub authorities: Arc<Authorities>,
+}
+
+/// The sockets of the virtual nodes.
+pub struct Nodes {
+    parts: Parts,
+    connections: Arc<Semaphore>,
+    sockets: BTreeMap<String, Socket>,
+    failed: BTreeMap<String, Instant>,
+    tasks: TaskTracker,
+}
+
+/// Where a node is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    /// What the virtual API server connects to.
+    address: IpAddr,
+    /// What is listened on.
+    socket: SocketAddr,
+}
+
+struct Socket {
+    place: Place,
+    shown: Arc<Shown>,
+    tls: Arc<ArcSwap<ServerConfig>>,
+    stop: CancellationToken,
+}
+
+impl Nodes {
+    /// No socket is open yet.
+    pub fn new(parts: Parts) -> Self {
+        let streams = usize::try_from(parts.config.kubelet.streams.total).unwrap_or(usize::MAX);
+        let connections =
+            Arc::new(Semaphore::new(streams.saturating_add(MORE_CONNECTIONS).min(Semaphore::MAX_PERMITS)));
+        Self { parts, connections, sockets: BTreeMap::new(), failed: BTreeMap::new(), tasks: TaskTracker::new() }
+    }
+
+    /// Keeps a socket for each node until it is told to stop; then lets streams finish.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let mut published = self.parts.authorities.subscribe();
+        let [mut nodes, mut services] = [(Side::Virtual, kinds::NODE), (Side::Host, kinds::SERVICE)]
+            .map(|(side, kind)| self.parts.engine.changes(side, kind));
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = change_of(&mut nodes) => {}
+                () = change_of(&mut services) => {}
+                changed = published.changed() => if changed.is_ok() { self.trust(&published) },
+                () = sleep_until(self.failed.values().min().copied().unwrap_or_else(|| Instant::now() + LOOK)) => {}
+            }
+            let clients = published.borrow().bundle(Which::Clients).map(str::to_owned);
+            if let Some(clients) = clients {
+                self.settle(&clients).await;
+            }
+        }
+        self.end().await;
+    }
+
+    /// Other clients are trusted from the next connection on.
+    fn trust(&self, published: &watch::Receiver<Published>) {
+        let published = published.borrow();
+        let Some(clients) = published.bundle(Which::Clients) else { return };
+        for socket in self.sockets.values() {
+            match server_config(Arc::clone(&socket.shown), Some(clients)) {
+                Ok(tls) => socket.tls.store(Arc::new(tls)),
+                Err(error) => tracing::warn!(%error, "the authorities of clients are not taken over"),
+            }
+        }
+    }
+
+    /// Opens and closes what has to be.
+    async fn settle(&mut self, clients: &str) {
+        let wanted = self.wanted();
+        self.sockets.retain(|node, socket| {
+            let stays = wanted.get(node) == Some(&socket.place);
+            if !stays {
+                tracing::info!(node, address = %socket.place.socket, "the kubelet of a virtual node ends");
+                socket.stop.cancel();
+            }
+            stays
+        });
+        self.failed.retain(|node, _| wanted.contains_key(node));
+        for (node, place) in wanted {
+            if self.sockets.contains_key(&node) || self.failed.get(&node).is_some_and(|again| *again > Instant::now()) {
+                continue;
+            }
+            match self.open(&node, &place, clients).await {
+                Ok(socket) => {
+                    tracing::info!(node, address = %place.socket, "the kubelet of a virtual node listens");
+                    self.failed.remove(&node);
+                    self.sockets.insert(node, socket);
+                }
+                Err(error) => {
+                    if !self.failed.contains_key(&node) {
+                        tracing::warn!(node, address = %place.socket, error = format!("{error:#}"), "a virtual node has no kubelet");
+                    }
+                    self.failed.insert(node, Instant::now() + AGAIN);
+                }
+            }
+        }
+    }
+
+    async fn open(&self, node: &str, place: &Place, clients: &str) -> anyhow::Result<Socket> {
+        let socket = TcpListener::bind(place.socket).await?;
+        let stop = CancellationToken::new();
+        let shown = match self.parts.config.kubelet.certificate {
+            KubeletCertificate::SelfSigned => self.parts.keeper.shown(),
+            KubeletCertificate::Csr => self.requested(node, place.address, &stop).await?,
+        };
+        let tls = Arc::new(ArcSwap::from_pointee(server_config(Arc::clone(&shown), Some(clients))?));
+        let listener =
+            Listener { name: "kubelet", socket, tls: Arc::clone(&tls), connections: Arc::clone(&self.connections) };
+        let service = Arc::new(Node { name: node.to_owned(), kubelet: Arc::clone(&self.parts.kubelet) });
+        self.tasks.spawn(listener.serve(service, stop.clone()));
+        Ok(Socket { place: place.clone(), shown, tls, stop })
+    }
+
+    /// A certificate of the virtual cluster, renewed until the socket is closed.
+    async fn requested(&self, node: &str, address: IpAddr, stop: &CancellationToken) -> anyhow::Result<Arc<Shown>> {
+        let (virt, addresses) = (self.parts.kubelet.virt.clone(), vec![address.to_string()]);
+        let signed = certificate::request(&virt, node, &addresses).await?;
+        let shown = Arc::new(Shown::new(signed.key.clone()));
+        let renew = certificate::renew(virt, node.to_owned(), addresses, Arc::clone(&shown), signed);
+        let stop = stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = renew => {}
+                () = stop.cancelled() => {}
+            }
+        });
+        Ok(shown)
+    }
+
+    /// Which node should be found where. Two that claim one socket have none: a request is
+    /// never guessed to be for one of them.
+    fn wanted(&self) -> BTreeMap<String, Place> {
+        let claims: BTreeMap<_, _> = virtual_nodes(&*self.parts.engine)
+            .iter()
+            .filter_map(|node| Some((node.name().to_owned(), self.place(node)?)))
+            .collect();
+        let mut count: BTreeMap<SocketAddr, usize> = BTreeMap::new();
+        for place in claims.values() {
+            *count.entry(place.socket).or_default() += 1;
+        }
+        claims.into_iter().filter(|(_, place)| count[&place.socket] == 1).collect()
+    }
+
+    /// Where a node says that it is, if that is a place of ours.
+    fn place(&self, node: &Object) -> Option<Place> {
+        let address = node_address(node)?.parse().ok()?;
+        let socket = match (self.parts.config.kubelet.addresses, address) {
+            (NodeAddresses::Service, _) => SocketAddr::from((self.parts.config.kubelet.listen, self.port(node)?)),
+            (NodeAddresses::Loopback, IpAddr::V4(own)) if kubelets::is_loopback_of_node(own) => {
+                SocketAddr::from((own, self.parts.config.kubelet.port))
+            }
+            (NodeAddresses::Loopback, _) => return None,
+        };
+        Some(Place { address, socket })
+    }
+
+    /// The port behind the Service of a node, once the node shows its address.
+    fn port(&self, node: &Object) -> Option<u16> {
+        let facts = self.parts.engine.facts();
+        let name = kubelets::service_name(&facts.names.cluster, node.name());
+        let key = HostKey::new(facts.names.host_namespace.as_str(), name);
+        let service = self.parts.engine.view(kinds::SERVICE).get(&ObjectRef::host(kinds::SERVICE, &key))?;
+        let port = service.at("/spec/ports/0/targetPort").and_then(Value::as_u64)?;
+        let port = u16::try_from(port).ok().filter(|port| kubelets::is_port_of_node(*port));
+        port.filter(|_| service.str_at("/spec/clusterIP") == node_address(node))
+    }
+
+    /// No new streams; those that are open get a while.
+    async fn end(self) {
+        for socket in self.sockets.values() {
+            socket.stop.cancel();
+        }
+        self.tasks.close();
+        let kubelet = &self.parts.kubelet;
+        kubelet.tasks.close();
+        let drained = async { tokio::join!(self.tasks.wait(), kubelet.tasks.wait()) };
+        if timeout(DRAIN, drained).await.is_err() {
+            tracing::info!("streams that are still open are closed");
+            kubelet.closing.cancel();
+            tokio::join!(self.tasks.wait(), kubelet.tasks.wait());
+        }
+    }
+}
+
+/// Returns the virtual nodes that are pictures of ours, in order of their names.
+pub fn virtual_nodes(engine: &dyn EngineHandle) -> Vec<Object> {
+    let mut nodes = engine.view(kinds::NODE).list(Side::Virtual, kinds::NODE, "");
+    nodes.retain(|node| node.label(MANAGED_BY) == Some(&engine.facts().names.cluster));
+    nodes
+}
+
+/// The next change of a cache; never, if there is none.
+async fn change_of(changes: &mut Option<watch::Receiver<u64>>) {
+    let ended = match changes {
+        Some(changes) => changes.changed().await.is_err(),
+        None => true,
+    };
+    if ended {
+        std::future::pending::<()>().await;
+    }
+}
+
+fn node_address(node: &Object) -> Option<&str> {
+    let addresses = node.list_at("/status/addresses").iter();
+    addresses.filter(|each| each["type"] == "InternalIP").find_map(|each| each["address"].as_str())
+}

@@ -1,0 +1,158 @@
+//! Which host pod is meant. A name is not enough: pods come and go under one name. But a UID
+//! never comes back: what had it before and has it after, had it in between. So
+//!
+//! - the virtual pod is read from a quorum after it was asked for: it is the one that is meant;
+//! - the host pod, which was seen before the host is asked, from a cache or a quorum, and says
+//!   that it is the virtual one's, is read from a quorum after the host has agreed: the host
+//!   cannot have found another one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tenet_mapper::translate::OwnerRecord;
+use tenet_mapper::{Facts, HostKey, ObjectRef, VirtualKey, kinds};
+
+use super::failure::Failure;
+use super::route::PodName;
+use tenet_syncer::api::{Api, Target};
+use tenet_syncer::{CreateLock, EngineHandle};
+
+/// A host pod, and the virtual pod that it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The virtual pod.
+    pub pod: PodName,
+    /// Its UID.
+    pub uid: String,
+    /// Where the host pod stands.
+    pub host: HostKey,
+    /// Its UID.
+    pub host_uid: String,
+    /// The host node that it runs on.
+    pub node: String,
+}
+
+/// Finds host pods.
+pub struct Places {
+    /// The virtual API server.
+    pub virt: Api,
+    /// The host API server.
+    pub host: Api,
+    /// Names, what was seen of pods, and the create locks.
+    pub engine: Arc<dyn EngineHandle>,
+    /// How long a read may take.
+    pub limit: Duration,
+}
+
+impl Places {
+    /// While this is kept, the syncer creates no other host pod in the place of this one.
+    pub fn hold(&self, pod: &PodName) -> CreateLock {
+        self.engine.lock_create(&host_key(&self.engine.facts(), pod))
+    }
+
+    /// The host pod of a virtual pod of `node` that has this container, as it was last seen.
+    /// This may be out of date.
+    pub fn expect(&self, node: &str, pod: &PodName, container: Option<&str>) -> Option<Place> {
+        let facts = self.engine.facts();
+        let host = host_key(&facts, pod);
+        let (view, virt) = (self.engine.view(kinds::POD), VirtualKey::new(pod.namespace.as_str(), pod.name.as_str()));
+        let virt = view.get(&ObjectRef::virt(kinds::POD, &virt))?;
+        let real = view.get(&ObjectRef::host(kinds::POD, &host))?;
+        judge(&facts, node, pod, container, Some(virt.value()), Some(real.value())).ok()
+    }
+
+    /// The same, as it is: both are read from a quorum.
+    pub async fn find(&self, node: &str, pod: &PodName, container: Option<&str>) -> Result<Place, Failure> {
+        let facts = self.engine.facts();
+        let host = host_key(&facts, pod);
+        let (virt, real) = tokio::join!(self.read_virtual(pod), self.read_host(&host));
+        let (virt, real) = (virt?, real?);
+        judge(&facts, node, pod, container, virt.as_ref(), real.as_ref())
+    }
+
+    /// Whether an expectation was right as to the virtual pod, which is read from a quorum.
+    pub async fn is_meant(&self, expected: &Place, node: &str, container: Option<&str>) -> Result<bool, Failure> {
+        let virt = self.read_virtual(&expected.pod).await?.ok_or_else(|| Failure::no_pod(&expected.pod))?;
+        check_virtual(&virt, node, &expected.pod, container)?;
+        Ok(text(&virt, "/metadata/uid") == expected.uid)
+    }
+
+    /// Whether the host pod is still the same one, read from a quorum.
+    pub async fn confirm(&self, place: &Place) -> Result<(), Failure> {
+        let real = self.read_host(&place.host).await?;
+        let facts = self.engine.facts();
+        let is_same = |real: &Value| {
+            text(real, "/metadata/uid") == place.host_uid
+                && owner_uid(&facts, real, &place.pod).as_deref() == Some(&place.uid)
+        };
+        if real.as_ref().is_some_and(is_same) { Ok(()) } else { Err(Failure::replaced(&place.pod)) }
+    }
+
+    async fn read_virtual(&self, pod: &PodName) -> Result<Option<Value>, Failure> {
+        let target = Target::new(kinds::POD, &pod.namespace, &pod.name);
+        self.virt.get(&target, self.limit).await.map_err(|error| Failure::virtual_api(&error))
+    }
+
+    async fn read_host(&self, host: &HostKey) -> Result<Option<Value>, Failure> {
+        let target = Target::new(kinds::POD, host.namespace(), host.name());
+        self.host.get(&target, self.limit).await.map_err(|error| Failure::host_api(&error))
+    }
+}
+
+fn host_key(facts: &Facts, pod: &PodName) -> HostKey {
+    let name = facts.names.host_name(kinds::POD.kind, &pod.namespace, &pod.name);
+    HostKey::new(facts.names.host_namespace.as_str(), name)
+}
+
+fn judge(
+    facts: &Facts,
+    node: &str,
+    pod: &PodName,
+    container: Option<&str>,
+    virt: Option<&Value>,
+    real: Option<&Value>,
+) -> Result<Place, Failure> {
+    let virt = virt.ok_or_else(|| Failure::no_pod(pod))?;
+    check_virtual(virt, node, pod, container)?;
+    let uid = text(virt, "/metadata/uid");
+    let real = real.ok_or_else(|| Failure::not_on_host(pod))?;
+    if owner_uid(facts, real, pod).as_deref() != Some(uid) {
+        return Err(Failure::not_on_host(pod));
+    }
+    Ok(Place {
+        pod: pod.clone(),
+        uid: uid.to_owned(),
+        host_uid: text(real, "/metadata/uid").to_owned(),
+        node: text(real, "/spec/nodeName").to_owned(),
+        host: host_key(facts, pod),
+    })
+}
+
+fn check_virtual(virt: &Value, node: &str, pod: &PodName, container: Option<&str>) -> Result<(), Failure> {
+    let uid = text(virt, "/metadata/uid");
+    if pod.uid.as_deref().is_some_and(|asked| asked != uid) || text(virt, "/spec/nodeName") != node {
+        return Err(Failure::no_pod(pod));
+    }
+    // The host may have put containers into its pod that are no business of the tenant.
+    let lists = ["/spec/containers", "/spec/initContainers", "/spec/ephemeralContainers"];
+    let has = |wanted: &str| {
+        let all = lists.iter().filter_map(|list| virt.pointer(list)?.as_array()).flatten();
+        all.into_iter().any(|each| each.get("name").and_then(Value::as_str) == Some(wanted))
+    };
+    match container {
+        Some(container) if !has(container) => Err(Failure::no_container(container)),
+        _ => Ok(()),
+    }
+}
+
+/// The UID of the virtual pod that a host pod belongs to, if that is the one that is meant.
+fn owner_uid(facts: &Facts, real: &Value, pod: &PodName) -> Option<String> {
+    let owner = OwnerRecord::read(real.get("metadata")?, &facts.names.cluster, &facts.cluster_id).ours()?;
+    let meant = owner.kind == kinds::POD.kind && owner.namespace == pod.namespace && owner.name == pod.name;
+    meant.then_some(owner.uid)
+}
+
+fn text<'v>(object: &'v Value, pointer: &str) -> &'v str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}

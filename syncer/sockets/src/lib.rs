@@ -1,0 +1,169 @@
+//! The sockets of the virtual API server: what it asks of the syncer, and how it is answered.
+//!
+//! They see the engine through one trait, [`EngineHandle`], and the engine knows nothing of
+//! them: [`run`] is handed to [`tenet_syncer::run`].
+
+mod access;
+mod aggregation;
+#[cfg(test)]
+mod fake_engine;
+mod kubelet;
+mod metrics;
+mod resource_metrics;
+mod serving;
+mod webhook;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tenet_config::{Config, Live};
+use tenet_syncer::{EngineHandle, connect};
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use access::{Authorities, Authorizer, Tokens};
+use kubelet::{Kubelet, Nodes, Parts, Places, Streams, Upstream};
+use metrics::Metrics;
+use resource_metrics::ResourceMetrics;
+use serving::Keeper;
+use tenet_syncer::api::Api;
+
+/// Properties that hold for every input, for fuzzers.
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz {
+    pub use crate::kubelet::fuzz::{bytes, upgrade, uri};
+}
+
+/// How long until the next attempt when a socket cannot be opened at all.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Opens the sockets that the configuration asks for, and serves until it is told to stop.
+pub async fn run(engine: Arc<dyn EngineHandle>, live: Live, stop: CancellationToken) {
+    let config = (*live.get()).clone();
+    if !config.webhook.enabled {
+        webhook::withdraw(&*engine).await;
+    }
+    if !config.usage.enabled {
+        aggregation::withdraw(&*engine).await;
+    }
+    if !config.kubelet.enabled && !config.webhook.enabled && !config.usage.enabled {
+        return;
+    }
+    let metrics = match Metrics::new(engine.registry()) {
+        Ok(metrics) => Arc::new(metrics),
+        Err(error) => return tracing::error!(%error, "the sockets have no metrics and stay closed"),
+    };
+    loop {
+        let error = tokio::select! {
+            () = stop.cancelled() => return,
+            opened = open(&engine, &live, &config, &metrics) => match opened {
+                Ok(opened) => return Box::pin(opened.serve(stop)).await,
+                Err(error) => error,
+            },
+        };
+        tracing::warn!(error = format!("{error:#}"), "the sockets of the virtual API server are not open");
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(AGAIN) => {}
+        }
+    }
+}
+
+/// The sockets, ready to serve.
+struct Opened {
+    engine: Arc<dyn EngineHandle>,
+    live: Live,
+    config: Config,
+    virt: Api,
+    metrics: Arc<Metrics>,
+    keeper: Arc<Keeper>,
+    authorities: Arc<Authorities>,
+    nodes: Nodes,
+    usage: Arc<ResourceMetrics>,
+}
+
+async fn open(
+    engine: &Arc<dyn EngineHandle>,
+    live: &Live,
+    config: &Config,
+    metrics: &Arc<Metrics>,
+) -> anyhow::Result<Opened> {
+    let limit = *config.engine.request_timeout;
+    let (virt, host) = (connect::virt(config).await?, connect::host(config).await?);
+    let names = ["localhost", "127.0.0.1", "::1", aggregation::SERVER_NAME].map(str::to_owned).to_vec();
+    let keeper = Keeper::start(host.clone(), &config.name, &config.host.namespace, names, limit)
+        .await
+        .context("the serving certificate")?;
+    let (keeper, authorities) = (Arc::new(keeper), Arc::new(Authorities::new(virt.clone(), limit)));
+    let usage = Arc::new(ResourceMetrics::new(host.clone(), Arc::clone(engine), limit));
+    let kubelet = Kubelet {
+        usage: Arc::clone(&usage),
+        places: Places { virt: virt.clone(), host, engine: Arc::clone(engine), limit },
+        upstream: Upstream::new(&connect::host_config(config).await?)?,
+        tokens: Tokens::new(virt.clone(), limit),
+        authorizer: Authorizer::new(virt.clone(), limit),
+        streams: Arc::new(Streams::new(live.clone(), Arc::clone(metrics))),
+        tasks: TaskTracker::new(),
+        closing: CancellationToken::new(),
+        virt: virt.clone(),
+    };
+    let nodes = Nodes::new(Parts {
+        engine: Arc::clone(engine),
+        config: config.clone(),
+        kubelet: Arc::new(kubelet),
+        keeper: Arc::clone(&keeper),
+        authorities: Arc::clone(&authorities),
+    });
+    Ok(Opened {
+        engine: Arc::clone(engine),
+        live: live.clone(),
+        config: config.clone(),
+        virt,
+        metrics: Arc::clone(metrics),
+        keeper,
+        authorities,
+        nodes,
+        usage,
+    })
+}
+
+impl Opened {
+    async fn serve(self, stop: CancellationToken) {
+        let keep = self.keeper.run(stop.clone());
+        let authorities = self.authorities.run(stop.clone());
+        let kubelet = async {
+            if self.config.kubelet.enabled {
+                self.nodes.run(stop.clone()).await;
+            }
+        };
+        let limit = *self.config.engine.request_timeout;
+        let aggregated = aggregation::Parts {
+            engine: Arc::clone(&self.engine),
+            usage: self.usage,
+            keeper: Arc::clone(&self.keeper),
+            authorities: Arc::clone(&self.authorities),
+            authorizer: Authorizer::new(self.virt, limit),
+            listen: self.config.usage.listen,
+        };
+        let aggregated = async {
+            if self.config.usage.enabled {
+                aggregation::run(aggregated, stop.clone()).await;
+            }
+        };
+        let webhook = async {
+            if self.config.webhook.enabled {
+                let parts = webhook::Parts {
+                    engine: self.engine,
+                    metrics: self.metrics,
+                    keeper: Arc::clone(&self.keeper),
+                    live: self.live,
+                };
+                webhook::run(&parts, stop.clone()).await;
+            }
+        };
+        tokio::join!(keep, authorities, kubelet, aggregated, webhook);
+    }
+}

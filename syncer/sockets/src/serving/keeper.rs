@@ -1,0 +1,279 @@
+//! Keeps the authority in a Secret of the host namespace, so that a restart shows what was
+//! registered, and renews what ages.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use tenet_mapper::kinds;
+use thiserror::Error;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::authority::{Authority, AuthorityError, Signed};
+use super::certificate::Shown;
+use super::rotation::Chain;
+use tenet_syncer::api::{Api, ApiError, PatchType, Target};
+
+/// How often ages are looked at.
+const LOOK: Duration = Duration::from_secs(60);
+/// At this part of its life, in percent, a serving certificate is made anew.
+const RENEW: i64 = 66;
+/// Another syncer may write first, but not for ever.
+const ATTEMPTS: usize = 5;
+
+const CERTIFICATE: &str = "ca.crt";
+const KEY: &str = "ca.key";
+const NEXT_CERTIFICATE: &str = "next-ca.crt";
+const NEXT_KEY: &str = "next-ca.key";
+const PREVIOUS_CERTIFICATE: &str = "previous-ca.crt";
+
+/// Why there is no authority.
+#[derive(Debug, Error)]
+pub enum KeeperError {
+    /// The Secret could not be read or written.
+    #[error("the Secret {secret} of the host")]
+    Secret {
+        /// Its name.
+        secret: String,
+        /// Why.
+        source: ApiError,
+    },
+    /// What is in it, or should be, is no authority.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// Others write it all the time.
+    #[error("the Secret {0} of the host changes all the time")]
+    Contended(String),
+}
+
+/// The authority of this syncer.
+pub struct Keeper {
+    host: Api,
+    vc: String,
+    namespace: String,
+    limit: Duration,
+    chain: watch::Sender<Chain>,
+    shown: Arc<Shown>,
+    names: Vec<String>,
+    validity: parking_lot::Mutex<super::authority::Validity>,
+}
+
+impl Keeper {
+    /// Reads the authority of the virtual cluster `vc`, or makes it. The certificate that
+    /// it signs is for `names`.
+    pub async fn start(
+        host: Api,
+        vc: &str,
+        namespace: &str,
+        names: Vec<String>,
+        limit: Duration,
+    ) -> Result<Self, KeeperError> {
+        let place = Place { host: &host, name: format!("{vc}-tenet-serving"), vc, namespace, limit };
+        let chain = place.settle().await?;
+        let signed = chain.current.sign("tenet", &names, OffsetDateTime::now_utc())?;
+        Ok(Self {
+            vc: vc.to_owned(),
+            namespace: namespace.to_owned(),
+            limit,
+            validity: parking_lot::Mutex::new(signed.validity),
+            shown: Arc::new(Shown::new(signed.key)),
+            chain: watch::channel(chain).0,
+            names,
+            host,
+        })
+    }
+
+    /// The certificate that sockets show.
+    pub fn shown(&self) -> Arc<Shown> {
+        Arc::clone(&self.shown)
+    }
+
+    /// The authorities that clients should trust, as PEM. [`Self::changed`] tells when
+    /// there are others.
+    pub fn bundle(&self) -> String {
+        self.chain.borrow().bundle()
+    }
+
+    /// Tells when the bundle changes.
+    pub fn changed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut changes = self.chain.subscribe();
+        async move { drop(changes.changed().await) }
+    }
+
+    /// A word that only those know who know the authority's key; another one for each
+    /// purpose. Stays the same until the authority does not.
+    pub fn word(&self, purpose: &str) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.chain.borrow().current.key.as_bytes());
+        URL_SAFE_NO_PAD.encode(&hmac::sign(&key, purpose.as_bytes()).as_ref()[..16])
+    }
+
+    /// A certificate of this authority for other names.
+    pub fn sign(&self, names: &[String]) -> Result<Signed, AuthorityError> {
+        self.chain.borrow().current.sign("tenet", names, OffsetDateTime::now_utc())
+    }
+
+    /// Renews what ages, until it is told to stop.
+    pub async fn run(&self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(LOOK) => {}
+            }
+            if let Err(error) = self.look().await {
+                tracing::warn!(error = %tenet_syncer::api::chain(&error), "the serving certificate is not renewed");
+            }
+        }
+    }
+
+    async fn look(&self) -> Result<(), KeeperError> {
+        let now = OffsetDateTime::now_utc();
+        let mut renew = self.validity.lock().age(now.unix_timestamp()) >= RENEW;
+        let step = self.chain.borrow().step(&self.vc, now)?;
+        if step.is_some() {
+            let name = format!("{}-tenet-serving", self.vc);
+            let place = Place { host: &self.host, name, vc: &self.vc, namespace: &self.namespace, limit: self.limit };
+            let chain = place.settle().await?;
+            renew |= chain.current != self.chain.borrow().current;
+            self.chain.send_replace(chain);
+            tracing::info!("the authority of the serving certificate has changed");
+        }
+        if renew {
+            let signed = self.sign(&self.names)?;
+            *self.validity.lock() = signed.validity;
+            self.shown.set(signed.key);
+        }
+        Ok(())
+    }
+}
+
+/// The Secret.
+struct Place<'p> {
+    host: &'p Api,
+    name: String,
+    vc: &'p str,
+    namespace: &'p str,
+    limit: Duration,
+}
+
+impl Place<'_> {
+    /// The authorities as they are stored, after a step if one is due.
+    async fn settle(&self) -> Result<Chain, KeeperError> {
+        for _ in 0..ATTEMPTS {
+            let stored = self.read().await?;
+            let chain = stored.as_ref().and_then(read_chain);
+            if stored.is_some() && chain.is_none() {
+                tracing::warn!(secret = self.name, "it holds no authority any more: a new one is made");
+            }
+            let now = OffsetDateTime::now_utc();
+            let step = match &chain {
+                None => Some(Chain::new(self.vc, now)?),
+                Some(chain) => chain.step(self.vc, now)?,
+            };
+            match (step, chain) {
+                (None, Some(chain)) => return Ok(chain),
+                (Some(step), _) if self.write(stored.as_ref(), &step).await? => return Ok(step),
+                _ => {}
+            }
+        }
+        Err(KeeperError::Contended(self.name.clone()))
+    }
+
+    async fn read(&self) -> Result<Option<Value>, KeeperError> {
+        self.host.get(&self.target(), self.limit).await.map_err(|source| self.error(source))
+    }
+
+    /// Whether it was written; another syncer may have been faster.
+    async fn write(&self, stored: Option<&Value>, chain: &Chain) -> Result<bool, KeeperError> {
+        let data = data_of(chain);
+        let written = match stored {
+            None => {
+                let secret = json!({
+                    "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
+                    "metadata": {
+                        "name": self.name, "namespace": self.namespace,
+                        "labels": {"app.kubernetes.io/managed-by": "tenet", "app.kubernetes.io/instance": self.vc},
+                    },
+                    "data": data,
+                });
+                self.host.create(&self.target(), &secret, self.limit).await
+            }
+            Some(stored) => {
+                let patch = json!([
+                    {"op": "replace", "path": "/metadata/resourceVersion", "value": stored["metadata"]["resourceVersion"]},
+                    {"op": "add", "path": "/data", "value": data},
+                ]);
+                self.host.patch(&self.target(), PatchType::Json, &patch, self.limit).await
+            }
+        };
+        match written {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_lost_race() => Ok(false),
+            Err(source) => Err(self.error(source)),
+        }
+    }
+
+    fn target(&self) -> Target<'_> {
+        Target::new(kinds::SECRET, self.namespace, &self.name)
+    }
+
+    fn error(&self, source: ApiError) -> KeeperError {
+        KeeperError::Secret { secret: self.name.clone(), source }
+    }
+}
+
+fn data_of(chain: &Chain) -> BTreeMap<&'static str, String> {
+    let next = chain.next.as_ref();
+    let all = [
+        (CERTIFICATE, Some(&chain.current.certificate)),
+        (KEY, Some(&chain.current.key)),
+        (NEXT_CERTIFICATE, next.map(|next| &next.certificate)),
+        (NEXT_KEY, next.map(|next| &next.key)),
+        (PREVIOUS_CERTIFICATE, chain.previous.as_ref()),
+    ];
+    all.into_iter().filter_map(|(key, text)| Some((key, STANDARD.encode(text?)))).collect()
+}
+
+/// What a Secret holds; `None` when it cannot be used.
+fn read_chain(secret: &Value) -> Option<Chain> {
+    let text = |key: &str| {
+        let data = STANDARD.decode(secret.get("data")?.get(key)?.as_str()?).ok()?;
+        String::from_utf8(data).ok()
+    };
+    let authority = |certificate, key| {
+        let authority = Authority { certificate: text(certificate)?, key: text(key)? };
+        authority.check().ok().map(|()| authority)
+    };
+    Some(Chain {
+        current: authority(CERTIFICATE, KEY)?,
+        next: authority(NEXT_CERTIFICATE, NEXT_KEY),
+        previous: text(PREVIOUS_CERTIFICATE).filter(|pem| super::authority::validity(pem).is_ok()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_is_read_again_and_damage_is_noticed() {
+        let now = OffsetDateTime::now_utc();
+        let mut chain = Chain::new("vc-1", now).unwrap();
+        chain.next = Some(Authority::new("vc-1", now).unwrap());
+        let secret = json!({ "data": data_of(&chain) });
+        assert_eq!(read_chain(&secret), Some(chain.clone()));
+
+        let mut damaged = secret.clone();
+        damaged["data"]["next-ca.key"] = json!("bm8=");
+        assert_eq!(read_chain(&damaged), Some(Chain { next: None, ..chain.clone() }));
+        damaged["data"]["ca.key"] = secret["data"]["next-ca.key"].clone();
+        assert_eq!(read_chain(&damaged).map(|chain| chain.current), None, "a key that is not the certificate's");
+        assert_eq!(read_chain(&json!({})), None);
+    }
+}

@@ -1,0 +1,175 @@
+//! The webhook that the virtual API server asks before it stores objects of which the host
+//! decides a value.
+//!
+//! A [`review`] is read; the mapper of the kind says what the host needs; the [`desk`] gets
+//! it, as a reservation; the answer carries what the host gave. The mapper adopts the
+//! reservation when the object appears, and removes it when it does not. What is refused
+//! becomes a [`denial`] in words that show nothing of the host.
+
+mod denial;
+mod desk;
+mod naming;
+mod registration;
+mod review;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use tenet_config::Live;
+use tenet_mapper::{Admission, Kind};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::serving::{Answer, Keeper, Listener, Peer, Service, respond, server_config, text};
+use denial::Denial;
+use desk::Desk;
+use registration::Registration;
+use review::Review;
+use tenet_syncer::EngineHandle;
+
+/// A Service has a limit of 1.5 MiB in the store; an update carries two.
+const LONGEST: usize = 8 * 1024 * 1024;
+/// How many connections the virtual API server may have.
+const CONNECTIONS: usize = 512;
+/// An answer after the virtual API server has given up is no answer.
+const MARGIN: Duration = Duration::from_millis(500);
+/// How long until the next attempt to listen.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// What the webhook needs.
+pub struct Parts {
+    /// The engine.
+    pub engine: Arc<dyn EngineHandle>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// The certificate.
+    pub keeper: Arc<Keeper>,
+    /// The configuration.
+    pub live: Live,
+}
+
+/// The webhook.
+pub struct Webhook {
+    engine: Arc<dyn EngineHandle>,
+    metrics: Arc<Metrics>,
+    keeper: Arc<Keeper>,
+    desk: Desk,
+    registration: Registration,
+    limit: Duration,
+}
+
+/// Takes away what an earlier start has registered: nobody would answer.
+pub async fn withdraw(engine: &dyn EngineHandle) {
+    if let Err(error) = engine.unregister(registration::KIND, "", registration::NAME).await {
+        tracing::warn!(%error, "the webhook of an earlier start may still be registered");
+    }
+}
+
+/// Serves and keeps itself registered until it is told to stop.
+pub async fn run(parts: &Parts, stop: CancellationToken) {
+    if admissions(&*parts.engine).next().is_none() {
+        return withdraw(&*parts.engine).await;
+    }
+    loop {
+        let served = serve(parts, &stop).await;
+        let Err(error) = served else { return };
+        tracing::warn!(error = format!("{error:#}"), "the webhook is not served");
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(AGAIN) => {}
+        }
+    }
+}
+
+async fn serve(parts: &Parts, stop: &CancellationToken) -> anyhow::Result<()> {
+    let Parts { engine, metrics, keeper, live } = parts;
+    let config = live.get().webhook.clone();
+    let socket = TcpListener::bind(config.listen).await.with_context(|| format!("webhook.listen {}", config.listen))?;
+    let listener = Listener {
+        name: "webhook",
+        tls: Arc::new(arc_swap::ArcSwap::from_pointee(server_config(keeper.shown(), None)?)),
+        connections: Arc::new(Semaphore::new(CONNECTIONS)),
+        socket,
+    };
+    let limit = config.timeout.saturating_sub(MARGIN);
+    let webhook = Arc::new(Webhook {
+        registration: Registration::new(config),
+        desk: Desk::new(Arc::clone(engine)),
+        engine: Arc::clone(engine),
+        metrics: Arc::clone(metrics),
+        keeper: Arc::clone(keeper),
+        limit,
+    });
+    let keep = webhook.registration.keep(&**engine, keeper, stop);
+    let served = listener.serve(Arc::clone(&webhook) as Arc<dyn Service>, stop.clone());
+    tokio::join!(served, keep);
+    Ok(())
+}
+
+/// The kinds that are asked about, with those who answer.
+fn admissions(engine: &dyn EngineHandle) -> impl Iterator<Item = (Kind, &dyn Admission)> {
+    engine.mappers().iter().filter_map(|mapper| Some((mapper.spec().kind, mapper.admission()?)))
+}
+
+#[async_trait]
+impl Service for Webhook {
+    async fn answer(&self, _peer: &Peer, request: Request<Incoming>) -> Response<Answer> {
+        // API servers show webhooks no certificate: whoever knows the path is one.
+        let Some(plural) = self.known(request.uri().path()) else {
+            return text(StatusCode::NOT_FOUND, "not found");
+        };
+        let Some((kind, admission)) = admissions(&*self.engine).find(|(kind, _)| kind.plural == plural) else {
+            return text(StatusCode::NOT_FOUND, "not found");
+        };
+        if request.method() != Method::POST {
+            return text(StatusCode::METHOD_NOT_ALLOWED, "only POST is served");
+        }
+        let body = match Limited::new(request.into_body(), LONGEST).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(_) => return text(StatusCode::PAYLOAD_TOO_LARGE, "the review is too large or was cut off"),
+        };
+        match Review::read(&body, kind) {
+            Ok(review) => {
+                let answer = self.review(kind, admission, &review).await;
+                respond(StatusCode::OK, "application/json", answer.to_string())
+            }
+            Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
+        }
+    }
+}
+
+impl Webhook {
+    /// The plural of a kind, when the rest of the path is the secret of now or of just before.
+    fn known<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let (word, plural) = path.strip_prefix('/')?.split_once('/')?;
+        let same = |known: &str| verify_slices_are_equal(known.as_bytes(), word.as_bytes()).is_ok();
+        let known = self.registration.words().iter().any(|known| same(known));
+        (known || same(&registration::word(&self.keeper))).then_some(plural)
+    }
+
+    async fn review(&self, kind: Kind, admission: &dyn Admission, review: &Review) -> serde_json::Value {
+        let start = Instant::now();
+        let served = timeout(self.limit, self.desk.serve(kind, admission, review)).await;
+        let result = served.unwrap_or_else(|_| Err(Denial::silent()));
+        let metrics = &self.metrics;
+        let word = match &result {
+            Ok(_) => "allowed",
+            Err(denial) => {
+                metrics.denied(kind, denial.class);
+                tracing::info!(%kind, namespace = review.namespace, name = review.name, message = denial.message, "denied");
+                "denied"
+            }
+        };
+        metrics.reviewed(kind, review.operation_word(), word, start.elapsed());
+        review.answer(result)
+    }
+}

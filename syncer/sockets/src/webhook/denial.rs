@@ -1,0 +1,184 @@
+//! Why a request is denied, in words for the tenant: no name of the host is in them.
+
+use http::StatusCode;
+use tenet_mapper::{HostKey, Kind, MapError, Object};
+
+use tenet_syncer::api::ApiError;
+
+/// Why a request is denied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// The HTTP status that the client gets.
+    pub code: u16,
+    /// The reason of that status.
+    pub reason: &'static str,
+    /// For metrics.
+    pub class: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl Denial {
+    fn new(code: StatusCode, reason: &'static str, class: &'static str, message: impl Into<String>) -> Self {
+        Self { code: code.as_u16(), reason, class, message: message.into() }
+    }
+
+    /// The host did not answer in time.
+    pub fn silent() -> Self {
+        let message = "the host cluster does not answer; try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "unavailable", message)
+    }
+
+    /// Something of somebody else stands in the place on the host.
+    pub fn taken(kind: Kind) -> Self {
+        let message = format!(
+            "metadata.name: something else on the host has the place of a {kind} of this name; choose another name"
+        );
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", "foreign", message)
+    }
+
+    /// The host object of an earlier one is still going away.
+    pub fn leaving(kind: Kind) -> Self {
+        let message = format!(
+            "the {kind} that had this name before is still being removed on the host; try again in some seconds"
+        );
+        Self::new(StatusCode::CONFLICT, "Conflict", "leaving", message)
+    }
+
+    /// Another request for the same name asked for something else.
+    pub fn contended(kind: Kind, seconds: i64) -> Self {
+        let message = format!(
+            "another request to create a {kind} of this name asked for something else and may still succeed; \
+             try again in {seconds} seconds"
+        );
+        Self::new(StatusCode::CONFLICT, "Conflict", "contended", message)
+    }
+
+    /// Others change the host object all the time.
+    pub fn busy(kind: Kind) -> Self {
+        let message = format!("the {kind} is being changed by others at the same time; try again");
+        Self::new(StatusCode::CONFLICT, "Conflict", "busy", message)
+    }
+
+    /// What the mapper says.
+    pub fn of_mapper(error: &MapError, kind: Kind) -> Self {
+        match error {
+            MapError::Refused(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "refused", error.to_string())
+            }
+            MapError::Foreign { .. } => Self::taken(kind),
+            MapError::Conflict(_) => Self::busy(kind),
+            MapError::Transient { .. } => Self::silent(),
+            _ => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalError",
+                "failed",
+                "it cannot be brought to the host",
+            ),
+        }
+    }
+
+    /// What the host's API server says about an object that stands for `virt`.
+    pub fn of_host(error: &ApiError, kind: Kind, virt: &Object, host: &HostKey) -> Self {
+        let ApiError::Status { code, message, .. } = error else { return Self::silent() };
+        match *code {
+            StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
+                let message = known(message).unwrap_or_else(|| words(message, virt, host));
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "rejected", message)
+            }
+            StatusCode::FORBIDDEN if message.contains("exceeded quota") => {
+                let message = format!("the quota on the host has no room for another {kind} like this");
+                Self::new(StatusCode::FORBIDDEN, "Forbidden", "quota", message)
+            }
+            StatusCode::FORBIDDEN => {
+                Self::new(StatusCode::FORBIDDEN, "Forbidden", "rejected", words(message, virt, host))
+            }
+            _ => Self::silent(),
+        }
+    }
+}
+
+/// What API servers say about addresses and node ports, tried with 1.37.2.
+fn known(message: &str) -> Option<String> {
+    let after = |start: &str| {
+        let rest = &message[message.find(start)? + start.len()..];
+        Some(rest.split([':', ',', ']']).next().unwrap_or(rest).trim_matches(['[', '"', ' ']).to_owned())
+    };
+    let value = after("Invalid value: ")?;
+    if message.contains("provided IP is already allocated") {
+        return Some(format!(
+            "spec.clusterIP: {} is taken on the host",
+            after("failed to allocate IP ").unwrap_or(value)
+        ));
+    }
+    if message.contains("provided port is already allocated") {
+        return Some(format!("spec.ports: the node port {value} is taken on the host"));
+    }
+    if message.contains("provided port is not in the valid range") {
+        return Some(format!("spec.ports: the node port {value} is outside of the range of the host"));
+    }
+    if message.contains("not in the valid range") || message.contains("does not match network") {
+        return Some(format!("spec.clusterIP: {value} is outside of the service ranges of the host"));
+    }
+    None
+}
+
+/// The host's words, with the tenant's names in them, if no other name is left.
+fn words(message: &str, virt: &Object, host: &HostKey) -> String {
+    let text = message.split_once("is invalid: ").map_or(message, |(_, rest)| rest);
+    let text = text.replace(host.name(), virt.name()).replace(host.namespace(), virt.namespace());
+    if text.contains("-x-") || text.is_empty() {
+        return "the host does not accept it".to_owned();
+    }
+    format!("the host does not accept it: {text}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tenet_mapper::kinds;
+
+    use super::*;
+
+    #[test]
+    fn the_hosts_words_reach_the_tenant_without_its_names() {
+        let virt = Object::new(json!({"metadata": {"name": "web", "namespace": "shop"}}));
+        let host = HostKey::new("team-a", "web-x-shop-x-vc-1");
+        for (code, message, words) in [
+            (
+                422,
+                r#"Service "web-x-shop-x-vc-1" is invalid: spec.clusterIPs: Invalid value: ["10.96.7.7"]: failed to allocate IP 10.96.7.7: provided IP is already allocated"#,
+                "spec.clusterIP: 10.96.7.7 is taken on the host",
+            ),
+            (
+                422,
+                r#"Service "web-x-shop-x-vc-1" is invalid: spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated"#,
+                "spec.ports: the node port 30080 is taken on the host",
+            ),
+            (
+                422,
+                r#"Service "web-x-shop-x-vc-1" is invalid: spec.ports: Required value"#,
+                "the host does not accept it: spec.ports: Required value",
+            ),
+            (
+                403,
+                r#"services "web-x-shop-x-vc-1" is forbidden: exceeded quota: q, requested: count/services=1"#,
+                "the quota on the host has no room for another Service like this",
+            ),
+            (
+                403,
+                r#"admission webhook "w" denied the request: web-x-shop-x-vc-1 in team-a clashes with db-x-shop-x-vc-1"#,
+                "the host does not accept it",
+            ),
+            (500, "boom in team-a", "the host cluster does not answer; try again"),
+        ] {
+            let error = ApiError::Status {
+                code: StatusCode::from_u16(code).unwrap(),
+                reason: String::new(),
+                message: message.to_owned(),
+                retry_after: None,
+            };
+            assert_eq!(Denial::of_host(&error, kinds::SERVICE, &virt, &host).message, words);
+        }
+    }
+}

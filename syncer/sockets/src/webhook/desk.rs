@@ -1,0 +1,258 @@
+//! Gets from the host what a request needs, before it is served.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tenet_mapper::translate::Ownership;
+use tenet_mapper::{
+    Admission, Context, Deletion, HostKey, Kind, MapError, Need, Object, Operation, Request, Side, VirtualKey,
+};
+use time::OffsetDateTime;
+use tokio::sync::Mutex;
+
+use super::denial::Denial;
+use super::naming;
+use super::review::Review;
+use tenet_syncer::EngineHandle;
+use tenet_syncer::Mark;
+use tenet_syncer::api::{ApiError, Target};
+
+/// Others may be faster, but not for ever.
+const ATTEMPTS: usize = 6;
+/// Requests of one name take turns; two names rarely share one.
+const TURNS: usize = 256;
+
+type Values = Vec<(String, Value)>;
+
+/// Gets from the host what requests need.
+pub struct Desk {
+    engine: Arc<dyn EngineHandle>,
+    turns: Vec<Mutex<()>>,
+    hasher: RandomState,
+}
+
+/// One request at the desk.
+struct Case<'c> {
+    kind: Kind,
+    admission: &'c dyn Admission,
+    cx: Context<'c>,
+    request: Request,
+    host: HostKey,
+    dry_run: bool,
+}
+
+/// What an attempt came to.
+enum Step {
+    /// The request takes nothing from the host.
+    Free,
+    /// It takes what this host object has.
+    From(Object),
+    /// The host has changed: look again.
+    Again,
+}
+
+/// What a host object means for a request.
+enum Standing {
+    /// It is the one that the request is about.
+    Ours,
+    /// It makes room, or has done so.
+    Gone,
+    /// The API server will find the request wrong by itself.
+    Left,
+}
+
+impl Desk {
+    /// A desk.
+    pub fn new(engine: Arc<dyn EngineHandle>) -> Self {
+        Self { engine, turns: (0..TURNS).map(|_| Mutex::new(())).collect(), hasher: RandomState::new() }
+    }
+
+    /// The values that the object takes on.
+    pub async fn serve(&self, kind: Kind, admission: &dyn Admission, review: &Review) -> Result<Values, Denial> {
+        let name = match review.beginning() {
+            Some(beginning) => self.free_name(kind, review, beginning)?,
+            None => review.name.clone(),
+        };
+        let (facts, now) = (self.engine.facts(), OffsetDateTime::now_utc().unix_timestamp());
+        let view = self.engine.view(kind);
+        let cx = Context::new(&*view, &facts, now);
+        let host = cx.host_key(kind, &VirtualKey::new(review.namespace.as_str(), name.as_str()));
+        let case = Case { kind, admission, request: review.request(&name), host, dry_run: review.dry_run, cx };
+        let turn = usize::try_from(self.hasher.hash_one(&case.host)).unwrap_or(0) % TURNS;
+        let _turn = self.turns[turn].lock().await;
+        let mut values = self.settle(&case).await?;
+        if review.beginning().is_some() && !review.dry_run && !values.is_empty() {
+            values.push(("/metadata/name".to_owned(), json!(name)));
+        }
+        Ok(values)
+    }
+
+    /// A name that neither side has.
+    fn free_name(&self, kind: Kind, review: &Review, beginning: &str) -> Result<String, Denial> {
+        for _ in 0..ATTEMPTS {
+            let Some(name) = naming::generate(beginning) else { break };
+            let key = VirtualKey::new(review.namespace.as_str(), name.as_str());
+            let (view, facts) = (self.engine.view(kind), self.engine.facts());
+            let cx = Context::new(&*view, &facts, 0);
+            let is_free = cx.virt(kind, &key).is_none() && cx.host(kind, &cx.host_key(kind, &key)).is_none();
+            if is_free {
+                return Ok(name);
+            }
+        }
+        Err(Denial::busy(kind))
+    }
+
+    async fn settle(&self, case: &Case<'_>) -> Result<Values, Denial> {
+        let mut host = case.cx.host(case.kind, &case.host);
+        // What is created tells by itself that it is there already.
+        if host.is_none() && case.is_update() {
+            host = self.look(case).await?;
+        }
+        for _ in 0..ATTEMPTS {
+            match self.attempt(case, host).await? {
+                Step::Free => return Ok(Vec::new()),
+                Step::From(host) => return self.take(case, &host).await,
+                Step::Again => host = self.look(case).await?,
+            }
+        }
+        Err(Denial::busy(case.kind))
+    }
+
+    async fn attempt(&self, case: &Case<'_>, host: Option<Object>) -> Result<Step, Denial> {
+        let host = match host {
+            None => None,
+            Some(host) => match self.standing(case, &host).await? {
+                Standing::Ours => Some(host),
+                Standing::Gone => return Ok(Step::Again),
+                Standing::Left => return Ok(Step::Free),
+            },
+        };
+        let need = case.admission.need(&case.cx, &case.request, host.as_ref());
+        match (need.map_err(|error| Denial::of_mapper(&error, case.kind))?, host) {
+            (Need::Nothing, _) => Ok(Step::Free),
+            (Need::Create(desired), None) => self.create(case, desired).await,
+            (Need::Create(_), Some(_)) | (Need::Change(_), None) => Ok(Step::Again),
+            (Need::Change(values), Some(host)) if values.is_empty() && case.is_update() => Ok(Step::From(host)),
+            (Need::Change(values), Some(host)) => self.extend(case, &host, &values).await,
+            (Need::Other, host) => self.replace(case, host.as_ref()).await,
+        }
+    }
+
+    /// Whose a host object is, and what follows.
+    async fn standing(&self, case: &Case<'_>, host: &Object) -> Result<Standing, Denial> {
+        let Ownership::Ours(owner) = case.cx.ownership(host) else { return Err(Denial::taken(case.kind)) };
+        if host.is_deleting() {
+            return self.gone(case, host).await;
+        }
+        if owner.is_reservation() || (case.is_update() && owner.uid == case.request.object.uid()) {
+            return Ok(Standing::Ours);
+        }
+        if case.dry_run || (!case.is_update() && self.virtual_exists(case).await?) {
+            return Ok(Standing::Left);
+        }
+        // An earlier one of the name; that it is gone is proved before its host object goes.
+        match self.engine.delete(Deletion::orphan(case.kind, host, &owner, case.kind)).await {
+            Ok(_) => self.gone(case, host).await,
+            Err(MapError::Conflict(_)) => Ok(Standing::Gone),
+            Err(error) => Err(Denial::of_mapper(&error, case.kind)),
+        }
+    }
+
+    /// A host object that was deleted: it may be held by a finalizer.
+    async fn gone(&self, case: &Case<'_>, host: &Object) -> Result<Standing, Denial> {
+        match self.look(case).await? {
+            Some(found) if found.uid() == host.uid() && found.is_deleting() => {
+                if !case.is_update() && self.virtual_exists(case).await? {
+                    return Ok(Standing::Left);
+                }
+                Err(Denial::leaving(case.kind))
+            }
+            _ => Ok(Standing::Gone),
+        }
+    }
+
+    async fn create(&self, case: &Case<'_>, desired: Value) -> Result<Step, Denial> {
+        let created = self.engine.reserve(case.kind, &case.host, desired, &case.mark()).await;
+        case.written(created)
+    }
+
+    async fn extend(&self, case: &Case<'_>, host: &Object, values: &[(String, Value)]) -> Result<Step, Denial> {
+        let changed = self.engine.extend(case.kind, host, values, &case.mark()).await;
+        case.written(changed)
+    }
+
+    /// A reservation that was made for a request of another kind goes when that has failed.
+    async fn replace(&self, case: &Case<'_>, host: Option<&Object>) -> Result<Step, Denial> {
+        let Some(host) = host else { return Ok(Step::Again) };
+        let (Ownership::Ours(owner), Some(reservation)) = (case.cx.ownership(host), case.cx.reservation(host)) else {
+            return Ok(Step::Free);
+        };
+        if self.virtual_exists(case).await? {
+            return Ok(Step::Free);
+        }
+        if case.cx.now() < reservation.until {
+            return Err(Denial::contended(case.kind, reservation.until - case.cx.now()));
+        }
+        if case.dry_run {
+            return Ok(Step::Free);
+        }
+        match self.engine.delete(Deletion::lapsed(case.kind, host, &owner)).await {
+            Ok(_) | Err(MapError::Conflict(_)) => Ok(Step::Again),
+            Err(error) => Err(Denial::of_mapper(&error, case.kind)),
+        }
+    }
+
+    /// What the object takes on. When the host gives what the virtual API server cannot
+    /// take, it gets it back.
+    async fn take(&self, case: &Case<'_>, host: &Object) -> Result<Values, Denial> {
+        let error = match case.admission.answer(&case.cx, &case.request, host) {
+            Ok(values) => return Ok(values),
+            Err(error) => error,
+        };
+        if let (Some(_), Ownership::Ours(owner)) = (case.cx.reservation(host), case.cx.ownership(host))
+            && owner.is_reservation()
+            && !case.dry_run
+            && let Err(error) = self.engine.delete(Deletion::lapsed(case.kind, host, &owner)).await
+        {
+            tracing::debug!(kind = %case.kind, place = %case.host, %error, "a reservation stays until it is over");
+        }
+        Err(Denial::of_mapper(&error, case.kind))
+    }
+
+    async fn look(&self, case: &Case<'_>) -> Result<Option<Object>, Denial> {
+        let target = Target::new(case.kind, case.host.namespace(), case.host.name());
+        let found = self.engine.read(Side::Host, &target).await;
+        found.map(|found| found.map(Object::new)).map_err(|_| Denial::silent())
+    }
+
+    async fn virtual_exists(&self, case: &Case<'_>) -> Result<bool, Denial> {
+        let object = &case.request.object;
+        let target = Target::new(case.kind, object.namespace(), object.name());
+        let found = self.engine.read(Side::Virtual, &target).await;
+        found.map(|found| found.is_some()).map_err(|error| Denial::of_mapper(&error, case.kind))
+    }
+}
+
+impl Case<'_> {
+    fn is_update(&self) -> bool {
+        self.request.operation == Operation::Update
+    }
+
+    fn written(&self, answer: Result<Value, ApiError>) -> Result<Step, Denial> {
+        match answer {
+            // What a dry run shows is no address that anybody will get.
+            Ok(_) if self.dry_run => Ok(Step::Free),
+            Ok(object) => Ok(Step::From(Object::new(object))),
+            Err(error) if error.is_lost_race() || error.is_object_absent() => Ok(Step::Again),
+            Err(error) => {
+                tracing::debug!(kind = %self.kind, place = %self.host, %error, "the host does not give what a request needs");
+                Err(Denial::of_host(&error, self.kind, &self.request.object, &self.host))
+            }
+        }
+    }
+
+    fn mark(&self) -> Mark<'_> {
+        Mark { since: self.cx.now(), over: self.request.old.as_ref(), dry_run: self.dry_run }
+    }
+}

@@ -1,0 +1,146 @@
+//! The engine as the sockets of the virtual API server see it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::Value;
+use tenet_config::Live;
+use tenet_mapper::{Deletion, Effect, Facts, HostKey, Kind, MapError, Mapper, Object, Side, View};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{ApiError, Target};
+use crate::engine::Engine;
+use crate::gate::{CreateLock, Done, Mark};
+use crate::metrics::Registry;
+
+/// The engine as the sockets of the virtual API server see it: the only door from there to the
+/// caches and to the gate.
+#[async_trait]
+pub trait EngineHandle: Send + Sync + 'static {
+    /// Returns names and identity, as of now.
+    fn facts(&self) -> Arc<Facts>;
+
+    /// Returns the mappers, some of which are asked before an object is stored.
+    fn mappers(&self) -> &[Box<dyn Mapper>];
+
+    /// Returns the caches, as the mapper of a kind sees them.
+    fn view(&self, kind: Kind) -> Box<dyn View + '_>;
+
+    /// Returns a receiver that wakes with every change of a cache, if the kind is cached.
+    fn changes(&self, side: Side, kind: Kind) -> Option<watch::Receiver<u64>>;
+
+    /// Returns the registry behind `/metrics`.
+    fn registry(&self) -> &Registry;
+
+    /// Locks the name of a host object: until the lock is dropped the gate creates nothing there.
+    fn lock_create(&self, key: &HostKey) -> CreateLock;
+
+    /// Reads an object from a quorum, within the bound of its side.
+    async fn read(&self, side: Side, target: &Target<'_>) -> Result<Option<Value>, MapError>;
+
+    /// Creates a host object for a request that is not served yet.
+    async fn reserve(&self, kind: Kind, key: &HostKey, desired: Value, mark: &Mark<'_>) -> Result<Value, ApiError>;
+
+    /// Adds to a host object what a request needs, if the object is still as it was seen.
+    async fn extend(
+        &self,
+        kind: Kind,
+        host: &Object,
+        values: &[(String, Value)],
+        mark: &Mark<'_>,
+    ) -> Result<Value, ApiError>;
+
+    /// Deletes an object of ours, with its evidence.
+    async fn delete(&self, deletion: Deletion) -> Result<Done, MapError>;
+
+    /// Keeps an object of the virtual API server that registers a socket as it should be.
+    async fn register(&self, kind: Kind, desired: &Value) -> Result<Done, MapError>;
+
+    /// Deletes an object that registers a socket.
+    async fn unregister(&self, kind: Kind, namespace: &str, name: &str) -> Result<Done, MapError>;
+}
+
+/// A function that serves the virtual API server beside the engine, until it is told to stop:
+/// `tenet_sockets::run`, or `|_, _, _| async {}` for none.
+pub trait Sockets {
+    /// Serves until `stop`.
+    fn serve(
+        self,
+        engine: Arc<dyn EngineHandle>,
+        live: Live,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static;
+}
+
+impl<S, F> Sockets for S
+where
+    S: FnOnce(Arc<dyn EngineHandle>, Live, CancellationToken) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn serve(
+        self,
+        engine: Arc<dyn EngineHandle>,
+        live: Live,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        self(engine, live, stop)
+    }
+}
+
+#[async_trait]
+impl EngineHandle for Engine {
+    fn facts(&self) -> Arc<Facts> {
+        self.facts.load_full()
+    }
+
+    fn mappers(&self) -> &[Box<dyn Mapper>] {
+        &self.mappers
+    }
+
+    fn view(&self, kind: Kind) -> Box<dyn View + '_> {
+        Box::new(self.view_of(kind))
+    }
+
+    fn changes(&self, side: Side, kind: Kind) -> Option<watch::Receiver<u64>> {
+        self.caches.get(side, kind).map(|cache| cache.subscribe())
+    }
+
+    fn registry(&self) -> &Registry {
+        self.metrics.registry()
+    }
+
+    fn lock_create(&self, key: &HostKey) -> CreateLock {
+        self.gate.lock_create(key)
+    }
+
+    async fn read(&self, side: Side, target: &Target<'_>) -> Result<Option<Value>, MapError> {
+        self.gate.read(side, target).await
+    }
+
+    async fn reserve(&self, kind: Kind, key: &HostKey, desired: Value, mark: &Mark<'_>) -> Result<Value, ApiError> {
+        self.gate.reserve(kind, key, desired, mark).await
+    }
+
+    async fn extend(
+        &self,
+        kind: Kind,
+        host: &Object,
+        values: &[(String, Value)],
+        mark: &Mark<'_>,
+    ) -> Result<Value, ApiError> {
+        self.gate.extend(kind, host, values, mark).await
+    }
+
+    async fn delete(&self, deletion: Deletion) -> Result<Done, MapError> {
+        self.gate.perform(Effect::Delete(deletion)).await
+    }
+
+    async fn register(&self, kind: Kind, desired: &Value) -> Result<Done, MapError> {
+        self.gate.register(kind, desired).await
+    }
+
+    async fn unregister(&self, kind: Kind, namespace: &str, name: &str) -> Result<Done, MapError> {
+        self.gate.unregister(kind, namespace, name).await
+    }
+}
