@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::Value;
+use tenet_core_mappers::Dns;
 use tenet_mapper::rules::{Defaults, Policy};
 use tenet_mapper::testing::Clusters;
 use tenet_mapper::translate::{NameScheme, Names};
@@ -22,13 +23,7 @@ fn clusters() -> Clusters {
     let host = "apiVersion: v1\nkind: Service\nmetadata: {name: vc-1, namespace: team-a}\n\
                 spec: {clusterIP: 10.96.0.20, ports: [{name: https, port: 443, protocol: TCP}]}\n";
     Clusters::default()
-        .facts(|facts| {
-            facts.config = serde_json::json!({
-                "pods": {"serviceAccount": "default", "priorityClasses": [], "allow": []},
-                "dns": {"clusterDomain": "cluster.local", "service": "kube-system/kube-dns", "address": "10.96.0.10"},
-                "virtual": {"service": "vc-1"},
-            });
-        })
+        .section(Dns { address: Some([10, 96, 0, 10].into()), ..Dns::default() })
         .with(Side::Virtual, services)
         .with(Side::Host, host)
         .with(Side::Virtual, POD)

@@ -22,6 +22,11 @@ struct Checker<'p> {
 impl Checker<'_> {
     /// Checks one value. `home` is where to report what it lacks: the place of its key.
     fn value(&mut self, schema: &Value, node: &Node, home: Place, field: &str) -> Option<Value> {
+        let schema = scalar::without_null(schema);
+        if scalar::is_open(schema) {
+            // The owner of the section checks what this part of JSON schema cannot express.
+            return Some(node.to_json());
+        }
         let wanted = |kind| scalar::types(schema).any(|wanted| wanted == kind);
         match &node.kind {
             Kind::Map(entries) if wanted("object") => Some(self.map(schema, entries, home, field)),
@@ -41,7 +46,7 @@ impl Checker<'_> {
     fn map(&mut self, schema: &Value, entries: &[Entry], home: Place, field: &str) -> Value {
         let mut value = Map::new();
         for entry in entries {
-            if let Some(checked) = self.entry(&schema["properties"], entry, field) {
+            if let Some(checked) = self.entry(schema, entry, field) {
                 value.insert(entry.key.clone(), checked);
             }
         }
@@ -56,10 +61,12 @@ impl Checker<'_> {
         Value::Object(value)
     }
 
-    fn entry(&mut self, known: &Value, entry: &Entry, field: &str) -> Option<Value> {
+    fn entry(&mut self, schema: &Value, entry: &Entry, field: &str) -> Option<Value> {
         let field = join(field, &entry.key);
-        match known.get(&entry.key) {
-            None => self.unknown(entry, &field, known),
+        // Of a map, whose keys are free, the schema says what the values are.
+        let any = schema.get("additionalProperties").filter(|schema| !schema.is_boolean());
+        match schema["properties"].get(&entry.key).or(any) {
+            None => self.unknown(entry, &field, &schema["properties"]),
             // A key with nothing after it is as good as no key.
             Some(_) if is_empty(entry) => None,
             Some(schema) => self.value(schema, &entry.value, entry.place, &field),

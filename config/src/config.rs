@@ -1,29 +1,30 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::{Admin, Annotations, Dns, Engine, Kinds, Kubelet, Log, Names, Nodes, Pods, UnknownFields, Usage, Webhook};
+use crate::{Admin, Annotations, Engine, Kinds, Kubelet, Log, Names, UnknownFields, Usage, Webhook};
 use tenet_translate::format::{DnsLabel, Text};
 
-/// What may change while the syncer runs: these fields and all that is under them. A change to any other field waits
-/// for a restart.
+/// Fields that may change while the syncer runs, with all that is under them. A change to any other field waits for a
+/// restart; the sections of mappers say for themselves which of their fields do.
 pub const RELOADABLE: &[&str] = &[
     "annotations",
-    "dns",
     "engine.maxInFlight",
     "engine.patrolInterval",
     "engine.requestTimeout",
+    "kinds.allow",
     "kubelet.streams",
     "log.level",
-    "nodes.capacity",
-    "pods",
     "unknownFields",
 ];
 
 /// The configuration of one Tenet syncer, which joins one virtual cluster to one namespace of a host cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
+#[schemars(deny_unknown_fields)]
 pub struct Config {
     /// Name of the virtual cluster: a DNS label of at most 40 characters. It is part of the names of host objects, so
     /// it cannot change once something was synced.
@@ -42,15 +43,6 @@ pub struct Config {
     /// Which annotations of the tenant cross to the host.
     #[serde(default)]
     pub annotations: Annotations,
-    /// What tenant pods may use on the host.
-    #[serde(default)]
-    pub pods: Pods,
-    /// The DNS that tenant pods see.
-    #[serde(default)]
-    pub dns: Dns,
-    /// The nodes that the tenant sees.
-    #[serde(default)]
-    pub nodes: Nodes,
     /// The kubelet of the nodes that the tenant sees.
     #[serde(default)]
     pub kubelet: Kubelet,
@@ -69,9 +61,13 @@ pub struct Config {
     /// The syncer's log.
     #[serde(default)]
     pub log: Log,
-    /// Which kinds are synced.
+    /// Which kinds are synced, and what they may have.
     #[serde(default)]
     pub kinds: Kinds,
+    /// The sections that [`Known`](crate::Known) adds, complete: mappers read them.
+    #[serde(flatten)]
+    #[schemars(skip)]
+    pub sections: BTreeMap<String, Value>,
 }
 
 /// How to reach the host cluster, and the place in it that the syncer may use.

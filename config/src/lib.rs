@@ -35,12 +35,13 @@ mod sockets;
 mod yaml;
 
 pub use config::{Config, Host, RELOADABLE, Virtual};
-pub use crossing::{Annotations, Capacity, Dns, Names, NodeSource, Nodes, Pods, UnknownFields};
-pub use known::Known;
+pub use crossing::{Annotations, Names, UnknownFields};
+pub use known::{Known, Section, SectionError};
 pub use overrides::Overrides;
 pub use problem::{Place, Problem, Problems};
 pub use process::{Admin, Engine, Kinds, Log, LogFormat};
 pub use reload::{Deferred, Live, ReloadOutcome, Reloader};
 pub use schema::schema;
-pub use sockets::{FailurePolicy, Kubelet, KubeletCertificate, NodeAddresses, Streams, Usage, Webhook};
-pub use tenet_translate::{Duration, Quantity, ServiceRef};
+pub use sockets::{FailurePolicy, Kubelet, KubeletCertificate, Streams, Usage, Webhook};
+pub use tenet_translate::Duration;
+pub use tenet_translate::kubelets::NodeAddresses;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::problem::{Place, Problem, Problems};
 use crate::yaml::{Kind, Node};
-use crate::{Config, Known, Overrides, check, overrides, schema, yaml};
+use crate::{Config, Known, Overrides, Section, check, overrides, schema, yaml};
 
 impl Config {
     /// Reads a configuration from YAML, under the flags. All problems are reported at once.
@@ -17,7 +17,7 @@ impl Config {
         Self::load_knowing(path, overrides, &Known::default())
     }
 
-    /// [`Config::load`], with names of the program to check against.
+    /// [`Config::load`], with the sections of mappers, and names of the program to check against.
     pub fn load_knowing(path: Option<&Path>, overrides: &Overrides, known: &Known) -> Result<Self, Problems> {
         let reader = Reader::new(overrides, known);
         match path {
@@ -33,14 +33,13 @@ impl Config {
 /// All that a file is read under.
 pub(crate) struct Reader<'r> {
     overrides: &'r Overrides,
+    known: &'r Known,
     schema: Value,
 }
 
 impl<'r> Reader<'r> {
-    pub fn new(overrides: &'r Overrides, known: &Known) -> Self {
-        let mut schema = schema();
-        known.narrow(&mut schema);
-        Self { overrides, schema }
+    pub fn new(overrides: &'r Overrides, known: &'r Known) -> Self {
+        Self { overrides, known, schema: schema(known) }
     }
 
     pub fn bytes(&self, path: &Path, bytes: &[u8]) -> Result<Config, Problems> {
@@ -69,7 +68,8 @@ impl<'r> Reader<'r> {
 
     fn tree(&self, file: &str, mut root: Node, mut problems: Vec<Problem>) -> Result<Config, Problems> {
         overrides::apply(self.overrides, &mut root, &mut problems);
-        let value = check::check(&self.schema, &root, &mut problems);
+        let mut value = check::check(&self.schema, &root, &mut problems);
+        self.complete(&root, &mut value, &mut problems);
         if problems.is_empty() {
             // The schema passed it, so this only fails if schema and structs disagree.
             match serde_json::from_value(value) {
@@ -78,6 +78,22 @@ impl<'r> Reader<'r> {
             }
         }
         Err(Problems::new(file, problems))
+    }
+}
+
+impl Reader<'_> {
+    /// Lets the owners of sections check them, and adds what the file leaves out.
+    fn complete(&self, root: &Node, value: &mut Value, problems: &mut Vec<Problem>) {
+        // An owner is asked only when the schema has nothing against the file: it would report the same again.
+        if !problems.is_empty() {
+            return;
+        }
+        for Section { name, complete, .. } in self.known.sections() {
+            match complete(value.get(name).unwrap_or(&Value::Null)) {
+                Ok(section) => value[name] = section,
+                Err(message) => problems.push(Problem::new(root.place_of(name), name, message)),
+            }
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! How the syncer runs as a process.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Duration;
-use tenet_translate::format::{DnsLabel, DurationText, LogDirectives, SocketAddress};
+use tenet_translate::format::{DnsLabel, DurationText, FieldPath, LogDirectives, SocketAddress};
 
 /// How much the syncer does at once, and how often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -81,11 +82,15 @@ impl Default for Log {
     }
 }
 
-/// Which kinds are synced.
+/// Which kinds are synced, and what they may have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Kinds {
     /// Names of mappers that do not run, such as `node`.
     #[schemars(with = "Vec<DnsLabel>")]
     pub disable: Vec<String>,
+    /// For each kind, such as `Service` or `Ingress.networking.k8s.io`, field paths that its rule table refuses and that
+    /// this installation permits. For pods it is `pods.allow`.
+    #[schemars(with = "BTreeMap<String, Vec<FieldPath>>")]
+    pub allow: BTreeMap<String, Vec<String>>,
 }

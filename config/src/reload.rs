@@ -101,7 +101,7 @@ impl Reloader {
 
     fn take_over(&self, wanted: &Config) -> ReloadOutcome {
         let current = self.live.get();
-        let merged = match change::merge(&current, wanted) {
+        let merged = match change::merge(&current, wanted, &self.known) {
             Ok(merged) => merged,
             Err(error) => return ReloadOutcome::Refused(Problems::of_file(&self.path, error)),
         };

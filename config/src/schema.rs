@@ -1,12 +1,15 @@
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use crate::Config;
+use crate::{Config, Known};
 
-/// The JSON schema (draft 2020-12) of a configuration file, generated from the structs. `config/schema.json` is a copy.
-pub fn schema() -> Value {
+/// The JSON schema (draft 2020-12) of a configuration file, generated from the structs, with the sections of mappers.
+/// `config/schema.json` is that of the built-in ones.
+pub fn schema(known: &Known) -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
-    settings.into_generator().into_root_schema_for::<Config>().to_value()
+    let mut schema = settings.into_generator().into_root_schema_for::<Config>().to_value();
+    known.extend(&mut schema);
+    schema
 }
 
 #[cfg(test)]
@@ -14,6 +17,7 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     use super::*;
+    use crate::known::built_in;
     use crate::yaml::{self, Kind, Node};
     use crate::{Overrides, RELOADABLE};
 
@@ -24,7 +28,7 @@ mod tests {
     #[test]
     fn the_committed_schema_is_the_generated_one() {
         let path = in_crate("schema.json");
-        let generated = format!("{:#}\n", schema());
+        let generated = format!("{:#}\n", schema(&built_in()));
         if std::env::var_os("UPDATE").is_some() {
             std::fs::write(&path, &generated).unwrap();
         }
@@ -36,28 +40,29 @@ mod tests {
     fn every_example_is_valid() {
         for entry in std::fs::read_dir(in_crate("examples")).unwrap() {
             let path = entry.unwrap().path();
-            Config::load(Some(&path), &Overrides::default()).unwrap_or_else(|problems| panic!("{problems}"));
+            Config::load_knowing(Some(&path), &Overrides::default(), &built_in())
+                .unwrap_or_else(|problems| panic!("{problems}"));
         }
     }
 
     #[test]
     fn the_full_example_has_every_key_and_the_minimal_one_only_what_is_required() {
-        let load = |name| Config::load(Some(&in_crate(name)), &Overrides::default()).unwrap();
+        let load = |name| Config::load_knowing(Some(&in_crate(name)), &Overrides::default(), &built_in()).unwrap();
         let text = std::fs::read_to_string(in_crate("examples/full.yaml")).unwrap();
         let written = yaml::parse(&text, &mut Vec::new()).unwrap();
         let absent = |field: &String| !has(&written, field);
-        let absent: Vec<_> = fields(&schema(), "").into_iter().filter(absent).collect();
+        let absent: Vec<_> = fields(&schema(&built_in()), "").into_iter().filter(absent).collect();
         assert_eq!(absent, Vec::<String>::new());
 
         let minimal = load("examples/minimal.yaml");
         assert_eq!(minimal.engine, crate::Engine::default());
         assert_eq!(minimal.service_name(), "vc-1");
-        assert_eq!(load("examples/full.yaml").nodes, minimal.nodes);
+        assert_eq!(load("examples/full.yaml").sections["nodes"], minimal.sections["nodes"]);
     }
 
     #[test]
     fn every_field_is_described_and_is_required_or_has_a_default() {
-        let schema = schema();
+        let schema = schema(&built_in());
         for field in fields(&schema, "") {
             let pointer = format!("/properties/{}", field.replace('.', "/properties/"));
             let found = schema.pointer(&pointer).unwrap();
@@ -71,7 +76,7 @@ mod tests {
 
     #[test]
     fn what_can_change_at_run_time_names_fields_that_exist() {
-        let fields = fields(&schema(), "");
+        let fields = fields(&schema(&built_in()), "");
         for field in RELOADABLE {
             assert!(fields.iter().any(|known| known == field), "{field}");
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Duration;
 use tenet_translate::format::{DurationText, IpAddress, LoopbackAddress, SocketAddress, WebhookTimeoutText};
+use tenet_translate::kubelets::NodeAddresses;
 
 /// The kubelet of the virtual nodes: `kubectl exec`, `attach`, `logs`, `port-forward` and the statistics of pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,17 +40,6 @@ impl Default for Kubelet {
             streams: Streams::default(),
         }
     }
-}
-
-/// Where the virtual API server finds the kubelet of a node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum NodeAddresses {
-    /// At a host Service of its own, named VC-node-NODE.
-    #[default]
-    Service,
-    /// At a loopback address of its own: for an API server that shares the syncer's network.
-    Loopback,
 }
 
 /// Who signs the certificates that the kubelets show.

@@ -26,6 +26,24 @@ pub(crate) enum Kind {
     Map(Vec<Entry>),
 }
 
+impl Node {
+    /// The place of a key; the value's own when it lacks the key.
+    pub fn place_of(&self, key: &str) -> Place {
+        let Kind::Map(entries) = &self.kind else { return self.place };
+        entries.iter().find(|entry| entry.key == key).map_or(self.place, |entry| entry.place)
+    }
+
+    /// The value as JSON.
+    pub fn to_json(&self) -> Value {
+        match &self.kind {
+            Kind::Null => Value::Null,
+            Kind::Scalar(scalar) => scalar.to_json(),
+            Kind::List(items) => items.iter().map(Self::to_json).collect(),
+            Kind::Map(entries) => entries.iter().map(|entry| (entry.key.clone(), entry.value.to_json())).collect(),
+        }
+    }
+}
+
 /// A key, its place, and its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {

@@ -12,6 +12,9 @@ pub struct Args {
     /// The configuration file; it is watched, and changes are taken over.
     #[arg(long, env = "TENET_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// Prints the JSON schema of the configuration file, with the sections of all mappers, and ends.
+    #[arg(long)]
+    pub schema: bool,
     /// The name of the virtual cluster.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,

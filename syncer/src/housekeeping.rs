@@ -8,7 +8,7 @@ use tenet_config::{Config, Live, ReloadOutcome, Reloader};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Engine, facts};
+use crate::engine::Engine;
 use crate::logging::LevelHandle;
 use crate::queue::Lane;
 use crate::{learn, patrol};
@@ -72,11 +72,20 @@ impl Housekeeping {
     }
 
     fn apply(&self, config: &Config) {
-        let old = self.engine.facts.load();
-        self.engine.facts.store(Arc::new(facts(config, &old.cluster_id, &old.virtual_version)));
+        let version = self.engine.facts.load().virtual_version.clone();
+        self.renew_facts(config, &version);
         self.engine.gate.set_ceiling(usize::from(config.engine.max_in_flight));
         self.engine.gate.set_limit(*config.engine.request_timeout);
         self.level.set(&config.log.level);
+    }
+
+    /// Shows a configuration to the mappers. It was checked when it was loaded, so it has no error.
+    fn renew_facts(&self, config: &Config, version: &str) {
+        let cluster_id = self.engine.facts.load().cluster_id.clone();
+        match self.engine.settings.facts(config, &cluster_id, version) {
+            Ok(facts) => self.engine.facts.store(Arc::new(facts)),
+            Err(error) => tracing::error!(error = %format!("{error:#}"), "cannot apply the changed configuration"),
+        }
     }
 
     /// A new version of the virtual API server may fill in more by itself.
@@ -89,7 +98,7 @@ impl Housekeeping {
         tracing::info!(from = old.virtual_version, to = version, "the virtual API server has another version");
         let learnt = learn::defaults(&self.engine.view.virt, &self.engine.mappers, self.engine.view.limit).await;
         self.engine.view.defaults.store(Arc::new(learnt));
-        self.engine.facts.store(Arc::new(facts(&self.live.get(), &old.cluster_id, &version)));
+        self.renew_facts(&self.live.get(), &version);
         patrol::enqueue_all(&self.engine, Lane::Change).await;
     }
 }

@@ -21,6 +21,7 @@ mod queue;
 mod retry;
 mod router;
 mod runtime;
+mod settings;
 mod supervisor;
 mod view;
 mod worker;

@@ -7,9 +7,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use serde_json::Value;
-use tenet_config::{Config, Known, Live, Reloader};
+use tenet_config::{Config, Live, Reloader};
 use tenet_mapper::keys::MANAGED_BY;
-use tenet_mapper::rules::Action;
 use tenet_mapper::{Kind, Mapper, Projection, Side, kinds};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
@@ -19,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::{Api, Target};
 use crate::args::Args;
 use crate::cache::Cache;
-use crate::engine::{Engine, facts};
+use crate::engine::Engine;
 use crate::gate::{Gate, Parts};
 use crate::handle::Sockets;
 use crate::housekeeping::{Housekeeping, version};
@@ -28,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::router::{Router, numbered};
 use crate::runtime::{Runtime, System};
+use crate::settings::Settings;
 use crate::view::{Caches, EngineView};
 use crate::{admin, connect, learn, logging, patrol, worker};
 
@@ -38,11 +38,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Runs a syncer with these mappers and sockets until SIGTERM or SIGINT.
 pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Sockets) -> anyhow::Result<()> {
-    let known = known(&mappers);
-    let config = Config::load_knowing(args.config.as_deref(), &args.overrides(), &known)?;
+    let settings = Settings::of(&mappers)?;
+    if args.schema {
+        println!("{:#}", tenet_config::schema(settings.known()));
+        return Ok(());
+    }
+    let config = Config::load_knowing(args.config.as_deref(), &args.overrides(), settings.known())?;
     let level = logging::start(&config.log).map_err(anyhow::Error::msg).context("log.level")?;
     let live = Live::new(config);
-    let reloader = args.config.clone().map(|file| Reloader::new(live.clone(), file, args.overrides()).knowing(known));
+    let reloader = |file| Reloader::new(live.clone(), file, args.overrides()).knowing(settings.known().clone());
+    let reloader = args.config.clone().map(reloader);
     let config = live.get();
     let stop = CancellationToken::new();
     stop_on_signals(&stop)?;
@@ -55,7 +60,7 @@ pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Socket
     tracing::info!(name = config.name, namespace = config.host.namespace, admin = %config.admin.listen, "tenet-syncer starts");
 
     let started = tokio::select! {
-        started = start(&config, mappers, &runtime) => Some(started?),
+        started = start(&config, settings, mappers, &runtime) => Some(started?),
         () = stop.cancelled() => None,
     };
     if let Some((engine, informers)) = started {
@@ -113,6 +118,7 @@ fn spawn(runtime: &dyn Runtime, tasks: &TaskTracker, task: impl Future<Output = 
 
 async fn start(
     config: &Config,
+    settings: Settings,
     mappers: Vec<Box<dyn Mapper>>,
     runtime: &Arc<dyn Runtime>,
 ) -> anyhow::Result<(Arc<Engine>, Vec<Informer>)> {
@@ -135,7 +141,7 @@ async fn start(
     }
     let queue = Arc::new(Queue::default());
     let router = Arc::new(Router::new(Arc::clone(&mappers), Arc::clone(&queue), &config.name, &cluster_id));
-    let facts = Arc::new(ArcSwap::from_pointee(facts(config, &cluster_id, &virtual_version)));
+    let facts = Arc::new(ArcSwap::from_pointee(settings.facts(config, &cluster_id, &virtual_version)?));
 
     let (mut caches, mut informers) = (Caches::default(), Vec::new());
     for ((side, kind), plan) in plans(&mappers) {
@@ -173,10 +179,9 @@ async fn start(
         ceiling: usize::from(config.engine.max_in_flight),
         limit,
     });
-    Ok((
-        Arc::new(Engine { mappers, queue, router, caches, view, facts, gate, metrics, runtime: Arc::clone(runtime) }),
-        informers,
-    ))
+    let runtime = Arc::clone(runtime);
+    let engine = Engine { mappers, queue, router, caches, view, settings, facts, gate, metrics, runtime };
+    Ok((Arc::new(engine), informers))
 }
 
 /// What one stream has to serve.
@@ -229,21 +234,6 @@ async fn cluster_id(virt: &Api, limit: Duration) -> String {
         tracing::info!(reason, "waiting for the virtual API server");
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
-    }
-}
-
-/// The names that a configuration may mention.
-fn known(mappers: &[Box<dyn Mapper>]) -> Known {
-    let pods = mappers.iter().map(|mapper| mapper.spec()).filter(|spec| spec.kind == kinds::POD);
-    let tables = pods.filter_map(|spec| spec.table.as_ref());
-    let refusable = |action: Action| matches!(action, Action::Refuse | Action::Set);
-    Known {
-        mappers: mappers.iter().map(|mapper| mapper.spec().name.to_owned()).collect(),
-        refused_pod_fields: tables
-            .flat_map(|table| table.rules())
-            .filter(|(_, rule)| refusable(rule.action))
-            .map(|(path, _)| path.to_owned())
-            .collect(),
     }
 }
 

@@ -3,6 +3,9 @@
 
 use std::net::Ipv4Addr;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::digest;
 
 /// The subresource of names: the Service of a node is called VC-node-NODE.
@@ -15,6 +18,17 @@ const LOOPBACK_BITS: u32 = 22;
 /// The ports behind the Services of nodes.
 const FIRST_PORT: u16 = 20_000;
 const PORTS: u16 = 10_000;
+
+/// Where the virtual API server finds the kubelet of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeAddresses {
+    /// At a host Service of its own, named VC-node-NODE.
+    #[default]
+    Service,
+    /// At a loopback address of its own: for an API server that shares the syncer's network.
+    Loopback,
+}
 
 /// The loopback addresses that a node may have, the best first. Which one it has is written
 /// in the virtual Node; a node whose best one is taken has the next.

@@ -15,6 +15,21 @@ pub(super) fn types(schema: &Value) -> impl Iterator<Item = &str> {
     one.into_iter().chain(many.filter_map(Value::as_str))
 }
 
+/// The schema of the value where it is not null: schemars writes `anyOf` for an optional struct.
+pub(super) fn without_null(schema: &Value) -> &Value {
+    let variants = schema["anyOf"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut variants = variants.iter().filter(|variant| variant["type"] != "null");
+    match (variants.next(), variants.next()) {
+        (Some(only), None) => only,
+        _ => schema,
+    }
+}
+
+/// Tells whether the schema names neither a type nor options.
+pub(super) fn is_open(schema: &Value) -> bool {
+    types(schema).next().is_none() && options(schema).is_none_or(|options| options.is_empty())
+}
+
 /// Checks one scalar; the error is the message of the problem.
 pub(super) fn check(schema: &Value, scalar: &Scalar) -> Result<Value, String> {
     if let Some(options) = options(schema) {

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
+use tenet_translate::pointer;
 
-use crate::{Config, RELOADABLE};
+use crate::{Config, Known};
 
 /// A changed field that cannot change while the syncer runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,50 +32,66 @@ pub(super) struct Merged {
     pub deferred: Vec<Deferred>,
 }
 
-pub(super) fn merge(current: &Config, wanted: &Config) -> Result<Merged, serde_json::Error> {
+pub(super) fn merge(current: &Config, wanted: &Config, known: &Known) -> Result<Merged, serde_json::Error> {
     let mut value = serde_json::to_value(current)?;
     let mut changes = Vec::new();
-    collect(&value, &serde_json::to_value(wanted)?, "", &mut changes);
-    let (applied, deferred): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| is_reloadable(&change.field));
+    collect(&value, &serde_json::to_value(wanted)?, &Place::default(), &mut changes);
+    let (applied, deferred): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|change| known.is_reloadable(&change.place.field));
     for change in &applied {
-        if let Some(place) = value.pointer_mut(&format!("/{}", change.field.replace('.', "/"))) {
-            *place = change.to.clone();
-        }
+        pointer::set(&mut value, &change.place.pointer, change.to.clone());
     }
     Ok(Merged {
         config: serde_json::from_value(value)?,
-        applied: applied.into_iter().map(|change| change.field).collect(),
+        applied: applied.into_iter().map(|change| change.place.field).collect(),
         deferred: deferred.into_iter().map(Change::defer).collect(),
     })
 }
 
-struct Change {
+/// A field, for people and for code.
+#[derive(Default)]
+struct Place {
     field: String,
+    pointer: String,
+}
+
+impl Place {
+    fn member(&self, key: &str) -> Self {
+        let dot = if self.field.is_empty() { "" } else { "." };
+        let field = format!("{}{dot}{key}", self.field);
+        Self { field, pointer: format!("{}/{}", self.pointer, pointer::escape(key)) }
+    }
+}
+
+struct Change {
+    place: Place,
     from: Value,
     to: Value,
 }
 
 impl Change {
     fn defer(self) -> Deferred {
-        Deferred { field: self.field, from: self.from.to_string(), to: self.to.to_string() }
+        Deferred { field: self.place.field, from: self.from.to_string(), to: self.to.to_string() }
     }
 }
 
-/// Both sides come from the same struct, so they have the same keys. A list is one value.
-fn collect(from: &Value, to: &Value, field: &str, changes: &mut Vec<Change>) {
-    if let (Value::Object(from), Value::Object(to)) = (from, to) {
-        for (key, from) in from {
-            let field = if field.is_empty() { key.clone() } else { format!("{field}.{key}") };
-            collect(from, to.get(key).unwrap_or(&Value::Null), &field, changes);
+/// A list is one value, and so is a mapping whose keys differ.
+fn collect(from: &Value, to: &Value, place: &Place, changes: &mut Vec<Change>) {
+    match (from, to) {
+        (Value::Object(from), Value::Object(to)) if have_same_keys(from, to) => {
+            for (key, from) in from {
+                collect(from, to.get(key).unwrap_or(&Value::Null), &place.member(key), changes);
+            }
         }
-    } else if from != to {
-        changes.push(Change { field: field.to_owned(), from: from.clone(), to: to.clone() });
+        _ if from == to => {}
+        _ => {
+            let Place { field, pointer } = place;
+            let place = Place { field: field.clone(), pointer: pointer.clone() };
+            changes.push(Change { place, from: from.clone(), to: to.clone() });
+        }
     }
 }
 
-fn is_reloadable(field: &str) -> bool {
-    RELOADABLE.iter().any(|reloadable| {
-        let rest = field.strip_prefix(reloadable);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    })
+fn have_same_keys(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
+    a.len() == b.len() && a.keys().all(|key| b.contains_key(key))
 }

@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::known::built_in;
 
 mod fields;
 
@@ -18,8 +19,8 @@ impl Bed {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tenet.yaml");
         fs::write(&path, BASE).unwrap();
-        let live = Live::new(Config::load(Some(&path), &overrides).unwrap());
-        let reloader = Reloader::new(live.clone(), path, overrides);
+        let live = Live::new(Config::load_knowing(Some(&path), &overrides, &built_in()).unwrap());
+        let reloader = Reloader::new(live.clone(), path, overrides).knowing(built_in());
         Self { folder, live, reloader }
     }
 

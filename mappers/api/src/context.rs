@@ -2,16 +2,16 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tenet_translate::keys::CROSSED;
+use tenet_translate::kubelets::NodeAddresses;
 use tenet_translate::labels::{self, Globs};
 use tenet_translate::names::Names;
 use tenet_translate::owner::{OwnerRecord, Ownership};
-use tenet_translate::rules::{Crossing, Defaults, Policy, Table};
+use tenet_translate::rules::{Crossing, Defaults, Table};
 
 use crate::crossed;
-use crate::{Bound, Contents, HostKey, Kind, MapError, Object, ObjectRef, Read, Side, VirtualKey};
+use crate::{Bound, Contents, HostKey, Kind, MapError, Object, ObjectRef, Policies, Read, Sections, Side, VirtualKey};
 
 /// The caches as a mapper sees them. The engine implements it for each mapper, the test kit for
 /// [`Clusters`](crate::testing::Clusters); a [`Context`] dereferences to it.
@@ -51,13 +51,28 @@ pub struct Facts {
     pub virtual_version: String,
     /// Which tenant annotations cross.
     pub annotations: Globs,
+    /// The host Service that leads host pods to the virtual API server, in the host namespace.
+    pub api_service: String,
+    /// Where the virtual API server finds the kubelets of virtual nodes.
+    pub kubelets: Kubelets,
     /// What the installation decided about unknown and refused fields.
-    pub policy: Policy,
-    /// The whole configuration, by section.
-    pub config: Value,
+    pub policies: Policies,
+    /// The sections of the configuration that mappers own.
+    pub sections: Sections,
     /// How long a reservation counts, in seconds: longer than any request to the virtual API
     /// server takes.
     pub reservation: i64,
+}
+
+/// Where the virtual API server finds the kubelets of virtual nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kubelets {
+    /// Tells whether virtual nodes have kubelets, and so addresses of their own.
+    pub enabled: bool,
+    /// The kind of address that each node has.
+    pub addresses: NodeAddresses,
+    /// The port, the same for all nodes.
+    pub port: u16,
 }
 
 /// The world of one reconcile: caches, configuration, time, and content that was asked for.
@@ -98,10 +113,20 @@ impl<'c> Context<'c> {
         self.now
     }
 
-    /// A section of the configuration.
-    pub fn section<T: DeserializeOwned>(&self, name: &str) -> Result<T, MapError> {
-        let value = self.facts.config.get(name).unwrap_or(&Value::Null);
-        T::deserialize(value).map_err(|error| MapError::Malformed(format!("configuration section {name}: {error}")))
+    /// Returns a section of the configuration, as it was parsed when the file was loaded; its
+    /// defaults when no mapper owns a [`Section`](crate::Section) of this type.
+    pub fn section<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        self.facts.sections.get()
+    }
+
+    /// Tells whether the installation permits the refused field at `path` in objects of `kind`.
+    pub fn permits(&self, kind: Kind, path: &str) -> bool {
+        self.facts.policies.of(kind).allow.contains(path)
+    }
+
+    /// Where the host Service stands that leads host pods to the virtual API server.
+    pub fn api_service(&self) -> HostKey {
+        HostKey::new(self.facts.names.host_namespace.as_str(), self.facts.api_service.as_str())
     }
 
     /// A cached virtual object.
@@ -196,7 +221,7 @@ impl<'c> Context<'c> {
     /// a mapper that adds its own tells all of them at once.
     pub fn cross(&self, kind: Kind, table: &Table, virt: &Object) -> Crossing {
         let namespace = virt.namespace();
-        table.down(virt.value(), &self.facts.policy, &self.view.defaults(kind), &|reference| {
+        table.down(virt.value(), self.facts.policies.of(kind), &self.view.defaults(kind), &|reference| {
             self.facts.names.host_name(reference.kind, namespace, &reference.name)
         })
     }

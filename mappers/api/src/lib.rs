@@ -20,15 +20,17 @@ mod mapper;
 mod object;
 mod outcome;
 pub mod patch;
+mod policy;
 mod projection;
 mod reservation;
+mod section;
 mod spec;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use admission::{Admission, Need, Operation, Request, Scope};
 pub use content::{Contents, Read};
-pub use context::{Context, Facts, View};
+pub use context::{Context, Facts, Kubelets, View};
 pub use copy_mapper::{CopyMapper, Translate};
 pub use deletion::{Cause, Deletion};
 pub use effect::{
@@ -41,8 +43,10 @@ pub use kind::{Kind, Side, kinds};
 pub use mapper::Mapper;
 pub use object::Object;
 pub use outcome::{Next, Outcome, Stage, Step};
+pub use policy::Policies;
 pub use projection::Projection;
 pub use reservation::Reservation;
+pub use section::{Section, Sections};
 pub use spec::{Bound, Input, KeysOf, MapperSpec};
 pub use tenet_translate as translate;
-pub use tenet_translate::{keys, pointer, rules};
+pub use tenet_translate::{format, keys, pointer, rules};

@@ -1,9 +1,12 @@
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tenet_translate::rules::Table;
 
-use crate::{Kind, Object, Projection, Side, VirtualKey};
+use crate::{Kind, Object, Projection, Section, Side, VirtualKey};
 
 /// What a mapper is about and what it reads.
 #[derive(Clone, Debug)]
@@ -21,12 +24,14 @@ pub struct MapperSpec {
     pub samples: Vec<Value>,
     /// What it reads.
     pub inputs: Vec<Input>,
+    /// The sections of the configuration that it owns.
+    pub sections: Vec<Section>,
 }
 
 impl MapperSpec {
     /// A mapper of `kind` that reads nothing yet.
     pub fn new(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind, table: None, samples: Vec::new(), inputs: Vec::new() }
+        Self { name, kind, table: None, samples: Vec::new(), inputs: Vec::new(), sections: Vec::new() }
     }
 
     /// A mapper of `kind` on both sides: its virtual objects and the host objects that
@@ -53,6 +58,22 @@ impl MapperSpec {
     #[must_use]
     pub fn reads(mut self, input: Input) -> Self {
         self.inputs.push(input);
+        self
+    }
+
+    /// Adds a section of the configuration, all fields of which may change while the syncer runs.
+    #[must_use]
+    pub fn section<T>(self, name: &'static str) -> Self
+    where
+        T: Default + DeserializeOwned + Serialize + JsonSchema + Send + Sync + 'static,
+    {
+        self.owns(Section::of::<T>(name))
+    }
+
+    /// Adds a section of the configuration.
+    #[must_use]
+    pub fn owns(mut self, section: Section) -> Self {
+        self.sections.push(section);
         self
     }
 

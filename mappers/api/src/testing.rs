@@ -6,14 +6,15 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tenet_translate::keys::MANAGED_BY;
+use tenet_translate::kubelets::NodeAddresses;
 use tenet_translate::labels::Globs;
 use tenet_translate::names::{NameScheme, Names};
 use tenet_translate::pointer;
-use tenet_translate::rules::{Defaults, Policy};
+use tenet_translate::rules::Defaults;
 
 use crate::{
-    Bound, Contents, Context, Effect, Facts, HostKey, KeysOf, Kind, MapError, Mapper, MapperSpec, Object, ObjectRef,
-    Outcome, Side, View, VirtualKey, patch,
+    Bound, Contents, Context, Effect, Facts, HostKey, KeysOf, Kind, Kubelets, MapError, Mapper, MapperSpec, Object,
+    ObjectRef, Outcome, Policies, Sections, Side, View, VirtualKey, patch,
 };
 
 /// The host namespace of a [`Clusters`].
@@ -52,8 +53,10 @@ impl Default for Clusters {
                 cluster_id: CLUSTER_ID.to_owned(),
                 virtual_version: "v1.37.2".to_owned(),
                 annotations: Globs::default(),
-                policy: Policy::default(),
-                config: json!({}),
+                api_service: CLUSTER.to_owned(),
+                kubelets: Kubelets { enabled: false, addresses: NodeAddresses::Service, port: 10250 },
+                policies: Policies::default(),
+                sections: Sections::default(),
                 reservation: 90,
             },
             now: 1_800_000_000,
@@ -78,6 +81,12 @@ impl Clusters {
             }
         }
         self
+    }
+
+    /// Sets a section of the configuration.
+    #[must_use]
+    pub fn section<T: Send + Sync + 'static>(self, section: T) -> Self {
+        self.facts(|facts| facts.sections.set(section))
     }
 
     /// Changes what is fixed: configuration, policy, names.

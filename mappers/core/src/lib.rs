@@ -10,8 +10,8 @@ use tenet_mapper::Mapper;
 use tenet_mapper::rules::{HEAD, Rule, Table};
 
 pub use config_map::ConfigMapMapper;
-pub use node::NodeMapper;
-pub use pod::PodMapper;
+pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
+pub use pod::{Dns, PodMapper, Pods};
 pub use secret::SecretMapper;
 pub use service::ServiceMapper;
 

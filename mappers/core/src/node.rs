@@ -1,14 +1,14 @@
 //! Nodes: a picture of each node on which a pod of the virtual cluster runs, as long as one
 //! does. The host's own Node is shown where it may be read; else one is made from the pods.
 
+mod config;
 mod kubelet;
 mod real;
 mod synthetic;
 
 use std::sync::Arc;
 
-use kubelet::Kubelet;
-use serde::Deserialize;
+pub use config::{Capacity, NodeSource, Nodes};
 use serde_json::{Map, Value, json};
 use tenet_mapper::keys::{CROSSED, MANAGED_BY};
 use tenet_mapper::rules::{Rule, Table, omit, set, up};
@@ -16,7 +16,7 @@ use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::labels::labels_down;
 use tenet_mapper::{
     ApplyVirtual, Bound, Context, Deletion, Dependency, Effect, HostKey, Input, KeysOf, MapError, Mapper, MapperSpec,
-    Object, Outcome, Projection, Side, VirtualKey, crossed, kinds,
+    Object, Outcome, Projection, Section, Side, VirtualKey, crossed, kinds,
 };
 
 const RULES: &[Rule] = &[
@@ -52,29 +52,12 @@ pub struct NodeMapper {
     pods: Bound,
 }
 
-/// The section `nodes` of the configuration.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Nodes {
-    source: Source,
-    capacity: Map<String, Value>,
-}
-
-/// Where pictures come from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Source {
-    #[default]
-    Auto,
-    Host,
-    Synthetic,
-}
-
 impl NodeMapper {
     /// The mapper of Nodes.
     pub fn new() -> Self {
         let table = Arc::new(crate::table(&[("", RULES)]));
         let mut spec = MapperSpec { table: Some(Arc::clone(&table)), ..MapperSpec::new("node", kinds::NODE) }
+            .owns(Section::of::<Nodes>("nodes").fixed(&["source"]))
             .reads(Input::new(Side::Virtual, kinds::NODE, Projection::Whole, KeysOf::Own))
             .reads(
                 Input::new(Side::Host, kinds::NODE, Projection::Fields(real::FIELDS), KeysOf::With(own_name))
@@ -93,11 +76,11 @@ impl NodeMapper {
 
     /// A pod of ours on a node. There may be hundreds, and each of their changes leads here:
     /// one is enough, but until the node is shown with an address it should tell one.
-    fn pod(&self, cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>, kubelet: &Kubelet) -> Option<Object> {
+    fn pod(&self, cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Option<Object> {
         let find = |wanted: &dyn Fn(&Object) -> bool| cx.find_source(self.pods, key, wanted);
         let ours = |pod: &Object| cx.ownership(pod).ours().is_some_and(|owner| !is_daemon(cx, &owner));
         let first = find(&ours)?;
-        if kubelet.is_enabled()
+        if cx.facts().kubelets.enabled
             || tells_address(&first)
             || virt.is_some_and(|virt| virt.list_at("/status/addresses").len() > 1)
         {
@@ -114,13 +97,13 @@ impl NodeMapper {
         pod: &Object,
         virt: Option<&Object>,
     ) -> Result<Option<Value>, MapError> {
-        let nodes: Nodes = cx.section::<Option<Nodes>>("nodes")?.unwrap_or_default();
+        let nodes = cx.section::<Nodes>();
         let readable = cx.can_read(Side::Host, kinds::NODE);
         match (nodes.source, readable) {
-            (Source::Synthetic, _) | (Source::Auto, false) => {
-                Ok(Some(synthetic::node(cx, key.name(), pod, virt, nodes.capacity)))
+            (NodeSource::Synthetic, _) | (NodeSource::Auto, false) => {
+                Ok(Some(synthetic::node(cx, key.name(), pod, virt, &nodes.capacity)))
             }
-            (Source::Host, false) => Err(MapError::Transient {
+            (NodeSource::Host, false) => Err(MapError::Transient {
                 reason: "nodes.source is host, and the right to list and watch nodes of the host is missing".to_owned(),
                 after: None,
             }),
@@ -146,8 +129,7 @@ impl Mapper for NodeMapper {
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         let virt = cx.virt(kinds::NODE, key);
         let ours = virt.as_ref().is_some_and(|virt| virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster));
-        let kubelet = Kubelet::of(cx)?;
-        let pod = self.pod(cx, key, virt.as_ref(), &kubelet);
+        let pod = self.pod(cx, key, virt.as_ref());
         match (virt, pod) {
             (None, None) => Ok(Outcome::done().then_together(kubelet::remove(cx, key, None))),
             (Some(_), None) if !ours => Ok(Outcome::done()),
@@ -165,7 +147,7 @@ impl Mapper for NodeMapper {
                     return Ok(Outcome::done().wait_for(Dependency::host(kinds::NODE, &HostKey::new("", key.name()))));
                 };
                 retire_labels(&mut desired, virt.as_ref());
-                let found = kubelet.find(cx, key, virt.as_ref());
+                let found = kubelet::find(cx, key, virt.as_ref());
                 found.write(&mut desired);
                 let picture = ApplyVirtual { kind: kinds::NODE, key: key.clone(), desired, adopt: false };
                 Ok(Outcome::one(Effect::ApplyVirtual(picture)).then_each(found.effects))

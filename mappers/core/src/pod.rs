@@ -24,9 +24,10 @@ use tenet_mapper::rules::{Reference, Table};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{
     Context, Effect, Event, EventReason, EventType, HostKey, HostPatch, Input, KeysOf, MapError, Mapper, MapperSpec,
-    Next, Object, Outcome, PatchFormat, Projection, Side, VirtualKey, kinds, pointer,
+    Next, Object, Outcome, PatchFormat, Projection, Section, Side, VirtualKey, kinds, pointer,
 };
 
+pub use config::{Dns, Pods};
 use scheduling::Binding;
 use tokens::Tokens;
 
@@ -68,6 +69,8 @@ impl PodMapper {
     pub fn new() -> Self {
         let looked_up = |side, kind, projection| Input::new(side, kind, projection, KeysOf::None);
         let mut spec = MapperSpec::both_sides("pod", kinds::POD, table::table())
+            .owns(Section::of::<Pods>("pods").permits("allow"))
+            .section::<Dns>("dns")
             .project(Side::Host, &Projection::Fields(HOST_FIELDS))
             .reads(looked_up(Side::Virtual, kinds::NODE, Projection::Metadata))
             .reads(looked_up(Side::Virtual, kinds::SERVICE, Projection::Whole))

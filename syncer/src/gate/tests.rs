@@ -6,9 +6,7 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
-use tenet_mapper::rules::{Policy, Table, copy};
-use tenet_mapper::translate::labels::Globs;
-use tenet_mapper::translate::{NameScheme, Names};
+use tenet_mapper::rules::{Table, copy};
 use tenet_mapper::{
     ApplyHost, Deletion, Event, EventReason, EventType, HostKey, Object, Projection, VirtualKey, VirtualPatch,
 };
@@ -17,6 +15,7 @@ use super::*;
 use crate::cache::Cache;
 use crate::informer::Health;
 use crate::queue::Queue;
+use crate::settings::Settings;
 
 const ID: &str = "cluster-1";
 
@@ -74,15 +73,9 @@ impl Rig {
             }
         }
         let caches = Arc::new(caches);
-        let facts = Facts {
-            names: Names::new("vc-1", "team-a", NameScheme::Tenet),
-            cluster_id: ID.to_owned(),
-            virtual_version: String::new(),
-            annotations: Globs::default(),
-            policy: Policy::default(),
-            config: Value::Null,
-            reservation: 90,
-        };
+        let config = "name: vc-1\nhost: { namespace: team-a }\nvirtual: { kubeconfig: /v }\n";
+        let config = tenet_config::Config::from_yaml(config, &tenet_config::Overrides::default()).unwrap();
+        let facts = Settings::default().facts(&config, ID, "").unwrap();
         let gate = Gate::new(Parts {
             virt: virt_api,
             host: host_api,

@@ -14,13 +14,12 @@ fn required() -> Overrides {
 
 #[test]
 fn flags_alone_are_enough() {
-    let config = Config::load(None, &required()).unwrap();
+    let config = Config::load_knowing(None, &required(), &built_in()).unwrap();
     assert_eq!((config.name.as_str(), config.service_name()), ("vc-2", "vc-2"));
     assert_eq!((config.names, config.unknown_fields), (Names::Tenet, UnknownFields::Refuse));
     assert_eq!(config.engine.patrol_interval, Duration::from_secs(300));
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9090");
-    let written =
-        Config::from_yaml("name: vc-2\nhost: {namespace: team-b}\nvirtual: {kubeconfig: /w}", &Overrides::default());
+    let written = read("name: vc-2\nhost: {namespace: team-b}\nvirtual: {kubeconfig: /w}", &Overrides::default());
     assert_eq!(Ok(config), written);
 }
 
@@ -37,7 +36,7 @@ fn every_flag_stands_above_the_file() {
         ..required()
     };
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/full.yaml")).unwrap();
-    let config = Config::from_yaml(&text, &all).unwrap();
+    let config = read(&text, &all).unwrap();
     assert_eq!(config.name, "vc-2");
     assert_eq!(config.host.kubeconfig, all.host_kubeconfig);
     assert_eq!(config.host.context, all.host_context);
@@ -47,17 +46,21 @@ fn every_flag_stands_above_the_file() {
     assert_eq!(config.service_name(), "api");
     assert_eq!(config.admin.listen.to_string(), "[::1]:0");
     assert_eq!((config.log.level.as_str(), config.log.format), ("warn", LogFormat::Json));
-    assert_eq!(config.pods.priority_classes, ["batch-low"], "what no flag names stays");
+    assert_eq!(
+        config.sections["pods"]["priorityClasses"],
+        serde_json::json!(["batch-low"]),
+        "what no flag names stays"
+    );
 }
 
 #[test]
 fn a_flag_replaces_a_bad_value_of_the_file_and_a_bad_flag_names_itself() {
     let bad = "name: Bad\nhost:\nvirtual:\n";
-    assert_eq!(Config::from_yaml(bad, &required()).map(|config| config.name), Ok("vc-2".to_owned()));
+    assert_eq!(read(bad, &required()).map(|config| config.name), Ok("vc-2".to_owned()));
 
     let flags =
         Overrides { host_namespace: Some("Team_B".to_owned()), log_format: Some("xml".to_owned()), ..required() };
-    let problems = Config::from_yaml("names: x\n", &flags).unwrap_err().to_string();
+    let problems = read("names: x\n", &flags).unwrap_err().to_string();
     assert_eq!(
         problems,
         "<yaml>:1:8: names: expected one of tenet, vcluster, found \"x\"\n\
@@ -79,7 +82,7 @@ fn without_a_file_what_is_required_is_asked_for_as_a_flag() {
 
 #[test]
 fn a_flag_does_not_hide_that_its_mapping_is_none() {
-    let problems = Config::from_yaml("host: 5\n", &required()).unwrap_err().to_string();
+    let problems = read("host: 5\n", &required()).unwrap_err().to_string();
     assert_eq!(problems, "<yaml>:1:7: host: expected a mapping, found the number 5");
 }
 

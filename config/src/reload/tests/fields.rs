@@ -9,6 +9,7 @@ const LIVE: &[(&str, &str)] = &[
     ("engine.maxInFlight", "engine: { maxInFlight: 5 }"),
     ("engine.patrolInterval", "engine: { patrolInterval: 1h }"),
     ("engine.requestTimeout", "engine: { requestTimeout: 20s }"),
+    ("kinds.allow", "kinds: { allow: { Service: [spec.a], Ingress.b.c: [spec.d] } }"),
     ("kubelet.streams.idleTimeout", "kubelet: { streams: { idleTimeout: 1h } }"),
     ("kubelet.streams.perPod", "kubelet: { streams: { perPod: 7 } }"),
     ("kubelet.streams.total", "kubelet: { streams: { total: 7 } }"),
@@ -62,7 +63,7 @@ fn a_field_that_can_change_at_run_time_does() {
         let mut bed = Bed::new(Overrides::default());
         let before = bed.live.get();
         assert_eq!(bed.poll(line), reloaded(&[field], &[]), "{field}");
-        let wanted = Config::load(Some(bed.path()), &Overrides::default()).unwrap();
+        let wanted = Config::load_knowing(Some(bed.path()), &Overrides::default(), &built_in()).unwrap();
         assert_eq!(*bed.live.get(), wanted, "{field}");
         assert_ne!(*before, wanted, "{field}");
     }
@@ -81,7 +82,7 @@ fn a_field_that_cannot_keeps_its_value_and_says_that_it_waits_for_a_restart() {
 #[test]
 fn every_field_has_its_line_in_these_tables() {
     fn leaves(value: &serde_json::Value, at: &str, into: &mut Vec<String>) {
-        let Some(fields) = value.as_object() else {
+        let Some(fields) = value.as_object().filter(|fields| !fields.is_empty()) else {
             into.push(at.to_owned());
             return;
         };

@@ -3,41 +3,14 @@
 
 use std::net::Ipv4Addr;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tenet_mapper::keys::CONTROL_PLANE;
 use tenet_mapper::translate::OwnerRecord;
-use tenet_mapper::translate::kubelets;
+use tenet_mapper::translate::kubelets::{self, NodeAddresses};
 use tenet_mapper::{
-    ApplyHost, Context, Deletion, Effect, Event, EventReason, EventType, HostKey, HostPatch, MapError, Object,
+    ApplyHost, Context, Deletion, Effect, Event, EventReason, EventType, HostKey, HostPatch, Kubelets, Object,
     PatchFormat, Side, VirtualKey, kinds,
 };
-
-/// Where kubelets listen when the configuration says nothing.
-const PORT: u16 = 10250;
-
-/// The section `kubelet` of the configuration.
-#[derive(Debug, Deserialize)]
-#[serde(default)]
-pub(super) struct Kubelet {
-    enabled: bool,
-    addresses: Addresses,
-    port: u16,
-}
-
-impl Default for Kubelet {
-    fn default() -> Self {
-        Self { enabled: false, addresses: Addresses::default(), port: PORT }
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Addresses {
-    #[default]
-    Service,
-    Loopback,
-}
 
 /// Where a kubelet is.
 enum Address {
@@ -56,102 +29,86 @@ pub(super) struct Found {
     pub(super) effects: Vec<Effect>,
 }
 
-impl Kubelet {
-    pub(super) fn of(cx: &Context<'_>) -> Result<Self, MapError> {
-        Ok(cx.section::<Option<Self>>("kubelet")?.unwrap_or_default())
-    }
-
-    /// Whether virtual nodes have kubelets, and so addresses of their own.
-    pub(super) fn is_enabled(&self) -> bool {
-        self.enabled
-    }
-
-    /// Where the kubelet of a node is, and what it takes to find it there.
-    pub(super) fn find(&self, cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Found {
-        let nowhere = |address| Found { address, port: self.port, effects: Vec::new() };
-        match (self.enabled, self.addresses, virt) {
-            (false, ..) => nowhere(Address::None),
-            (true, Addresses::Loopback, _) => nowhere(Address::of(loopback(cx, key, virt))),
-            // The Service belongs to the Node, which has no UID yet.
-            (true, Addresses::Service, None) => nowhere(Address::Pending),
-            (true, Addresses::Service, Some(virt)) => {
-                let (address, effects) = self.service(cx, virt);
-                Found { address: Address::of(address), port: self.port, effects }
-            }
+/// Where the kubelet of a node is, and what it takes to find it there.
+pub(super) fn find(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Found {
+    let Kubelets { enabled, addresses, port } = cx.facts().kubelets;
+    let nowhere = |address| Found { address, port, effects: Vec::new() };
+    match (enabled, addresses, virt) {
+        (false, ..) => nowhere(Address::None),
+        (true, NodeAddresses::Loopback, _) => nowhere(Address::of(loopback(cx, key, virt))),
+        // The Service belongs to the Node, which has no UID yet.
+        (true, NodeAddresses::Service, None) => nowhere(Address::Pending),
+        (true, NodeAddresses::Service, Some(virt)) => {
+            let (address, effects) = service(cx, virt);
+            Found { address: Address::of(address), port, effects }
         }
     }
+}
 
-    fn service(&self, cx: &Context<'_>, virt: &Object) -> (Option<String>, Vec<Effect>) {
-        let (place, owner) = (service_key(cx, virt.name()), cx.owner(kinds::NODE, virt));
-        let Some(service) = cx.host(kinds::SERVICE, &place) else {
-            return (None, vec![self.create(cx, place, owner)]);
-        };
-        match cx.ownership(&service).ours() {
-            Some(found) if found == owner && !service.is_deleting() => self.keep(cx, virt, &service, owner),
-            // The Service of a node that had this name before.
-            Some(found) => (None, orphan(&service, &found).into_iter().collect()),
-            None => (None, vec![taken(virt)]),
-        }
+fn service(cx: &Context<'_>, virt: &Object) -> (Option<String>, Vec<Effect>) {
+    let (place, owner) = (service_key(cx, virt.name()), cx.owner(kinds::NODE, virt));
+    let Some(service) = cx.host(kinds::SERVICE, &place) else {
+        return (None, vec![create(cx, place, owner)]);
+    };
+    match cx.ownership(&service).ours() {
+        Some(found) if found == owner && !service.is_deleting() => keep(cx, virt, &service, owner),
+        // The Service of a node that had this name before.
+        Some(found) => (None, orphan(&service, &found).into_iter().collect()),
+        None => (None, vec![taken(virt)]),
     }
+}
 
-    fn create(&self, cx: &Context<'_>, place: HostKey, owner: OwnerRecord) -> Effect {
-        let cluster = &cx.facts().names.cluster;
-        let desired = json!({
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": {
-                "name": place.name(), "namespace": place.namespace(), "labels": owner.labels(cluster),
-                "annotations": owner.annotations(place.namespace(), place.name()),
-            },
-            "spec": self.spec(cx, free_port(cx, &owner.name)),
-        });
-        Effect::ApplyHost(Box::new(ApplyHost {
-            kind: kinds::SERVICE,
-            key: place,
-            owner,
-            desired,
-            table: None,
-            fallback: None,
-        }))
-    }
+fn create(cx: &Context<'_>, place: HostKey, owner: OwnerRecord) -> Effect {
+    let cluster = &cx.facts().names.cluster;
+    let desired = json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": place.name(), "namespace": place.namespace(), "labels": owner.labels(cluster),
+            "annotations": owner.annotations(place.namespace(), place.name()),
+        },
+        "spec": spec(cx, free_port(cx, &owner.name)),
+    });
+    Effect::ApplyHost(Box::new(ApplyHost {
+        kind: kinds::SERVICE,
+        key: place,
+        owner,
+        desired,
+        table: None,
+        fallback: None,
+    }))
+}
 
-    fn spec(&self, cx: &Context<'_>, target: u16) -> Value {
-        json!({
-            "type": "ClusterIP",
-            "selector": {CONTROL_PLANE: cx.facts().names.cluster},
-            "ports": [{"name": "kubelet", "protocol": "TCP", "port": self.port, "targetPort": target}],
-        })
-    }
+fn spec(cx: &Context<'_>, target: u16) -> Value {
+    json!({
+        "type": "ClusterIP",
+        "selector": {CONTROL_PLANE: cx.facts().names.cluster},
+        "ports": [{"name": "kubelet", "protocol": "TCP", "port": cx.facts().kubelets.port, "targetPort": target}],
+    })
+}
 
-    /// The address of a Service that is as it should be; else what brings it there.
-    fn keep(
-        &self,
-        cx: &Context<'_>,
-        virt: &Object,
-        service: &Object,
-        owner: OwnerRecord,
-    ) -> (Option<String>, Vec<Effect>) {
-        let address = service.str_at("/spec/clusterIP").filter(|address| *address != "None").map(str::to_owned);
-        let target = target_port(service);
-        let is_published = address.as_deref().is_some_and(|address| shown(virt) == Some(address));
-        let target = match target.filter(|port| is_published || !is_claimed(cx, virt.name(), *port)) {
-            Some(port) => port,
-            None => free_port(cx, virt.name()),
-        };
-        let wanted = self.spec(cx, target);
-        let same = |pointer: &str| service.at(pointer) == wanted.pointer(pointer.trim_start_matches("/spec"));
-        if same("/spec/selector") && same("/spec/ports/0/port") && same("/spec/ports/0/targetPort") {
-            return (address, Vec::new());
-        }
-        let patch = HostPatch {
-            kind: kinds::SERVICE,
-            key: HostKey::new(service.namespace(), service.name()),
-            owner,
-            subresource: None,
-            format: PatchFormat::Merge,
-            body: json!({"spec": {"selector": replaced(service.at("/spec/selector"), &wanted["selector"]), "ports": wanted["ports"]}}),
-        };
-        (address.filter(|_| is_published), vec![Effect::PatchHost(patch)])
+/// The address of a Service that is as it should be; else what brings it there.
+fn keep(cx: &Context<'_>, virt: &Object, service: &Object, owner: OwnerRecord) -> (Option<String>, Vec<Effect>) {
+    let address = service.str_at("/spec/clusterIP").filter(|address| *address != "None").map(str::to_owned);
+    let target = target_port(service);
+    let is_published = address.as_deref().is_some_and(|address| shown(virt) == Some(address));
+    let target = match target.filter(|port| is_published || !is_claimed(cx, virt.name(), *port)) {
+        Some(port) => port,
+        None => free_port(cx, virt.name()),
+    };
+    let wanted = spec(cx, target);
+    let same = |pointer: &str| service.at(pointer) == wanted.pointer(pointer.trim_start_matches("/spec"));
+    if same("/spec/selector") && same("/spec/ports/0/port") && same("/spec/ports/0/targetPort") {
+        return (address, Vec::new());
     }
+    let patch = HostPatch {
+        kind: kinds::SERVICE,
+        key: HostKey::new(service.namespace(), service.name()),
+        owner,
+        subresource: None,
+        format: PatchFormat::Merge,
+        body: json!({"spec": {"selector": replaced(service.at("/spec/selector"), &wanted["selector"]), "ports": wanted["ports"]}}),
+    };
+    (address.filter(|_| is_published), vec![Effect::PatchHost(patch)])
 }
 
 impl Address {

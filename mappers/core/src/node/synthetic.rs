@@ -5,11 +5,7 @@ use serde_json::{Map, Value, json};
 use tenet_mapper::translate::Quantity;
 use tenet_mapper::{Context, Object};
 
-use super::head;
-
-/// What a node has when the configuration does not say.
-const CAPACITY: [(&str, &str); 4] =
-    [("cpu", "16"), ("memory", "64Gi"), ("ephemeral-storage", "100Gi"), ("pods", "110")];
+use super::{Capacity, head};
 
 /// The conditions of a node, and why each is as it is.
 const CONDITIONS: [(&str, &str, &str, &str); 4] = [
@@ -20,13 +16,7 @@ const CONDITIONS: [(&str, &str, &str, &str); 4] = [
 ];
 
 /// A node that can hold what the configuration says.
-pub(super) fn node(
-    cx: &Context<'_>,
-    name: &str,
-    pod: &Object,
-    virt: Option<&Object>,
-    configured: Map<String, Value>,
-) -> Value {
+pub(super) fn node(cx: &Context<'_>, name: &str, pod: &Object, virt: Option<&Object>, configured: &Capacity) -> Value {
     let labels = json!({"kubernetes.io/arch": "amd64", "kubernetes.io/hostname": name, "kubernetes.io/os": "linux"});
     let capacity = capacity(virt, configured);
     let since = since(pod, virt);
@@ -51,19 +41,15 @@ pub(super) fn node(
 
 /// What the configuration says. The API server writes an amount in its own way, so one that
 /// is shown already stays as it is shown.
-fn capacity(virt: Option<&Object>, configured: Map<String, Value>) -> Map<String, Value> {
-    let mut capacity: Map<_, _> = CAPACITY.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-    capacity.extend(configured);
-    for (name, value) in &mut capacity {
-        let shown = virt.and_then(|virt| virt.at("/status/capacity")?.get(name));
-        if let (Some(Value::String(shown)), Value::String(wanted)) = (shown, &mut *value)
-            && let (Ok(shown_amount), Ok(amount)) = (shown.parse::<Quantity>(), wanted.parse::<Quantity>())
-            && shown_amount == amount
-        {
-            wanted.clone_from(shown);
-        }
-    }
-    capacity
+fn capacity(virt: Option<&Object>, configured: &Capacity) -> Map<String, Value> {
+    let Capacity { cpu, memory, ephemeral_storage, pods } = configured;
+    let all = [("cpu", cpu), ("memory", memory), ("ephemeral-storage", ephemeral_storage), ("pods", pods)];
+    let text = |(name, wanted): (&str, &Quantity)| {
+        let shown = virt.and_then(|virt| virt.str_at(&format!("/status/capacity/{name}")));
+        let shown = shown.filter(|shown| shown.parse::<Quantity>().is_ok_and(|shown| shown == *wanted));
+        (name.to_owned(), json!(shown.unwrap_or(wanted.as_str())))
+    };
+    all.map(text).into_iter().collect()
 }
 
 /// When the node came. It stays what it was, whatever pods come and go.

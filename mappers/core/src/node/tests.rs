@@ -35,9 +35,9 @@ fn with_pod() -> Clusters {
 }
 
 fn unreadable() -> Clusters {
-    with_pod().unreadable(Side::Host, kinds::NODE).facts(|facts| {
-        facts.config = json!({"nodes": {"source": "auto", "capacity": {"memory": "8192Mi"}}});
-    })
+    let capacity = Capacity { memory: "8192Mi".parse().unwrap(), ..Capacity::default() };
+    let nodes = Nodes { source: NodeSource::Auto, capacity };
+    with_pod().unreadable(Side::Host, kinds::NODE).section(nodes)
 }
 
 fn converge(clusters: &mut Clusters) -> usize {
@@ -146,11 +146,11 @@ fn any_pod_that_tells_an_address_will_do() {
 
 #[test]
 fn the_configuration_may_ask_for_one_kind_of_picture() {
-    let asked = |source: &str| json!({"nodes": {"source": source}});
-    let mut made = with_pod().with(Side::Host, HOST).facts(|facts| facts.config = asked("synthetic"));
+    let asked = |source| Nodes { source, ..Nodes::default() };
+    let mut made = with_pod().with(Side::Host, HOST).section(asked(NodeSource::Synthetic));
     converge(&mut made);
     assert_eq!(node(&made).unwrap().str_at("/status/nodeInfo/osImage"), Some("unknown"));
-    let mut real = with_pod().unreadable(Side::Host, kinds::NODE).facts(|facts| facts.config = asked("host"));
+    let mut real = with_pod().unreadable(Side::Host, kinds::NODE).section(asked(NodeSource::Host));
     let error = real.reconcile(&NodeMapper::new(), "", NODE).unwrap_err();
     assert_eq!(error.class(), "transient", "{error}");
 }

@@ -1,69 +1,56 @@
-//! What the configuration says about pods.
+//! The sections `pods` and `dns` of the configuration.
 
-use serde::Deserialize;
-use tenet_mapper::{Context, HostKey, MapError, VirtualKey};
+use std::net::IpAddr;
 
-/// The section `pods`.
-#[derive(Debug, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct Pods {
-    /// The `ServiceAccount` in the host namespace that pods run as.
-    pub(super) service_account: String,
-    /// The host's priority classes that pods may use.
-    pub(super) priority_classes: Vec<String>,
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tenet_mapper::format::{DnsSubdomain, FieldPath, IpAddress, ServiceRefText};
+use tenet_mapper::translate::ServiceRef;
+
+/// What tenant pods may use on the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Pods {
+    /// ServiceAccount in the host namespace that tenant pods run as. It should have no rights: pods get their tokens
+    /// from the virtual cluster.
+    #[schemars(with = "DnsSubdomain")]
+    pub service_account: String,
+    /// Field paths that the rule table of pods refuses and that this installation permits, such as `spec.hostNetwork`
+    /// or `spec.volumes[].hostPath`.
+    #[schemars(with = "Vec<FieldPath>")]
+    pub allow: Vec<String>,
+    /// Names of host `PriorityClass`es that tenant pods may use.
+    #[schemars(with = "Vec<DnsSubdomain>")]
+    pub priority_classes: Vec<String>,
 }
 
 impl Default for Pods {
     fn default() -> Self {
-        Self { service_account: "default".to_owned(), priority_classes: Vec::new() }
+        Self { service_account: "default".to_owned(), allow: Vec::new(), priority_classes: Vec::new() }
     }
 }
 
-impl Pods {
-    pub(super) fn read(cx: &Context<'_>) -> Result<Self, MapError> {
-        Ok(cx.section::<Option<Self>>("pods")?.unwrap_or_default())
-    }
-}
-
-/// The section `dns`.
-#[derive(Debug, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct Dns {
-    /// The domain of the virtual cluster.
-    pub(super) cluster_domain: String,
-    service: String,
-    /// The nameserver while the Service has no address.
-    pub(super) address: Option<String>,
+/// The DNS that tenant pods see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Dns {
+    /// Domain of the virtual cluster, without a leading dot.
+    #[schemars(with = "DnsSubdomain")]
+    pub cluster_domain: String,
+    /// The virtual Service, as `namespace/name`, whose ClusterIP is the nameserver of the pods.
+    #[schemars(with = "ServiceRefText")]
+    pub service: ServiceRef,
+    /// Nameserver of the pods while that Service does not exist.
+    #[schemars(with = "Option<IpAddress>")]
+    pub address: Option<IpAddr>,
 }
 
 impl Default for Dns {
     fn default() -> Self {
-        Self { cluster_domain: "cluster.local".to_owned(), service: "kube-system/kube-dns".to_owned(), address: None }
+        Self {
+            cluster_domain: "cluster.local".to_owned(),
+            service: ServiceRef::new("kube-system", "kube-dns"),
+            address: None,
+        }
     }
-}
-
-impl Dns {
-    pub(super) fn read(cx: &Context<'_>) -> Result<Self, MapError> {
-        Ok(cx.section::<Option<Self>>("dns")?.unwrap_or_default())
-    }
-
-    /// The Service whose address is the nameserver.
-    pub(super) fn service(&self) -> VirtualKey {
-        let (namespace, name) = self.service.split_once('/').unwrap_or(("kube-system", &self.service));
-        VirtualKey::new(namespace, name)
-    }
-}
-
-/// The section `virtual`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Virtual {
-    service: Option<String>,
-}
-
-/// The host Service that leads to the virtual API server.
-pub(super) fn api_service(cx: &Context<'_>) -> Result<HostKey, MapError> {
-    let names = &cx.facts().names;
-    let configured = cx.section::<Option<Virtual>>("virtual")?.unwrap_or_default().service;
-    Ok(HostKey::new(names.host_namespace.as_str(), configured.unwrap_or_else(|| names.cluster.clone())))
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tenet_mapper::translate::dns::{DnsInput, dns};
 use tenet_mapper::translate::names::hostname;
-use tenet_mapper::{MapError, Object, kinds, pointer};
+use tenet_mapper::{MapError, Object, VirtualKey, kinds, pointer};
 
 use super::config::{Dns, Pods};
 use super::downward::Fields;
@@ -19,7 +19,7 @@ pub(super) struct Draft {
 
 /// Carries a virtual pod across. All reasons to refuse it are collected here, and told at once.
 pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
-    let (pods, fields) = (Pods::read(pod.cx)?, Fields::of(pod));
+    let (pods, fields) = (pod.cx.section::<Pods>(), Fields::of(pod));
     let ports = without_ports_of_the_node(pod);
     let crossing = pod.cx.cross(kinds::POD, pod.table, ports.as_ref().unwrap_or(pod.virt));
     let mut host = crossing.host;
@@ -38,14 +38,14 @@ pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
     host["kind"] = json!(kinds::POD.kind);
     host["metadata"] = fields.metadata(pod);
     identity(pod, &pods, &mut host);
-    let remarks = resolver(pod, &mut host)?;
+    let remarks = resolver(pod, &mut host);
     Ok(Draft { host, remarks })
 }
 
 /// On the network of its node, every port of a pod is one of the node: the API server says so by
 /// itself. Where that network is permitted, these ports are.
 fn without_ports_of_the_node(pod: &Subject<'_, '_>) -> Option<Object> {
-    let is_permitted = pod.cx.facts().policy.allow.contains("spec.hostNetwork");
+    let is_permitted = pod.cx.permits(kinds::POD, "spec.hostNetwork");
     if !security::is_on_host_network(pod.virt) || !is_permitted {
         return None;
     }
@@ -76,16 +76,18 @@ fn identity(pod: &Subject<'_, '_>, pods: &Pods, host: &mut Value) {
 
 /// The DNS of the virtual cluster. A cluster without the Service has none, and its pods get
 /// that of their node, as from a kubelet that knows no DNS.
-fn resolver(pod: &Subject<'_, '_>, host: &mut Value) -> Result<Vec<String>, MapError> {
-    let config = Dns::read(pod.cx)?;
-    let service = pod.cx.virt(kinds::SERVICE, &config.service());
+fn resolver(pod: &Subject<'_, '_>, host: &mut Value) -> Vec<String> {
+    let config = pod.cx.section::<Dns>();
+    let key = VirtualKey::new(config.service.namespace.as_str(), config.service.name.as_str());
+    let service = pod.cx.virt(kinds::SERVICE, &key);
+    let fixed = config.address.map(|address| address.to_string());
     let address = service.as_ref().and_then(|service| service.str_at("/spec/clusterIP")).filter(|ip| *ip != "None");
     let answer = dns(&DnsInput {
         policy: pod.virt.str_at("/spec/dnsPolicy"),
         host_network: security::is_on_host_network(pod.virt),
         namespace: pod.virt.namespace(),
         cluster_domain: &config.cluster_domain,
-        nameserver: address.or(config.address.as_deref()),
+        nameserver: address.or(fixed.as_deref()),
         dns_config: pod.virt.at("/spec/dnsConfig"),
     });
     host["spec"]["dnsPolicy"] = json!(answer.policy);
@@ -94,10 +96,10 @@ fn resolver(pod: &Subject<'_, '_>, host: &mut Value) -> Result<Vec<String>, MapE
     }
     let mut remarks = Vec::new();
     if answer.missing_nameserver && service.is_some() {
-        remarks.push(format!("the Service {} has no address: the pod has the DNS of its node", config.service()));
+        remarks.push(format!("the Service {} has no address: the pod has the DNS of its node", config.service));
     }
     if answer.cut {
         remarks.push("spec.dnsConfig: has more than a pod can use; the last of it is left out".to_owned());
     }
-    Ok(remarks)
+    remarks
 }

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use tenet_mapper::translate::env::{Variable, env_from_keys, prepend_service_env, service_env};
 use tenet_mapper::{Dependency, MapError, Object, Read, Side, VirtualKey, kinds, pointer};
 
-use super::{Subject, config, containers};
+use super::{Subject, containers};
 
 /// Puts the variables of Services in front of the `env` of every container of a draft.
 ///
 /// Answers with what has to be there first, if anything: then the draft is not finished.
 pub(super) fn add(pod: &Subject<'_, '_>, draft: &mut Value) -> Result<Option<Dependency>, MapError> {
-    let variables = match variables(pod)? {
+    let variables = match variables(pod) {
         Ok(variables) => variables,
         Err(missing) => return Ok(Some(missing)),
     };
@@ -29,39 +29,36 @@ pub(super) fn add(pod: &Subject<'_, '_>, draft: &mut Value) -> Result<Option<Dep
     Ok(None)
 }
 
-fn variables(pod: &Subject<'_, '_>) -> Result<Result<Vec<Variable>, Dependency>, MapError> {
-    let api = match api(pod)? {
-        Ok(api) => api,
-        Err(missing) => return Ok(Err(missing)),
-    };
+fn variables(pod: &Subject<'_, '_>) -> Result<Vec<Variable>, Dependency> {
+    let api = api(pod)?;
     let links = pod.virt.at("/spec/enableServiceLinks").and_then(Value::as_bool).unwrap_or(true);
     let linked = if links { pod.cx.list(Side::Virtual, kinds::SERVICE, pod.virt.namespace()) } else { Vec::new() };
     // The first `default/kubernetes` counts.
     let services = std::iter::once(&api).chain(linked.iter().map(Object::value));
-    Ok(Ok(service_env(pod.virt.namespace(), services, links)))
+    Ok(service_env(pod.virt.namespace(), services, links))
 }
 
 /// `default/kubernetes` as host pods reach it: at the host Service that leads to the virtual
 /// API server. The virtual one has the same address, or will have.
-fn api(pod: &Subject<'_, '_>) -> Result<Result<Value, Dependency>, MapError> {
-    let place = config::api_service(pod.cx)?;
+fn api(pod: &Subject<'_, '_>) -> Result<Value, Dependency> {
+    let place = pod.cx.api_service();
     let key = VirtualKey::new("default", "kubernetes");
     let addressed = |service: &Object| service.str_at("/spec/clusterIP").is_some_and(|address| address != "None");
     let host = pod.cx.host(kinds::SERVICE, &place).filter(addressed);
     let service = host.or_else(|| pod.cx.virt(kinds::SERVICE, &key).filter(addressed));
-    let Some(service) = service else { return Ok(Err(Dependency::host(kinds::SERVICE, &place))) };
+    let Some(service) = service else { return Err(Dependency::host(kinds::SERVICE, &place)) };
     let ports = service.list_at("/spec/ports");
     let port =
         |wanted: &dyn Fn(&Value) -> bool| ports.iter().find(|port| wanted(port)).map(|port| port["port"].clone());
     let port = port(&|port| port["port"] == 443).or_else(|| port(&|port| port["name"] == "https"));
     let port = port.or_else(|| ports.first().map(|port| port["port"].clone())).unwrap_or(json!(443));
-    Ok(Ok(json!({
+    Ok(json!({
         "metadata": {"namespace": key.namespace(), "name": key.name()},
         "spec": {
             "clusterIP": service.at("/spec/clusterIP"),
             "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
         },
-    })))
+    }))
 }
 
 /// The `ConfigMap`s and Secrets from which a container takes variables, each with its entry in

@@ -49,7 +49,7 @@ pub(super) fn node_name(virt: &Object) -> Option<Refusal> {
 /// Only listed classes may be used; the host computes number and preemption from the class.
 pub(super) fn priority(pod: &Subject<'_, '_>, pods: &Pods, draft: &mut Value) -> Vec<Refusal> {
     let defaults = pod.cx.defaults(kinds::POD);
-    let permitted = |field: &str| pod.cx.facts().policy.allow.contains(field);
+    let permitted = |field: &str| pod.cx.permits(kinds::POD, field);
     let (class, preemption) = ("spec.priorityClassName", "spec.preemptionPolicy");
     let mut refusals = Vec::new();
     match pod.virt.str_at("/spec/priorityClassName") {

@@ -2,25 +2,17 @@
 //! never copied: a Service of the host stands in its place, named by the configuration,
 //! and the virtual one has its address.
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::{
-    ApplyVirtual, Context, Dependency, Effect, EventReason, EventType, HostKey, MapError, Object, Outcome, VirtualKey,
-    kinds, patch,
+    ApplyVirtual, Context, Dependency, Effect, EventReason, EventType, MapError, Object, Outcome, VirtualKey, kinds,
+    patch,
 };
 
 use super::{address, change};
 
 /// The port that clients of the virtual API server use.
 const PORT: i64 = 443;
-
-/// The section `virtual` of the configuration.
-#[derive(Debug, Default, Deserialize)]
-struct Virtual {
-    #[serde(default)]
-    service: Option<String>,
-}
 
 /// Whether this is the Service of the virtual API server.
 pub(super) fn is_api(key: &VirtualKey) -> bool {
@@ -38,7 +30,7 @@ pub(super) fn reconcile(cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, M
         // The API server makes it again within seconds.
         return Ok(Outcome::done());
     };
-    let place = place(cx)?;
+    let place = cx.api_service();
     let host = cx.host(kinds::SERVICE, &place);
     let addresses = host.as_ref().map(address::of).unwrap_or_default();
     let wait = Dependency::host(kinds::SERVICE, &place);
@@ -50,13 +42,6 @@ pub(super) fn reconcile(cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, M
         Some(first) if address::of(&virt) != [*first] => Ok(open(cx, &virt, first)),
         Some(first) => endpoints(cx, key, &virt, host.as_ref(), first),
     }
-}
-
-/// The host Service that leads to the virtual API server.
-fn place(cx: &Context<'_>) -> Result<HostKey, MapError> {
-    let names = &cx.facts().names;
-    let configured = cx.section::<Option<Virtual>>("virtual")?.unwrap_or_default().service;
-    Ok(HostKey::new(names.host_namespace.as_str(), configured.unwrap_or_else(|| names.cluster.clone())))
 }
 
 fn missing(virt: &Object, name: &str) -> Outcome {

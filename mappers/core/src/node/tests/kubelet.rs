@@ -1,10 +1,12 @@
-use tenet_mapper::translate::kubelets;
+use tenet_mapper::Kubelets;
+use tenet_mapper::translate::kubelets::{self, NodeAddresses};
 
 use super::*;
 
-fn with_kubelet(addresses: &str) -> Clusters {
-    let config = json!({"kubelet": {"enabled": true, "addresses": addresses, "port": 10250}});
-    with_pod().with(Side::Host, HOST).facts(|facts| facts.config = config)
+fn with_kubelet(addresses: NodeAddresses) -> Clusters {
+    with_pod().with(Side::Host, HOST).facts(|facts| {
+        facts.kubelets = Kubelets { enabled: true, addresses, port: 10250 };
+    })
 }
 
 fn place() -> HostKey {
@@ -53,12 +55,12 @@ fn another(clusters: &mut Clusters, name: &str, address: &str, port: u16) {
 #[test]
 fn on_loopback_each_node_has_an_address_of_its_own_and_no_other() {
     let best = kubelets::loopbacks("vc-1", NODE).next().unwrap();
-    let mut clusters = with_kubelet("loopback");
+    let mut clusters = with_kubelet(NodeAddresses::Loopback);
     assert_eq!(converge(&mut clusters), 1);
     assert_eq!(addresses(&clusters), [format!("InternalIP {best}")]);
     assert_eq!(service(&clusters), None);
 
-    let mut clusters = with_kubelet("loopback");
+    let mut clusters = with_kubelet(NodeAddresses::Loopback);
     another(&mut clusters, "worker-2", &best.to_string(), 0);
     converge(&mut clusters);
     let second = kubelets::loopbacks("vc-1", NODE).nth(1).unwrap();
@@ -69,7 +71,7 @@ fn on_loopback_each_node_has_an_address_of_its_own_and_no_other() {
 
 #[test]
 fn a_node_has_a_service_that_comes_and_goes_with_it() {
-    let mut clusters = with_kubelet("service");
+    let mut clusters = with_kubelet(NodeAddresses::Service);
     assert_eq!(converge(&mut clusters), 2, "the node, then its Service");
     assert_eq!(addresses(&clusters), Vec::<String>::new(), "no address yet");
     let made = service(&clusters).unwrap().value().clone();
@@ -93,7 +95,7 @@ fn a_node_has_a_service_that_comes_and_goes_with_it() {
 
 #[test]
 fn a_service_that_was_changed_or_deleted_comes_back() {
-    let mut clusters = with_kubelet("service");
+    let mut clusters = with_kubelet(NodeAddresses::Service);
     converge(&mut clusters);
     allocate(&mut clusters, "10.96.7.7");
     converge(&mut clusters);
@@ -116,13 +118,13 @@ fn a_service_that_was_changed_or_deleted_comes_back() {
 fn two_nodes_never_share_a_port() {
     let mut all = kubelets::ports("vc-1", NODE);
     let (best, second) = (all.next().unwrap(), all.next().unwrap());
-    let mut clusters = with_kubelet("service");
+    let mut clusters = with_kubelet(NodeAddresses::Service);
     another(&mut clusters, "worker-2", "10.96.7.2", best);
     converge(&mut clusters);
     assert_eq!(service(&clusters).unwrap().at("/spec/ports/0/targetPort"), Some(&json!(second)));
 
     // The other one came at the same time, and is known already.
-    let mut clusters = with_kubelet("service");
+    let mut clusters = with_kubelet(NodeAddresses::Service);
     converge(&mut clusters);
     another(&mut clusters, "worker-2", "10.96.7.2", best);
     allocate(&mut clusters, "10.96.7.7");
@@ -133,7 +135,7 @@ fn two_nodes_never_share_a_port() {
 
 #[test]
 fn the_service_of_an_earlier_node_goes_first_and_a_foreign_one_stays() {
-    let mut clusters = with_kubelet("service");
+    let mut clusters = with_kubelet(NodeAddresses::Service);
     converge(&mut clusters);
     let mut earlier = service(&clusters).unwrap().value().clone();
     earlier["metadata"]["annotations"]["tenet.sh/uid"] = json!("earlier");
@@ -143,7 +145,7 @@ fn the_service_of_an_earlier_node_goes_first_and_a_foreign_one_stays() {
     assert!(matches!(&outcome.effects()[..], [_, Effect::Delete(deletion)] if deletion.uid() == "earlier-service"));
 
     let foreign = "apiVersion: v1\nkind: Service\nmetadata: {name: vc-1-node-worker-1, namespace: team-a, uid: f}";
-    let mut clusters = with_kubelet("service").with(Side::Host, foreign);
+    let mut clusters = with_kubelet(NodeAddresses::Service).with(Side::Host, foreign);
     converge(&mut clusters);
     assert!(node(&clusters).is_some(), "pods can still be bound to the node");
     let outcome = clusters.reconcile(&NodeMapper::new(), "", NODE).unwrap();

@@ -3,6 +3,7 @@ use tenet_mapper::translate::env::Variable;
 use tenet_mapper::{Dependency, MapError, Side, VirtualKey, kinds};
 
 use super::lab::{Lab, expected_host};
+use crate::pod::{Dns, Pods};
 
 /// The host pod after a change of the virtual one.
 fn created(change: impl FnOnce(&mut Lab)) -> Value {
@@ -44,7 +45,7 @@ fn the_host_never_mints_a_token() {
     assert!(!host.to_string().contains("serviceAccountToken"));
     assert_eq!(host["spec"]["automountServiceAccountToken"], false);
     assert_eq!(host["spec"].get("serviceAccount"), None);
-    let mut lab = Lab::fresh().facts(|facts| facts.config = json!({"pods": {"serviceAccount": "powerless"}}));
+    let mut lab = Lab::fresh().section(Pods { service_account: "powerless".to_owned(), ..Pods::default() });
     lab.edit("/spec/serviceAccountName", json!("admin"));
     lab.converge();
     assert_eq!(lab.host().unwrap().str_at("/spec/serviceAccountName"), Some("powerless"));
@@ -109,7 +110,7 @@ fn the_api_server_is_where_the_host_says_and_else_where_it_says_itself() {
     let mut lab = Lab::fresh().with(Side::Host, &host("{clusterIP: None}"));
     assert_eq!(first(&mut lab), "10.0.0.1");
     let mut lab = Lab::fresh()
-        .facts(|facts| facts.config = json!({"virtual": {"service": "door"}}))
+        .facts(|facts| facts.api_service = "door".to_owned())
         .with(Side::Host, "kind: Service\nmetadata: {name: door, namespace: team-a}\nspec: {clusterIP: 10.96.0.30, ports: [{port: 6443}]}");
     assert_eq!(first(&mut lab), "10.96.0.30");
     let mut lab = Lab::fresh().with(Side::Host, &host("{}")).with(Side::Virtual, inside);
@@ -128,10 +129,14 @@ fn names_are_resolved_by_the_virtual_cluster() {
         (spec["dnsPolicy"].clone(), spec["dnsConfig"]["nameservers"].clone(), lab.events.len())
     };
     let headless = "kind: Service\nmetadata: {name: kube-dns, namespace: kube-system}\nspec: {clusterIP: None}";
-    let elsewhere = json!({"dns": {"service": "a/b", "clusterDomain": "x.y", "address": "192.0.2.53"}});
+    let elsewhere = Dns {
+        cluster_domain: "x.y".to_owned(),
+        service: "a/b".parse().unwrap(),
+        address: Some("192.0.2.53".parse().unwrap()),
+    };
     assert_eq!(dns(Lab::fresh(), "ClusterFirst"), (json!("None"), json!(["10.96.0.10"]), 0));
     assert_eq!(dns(Lab::fresh(), "Default"), (json!("Default"), json!(null), 0));
-    assert_eq!(dns(Lab::fresh().facts(|f| f.config = elsewhere), "ClusterFirst").1, json!(["192.0.2.53"]));
+    assert_eq!(dns(Lab::fresh().section(elsewhere), "ClusterFirst").1, json!(["192.0.2.53"]));
     assert_eq!(dns(Lab::fresh().with(Side::Virtual, headless), "ClusterFirst"), (json!("Default"), json!(null), 1));
 }
 
@@ -219,7 +224,7 @@ fn a_pod_is_created_when_its_gates_are_open_with_the_placement_that_it_was_given
 #[test]
 fn where_the_network_of_the_node_is_permitted_so_are_the_ports_that_come_with_it() {
     let lab = |port: i64| {
-        let mut lab = Lab::fresh().facts(|facts| facts.policy.allow = ["spec.hostNetwork".to_owned()].into());
+        let mut lab = Lab::fresh().facts(|facts| facts.policies.permit(kinds::POD, "spec.hostNetwork"));
         lab.edit("/spec/hostNetwork", json!(true));
         lab.edit("/spec/containers/0/ports", json!([{"containerPort": 9100, "hostPort": port}]));
         lab

@@ -62,6 +62,11 @@ impl Lab {
         self
     }
 
+    pub(super) fn section<T: Send + Sync + 'static>(mut self, section: T) -> Self {
+        self.clusters = self.clusters.section(section);
+        self
+    }
+
     pub(super) fn facts(mut self, change: impl FnOnce(&mut Facts)) -> Self {
         self.clusters = self.clusters.facts(change);
         self

@@ -1,8 +1,9 @@
 use serde_json::{Value, json};
-use tenet_mapper::MapError;
 use tenet_mapper::rules::Defaults;
+use tenet_mapper::{MapError, kinds};
 
 use super::lab::Lab;
+use crate::pod::Pods;
 
 fn refusals(lab: &mut Lab) -> Vec<String> {
     match lab.reconcile() {
@@ -142,7 +143,7 @@ fn what_reaches_beyond_the_pod_is_refused_with_its_place_and_a_reason() {
 fn an_installation_permits_a_field_by_its_path() {
     for (pointer, value, _, path) in cases() {
         let mut lab = Lab::fresh().facts(|facts| {
-            facts.policy.allow.insert(path.to_owned());
+            facts.policies.permit(kinds::POD, path);
         });
         lab.edit(pointer, value.clone());
         lab.converge();
@@ -207,7 +208,7 @@ fn all_reasons_are_told_at_once() {
 
 #[test]
 fn listed_priority_classes_cross_and_the_rest_follows_from_them() {
-    let mut lab = Lab::fresh().facts(|facts| facts.config = json!({"pods": {"priorityClasses": ["batch"]}}));
+    let mut lab = Lab::fresh().section(Pods { priority_classes: vec!["batch".to_owned()], ..Pods::default() });
     lab.edit("/spec/priorityClassName", json!("batch"));
     lab.edit("/spec/priority", json!(7));
     lab.edit("/spec/preemptionPolicy", json!("Never"));

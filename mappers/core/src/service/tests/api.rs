@@ -65,7 +65,7 @@ fn the_kubernetes_service_has_the_address_of_the_host_service_that_leads_to_it()
 #[test]
 fn the_configuration_names_the_host_service() {
     let mut clusters = clusters().with(Side::Host, &HOST.replace("name: vc-1", "name: front-door"));
-    clusters = clusters.facts(|facts| facts.config = json!({"virtual": {"kubeconfig": "x", "service": "front-door"}}));
+    clusters = clusters.facts(|facts| facts.api_service = "front-door".to_owned());
     assert_eq!(converge(&mut clusters), 3);
     assert_eq!(spec(&clusters)["clusterIP"], "10.96.7.7");
 }
