@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
+use crate::registry::State;
 use crate::router::numbered;
 
 /// A key that is ready and not worked on for so long says that its kind is stuck.
@@ -68,39 +69,68 @@ fn answer(engine: &Handle, request: &Request<Incoming>) -> Response<Full<Bytes>>
     }
     match request.uri().path() {
         "/healthz" | "/livez" => text(StatusCode::OK, "ok\n".into()),
-        "/readyz" => match engine.get().map(|engine| troubles(engine)) {
+        "/readyz" => match engine.get() {
             None => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n".into()),
-            Some(troubles) if troubles.is_empty() => text(StatusCode::OK, "ok\n".into()),
-            Some(troubles) => text(StatusCode::SERVICE_UNAVAILABLE, troubles.join("\n") + "\n"),
+            Some(engine) => readiness(&all(engine)),
         },
         "/metrics" => {
             let body = engine.get().map(|engine| scrape(engine)).unwrap_or_default();
             respond(StatusCode::OK, "text/plain; version=0.0.4", body)
         }
-        _ => text(StatusCode::NOT_FOUND, "/metrics, /healthz and /readyz are served\n".into()),
+        path => match path.strip_prefix("/readyz/").and_then(|name| one(engine.get()?, name)) {
+            Some(report) => readiness(&[report]),
+            None => text(StatusCode::NOT_FOUND, "/metrics, /healthz, /readyz and /readyz/MAPPER are served\n".into()),
+        },
     }
 }
 
-/// Why the syncer is not ready: a side that is not in sync, or a kind that is stuck.
-pub fn troubles(engine: &Engine) -> Vec<String> {
-    let mut troubles = Vec::new();
-    for (cache, health) in engine.caches.all() {
-        let stream = || format!("{} {}", cache.side(), cache.kind().plural);
-        match health.failing {
-            Some((since, reason)) if !health.synced => {
-                troubles.push(format!("{}: not listed yet, for {:?}: {reason}", stream(), rounded(since.elapsed())));
+/// Readiness of one mapper.
+enum Report {
+    /// It runs and keeps up.
+    Ready,
+    /// An API or a right is missing. That is no reason to call the others not ready.
+    Off(String),
+    /// It has not started yet, or does not keep up.
+    Trouble(String),
+}
+
+/// `ok` while no mapper is in trouble and at least one runs; a line for each that is off.
+fn readiness(reports: &[Report]) -> Response<Full<Bytes>> {
+    let lines = |of: fn(&Report) -> Option<&str>| reports.iter().filter_map(of).collect::<Vec<_>>();
+    let troubles = lines(|report| if let Report::Trouble(why) = report { Some(why) } else { None });
+    let off = lines(|report| if let Report::Off(why) = report { Some(why) } else { None });
+    let is_ready = troubles.is_empty() && (off.len() < reports.len() || reports.is_empty());
+    let head = if is_ready { vec!["ok"] } else { troubles };
+    let body = head.into_iter().chain(off).fold(String::new(), |body, line| body + line + "\n");
+    text(if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
+}
+
+fn all(engine: &Engine) -> Vec<Report> {
+    numbered(&engine.mappers).map(|(mapper, _)| report(engine, mapper)).collect()
+}
+
+fn one(engine: &Engine, name: &str) -> Option<Report> {
+    let (mapper, _) = numbered(&engine.mappers).find(|(_, mapper)| mapper.spec().name == name)?;
+    Some(report(engine, mapper))
+}
+
+fn report(engine: &Engine, mapper: u16) -> Report {
+    let name = engine.name_of(mapper);
+    match engine.registry.state(mapper) {
+        None => Report::Trouble(format!("{name}: unknown")),
+        Some(State::Off(missing)) => Report::Off(format!("{name}: off: {}", missing.join("; "))),
+        Some(State::Listing(streams)) => Report::Trouble(format!("{name}: not listed yet: {}", streams.join("; "))),
+        Some(State::Learning) => Report::Trouble(format!("{name}: defaults of its kind are being learnt")),
+        Some(State::Running) => {
+            let behind = engine.registry.behind(engine, mapper, FAILING);
+            let age = engine.queue.oldest().get(&mapper).copied().filter(|age| *age > STUCK);
+            match (behind.is_empty(), age) {
+                (true, None) => Report::Ready,
+                (true, Some(age)) => Report::Trouble(format!("{name}: a key waits for {:?}", rounded(age))),
+                (false, _) => Report::Trouble(format!("{name}: not followed: {}", behind.join("; "))),
             }
-            None if !health.synced => troubles.push(format!("{}: not listed yet", stream())),
-            Some((since, reason)) if since.elapsed() > FAILING => {
-                troubles.push(format!("{}: not followed for {:?}: {reason}", stream(), rounded(since.elapsed())));
-            }
-            _ => {}
         }
     }
-    for (mapper, age) in engine.queue.oldest().into_iter().filter(|(_, age)| *age > STUCK) {
-        troubles.push(format!("{}: a key waits for {:?}", engine.kind_of(mapper), rounded(age)));
-    }
-    troubles
 }
 
 fn scrape(engine: &Engine) -> Vec<u8> {

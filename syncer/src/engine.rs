@@ -8,6 +8,7 @@ use tenet_mapper::{Facts, Kind, Mapper};
 use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::registry::Registry;
 use crate::router::{Router, numbered};
 use crate::runtime::Runtime;
 use crate::settings::Settings;
@@ -17,6 +18,8 @@ use crate::view::{Caches, EngineView, MapperView};
 pub struct Engine {
     /// The mappers; a key names one by its index.
     pub mappers: Arc<[Box<dyn Mapper>]>,
+    /// Which mappers run.
+    pub registry: Registry,
     /// What is to be looked at.
     pub queue: Arc<Queue>,
     /// Who is touched by what.
@@ -42,6 +45,11 @@ impl Engine {
     pub fn view_of(&self, kind: Kind) -> MapperView<'_> {
         let mapper = numbered(&self.mappers).find(|(_, mapper)| mapper.spec().kind == kind);
         self.view.of(mapper.map_or(u16::MAX, |(index, _)| index))
+    }
+
+    /// The name of a mapper, for logs.
+    pub fn name_of(&self, mapper: u16) -> &'static str {
+        self.mappers.get(usize::from(mapper)).map_or("?", |mapper| mapper.spec().name)
     }
 
     /// The name of a mapper's kind, for metrics.

@@ -16,6 +16,7 @@ use kube_runtime::watcher::{self, Event, watcher};
 use parking_lot::RwLock;
 use serde_json::Value;
 use tenet_mapper::{Projection, Side};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::api::Api;
@@ -34,13 +35,26 @@ const WATCH_SECONDS: u32 = 200;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
+/// How often in a row a stream that was listed has to be refused until it counts as missing.
+const PATIENCE: u32 = 3;
+/// The longest delay between two probes of a stream that is missing.
+const PROBE: Duration = Duration::from_secs(10);
+
+/// Failures in a row.
+#[derive(Default)]
+struct Failures {
+    all: u32,
+    /// The last of them that were refusals: HTTP 403 or 404.
+    missing: u32,
+}
+
 /// How a stream is doing.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
-    /// A complete list was seen since the start.
+    /// A complete list was seen since the start, or since the stream was missing.
     pub synced: bool,
-    /// The input is optional and the right to read it is missing.
-    pub unreadable: bool,
+    /// The API server does not serve the kind (404), or does not let us read it (403).
+    pub missing: bool,
     /// Since when it fails, and why.
     pub failing: Option<(Instant, String)>,
 }
@@ -50,11 +64,12 @@ pub struct Informer {
     api: Api,
     namespace: Option<String>,
     selector: Option<String>,
-    optional: bool,
     cache: Arc<Cache>,
     router: Arc<Router>,
     metrics: Arc<Metrics>,
     health: Arc<RwLock<Health>>,
+    /// Notified when the health has changed.
+    changed: Arc<Notify>,
     runtime: Arc<dyn Runtime>,
 }
 
@@ -64,8 +79,6 @@ pub struct Scope {
     pub namespace: Option<String>,
     /// A label selector.
     pub selector: Option<String>,
-    /// Whether a missing right is no failure.
-    pub optional: bool,
 }
 
 impl Informer {
@@ -78,8 +91,24 @@ impl Informer {
         metrics: Arc<Metrics>,
         runtime: Arc<dyn Runtime>,
     ) -> Self {
-        let Scope { namespace, selector, optional } = scope;
-        Self { api, namespace, selector, optional, cache, router, metrics, health: Arc::default(), runtime }
+        let Scope { namespace, selector } = scope;
+        Self {
+            api,
+            namespace,
+            selector,
+            cache,
+            router,
+            metrics,
+            health: Arc::default(),
+            changed: Arc::default(),
+            runtime,
+        }
+    }
+
+    /// Notifies when the health of the stream has changed.
+    #[must_use]
+    pub fn notifying(self, changed: Arc<Notify>) -> Self {
+        Self { changed, ..self }
     }
 
     /// How the stream is doing; stays current.
@@ -90,18 +119,15 @@ impl Informer {
     /// Follows the stream for ever. Errors are retried with growing delays, which only a
     /// complete list or a change resets.
     pub async fn run(self) {
-        let mut failures = 0;
+        let mut failures = Failures::default();
         loop {
             let error = self.follow(&mut failures).await;
-            failures += 1;
-            let delay = self.runtime.jittered(backoff(failures));
-            self.fail(&error, delay);
-            sleep(delay).await;
+            sleep(self.fail(&error, &mut failures)).await;
         }
     }
 
     /// Follows one watcher until it has to be made anew.
-    async fn follow(&self, failures: &mut u32) -> watcher::Error {
+    async fn follow(&self, failures: &mut Failures) -> watcher::Error {
         let mut stream = std::pin::pin!(watcher(self.kube_api(), self.config()));
         loop {
             match stream.try_next().await {
@@ -109,21 +135,17 @@ impl Informer {
                     let progress = !matches!(event, Event::Init | Event::InitApply(_));
                     self.take(event);
                     if progress {
-                        *failures = 0;
+                        *failures = Failures::default();
                         self.health.write().failing = None;
                     }
                 }
                 // The watcher never ends by itself.
                 Ok(None) => return watcher::Error::NoResourceVersion,
                 // An HTTP 410 at the start of a watch would be retried with the same
-                // version for ever; only a new watcher lists again.
-                Err(error) if is_gone(&error) || !is_stream_error(&error) => return error,
-                Err(error) => {
-                    *failures += 1;
-                    let delay = self.runtime.jittered(backoff(*failures));
-                    self.fail(&error, delay);
-                    sleep(delay).await;
-                }
+                // version for ever; only a new watcher lists again. So does one for a kind that
+                // was missing: its next objects have nothing to do with the last ones.
+                Err(error) if is_gone(&error) || is_missing(&error) || !is_stream_error(&error) => return error,
+                Err(error) => sleep(self.fail(&error, failures)).await,
             }
         }
     }
@@ -142,7 +164,8 @@ impl Informer {
                     self.router.gone(&self.cache, &last);
                 }
                 let mut health = self.health.write();
-                (health.synced, health.unreadable) = (true, false);
+                (health.synced, health.missing) = (true, false);
+                self.changed.notify_one();
             }
         }
     }
@@ -166,22 +189,30 @@ impl Informer {
         }
     }
 
-    fn fail(&self, error: &watcher::Error, delay: Duration) {
+    /// Counts a failure. Returns the delay until the next attempt.
+    fn fail(&self, error: &watcher::Error, failures: &mut Failures) -> Duration {
+        failures.all += 1;
+        failures.missing = if is_missing(error) { failures.missing + 1 } else { 0 };
         let (side, kind) = (self.cache.side(), self.cache.kind());
         let reason = crate::api::chain(error);
         self.metrics.watch_failed(side, kind);
         let mut health = self.health.write();
-        if self.optional && is_forbidden(error) {
-            if !health.unreadable {
-                tracing::info!(%side, kind = kind.plural, "no right to read; working without");
-            }
-            (health.synced, health.unreadable) = (true, true);
-            health.failing = None;
-            return;
+        // One refusal at the restart of a watch may be a server that is starting.
+        let is_missing = failures.missing >= if health.synced { PATIENCE } else { 1 };
+        let mut delay = self.runtime.jittered(backoff(failures.all));
+        if is_missing {
+            delay = delay.min(PROBE);
         }
-        tracing::warn!(%side, kind = kind.plural, ?delay, reason, "a watch failed");
+        if is_missing && !health.missing {
+            tracing::info!(%side, kind = kind.plural, reason, "kind not served or not readable: probing");
+            (health.synced, health.missing) = (false, true);
+            self.changed.notify_one();
+        } else if !is_missing {
+            tracing::warn!(%side, kind = kind.plural, ?delay, reason, "watch failed");
+        }
         let since = health.failing.as_ref().map_or_else(Instant::now, |(since, _)| *since);
         health.failing = Some((since, reason));
+        delay
     }
 
     fn kube_api(&self) -> KubeApi<RawObject> {
@@ -235,8 +266,9 @@ fn is_gone(error: &watcher::Error) -> bool {
     status_of(error) == Some(StatusCode::GONE.as_u16())
 }
 
-fn is_forbidden(error: &watcher::Error) -> bool {
-    matches!(status_of(error), Some(401 | 403 | 404))
+/// Whether the API server says that it does not serve the kind, or not to us.
+fn is_missing(error: &watcher::Error) -> bool {
+    matches!(status_of(error), Some(403 | 404))
 }
 
 /// Whether the watcher goes on by itself from where it was.

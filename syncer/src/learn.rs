@@ -27,7 +27,8 @@ pub async fn defaults(api: &Api, mappers: &[Box<dyn Mapper>], limit: Duration) -
     learnt
 }
 
-async fn of_kind(api: &Api, spec: &MapperSpec, limit: Duration) -> Defaults {
+/// The defaults of one kind.
+pub async fn of_kind(api: &Api, spec: &MapperSpec, limit: Duration) -> Defaults {
     let mut defaults = Defaults::default();
     for sample in &spec.samples {
         match create_dry(api, spec.kind, sample, limit).await {

@@ -18,6 +18,7 @@ mod metrics;
 mod patrol;
 mod program;
 mod queue;
+mod registry;
 mod retry;
 mod router;
 mod runtime;

@@ -27,6 +27,7 @@ pub struct Metrics {
     tokens: IntCounterVec,
     queue_depth: IntGaugeVec,
     queue_age: GaugeVec,
+    running: IntGaugeVec,
     failing: IntGaugeVec,
     cache_objects: IntGaugeVec,
     cache_bytes: IntGaugeVec,
@@ -122,6 +123,11 @@ impl Metrics {
             tokens: make.counter("tenet_tokens_minted_total", "ServiceAccount tokens minted.", &["reason"])?,
             queue_depth: make.gauge("tenet_queue_depth", "Keys that are ready.", &["kind", "lane"])?,
             queue_age: make.seconds("tenet_queue_age_seconds", "The age of the oldest ready key.", &["kind"])?,
+            running: make.gauge(
+                "tenet_mapper_running",
+                "1 while the mapper of a kind runs; 0 while an API or a right is missing.",
+                &["kind"],
+            )?,
             failing: make.gauge("tenet_failing_objects", "Keys that wait after a failure.", &["kind"])?,
             cache_objects: make.gauge("tenet_cache_objects", "Cached objects.", &["side", "kind"])?,
             cache_bytes: make.gauge("tenet_cache_bytes", "Bytes of the cached objects.", &["side", "kind"])?,
@@ -174,6 +180,11 @@ impl Metrics {
     /// A server asked for patience.
     pub fn throttle(&self, side: Side) {
         self.throttled.with_label_values(&[name(side)]).inc();
+    }
+
+    /// A mapper was started or stopped.
+    pub fn running(&self, kind: &str, is_running: bool) {
+        self.running.with_label_values(&[kind]).set(i64::from(is_running));
     }
 
     /// A mapper panicked.

@@ -1,11 +1,15 @@
 //! Watches are hints; the patrol is the truth. It looks at every key again, in the lowest
 //! lane, and counts what it finds.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use tenet_mapper::Object;
 
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use crate::cache::Cache;
 use crate::engine::Engine;
 use crate::queue::Lane;
 
@@ -29,13 +33,28 @@ pub async fn run(engine: Arc<Engine>, config: tenet_config::Live, stop: Cancella
 /// Asks for every key that any cached object touches.
 pub async fn enqueue_all(engine: &Engine, lane: Lane) {
     for (cache, _) in engine.caches.all() {
-        for (count, place) in cache.places().iter().enumerate() {
-            if let Some(object) = cache.get_at(place) {
-                engine.router.enqueue_object(cache, &object, lane);
-            }
-            if count % STRIDE == STRIDE - 1 {
-                tokio::task::yield_now().await;
-            }
+        visit(cache, |object| engine.router.enqueue_object(cache, &object, lane)).await;
+    }
+}
+
+/// Asks for every key of one mapper that any cached object touches.
+pub async fn enqueue_mapper(engine: &Engine, mapper: u16, lane: Lane) {
+    let inputs = engine.mappers.get(usize::from(mapper)).map(|mapper| &mapper.spec().inputs);
+    let read: BTreeSet<_> = inputs.into_iter().flatten().map(|input| (input.side, input.kind)).collect();
+    for (side, kind) in read {
+        let Some(cache) = engine.caches.get(side, kind) else { continue };
+        visit(cache, |object| engine.router.enqueue_for(mapper, cache, &object, lane)).await;
+    }
+}
+
+/// Shows every object of a cache, and lets others have the thread from time to time.
+async fn visit(cache: &Cache, mut show: impl FnMut(Object)) {
+    for (count, place) in cache.places().iter().enumerate() {
+        if let Some(object) = cache.get_at(place) {
+            show(object);
+        }
+        if count % STRIDE == STRIDE - 1 {
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dashmap::DashMap;
 use parking_lot::RwLock;
@@ -53,6 +54,8 @@ pub struct Router {
     mappers: Arc<[Box<dyn Mapper>]>,
     queue: Arc<Queue>,
     routes: HashMap<(Side, Kind), Vec<Route>>,
+    /// Which mappers are asked about their keys.
+    running: Vec<AtomicBool>,
     sources: DashMap<(u16, usize), Sources>,
     references: RwLock<References>,
     waiting: DashMap<Dependency, HashSet<Key>>,
@@ -72,7 +75,9 @@ impl Router {
                 routes.entry((input.side, input.kind)).or_default().push(route);
             }
         }
+        let running = mappers.iter().map(|_| AtomicBool::new(false)).collect();
         Self {
+            running,
             mappers,
             queue,
             routes,
@@ -146,6 +151,38 @@ impl Router {
         self.route(cache, object, lane, None, false);
     }
 
+    /// Enqueues the keys of one mapper that an object touches.
+    pub fn enqueue_for(&self, mapper: u16, cache: &Cache, object: &Object, lane: Lane) {
+        let routes = self.routes.get(&(cache.side(), cache.kind())).into_iter().flatten();
+        for route in routes.filter(|route| route.mapper == mapper) {
+            self.enqueue(route, self.touched(route, cache, object, false).keys, lane);
+        }
+    }
+
+    /// Begins to enqueue the keys of a mapper.
+    pub fn start(&self, mapper: u16) {
+        if let Some(running) = self.running.get(usize::from(mapper)) {
+            running.store(true, Ordering::Release);
+        }
+    }
+
+    /// Enqueues no key of a mapper any more, and forgets what its keys wait for. What objects
+    /// touch and refer to stays known.
+    pub fn stop(&self, mapper: u16) {
+        if let Some(running) = self.running.get(usize::from(mapper)) {
+            running.store(false, Ordering::Release);
+        }
+        self.waiting.retain(|_, keys| {
+            keys.retain(|key| key.mapper != mapper);
+            !keys.is_empty()
+        });
+    }
+
+    /// Returns whether a mapper is asked about its keys.
+    pub fn is_running(&self, mapper: u16) -> bool {
+        self.running.get(usize::from(mapper)).is_some_and(|running| running.load(Ordering::Acquire))
+    }
+
     /// Enqueues the keys of the mappers that see a change; of all without `sight`.
     fn route(&self, cache: &Cache, object: &Object, lane: Lane, sight: Option<&Sight>, gone: bool) {
         let (side, kind) = (cache.side(), cache.kind());
@@ -155,11 +192,17 @@ impl Router {
             if !moved && sight.is_some_and(|sight| !sight.concerns(&route.projection)) {
                 continue;
             }
+            self.enqueue(route, keys, lane);
+        }
+        self.wake(side, kind, object);
+    }
+
+    fn enqueue(&self, route: &Route, keys: Vec<VirtualKey>, lane: Lane) {
+        if self.is_running(route.mapper) {
             for object in keys {
                 self.queue.add(Key { mapper: route.mapper, object }, lane);
             }
         }
-        self.wake(side, kind, object);
     }
 
     fn wake(&self, side: Side, kind: Kind, object: &Object) {
@@ -256,7 +299,8 @@ impl Router {
     }
 
     fn enqueue_kind(&self, kind: &str, object: &VirtualKey) {
-        for (mapper, _) in numbered(&self.mappers).filter(|(_, mapper)| mapper.spec().kind.kind == kind) {
+        let of_kind = numbered(&self.mappers).filter(|(_, mapper)| mapper.spec().kind.kind == kind);
+        for (mapper, _) in of_kind.filter(|(mapper, _)| self.is_running(*mapper)) {
             self.queue.add(Key { mapper, object: object.clone() }, Lane::Change);
         }
     }

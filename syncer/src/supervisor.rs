@@ -25,11 +25,12 @@ use crate::housekeeping::{Housekeeping, version};
 use crate::informer::{Informer, Scope, is_selected};
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::registry::Registry;
 use crate::router::{Router, numbered};
 use crate::runtime::{Runtime, System};
 use crate::settings::Settings;
 use crate::view::{Caches, EngineView};
-use crate::{admin, connect, learn, logging, patrol, worker};
+use crate::{admin, connect, logging, patrol, worker};
 
 /// How long work in hand may take after a request to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -86,29 +87,17 @@ pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Socket
     Ok(())
 }
 
-/// Workers begin when both sides are listed, so that nothing is judged by half a picture.
+/// Workers, patrol, and the registry that starts each mapper when its streams are listed, so that
+/// nothing is judged by half of the objects.
 async fn work(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => return,
-        () = synced(&engine) => {}
-    }
-    tracing::info!(
-        objects = engine.caches.all().iter().map(|(cache, _)| cache.len()).sum::<usize>(),
-        "both sides are listed"
-    );
     let tasks = TaskTracker::new();
+    spawn(&*engine.runtime, &tasks, Registry::run(Arc::clone(&engine), stop.clone()));
     for _ in 0..live.get().engine.workers {
         spawn(&*engine.runtime, &tasks, worker::run(Arc::clone(&engine), stop.clone()));
     }
     spawn(&*Arc::clone(&engine.runtime), &tasks, patrol::run(engine, live, stop));
     tasks.close();
     tasks.wait().await;
-}
-
-async fn synced(engine: &Engine) {
-    while engine.caches.all().iter().any(|(_, health)| !health.synced) {
-        sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// Runs a task whose end the tracker waits for.
@@ -133,7 +122,6 @@ async fn start(
     let cluster_id = cluster_id(&virt, limit).await;
     let virtual_version = version(&virt, limit).await.unwrap_or_default();
     tracing::info!(cluster_id, virtual_version, "the virtual API server answers");
-    let defaults = learn::defaults(&virt, &mappers, limit).await;
 
     let metrics = Arc::new(Metrics::new().context("metrics")?);
     for mapper in mappers.iter() {
@@ -144,10 +132,11 @@ async fn start(
     let facts = Arc::new(ArcSwap::from_pointee(settings.facts(config, &cluster_id, &virtual_version)?));
 
     let (mut caches, mut informers) = (Caches::default(), Vec::new());
+    let changed = caches.changed();
     for ((side, kind), plan) in plans(&mappers) {
         let cache = Arc::new(Cache::new(side, kind, plan.projection));
         cache.read_through(router.readers(side, kind));
-        let scope = scope(config, side, kind, plan.foreign, plan.optional);
+        let scope = scope(config, side, kind, plan.foreign);
         let api = if side == Side::Host { &host } else { &virt };
         let informer = Informer::new(
             api.clone(),
@@ -156,7 +145,8 @@ async fn start(
             Arc::clone(&router),
             Arc::clone(&metrics),
             Arc::clone(runtime),
-        );
+        )
+        .notifying(Arc::clone(&changed));
         caches.add(cache, informer.health());
         informers.push(informer);
     }
@@ -164,7 +154,7 @@ async fn start(
     let view = EngineView {
         caches: Arc::clone(&caches),
         router: Arc::clone(&router),
-        defaults: ArcSwap::from_pointee(defaults),
+        defaults: ArcSwap::default(),
         virt: virt.clone(),
         limit,
     };
@@ -179,8 +169,8 @@ async fn start(
         ceiling: usize::from(config.engine.max_in_flight),
         limit,
     });
-    let runtime = Arc::clone(runtime);
-    let engine = Engine { mappers, queue, router, caches, view, settings, facts, gate, metrics, runtime };
+    let (registry, runtime) = (Registry::new(&mappers), Arc::clone(runtime));
+    let engine = Engine { registry, mappers, queue, router, caches, view, settings, facts, gate, metrics, runtime };
     Ok((Arc::new(engine), informers))
 }
 
@@ -188,7 +178,6 @@ async fn start(
 struct Plan {
     projection: Projection,
     foreign: bool,
-    optional: bool,
 }
 
 /// One stream per side and kind, whatever number of mappers read it.
@@ -200,22 +189,16 @@ fn plans(mappers: &[Box<dyn Mapper>]) -> HashMap<(Side, Kind), Plan> {
             .and_modify(|plan| {
                 plan.projection = plan.projection.union(&input.projection);
                 plan.foreign |= input.foreign;
-                plan.optional &= input.optional;
             })
-            .or_insert_with(|| Plan {
-                projection: input.projection.clone(),
-                foreign: input.foreign,
-                optional: input.optional,
-            });
+            .or_insert_with(|| Plan { projection: input.projection.clone(), foreign: input.foreign });
     }
     plans
 }
 
-fn scope(config: &Config, side: Side, kind: Kind, foreign: bool, optional: bool) -> Scope {
+fn scope(config: &Config, side: Side, kind: Kind, foreign: bool) -> Scope {
     Scope {
         namespace: (side == Side::Host && kind.namespaced).then(|| config.host.namespace.clone()),
         selector: is_selected(side, foreign).then(|| format!("{MANAGED_BY}={}", config.name)),
-        optional,
     }
 }
 

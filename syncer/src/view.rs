@@ -9,6 +9,7 @@ use futures::future::join_all;
 use parking_lot::RwLock;
 use tenet_mapper::rules::Defaults;
 use tenet_mapper::{Bound, Contents, HostKey, Kind, MapError, Object, ObjectRef, Read, Side, View, VirtualKey};
+use tokio::sync::Notify;
 
 use crate::api::{Api, Target};
 use crate::cache::Cache;
@@ -23,12 +24,18 @@ type Stream = (Arc<Cache>, Arc<RwLock<Health>>);
 #[derive(Default)]
 pub struct Caches {
     caches: HashMap<(Side, Kind), Stream>,
+    changed: Arc<Notify>,
 }
 
 impl Caches {
     /// Adds a cache and the health of its stream.
     pub fn add(&mut self, cache: Arc<Cache>, health: Arc<RwLock<Health>>) {
         self.caches.insert((cache.side(), cache.kind()), (cache, health));
+    }
+
+    /// Notified when the health of a stream has changed.
+    pub fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.changed)
     }
 
     /// The cache of a kind on one side.
@@ -126,7 +133,7 @@ impl View for MapperView<'_> {
     }
 
     fn can_read(&self, side: Side, kind: Kind) -> bool {
-        self.engine.caches.health(side, kind).is_some_and(|health| health.synced && !health.unreadable)
+        self.engine.caches.health(side, kind).is_some_and(|health| health.synced && !health.missing)
     }
 
     fn defaults(&self, kind: Kind) -> Arc<Defaults> {

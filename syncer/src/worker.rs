@@ -42,6 +42,10 @@ struct Written {
 
 async fn work(engine: &Engine, ticket: &Ticket) -> Again {
     let Some(mapper) = engine.mappers.get(usize::from(ticket.key.mapper)) else { return Again::No };
+    // It was stopped while the key waited; when it starts, every key of it is enqueued.
+    if !engine.router.is_running(ticket.key.mapper) {
+        return Again::No;
+    }
     let kind = mapper.spec().kind.kind;
     let facts = engine.facts.load_full();
     match AssertUnwindSafe(reconcile(engine, mapper.as_ref(), &facts, ticket)).catch_unwind().await {

@@ -65,7 +65,7 @@ async fn follow(script: &Arc<Script>, span: Duration) -> (Arc<Cache>, Health) {
     let router = Arc::new(Router::new(Arc::new([]), Arc::new(Queue::default()), "vc-1", "id"));
     let informer = Informer::new(
         Api::new(Client::new(service, "default")),
-        Scope { namespace: None, selector: None, optional: false },
+        Scope { namespace: None, selector: None },
         Arc::clone(&cache),
         router,
         Arc::new(Metrics::new().unwrap()),
@@ -159,6 +159,44 @@ async fn an_object_of_an_unknown_shape_stops_no_other() {
     assert_eq!(cache.len(), 3);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_is_not_served_is_probed_until_it_is() {
+    let script = Script::new(
+        |number| if number < 8 { (404, status(404, "NotFound")) } else { list(5, &[pod("a", 4)]) },
+        |_| (200, String::new(), true),
+    );
+    let (_, health) = follow(&script, Duration::from_secs(20)).await;
+    assert!(health.missing && !health.synced);
+    let (cache, health) = follow(&script, Duration::from_secs(60)).await;
+    assert!(health.synced && !health.missing, "it is served now");
+    assert_eq!(cache.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_refusal_at_the_restart_of_a_watch_is_no_missing_right() {
+    let script = Script::new(
+        |number| if number == 1 { (403, status(403, "Forbidden")) } else { list(5, &[pod("a", 4)]) },
+        |number| match number {
+            0 => (403, status(403, "Forbidden"), false),
+            _ => (200, String::new(), true),
+        },
+    );
+    let (cache, health) = follow(&script, Duration::from_secs(20)).await;
+    assert!(health.synced && !health.missing);
+    assert_eq!(cache.len(), 1, "and nothing was taken for deleted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_taken_away_makes_a_stream_missing() {
+    let script = Script::new(
+        |number| if number == 0 { list(5, &[pod("a", 4)]) } else { (403, status(403, "Forbidden")) },
+        |_| (403, status(403, "Forbidden"), false),
+    );
+    let (cache, health) = follow(&script, Duration::from_secs(30)).await;
+    assert!(health.missing && !health.synced);
+    assert_eq!(cache.len(), 1, "what was listed is not taken for deleted");
+}
+
 #[test]
 fn failures_are_retried_ever_later_up_to_a_minute() {
     let seconds: Vec<_> = [1, 2, 3, 7, 8, 40].into_iter().map(|failures| backoff(failures).as_secs_f64()).collect();
@@ -179,7 +217,7 @@ async fn a_list_of_whole_secrets_comes_in_small_pages() {
         });
         let informer = Informer::new(
             Api::new(Client::new(service, "default")),
-            Scope { namespace: None, selector: None, optional: false },
+            Scope { namespace: None, selector: None },
             Arc::new(Cache::new(Side::Host, kinds::SECRET, projection)),
             Arc::new(Router::new(Arc::new([]), Arc::new(Queue::default()), "vc-1", "id")),
             Arc::new(Metrics::new().unwrap()),

@@ -128,7 +128,9 @@ impl Woken {
         let mappers: Vec<Box<dyn Mapper>> =
             specs.into_iter().map(|spec| Box::new(CopyMapper::of_table(spec)) as Box<dyn Mapper>).collect();
         let queue = Arc::new(Queue::default());
+        let count = mappers.len();
         let router = Router::new(mappers.into(), Arc::clone(&queue), "vc-1", "id");
+        (0..count).for_each(|mapper| router.start(u16::try_from(mapper).unwrap()));
         let cache = |kind, projection| {
             let cache = Cache::new(Side::Virtual, kind, projection);
             cache.read_through(router.readers(Side::Virtual, kind));

@@ -75,6 +75,11 @@ impl Table {
         found
     }
 
+    /// Returns whether a rule names objects of this kind.
+    pub fn refers_to(&self, kind: &str) -> bool {
+        self.rules().iter().any(|(_, rule)| matches!(rule.action, Action::Reference(named) if named == kind))
+    }
+
     /// What the table says of `path`, which is spelt as in a rule.
     pub fn coverage(&self, path: &str) -> Coverage {
         let Some(steps) = parse(path) else { return Coverage::Missing };
