@@ -170,7 +170,7 @@ async fn start(
         limit,
     });
     let (registry, runtime) = (Registry::new(&mappers), Arc::clone(runtime));
-    let engine = Engine { registry, mappers, queue, router, caches, view, settings, facts, gate, metrics, runtime };
+    let engine = Engine { mappers, registry, queue, router, caches, view, settings, facts, gate, metrics, runtime };
     Ok((Arc::new(engine), informers))
 }
 
