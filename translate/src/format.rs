@@ -19,6 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::dns_name::{is_label, is_subdomain};
+use crate::keys::PREFIX;
 use crate::{Duration, Quantity, ServiceRef};
 
 /// One shape.
@@ -136,7 +137,7 @@ formats! {
 /// A glob that can match nothing but our own keys is a mistake; a wider one is fine, as our keys are left out anyway.
 fn is_annotation_glob(text: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./*".contains(&byte);
-    let ours = text.strip_prefix("tenet.sh").is_some_and(|rest| rest.starts_with(['/', '*']));
+    let ours = text.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with(['/', '*']));
     !text.is_empty() && text.bytes().all(known) && !ours
 }
 

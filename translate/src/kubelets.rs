@@ -7,11 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest;
+use crate::dns_name::MAX_LABEL;
 
 /// The subresource of names: the Service of a node is called VC-node-NODE.
 const INFIX: &str = "-node-";
-/// A DNS label.
-const LONGEST_NAME: usize = 63;
 /// 127.64.0.0/10: loopback, and nobody else's.
 const LOOPBACK: u32 = 0x7f40_0000;
 const LOOPBACK_BITS: u32 = 22;
@@ -63,11 +62,11 @@ pub fn is_port_of_node(port: u16) -> bool {
 /// stands for the name of the node.
 pub fn service_name(cluster: &str, node: &str) -> String {
     let readable = format!("{cluster}{INFIX}{node}");
-    if readable.len() <= LONGEST_NAME && !node.contains('.') {
+    if readable.len() <= MAX_LABEL && !node.contains('.') {
         return readable;
     }
     let hash = digest::of_parts("node-service", &[cluster, node]);
-    format!("{}{INFIX}{hash}", &cluster[..cluster.len().min(LONGEST_NAME - INFIX.len() - hash.len())])
+    format!("{}{INFIX}{hash}", &cluster[..cluster.len().min(MAX_LABEL - INFIX.len() - hash.len())])
 }
 
 fn number(cluster: &str, node: &str) -> u32 {

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
+use tenet_mapper::keys::{CLUSTER, HOST_NAME, KIND, MANAGED_BY, NAME, NAMESPACE, UID};
 
 const ROOT_CERTIFICATE: &str = "kube-root-ca.crt-x-default-x-vc-1";
 
@@ -82,7 +83,7 @@ pub fn node(name: &str) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, "tenet.sh/managed-by": "vc-1"}},
+        "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name, MANAGED_BY: "vc-1"}},
         "status": {
             "capacity": room,
             "allocatable": room,
@@ -110,14 +111,14 @@ fn head(object: &Value, kind: &str, host_name: &str) -> Value {
     let metadata = &object["metadata"];
     json!({
         "name": host_name,
-        "labels": {"tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": metadata["namespace"]},
+        "labels": {MANAGED_BY: "vc-1", NAMESPACE: metadata["namespace"]},
         "annotations": {
-            "tenet.sh/cluster": "00000000-0000-0000-0000-000000000000",
-            "tenet.sh/kind": kind,
-            "tenet.sh/namespace": metadata["namespace"],
-            "tenet.sh/name": metadata["name"],
-            "tenet.sh/uid": metadata["uid"],
-            "tenet.sh/host-name": format!("tenet-vc-1/{host_name}"),
+            CLUSTER: "00000000-0000-0000-0000-000000000000",
+            KIND: kind,
+            NAMESPACE: metadata["namespace"],
+            NAME: metadata["name"],
+            UID: metadata["uid"],
+            HOST_NAME: format!("tenet-vc-1/{host_name}"),
         },
     })
 }
