@@ -33,6 +33,8 @@ pub const PENDING_OVER: &str = "tenet.sh/pending-over";
 
 /// Annotation: the labels and annotations that came from the tenant, `l:app,a:example.com/x`.
 pub const CROSSED: &str = "tenet.sh/crossed";
+/// Annotation: which fields that follow were applied: names, and digests of lists, never values.
+pub const APPLIED: &str = "tenet.sh/applied";
 /// Annotation: the version of its original that a copy was made from.
 pub const SOURCE: &str = "tenet.sh/source";
 /// Annotation of a host pod: what the tenant's changeable fields were when they last crossed.
@@ -75,6 +77,7 @@ mod tests {
             PENDING,
             PENDING_OVER,
             CROSSED,
+            APPLIED,
             SOURCE,
             FOLLOWED,
             TOKENS,

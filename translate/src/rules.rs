@@ -5,16 +5,18 @@
 //! refused, never passed through and never silently lost.
 //!
 //! Paths are dotted. `[]` steps into every element of a list and `{}` into every value
-//! of a map: `spec.containers[].resources.limits{}`.
+//! of a map: `spec.containers[].resources.limits{}`. `[name]` says which members identify an
+//! element (`ports[port,protocol]`); where a rule of the list names none, its position does.
 
 mod defaults;
 mod down;
-mod kept;
+mod follow;
 mod path;
 mod table;
 
 pub use defaults::Defaults;
 pub use down::{Crossing, Policy, Reference, Refusal, Unknown};
+pub use follow::{Hide, lacks, same};
 pub use path::Step;
 pub use table::{Coverage, Table, TableError};
 

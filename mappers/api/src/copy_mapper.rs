@@ -136,6 +136,13 @@ impl<T: Translate> CopyMapper<T> {
         self.rules.complete(cx, virt, host, draft)
     }
 
+    /// Notes in a host object which of its fields are applied with its creation, as the engine
+    /// does with what [`Self::reconcile`](Mapper::reconcile) answers: for a reservation.
+    pub fn note_applied(&self, desired: &mut Value) -> Result<(), MapError> {
+        patch::note_applied(desired, self.table()?, &self.host_projection());
+        Ok(())
+    }
+
     /// Creates the host object of `virt`, or brings it up to date. `host` is the present one,
     /// whose owner record names `virt` or is a reservation for it.
     pub fn sync(

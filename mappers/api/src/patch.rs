@@ -1,9 +1,10 @@
 //! Differences between what is and what should be, as the smallest patch.
 
 use serde_json::{Map, Value, json};
-use tenet_translate::keys::{PENDING, PENDING_OVER};
+use tenet_translate::keys::{APPLIED, PENDING, PENDING_OVER};
 use tenet_translate::pointer::escape;
-use tenet_translate::rules::Table;
+pub use tenet_translate::rules::same;
+use tenet_translate::rules::{Table, lacks};
 
 use crate::{Projection, crossed};
 
@@ -33,25 +34,11 @@ pub fn merge_diff(from: &Value, to: &Value) -> Option<Value> {
     }
 }
 
-/// Whether two values mean the same to the API server: null members are absent ones.
-pub fn same(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Object(a), Value::Object(b)) => {
-            let covered = |x: &Map<String, Value>, y: &Map<String, Value>| {
-                x.iter().all(|(name, value)| value.is_null() || y.get(name).is_some_and(|other| same(value, other)))
-            };
-            covered(a, b) && covered(b, a)
-        }
-        (Value::Array(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
-        _ => a == b,
-    }
-}
-
 /// The change that brings a host object up to its desired state, as JSON Patch
 /// operations; none when nothing differs.
 ///
-/// Only labels, annotations and owner record that are ours, and the fields that the table
-/// keeps, are touched; what was a reservation is none afterwards. `actual` is a cached object, cut by `projection`.
+/// Only labels, annotations and owner record that are ours, and the fields that follow by the
+/// table, are touched; what was a reservation is none afterwards. `actual` is a cached object, cut by `projection`.
 pub fn host_ops(desired: &Value, actual: &Value, table: Option<&Table>, projection: &Projection) -> Vec<Value> {
     let mut ops = Vec::new();
     metadata_ops(desired, actual, "labels", 'l', &mut ops);
@@ -62,12 +49,31 @@ pub fn host_ops(desired: &Value, actual: &Value, table: Option<&Table>, projecti
             ops.push(json!({"op": "remove", "path": format!("/metadata/annotations/{}", escape(mark))}));
         }
     }
+    let (applied, now) = (record(actual), record(desired));
     if let Some(table) = table {
-        let (wanted, found) = (table.kept(desired), table.kept(actual));
-        let projected = projection.cut(wanted.clone());
-        field_ops(&wanted, &projected, &found, actual, "", &mut ops);
+        ops.extend(table.follow(desired, actual, applied.as_ref(), &|name, value| projection.hide(name, value)));
+    }
+    // The record is a reason to write by itself only when it would miss what the tenant has set.
+    let is_note = |op: &Value| op["path"] == format!("/metadata/annotations/{}", escape(APPLIED));
+    let (note, mut ops): (Vec<_>, Vec<_>) = ops.into_iter().partition(is_note);
+    if !ops.is_empty() || applied.zip(now).is_some_and(|(applied, now)| lacks(&applied, &now)) {
+        ops.extend(note);
     }
     ops
+}
+
+/// The record of what was applied, on a host object.
+fn record(host: &Value) -> Option<Value> {
+    let text = host.pointer("/metadata/annotations")?.get(APPLIED)?.as_str()?;
+    serde_json::from_str(text).ok()
+}
+
+/// Writes down in a host object which fields of it follow, so that a later update can tell what
+/// the tenant removes from what the host has filled in.
+pub fn note_applied(desired: &mut Value, table: &Table, projection: &Projection) {
+    if let Some(applied) = table.applied(desired, &|name, value| projection.hide(name, value)) {
+        desired["metadata"]["annotations"][APPLIED] = Value::String(applied.to_string());
+    }
 }
 
 /// Keys of labels or annotations: those in `desired` are set, those that crossed before
@@ -89,32 +95,6 @@ fn metadata_ops(desired: &Value, actual: &Value, map: &str, mark: char, ops: &mu
         if found.contains_key(&key) && !wanted.contains_key(&key) {
             ops.push(json!({"op": "remove", "path": format!("{base}/{}", escape(&key))}));
         }
-    }
-}
-
-/// `wanted` is compared as `projected` with `found`. A member that `whole`, the actual
-/// object, lacks altogether is added with its parents.
-fn field_ops(wanted: &Value, projected: &Value, found: &Value, whole: &Value, at: &str, ops: &mut Vec<Value>) {
-    let (Some(wanted), Some(projected)) = (wanted.as_object(), projected.as_object()) else { return };
-    let empty = Map::new();
-    let found = found.as_object().unwrap_or(&empty);
-    for (name, want) in wanted {
-        let path = format!("{at}/{}", escape(name));
-        let shown = projected.get(name).unwrap_or(want);
-        match found.get(name) {
-            Some(have) if same(shown, have) => {}
-            // Objects are compared member by member; their unkept members stay.
-            Some(have) if shown == want && have.is_object() && want.is_object() => {
-                field_ops(want, shown, have, &whole[name], &path, ops);
-            }
-            None if want.is_object() && whole.get(name).is_some_and(Value::is_object) && shown == want => {
-                field_ops(want, shown, &Value::Null, &whole[name], &path, ops);
-            }
-            _ => ops.push(json!({"op": "add", "path": path, "value": want})),
-        }
-    }
-    for name in found.keys().filter(|name| !wanted.contains_key(*name)) {
-        ops.push(json!({"op": "remove", "path": format!("{at}/{}", escape(name))}));
     }
 }
 

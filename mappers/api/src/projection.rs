@@ -42,6 +42,14 @@ impl Projection {
         }
     }
 
+    /// A member of an object as the cache keeps it, where only a digest of it is kept.
+    pub fn hide(&self, member: &str, value: &Value) -> Option<Value> {
+        match self {
+            Self::Digest(members) if members.contains(&member) => Some(json!({ DIGEST: digest(value) })),
+            _ => None,
+        }
+    }
+
     /// The projection that serves both readers.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {

@@ -248,13 +248,15 @@ impl Clusters {
     }
 
     fn apply(&mut self, apply: &crate::ApplyHost) -> usize {
+        let (table, whole) = (apply.table.as_deref(), crate::Projection::Whole);
+        let mut desired = apply.desired.clone();
+        if let Some(table) = table {
+            patch::note_applied(&mut desired, table, &whole);
+        }
         let found = self.object(Side::Host, apply.kind, apply.key.namespace(), apply.key.name());
-        let changes = found.is_none_or(|found| {
-            !patch::host_ops(&apply.desired, found.value(), apply.table.as_deref(), &crate::Projection::Whole)
-                .is_empty()
-        });
+        let changes = found.is_none_or(|found| !patch::host_ops(&desired, found.value(), table, &whole).is_empty());
         if changes {
-            self.put(Side::Host, apply.desired.clone());
+            self.put(Side::Host, desired);
         }
         usize::from(changes)
     }

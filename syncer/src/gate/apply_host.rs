@@ -3,26 +3,35 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 use tenet_mapper::keys::PENDING;
-use tenet_mapper::{ApplyHost, MapError, Object, Side, kinds, patch};
+use tenet_mapper::{ApplyHost, Kind, MapError, Object, Projection, Side, kinds, patch};
 
 use super::{Done, Gate, errors};
 use crate::api::{PatchType, Target};
 
 impl Gate {
-    pub(super) async fn apply_host(&self, apply: ApplyHost) -> Result<Done, MapError> {
+    pub(super) async fn apply_host(&self, mut apply: ApplyHost) -> Result<Done, MapError> {
         let cached = self.cached(Side::Host, apply.kind, apply.key.namespace(), apply.key.name());
         if let Some(cached) = &cached {
             self.check_owner(apply.kind, cached.value(), &apply.owner)?;
         }
+        let projection = self.projection(apply.kind);
+        if let Some(table) = apply.table.clone() {
+            for body in std::iter::once(&mut apply.desired).chain(&mut apply.fallback) {
+                patch::note_applied(body, &table, &projection);
+            }
+        }
         match cached {
             Some(cached) => {
-                let cache = self.parts.caches.get(Side::Host, apply.kind);
-                let projection = cache.map(|cache| cache.projection().clone()).unwrap_or_default();
                 let ops = patch::host_ops(&apply.desired, cached.value(), apply.table.as_deref(), &projection);
                 self.update_host(&apply, &cached, ops).await
             }
             None => self.create_host(&apply).await,
         }
+    }
+
+    /// What the cache keeps of the host objects of a kind.
+    fn projection(&self, kind: Kind) -> Projection {
+        self.parts.caches.get(Side::Host, kind).map(|cache| cache.projection().clone()).unwrap_or_default()
     }
 
     /// Creates a host object.

@@ -194,10 +194,14 @@ impl Walk<'_> {
         let Some(child) = node.each() else {
             return self.unknown(place, &Value::Array(items.to_vec()));
         };
+        // A list is a list: an element without content stays in its position.
         let crossed = items
             .iter()
             .enumerate()
-            .filter_map(|(index, item)| self.node(child, &place.element(index), item))
+            .filter_map(|(index, item)| match item {
+                Value::Null if child.rule.is_none() => Some(Value::Null),
+                item => self.node(child, &place.element(index), item),
+            })
             .collect();
         Some(Value::Array(crossed))
     }

@@ -11,28 +11,71 @@ pub enum Step {
     Any,
 }
 
-/// Cuts `spec.containers[].limits{}` into its steps.
+impl Step {
+    /// The name of the member that the step leads into.
+    pub(crate) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Field(name) => Some(name),
+            Self::Each | Self::Any => None,
+        }
+    }
+}
+
+/// Path of a rule, cut into its steps.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Parsed {
+    /// The steps.
+    pub(crate) steps: Vec<Step>,
+    /// For each step into a list that names the members which identify an element: its index and those members.
+    pub(crate) keys: Vec<(usize, Vec<String>)>,
+}
+
+/// Cuts `spec.containers[name].limits{}` into its steps.
 ///
 /// Returns `None` when a step is empty.
-pub(crate) fn parse(path: &str) -> Option<Vec<Step>> {
-    let mut steps = Vec::new();
+pub(crate) fn parse(path: &str) -> Option<Parsed> {
+    let mut parsed = Parsed::default();
     for part in path.split('.') {
-        let name = part.trim_end_matches(['[', ']', '{', '}']);
-        if name.is_empty() {
-            return None;
-        }
-        steps.push(Step::Field(name.to_owned()));
+        let name = part.split(['[', ']', '{', '}']).next().filter(|name| !name.is_empty())?;
+        parsed.steps.push(Step::Field(name.to_owned()));
         let mut rest = &part[name.len()..];
         while !rest.is_empty() {
-            let (step, left) = rest
-                .strip_prefix("[]")
-                .map(|left| (Step::Each, left))
-                .or_else(|| rest.strip_prefix("{}").map(|left| (Step::Any, left)))?;
-            steps.push(step);
+            if let Some(left) = rest.strip_prefix("{}") {
+                parsed.steps.push(Step::Any);
+                rest = left;
+                continue;
+            }
+            let (keys, left) = rest.strip_prefix('[')?.split_once(']')?;
+            if !keys.is_empty() {
+                let keys: Vec<_> = keys.split(',').map(str::to_owned).collect();
+                let is_name = |key: &String| !key.is_empty() && !key.contains(['[', '{', '}']);
+                if !keys.iter().all(is_name) {
+                    return None;
+                }
+                parsed.keys.push((parsed.steps.len(), keys));
+            }
+            parsed.steps.push(Step::Each);
             rest = left;
         }
     }
-    Some(steps)
+    Some(parsed)
+}
+
+/// A path as messages and pages show it: without the keys of lists.
+pub(crate) fn plain(steps: &[Step]) -> String {
+    let mut shown = String::new();
+    for step in steps {
+        match step {
+            Step::Field(name) if shown.is_empty() => shown.push_str(name),
+            Step::Field(name) => {
+                shown.push('.');
+                shown.push_str(name);
+            }
+            Step::Each => shown.push_str("[]"),
+            Step::Any => shown.push_str("{}"),
+        }
+    }
+    shown
 }
 
 /// Where a walk stands: the pattern (`spec.containers[].image`) that rules are looked up
@@ -79,11 +122,13 @@ mod tests {
     #[test]
     fn a_path_is_cut_into_its_steps() {
         let field = |name: &str| Step::Field(name.to_owned());
-        assert_eq!(
-            parse("spec.containers[].limits{}"),
-            Some(vec![field("spec"), field("containers"), Step::Each, field("limits"), Step::Any])
-        );
-        assert_eq!(parse("spec..x"), None);
-        assert_eq!(parse("spec.x[}"), None);
+        let steps = vec![field("spec"), field("containers"), Step::Each, field("limits"), Step::Any];
+        assert_eq!(plain(&steps), "spec.containers[].limits{}");
+        assert_eq!(parse("spec.containers[].limits{}"), Some(Parsed { steps, keys: vec![] }));
+        let ports = parse("ports[port,protocol]").unwrap();
+        assert_eq!(ports.keys, [(1, vec!["port".to_owned(), "protocol".to_owned()])]);
+        for broken in ["spec..x", "spec.x[}", "spec.x[a,]", "spec.x[a[]]", "spec.x]", "[]"] {
+            assert_eq!(parse(broken), None, "{broken}");
+        }
     }
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::path::{Step, parse};
+use super::path::{Step, parse, plain};
 use super::{Action, Rule};
 
 /// The rules of one kind, as a tree.
@@ -17,6 +17,12 @@ pub struct Table {
 pub(crate) struct Node {
     pub(crate) rule: Option<Leaf>,
     pub(crate) children: BTreeMap<Step, Node>,
+    /// The members that identify an element of a list; without any, its position does.
+    pub(crate) keys: Vec<String>,
+    /// Whether a rule here or below says that changes follow.
+    pub(crate) follows: bool,
+    /// Whether a rule here or below says that they do not.
+    pub(crate) rests: bool,
 }
 
 /// A rule at its full path.
@@ -50,6 +56,9 @@ pub enum TableError {
     /// A rule stands below one that already covers everything.
     #[error("`{0}` stands below a rule that covers it")]
     Covered(String),
+    /// Two rules name different members as the key of a list.
+    #[error("`{0}` has another key than the rules before it")]
+    Keys(String),
     /// The text of an `unless` value is no JSON.
     #[error("`{0}`: `{1}` is not JSON")]
     Unless(String, String),
@@ -82,9 +91,9 @@ impl Table {
 
     /// What the table says of `path`, which is spelt as in a rule.
     pub fn coverage(&self, path: &str) -> Coverage {
-        let Some(steps) = parse(path) else { return Coverage::Missing };
+        let Some(parsed) = parse(path) else { return Coverage::Missing };
         let mut node = &self.root;
-        for step in &steps {
+        for step in &parsed.steps {
             match node.children.get(step) {
                 Some(child) => node = child,
                 None => return Coverage::Missing,
@@ -106,14 +115,24 @@ impl Table {
 
     fn insert(&mut self, prefix: &str, rule: Rule) -> Result<(), TableError> {
         let path = if prefix.is_empty() { rule.path.to_owned() } else { format!("{prefix}.{}", rule.path) };
-        let steps = parse(&path).ok_or_else(|| TableError::Path(path.clone()))?;
+        let parsed = parse(&path).ok_or_else(|| TableError::Path(path.clone()))?;
+        let path = plain(&parsed.steps);
+        let mut keys = parsed.keys.into_iter().peekable();
         let mut node = &mut self.root;
-        for step in steps {
+        for (index, step) in parsed.steps.into_iter().enumerate() {
             if node.rule.as_ref().is_some_and(Leaf::covers) {
                 return Err(TableError::Covered(path));
             }
+            if let Some((_, keys)) = keys.next_if(|(at, _)| *at == index) {
+                if !node.keys.is_empty() && node.keys != keys {
+                    return Err(TableError::Keys(path));
+                }
+                node.keys = keys;
+            }
+            node.note(&rule);
             node = node.children.entry(step).or_default();
         }
+        node.note(&rule);
         if node.rule.is_some() {
             return Err(TableError::Twice(path));
         }
@@ -139,6 +158,30 @@ impl Node {
         for child in self.children.values() {
             child.collect(found);
         }
+    }
+
+    fn note(&mut self, rule: &Rule) {
+        self.follows |= rule.kept;
+        self.rests |= !rule.kept;
+    }
+
+    /// Whether a value is one to the rules: nothing below it has a rule of its own.
+    pub(crate) fn is_value(&self, value: &Value) -> bool {
+        self.children.is_empty()
+            || self
+                .rule
+                .as_ref()
+                .is_some_and(|leaf| leaf.covers() || !matches!(value, Value::Object(_) | Value::Array(_)))
+    }
+
+    /// Whether the rule of this very path says that changes follow.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.rule.as_ref().is_some_and(|leaf| leaf.rule.kept)
+    }
+
+    /// The node of a member, whether members are named here or may have any name.
+    pub(crate) fn member(&self, name: &str) -> Option<&Node> {
+        self.any().or_else(|| self.field(name))
     }
 
     /// The node of a member, if members are named here.
@@ -200,5 +243,7 @@ mod tests {
         assert_eq!(below.unwrap_err(), TableError::Covered("a.b".into()));
         let above = Table::new(&[("", &[copy("a.b"), omit("a", "")])]);
         assert_eq!(above.unwrap_err(), TableError::Covered("a".into()));
+        let keys = Table::new(&[("", &[copy("a[].b"), copy("a[b].c"), copy("a[c].d")])]);
+        assert_eq!(keys.unwrap_err(), TableError::Keys("a[].d".into()));
     }
 }

@@ -48,6 +48,7 @@ impl Admission for ServiceMapper {
                 return Ok(Need::Nothing);
             }
             prune(&mut desired);
+            self.copies.note_applied(&mut desired)?;
             return Ok(Need::Create(desired));
         };
         if request.operation == Operation::Create && !fits(&virt, host) {
