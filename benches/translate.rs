@@ -5,8 +5,9 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use serde_json::Value;
 use tenet_core_mappers::Dns;
-use tenet_mapper::rules::{Defaults, Policy};
+use tenet_mapper::rules::{Defaults, DownContext, Policy};
 use tenet_mapper::testing::Clusters;
+use tenet_mapper::translate::selectors::Scope;
 use tenet_mapper::translate::{NameScheme, Names};
 use tenet_mapper::{Mapper, Side, kinds};
 
@@ -44,8 +45,13 @@ fn bench(criterion: &mut Criterion) {
     let pod: Value = clusters.object(Side::Virtual, kinds::POD, "default", "nginx").expect("the pod").value().clone();
     let table = mapper.spec().table.clone().expect("a table");
     criterion.bench_function("rule table: a default pod down", |bencher| {
-        let (policy, defaults) = (Policy::default(), Defaults::default());
-        bencher.iter(|| table.down(black_box(&pod), &policy, &defaults, &|reference| reference.name.clone()));
+        let context = DownContext {
+            policy: &Policy::default(),
+            defaults: &Defaults::default(),
+            scope: Scope { vc: "vc-1", namespace: "default" },
+            name_of: &|reference| reference.name.clone(),
+        };
+        bencher.iter(|| table.down(black_box(&pod), &context));
     });
     criterion.bench_function("rule table: references of a pod", |bencher| {
         bencher.iter(|| table.references(black_box(&pod)));

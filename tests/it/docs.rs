@@ -16,7 +16,7 @@ value of a map; a rule other than *copied* and *name* covers everything below it
 | name | the virtual side owns it; the name of an object, translated, and that object is copied to the host as well |\n\
 | set | the syncer writes the host's value, from the tenant's value where there is one |\n\
 | narrowed | a selector, narrowed to the virtual cluster |\n\
-| host | the host owns it; it comes up, and never goes down |\n\
+| host | the host owns it; it comes up, and never goes down; *computed*: not as it is |\n\
 | left out | it means nothing on the host |\n\
 | refused | an object that carries it does not cross |\n\n\
 *follows*: changes after creation follow to the host.\n";
@@ -48,7 +48,8 @@ fn word(rule: &Rule) -> String {
         Action::Copy => "copied".to_owned(),
         Action::Reference(kind) => format!("name of a {kind}"),
         Action::Set => "set".to_owned(),
-        Action::Selector => "narrowed".to_owned(),
+        Action::Selector(_) => "narrowed".to_owned(),
+        Action::Up if rule.computed => "host, computed".to_owned(),
         Action::Up => "host".to_owned(),
         Action::Omit => "left out".to_owned(),
         Action::Refuse if rule.unless.is_empty() => "refused".to_owned(),

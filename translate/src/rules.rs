@@ -14,8 +14,9 @@ mod follow;
 mod path;
 mod table;
 
+pub use crate::selectors::SelectorForm;
 pub use defaults::Defaults;
-pub use down::{Crossing, Policy, Reference, Refusal, Unknown};
+pub use down::{Crossing, DownContext, Policy, Reference, Refusal, Unknown};
 pub use follow::{Hide, lacks, same};
 pub use path::Step;
 pub use table::{Coverage, Table, TableError};
@@ -31,9 +32,9 @@ pub enum Action {
     /// The mapper computes the host's value itself, from the tenant's value where there
     /// is one. Covers everything below the path.
     Set,
-    /// Selects objects by their labels; the mapper narrows it to the virtual cluster.
-    /// Covers everything below the path.
-    Selector,
+    /// Selects pods by their labels; narrowed on the way to those of the virtual cluster that it
+    /// meant. Covers everything below the path.
+    Selector(SelectorForm),
     /// The host owns it: it never crosses down. Covers everything below the path.
     Up,
     /// It means nothing on the host and is left out. Covers everything below the path.
@@ -53,6 +54,8 @@ pub struct Rule {
     pub kept: bool,
     /// Whether a copy covers everything below the path: for opaque content only.
     pub whole: bool,
+    /// Whether the mapper computes what comes up, instead of the table.
+    pub computed: bool,
     /// JSON texts of values that are no reason to refuse; they are left out.
     pub unless: &'static [&'static str],
     /// Why the rule is what it is; shown to the tenant when it refuses.
@@ -61,7 +64,7 @@ pub struct Rule {
 
 impl Rule {
     const fn new(path: &'static str, action: Action) -> Self {
-        Self { path, action, kept: false, whole: false, unless: &[], why: "" }
+        Self { path, action, kept: false, whole: false, computed: false, unless: &[], why: "" }
     }
 
     /// Changes of the field after creation follow to the host.
@@ -75,6 +78,12 @@ impl Rule {
     #[must_use]
     pub const fn whole(self) -> Self {
         Self { whole: true, ..self }
+    }
+
+    /// The mapper computes the virtual object's value itself; the table writes nothing.
+    #[must_use]
+    pub const fn computed(self) -> Self {
+        Self { computed: true, ..self }
     }
 
     /// These values (as JSON texts) are no reason to refuse.
@@ -105,12 +114,13 @@ pub const fn set(path: &'static str, why: &'static str) -> Rule {
     Rule::new(path, Action::Set).because(why)
 }
 
-/// The field selects by labels; the mapper narrows it.
-pub const fn selector(path: &'static str) -> Rule {
-    Rule::new(path, Action::Selector)
+/// The field selects pods by their labels, in this form; it is narrowed to those of the object's
+/// namespace, or of the namespaces that it names, in the virtual cluster.
+pub const fn selector(path: &'static str, form: SelectorForm) -> Rule {
+    Rule::new(path, Action::Selector(form))
 }
 
-/// The host owns the field.
+/// The host owns the field, and its value is shown in the virtual object.
 pub const fn up(path: &'static str) -> Rule {
     Rule::new(path, Action::Up)
 }

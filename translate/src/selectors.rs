@@ -2,10 +2,13 @@
 //! other virtual clusters, share one namespace: every selector is narrowed to the virtual cluster
 //! and to the virtual namespaces that it meant.
 
+mod form;
 mod labels;
 mod namespaces;
 mod pods;
 
+pub use form::SelectorForm;
+pub use labels::{LabelSelector, label_selector};
 pub use namespaces::select_pods;
 pub use pods::{affinity_term, pod_affinity, spread_constraint};
 

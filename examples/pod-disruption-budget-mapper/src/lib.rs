@@ -8,10 +8,8 @@
 //! tenet_syncer::run(args, mappers, tenet_sockets::run).await
 //! ```
 
-use serde_json::{Value, json};
-use tenet_mapper::rules::{Rule, Table, TableError, copy, omit, selector, set};
-use tenet_mapper::keys::{MANAGED_BY, NAMESPACE};
-use tenet_mapper::{Context, CopyMapper, Kind, MapError, Mapper, MapperSpec, Object, Translate};
+use tenet_mapper::rules::{Rule, SelectorForm, Table, TableError, copy, omit, selector, set};
+use tenet_mapper::{CopyMapper, Kind, Mapper, MapperSpec};
 
 /// The kind, as the API serves it.
 pub const KIND: Kind = Kind::of("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets");
@@ -23,39 +21,15 @@ const RULES: &[Rule] = &[
     copy("spec.minAvailable").kept(),
     copy("spec.maxUnavailable").kept(),
     copy("spec.unhealthyPodEvictionPolicy").kept(),
-    selector("spec.selector").kept(),
+    selector("spec.selector", SelectorForm::Labels).kept(),
     omit("status", "the controllers of each cluster count for themselves"),
 ];
 
-/// What a `PodDisruptionBudget` is on the host.
-struct Budgets(MapperSpec);
-
-/// The mapper, to be added to the list that a syncer starts with.
+/// The mapper, to be added to the list that a syncer starts with. It is nothing but its table: on the host the pods of
+/// all virtual namespaces stand side by side, and the table narrows the selector to those of its own.
 pub fn mapper() -> Result<Box<dyn Mapper>, TableError> {
     let spec = MapperSpec::both_sides("pod-disruption-budget", KIND, Table::new(&[("", RULES)])?);
-    Ok(Box::new(CopyMapper::new(Budgets(spec))))
-}
-
-impl Translate for Budgets {
-    fn spec(&self) -> &MapperSpec {
-        &self.0
-    }
-
-    /// On the host the pods of all virtual namespaces stand side by side: the selector is narrowed to its own.
-    fn complete(
-        &self,
-        cx: &Context<'_>,
-        virt: &Object,
-        _: Option<&Object>,
-        mut draft: Value,
-    ) -> Result<Value, MapError> {
-        if let Some(selector) = virt.at("/spec/selector").filter(|selector| !selector.is_null()) {
-            draft["spec"]["selector"] = selector.clone();
-            draft["spec"]["selector"]["matchLabels"][MANAGED_BY] = json!(cx.facts().names.cluster);
-            draft["spec"]["selector"]["matchLabels"][NAMESPACE] = json!(virt.namespace());
-        }
-        Ok(draft)
-    }
+    Ok(Box::new(CopyMapper::of_table(spec)))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use serde_json::json;
 use tenet_mapper::testing::Clusters;
-use tenet_mapper::{Side, rules::Coverage};
+use tenet_mapper::{MapError, Object, Side, rules::Coverage};
 
 use super::*;
 
@@ -10,7 +10,7 @@ kind: PodDisruptionBudget
 metadata: {name: web, namespace: shop}
 spec:
   minAvailable: 2
-  selector: {matchLabels: {app: web, tenet.sh/namespace: forged}}
+  selector: {matchLabels: {app: web}}
 status: {currentHealthy: 3, desiredHealthy: 2, disruptionsAllowed: 1, expectedPods: 3}";
 
 fn converge(clusters: &mut Clusters) -> usize {
@@ -50,6 +50,14 @@ fn a_change_follows_and_the_copy_goes_with_its_original() {
     orphan.put(Side::Host, copy.value().clone());
     assert_eq!(converge(&mut orphan), 1);
     assert!(host(&orphan).is_none());
+}
+
+#[test]
+fn a_selector_cannot_reach_into_another_namespace() {
+    let forged = VIRTUAL.replace("{app: web}", "{app: web, tenet.sh/namespace: other}");
+    let mut clusters = Clusters::default().with(Side::Virtual, &forged);
+    let refused = clusters.reconcile(mapper().unwrap().as_ref(), "shop", "web");
+    assert!(matches!(refused, Err(MapError::Refused(refusals)) if refusals[0].field == "spec.selector"));
 }
 
 #[test]

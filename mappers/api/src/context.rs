@@ -8,7 +8,8 @@ use tenet_translate::kubelets::NodeAddresses;
 use tenet_translate::labels::{self, Globs};
 use tenet_translate::names::Names;
 use tenet_translate::owner::{OwnerRecord, Ownership};
-use tenet_translate::rules::{Crossing, Defaults, Table};
+use tenet_translate::rules::{Crossing, Defaults, DownContext, Table};
+use tenet_translate::selectors::Scope;
 
 use crate::crossed;
 use crate::{Bound, Contents, HostKey, Kind, MapError, Object, ObjectRef, Policies, Read, Sections, Side, VirtualKey};
@@ -220,10 +221,14 @@ impl<'c> Context<'c> {
     /// Carries a virtual object across by its table. The answer holds the refusals of the table:
     /// a mapper that adds its own tells all of them at once.
     pub fn cross(&self, kind: Kind, table: &Table, virt: &Object) -> Crossing {
-        let namespace = virt.namespace();
-        table.down(virt.value(), self.facts.policies.of(kind), &self.view.defaults(kind), &|reference| {
-            self.facts.names.host_name(reference.kind, namespace, &reference.name)
-        })
+        let (names, namespace) = (&self.facts.names, virt.namespace());
+        let context = DownContext {
+            policy: self.facts.policies.of(kind),
+            defaults: &self.view.defaults(kind),
+            scope: Scope { vc: &names.cluster, namespace },
+            name_of: &|reference| names.host_name(reference.kind, namespace, &reference.name),
+        };
+        table.down(virt.value(), &context)
     }
 
     /// The host object of a virtual one as its table makes it, with metadata and owner

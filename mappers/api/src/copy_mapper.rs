@@ -2,12 +2,16 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tenet_translate::keys::{DIGEST, SOURCE};
-use tenet_translate::rules::Table;
+use tenet_translate::pointer::escape;
+use tenet_translate::rules::{Action, Table};
 
 use crate::{
     ApplyHost, Context, Deletion, Dependency, Effect, HostKey, Kind, MapError, Mapper, MapperSpec, Object, Outcome,
-    Projection, Side, VirtualKey, patch,
+    Projection, Side, VirtualKey, VirtualPatch, patch,
 };
+
+/// The subresource, and the member of objects.
+const STATUS: &str = "status";
 
 /// The pure half of a mapper whose virtual objects each have one host object of the same
 /// kind. The rule table makes a draft; the methods finish what a table cannot express.
@@ -36,7 +40,13 @@ pub trait Translate: Send + Sync + 'static {
         None
     }
 
-    /// What the host object means for the virtual one.
+    /// Returns whether the host object's values for the `up` rules of the table are true by now: a
+    /// host object that has not followed a change of the virtual one yet may tell of what was.
+    fn shows(&self, _virt: &Object, _host: &Object) -> bool {
+        true
+    }
+
+    /// What the host object means for the virtual one, beyond the `up` rules of the table.
     fn up(&self, _cx: &Context<'_>, _virt: &Object, _host: &Object) -> Result<Vec<Effect>, MapError> {
         Ok(Vec::new())
     }
@@ -166,9 +176,49 @@ impl<T: Translate> CopyMapper<T> {
         };
         let outcome = Outcome::one(Effect::ApplyHost(Box::new(apply)));
         match host {
-            Some(host) => Ok(outcome.then_each(self.rules.up(cx, &virt, &host)?)),
+            Some(host) => {
+                let shown =
+                    if self.rules.shows(&virt, &host) { show(kind, self.table()?, &virt, &host) } else { vec![] };
+                Ok(outcome.then_each(shown).then_each(self.rules.up(cx, &virt, &host)?))
+            }
             None => Ok(outcome),
         }
+    }
+}
+
+/// The writes after which the virtual object shows what the host owns by the table.
+fn show(kind: Kind, table: &Table, virt: &Object, host: &Object) -> Vec<Effect> {
+    let (mut main, mut status) = (Vec::new(), Vec::new());
+    for (path, _) in table.rules().into_iter().filter(|(_, rule)| rule.action == Action::Up && !rule.computed) {
+        let pointer = format!("/{}", path.split('.').map(escape).collect::<Vec<_>>().join("/"));
+        let (found, wanted) = (virt.at(&pointer).unwrap_or(&Value::Null), host.at(&pointer).unwrap_or(&Value::Null));
+        // A server may write an empty status where another writes none.
+        if patch::same(found, wanted) || (is_empty(found) && is_empty(wanted)) {
+            continue;
+        }
+        let part = if path == STATUS || path.starts_with("status.") { &mut status } else { &mut main };
+        part.push((pointer.into(), wanted.clone()));
+    }
+    let parts = [(None, main), (Some(STATUS), status)].into_iter().filter(|(_, values)| !values.is_empty());
+    let patch = |(subresource, values)| {
+        Effect::PatchVirtual(VirtualPatch {
+            kind,
+            key: VirtualKey::new(virt.namespace(), virt.name()),
+            uid: virt.uid().to_owned(),
+            version: None,
+            subresource,
+            values,
+        })
+    };
+    parts.map(patch).collect()
+}
+
+/// Whether a value says nothing.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.values().all(is_empty),
+        Value::Array(items) => items.is_empty(),
+        value => value.is_null(),
     }
 }
 

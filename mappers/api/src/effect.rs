@@ -1,6 +1,7 @@
 //! What a mapper may ask for. Effects are data: the gate of the engine performs them,
 //! checks the owner record, adds preconditions and drops what changes nothing.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -160,7 +161,7 @@ pub struct VirtualPatch {
     /// `status`, or none.
     pub subresource: Option<&'static str>,
     /// JSON pointers (of members, not of list elements) and what should stand there.
-    pub values: Vec<(&'static str, Value)>,
+    pub values: Vec<(Cow<'static, str>, Value)>,
 }
 
 /// The binding of a virtual pod to a node.

@@ -10,8 +10,7 @@ mod ranges;
 mod reservation;
 
 use serde_json::{Value, json};
-use tenet_mapper::rules::{Rule, copy, refuse, selector, up};
-use tenet_mapper::translate::selectors::{Scope, service_selector};
+use tenet_mapper::rules::{Rule, SelectorForm, copy, refuse, selector, up};
 use tenet_mapper::{
     Admission, Context, CopyMapper, Deletion, Effect, EventReason, Input, KeysOf, MapError, Mapper, MapperSpec, Object,
     Outcome, Projection, Side, Translate, VirtualKey, VirtualPatch, kinds,
@@ -21,7 +20,7 @@ const ASKED: &str = "asked for at creation; afterwards the host's counts";
 
 const SPEC: &[Rule] = &[
     copy("type").kept(),
-    selector("selector").kept(),
+    selector("selector", SelectorForm::Map).kept(),
     copy("clusterIP").because(ASKED),
     copy("clusterIPs[]").because(ASKED),
     copy("ipFamilies[]").because(ASKED),
@@ -141,17 +140,11 @@ impl Translate for Services {
 
     fn complete(
         &self,
-        cx: &Context<'_>,
+        _cx: &Context<'_>,
         virt: &Object,
         host: Option<&Object>,
         mut draft: Value,
     ) -> Result<Value, MapError> {
-        let scope = Scope { vc: &cx.facts().names.cluster, namespace: virt.namespace() };
-        let selector = service_selector(virt.at("/spec/selector"), scope)
-            .map_err(|error| MapError::refused("spec.selector", error.to_string()))?;
-        if let Some(selector) = selector {
-            draft["spec"]["selector"] = Value::Object(selector);
-        }
         if let Some(host) = host.filter(|_| growth::has_node_ports(virt)) {
             address::keep_node_ports(&mut draft, host);
         }
@@ -169,6 +162,12 @@ impl Translate for Services {
         address::without(desired)
     }
 
+    fn shows(&self, virt: &Object, host: &Object) -> bool {
+        address::has_followed(virt, host)
+            && address::is_headless(virt) == address::is_headless(host)
+            && address::same(virt, host)
+    }
+
     fn up(&self, cx: &Context<'_>, virt: &Object, host: &Object) -> Result<Vec<Effect>, MapError> {
         // The host has not followed the tenant's last change yet; its addresses may be about to change.
         if !address::has_followed(virt, host) {
@@ -180,25 +179,20 @@ impl Translate for Services {
         if !address::same(virt, host) {
             return Ok(change::open(cx, virt, host, EventReason::Repaired));
         }
-        let shown = |pointer: &str, absent: Value| host.at(pointer).cloned().unwrap_or(absent);
-        let status = vec![
-            ("/status/loadBalancer", shown("/status/loadBalancer", json!({}))),
-            ("/status/conditions", shown("/status/conditions", Value::Null)),
-        ];
         let ports = address::ports(virt.at("/spec/ports"), host.at("/spec/ports"));
-        Ok(vec![patch(virt, None, vec![("/spec/ports", ports)]), patch(virt, Some("status"), status)])
+        Ok(vec![patch(virt, vec![("/spec/ports", ports)])])
     }
 }
 
 /// Values for a virtual Service.
-fn patch(virt: &Object, subresource: Option<&'static str>, values: Vec<(&'static str, Value)>) -> Effect {
+fn patch(virt: &Object, values: Vec<(&'static str, Value)>) -> Effect {
     Effect::PatchVirtual(VirtualPatch {
         kind: kinds::SERVICE,
         key: VirtualKey::new(virt.namespace(), virt.name()),
         uid: virt.uid().to_owned(),
         version: None,
-        subresource,
-        values,
+        subresource: None,
+        values: values.into_iter().map(|(pointer, value)| (pointer.into(), value)).collect(),
     })
 }
 

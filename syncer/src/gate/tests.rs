@@ -268,7 +268,7 @@ async fn a_status_is_only_written_to_the_incarnation_that_it_was_derived_from() 
         key: VirtualKey::new("default", "a"),
         uid: "old".to_owned(),
         subresource: Some("status"),
-        values: vec![("/status", json!({"phase": "Running"}))],
+        values: vec![("/status".into(), json!({"phase": "Running"}))],
     };
     assert!(matches!(rig.perform(Effect::PatchVirtual(patch)).await, Err(MapError::Conflict(_))));
     assert_eq!(rig.asked(Side::Virtual), Vec::<String>::new());
@@ -286,7 +286,7 @@ async fn a_status_with_parts_of_others_is_only_written_over_the_version_that_was
         key: VirtualKey::new("default", "a"),
         uid: "u".to_owned(),
         subresource: Some("status"),
-        values: vec![("/status", json!({"phase": "Running"}))],
+        values: vec![("/status".into(), json!({"phase": "Running"}))],
     };
     rig.perform(Effect::PatchVirtual(patch)).await.unwrap();
     let asked = rig.virt.lock().unwrap();

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::path::{Place, Step};
 use super::table::{Leaf, Node, Table};
 use super::{Action, Defaults, Rule};
+use crate::selectors::Scope;
 
 /// What to do with a field that the table does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,16 +62,23 @@ pub struct Crossing {
     pub refusals: Vec<Refusal>,
 }
 
+/// What the way across depends on besides the object.
+pub struct DownContext<'d> {
+    /// What the installation decides.
+    pub policy: &'d Policy,
+    /// What the virtual API server fills in by itself.
+    pub defaults: &'d Defaults,
+    /// The virtual cluster and the namespace of the object: what selectors are narrowed to.
+    pub scope: Scope<'d>,
+    /// Translates the names in references.
+    pub name_of: &'d dyn Fn(&Reference) -> String,
+}
+
 impl Table {
-    /// Carries a virtual object across. `name_of` translates the names in references.
-    pub fn down(
-        &self,
-        object: &Value,
-        policy: &Policy,
-        defaults: &Defaults,
-        name_of: &dyn Fn(&Reference) -> String,
-    ) -> Crossing {
-        let mut walk = Walk { policy, defaults, name_of, references: BTreeSet::new(), refusals: Vec::new() };
+    /// Carries a virtual object across.
+    pub fn down(&self, object: &Value, context: &DownContext<'_>) -> Crossing {
+        let labels = object.pointer("/metadata/labels");
+        let mut walk = Walk { context, labels, references: BTreeSet::new(), refusals: Vec::new() };
         let host = walk.node(self.root(), &Place::default(), object);
         Crossing {
             host: host.unwrap_or_else(|| Value::Object(Map::new())),
@@ -108,9 +116,8 @@ fn collect(node: &Node, value: &Value, found: &mut BTreeSet<Reference>) {
 }
 
 struct Walk<'w> {
-    policy: &'w Policy,
-    defaults: &'w Defaults,
-    name_of: &'w dyn Fn(&Reference) -> String,
+    context: &'w DownContext<'w>,
+    labels: Option<&'w Value>,
     references: BTreeSet<Reference>,
     refusals: Vec<Refusal>,
 }
@@ -136,11 +143,16 @@ impl Walk<'_> {
         match leaf.rule.action {
             Action::Copy => Some(value.clone()),
             Action::Reference(kind) => Some(self.reference(kind, place, value)),
-            Action::Set | Action::Selector | Action::Up | Action::Omit => None,
-            Action::Refuse if self.policy.allow.contains(&leaf.path) => Some(value.clone()),
+            Action::Selector(form) => form.narrow(value, self.labels, self.context.scope).unwrap_or_else(|error| {
+                self.refuse(place, &error.to_string());
+                None
+            }),
+            Action::Set | Action::Up | Action::Omit => None,
+            Action::Refuse if self.context.policy.allow.contains(&leaf.path) => Some(value.clone()),
             Action::Refuse => {
-                let harmless =
-                    value.is_null() || leaf.unless.contains(value) || self.defaults.contains(place.pattern(), value);
+                let harmless = value.is_null()
+                    || leaf.unless.contains(value)
+                    || self.context.defaults.contains(place.pattern(), value);
                 if !harmless {
                     self.refuse(place, leaf.rule.why);
                 }
@@ -159,7 +171,7 @@ impl Walk<'_> {
             return value.clone();
         }
         let reference = Reference { kind, name: name.to_owned() };
-        let host = (self.name_of)(&reference);
+        let host = (self.context.name_of)(&reference);
         self.references.insert(reference);
         Value::String(host)
     }
@@ -207,8 +219,8 @@ impl Walk<'_> {
     }
 
     fn unknown(&mut self, place: &Place, value: &Value) -> Option<Value> {
-        let harmless = value.is_null() || self.defaults.contains(place.pattern(), value);
-        if !harmless && self.policy.unknown == Unknown::Refuse {
+        let harmless = value.is_null() || self.context.defaults.contains(place.pattern(), value);
+        if !harmless && self.context.policy.unknown == Unknown::Refuse {
             self.refuse(place, "is not known to this version of Tenet, so it is not passed on");
         }
         None
@@ -223,7 +235,7 @@ impl Walk<'_> {
 mod tests {
     use serde_json::json;
 
-    use super::super::{copy, omit, reference, refuse, set, up};
+    use super::super::{SelectorForm, copy, omit, reference, refuse, selector, set, up};
     use super::*;
 
     fn table() -> Table {
@@ -245,7 +257,11 @@ mod tests {
     }
 
     fn down(object: &Value, policy: &Policy, defaults: &Defaults) -> Crossing {
-        table().down(object, policy, defaults, &|reference| format!("{}-x", reference.name))
+        let scope = Scope { vc: "vc-1", namespace: "shop" };
+        table().down(
+            object,
+            &DownContext { policy, defaults, scope, name_of: &|reference| format!("{}-x", reference.name) },
+        )
     }
 
     #[test]
@@ -279,6 +295,36 @@ mod tests {
         };
         assert_eq!(fields(&Policy::default()), ["spec.args[0].not", "spec.host", "spec.new", "spec.secrets[0].deep"]);
         assert_eq!(fields(&Policy { unknown: Unknown::Drop, ..Policy::default() }), ["spec.host"]);
+    }
+
+    #[test]
+    fn a_selector_is_narrowed_to_the_namespace_of_the_object() {
+        let table = Table::new(&[(
+            "spec",
+            &[
+                selector("map", SelectorForm::Map),
+                selector("pods", SelectorForm::Labels),
+                selector("spread[]", SelectorForm::SpreadConstraint),
+            ],
+        )])
+        .unwrap();
+        let down = |spec: Value| {
+            let (policy, defaults) = (Policy::default(), Defaults::default());
+            let scope = Scope { vc: "vc-1", namespace: "shop" };
+            table.down(
+                &json!({ "spec": spec }),
+                &DownContext { policy: &policy, defaults: &defaults, scope, name_of: &|_| String::new() },
+            )
+        };
+        let own = json!({"tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": "shop"});
+        assert_eq!(down(json!({"pods": {}, "map": {}})).host, json!({"spec": {"pods": {"matchLabels": own}}}));
+        let crossing = down(json!({"spread": [{"labelSelector": {}}], "map": {"app": "a"}}));
+        let expressions = &crossing.host["spec"]["spread"][0]["labelSelector"]["matchExpressions"];
+        assert_eq!(expressions[1], json!({"key": "tenet.sh/namespace", "operator": "In", "values": ["shop"]}));
+        assert_eq!(crossing.host["spec"]["map"]["tenet.sh/namespace"], "shop");
+        let forged = down(json!({"pods": {"matchLabels": own}, "spread": [{}, {"fresh": 1}]}));
+        let fields: Vec<_> = forged.refusals.iter().map(|refusal| refusal.field.as_str()).collect();
+        assert_eq!(fields, ["spec.pods", "spec.spread[1]"]);
     }
 
     #[test]

@@ -59,6 +59,9 @@ pub enum TableError {
     /// Two rules name different members as the key of a list.
     #[error("`{0}` has another key than the rules before it")]
     Keys(String),
+    /// An `up` below a list or a map, where the table cannot tell which element is whose.
+    #[error("`{0}` comes up from within a list or a map: the mapper has to compute it")]
+    Computed(String),
     /// The text of an `unless` value is no JSON.
     #[error("`{0}`: `{1}` is not JSON")]
     Unless(String, String),
@@ -117,6 +120,9 @@ impl Table {
         let path = if prefix.is_empty() { rule.path.to_owned() } else { format!("{prefix}.{}", rule.path) };
         let parsed = parse(&path).ok_or_else(|| TableError::Path(path.clone()))?;
         let path = plain(&parsed.steps);
+        if rule.action == Action::Up && !rule.computed && parsed.steps.iter().any(|step| step.name().is_none()) {
+            return Err(TableError::Computed(path));
+        }
         let mut keys = parsed.keys.into_iter().peekable();
         let mut node = &mut self.root;
         for (index, step) in parsed.steps.into_iter().enumerate() {
@@ -205,14 +211,14 @@ impl Leaf {
         match self.rule.action {
             Action::Copy => self.rule.whole,
             Action::Reference(_) => false,
-            Action::Set | Action::Selector | Action::Up | Action::Omit | Action::Refuse => true,
+            Action::Set | Action::Selector(_) | Action::Up | Action::Omit | Action::Refuse => true,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{copy, omit, refuse};
+    use super::super::{copy, omit, refuse, up};
     use super::*;
 
     #[test]
@@ -245,5 +251,7 @@ mod tests {
         assert_eq!(above.unwrap_err(), TableError::Covered("a".into()));
         let keys = Table::new(&[("", &[copy("a[].b"), copy("a[b].c"), copy("a[c].d")])]);
         assert_eq!(keys.unwrap_err(), TableError::Keys("a[].d".into()));
+        let within = Table::new(&[("", &[up("a[].b").computed(), up("a[].c")])]);
+        assert_eq!(within.unwrap_err(), TableError::Computed("a[].c".into()));
     }
 }

@@ -1,7 +1,34 @@
 use serde_json::{Map, Value, json};
 
-use super::SelectorError;
+use super::{Scope, SelectorError};
+use crate::keys::{MANAGED_BY, NAMESPACE};
 use crate::labels::is_reserved;
+
+/// A `metav1.LabelSelector`, narrowed to the pods of one virtual namespace of one virtual cluster.
+///
+/// An empty selector selects every pod of the namespace. No selector stays none: what that means, all or nothing, is
+/// the matter of the field that carries it.
+///
+/// ```
+/// use serde_json::json;
+/// use tenet_translate::selectors::{Scope, label_selector};
+///
+/// let scope = Scope { vc: "vc-1", namespace: "shop" };
+/// assert_eq!(
+///     label_selector(Some(&json!({"matchLabels": {"app": "web"}})), scope),
+///     Ok(Some(json!({"matchLabels": {
+///         "app": "web", "tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": "shop",
+///     }})))
+/// );
+/// ```
+pub fn label_selector(selector: Option<&Value>, scope: Scope<'_>) -> Result<Option<Value>, SelectorError> {
+    Ok(LabelSelector::read(selector)?.map(|mut selector| {
+        // Labels of ours were refused: none is written over.
+        selector.labels.insert(MANAGED_BY.to_owned(), scope.vc.into());
+        selector.labels.insert(NAMESPACE.to_owned(), scope.namespace.into());
+        selector.write()
+    }))
+}
 
 /// A `LabelSelector` that requirements are added to. All requirements of a selector must hold, so
 /// adding one only ever narrows it.
@@ -92,7 +119,9 @@ impl LabelSelector {
         if !self.labels.is_empty() {
             selector.insert("matchLabels".to_owned(), Value::Object(self.labels));
         }
-        selector.insert("matchExpressions".to_owned(), Value::Array(self.expressions));
+        if !self.expressions.is_empty() {
+            selector.insert("matchExpressions".to_owned(), Value::Array(self.expressions));
+        }
         Value::Object(selector)
     }
 }
@@ -109,5 +138,40 @@ pub fn texts<'a>(list: Option<&'a Value>, field: &'static str) -> Result<Vec<&'a
             items.iter().map(|item| item.as_str().ok_or(SelectorError::Malformed(field))).collect()
         }
         Some(_) => Err(SelectorError::Malformed(field)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCOPE: Scope<'static> = Scope { vc: "vc-1", namespace: "shop" };
+
+    #[test]
+    fn a_selector_is_narrowed_and_none_stays_none() {
+        let own = json!({"tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": "shop"});
+        let exists = json!([{"key": "app", "operator": "Exists"}]);
+        for (selector, expected) in [
+            (json!({}), json!({"matchLabels": own})),
+            (json!({"matchLabels": null, "matchExpressions": []}), json!({"matchLabels": own})),
+            (json!({"matchExpressions": exists}), json!({"matchLabels": own, "matchExpressions": exists})),
+        ] {
+            assert_eq!(label_selector(Some(&selector), SCOPE), Ok(Some(expected)), "{selector}");
+        }
+        assert_eq!(label_selector(None, SCOPE), Ok(None));
+        assert_eq!(label_selector(Some(&Value::Null), SCOPE), Ok(None));
+    }
+
+    #[test]
+    fn a_selector_that_would_reach_further_is_refused() {
+        let reserved = |key: &str| SelectorError::Reserved(key.to_owned());
+        for (selector, error) in [
+            (json!({"matchLabels": {NAMESPACE: "other"}}), reserved(NAMESPACE)),
+            (json!({"matchExpressions": [{"key": MANAGED_BY, "operator": "Exists"}]}), reserved(MANAGED_BY)),
+            (json!({"fresh": {}}), SelectorError::Unknown("labelSelector.fresh".to_owned())),
+            (json!(["app"]), SelectorError::Malformed("labelSelector")),
+        ] {
+            assert_eq!(label_selector(Some(&selector), SCOPE), Err(error), "{selector}");
+        }
     }
 }

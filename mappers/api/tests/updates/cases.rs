@@ -18,7 +18,7 @@ fn ports() -> Vec<Rule> {
 }
 
 fn mixed() -> Vec<Rule> {
-    vec![copy("spec.items[].name"), copy("spec.items[].tag").kept(), up("spec.items[].address")]
+    vec![copy("spec.items[].name"), copy("spec.items[].tag").kept(), up("spec.items[].address").computed()]
 }
 
 fn keyed() -> Vec<Rule> {

@@ -7,12 +7,19 @@ mod server;
 mod tables;
 
 use serde_json::{Value, json};
-use tenet_mapper::rules::{Defaults, Policy, Table};
+use tenet_mapper::rules::{Defaults, DownContext, Policy, Table};
+use tenet_mapper::translate::selectors::Scope;
 use tenet_mapper::{Projection, patch};
 
 /// The host object of a virtual one, as it is created.
 fn creation(table: &Table, virt: &Value) -> Value {
-    let crossing = table.down(virt, &Policy::default(), &Defaults::default(), &|reference| reference.name.clone());
+    let context = DownContext {
+        policy: &Policy::default(),
+        defaults: &Defaults::default(),
+        scope: Scope { vc: "vc-1", namespace: "shop" },
+        name_of: &|reference| reference.name.clone(),
+    };
+    let crossing = table.down(virt, &context);
     assert_eq!(crossing.refusals, [], "{virt}");
     let mut host = crossing.host;
     host["metadata"] = json!({"name": "n", "annotations": {}});

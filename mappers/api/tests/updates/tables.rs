@@ -58,7 +58,7 @@ impl Shape {
         match self {
             Self::Scalar { follows, .. } => rules.push(kept(copy(leak(path)), *follows)),
             Self::Opaque { follows } => rules.push(kept(copy(leak(path)).whole(), *follows)),
-            Self::Host => rules.push(up(leak(path))),
+            Self::Host => rules.push(up(leak(path)).computed()),
             Self::Dropped => rules.push(omit(leak(path), "")),
             Self::Struct(fields) => {
                 for (name, shape) in fields {

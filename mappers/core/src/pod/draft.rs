@@ -27,7 +27,6 @@ pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
     refusals.extend(crossing.refusals);
     refusals.extend(security::cross(pod, &mut host));
     refusals.extend(scheduling::priority(pod, &pods, &mut host));
-    refusals.extend(scheduling::selectors(pod, &mut host));
     refusals.extend(tokens::turn_sources(pod, &mut host));
     refusals.extend_from_slice(&fields.refusals);
     if !refusals.is_empty() {

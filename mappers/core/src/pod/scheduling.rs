@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
-use tenet_mapper::translate::selectors::{Scope, SelectorError, pod_affinity, spread_constraint};
 use tenet_mapper::{Bind, Dependency, Effect, Object, VirtualKey, kinds, pointer};
 
 use super::Subject;
@@ -73,35 +72,6 @@ pub(super) fn priority(pod: &Subject<'_, '_>, pods: &Pods, draft: &mut Value) ->
             refusals.push(Refusal { field: preemption.to_owned(), why });
         }
         _ => {}
-    }
-    refusals
-}
-
-/// Affinities and spread constraints see the pods of the virtual cluster only.
-pub(super) fn selectors(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<Refusal> {
-    let scope = Scope { vc: &pod.cx.facts().names.cluster, namespace: pod.virt.namespace() };
-    let labels = pod.virt.at("/metadata/labels");
-    let mut refusals = Vec::new();
-    let mut take = |pointer: &str, crossed: Result<Value, SelectorError>| match crossed {
-        Ok(value) => Some(value),
-        Err(error) => {
-            refusals.push(Refusal { field: pointer::field(pointer), why: error.to_string() });
-            None
-        }
-    };
-    for pointer in ["/spec/affinity/podAffinity", "/spec/affinity/podAntiAffinity"] {
-        let Some(affinity) = pod.virt.at(pointer).filter(|affinity| !affinity.is_null()) else { continue };
-        if let Some(narrowed) = take(pointer, pod_affinity(affinity, labels, scope)) {
-            pointer::set(draft, pointer, narrowed);
-        }
-    }
-    let constraints = pointer::elements(pod.virt.value(), "/spec/topologySpreadConstraints");
-    let narrowed: Vec<_> = constraints
-        .iter()
-        .filter_map(|pointer| take(pointer, spread_constraint(pod.virt.at(pointer)?, labels, scope)))
-        .collect();
-    if !narrowed.is_empty() {
-        pointer::set(draft, "/spec/topologySpreadConstraints", Value::Array(narrowed));
     }
     refusals
 }

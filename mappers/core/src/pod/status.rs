@@ -40,7 +40,7 @@ fn change(pod: &Subject<'_, '_>, host: &Object, version: Option<String>) -> Opti
         uid: pod.virt.uid().to_owned(),
         version,
         subresource: Some("status"),
-        values: vec![("/status", wanted)],
+        values: vec![("/status".into(), wanted)],
     }))
 }
 

@@ -3,7 +3,7 @@
 mod containers;
 mod volumes;
 
-use tenet_mapper::rules::{Rule, Table, copy, omit, reference, refuse, selector, set, up};
+use tenet_mapper::rules::{Rule, SelectorForm, Table, copy, omit, reference, refuse, selector, set, up};
 
 /// The rule table of pods.
 pub(super) fn table() -> Table {
@@ -22,18 +22,20 @@ pub(super) fn table() -> Table {
     crate::table(&parts)
 }
 
-const STATUS: &[Rule] = &[up("status")];
+const STATUS: &[Rule] = &[up("status").computed()];
 
 const SPEC: &[Rule] = &[
     copy("activeDeadlineSeconds").kept(),
-    selector("affinity.podAffinity"),
-    selector("affinity.podAntiAffinity"),
+    selector("affinity.podAffinity", SelectorForm::PodAffinity),
+    selector("affinity.podAntiAffinity", SelectorForm::PodAffinity),
     copy("hostAliases[].hostnames[]"),
     copy("hostAliases[].ip"),
     copy("hostUsers").because("false puts users of the pod where they are nobody on the node; true is the default"),
     copy("hostnameOverride"),
     reference("imagePullSecrets[].name", "Secret"),
-    up("nodeName").because("the host's scheduler chooses; a pod that comes with a node of its own is refused"),
+    up("nodeName")
+        .computed()
+        .because("the host's scheduler chooses; a pod that comes with a node of its own is refused"),
     copy("nodeSelector{}"),
     copy("os.name"),
     omit("overhead", "follows from the runtime class"),
@@ -52,7 +54,7 @@ const SPEC: &[Rule] = &[
     copy("tolerations[].operator").kept(),
     copy("tolerations[].tolerationSeconds").kept(),
     copy("tolerations[].value").kept(),
-    selector("topologySpreadConstraints"),
+    selector("topologySpreadConstraints[]", SelectorForm::SpreadConstraint),
 ];
 
 /// Fields that the mapper computes, or whose value decides.

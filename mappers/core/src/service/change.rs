@@ -52,7 +52,7 @@ pub(super) fn open(cx: &Context<'_>, virt: &Object, host: &Object, reason: Event
     } else {
         format!("its address changes from {before} to {after}, which the host has given it")
     };
-    vec![patch(virt, None, first), event(virt, reason, EventType::Normal, message)]
+    vec![patch(virt, first), event(virt, reason, EventType::Normal, message)]
 }
 
 /// The second step: all that was dropped comes back as `spec` has it.
@@ -60,7 +60,7 @@ pub(super) fn close(virt: &Object, spec: &Value) -> Outcome {
     let mut values: Vec<_> =
         DROPPED.iter().map(|(field, pointer)| (*pointer, spec.get(field).cloned().unwrap_or_default())).collect();
     values.push(("/spec/ports", address::ports(virt.at("/spec/ports"), spec.get("ports"))));
-    Outcome::one(patch(virt, None, values))
+    Outcome::one(patch(virt, values))
 }
 
 /// An event on a virtual Service.

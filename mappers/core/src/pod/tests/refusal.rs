@@ -199,8 +199,8 @@ fn all_reasons_are_told_at_once() {
             "spec.nodeName",
             "spec.brandNew",
             "spec.hostPID",
-            "spec.containers[0].securityContext.capabilities.add[0]",
             "spec.topologySpreadConstraints[0]",
+            "spec.containers[0].securityContext.capabilities.add[0]",
             "spec.containers[0].env[0].valueFrom.fieldRef.fieldPath",
         ]
     );
