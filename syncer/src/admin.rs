@@ -106,7 +106,10 @@ fn readiness(reports: &[Report]) -> Response<Full<Bytes>> {
 }
 
 fn all(engine: &Engine) -> Vec<Report> {
-    numbered(&engine.mappers).map(|(mapper, _)| report(engine, mapper)).collect()
+    let mappers = numbered(&engine.mappers).map(|(mapper, _)| report(engine, mapper));
+    let parts =
+        engine.off.lock().iter().map(|(part, why)| Report::Off(format!("{part}: off: {why}"))).collect::<Vec<_>>();
+    mappers.chain(parts).collect()
 }
 
 fn one(engine: &Engine, name: &str) -> Option<Report> {

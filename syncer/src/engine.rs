@@ -1,8 +1,10 @@
 //! What the tasks of a running syncer share.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tenet_mapper::{Facts, Kind, Mapper};
 
 use crate::gate::Gate;
@@ -36,6 +38,8 @@ pub struct Engine {
     pub gate: Gate,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// The parts beside the mappers that are off, and why.
+    pub off: Mutex<BTreeMap<&'static str, String>>,
     /// Clock, randomness and spawning.
     pub runtime: Arc<dyn Runtime>,
 }

@@ -33,6 +33,9 @@ pub trait EngineHandle: Send + Sync + 'static {
     /// Returns the registry behind `/metrics`.
     fn registry(&self) -> &Registry;
 
+    /// Reports that a part beside the mappers is off, and why; or that it is on again. `/readyz` shows it.
+    fn report_off(&self, part: &'static str, why: Option<String>);
+
     /// Locks the name of a host object: until the lock is dropped the gate creates nothing there.
     fn lock_create(&self, key: &HostKey) -> CreateLock;
 
@@ -90,6 +93,15 @@ where
 
 #[async_trait]
 impl EngineHandle for Engine {
+    fn report_off(&self, part: &'static str, why: Option<String>) {
+        self.metrics.part_running(part, why.is_none());
+        let mut off = self.off.lock();
+        match why {
+            Some(why) => off.insert(part, why),
+            None => off.remove(part),
+        };
+    }
+
     fn facts(&self) -> Arc<Facts> {
         self.facts.load_full()
     }

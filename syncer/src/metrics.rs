@@ -28,6 +28,7 @@ pub struct Metrics {
     queue_depth: IntGaugeVec,
     queue_age: GaugeVec,
     running: IntGaugeVec,
+    parts: IntGaugeVec,
     failing: IntGaugeVec,
     cache_objects: IntGaugeVec,
     cache_bytes: IntGaugeVec,
@@ -123,6 +124,11 @@ impl Metrics {
             tokens: make.counter("tenet_tokens_minted_total", "ServiceAccount tokens minted.", &["reason"])?,
             queue_depth: make.gauge("tenet_queue_depth", "Keys that are ready.", &["kind", "lane"])?,
             queue_age: make.seconds("tenet_queue_age_seconds", "The age of the oldest ready key.", &["kind"])?,
+            parts: make.gauge(
+                "tenet_part_running",
+                "1 while a part beside the mappers runs; 0 while a right that it needs is missing.",
+                &["part"],
+            )?,
             running: make.gauge(
                 "tenet_mapper_running",
                 "1 while the mapper of a kind runs; 0 while an API or a right is missing.",
@@ -185,6 +191,11 @@ impl Metrics {
     /// A mapper was started or stopped.
     pub fn running(&self, kind: &str, is_running: bool) {
         self.running.with_label_values(&[kind]).set(i64::from(is_running));
+    }
+
+    /// A part beside the mappers was opened, or cannot be.
+    pub fn part_running(&self, part: &str, is_running: bool) {
+        self.parts.with_label_values(&[part]).set(i64::from(is_running));
     }
 
     /// A mapper panicked.

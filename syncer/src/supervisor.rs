@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tenet_config::{Config, Live, Reloader};
 use tenet_mapper::keys::MANAGED_BY;
@@ -170,7 +171,20 @@ async fn start(
         limit,
     });
     let (registry, runtime) = (Registry::new(&mappers), Arc::clone(runtime));
-    let engine = Engine { mappers, registry, queue, router, caches, view, settings, facts, gate, metrics, runtime };
+    let engine = Engine {
+        mappers,
+        registry,
+        queue,
+        router,
+        caches,
+        view,
+        settings,
+        facts,
+        gate,
+        metrics,
+        off: Mutex::default(),
+        runtime,
+    };
     Ok((Arc::new(engine), informers))
 }
 

@@ -12,6 +12,7 @@ mod operations;
 mod pods;
 mod real_node;
 mod refusals;
+mod registry;
 mod schema;
 mod services;
 mod streams;

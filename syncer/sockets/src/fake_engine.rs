@@ -80,6 +80,8 @@ impl View for Caches<'_> {
 
 #[async_trait]
 impl EngineHandle for FakeEngine {
+    fn report_off(&self, _part: &'static str, _why: Option<String>) {}
+
     fn facts(&self) -> Arc<Facts> {
         Arc::clone(&self.facts)
     }

@@ -37,6 +37,8 @@ pub mod fuzz {
     pub use crate::kubelet::fuzz::{bytes, upgrade, uri};
 }
 
+/// The name of the sockets in `/readyz` and in metrics.
+const PART: &str = "sockets";
 /// How long until the next attempt when a socket cannot be opened at all.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -60,11 +62,15 @@ pub async fn run(engine: Arc<dyn EngineHandle>, live: Live, stop: CancellationTo
         let error = tokio::select! {
             () = stop.cancelled() => return,
             opened = open(&engine, &live, &config, &metrics) => match opened {
-                Ok(opened) => return Box::pin(opened.serve(stop)).await,
+                Ok(opened) => {
+                    engine.report_off(PART, None);
+                    return Box::pin(opened.serve(stop)).await;
+                }
                 Err(error) => error,
             },
         };
-        tracing::warn!(error = format!("{error:#}"), "the sockets of the virtual API server are not open");
+        tracing::warn!(error = format!("{error:#}"), "sockets of the virtual API server not open");
+        engine.report_off(PART, Some(format!("{error:#}")));
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(AGAIN) => {}
