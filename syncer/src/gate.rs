@@ -4,8 +4,7 @@
 //! changes nothing, keeps to the bound of the server, and counts. Every promise about
 //! writes is kept here or nowhere.
 
-mod apply_host;
-mod apply_virtual;
+mod create;
 mod create_lock;
 mod deletion;
 pub mod errors;
@@ -16,17 +15,18 @@ mod reserve;
 #[cfg(test)]
 mod tests;
 mod tokens;
-mod virtual_patch;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::StatusCode;
-use serde_json::{Value, json};
-use tenet_mapper::translate::{OwnerRecord, Ownership};
-use tenet_mapper::{Bind, Effect, Facts, HostKey, HostPatch, Kind, MapError, PatchFormat, Side, kinds};
+use serde_json::Value;
+use tenet_mapper::keys::PENDING;
+use tenet_mapper::plan::{self, MintedToken, Payload, PlanContext, Write};
+use tenet_mapper::{Bind, Effect, Facts, HostKey, Kind, MapError, Object, ObjectRef, Side, kinds};
 use tokio::time::Instant;
 
 use crate::api::{Api, ApiError, PatchType, Target};
@@ -114,17 +114,7 @@ impl Gate {
     /// Performs one effect.
     pub async fn perform(&self, effect: Effect) -> Result<Done, MapError> {
         let (target, verb) = (effect.target(), effect.verb());
-        let result = match effect {
-            Effect::ApplyHost(apply) => self.apply_host(*apply).await,
-            Effect::PatchHost(patch) => self.patch_host(patch).await,
-            Effect::MintTokens(mint) => self.mint_tokens(*mint).await,
-            Effect::PatchVirtual(patch) => self.patch_virtual(patch).await,
-            Effect::Bind(bind) => self.bind(bind).await,
-            Effect::ApplyVirtual(apply) => self.apply_virtual(apply).await,
-            Effect::Delete(deletion) => self.delete(deletion).await,
-            Effect::Emit(event) => self.emit(&event).await,
-            other => Err(MapError::Malformed(format!("the gate does not know the effect {other:?}"))),
-        };
+        let result = self.carry_out(&effect).await;
         let outcome = match &result {
             Ok(Done::Wrote) => "ok",
             Ok(Done::Unchanged) => "unchanged",
@@ -134,38 +124,70 @@ impl Gate {
         result
     }
 
-    async fn patch_host(&self, patch: HostPatch) -> Result<Done, MapError> {
-        let HostPatch { kind, key, owner, subresource, format, mut body } = patch;
-        let found = self.cached(Side::Host, kind, key.namespace(), key.name());
-        let Some(found) = found else { return Err(MapError::Conflict(format!("{kind} {key} is not on the host"))) };
-        self.check_owner(kind, found.value(), &owner)?;
-        body["metadata"]["uid"] = json!(found.uid());
-        let target = Target::new(kind, key.namespace(), key.name()).subresource(subresource);
-        let format = match format {
-            PatchFormat::Merge => PatchType::Merge,
-            PatchFormat::Strategic => PatchType::Strategic,
+    async fn carry_out(&self, effect: &Effect) -> Result<Done, MapError> {
+        let target = effect.target();
+        let cached = self.cached(target.side, target.kind, &target.namespace, &target.name);
+        let cached = cached.as_ref();
+        let minted = match effect {
+            Effect::MintTokens(mint) => self.mint_tokens(mint, cached).await?,
+            _ => Vec::new(),
         };
-        let answer = self.call(Side::Host, "patch", |api, limit| api.patch(&target, format, &body, limit)).await?;
-        self.ingest(Side::Host, kind, answer);
+        let writes = self.plan(effect, cached, &minted)?;
+        match (effect, writes.first()) {
+            (_, None) => Ok(Done::Unchanged),
+            (Effect::Delete(deletion), Some(write)) => self.delete(deletion, write).await,
+            (Effect::Emit(event), Some(write)) => self.emit(event, write).await,
+            (Effect::Bind(bind), Some(write)) => self.bind(bind, write).await,
+            (_, Some(write @ Write { payload: Payload::Create { .. }, .. })) => self.create(effect, write).await,
+            _ => self.change(&writes, cached).await,
+        }
+    }
+
+    /// The requests that perform an effect.
+    fn plan(&self, effect: &Effect, cached: Option<&Object>, minted: &[MintedToken]) -> Result<Vec<Write>, MapError> {
+        let (target, facts) = (effect.target(), self.parts.facts.load());
+        let projection = self.parts.caches.get(target.side, target.kind).map(|cache| cache.projection().clone());
+        let cx = PlanContext { facts: &facts, projection: &projection.unwrap_or_default(), minted };
+        plan::plan(effect, cached, &cx)
+    }
+
+    /// Sends the changes of an object that is there.
+    async fn change(&self, writes: &[Write], cached: Option<&Object>) -> Result<Done, MapError> {
+        for write in writes {
+            let answer = self.write(write).await.map_err(errors::classify)?;
+            self.ingest(write.target.side, write.target.kind, answer);
+            let is_reserved = cached.is_some_and(|cached| cached.annotation(PENDING).is_some());
+            if is_reserved && matches!(write.payload, Payload::Json(_)) {
+                self.parts.metrics.admission.reserved(write.target.kind, "adopted");
+            }
+        }
         Ok(Done::Wrote)
     }
 
-    async fn bind(&self, bind: Bind) -> Result<Done, MapError> {
-        let Bind { pod, uid, node } = bind;
-        let cached = self.cached(Side::Virtual, kinds::POD, pod.namespace(), pod.name());
-        if cached.is_some_and(|cached| cached.uid() == uid && cached.str_at("/spec/nodeName") == Some(&node)) {
-            return Ok(Done::Unchanged);
-        }
-        let target = Target::new(kinds::POD, pod.namespace(), pod.name()).subresource(Some("binding"));
-        let body = json!({
-            "apiVersion": "v1", "kind": "Binding",
-            "metadata": {"name": pod.name(), "namespace": pod.namespace(), "uid": uid},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
-        });
-        self.call(Side::Virtual, "bind", |api, limit| api.create(&target, &body, limit)).await?;
+    /// Sends one request.
+    async fn write(&self, write: &Write) -> Result<Value, ApiError> {
+        let ObjectRef { side, kind, namespace, name } = &write.target;
+        let target = Target::new(*kind, namespace, name).subresource(write.subresource);
+        let (format, body) = match &write.payload {
+            Payload::Create { object, .. } => {
+                let verb = if write.subresource == Some("binding") { "bind" } else { "create" };
+                return self.send(*side, verb, |api, limit| api.create(&target, object, limit)).await;
+            }
+            Payload::Delete(options) => {
+                return self.send(*side, "delete", |api, limit| api.delete(&target, options, limit)).await;
+            }
+            Payload::Json(ops) => (PatchType::Json, Cow::Owned(Value::from(ops.as_slice()))),
+            Payload::Merge(body) => (PatchType::Merge, Cow::Borrowed(body)),
+            Payload::Strategic(body) => (PatchType::Strategic, Cow::Borrowed(body)),
+        };
+        self.send(*side, "patch", |api, limit| api.patch(&target, format, &body, limit)).await
+    }
+
+    async fn bind(&self, bind: &Bind, write: &Write) -> Result<Done, MapError> {
+        self.write(write).await.map_err(errors::classify)?;
         // The answer does not carry the pod; until the watch does, we know what it says.
         if let Some(cache) = self.parts.caches.get(Side::Virtual, kinds::POD) {
-            cache.amend(pod.namespace(), pod.name(), |pod| note_binding(pod, &uid, &node));
+            cache.amend(bind.pod.namespace(), bind.pod.name(), |pod| plan::note_binding(pod, bind));
         }
         Ok(Done::Wrote)
     }
@@ -245,51 +267,8 @@ impl Gate {
             self.parts.router.changed(cache, &object, &sight);
         }
     }
-
-    /// Whether a host object belongs to exactly this virtual object.
-    fn check_owner(&self, kind: Kind, host: &Value, owner: &OwnerRecord) -> Result<(), MapError> {
-        let facts = self.parts.facts.load();
-        let metadata = host.get("metadata").unwrap_or(&Value::Null);
-        let text = |member: &str| metadata.get(member).and_then(Value::as_str).unwrap_or_default();
-        match OwnerRecord::read(metadata, &facts.names.cluster, &facts.cluster_id) {
-            Ownership::Ours(found) if found == *owner => Ok(()),
-            // A reservation is for whatever comes under the name.
-            Ownership::Ours(found)
-                if found.is_reservation() && (OwnerRecord { uid: owner.uid.clone(), ..found.clone() }) == *owner =>
-            {
-                Ok(())
-            }
-            // An earlier incarnation: its own reconcile removes it.
-            Ownership::Ours(found)
-                if found.uid != owner.uid && found.name == owner.name && found.kind == owner.kind =>
-            {
-                Err(MapError::Conflict(format!("{kind} {} still belongs to {}", text("name"), found.uid)))
-            }
-            Ownership::Ours(found) => Err(MapError::Foreign {
-                place: format!("{kind} {}/{}", text("namespace"), text("name")),
-                why: format!("it belongs to {} {}/{}", found.kind, found.namespace, found.name),
-            }),
-            Ownership::Foreign(why) => Err(MapError::Foreign {
-                place: format!("{kind} {}/{}", text("namespace"), text("name")),
-                why: why.to_string(),
-            }),
-        }
-    }
 }
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn note_binding(pod: &mut Value, uid: &str, node: &str) {
-    if pod.pointer("/metadata/uid").and_then(Value::as_str) != Some(uid) {
-        return;
-    }
-    pod["spec"]["nodeName"] = json!(node);
-    let Some(status) = pod.get_mut("status").and_then(Value::as_object_mut) else { return };
-    let conditions = status.entry("conditions").or_insert_with(|| json!([]));
-    if let Some(conditions) = conditions.as_array_mut() {
-        conditions.retain(|condition| condition["type"] != "PodScheduled");
-        conditions.push(json!({"type": "PodScheduled", "status": "True"}));
-    }
 }

@@ -20,6 +20,7 @@ mod mapper;
 mod object;
 mod outcome;
 pub mod patch;
+pub mod plan;
 mod policy;
 mod projection;
 mod reservation;

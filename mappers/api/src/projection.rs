@@ -50,6 +50,15 @@ impl Projection {
         }
     }
 
+    /// Returns whether the cache keeps what stands at a field path, if only as a digest.
+    pub fn shows(&self, path: &str) -> bool {
+        match self {
+            Self::Whole | Self::Digest(_) => true,
+            Self::Metadata => covers(&["metadata"], &[path]),
+            Self::Fields(paths) => covers(paths, &[path]) || covers(&["metadata"], &[path]),
+        }
+    }
+
     /// The projection that serves both readers.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {

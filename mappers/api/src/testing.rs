@@ -1,20 +1,21 @@
 //! The test kit: a picture of both clusters in memory, so that a mapper is tested with
 //! two YAML texts and no server.
 
+mod server;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde_json::{Value, json};
-use tenet_translate::keys::MANAGED_BY;
+use serde_json::Value;
 use tenet_translate::kubelets::NodeAddresses;
 use tenet_translate::labels::Globs;
 use tenet_translate::names::{NameScheme, Names};
-use tenet_translate::pointer;
 use tenet_translate::rules::Defaults;
 
+use crate::plan::{MintedToken, Payload, PlanContext, Write};
 use crate::{
     Bound, Contents, Context, Effect, Facts, HostKey, KeysOf, Kind, Kubelets, MapError, Mapper, MapperSpec, Object,
-    ObjectRef, Outcome, Policies, Sections, Side, View, VirtualKey, patch,
+    ObjectRef, Outcome, Policies, Projection, Sections, Side, TokenRequest, View, VirtualKey, patch, plan,
 };
 
 /// The host namespace of a [`Clusters`].
@@ -173,14 +174,17 @@ impl Clusters {
         mapper.reconcile(&Context::new(self, &facts, self.now).with(&contents), &key)
     }
 
-    /// Reconciles and performs the effects on the picture, until nothing changes. Answers
-    /// with how many writes there were. Events, bindings and patches of the host are not
-    /// performed; what an API server would add or take away does not happen.
+    /// Reconciles and performs the effects on these clusters, until nothing changes. Answers with
+    /// how many writes there were, not counting events. What an API server would add or take
+    /// away by itself does not happen.
     pub fn converge(&mut self, mapper: &dyn Mapper, namespace: &str, name: &str) -> Result<usize, MapError> {
         let mut writes = 0;
         for _ in 0..16 {
             let outcome = self.reconcile(mapper, namespace, name)?;
-            let done: usize = outcome.into_effects().into_iter().map(|effect| self.perform(effect)).sum();
+            let mut done = 0;
+            for effect in outcome.into_effects() {
+                done += self.try_perform(&effect)?;
+            }
             writes += done;
             if done == 0 {
                 return Ok(writes);
@@ -189,76 +193,56 @@ impl Clusters {
         Err(MapError::Malformed(format!("{namespace}/{name} does not come to rest")))
     }
 
-    /// Performs one effect, as [`Self::converge`] does.
+    /// Performs one effect with the requests that the engine would send, and answers with how
+    /// many of them changed something, not counting events.
+    ///
+    /// # Panics
+    /// When the engine would refuse the effect: the object is foreign, or not what was seen.
+    #[allow(clippy::panic)] // A test kit fails tests.
+    #[allow(clippy::needless_pass_by_value)] // An effect is performed once.
     pub fn perform(&mut self, effect: Effect) -> usize {
-        match effect {
-            Effect::ApplyHost(apply) => self.apply(&apply),
-            Effect::Delete(delete) => {
-                let ObjectRef { side, kind, namespace, name } = delete.target();
-                let place = (*side, kind.kind.to_owned(), namespace.to_string(), name.to_string());
-                usize::from(self.objects.remove(&place).is_some())
+        self.try_perform(&effect).unwrap_or_else(|error| panic!("{error}: {effect:?}"))
+    }
+
+    /// As [`Self::perform`], with the error of the plan.
+    pub fn try_perform(&mut self, effect: &Effect) -> Result<usize, MapError> {
+        let minted = match effect {
+            Effect::MintTokens(mint) => mint.tokens.iter().map(|token| self.mint(token)).collect(),
+            _ => Vec::new(),
+        };
+        let target = effect.target();
+        let cached = self.object(target.side, target.kind, &target.namespace, &target.name).cloned();
+        let cx = PlanContext { facts: &self.facts, projection: &Projection::Whole, minted: &minted };
+        let writes = plan::plan(effect, cached.as_ref(), &cx)?;
+        let changed: usize = writes.iter().map(|write| usize::from(self.store(effect, write))).sum();
+        Ok(if matches!(effect, Effect::Emit(_)) { 0 } else { changed })
+    }
+
+    /// A token that every pod gets.
+    fn mint(&self, request: &TokenRequest) -> MintedToken {
+        MintedToken { data: "dG9rZW4=".to_owned(), issued: self.now, expires: self.now + request.expiration_seconds }
+    }
+
+    /// Whether a request changes something.
+    fn store(&mut self, effect: &Effect, write: &Write) -> bool {
+        let ObjectRef { side, kind, namespace, name } = &write.target;
+        let place = (*side, kind.kind.to_owned(), namespace.to_string(), name.to_string());
+        let found = self.objects.get(&place).map(Object::value).cloned();
+        let changed = match (effect, &found, &write.payload) {
+            (_, _, Payload::Delete(_)) => return self.objects.remove(&place).is_some(),
+            (Effect::Bind(bind), Some(found), _) => {
+                let mut bound = found.clone();
+                plan::note_binding(&mut bound, bind);
+                Some(bound)
             }
-            Effect::PatchVirtual(patch) => self.patch_virtual(&patch),
-            Effect::PatchHost(patch) if patch.format == crate::PatchFormat::Merge => self.patch_host(&patch),
-            Effect::ApplyVirtual(picture) => self.paint(&picture),
-            _ => 0,
-        }
-    }
-
-    fn patch_virtual(&mut self, wanted: &crate::VirtualPatch) -> usize {
-        let found = self.object(Side::Virtual, wanted.kind, wanted.key.namespace(), wanted.key.name());
-        let Some(found) = found.filter(|found| found.uid() == wanted.uid) else { return 0 };
-        let mut patched = found.value().clone();
-        for (pointer, value) in &wanted.values {
-            put(&mut patched, pointer, value);
-        }
-        let changes = !patch::same(found.value(), &patched);
-        self.put(Side::Virtual, patched);
-        usize::from(changes)
-    }
-
-    fn patch_host(&mut self, wanted: &crate::HostPatch) -> usize {
-        let found = self.object(Side::Host, wanted.kind, wanted.key.namespace(), wanted.key.name());
-        let Some(found) = found else { return 0 };
-        let mut patched = found.value().clone();
-        merge(&mut patched, &wanted.body);
-        let changes = !patch::same(found.value(), &patched);
-        self.put(Side::Host, patched);
-        usize::from(changes)
-    }
-
-    fn paint(&mut self, picture: &crate::ApplyVirtual) -> usize {
-        let found = self.object(Side::Virtual, picture.kind, picture.key.namespace(), picture.key.name());
-        let mut painted = found.map_or_else(|| picture.desired.clone(), |found| found.value().clone());
-        for (member, value) in picture.desired.as_object().into_iter().flatten() {
-            if member != "metadata" {
-                painted[member] = value.clone();
-                continue;
-            }
-            for (map, keys) in value.as_object().into_iter().flatten().filter(|(_, keys)| keys.is_object()) {
-                for (key, value) in keys.as_object().into_iter().flatten() {
-                    put(&mut painted, &format!("/metadata/{map}/{}", pointer::escape(key)), value);
-                }
-            }
-        }
-        painted["metadata"]["labels"][MANAGED_BY] = json!(CLUSTER);
-        let changes = found.is_none_or(|found| !patch::same(found.value(), &painted));
-        self.put(Side::Virtual, painted);
-        usize::from(changes)
-    }
-
-    fn apply(&mut self, apply: &crate::ApplyHost) -> usize {
-        let (table, whole) = (apply.table.as_deref(), crate::Projection::Whole);
-        let mut desired = apply.desired.clone();
-        if let Some(table) = table {
-            patch::note_applied(&mut desired, table, &whole);
-        }
-        let found = self.object(Side::Host, apply.kind, apply.key.namespace(), apply.key.name());
-        let changes = found.is_none_or(|found| !patch::host_ops(&desired, found.value(), table, &whole).is_empty());
-        if changes {
-            self.put(Side::Host, desired);
-        }
-        usize::from(changes)
+            (_, None, Payload::Create { object, .. }) => Some(object.clone()),
+            (_, Some(_), Payload::Create { .. }) | (_, None, _) => None,
+            (_, Some(found), payload) => server::change(found, payload),
+        };
+        let Some(changed) = changed else { return false };
+        let differs = found.is_none_or(|found| !patch::same(&found, &changed));
+        self.put(*side, changed);
+        differs
     }
 }
 
@@ -301,26 +285,5 @@ impl View for Clusters {
 impl Clusters {
     fn all(&self, side: Side, kind: Kind) -> impl Iterator<Item = &Object> {
         self.objects.iter().filter(move |(place, _)| place.0 == side && place.1 == kind.kind).map(|(_, object)| object)
-    }
-}
-
-/// RFC 7386.
-fn merge(into: &mut Value, patch: &Value) {
-    let Value::Object(members) = patch else { return into.clone_from(patch) };
-    for (name, value) in members {
-        if value.is_null() {
-            into.as_object_mut().map(|into| into.remove(name));
-        } else {
-            merge(&mut into[name], value);
-        }
-    }
-}
-
-/// Puts a value at a pointer; a null takes the member out.
-fn put(object: &mut Value, pointer: &str, value: &Value) {
-    if value.is_null() {
-        pointer::remove(object, pointer);
-    } else {
-        pointer::set(object, pointer, value.clone());
     }
 }

@@ -1,41 +1,28 @@
 //! Deletes. Nothing is deleted because it was not seen.
 
 use http::StatusCode;
-use serde_json::{Value, json};
-use tenet_mapper::translate::{OwnerRecord, Ownership};
-use tenet_mapper::{Cause, Deletion, MapError, ObjectRef, Side, keys, kinds};
+use serde_json::Value;
+use tenet_mapper::plan::Write;
+use tenet_mapper::{Cause, Deletion, MapError, ObjectRef, Side, kinds};
 
 use super::{Done, Gate, errors};
 use crate::api::Target;
 
 impl Gate {
-    pub(super) async fn delete(&self, deletion: Deletion) -> Result<Done, MapError> {
-        let ObjectRef { side, kind, namespace, name } = deletion.target();
-        let (side, kind) = (*side, *kind);
-        self.check_right(&deletion)?;
+    pub(super) async fn delete(&self, deletion: &Deletion, write: &Write) -> Result<Done, MapError> {
         self.prove(deletion.cause()).await?;
-        let mut options = json!({
-            "apiVersion": "v1", "kind": "DeleteOptions",
-            "preconditions": {"uid": deletion.uid()}, "propagationPolicy": "Background",
-        });
-        if let Some(version) = deletion.version() {
-            options["preconditions"]["resourceVersion"] = json!(version);
-        }
-        if let Some(grace) = deletion.grace() {
-            options["gracePeriodSeconds"] = json!(grace);
-        }
-        let target = Target::new(kind, namespace, name);
-        match self.send(side, "delete", |api, limit| api.delete(&target, &options, limit)).await {
+        let ObjectRef { kind, name, .. } = deletion.target();
+        match self.write(write).await {
             Ok(answer) => {
                 if deletion.version().is_some() {
-                    self.parts.metrics.admission.reserved(kind, "removed");
+                    self.parts.metrics.admission.reserved(*kind, "removed");
                 }
-                self.ingest_deleted(&deletion, answer);
+                self.ingest_deleted(deletion, answer);
                 Ok(Done::Wrote)
             }
             // Gone already, or another object by now: either way ours is not there.
             Err(error) if error.is_object_absent() => {
-                self.forget(&deletion);
+                self.forget(deletion);
                 Ok(Done::Unchanged)
             }
             Err(error) if error.code() == Some(StatusCode::CONFLICT) => {
@@ -65,31 +52,6 @@ impl Gate {
             && let Some(last) = cache.evict(namespace, name, deletion.uid())
         {
             self.parts.router.gone(cache, &last);
-        }
-    }
-
-    /// On the host only what carries our record, on the virtual side pictures only with
-    /// our mark.
-    fn check_right(&self, deletion: &Deletion) -> Result<(), MapError> {
-        let ObjectRef { side, kind, namespace, name } = deletion.target();
-        let cached = self.cached(*side, *kind, namespace, name);
-        let cached = cached.filter(|cached| cached.uid() == deletion.uid());
-        let Some(cached) = cached else {
-            return Err(MapError::Conflict(format!("{kind} {name} is not what was seen")));
-        };
-        let place = || format!("{kind} {namespace}/{name}");
-        let facts = self.parts.facts.load();
-        match side {
-            Side::Host => {
-                let metadata = cached.value().get("metadata").unwrap_or(&Value::Null);
-                match OwnerRecord::read(metadata, &facts.names.cluster, &facts.cluster_id) {
-                    Ownership::Ours(_) => Ok(()),
-                    Ownership::Foreign(why) => Err(MapError::Foreign { place: place(), why: why.to_string() }),
-                }
-            }
-            Side::Virtual if *deletion.cause() != Cause::Redundant => Ok(()),
-            Side::Virtual if cached.label(keys::MANAGED_BY) == Some(&facts.names.cluster) => Ok(()),
-            Side::Virtual => Err(MapError::Foreign { place: place(), why: "it is not a picture of ours".to_owned() }),
         }
     }
 

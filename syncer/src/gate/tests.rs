@@ -6,7 +6,9 @@ use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
+use serde_json::json;
 use tenet_mapper::rules::{Table, copy};
+use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{
     ApplyHost, Deletion, Event, EventReason, EventType, HostKey, Object, Projection, VirtualKey, VirtualPatch,
 };

@@ -2,42 +2,42 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde_json::{Map, Value, json};
-use tenet_mapper::keys::TOKENS;
-use tenet_mapper::{ApplyHost, Kind, MapError, MintTokens, Side, TokenRequest, VirtualKey, kinds, patch};
+use serde_json::{Value, json};
+use tenet_mapper::plan::{MintedToken, PlanContext};
+use tenet_mapper::{Kind, MapError, MintTokens, Object, Projection, Side, TokenRequest, VirtualKey, kinds};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::{Done, Gate, errors};
+use super::{Gate, errors};
 use crate::api::Target;
 
 /// The resource that mints tokens.
 const SERVICE_ACCOUNT: Kind = Kind::core("ServiceAccount", "serviceaccounts");
 
 impl Gate {
-    pub(super) async fn mint_tokens(&self, mint: MintTokens) -> Result<Done, MapError> {
-        let MintTokens { key, owner, mut desired, tokens } = mint;
-        let cached = self.cached(Side::Host, kinds::SECRET, key.namespace(), key.name());
-        if let Some(cached) = &cached {
-            self.check_owner(kinds::SECRET, cached.value(), &owner)?;
+    /// Mints the tokens of a Secret, unless the Secret is somebody else's.
+    pub(super) async fn mint_tokens(
+        &self,
+        mint: &MintTokens,
+        cached: Option<&Object>,
+    ) -> Result<Vec<MintedToken>, MapError> {
+        if let Some(cached) = cached {
+            self.check_owner(mint, cached)?;
         }
-        let (mut data, mut times) = (Map::new(), Map::new());
-        for request in &tokens {
+        let mut minted = Vec::new();
+        for request in &mint.tokens {
             let (token, expires) = self.token(request).await?;
             self.parts.metrics.minted(if cached.is_some() { "refresh" } else { "create" });
             let issued = self.parts.runtime.unix_seconds();
-            data.insert(request.data_key.clone(), Value::String(BASE64.encode(token)));
-            times.insert(request.data_key.clone(), json!([issued, expires]));
+            minted.push(MintedToken { data: BASE64.encode(token), issued, expires });
         }
-        desired["data"] = Value::Object(data);
-        desired["metadata"]["annotations"][TOKENS] = Value::String(Value::Object(times).to_string());
-        let apply = ApplyHost { kind: kinds::SECRET, key, owner, desired, table: None, fallback: None };
-        let Some(cached) = cached else { return self.create_host(&apply).await };
-        let cache = self.parts.caches.get(Side::Host, kinds::SECRET);
-        let projection = cache.map(|cache| cache.projection().clone()).unwrap_or_default();
-        let mut ops = patch::host_ops(&apply.desired, cached.value(), None, &projection);
-        ops.push(json!({"op": "add", "path": "/data", "value": apply.desired["data"]}));
-        self.update_host(&apply, &cached, ops).await
+        Ok(minted)
+    }
+
+    pub(super) fn check_owner(&self, mint: &MintTokens, secret: &Object) -> Result<(), MapError> {
+        let facts = self.parts.facts.load();
+        let cx = PlanContext { facts: &facts, projection: &Projection::Whole, minted: &[] };
+        cx.check_owner(kinds::SECRET, secret, &mint.owner)
     }
 
     /// A token of the virtual API server, bound to its pod, and when it expires.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::testing::Clusters;
-use tenet_mapper::{Effect, Event, Facts, HostKey, HostPatch, MapError, Object, Outcome, Side, kinds, pointer};
+use tenet_mapper::{Effect, Event, Facts, HostKey, MapError, Object, Outcome, Side, kinds, pointer};
 
 use crate::PodMapper;
 
@@ -165,26 +165,6 @@ impl Lab {
     pub(super) fn perform(&mut self, effect: Effect) {
         self.written.push(word(&effect));
         match effect {
-            Effect::MintTokens(mint) => {
-                let (mut secret, mut times) = (mint.desired, json!({}));
-                for token in &mint.tokens {
-                    secret["data"][&token.data_key] = json!("dG9rZW4=");
-                    times[&token.data_key] = json!([NOW, NOW + token.expiration_seconds]);
-                }
-                secret["metadata"]["annotations"]["tenet.sh/tokens"] = json!(times.to_string());
-                self.clusters.put(Side::Host, secret);
-            }
-            Effect::Bind(bind) => {
-                self.edit("/spec/nodeName", json!(bind.node));
-                let condition =
-                    json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": "2027-01-15T08:00:09Z"});
-                self.edit("/status/conditions", json!([condition]));
-            }
-            Effect::PatchHost(HostPatch { body, .. }) => {
-                let mut object = self.host().unwrap().value().clone();
-                merge(&mut object, &body);
-                self.clusters.put(Side::Host, object);
-            }
             Effect::Emit(event) => self.events.push(event),
             other => assert_eq!(self.clusters.perform(other), 1, "it changes something"),
         }
@@ -221,38 +201,4 @@ fn indented(text: &str) -> String {
 /// The pod that the fixture says the host has, with the digest that no fixture can know.
 pub(super) fn expected_host(tolerations: &str) -> Value {
     yaml(&HOST.replace("TOLERATIONS", tolerations))
-}
-
-/// A strategic merge, as far as pods need one.
-fn merge(target: &mut Value, change: &Value) {
-    let Value::Object(members) = change else {
-        target.clone_from(change);
-        return;
-    };
-    for (name, change) in members {
-        match change {
-            Value::Null => {
-                target.as_object_mut().unwrap().remove(name);
-            }
-            Value::Array(items) if items.iter().all(|item| key(item).is_some()) => merge_list(&mut target[name], items),
-            change => merge(&mut target[name], change),
-        }
-    }
-}
-
-fn merge_list(target: &mut Value, items: &[Value]) {
-    let mut merged = target.as_array().cloned().unwrap_or_default();
-    for item in items {
-        let found = merged.iter().position(|other| key(other) == key(item));
-        match found {
-            Some(at) if item["$patch"] == "delete" => drop(merged.remove(at)),
-            Some(at) => merge(&mut merged[at], item),
-            None => merged.push(item.clone()),
-        }
-    }
-    *target = Value::Array(merged);
-}
-
-fn key(item: &Value) -> Option<&str> {
-    item["name"].as_str().or(item["type"].as_str())
 }

@@ -1,0 +1,172 @@
+//! Plans: the requests that perform an effect, given what is known of its object.
+//!
+//! One pure function says what is sent. The gate of the engine sends it, the test kit performs it on its objects, so an
+//! effect has one meaning. Checks of ownership are part of the plan: a foreign object has none.
+
+mod event;
+mod host;
+mod virt;
+
+use serde_json::{Value, json};
+use tenet_translate::keys::MANAGED_BY;
+use tenet_translate::owner::{OwnerRecord, Ownership};
+
+use crate::{Bind, Cause, Deletion, Effect, Facts, Kind, MapError, Object, ObjectRef, Projection, Side, kinds};
+
+/// What a plan depends on besides the effect and its object.
+#[derive(Clone, Copy)]
+pub struct PlanContext<'p> {
+    /// Names and identity.
+    pub facts: &'p Facts,
+    /// What the cache keeps of the object.
+    pub projection: &'p Projection,
+    /// The tokens that were minted for [`Effect::MintTokens`], in its order.
+    pub minted: &'p [MintedToken],
+}
+
+/// A token of the virtual API server.
+#[derive(Clone)]
+pub struct MintedToken {
+    /// The token, as `data` of a Secret has it: base64.
+    pub data: String,
+    /// When it was issued, in unix seconds.
+    pub issued: i64,
+    /// When it expires, in unix seconds.
+    pub expires: i64,
+}
+
+/// One request to an API server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Write {
+    /// The object that is written.
+    pub target: ObjectRef,
+    /// The subresource, if it is not the object itself.
+    pub subresource: Option<&'static str>,
+    /// What is sent.
+    pub payload: Payload,
+}
+
+/// How a request changes an object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Payload {
+    /// Creates it.
+    Create {
+        /// The object.
+        object: Value,
+        /// What to create instead when the server rejects the object as invalid (HTTP 422).
+        fallback: Option<Value>,
+    },
+    /// RFC 6902.
+    Json(Vec<Value>),
+    /// RFC 7386.
+    Merge(Value),
+    /// The Kubernetes strategic merge.
+    Strategic(Value),
+    /// Deletes it, with these `DeleteOptions`.
+    Delete(Value),
+}
+
+/// The requests that perform an effect, in order; none when nothing differs. `cached` is what is known of the effect's
+/// target, cut by the projection in `cx`.
+pub fn plan(effect: &Effect, cached: Option<&Object>, cx: &PlanContext<'_>) -> Result<Vec<Write>, MapError> {
+    match effect {
+        Effect::ApplyHost(apply) => host::apply(apply, cached, cx),
+        Effect::MintTokens(mint) => host::mint(mint, cached, cx),
+        Effect::PatchHost(patch) => host::patch(patch, cached, cx),
+        Effect::ApplyVirtual(apply) => virt::apply(apply, cached, cx),
+        Effect::PatchVirtual(patch) => virt::patch(patch, cached),
+        Effect::Bind(bind) => Ok(plan_bind(bind, cached)),
+        Effect::Delete(deletion) => plan_delete(deletion, cached, cx),
+        Effect::Emit(event) => Ok(vec![event::create(event)]),
+    }
+}
+
+fn plan_bind(bind: &Bind, cached: Option<&Object>) -> Vec<Write> {
+    let Bind { pod, uid, node } = bind;
+    if cached.is_some_and(|cached| cached.uid() == uid && cached.str_at("/spec/nodeName") == Some(node)) {
+        return Vec::new();
+    }
+    let object = json!({
+        "apiVersion": "v1", "kind": "Binding",
+        "metadata": {"name": pod.name(), "namespace": pod.namespace(), "uid": uid},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": node},
+    });
+    let payload = Payload::Create { object, fallback: None };
+    vec![Write { target: ObjectRef::virt(kinds::POD, pod), subresource: Some("binding"), payload }]
+}
+
+/// Writes a binding into a pod, as the API server does.
+pub fn note_binding(pod: &mut Value, bind: &Bind) {
+    if pod.pointer("/metadata/uid").and_then(Value::as_str) != Some(&bind.uid) {
+        return;
+    }
+    pod["spec"]["nodeName"] = json!(bind.node);
+    let Some(status) = pod.get_mut("status").and_then(Value::as_object_mut) else { return };
+    let conditions = status.entry("conditions").or_insert_with(|| json!([]));
+    if let Some(conditions) = conditions.as_array_mut() {
+        conditions.retain(|condition| condition["type"] != "PodScheduled");
+        conditions.push(json!({"type": "PodScheduled", "status": "True"}));
+    }
+}
+
+/// On the host only what carries our record is deleted, on the virtual side pictures only with our mark.
+fn plan_delete(deletion: &Deletion, cached: Option<&Object>, cx: &PlanContext<'_>) -> Result<Vec<Write>, MapError> {
+    let ObjectRef { side, kind, namespace, name } = deletion.target();
+    let Some(cached) = cached.filter(|cached| cached.uid() == deletion.uid()) else {
+        return Err(MapError::Conflict(format!("{kind} {name} is not what was seen")));
+    };
+    let foreign = |why: String| Err(MapError::Foreign { place: format!("{kind} {namespace}/{name}"), why });
+    match side {
+        Side::Host => {
+            if let Ownership::Foreign(why) = cx.ownership(cached) {
+                return foreign(why.to_string());
+            }
+        }
+        Side::Virtual if *deletion.cause() != Cause::Redundant => {}
+        Side::Virtual if cached.label(MANAGED_BY) == Some(&cx.facts.names.cluster) => {}
+        Side::Virtual => return foreign("it is not a picture of ours".to_owned()),
+    }
+    let mut options = json!({
+        "apiVersion": "v1", "kind": "DeleteOptions",
+        "preconditions": {"uid": deletion.uid()}, "propagationPolicy": "Background",
+    });
+    if let Some(version) = deletion.version() {
+        options["preconditions"]["resourceVersion"] = json!(version);
+    }
+    if let Some(grace) = deletion.grace() {
+        options["gracePeriodSeconds"] = json!(grace);
+    }
+    Ok(vec![Write { target: deletion.target().clone(), subresource: None, payload: Payload::Delete(options) }])
+}
+
+impl PlanContext<'_> {
+    /// Checks that a host object belongs to exactly this virtual object.
+    pub fn check_owner(&self, kind: Kind, host: &Object, owner: &OwnerRecord) -> Result<(), MapError> {
+        let foreign =
+            |why: String| Err(MapError::Foreign { place: format!("{kind} {}/{}", host.namespace(), host.name()), why });
+        match self.ownership(host) {
+            Ownership::Ours(found) if found == *owner => Ok(()),
+            // A reservation is for whatever comes under the name.
+            Ownership::Ours(found)
+                if found.is_reservation() && (OwnerRecord { uid: owner.uid.clone(), ..found.clone() }) == *owner =>
+            {
+                Ok(())
+            }
+            // An earlier incarnation: its own reconcile removes it.
+            Ownership::Ours(found)
+                if found.uid != owner.uid && found.name == owner.name && found.kind == owner.kind =>
+            {
+                Err(MapError::Conflict(format!("{kind} {} still belongs to {}", host.name(), found.uid)))
+            }
+            Ownership::Ours(found) => {
+                foreign(format!("it belongs to {} {}/{}", found.kind, found.namespace, found.name))
+            }
+            Ownership::Foreign(why) => foreign(why.to_string()),
+        }
+    }
+
+    fn ownership(&self, host: &Object) -> Ownership {
+        let metadata = host.value().get("metadata").unwrap_or(&Value::Null);
+        OwnerRecord::read(metadata, &self.facts.names.cluster, &self.facts.cluster_id)
+    }
+}

@@ -1,0 +1,116 @@
+use serde_json::{Value, json};
+use tenet_translate::keys::MANAGED_BY;
+use tenet_translate::pointer;
+
+use super::{Payload, PlanContext, Write};
+use crate::patch::merge_diff;
+use crate::{ApplyVirtual, MapError, Object, ObjectRef, VirtualPatch};
+
+/// The subresource, and the member of objects.
+const STATUS: &str = "status";
+
+/// A picture of something of the host carries our mark; an object without it is somebody else's.
+pub(super) fn apply(
+    apply: &ApplyVirtual,
+    cached: Option<&Object>,
+    cx: &PlanContext<'_>,
+) -> Result<Vec<Write>, MapError> {
+    let (cluster, target) = (&cx.facts.names.cluster, ObjectRef::virt(apply.kind, &apply.key));
+    let mut desired = apply.desired.clone();
+    desired["metadata"]["labels"][MANAGED_BY] = json!(cluster);
+    let Some(cached) = cached else {
+        let payload = Payload::Create { object: desired, fallback: None };
+        return Ok(vec![Write { target, subresource: None, payload }]);
+    };
+    if !apply.adopt && cached.label(MANAGED_BY) != Some(cluster) {
+        return Err(MapError::Foreign {
+            place: format!("{} {} in the virtual cluster", apply.kind, apply.key),
+            why: format!("it lacks the label {MANAGED_BY}"),
+        });
+    }
+    let mut writes = Vec::new();
+    for subresource in [None, Some(STATUS)] {
+        let mut body = changes(&desired, cached.value(), subresource);
+        if body != json!({}) {
+            body["metadata"]["uid"] = json!(cached.uid());
+            writes.push(Write { target: target.clone(), subresource, payload: Payload::Merge(body) });
+        }
+    }
+    Ok(writes)
+}
+
+/// What has to change: of the metadata, labels and annotations that the picture has; of
+/// the rest, everything that it has, either the status or all but the status.
+fn changes(desired: &Value, found: &Value, subresource: Option<&str>) -> Value {
+    let mut body = json!({});
+    let Some(members) = desired.as_object() else { return body };
+    for (name, wanted) in members {
+        let found = found.get(name).unwrap_or(&Value::Null);
+        let change = match name.as_str() {
+            "metadata" if subresource.is_none() => metadata_changes(wanted, found),
+            "apiVersion" | "kind" | "metadata" => None,
+            _ if subresource.map_or(name == STATUS, |subresource| subresource != name) => None,
+            _ => merge_diff(found, wanted),
+        };
+        if let Some(change) = change {
+            body[name] = change;
+        }
+    }
+    body
+}
+
+fn metadata_changes(wanted: &Value, found: &Value) -> Option<Value> {
+    let mut change = json!({});
+    for map in ["labels", "annotations"] {
+        for (key, value) in wanted.get(map).and_then(Value::as_object).into_iter().flatten() {
+            if found.get(map).and_then(|map| map.get(key)) != Some(value) {
+                change[map][key] = value.clone();
+            }
+        }
+    }
+    (change != json!({})).then_some(change)
+}
+
+/// Parts of a virtual object that the host owns: status, addresses.
+pub(super) fn patch(wanted: &VirtualPatch, cached: Option<&Object>) -> Result<Vec<Write>, MapError> {
+    let VirtualPatch { kind, key, uid, version, subresource, values } = wanted;
+    let Some(cached) = cached.filter(|cached| cached.uid() == uid) else {
+        return Err(MapError::Conflict(format!("{kind} {key} is not what was seen")));
+    };
+    let mut body = json!({});
+    for (pointer, value) in values {
+        if let Some(change) = merge_diff(cached.at(pointer).unwrap_or(&Value::Null), value) {
+            pointer::set(&mut body, pointer, change);
+        }
+    }
+    if body == json!({}) {
+        return Ok(Vec::new());
+    }
+    // The server compares the UID: another incarnation answers with a conflict.
+    body["metadata"]["uid"] = json!(uid);
+    // Outside of a status the tenant writes too, and lists are replaced whole.
+    let seen = || subresource.is_none().then(|| cached.resource_version().to_owned());
+    if let Some(version) = version.clone().or_else(seen) {
+        body["metadata"]["resourceVersion"] = json!(version);
+    }
+    Ok(vec![Write { target: ObjectRef::virt(*kind, key), subresource: *subresource, payload: Payload::Merge(body) }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_enforces_what_it_shows_and_leaves_the_rest() {
+        let desired = json!({"kind": "Node", "metadata": {"name": "a", "labels": {"x": "1"}},
+                             "spec": {"taints": []}, "status": {"phase": "on"}});
+        let found = json!({"kind": "Node", "metadata": {"name": "a", "labels": {"x": "0", "theirs": "y"}},
+                           "spec": {"taints": [{"key": "k"}], "podCIDR": "c"}, "status": {"phase": "off"}});
+        assert_eq!(
+            changes(&desired, &found, None),
+            json!({"metadata": {"labels": {"x": "1"}}, "spec": {"taints": [], "podCIDR": null}})
+        );
+        assert_eq!(changes(&desired, &found, Some("status")), json!({"status": {"phase": "on"}}));
+        assert_eq!(changes(&desired, &desired, None), json!({}));
+    }
+}

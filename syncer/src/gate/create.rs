@@ -1,0 +1,63 @@
+//! Creates, and what stands in their place.
+
+use http::StatusCode;
+use tenet_mapper::plan::{Payload, Write};
+use tenet_mapper::{Effect, HostKey, MapError, Object, ObjectRef, Side, kinds};
+
+use super::{Done, Gate, errors};
+use crate::api::{ApiError, Target};
+
+impl Gate {
+    pub(super) async fn create(&self, effect: &Effect, write: &Write) -> Result<Done, MapError> {
+        let ObjectRef { side, kind, namespace, name } = &write.target;
+        if (*side, *kind) == (Side::Host, kinds::POD) {
+            self.create_locks.free(&HostKey::new(namespace.as_ref(), name.as_ref())).await;
+        }
+        let mut result = self.write(write).await;
+        if let (Err(error), Payload::Create { fallback: Some(fallback), .. }) = (&result, &write.payload)
+            && error.code() == Some(StatusCode::UNPROCESSABLE_ENTITY)
+        {
+            let payload = Payload::Create { object: fallback.clone(), fallback: None };
+            result = self.write(&Write { payload, ..write.clone() }).await;
+        }
+        match result {
+            Ok(created) => {
+                self.ingest(*side, *kind, created);
+                Ok(Done::Wrote)
+            }
+            Err(error) if error.code() == Some(StatusCode::CONFLICT) => self.meet(effect, write, error).await,
+            // Namespaces and the like are missing on the host; nothing of ours is.
+            Err(error) if *side == Side::Host && error.code() == Some(StatusCode::NOT_FOUND) => {
+                Err(MapError::Rejected(error.to_string()))
+            }
+            Err(error) => Err(errors::classify(error)),
+        }
+    }
+
+    /// The name is taken: by our own create whose answer was lost, by an earlier incarnation, or by somebody else. The
+    /// plan for what stands there says which.
+    async fn meet(&self, effect: &Effect, write: &Write, error: ApiError) -> Result<Done, MapError> {
+        let ObjectRef { side, kind, namespace, name } = &write.target;
+        let Some(found) = self.read(*side, &Target::new(*kind, namespace, name)).await? else {
+            return Err(errors::classify(error));
+        };
+        let projection =
+            self.parts.caches.get(*side, *kind).map(|cache| cache.projection().clone()).unwrap_or_default();
+        let seen = Object::new(projection.cut(found.clone()));
+        let writes = match effect {
+            // The tokens of the other create are as good.
+            Effect::MintTokens(mint) => {
+                self.check_owner(mint, &seen)?;
+                Vec::new()
+            }
+            effect => self.plan(effect, Some(&seen), &[])?,
+        };
+        self.ingest(*side, *kind, found);
+        match effect {
+            // What differs follows with the reconcile that the answer wakes.
+            Effect::ApplyHost(_) => Ok(Done::Unchanged),
+            _ if writes.is_empty() => Ok(Done::Unchanged),
+            _ => self.change(&writes, Some(&seen)).await,
+        }
+    }
+}
