@@ -15,7 +15,7 @@ use crate::crossed;
 use crate::{Bound, Contents, HostKey, Kind, MapError, Object, ObjectRef, Policies, Read, Sections, Side, VirtualKey};
 
 /// The caches as a mapper sees them. The engine implements it for each mapper, the test kit for
-/// [`Clusters`](crate::testing::Clusters); a [`Context`] dereferences to it.
+/// `testing::Clusters`; a [`Context`] dereferences to it.
 pub trait View: Send + Sync {
     /// Returns a cached object.
     fn get(&self, object: &ObjectRef) -> Option<Object>;

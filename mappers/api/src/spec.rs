@@ -135,7 +135,7 @@ impl Input {
         Self { side, kind, projection, keys, optional: false, foreign: false }
     }
 
-    /// The mapper works without it, and asks [`crate::Context::can_read`].
+    /// The mapper works without it, and asks [`crate::View::can_read`].
     #[must_use]
     pub fn optional(self) -> Self {
         Self { optional: true, ..self }
