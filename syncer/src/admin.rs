@@ -138,7 +138,7 @@ fn report(engine: &Engine, mapper: u16) -> Report {
 
 fn scrape(engine: &Engine) -> Vec<u8> {
     let metrics = &engine.metrics;
-    for (cache, _) in engine.caches.all() {
+    for cache in engine.caches.all() {
         metrics.cache(cache.side(), cache.kind(), cache.len(), cache.bytes());
     }
     let (depth, oldest, failing) = (engine.queue.depth(), engine.queue.oldest(), engine.queue.failing());

@@ -6,11 +6,11 @@ mod readers;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as MapEntry;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use tenet_mapper::{Kind, Object, Projection, Side};
 use tokio::sync::watch;
@@ -111,6 +111,25 @@ pub enum Change {
     Stored(Object, Sight),
 }
 
+/// A stream into a cache: the objects of one namespace, or of all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamId(usize);
+
+/// The lists of one stream.
+#[derive(Debug)]
+struct Stream {
+    /// The namespace that it shows; all when absent. No two streams show one object.
+    namespace: Option<Arc<str>>,
+    /// Counts its lists.
+    epoch: u32,
+}
+
+impl Stream {
+    fn shows(&self, namespace: &str) -> bool {
+        self.namespace.as_deref().is_none_or(|shown| shown == namespace)
+    }
+}
+
 /// The objects of one kind on one side.
 pub struct Cache {
     side: Side,
@@ -119,7 +138,7 @@ pub struct Cache {
     entries: DashMap<Place, Entry>,
     namespaces: Namespaces,
     readers: Readers,
-    epoch: AtomicU32,
+    streams: RwLock<Vec<Stream>>,
     bytes: AtomicU64,
     changes: watch::Sender<u64>,
     buried: Mutex<Buried>,
@@ -135,7 +154,7 @@ impl Cache {
             entries: DashMap::with_shard_amount(8),
             namespaces: Namespaces::new(),
             readers: Readers::new(),
-            epoch: AtomicU32::new(0),
+            streams: RwLock::default(),
             bytes: AtomicU64::new(0),
             changes: watch::Sender::new(0),
             buried: Mutex::default(),
@@ -188,7 +207,7 @@ impl Cache {
         let (place, version) = (Place::of(&object), Version::of(&object));
         let object = self.projection.cut(object);
         let Some(packed) = pack::pack(&object) else { return Change::None };
-        let (added, epoch) = (packed.len() as u64, self.epoch.load(Ordering::Relaxed));
+        let (added, epoch) = (packed.len() as u64, self.epoch_of(&place.namespace));
         let views = self.readers.views(&object);
         let sight = match self.entries.entry(self.namespaces.share(place)) {
             MapEntry::Occupied(mut found) => {
@@ -268,17 +287,32 @@ impl Cache {
         Some(())
     }
 
-    /// A list begins: what is not seen until [`Self::sweep`] is gone.
-    pub fn begin_list(&self) {
-        self.epoch.fetch_add(1, Ordering::Relaxed);
+    /// Adds a stream that shows one namespace, or all.
+    pub fn add_stream(&self, namespace: Option<&str>) -> StreamId {
+        let mut streams = self.streams.write();
+        streams.push(Stream { namespace: namespace.map(Arc::from), epoch: 0 });
+        StreamId(streams.len() - 1)
     }
 
-    /// A list is complete: removes what it did not show.
-    pub fn sweep(&self) -> Vec<Object> {
-        let epoch = self.epoch.load(Ordering::Relaxed);
+    /// The list that an object of this namespace has to be on.
+    fn epoch_of(&self, namespace: &str) -> u32 {
+        self.streams.read().iter().find(|stream| stream.shows(namespace)).map_or(0, |stream| stream.epoch)
+    }
+
+    /// A list of a stream begins: what it does not show until [`Self::sweep`] is gone.
+    pub fn begin_list(&self, stream: StreamId) {
+        if let Some(stream) = self.streams.write().get_mut(stream.0) {
+            stream.epoch += 1;
+        }
+    }
+
+    /// A list of a stream is complete: removes what the stream showed before and does not show now.
+    pub fn sweep(&self, stream: StreamId) -> Vec<Object> {
+        let streams = self.streams.read();
+        let Some(stream) = streams.get(stream.0) else { return Vec::new() };
         let mut gone = Vec::new();
         self.entries.retain(|place, entry| {
-            if entry.epoch == epoch {
+            if entry.epoch == stream.epoch || !stream.shows(&place.namespace) {
                 return true;
             }
             self.namespaces.remove(place);
@@ -361,14 +395,44 @@ mod tests {
     }
 
     #[test]
+    fn a_list_of_one_stream_removes_nothing_that_another_one_shows() {
+        let cache = cache();
+        let (one, two) = (cache.add_stream(Some("one")), cache.add_stream(Some("two")));
+        let pod = |namespace: &str, name: &str| {
+            let mut pod = pod(&format!("{namespace}-{name}"), "1");
+            pod["metadata"]["namespace"] = json!(namespace);
+            pod
+        };
+        cache.begin_list(one);
+        cache.begin_list(two);
+        for namespace in ["one", "two"] {
+            cache.store(pod(namespace, "a"));
+            cache.store(pod(namespace, "b"));
+        }
+        assert!(cache.sweep(one).is_empty() && cache.sweep(two).is_empty());
+        cache.begin_list(one);
+        cache.store(pod("one", "a"));
+        // The other one lists meanwhile, and is not done yet.
+        cache.begin_list(two);
+        let gone: Vec<_> = cache.sweep(one).iter().map(|object| object.name().to_owned()).collect();
+        assert_eq!(gone, ["one-b"]);
+        assert_eq!(cache.len(), 3);
+        cache.store(pod("two", "b"));
+        let gone: Vec<_> = cache.sweep(two).iter().map(|object| object.name().to_owned()).collect();
+        assert_eq!(gone, ["two-a"]);
+        assert!(cache.get("one", "one-a").is_some());
+    }
+
+    #[test]
     fn a_complete_list_tells_what_is_gone() {
         let cache = cache();
+        let stream = cache.add_stream(None);
         cache.store(pod("a", "1"));
         cache.store(pod("b", "2"));
-        cache.begin_list();
+        cache.begin_list(stream);
         cache.store(pod("b", "2"));
         cache.store(pod("c", "3"));
-        let gone: Vec<_> = cache.sweep().iter().map(|object| object.name().to_owned()).collect();
+        let gone: Vec<_> = cache.sweep(stream).iter().map(|object| object.name().to_owned()).collect();
         assert_eq!(gone, ["a"]);
         assert_eq!(cache.len(), 2);
     }
@@ -396,6 +460,7 @@ mod tests {
             steps in prop::collection::vec((0..6u8, 0..3u8, 0..6u8), 1..100),
         ) {
             let cache = cache();
+            let stream = cache.add_stream(None);
             for (version, (step, namespace, name)) in steps.into_iter().enumerate() {
                 let (object, version) = (anywhere(namespace, name, version + 1), version + 1);
                 match step {
@@ -407,9 +472,9 @@ mod tests {
                         cache.evict(&namespace, &name, uid.as_deref().unwrap_or_default());
                     }
                     _ => {
-                        cache.begin_list();
+                        cache.begin_list(stream);
                         cache.store(anywhere(namespace, name, version));
-                        cache.sweep();
+                        cache.sweep(stream);
                     }
                 }
             }

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::api::Api;
-use crate::cache::{Cache, Change};
+use crate::cache::{Cache, Change, StreamId};
 use crate::metrics::Metrics;
 use crate::router::Router;
 use crate::runtime::Runtime;
@@ -59,11 +59,24 @@ pub struct Health {
     pub failing: Option<(Instant, String)>,
 }
 
+impl Health {
+    /// The health of two streams together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            synced: self.synced && other.synced,
+            missing: self.missing || other.missing,
+            failing: self.failing.or(other.failing),
+        }
+    }
+}
+
 /// A stream of one kind on one side into its cache.
 pub struct Informer {
     api: Api,
     namespace: Option<String>,
     selector: Option<String>,
+    stream: StreamId,
     cache: Arc<Cache>,
     router: Arc<Router>,
     metrics: Arc<Metrics>,
@@ -92,10 +105,12 @@ impl Informer {
         runtime: Arc<dyn Runtime>,
     ) -> Self {
         let Scope { namespace, selector } = scope;
+        let stream = cache.add_stream(namespace.as_deref());
         Self {
             api,
             namespace,
             selector,
+            stream,
             cache,
             router,
             metrics,
@@ -152,7 +167,7 @@ impl Informer {
 
     fn take(&self, event: Event<RawObject>) {
         match event {
-            Event::Init => self.cache.begin_list(),
+            Event::Init => self.cache.begin_list(self.stream),
             Event::InitApply(object) | Event::Apply(object) => self.store(&object),
             Event::Delete(object) => {
                 if let Some(last) = self.parse(&object).and_then(|last| self.cache.remove(&last)) {
@@ -160,7 +175,7 @@ impl Informer {
                 }
             }
             Event::InitDone => {
-                for last in self.cache.sweep() {
+                for last in self.cache.sweep(self.stream) {
                     self.router.gone(&self.cache, &last);
                 }
                 let mut health = self.health.write();

@@ -32,7 +32,7 @@ pub async fn run(engine: Arc<Engine>, config: tenet_config::Live, stop: Cancella
 
 /// Asks for every key that any cached object touches.
 pub async fn enqueue_all(engine: &Engine, lane: Lane) {
-    for (cache, _) in engine.caches.all() {
+    for cache in engine.caches.all() {
         visit(cache, |object| engine.router.enqueue_object(cache, &object, lane)).await;
     }
 }

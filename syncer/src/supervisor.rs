@@ -137,19 +137,20 @@ async fn start(
     for ((side, kind), plan) in plans(&mappers) {
         let cache = Arc::new(Cache::new(side, kind, plan.projection));
         cache.read_through(router.readers(side, kind));
-        let scope = scope(config, side, kind, plan.foreign);
         let api = if side == Side::Host { &host } else { &virt };
-        let informer = Informer::new(
-            api.clone(),
-            scope,
-            Arc::clone(&cache),
-            Arc::clone(&router),
-            Arc::clone(&metrics),
-            Arc::clone(runtime),
-        )
-        .notifying(Arc::clone(&changed));
-        caches.add(cache, informer.health());
-        informers.push(informer);
+        for scope in scopes(config, side, kind, plan.foreign) {
+            let informer = Informer::new(
+                api.clone(),
+                scope,
+                Arc::clone(&cache),
+                Arc::clone(&router),
+                Arc::clone(&metrics),
+                Arc::clone(runtime),
+            )
+            .notifying(Arc::clone(&changed));
+            caches.add(Arc::clone(&cache), informer.health());
+            informers.push(informer);
+        }
     }
     let caches = Arc::new(caches);
     let view = EngineView {
@@ -209,11 +210,12 @@ fn plans(mappers: &[Box<dyn Mapper>]) -> HashMap<(Side, Kind), Plan> {
     plans
 }
 
-fn scope(config: &Config, side: Side, kind: Kind, foreign: bool) -> Scope {
-    Scope {
-        namespace: (side == Side::Host && kind.namespaced).then(|| config.host.namespace.clone()),
-        selector: is_selected(side, foreign).then(|| format!("{MANAGED_BY}={}", config.name)),
-    }
+/// The streams of a kind: one for each host namespace, which today is one.
+fn scopes(config: &Config, side: Side, kind: Kind, foreign: bool) -> Vec<Scope> {
+    let namespaces =
+        if side == Side::Host && kind.namespaced { vec![Some(config.host.namespace.clone())] } else { vec![None] };
+    let selector = is_selected(side, foreign).then(|| format!("{MANAGED_BY}={}", config.name));
+    namespaces.into_iter().map(|namespace| Scope { namespace, selector: selector.clone() }).collect()
 }
 
 /// The UID of the virtual `kube-system` namespace; waits for it.

@@ -17,20 +17,21 @@ use crate::gate::errors;
 use crate::informer::Health;
 use crate::router::Router;
 
-/// A cache and how its stream is doing.
-type Stream = (Arc<Cache>, Arc<RwLock<Health>>);
+/// A cache and the health of each stream into it.
+type Cached = (Arc<Cache>, Vec<Arc<RwLock<Health>>>);
 
 /// The caches of both sides.
 #[derive(Default)]
 pub struct Caches {
-    caches: HashMap<(Side, Kind), Stream>,
+    caches: HashMap<(Side, Kind), Cached>,
     changed: Arc<Notify>,
 }
 
 impl Caches {
-    /// Adds a cache and the health of its stream.
+    /// Adds a cache and the health of a stream into it.
     pub fn add(&mut self, cache: Arc<Cache>, health: Arc<RwLock<Health>>) {
-        self.caches.insert((cache.side(), cache.kind()), (cache, health));
+        let (_, streams) = self.caches.entry((cache.side(), cache.kind())).or_insert_with(|| (cache, Vec::new()));
+        streams.push(health);
     }
 
     /// Notified when the health of a stream has changed.
@@ -43,9 +44,10 @@ impl Caches {
         self.caches.get(&(side, kind)).map(|(cache, _)| cache)
     }
 
-    /// How the stream of a kind is doing.
+    /// The health of a kind: that of all its streams together.
     pub fn health(&self, side: Side, kind: Kind) -> Option<Health> {
-        self.caches.get(&(side, kind)).map(|(_, health)| health.read().clone())
+        let (_, streams) = self.caches.get(&(side, kind))?;
+        streams.iter().map(|health| health.read().clone()).reduce(Health::and)
     }
 
     /// How often the cache of a kind has changed.
@@ -58,10 +60,10 @@ impl Caches {
         self.caches.iter().map(|(key, (cache, _))| (*key, cache.changes())).collect()
     }
 
-    /// All caches with the health of their streams, in a fixed order.
-    pub fn all(&self) -> Vec<(&Arc<Cache>, Health)> {
-        let mut all: Vec<_> = self.caches.values().map(|(cache, health)| (cache, health.read().clone())).collect();
-        all.sort_by_key(|(cache, _)| (cache.side(), cache.kind()));
+    /// All caches, in a fixed order.
+    pub fn all(&self) -> Vec<&Arc<Cache>> {
+        let mut all: Vec<_> = self.caches.values().map(|(cache, _)| cache).collect();
+        all.sort_by_key(|cache| (cache.side(), cache.kind()));
         all
     }
 }
