@@ -1,13 +1,16 @@
 //! The queue under load: keys in, keys out, across namespaces and lanes.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use tenet_mapper::VirtualKey;
+use tenet_mapper::{MapperId, VirtualKey};
 use tenet_syncer::bench::{Again, Key, Lane, Queue};
 
 const KEYS: usize = 3_000;
 
 fn keys() -> Vec<Key> {
-    let key = |i: usize| Key { mapper: 0, object: VirtualKey::new(format!("ns-{}", i % 20), format!("pod-{i}")) };
+    let key = |i: usize| Key {
+        mapper: MapperId::new("pod"),
+        object: VirtualKey::new(format!("ns-{}", i % 20), format!("pod-{i}")),
+    };
     (0..KEYS).map(key).collect()
 }
 

@@ -33,11 +33,13 @@ fn clusters() -> Clusters {
 fn bench(criterion: &mut Criterion) {
     let names = Names::new("vc-1", "team-a", NameScheme::Tenet);
     criterion.bench_function("name: readable", |bencher| {
-        bencher.iter(|| names.host_name("Pod", black_box("default"), black_box("nginx-7d9c6bf5b8-x2v4q")));
+        bencher.iter(|| {
+            names.host_name(kinds::POD.group_kind(), black_box("default"), black_box("nginx-7d9c6bf5b8-x2v4q"))
+        });
     });
     criterion.bench_function("name: hashed", |bencher| {
         let long = "a".repeat(60);
-        bencher.iter(|| names.host_name("Pod", black_box("default"), black_box(&long)));
+        bencher.iter(|| names.host_name(kinds::POD.group_kind(), black_box("default"), black_box(&long)));
     });
 
     let mapper = pod_mapper();

@@ -12,12 +12,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tenet_mapper::MapperId;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 use crate::registry::State;
-use crate::router::numbered;
 
 /// A key that is ready and not worked on for so long says that its kind is stuck.
 const STUCK: Duration = Duration::from_secs(60);
@@ -106,31 +106,30 @@ fn readiness(reports: &[Report]) -> Response<Full<Bytes>> {
 }
 
 fn all(engine: &Engine) -> Vec<Report> {
-    let mappers = numbered(&engine.mappers).map(|(mapper, _)| report(engine, mapper));
+    let mappers = engine.mappers.iter().map(|mapper| report(engine, mapper.spec().id));
     let parts =
         engine.off.lock().iter().map(|(part, why)| Report::Off(format!("{part}: off: {why}"))).collect::<Vec<_>>();
     mappers.chain(parts).collect()
 }
 
 fn one(engine: &Engine, name: &str) -> Option<Report> {
-    let (mapper, _) = numbered(&engine.mappers).find(|(_, mapper)| mapper.spec().name == name)?;
-    Some(report(engine, mapper))
+    let mapper = engine.mappers.iter().find(|mapper| mapper.spec().id.as_str() == name)?;
+    Some(report(engine, mapper.spec().id))
 }
 
-fn report(engine: &Engine, mapper: u16) -> Report {
-    let name = engine.name_of(mapper);
+fn report(engine: &Engine, mapper: MapperId) -> Report {
     match engine.registry.state(mapper) {
-        None => Report::Trouble(format!("{name}: unknown")),
-        Some(State::Off(missing)) => Report::Off(format!("{name}: off: {}", missing.join("; "))),
-        Some(State::Listing(streams)) => Report::Trouble(format!("{name}: not listed yet: {}", streams.join("; "))),
-        Some(State::Learning) => Report::Trouble(format!("{name}: defaults of its kind are being learnt")),
+        None => Report::Trouble(format!("{mapper}: unknown")),
+        Some(State::Off(missing)) => Report::Off(format!("{mapper}: off: {}", missing.join("; "))),
+        Some(State::Listing(streams)) => Report::Trouble(format!("{mapper}: not listed yet: {}", streams.join("; "))),
+        Some(State::Learning) => Report::Trouble(format!("{mapper}: defaults of its kind are being learnt")),
         Some(State::Running) => {
             let behind = engine.registry.behind(engine, mapper, FAILING);
             let age = engine.queue.oldest().get(&mapper).copied().filter(|age| *age > STUCK);
             match (behind.is_empty(), age) {
                 (true, None) => Report::Ready,
-                (true, Some(age)) => Report::Trouble(format!("{name}: a key waits for {:?}", rounded(age))),
-                (false, _) => Report::Trouble(format!("{name}: not followed: {}", behind.join("; "))),
+                (true, Some(age)) => Report::Trouble(format!("{mapper}: a key waits for {:?}", rounded(age))),
+                (false, _) => Report::Trouble(format!("{mapper}: not followed: {}", behind.join("; "))),
             }
         }
     }
@@ -142,13 +141,13 @@ fn scrape(engine: &Engine) -> Vec<u8> {
         metrics.cache(cache.side(), cache.kind(), cache.len(), cache.bytes());
     }
     let (depth, oldest, failing) = (engine.queue.depth(), engine.queue.oldest(), engine.queue.failing());
-    for (index, mapper) in numbered(&engine.mappers) {
-        let kind = mapper.spec().kind.kind;
+    for mapper in engine.mappers.iter() {
+        let (id, kind) = (mapper.spec().id, mapper.spec().kind.group_kind().label());
         for (lane, word) in crate::queue::LANES {
-            metrics.queue(kind, word, depth.get(&(index, lane)).copied().unwrap_or(0));
+            metrics.queue(kind, word, depth.get(&(id, lane)).copied().unwrap_or(0));
         }
-        metrics.age(kind, oldest.get(&index).copied().unwrap_or_default());
-        metrics.fail(kind, failing.get(&index).copied().unwrap_or(0));
+        metrics.age(kind, oldest.get(&id).copied().unwrap_or_default());
+        metrics.fail(kind, failing.get(&id).copied().unwrap_or(0));
     }
     engine.gate.report();
     metrics.text()

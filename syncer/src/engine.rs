@@ -5,21 +5,22 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tenet_mapper::{Facts, Kind, Mapper};
+use tenet_mapper::{Facts, Kind, MapperId};
 
 use crate::gate::Gate;
+use crate::mappers::Mappers;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::registry::Registry;
-use crate::router::{Router, numbered};
+use crate::router::Router;
 use crate::runtime::Runtime;
 use crate::settings::Settings;
 use crate::view::{Caches, EngineView, MapperView};
 
 /// What the tasks of a running syncer share.
 pub struct Engine {
-    /// The mappers; a key names one by its index.
-    pub mappers: Arc<[Box<dyn Mapper>]>,
+    /// The mappers; a key names one by its id.
+    pub mappers: Arc<Mappers>,
     /// Which mappers run.
     pub registry: Registry,
     /// What is to be looked at.
@@ -47,17 +48,12 @@ pub struct Engine {
 impl Engine {
     /// The view of the mapper of a kind.
     pub fn view_of(&self, kind: Kind) -> MapperView<'_> {
-        let mapper = numbered(&self.mappers).find(|(_, mapper)| mapper.spec().kind == kind);
-        self.view.of(mapper.map_or(u16::MAX, |(index, _)| index))
+        let mapper = self.mappers.of_kind(kind);
+        self.view.of(mapper.map_or(MapperId::new(""), |mapper| mapper.spec().id))
     }
 
-    /// The name of a mapper, for logs.
-    pub fn name_of(&self, mapper: u16) -> &'static str {
-        self.mappers.get(usize::from(mapper)).map_or("?", |mapper| mapper.spec().name)
-    }
-
-    /// The name of a mapper's kind, for metrics.
-    pub fn kind_of(&self, mapper: u16) -> &'static str {
-        self.mappers.get(usize::from(mapper)).map_or("?", |mapper| mapper.spec().kind.kind)
+    /// The kind of a mapper, as a label of metrics.
+    pub fn kind_of(&self, mapper: MapperId) -> &'static str {
+        self.mappers.get(mapper).map_or("?", |mapper| mapper.spec().kind.group_kind().label())
     }
 }

@@ -146,7 +146,7 @@ impl Gate {
     /// The requests that perform an effect.
     fn plan(&self, effect: &Effect, cached: Option<&Object>, minted: &[MintedToken]) -> Result<Vec<Write>, MapError> {
         let (target, facts) = (effect.target(), self.parts.facts.load());
-        let projection = self.parts.caches.get(target.side, target.kind).map(|cache| cache.projection().clone());
+        let projection = self.parts.caches.get(target.side, target.kind).map(|cache| *cache.projection());
         let cx = PlanContext { facts: &facts, projection: &projection.unwrap_or_default(), minted };
         plan::plan(effect, cached, &cx)
     }

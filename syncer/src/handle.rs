@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::Value;
 use tenet_config::Live;
-use tenet_mapper::{Deletion, Effect, Facts, HostKey, Kind, MapError, Mapper, Object, Side, View};
+use tenet_mapper::{Admission, Deletion, Effect, Facts, HostKey, Kind, MapError, Object, Side, View};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -21,8 +21,8 @@ pub trait EngineHandle: Send + Sync + 'static {
     /// Returns names and identity, as of now.
     fn facts(&self) -> Arc<Facts>;
 
-    /// Returns the mappers, some of which are asked before an object is stored.
-    fn mappers(&self) -> &[Box<dyn Mapper>];
+    /// Returns the kinds whose mappers are asked before an object is stored, with what answers.
+    fn admissions(&self) -> Vec<(Kind, &dyn Admission)>;
 
     /// Returns the caches, as the mapper of a kind sees them.
     fn view(&self, kind: Kind) -> Box<dyn View + '_>;
@@ -106,8 +106,8 @@ impl EngineHandle for Engine {
         self.facts.load_full()
     }
 
-    fn mappers(&self) -> &[Box<dyn Mapper>] {
-        &self.mappers
+    fn admissions(&self) -> Vec<(Kind, &dyn Admission)> {
+        self.mappers.iter().filter_map(|mapper| Some((mapper.spec().kind, mapper.admission()?))).collect()
     }
 
     fn view(&self, kind: Kind) -> Box<dyn View + '_> {

@@ -219,11 +219,11 @@ impl Informer {
             delay = delay.min(PROBE);
         }
         if is_missing && !health.missing {
-            tracing::info!(%side, kind = kind.plural, reason, "kind not served or not readable: probing");
+            tracing::info!(%side, %kind, reason, "kind not served or not readable: probing");
             (health.synced, health.missing) = (false, true);
             self.changed.notify_one();
         } else if !is_missing {
-            tracing::warn!(%side, kind = kind.plural, ?delay, reason, "watch failed");
+            tracing::warn!(%side, %kind, ?delay, reason, "watch failed");
         }
         let since = health.failing.as_ref().map_or_else(Instant::now, |(since, _)| *since);
         health.failing = Some((since, reason));

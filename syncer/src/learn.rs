@@ -10,6 +10,7 @@ use tenet_mapper::{Kind, Mapper, MapperSpec};
 use tokio::time::sleep;
 
 use crate::api::{Api, ApiError, Target};
+use crate::mappers::Mappers;
 
 /// A new control plane needs some seconds until its `default` `ServiceAccount` exists.
 const TRIES: u32 = 30;
@@ -17,9 +18,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The defaults of every kind that has samples. A sample that the server refuses teaches
 /// nothing; the operator is told.
-pub async fn defaults(api: &Api, mappers: &[Box<dyn Mapper>], limit: Duration) -> HashMap<Kind, Arc<Defaults>> {
+pub async fn defaults(api: &Api, mappers: &Mappers, limit: Duration) -> HashMap<Kind, Arc<Defaults>> {
     let mut learnt = HashMap::new();
-    for spec in mappers.iter().map(|mapper| mapper.spec()) {
+    for spec in mappers.iter().map(Mapper::spec) {
         if !spec.samples.is_empty() {
             learnt.insert(spec.kind, Arc::new(of_kind(api, spec, limit).await));
         }
@@ -34,7 +35,7 @@ pub async fn of_kind(api: &Api, spec: &MapperSpec, limit: Duration) -> Defaults 
         match create_dry(api, spec.kind, sample, limit).await {
             Ok(stored) => defaults.learn(sample, &stored),
             Err(error) => {
-                tracing::warn!(kind = spec.kind.kind, %error, "the server's defaults cannot be learnt from a sample");
+                tracing::warn!(kind = %spec.kind, %error, "the server's defaults cannot be learnt from a sample");
             }
         }
     }

@@ -14,6 +14,7 @@ mod housekeeping;
 mod informer;
 mod learn;
 mod logging;
+mod mappers;
 mod metrics;
 mod patrol;
 mod program;

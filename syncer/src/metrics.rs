@@ -165,7 +165,7 @@ impl Metrics {
 
     /// An effect came to its result.
     pub fn effect(&self, kind: Kind, side: Side, effect: &str, result: &str) {
-        self.effects.with_label_values(&[kind.kind, name(side), effect, result]).inc();
+        self.effects.with_label_values(&[kind.group_kind().label(), name(side), effect, result]).inc();
     }
 
     /// A reconcile came to its result.
@@ -205,7 +205,7 @@ impl Metrics {
 
     /// A list or watch failed.
     pub fn watch_failed(&self, side: Side, kind: Kind) {
-        self.watch_failures.with_label_values(&[name(side), kind.kind]).inc();
+        self.watch_failures.with_label_values(&[name(side), kind.group_kind().label()]).inc();
     }
 
     /// A token was minted.
@@ -230,8 +230,10 @@ impl Metrics {
 
     /// The size of a cache.
     pub fn cache(&self, side: Side, kind: Kind, objects: usize, bytes: u64) {
-        self.cache_objects.with_label_values(&[name(side), kind.kind]).set(gauge(objects));
-        self.cache_bytes.with_label_values(&[name(side), kind.kind]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.cache_objects.with_label_values(&[name(side), kind.group_kind().label()]).set(gauge(objects));
+        self.cache_bytes
+            .with_label_values(&[name(side), kind.group_kind().label()])
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// The present bound of a side.

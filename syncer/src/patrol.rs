@@ -4,8 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use tenet_mapper::Object;
-
+use tenet_mapper::{MapperId, Object};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -38,8 +37,8 @@ pub async fn enqueue_all(engine: &Engine, lane: Lane) {
 }
 
 /// Asks for every key of one mapper that any cached object touches.
-pub async fn enqueue_mapper(engine: &Engine, mapper: u16, lane: Lane) {
-    let inputs = engine.mappers.get(usize::from(mapper)).map(|mapper| &mapper.spec().inputs);
+pub async fn enqueue_mapper(engine: &Engine, mapper: MapperId, lane: Lane) {
+    let inputs = engine.mappers.get(mapper).map(|mapper| &mapper.spec().inputs);
     let read: BTreeSet<_> = inputs.into_iter().flatten().map(|input| (input.side, input.kind)).collect();
     for (side, kind) in read {
         let Some(cache) = engine.caches.get(side, kind) else { continue };

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tenet_mapper::MapperId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -69,18 +70,18 @@ impl Queue {
     }
 
     /// How many keys are ready, by mapper and lane.
-    pub fn depth(&self) -> BTreeMap<(u16, Lane), usize> {
+    pub fn depth(&self) -> BTreeMap<(MapperId, Lane), usize> {
         self.state.lock().depth()
     }
 
     /// The age of the oldest ready key of each mapper.
-    pub fn oldest(&self) -> BTreeMap<u16, Duration> {
+    pub fn oldest(&self) -> BTreeMap<MapperId, Duration> {
         let now = self.now();
         self.state.lock().oldest().into_iter().map(|(mapper, since)| (mapper, now.saturating_sub(since))).collect()
     }
 
     /// How many keys of each mapper wait after a failure.
-    pub fn failing(&self) -> BTreeMap<u16, usize> {
+    pub fn failing(&self) -> BTreeMap<MapperId, usize> {
         self.state.lock().failing()
     }
 

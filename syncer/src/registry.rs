@@ -4,17 +4,17 @@
 //! missing stops the mappers that need it, and no other; its informer goes on probing, so a
 //! custom resource definition that appears, or a right that is granted, starts them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::RwLock;
-use tenet_mapper::{Kind, Mapper, Side};
+use tenet_mapper::{Kind, Mapper, MapperId, Side};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
+use crate::mappers::Mappers;
 use crate::queue::Lane;
-use crate::router::numbered;
 use crate::{learn, patrol};
 
 /// How often streams are looked at when none of them has reported a change.
@@ -43,29 +43,30 @@ struct Needs {
 
 /// The mappers with their states.
 pub struct Registry {
-    needs: Vec<Needs>,
-    states: RwLock<Vec<State>>,
+    needs: BTreeMap<MapperId, Needs>,
+    states: RwLock<BTreeMap<MapperId, State>>,
 }
 
 impl Registry {
     /// A registry in which no mapper runs yet.
-    pub fn new(mappers: &[Box<dyn Mapper>]) -> Self {
-        let needs: Vec<_> = mappers.iter().map(|mapper| Needs::of(mapper.as_ref(), mappers)).collect();
-        let states = needs.iter().map(|_| State::Listing(Vec::new())).collect();
+    pub fn new(mappers: &Mappers) -> Self {
+        let needs: BTreeMap<_, _> =
+            mappers.iter().map(|mapper| (mapper.spec().id, Needs::of(mapper, mappers))).collect();
+        let states = needs.keys().map(|mapper| (*mapper, State::Listing(Vec::new()))).collect();
         Self { needs, states: RwLock::new(states) }
     }
 
     /// The state of a mapper.
-    pub fn state(&self, mapper: u16) -> Option<State> {
-        self.states.read().get(usize::from(mapper)).cloned()
+    pub fn state(&self, mapper: MapperId) -> Option<State> {
+        self.states.read().get(&mapper).cloned()
     }
 
     /// Starts and stops mappers until it is told to stop.
     pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
         let changed = engine.caches.changed();
         loop {
-            for (mapper, _) in numbered(&engine.mappers) {
-                engine.registry.step(&engine, mapper);
+            for mapper in engine.mappers.iter() {
+                engine.registry.step(&engine, mapper.spec().id);
             }
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -76,11 +77,10 @@ impl Registry {
     }
 
     /// Compares a mapper with its streams.
-    fn step(&self, engine: &Arc<Engine>, mapper: u16) {
+    fn step(&self, engine: &Arc<Engine>, mapper: MapperId) {
         let (missing, unlisted) = self.streams(engine, mapper);
         let mut states = self.states.write();
-        let Some(state) = states.get_mut(usize::from(mapper)) else { return };
-        let name = engine.name_of(mapper);
+        let Some(state) = states.get_mut(&mapper) else { return };
         match state {
             _ if !missing.is_empty() => {
                 let off = State::Off(missing.clone());
@@ -89,7 +89,7 @@ impl Registry {
                 }
                 if !matches!(state, State::Off(_)) {
                     tracing::warn!(
-                        mapper = name,
+                        %mapper,
                         missing = missing.join("; "),
                         "mapper stopped: an API or a right is missing"
                     );
@@ -111,26 +111,26 @@ impl Registry {
     }
 
     /// The streams of a mapper that have failed for longer than `span`, with the reasons.
-    pub fn behind(&self, engine: &Engine, mapper: u16, span: Duration) -> Vec<String> {
-        let needs = self.needs.get(usize::from(mapper));
+    pub fn behind(&self, engine: &Engine, mapper: MapperId, span: Duration) -> Vec<String> {
+        let needs = self.needs.get(&mapper);
         let streams = needs.into_iter().flat_map(|needs| needs.required.union(&needs.optional));
         let failing = streams.filter_map(|(side, kind)| {
             let health = engine.caches.health(*side, *kind).filter(|health| !health.missing)?;
             let (since, reason) = health.failing?;
             (since.elapsed() > span)
-                .then(|| format!("{side} {} for {} s: {reason}", kind.plural, since.elapsed().as_secs()))
+                .then(|| format!("{side} {} for {} s: {reason}", kind.resource(), since.elapsed().as_secs()))
         });
         failing.collect()
     }
 
     /// The streams of a mapper that are missing, and those that are not listed yet, with the reasons.
-    fn streams(&self, engine: &Engine, mapper: u16) -> (Vec<String>, Vec<String>) {
+    fn streams(&self, engine: &Engine, mapper: MapperId) -> (Vec<String>, Vec<String>) {
         let (mut missing, mut unlisted) = (Vec::new(), Vec::new());
-        let Some(needs) = self.needs.get(usize::from(mapper)) else { return (missing, unlisted) };
+        let Some(needs) = self.needs.get(&mapper) else { return (missing, unlisted) };
         for (side, kind) in needs.required.union(&needs.optional) {
             let Some(health) = engine.caches.health(*side, *kind) else { continue };
             let reason = health.failing.as_ref().map(|(_, reason)| format!(": {reason}")).unwrap_or_default();
-            let stream = format!("{side} {}{reason}", kind.plural);
+            let stream = format!("{side} {}{reason}", kind.resource());
             if health.missing && needs.required.contains(&(*side, *kind)) {
                 missing.push(stream);
             } else if !health.missing && !health.synced {
@@ -142,8 +142,8 @@ impl Registry {
 }
 
 /// Learns what the mapper has to know first, and starts it.
-async fn start(engine: &Arc<Engine>, mapper: u16) {
-    let Some(spec) = engine.mappers.get(usize::from(mapper)).map(|mapper| mapper.spec()) else { return };
+async fn start(engine: &Arc<Engine>, mapper: MapperId) {
+    let Some(spec) = engine.mappers.get(mapper).map(Mapper::spec) else { return };
     if !spec.samples.is_empty() && !engine.view.defaults.load().contains_key(&spec.kind) {
         let learnt = Arc::new(learn::of_kind(&engine.view.virt, spec, engine.view.limit).await);
         engine.view.defaults.rcu(|known| {
@@ -154,7 +154,7 @@ async fn start(engine: &Arc<Engine>, mapper: u16) {
     }
     {
         let mut states = engine.registry.states.write();
-        match states.get_mut(usize::from(mapper)) {
+        match states.get_mut(&mapper) {
             Some(state @ State::Learning) => *state = State::Running,
             // Its streams have gone in the meantime.
             _ => return,
@@ -162,22 +162,22 @@ async fn start(engine: &Arc<Engine>, mapper: u16) {
         engine.router.start(mapper);
     }
     engine.metrics.running(engine.kind_of(mapper), true);
-    tracing::info!(mapper = spec.name, "mapper started");
+    tracing::info!(%mapper, "mapper started");
     patrol::enqueue_mapper(engine, mapper, Lane::Change).await;
 }
 
 impl Needs {
     /// The inputs of a mapper, and the originals of all kinds that refer to its kind: a copy that
     /// nothing refers to is removed.
-    fn of(mapper: &dyn Mapper, all: &[Box<dyn Mapper>]) -> Self {
+    fn of(mapper: &dyn Mapper, all: &Mappers) -> Self {
         let spec = mapper.spec();
         let (mut required, mut optional) = (BTreeSet::new(), BTreeSet::new());
         for input in &spec.inputs {
             let needs = if input.optional { &mut optional } else { &mut required };
             needs.insert((input.side, input.kind));
         }
-        for other in all.iter().map(|other| other.spec()) {
-            if other.table.as_ref().is_some_and(|table| table.refers_to(spec.kind.kind)) {
+        for other in all.iter().map(Mapper::spec) {
+            if other.table.as_ref().is_some_and(|table| table.refers_to(spec.kind.group_kind())) {
                 required.insert((Side::Virtual, other.kind));
             }
         }

@@ -1,21 +1,25 @@
 //! From a change of an object to the keys that it touches.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dashmap::DashMap;
 use parking_lot::RwLock;
 use tenet_mapper::translate::{OwnerRecord, Ownership};
-use tenet_mapper::{Dependency, HostKey, KeysOf, Kind, Mapper, Object, ObjectRef, Projection, Side, VirtualKey};
+use tenet_mapper::{
+    Dependency, GroupKind, HostKey, Input, KeysOf, Kind, Mapper, MapperId, Object, ObjectRef, Projection, Side,
+    VirtualKey,
+};
 
 use crate::cache::{Cache, Place, Sight};
+use crate::mappers::Mappers;
 use crate::queue::{Key, Lane, Queue};
 
 /// An input of a mapper.
 #[derive(Clone, Debug)]
 struct Route {
-    mapper: u16,
+    mapper: MapperId,
     /// The position among the inputs of the mapper.
     position: usize,
     projection: Projection,
@@ -37,26 +41,26 @@ struct Sources {
     by_key: HashMap<VirtualKey, HashSet<Place>>,
 }
 
-type Referrer = (u16, VirtualKey);
+type Referrer = (MapperId, VirtualKey);
 /// Kinds and names, in the namespace of the referrer.
-type Targets = BTreeSet<(&'static str, String)>;
+type Targets = BTreeSet<(GroupKind, String)>;
 
 /// Who refers to what.
 #[derive(Default)]
 struct References {
     of: HashMap<Referrer, Targets>,
     /// Counted by kind and place of the target.
-    to: HashMap<(&'static str, VirtualKey), usize>,
+    to: HashMap<(GroupKind, VirtualKey), usize>,
 }
 
 /// Knows what every mapper reads and tells the queue what a change touches.
 pub struct Router {
-    mappers: Arc<[Box<dyn Mapper>]>,
+    mappers: Arc<Mappers>,
     queue: Arc<Queue>,
     routes: HashMap<(Side, Kind), Vec<Route>>,
     /// Which mappers are asked about their keys.
-    running: Vec<AtomicBool>,
-    sources: DashMap<(u16, usize), Sources>,
+    running: BTreeMap<MapperId, AtomicBool>,
+    sources: DashMap<(MapperId, usize), Sources>,
     references: RwLock<References>,
     waiting: DashMap<Dependency, HashSet<Key>>,
     gone: DashMap<(Kind, HostKey), Object>,
@@ -66,16 +70,16 @@ pub struct Router {
 
 impl Router {
     /// A router for these mappers of the virtual cluster `cluster` with the id `cluster_id`.
-    pub fn new(mappers: Arc<[Box<dyn Mapper>]>, queue: Arc<Queue>, cluster: &str, cluster_id: &str) -> Self {
+    pub fn new(mappers: Arc<Mappers>, queue: Arc<Queue>, cluster: &str, cluster_id: &str) -> Self {
         let mut routes: HashMap<_, Vec<Route>> = HashMap::new();
-        for (index, mapper) in numbered(&mappers) {
+        for mapper in mappers.iter() {
             for (position, input) in mapper.spec().inputs.iter().enumerate() {
-                let (projection, keys) = (input.projection.clone(), input.keys);
-                let route = Route { mapper: index, position, projection, keys };
+                let Input { projection, keys, .. } = *input;
+                let route = Route { mapper: mapper.spec().id, position, projection, keys };
                 routes.entry((input.side, input.kind)).or_default().push(route);
             }
         }
-        let running = mappers.iter().map(|_| AtomicBool::new(false)).collect();
+        let running = mappers.iter().map(|mapper| (mapper.spec().id, AtomicBool::new(false))).collect();
         Self {
             running,
             mappers,
@@ -93,7 +97,7 @@ impl Router {
     /// The projections through which those read a kind whom a change wakes.
     pub fn readers(&self, side: Side, kind: Kind) -> Vec<Projection> {
         let routes = self.routes.get(&(side, kind)).into_iter().flatten();
-        routes.filter(|route| !matches!(route.keys, KeysOf::None)).map(|route| route.projection.clone()).collect()
+        routes.filter(|route| !matches!(route.keys, KeysOf::None)).map(|route| route.projection).collect()
     }
 
     /// An object is as it is in the cache, which `sight` says who sees.
@@ -127,7 +131,7 @@ impl Router {
     }
 
     /// The objects of an input that touch a key, in order of their places.
-    pub fn sources(&self, mapper: u16, position: usize, key: &VirtualKey) -> Vec<Place> {
+    pub fn sources(&self, mapper: MapperId, position: usize, key: &VirtualKey) -> Vec<Place> {
         let Some(sources) = self.sources.get(&(mapper, position)) else { return Vec::new() };
         let mut places: Vec<_> = sources.by_key.get(key).into_iter().flatten().cloned().collect();
         places.sort_unstable();
@@ -136,7 +140,7 @@ impl Router {
 
     /// Whether an object that is being synced refers to this one.
     pub fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool {
-        self.references.read().to.contains_key(&(kind.kind, key.clone()))
+        self.references.read().to.contains_key(&(kind.group_kind(), key.clone()))
     }
 
     /// Wakes a key when one of these changes.
@@ -152,7 +156,7 @@ impl Router {
     }
 
     /// Enqueues the keys of one mapper that an object touches.
-    pub fn enqueue_for(&self, mapper: u16, cache: &Cache, object: &Object, lane: Lane) {
+    pub fn enqueue_for(&self, mapper: MapperId, cache: &Cache, object: &Object, lane: Lane) {
         let routes = self.routes.get(&(cache.side(), cache.kind())).into_iter().flatten();
         for route in routes.filter(|route| route.mapper == mapper) {
             self.enqueue(route, self.touched(route, cache, object, false).keys, lane);
@@ -160,16 +164,16 @@ impl Router {
     }
 
     /// Begins to enqueue the keys of a mapper.
-    pub fn start(&self, mapper: u16) {
-        if let Some(running) = self.running.get(usize::from(mapper)) {
+    pub fn start(&self, mapper: MapperId) {
+        if let Some(running) = self.running.get(&mapper) {
             running.store(true, Ordering::Release);
         }
     }
 
     /// Enqueues no key of a mapper any more, and forgets what its keys wait for. What objects
     /// touch and refer to stays known.
-    pub fn stop(&self, mapper: u16) {
-        if let Some(running) = self.running.get(usize::from(mapper)) {
+    pub fn stop(&self, mapper: MapperId) {
+        if let Some(running) = self.running.get(&mapper) {
             running.store(false, Ordering::Release);
         }
         self.waiting.retain(|_, keys| {
@@ -179,8 +183,8 @@ impl Router {
     }
 
     /// Returns whether a mapper is asked about its keys.
-    pub fn is_running(&self, mapper: u16) -> bool {
-        self.running.get(usize::from(mapper)).is_some_and(|running| running.load(Ordering::Acquire))
+    pub fn is_running(&self, mapper: MapperId) -> bool {
+        self.running.get(&mapper).is_some_and(|running| running.load(Ordering::Acquire))
     }
 
     /// Enqueues the keys of the mappers that see a change; of all without `sight`.
@@ -268,24 +272,24 @@ impl Router {
         }
     }
 
-    fn owner_key(&self, mapper: u16, host: &Object) -> Option<VirtualKey> {
+    fn owner_key(&self, mapper: MapperId, host: &Object) -> Option<VirtualKey> {
         let owner = self.owner_of(host)?;
-        let mapper = self.mappers.get(usize::from(mapper))?;
-        (owner.kind == mapper.spec().kind.kind).then(|| VirtualKey::new(owner.namespace, owner.name))
+        let mapper = self.mappers.get(mapper)?;
+        (owner.kind == mapper.spec().kind).then(|| VirtualKey::new(owner.namespace, owner.name))
     }
 
     /// Records what a virtual object refers to and wakes what is newly needed, or not any
     /// more.
     fn refer(&self, cache: &Cache, object: &Object, gone: bool) {
-        let found = numbered(&self.mappers).find(|(_, mapper)| mapper.spec().kind == cache.kind());
-        let Some((index, Some(table))) = found.map(|(index, mapper)| (index, &mapper.spec().table)) else { return };
+        let Some(spec) = self.mappers.of_kind(cache.kind()).map(Mapper::spec) else { return };
+        let Some(table) = &spec.table else { return };
         let namespace = object.namespace();
         let now: Targets = if gone {
             Targets::new()
         } else {
             table.references(object.value()).into_iter().map(|r| (r.kind, r.name)).collect()
         };
-        let referrer = (index, VirtualKey::new(namespace, object.name()));
+        let referrer = (spec.id, VirtualKey::new(namespace, object.name()));
         let changed = {
             let mut references = self.references.write();
             if !is_last(cache, object, gone) {
@@ -294,13 +298,13 @@ impl Router {
             references.replace(referrer, namespace, now)
         };
         for (kind, key) in &changed {
-            self.enqueue_kind(kind, key);
+            self.enqueue_kind(*kind, key);
         }
     }
 
-    fn enqueue_kind(&self, kind: &str, object: &VirtualKey) {
-        let of_kind = numbered(&self.mappers).filter(|(_, mapper)| mapper.spec().kind.kind == kind);
-        for (mapper, _) in of_kind.filter(|(mapper, _)| self.is_running(*mapper)) {
+    fn enqueue_kind(&self, kind: GroupKind, object: &VirtualKey) {
+        let mapper = self.mappers.of_kind(kind).map(|mapper| mapper.spec().id);
+        if let Some(mapper) = mapper.filter(|mapper| self.is_running(*mapper)) {
             self.queue.add(Key { mapper, object: object.clone() }, Lane::Change);
         }
     }
@@ -309,7 +313,7 @@ impl Router {
 impl References {
     /// Replaces what `referrer` refers to; answers with the targets that are referred to
     /// for the first time, or not any more.
-    fn replace(&mut self, referrer: Referrer, namespace: &str, now: Targets) -> Vec<(&'static str, VirtualKey)> {
+    fn replace(&mut self, referrer: Referrer, namespace: &str, now: Targets) -> Vec<(GroupKind, VirtualKey)> {
         if self.of.get(&referrer).map_or(now.is_empty(), |before| *before == now) {
             return Vec::new();
         }
@@ -317,7 +321,7 @@ impl References {
         let mut changed = Vec::new();
         for (kind, name) in now.difference(&before) {
             let key = VirtualKey::new(namespace, name.as_str());
-            let count = self.to.entry((kind, key.clone())).or_default();
+            let count = self.to.entry((*kind, key.clone())).or_default();
             *count += 1;
             if *count == 1 {
                 changed.push((*kind, key));
@@ -346,11 +350,6 @@ impl References {
 /// derived state locked.
 fn is_last(cache: &Cache, object: &Object, gone: bool) -> bool {
     if gone { !cache.is_taken(object) } else { cache.holds(object) }
-}
-
-/// The mappers with their indices.
-pub fn numbered(mappers: &[Box<dyn Mapper>]) -> impl Iterator<Item = (u16, &Box<dyn Mapper>)> {
-    (0u16..).zip(mappers)
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ impl Settings {
     pub fn of(mappers: &[Box<dyn Mapper>]) -> anyhow::Result<Self> {
         let mut settings = Self::default();
         for spec in mappers.iter().map(|mapper| mapper.spec()) {
-            settings.add(spec).with_context(|| format!("mapper {}", spec.name))?;
+            settings.add(spec).with_context(|| format!("mapper {}", spec.id))?;
         }
         Ok(settings)
     }
@@ -42,7 +42,7 @@ impl Settings {
     }
 
     fn add(&mut self, spec: &MapperSpec) -> anyhow::Result<()> {
-        self.known.mappers.push(spec.name.to_owned());
+        self.known.mappers.push(spec.id.to_string());
         for section in &spec.sections {
             let twin = self.sections.iter().find(|other| other.is_same_type(section));
             if let Some(twin) = twin {

@@ -24,10 +24,11 @@ use crate::gate::{Gate, Parts};
 use crate::handle::Sockets;
 use crate::housekeeping::{Housekeeping, version};
 use crate::informer::{Informer, Scope, is_selected};
+use crate::mappers::Mappers;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::registry::Registry;
-use crate::router::{Router, numbered};
+use crate::router::Router;
 use crate::runtime::{Runtime, System};
 use crate::settings::Settings;
 use crate::view::{Caches, EngineView};
@@ -115,10 +116,9 @@ async fn start(
     let (host, virt) = (connect::host(config).await?, connect::virt(config).await?);
     let limit = *config.engine.request_timeout;
     let disabled = &config.kinds.disable;
-    let mappers: Vec<_> =
-        mappers.into_iter().filter(|mapper| !disabled.iter().any(|name| name == mapper.spec().name)).collect();
-    check(&mappers)?;
-    let mappers: Arc<[_]> = mappers.into();
+    let mut mappers = mappers;
+    mappers.retain(|mapper| !disabled.iter().any(|name| name == mapper.spec().id.as_str()));
+    let mappers = Arc::new(Mappers::new(mappers)?);
 
     let cluster_id = cluster_id(&virt, limit).await;
     let virtual_version = version(&virt, limit).await.unwrap_or_default();
@@ -126,7 +126,7 @@ async fn start(
 
     let metrics = Arc::new(Metrics::new().context("metrics")?);
     for mapper in mappers.iter() {
-        metrics.announce(mapper.spec().kind.kind);
+        metrics.announce(mapper.spec().kind.group_kind().label());
     }
     let queue = Arc::new(Queue::default());
     let router = Arc::new(Router::new(Arc::clone(&mappers), Arc::clone(&queue), &config.name, &cluster_id));
@@ -196,7 +196,7 @@ struct Plan {
 }
 
 /// One stream per side and kind, whatever number of mappers read it.
-fn plans(mappers: &[Box<dyn Mapper>]) -> HashMap<(Side, Kind), Plan> {
+fn plans(mappers: &Mappers) -> HashMap<(Side, Kind), Plan> {
     let mut plans: HashMap<(Side, Kind), Plan> = HashMap::new();
     for input in mappers.iter().flat_map(|mapper| &mapper.spec().inputs) {
         plans
@@ -205,7 +205,7 @@ fn plans(mappers: &[Box<dyn Mapper>]) -> HashMap<(Side, Kind), Plan> {
                 plan.projection = plan.projection.union(&input.projection);
                 plan.foreign |= input.foreign;
             })
-            .or_insert_with(|| Plan { projection: input.projection.clone(), foreign: input.foreign });
+            .or_insert_with(|| Plan { projection: input.projection, foreign: input.foreign });
     }
     plans
 }
@@ -234,21 +234,6 @@ async fn cluster_id(virt: &Api, limit: Duration) -> String {
         sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
-}
-
-/// Two mappers of one kind would write against each other.
-fn check(mappers: &[Box<dyn Mapper>]) -> anyhow::Result<()> {
-    for (index, mapper) in numbered(mappers) {
-        let spec = mapper.spec();
-        if let Some((_, twin)) = numbered(mappers).find(|(other, twin)| *other < index && twin.spec().kind == spec.kind)
-        {
-            anyhow::bail!("the mappers {} and {} are both for {}", twin.spec().name, spec.name, spec.kind);
-        }
-        if !spec.inputs.iter().any(|input| input.kind == spec.kind) {
-            anyhow::bail!("the mapper {} does not read its own kind {}", spec.name, spec.kind);
-        }
-    }
-    Ok(())
 }
 
 fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {

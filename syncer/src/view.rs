@@ -8,7 +8,9 @@ use arc_swap::ArcSwap;
 use futures::future::join_all;
 use parking_lot::RwLock;
 use tenet_mapper::rules::Defaults;
-use tenet_mapper::{Bound, Contents, HostKey, Kind, MapError, Object, ObjectRef, Read, Side, View, VirtualKey};
+use tenet_mapper::{
+    Bound, Contents, HostKey, Kind, MapError, MapperId, Object, ObjectRef, Read, Side, View, VirtualKey,
+};
 use tokio::sync::Notify;
 
 use crate::api::{Api, Target};
@@ -85,12 +87,12 @@ pub struct EngineView {
 /// The view of one mapper.
 pub struct MapperView<'e> {
     engine: &'e EngineView,
-    mapper: u16,
+    mapper: MapperId,
 }
 
 impl EngineView {
     /// The view of a mapper.
-    pub fn of(&self, mapper: u16) -> MapperView<'_> {
+    pub fn of(&self, mapper: MapperId) -> MapperView<'_> {
         MapperView { engine: self, mapper }
     }
 

@@ -41,21 +41,21 @@ struct Written {
 }
 
 async fn work(engine: &Engine, ticket: &Ticket) -> Again {
-    let Some(mapper) = engine.mappers.get(usize::from(ticket.key.mapper)) else { return Again::No };
+    let Some(mapper) = engine.mappers.get(ticket.key.mapper) else { return Again::No };
     // It was stopped while the key waited; when it starts, every key of it is enqueued.
     if !engine.router.is_running(ticket.key.mapper) {
         return Again::No;
     }
-    let kind = mapper.spec().kind.kind;
+    let kind = mapper.spec().kind.group_kind().label();
     let facts = engine.facts.load_full();
-    match AssertUnwindSafe(reconcile(engine, mapper.as_ref(), &facts, ticket)).catch_unwind().await {
+    match AssertUnwindSafe(reconcile(engine, mapper, &facts, ticket)).catch_unwind().await {
         Ok(Ok(again)) => {
             engine.metrics.reconciled(kind, "ok");
             again
         }
         Ok(Err(error)) => {
             engine.metrics.reconciled(kind, error.class());
-            report(engine, mapper.as_ref(), ticket, &error).await;
+            report(engine, mapper, ticket, &error).await;
             retry::after(&error, ticket.failures, &*engine.runtime)
         }
         Err(_) => {
@@ -104,7 +104,7 @@ async fn decide(
     match mapper.reconcile(&Context::new(&view, facts, now).with(&contents), &ticket.key.object) {
         Err(MapError::NeedsContent(_)) => Err(MapError::Malformed(format!(
             "the mapper {} asked for content more than {READS} times",
-            mapper.spec().name
+            mapper.spec().id
         ))),
         decided => decided,
     }
@@ -113,7 +113,7 @@ async fn decide(
 /// Performs the stages in order. The first error of a stage is the answer when all of the stage
 /// has been tried; the stages behind it are not.
 async fn perform(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, stages: Vec<Stage>) -> Result<(), MapError> {
-    let kind = mapper.spec().kind.kind;
+    let kind = mapper.spec().kind.group_kind().label();
     let mut written = Written::default();
     for Stage(steps) in stages {
         let all = join_all(steps.into_iter().map(|step| attempt(engine, ticket, step))).await;
@@ -174,15 +174,15 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: &M
         MapError::Foreign { .. } => EventReason::Blocked,
         MapError::Rejected(_) | MapError::Malformed(_) => EventReason::Rejected,
         MapError::Conflict(_) => {
-            tracing::debug!(kind = kind.kind, %object, %error, "tried again");
+            tracing::debug!(%kind, %object, %error, "tried again");
             return;
         }
         _ => {
-            tracing::warn!(kind = kind.kind, %object, %error, failures = ticket.failures, "tried again");
+            tracing::warn!(%kind, %object, %error, failures = ticket.failures, "tried again");
             return;
         }
     };
-    tracing::info!(kind = kind.kind, %object, %error, class = error.class(), "not synced");
+    tracing::info!(%kind, %object, %error, class = error.class(), "not synced");
     let Some(virt) =
         engine.caches.get(Side::Virtual, kind).and_then(|cache| cache.get(object.namespace(), object.name()))
     else {
@@ -197,6 +197,6 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: &M
         message: error.to_string(),
     };
     if let Err(error) = engine.gate.perform(Effect::Emit(event)).await {
-        tracing::warn!(kind = kind.kind, %object, %error, "the tenant could not be told");
+        tracing::warn!(%kind, %object, %error, "the tenant could not be told");
     }
 }

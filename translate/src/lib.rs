@@ -9,6 +9,8 @@ pub mod downward;
 mod duration;
 pub mod env;
 pub mod format;
+mod group_kind;
+pub mod intern;
 pub mod keys;
 pub mod kubelets;
 pub mod labels;
@@ -23,6 +25,7 @@ pub mod token;
 
 pub use digest::digest;
 pub use duration::{Duration, DurationError};
+pub use group_kind::GroupKind;
 pub use names::{NameScheme, Names};
 pub use owner::{OwnerRecord, Ownership};
 pub use quantity::{Quantity, QuantityError};

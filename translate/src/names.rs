@@ -16,6 +16,7 @@
 //! parts, each with its length in front. `-x-` never occurs in a hashed name, so it meets no plain
 //! one, whatever name a tenant crafts.
 
+use crate::GroupKind;
 use crate::digest;
 use crate::dns_name::{MAX_LABEL, is_label, is_letter_label};
 
@@ -43,8 +44,7 @@ pub enum NameScheme {
 pub struct Names {
     /// The name of the virtual cluster, `VC`.
     pub cluster: String,
-    /// The host namespace that holds its objects.
-    pub host_namespace: String,
+    host_namespace: String,
     /// How host objects are named.
     pub scheme: NameScheme,
 }
@@ -55,13 +55,20 @@ impl Names {
         Self { cluster: cluster.into(), host_namespace: host_namespace.into(), scheme }
     }
 
+    /// The host namespace of the objects of a virtual namespace, which is empty for cluster-scoped
+    /// objects. Today all objects of a virtual cluster share one.
+    pub fn host_namespace(&self, _virtual_namespace: &str) -> &str {
+        &self.host_namespace
+    }
+
     /// The host name of a virtual object; `namespace` is empty for a cluster-scoped one.
     ///
-    /// `kind` matters in one case: up to Kubernetes 1.35 the name of a Service begins with a
+    /// Each kind of the host is a space of names of its own, so two kinds may share a name. `kind`
+    /// matters in one case: up to Kubernetes 1.35 the name of a Service begins with a
     /// letter (DNS-1035), later it may begin with a digit. The host may be the older side, so such
     /// a Service, and its Endpoints of the same name, get a hashed name that begins with a letter.
     /// The empty name, which some references carry, stays empty: it names nothing on both sides.
-    pub fn host_name(&self, kind: &str, namespace: &str, name: &str) -> String {
+    pub fn host_name(&self, kind: GroupKind, namespace: &str, name: &str) -> String {
         if name.is_empty() {
             return String::new();
         }
@@ -72,12 +79,12 @@ impl Names {
                 plain.unwrap_or_else(|| hashed("object", &[name, namespace], &parts))
             }
             (NameScheme::Tenet, true) => {
-                let parts = [name, "cluster", &self.host_namespace, &self.cluster];
+                let parts = [name, "cluster", self.host_namespace(namespace), &self.cluster];
                 plain(&parts).unwrap_or_else(|| hashed("cluster-object", &[name], &parts))
             }
             (NameScheme::Vcluster, false) => vcluster(&[name, "x", namespace, "x", &self.cluster]),
             (NameScheme::Vcluster, true) => {
-                vcluster(&["vcluster", name, "x", &self.host_namespace, "x", &self.cluster])
+                vcluster(&["vcluster", name, "x", self.host_namespace(namespace), "x", &self.cluster])
             }
         }
     }
@@ -91,7 +98,7 @@ impl Names {
                 plain(&parts).unwrap_or_else(|| hashed("token", &[pod, "token"], &parts))
             }
             // A tenant Secret `<pod>-sa-token` has this name as well; that is vcluster's scheme.
-            NameScheme::Vcluster => self.host_name("Secret", namespace, &format!("{pod}-sa-token")),
+            NameScheme::Vcluster => self.host_name(GroupKind::core("Secret"), namespace, &format!("{pod}-sa-token")),
         }
     }
 
@@ -120,8 +127,9 @@ pub fn hostname(pod: &str) -> String {
     label.trim_end_matches('-').to_owned()
 }
 
-fn needs_letter(kind: &str, name: &str) -> bool {
-    matches!(kind, "Service" | "Endpoints") && !name.starts_with(|c: char| c.is_ascii_lowercase())
+fn needs_letter(kind: GroupKind, name: &str) -> bool {
+    let is_service = [GroupKind::core("Service"), GroupKind::core("Endpoints")].contains(&kind);
+    is_service && !name.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
 /// The parts joined by `-x-`, if that is a valid name with only one reading.

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::GroupKind;
 use crate::keys::{CLUSTER, HOST_NAME, KIND, MANAGED_BY, NAME, NAMESPACE, PENDING, UID};
 
 /// The virtual object that a host object belongs to.
@@ -14,7 +15,7 @@ pub struct OwnerRecord {
     /// The cluster id.
     pub cluster: String,
     /// The kind.
-    pub kind: String,
+    pub kind: GroupKind,
     /// The namespace; empty for a cluster-scoped object.
     pub namespace: String,
     /// The name.
@@ -42,6 +43,9 @@ pub enum Foreign {
     /// The record lacks a key, or the key has no text.
     #[error("its owner record lacks {0}")]
     Missing(&'static str),
+    /// The record names a kind that neither the code nor the configuration has brought.
+    #[error("its owner record names the unknown kind {0:?}")]
+    UnknownKind(String),
     /// It belongs to a virtual cluster of another name.
     #[error("it belongs to the virtual cluster {0:?}")]
     OtherName(String),
@@ -75,10 +79,12 @@ impl OwnerRecord {
     /// The annotations that write this record on the host object `host_name` in `host_namespace`
     /// (empty for a cluster-scoped host object).
     pub fn annotations(&self, host_namespace: &str, host_name: &str) -> Map<String, Value> {
+        // What is written can be read back: the kind comes from the code or the configuration.
+        self.kind.register();
         let mut annotations = Map::new();
         let mut set = |key: &str, value: String| annotations.insert(key.to_owned(), Value::String(value));
         set(CLUSTER, self.cluster.clone());
-        set(KIND, self.kind.clone());
+        set(KIND, self.kind.to_string());
         if !self.namespace.is_empty() {
             set(NAMESPACE, self.namespace.clone());
         }
@@ -137,7 +143,7 @@ fn read(metadata: &Value, vc: &str, cluster: &str) -> Result<OwnerRecord, Foreig
     }
     let record = OwnerRecord {
         cluster: needed(CLUSTER)?,
-        kind: needed(KIND)?,
+        kind: kind(needed(KIND)?)?,
         namespace: annotation(NAMESPACE).unwrap_or_default().to_owned(),
         name: needed(NAME)?,
         uid: match annotation(PENDING) {
@@ -161,6 +167,11 @@ fn read(metadata: &Value, vc: &str, cluster: &str) -> Result<OwnerRecord, Foreig
     Ok(record)
 }
 
+/// The kind that a record names. The text is a cluster's: it is looked up, never interned.
+fn kind(text: String) -> Result<GroupKind, Foreign> {
+    GroupKind::lookup(&text).ok_or(Foreign::UnknownKind(text))
+}
+
 fn place(namespace: &str, name: &str) -> String {
     if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
 }
@@ -175,7 +186,7 @@ mod tests {
     fn record() -> OwnerRecord {
         OwnerRecord {
             cluster: "c-id".to_owned(),
-            kind: "Pod".to_owned(),
+            kind: GroupKind::core("Pod"),
             namespace: "default".to_owned(),
             name: "nginx".to_owned(),
             uid: "u-1".to_owned(),
@@ -249,6 +260,29 @@ mod tests {
                 Ownership::Ours(record) => panic!("{pointer}: {record:?}"),
             }
         }
+    }
+
+    #[test]
+    fn two_kinds_of_one_name_in_two_groups_have_two_records() {
+        let of = |kind| OwnerRecord { kind, ..record() };
+        let [ingress, other] = ["networking.k8s.io", "networking.internal.knative.dev"]
+            .map(|group| of(GroupKind::intern(group, "Ingress")));
+        let metadata = metadata(&ingress);
+        assert_eq!(metadata["annotations"][KIND], "Ingress.networking.k8s.io");
+        let read = OwnerRecord::read(&metadata, "vc", "c-id");
+        assert_eq!(read, Ownership::Ours(ingress));
+        assert_ne!(read, Ownership::Ours(other));
+    }
+
+    #[test]
+    fn a_record_that_names_an_unknown_kind_is_foreign_and_its_text_is_not_kept() {
+        let mut metadata = metadata(&record());
+        for kind in ["Thing", "Thing.crafted.example.com", "Pod.", "Pod.crafted.example.com"] {
+            metadata["annotations"][KIND] = json!(kind);
+            let read = OwnerRecord::read(&metadata, "vc", "c-id");
+            assert_eq!(read, Ownership::Foreign(Foreign::UnknownKind(kind.to_owned())));
+        }
+        assert_eq!(["Thing", "crafted.example.com"].map(crate::intern::lookup), [None, None]);
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub use follow::{Hide, lacks, same};
 pub use path::Step;
 pub use table::{Coverage, Table, TableError};
 
+use crate::GroupKind;
+
 /// How one field crosses, and who owns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -28,7 +30,7 @@ pub enum Action {
     Copy,
     /// The virtual side owns it; it is the name of an object of this kind in the same
     /// namespace, translated on the way and recorded as a reference.
-    Reference(&'static str),
+    Reference(GroupKind),
     /// The mapper computes the host's value itself, from the tenant's value where there
     /// is one. Covers everything below the path.
     Set,
@@ -43,7 +45,8 @@ pub enum Action {
     Refuse,
 }
 
-/// One line of a [`Table`].
+/// One line of a [`Table`]. Its text is a constant of the code, or text of the configuration that
+/// was [interned](crate::intern).
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
     /// The field path, relative to the part of the table that it stands in.
@@ -105,7 +108,7 @@ pub const fn copy(path: &'static str) -> Rule {
 }
 
 /// The field names an object of `kind` in the same namespace.
-pub const fn reference(path: &'static str, kind: &'static str) -> Rule {
+pub const fn reference(path: &'static str, kind: GroupKind) -> Rule {
     Rule::new(path, Action::Reference(kind))
 }
 

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::{Context, MapError, Object};
@@ -23,12 +25,12 @@ pub trait Admission: Send + Sync {
 }
 
 /// Which requests are asked about.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Scope {
     /// Whether updates are, too. Creates always are.
     pub updates: bool,
     /// CEL expressions, each with a name, all of which have to be true.
-    pub conditions: &'static [(&'static str, &'static str)],
+    pub conditions: Vec<(Cow<'static, str>, Cow<'static, str>)>,
 }
 
 /// What is about to happen to an object.

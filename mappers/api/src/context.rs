@@ -3,6 +3,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tenet_translate::GroupKind;
 use tenet_translate::keys::CROSSED;
 use tenet_translate::kubelets::NodeAddresses;
 use tenet_translate::labels::{self, Globs};
@@ -127,7 +128,7 @@ impl<'c> Context<'c> {
 
     /// Where the host Service stands that leads host pods to the virtual API server.
     pub fn api_service(&self) -> HostKey {
-        HostKey::new(self.facts.names.host_namespace.as_str(), self.facts.api_service.as_str())
+        HostKey::new(self.facts.names.host_namespace("default"), self.facts.api_service.as_str())
     }
 
     /// A cached virtual object.
@@ -181,20 +182,20 @@ impl<'c> Context<'c> {
 
     /// Where the host object of a virtual one stands.
     pub fn host_key(&self, kind: Kind, key: &VirtualKey) -> HostKey {
-        self.host_key_named(kind.kind, key.namespace(), key.name())
+        self.host_key_named(kind.group_kind(), key.namespace(), key.name())
     }
 
-    /// As [`Self::host_key`], for a kind that is only known by name.
-    pub fn host_key_named(&self, kind: &str, namespace: &str, name: &str) -> HostKey {
+    /// As [`Self::host_key`], for a kind that is only known by its identity.
+    pub fn host_key_named(&self, kind: GroupKind, namespace: &str, name: &str) -> HostKey {
         let names = &self.facts.names;
-        HostKey::new(names.host_namespace.as_str(), names.host_name(kind, namespace, name))
+        HostKey::new(names.host_namespace(namespace), names.host_name(kind, namespace, name))
     }
 
     /// The owner record of a virtual object's copies.
     pub fn owner(&self, kind: Kind, virt: &Object) -> OwnerRecord {
         OwnerRecord {
             cluster: self.facts.cluster_id.clone(),
-            kind: kind.kind.to_owned(),
+            kind: kind.group_kind(),
             namespace: virt.namespace().to_owned(),
             name: virt.name().to_owned(),
             uid: virt.uid().to_owned(),

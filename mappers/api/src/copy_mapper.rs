@@ -85,7 +85,7 @@ impl<T: Translate> CopyMapper<T> {
 
     fn table(&self) -> Result<&Arc<Table>, MapError> {
         let spec = self.rules.spec();
-        spec.table.as_ref().ok_or_else(|| MapError::Malformed(format!("the mapper {} has no rule table", spec.name)))
+        spec.table.as_ref().ok_or_else(|| MapError::Malformed(format!("the mapper {} has no rule table", spec.id)))
     }
 
     /// Whether the virtual side is cached without content.
@@ -101,7 +101,7 @@ impl<T: Translate> CopyMapper<T> {
         spec.inputs
             .iter()
             .find(|i| i.side == Side::Host && i.kind == spec.kind)
-            .map_or(Projection::Whole, |i| i.projection.clone())
+            .map_or(Projection::Whole, |i| i.projection)
     }
 
     /// The whole original. Content that is not cached is read only when the copy was not

@@ -1,4 +1,9 @@
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use tenet_translate::GroupKind;
+use tenet_translate::intern::intern;
 
 /// One of the two clusters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,8 +23,9 @@ impl fmt::Display for Side {
     }
 }
 
-/// A resource kind, as the API serves it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A resource kind, as the API serves it. Two are equal when API group and kind are: the other
+/// members only say how it is served.
+#[derive(Clone, Copy, Debug)]
 pub struct Kind {
     /// The API group; empty for the core group.
     pub group: &'static str,
@@ -50,6 +56,22 @@ impl Kind {
         Self { namespaced: false, ..self }
     }
 
+    /// A namespaced kind that the configuration or an API server's discovery names for a mapper.
+    pub fn intern(group: &str, version: &str, kind: &str, plural: &str) -> Self {
+        Self::of(intern(group), intern(version), intern(kind), intern(plural))
+    }
+
+    /// Its identity.
+    pub const fn group_kind(&self) -> GroupKind {
+        GroupKind::new(self.group, self.kind)
+    }
+
+    /// The resource with its group, as in the name of a `CustomResourceDefinition`: `pods`,
+    /// `ingresses.networking.k8s.io`.
+    pub fn resource(&self) -> String {
+        if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
+    }
+
     /// `v1` or `apps/v1`, as in an object's `apiVersion`.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
@@ -69,7 +91,51 @@ impl Kind {
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind)
+        self.group_kind().fmt(f)
+    }
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.group_kind() == other.group_kind()
+    }
+}
+
+impl Eq for Kind {}
+
+impl Hash for Kind {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.group_kind().hash(state);
+    }
+}
+
+impl Ord for Kind {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.group_kind().cmp(&other.group_kind())
+    }
+}
+
+impl PartialOrd for Kind {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq<GroupKind> for Kind {
+    fn eq(&self, other: &GroupKind) -> bool {
+        self.group_kind() == *other
+    }
+}
+
+impl PartialEq<Kind> for GroupKind {
+    fn eq(&self, other: &Kind) -> bool {
+        *self == other.group_kind()
+    }
+}
+
+impl From<Kind> for GroupKind {
+    fn from(kind: Kind) -> Self {
+        kind.group_kind()
     }
 }
 
@@ -93,4 +159,21 @@ pub mod kinds {
     pub const NODE: Kind = Kind::core("Node", "nodes").cluster_scoped();
     /// Namespaces.
     pub const NAMESPACE: Kind = Kind::core("Namespace", "namespaces").cluster_scoped();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_its_group_and_its_name() {
+        let ingress = Kind::of("networking.k8s.io", "v1", "Ingress", "ingresses");
+        let beta = Kind::intern("networking.k8s.io", "v1beta1", "Ingress", "ingresses");
+        let other = Kind::of("networking.internal.knative.dev", "v1", "Ingress", "ingresses");
+        assert_eq!((ingress, ingress.to_string().as_str()), (beta, "Ingress.networking.k8s.io"));
+        assert_ne!(ingress, other);
+        assert_eq!(std::collections::BTreeSet::from([ingress, beta, other]).len(), 2);
+        assert_eq!(ingress.resource(), "ingresses.networking.k8s.io");
+        assert_eq!(kinds::POD, GroupKind::core("Pod"));
+    }
 }

@@ -48,6 +48,7 @@ pub use policy::Policies;
 pub use projection::Projection;
 pub use reservation::Reservation;
 pub use section::{Section, Sections};
-pub use spec::{Bound, Input, KeysOf, MapperSpec};
+pub use spec::{Bound, Input, KeysOf, MapperId, MapperSpec};
 pub use tenet_translate as translate;
+pub use tenet_translate::GroupKind;
 pub use tenet_translate::{format, keys, pointer, rules};

@@ -5,8 +5,9 @@ use tenet_translate::digest::digest;
 use tenet_translate::keys::DIGEST;
 
 /// What a cache keeps of an object. Managed fields and the last-applied configuration
-/// are never kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// are never kept. Lists that come from the configuration are
+/// [interned](tenet_translate::intern::intern_all).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Projection {
     /// Everything.
@@ -63,9 +64,9 @@ impl Projection {
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         match (self, other) {
-            (a, b) if a == b => a.clone(),
-            (Self::Metadata, b) => b.clone(),
-            (a, Self::Metadata) => a.clone(),
+            (a, b) if a == b => *a,
+            (Self::Metadata, b) => *b,
+            (a, Self::Metadata) => *a,
             // A digest is asked for to keep content out of memory: it wins.
             (Self::Digest(members), _) | (_, Self::Digest(members)) => Self::Digest(members),
             (Self::Fields(a), Self::Fields(b)) if covers(a, b) => Self::Fields(a),

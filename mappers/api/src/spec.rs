@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -8,11 +9,35 @@ use tenet_translate::rules::Table;
 
 use crate::{Kind, Object, Projection, Section, Side, VirtualKey};
 
+/// The name of a mapper in logs and configuration. It stays the same whatever other mappers there
+/// are, and no two mappers of a syncer share one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MapperId(&'static str);
+
+impl MapperId {
+    /// The mapper of this name; one that comes from the configuration is
+    /// [interned](tenet_translate::intern::intern).
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// The name.
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl fmt::Display for MapperId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
 /// What a mapper is about and what it reads.
 #[derive(Clone, Debug)]
 pub struct MapperSpec {
-    /// Its name in metrics, logs and configuration: `pod`.
-    pub name: &'static str,
+    /// Its id: `pod`.
+    pub id: MapperId,
     /// The kind whose virtual objects are its keys.
     pub kind: Kind,
     /// The rule table of the kind, if it has one. Its references decide which other
@@ -31,7 +56,10 @@ pub struct MapperSpec {
 impl MapperSpec {
     /// A mapper of `kind` that reads nothing yet.
     pub fn new(name: &'static str, kind: Kind) -> Self {
-        Self { name, kind, table: None, samples: Vec::new(), inputs: Vec::new(), sections: Vec::new() }
+        // Owner records name it: what they say is looked up.
+        kind.group_kind().register();
+        let id = MapperId::new(name);
+        Self { id, kind, table: None, samples: Vec::new(), inputs: Vec::new(), sections: Vec::new() }
     }
 
     /// A mapper of `kind` on both sides: its virtual objects and the host objects that
@@ -90,7 +118,7 @@ impl MapperSpec {
     pub fn project(mut self, side: Side, projection: &Projection) -> Self {
         for input in &mut self.inputs {
             if input.side == side && input.kind == self.kind {
-                input.projection = projection.clone();
+                input.projection = *projection;
             }
         }
         self

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::Value;
+use tenet_translate::GroupKind;
 use tenet_translate::kubelets::NodeAddresses;
 use tenet_translate::labels::Globs;
 use tenet_translate::names::{NameScheme, Names};
@@ -30,10 +31,10 @@ const ROUNDS: usize = 3;
 
 /// Both clusters, in memory.
 pub struct Clusters {
-    objects: BTreeMap<(Side, String, String, String), Object>,
-    gone: BTreeMap<(String, HostKey), Object>,
-    referenced: BTreeSet<(String, VirtualKey)>,
-    unreadable: BTreeSet<(Side, String)>,
+    objects: BTreeMap<(Side, GroupKind, String, String), Object>,
+    gone: BTreeMap<(GroupKind, HostKey), Object>,
+    referenced: BTreeSet<(GroupKind, VirtualKey)>,
+    unreadable: BTreeSet<(Side, GroupKind)>,
     spec: Option<MapperSpec>,
     defaults: Arc<Defaults>,
     facts: Facts,
@@ -100,14 +101,14 @@ impl Clusters {
     /// Says that something refers to a virtual object.
     #[must_use]
     pub fn referenced(mut self, kind: Kind, namespace: &str, name: &str) -> Self {
-        self.referenced.insert((kind.kind.to_owned(), VirtualKey::new(namespace, name)));
+        self.referenced.insert((kind.group_kind(), VirtualKey::new(namespace, name)));
         self
     }
 
     /// Says that the right to read an optional input is missing.
     #[must_use]
     pub fn unreadable(mut self, side: Side, kind: Kind) -> Self {
-        self.unreadable.insert((side, kind.kind.to_owned()));
+        self.unreadable.insert((side, kind.group_kind()));
         self
     }
 
@@ -128,8 +129,7 @@ impl Clusters {
     /// Adds or replaces one object.
     pub fn put(&mut self, side: Side, mut value: Value) {
         let text = |value: &Value, member: &str| value["metadata"][member].as_str().unwrap_or_default().to_owned();
-        let (kind, namespace, name) =
-            (value["kind"].as_str().unwrap_or_default().to_owned(), text(&value, "namespace"), text(&value, "name"));
+        let (kind, namespace, name) = (kind_of(&value), text(&value, "namespace"), text(&value, "name"));
         for (member, made_up) in
             [("uid", format!("uid-{side}-{namespace}-{name}")), ("resourceVersion", "1".to_owned())]
         {
@@ -142,15 +142,15 @@ impl Clusters {
 
     /// Removes a host object and keeps its last state, as the engine does.
     pub fn vanish(&mut self, kind: Kind, key: &HostKey) {
-        let place = (Side::Host, kind.kind.to_owned(), key.namespace().to_owned(), key.name().to_owned());
+        let place = (Side::Host, kind.group_kind(), key.namespace().to_owned(), key.name().to_owned());
         if let Some(object) = self.objects.remove(&place) {
-            self.gone.insert((kind.kind.to_owned(), key.clone()), object);
+            self.gone.insert((kind.group_kind(), key.clone()), object);
         }
     }
 
     /// One object.
     pub fn object(&self, side: Side, kind: Kind, namespace: &str, name: &str) -> Option<&Object> {
-        self.objects.get(&(side, kind.kind.to_owned(), namespace.to_owned(), name.to_owned()))
+        self.objects.get(&(side, kind.group_kind(), namespace.to_owned(), name.to_owned()))
     }
 
     /// Shows these clusters to something that needs no key: an admission, for one.
@@ -226,7 +226,7 @@ impl Clusters {
     /// Whether a request changes something.
     fn store(&mut self, effect: &Effect, write: &Write) -> bool {
         let ObjectRef { side, kind, namespace, name } = &write.target;
-        let place = (*side, kind.kind.to_owned(), namespace.to_string(), name.to_string());
+        let place = (*side, kind.group_kind(), namespace.to_string(), name.to_string());
         let found = self.objects.get(&place).map(Object::value).cloned();
         let changed = match (effect, &found, &write.payload) {
             (_, _, Payload::Delete(_)) => return self.objects.remove(&place).is_some(),
@@ -256,7 +256,7 @@ impl View for Clusters {
     }
 
     fn last_state(&self, kind: Kind, key: &HostKey) -> Option<Object> {
-        self.gone.get(&(kind.kind.to_owned(), key.clone())).cloned()
+        self.gone.get(&(kind.group_kind(), key.clone())).cloned()
     }
 
     fn visit_sources(&self, input: Bound, key: &VirtualKey, visit: &mut dyn FnMut(Object) -> bool) {
@@ -270,11 +270,11 @@ impl View for Clusters {
     }
 
     fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool {
-        self.referenced.contains(&(kind.kind.to_owned(), key.clone()))
+        self.referenced.contains(&(kind.group_kind(), key.clone()))
     }
 
     fn can_read(&self, side: Side, kind: Kind) -> bool {
-        !self.unreadable.contains(&(side, kind.kind.to_owned()))
+        !self.unreadable.contains(&(side, kind.group_kind()))
     }
 
     fn defaults(&self, _kind: Kind) -> Arc<Defaults> {
@@ -284,6 +284,16 @@ impl View for Clusters {
 
 impl Clusters {
     fn all(&self, side: Side, kind: Kind) -> impl Iterator<Item = &Object> {
-        self.objects.iter().filter(move |(place, _)| place.0 == side && place.1 == kind.kind).map(|(_, object)| object)
+        self.objects
+            .iter()
+            .filter(move |(place, _)| place.0 == side && place.1 == kind.group_kind())
+            .map(|(_, object)| object)
     }
+}
+
+/// The kind that a fixture names: text of the test, so it may be interned.
+fn kind_of(object: &Value) -> GroupKind {
+    let text = |member: &str| object[member].as_str().unwrap_or_default();
+    let (group, _) = text("apiVersion").split_once('/').unwrap_or_default();
+    GroupKind::intern(group, text("kind"))
 }

@@ -40,10 +40,10 @@ mod tests {
     #[test]
     fn the_list_is_in_the_order_of_the_names_and_every_kind_has_a_table() {
         let mappers = all();
-        let names: Vec<_> = mappers.iter().map(|mapper| mapper.spec().name).collect();
+        let names: Vec<_> = mappers.iter().map(|mapper| mapper.spec().id).collect();
         assert!(names.is_sorted(), "{names:?}");
         for mapper in &mappers {
-            assert!(mapper.spec().table.is_some(), "{} has no table", mapper.spec().name);
+            assert!(mapper.spec().table.is_some(), "{} has no table", mapper.spec().id);
         }
     }
 }

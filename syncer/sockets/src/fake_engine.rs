@@ -9,7 +9,7 @@ use serde_json::Value;
 use tenet_mapper::rules::Defaults;
 use tenet_mapper::testing::Clusters;
 use tenet_mapper::{
-    Bound, Deletion, Facts, HostKey, Kind, MapError, Mapper, Object, ObjectRef, Side, View, VirtualKey,
+    Admission, Bound, Deletion, Facts, HostKey, Kind, MapError, Object, ObjectRef, Side, View, VirtualKey,
 };
 use tenet_syncer::api::{ApiError, Target};
 use tenet_syncer::{CreateLock, CreateLocks, Done, EngineHandle, Mark, Registry};
@@ -86,8 +86,8 @@ impl EngineHandle for FakeEngine {
         Arc::clone(&self.facts)
     }
 
-    fn mappers(&self) -> &[Box<dyn Mapper>] {
-        &[]
+    fn admissions(&self) -> Vec<(Kind, &dyn Admission)> {
+        Vec::new()
     }
 
     fn view(&self, _kind: Kind) -> Box<dyn View + '_> {

@@ -83,11 +83,11 @@ impl Metrics {
 
     /// Records an answered review.
     pub fn reviewed(&self, kind: Kind, operation: &str, result: &str, took: Duration) {
-        self.reviews.with_label_values(&[kind.kind, operation, result]).observe(took.as_secs_f64());
+        self.reviews.with_label_values(&[kind.group_kind().label(), operation, result]).observe(took.as_secs_f64());
     }
 
     /// Counts a denied request.
     pub fn denied(&self, kind: Kind, reason: &str) {
-        self.denials.with_label_values(&[kind.kind, reason]).inc();
+        self.denials.with_label_values(&[kind.group_kind().label(), reason]).inc();
     }
 }

@@ -92,7 +92,7 @@ impl ResourceMetrics {
     }
 
     async fn read(&self) -> Answer {
-        let namespace = self.engine.facts().names.host_namespace.clone();
+        let namespace = self.engine.facts().names.host_namespace("").to_owned();
         let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
         let list = self.host.get_path(&path, self.limit).await.map_err(|error| {
             tracing::debug!(%error, "the host gives no metrics");
@@ -110,7 +110,7 @@ impl ResourceMetrics {
         let text = |pointer: &str| item.pointer(pointer).and_then(Value::as_str);
         let facts = self.engine.facts();
         let view = self.engine.view(kinds::POD);
-        let key = HostKey::new(facts.names.host_namespace.as_str(), text("/metadata/name")?);
+        let key = HostKey::new(text("/metadata/namespace")?, text("/metadata/name")?);
         let host = view.get(&ObjectRef::host(kinds::POD, &key))?;
         let metadata = host.value().get("metadata")?;
         let owner = OwnerRecord::read(metadata, &facts.names.cluster, &facts.cluster_id).ours()?;

@@ -76,7 +76,7 @@ pub async fn withdraw(engine: &dyn EngineHandle) {
 
 /// Serves and keeps itself registered until it is told to stop.
 pub async fn run(parts: &Parts, stop: CancellationToken) {
-    if admissions(&*parts.engine).next().is_none() {
+    if parts.engine.admissions().is_empty() {
         return withdraw(&*parts.engine).await;
     }
     loop {
@@ -115,19 +115,16 @@ async fn serve(parts: &Parts, stop: &CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The kinds that are asked about, with those who answer.
-fn admissions(engine: &dyn EngineHandle) -> impl Iterator<Item = (Kind, &dyn Admission)> {
-    engine.mappers().iter().filter_map(|mapper| Some((mapper.spec().kind, mapper.admission()?)))
-}
-
 #[async_trait]
 impl Service for Webhook {
     async fn answer(&self, _peer: &Peer, request: Request<Incoming>) -> Response<Answer> {
         // API servers show webhooks no certificate: whoever knows the path is one.
-        let Some(plural) = self.known(request.uri().path()) else {
+        let Some(resource) = self.known(request.uri().path()) else {
             return text(StatusCode::NOT_FOUND, "not found");
         };
-        let Some((kind, admission)) = admissions(&*self.engine).find(|(kind, _)| kind.plural == plural) else {
+        let Some((kind, admission)) =
+            self.engine.admissions().into_iter().find(|(kind, _)| kind.resource() == resource)
+        else {
             return text(StatusCode::NOT_FOUND, "not found");
         };
         if request.method() != Method::POST {
@@ -148,12 +145,12 @@ impl Service for Webhook {
 }
 
 impl Webhook {
-    /// The plural of a kind, when the rest of the path is the secret of now or of just before.
+    /// The resource of a kind, when the rest of the path is the secret of now or of just before.
     fn known<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let (word, plural) = path.strip_prefix('/')?.split_once('/')?;
+        let (word, resource) = path.strip_prefix('/')?.split_once('/')?;
         let same = |known: &str| verify_slices_are_equal(known.as_bytes(), word.as_bytes()).is_ok();
         let known = self.registration.words().iter().any(|known| same(known));
-        (known || same(&registration::word(&self.keeper))).then_some(plural)
+        (known || same(&registration::word(&self.keeper))).then_some(resource)
     }
 
     async fn review(&self, kind: Kind, admission: &dyn Admission, review: &Review) -> serde_json::Value {

@@ -54,7 +54,7 @@ impl Readers {
         let mut distinct = Vec::new();
         projections.retain(|projection| {
             let is_new = !distinct.contains(projection);
-            distinct.extend(is_new.then(|| projection.clone()));
+            distinct.extend(is_new.then_some(*projection));
             is_new
         });
         let mut present = self.present.write();

@@ -41,8 +41,7 @@ impl Gate {
         let Some(found) = self.read(*side, &Target::new(*kind, namespace, name)).await? else {
             return Err(errors::classify(error));
         };
-        let projection =
-            self.parts.caches.get(*side, *kind).map(|cache| cache.projection().clone()).unwrap_or_default();
+        let projection = self.parts.caches.get(*side, *kind).map(|cache| *cache.projection()).unwrap_or_default();
         let seen = Object::new(projection.cut(found.clone()));
         let writes = match effect {
             // The tokens of the other create are as good.

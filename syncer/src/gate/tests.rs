@@ -82,7 +82,7 @@ impl Rig {
             virt: virt_api,
             host: host_api,
             caches: Arc::clone(&caches),
-            router: Arc::new(Router::new(Arc::new([]), Arc::new(Queue::default()), "vc-1", ID)),
+            router: Arc::new(Router::new(Arc::default(), Arc::new(Queue::default()), "vc-1", ID)),
             facts: Arc::new(ArcSwap::from_pointee(facts)),
             metrics: Arc::new(Metrics::new().unwrap()),
             runtime: Arc::new(crate::runtime::System),
@@ -111,7 +111,7 @@ fn owner(uid: &str) -> OwnerRecord {
     let text = |text: &str| text.to_owned();
     OwnerRecord {
         cluster: text(ID),
-        kind: text("ConfigMap"),
+        kind: kinds::CONFIG_MAP.group_kind(),
         namespace: text("default"),
         name: text("a"),
         uid: text(uid),

@@ -62,7 +62,7 @@ async fn follow(script: &Arc<Script>, span: Duration) -> (Arc<Cache>, Health) {
         async move { Ok::<_, std::convert::Infallible>(answer) }
     });
     let cache = Arc::new(Cache::new(Side::Virtual, kinds::POD, Projection::Whole));
-    let router = Arc::new(Router::new(Arc::new([]), Arc::new(Queue::default()), "vc-1", "id"));
+    let router = Arc::new(Router::new(Arc::default(), Arc::new(Queue::default()), "vc-1", "id"));
     let informer = Informer::new(
         Api::new(Client::new(service, "default")),
         Scope { namespace: None, selector: None },
@@ -219,7 +219,7 @@ async fn a_list_of_whole_secrets_comes_in_small_pages() {
             Api::new(Client::new(service, "default")),
             Scope { namespace: None, selector: None },
             Arc::new(Cache::new(Side::Host, kinds::SECRET, projection)),
-            Arc::new(Router::new(Arc::new([]), Arc::new(Queue::default()), "vc-1", "id")),
+            Arc::new(Router::new(Arc::default(), Arc::new(Queue::default()), "vc-1", "id")),
             Arc::new(Metrics::new().unwrap()),
             Arc::new(crate::runtime::System),
         );

@@ -29,11 +29,11 @@ impl Admission {
 
     /// Something became of a reservation.
     pub fn reserved(&self, kind: Kind, event: &str) {
-        self.reservations.with_label_values(&[kind.kind, event]).inc();
+        self.reservations.with_label_values(&[kind.group_kind().label(), event]).inc();
     }
 
     /// An object slipped past.
     pub fn repaired(&self, kind: Kind) {
-        self.repaired.with_label_values(&[kind.kind]).inc();
+        self.repaired.with_label_values(&[kind.group_kind().label()]).inc();
     }
 }

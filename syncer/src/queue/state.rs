@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tenet_mapper::VirtualKey;
+use tenet_mapper::{MapperId, VirtualKey};
 
 /// A key of one mapper.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
-    /// The mapper, as an index into the list of mappers.
-    pub mapper: u16,
+    /// The mapper.
+    pub mapper: MapperId,
     /// The virtual object.
     pub object: VirtualKey,
 }
@@ -232,7 +232,7 @@ impl State {
     }
 
     /// How many keys are ready, by mapper and lane.
-    pub fn depth(&self) -> BTreeMap<(u16, Lane), usize> {
+    pub fn depth(&self) -> BTreeMap<(MapperId, Lane), usize> {
         let mut depth = BTreeMap::new();
         for (key, entry) in &self.entries {
             if let Status::Queued { lane, .. } = entry.status {
@@ -243,8 +243,8 @@ impl State {
     }
 
     /// Since when the oldest ready key of each mapper waits.
-    pub fn oldest(&self) -> BTreeMap<u16, Duration> {
-        let mut oldest: BTreeMap<u16, Duration> = BTreeMap::new();
+    pub fn oldest(&self) -> BTreeMap<MapperId, Duration> {
+        let mut oldest: BTreeMap<MapperId, Duration> = BTreeMap::new();
         for (key, entry) in &self.entries {
             if let Status::Queued { since, .. } = entry.status {
                 oldest.entry(key.mapper).and_modify(|old| *old = since.min(*old)).or_insert(since);
@@ -254,7 +254,7 @@ impl State {
     }
 
     /// How many keys of each mapper wait after a failure.
-    pub fn failing(&self) -> BTreeMap<u16, usize> {
+    pub fn failing(&self) -> BTreeMap<MapperId, usize> {
         let mut failing = BTreeMap::new();
         for key in self.entries.iter().filter(|(_, entry)| entry.failures > 0).map(|(key, _)| key) {
             *failing.entry(key.mapper).or_default() += 1;

@@ -2,12 +2,12 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tenet_mapper::VirtualKey;
+use tenet_mapper::{MapperId, VirtualKey};
 
 use super::state::{Again, Key, Lane, State};
 
 fn key(namespace: &str, name: &str) -> Key {
-    Key { mapper: 0, object: VirtualKey::new(namespace, name) }
+    Key { mapper: MapperId::new("pod"), object: VirtualKey::new(namespace, name) }
 }
 
 fn at(millis: u64) -> Duration {

@@ -10,6 +10,9 @@ use super::*;
 use crate::cache::Change;
 use crate::queue::Again;
 
+/// A kind that shares its name with one of the core group.
+const OTHER: Kind = Kind::of("other.example.com", "v1", "ConfigMap", "configmaps");
+
 struct Rig {
     router: Router,
     pods: Cache,
@@ -19,15 +22,15 @@ impl Rig {
     fn new() -> Self {
         let node_of =
             |pod: &Object| pod.str_at("/spec/nodeName").map(|node| VirtualKey::new("", node)).into_iter().collect();
-        let table = Table::new(&[("", &[reference("spec.configMap", "ConfigMap")])]).unwrap();
+        let table = Table::new(&[("", &[reference("spec.configMap", kinds::CONFIG_MAP.group_kind())])]).unwrap();
         let spec = MapperSpec::both_sides("pod", kinds::POD, table).reads(Input::new(
             Side::Virtual,
             kinds::POD,
             Projection::Whole,
             KeysOf::With(node_of),
         ));
-        let mappers: Arc<[Box<dyn Mapper>]> = Arc::new([Box::new(CopyMapper::of_table(spec))]);
-        let router = Router::new(mappers, Arc::new(Queue::default()), "vc-1", "id");
+        let mappers = Mappers::new(vec![Box::new(CopyMapper::of_table(spec))]).unwrap();
+        let router = Router::new(Arc::new(mappers), Arc::new(Queue::default()), "vc-1", "id");
         Self { router, pods: Cache::new(Side::Virtual, kinds::POD, Projection::Whole) }
     }
 
@@ -53,7 +56,7 @@ impl Rig {
 
     fn on(&self, node: &str) -> usize {
         // The third input of the mapper.
-        self.router.sources(0, 2, &VirtualKey::new("", node)).len()
+        self.router.sources(MapperId::new("pod"), 2, &VirtualKey::new("", node)).len()
     }
 }
 
@@ -62,6 +65,31 @@ fn pod(uid: &str, version: &str, config_map: &str, node: &str) -> Value {
         "metadata": {"namespace": "n", "name": "p", "uid": uid, "resourceVersion": version},
         "spec": {"configMap": config_map, "nodeName": node},
     })
+}
+
+fn copy_of(kind: Kind) -> Value {
+    let owner = OwnerRecord {
+        cluster: "id".to_owned(),
+        kind: kind.group_kind(),
+        namespace: "n".to_owned(),
+        name: "c".to_owned(),
+        uid: "u".to_owned(),
+    };
+    json!({"metadata": {
+        "namespace": "team-a", "name": "c-x-n-x-vc-1", "uid": "1", "resourceVersion": "1",
+        "labels": owner.labels("vc-1"), "annotations": owner.annotations("team-a", "c-x-n-x-vc-1"),
+    }})
+}
+
+/// The mappers of the keys that are ready, in order of their ids.
+fn drain(queue: &Queue) -> Vec<String> {
+    let mut mappers = Vec::new();
+    while let Some(ticket) = queue.pop().now_or_never() {
+        queue.done(&ticket.key, Again::No);
+        mappers.push(ticket.key.mapper.to_string());
+    }
+    mappers.sort_unstable();
+    mappers
 }
 
 #[test]
@@ -104,10 +132,10 @@ struct Woken {
     secrets: Cache,
 }
 
-const PODS: u16 = 0;
-const NODES: u16 = 1;
-const SECRETS: u16 = 2;
-const NOBODY: [u16; 0] = [];
+const PODS: MapperId = MapperId::new("pod");
+const NODES: MapperId = MapperId::new("node");
+const SECRETS: MapperId = MapperId::new("secret");
+const NOBODY: [MapperId; 0] = [];
 
 impl Woken {
     fn new() -> Self {
@@ -128,9 +156,10 @@ impl Woken {
         let mappers: Vec<Box<dyn Mapper>> =
             specs.into_iter().map(|spec| Box::new(CopyMapper::of_table(spec)) as Box<dyn Mapper>).collect();
         let queue = Arc::new(Queue::default());
-        let count = mappers.len();
-        let router = Router::new(mappers.into(), Arc::clone(&queue), "vc-1", "id");
-        (0..count).for_each(|mapper| router.start(u16::try_from(mapper).unwrap()));
+        let router = Router::new(Arc::new(Mappers::new(mappers).unwrap()), Arc::clone(&queue), "vc-1", "id");
+        for mapper in [PODS, NODES, SECRETS] {
+            router.start(mapper);
+        }
         let cache = |kind, projection| {
             let cache = Cache::new(Side::Virtual, kind, projection);
             cache.read_through(router.readers(Side::Virtual, kind));
@@ -141,13 +170,13 @@ impl Woken {
     }
 
     /// An event of the watch. Returns the mappers whose reconcile it leads to.
-    fn event(&self, cache: &Cache, object: &Value) -> Vec<u16> {
+    fn event(&self, cache: &Cache, object: &Value) -> Vec<MapperId> {
         let Change::Stored(object, sight) = cache.store(object.clone()) else { panic!("not stored") };
         self.router.changed(cache, &object, &sight);
         self.reconciles()
     }
 
-    fn reconciles(&self) -> Vec<u16> {
+    fn reconciles(&self) -> Vec<MapperId> {
         let mut mappers = Vec::new();
         while let Some(ticket) = self.queue.pop().now_or_never() {
             mappers.push(ticket.key.mapper);
@@ -169,23 +198,23 @@ fn on(version: u32, node: &str, phase: &str) -> Value {
 #[test]
 fn an_event_wakes_only_the_mappers_that_read_what_has_changed() {
     let all = Woken::new();
-    assert_eq!(all.event(&all.pods, &on(1, "a", "Pending")), [PODS, NODES], "a new object concerns all");
+    assert_eq!(all.event(&all.pods, &on(1, "a", "Pending")), [NODES, PODS], "a new object concerns all");
     assert_eq!(all.event(&all.pods, &on(2, "a", "Running")), [PODS], "a phase is no affair of the node");
     assert_eq!(all.event(&all.pods, &on(3, "a", "Running")), NOBODY, "a version alone is nobody's");
-    assert_eq!(all.event(&all.pods, &on(4, "b", "Running")), [PODS, NODES, NODES], "the node before and the one now");
+    assert_eq!(all.event(&all.pods, &on(4, "b", "Running")), [NODES, NODES, PODS], "the node before and the one now");
     let mut managed = on(5, "b", "Running");
     managed["metadata"]["managedFields"] = json!([{"manager": "kubectl"}]);
     assert_eq!(all.event(&all.pods, &managed), NOBODY);
     let mut deleting = on(6, "b", "Running");
     deleting["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    assert_eq!(all.event(&all.pods, &deleting), [PODS, NODES], "a delete concerns all");
+    assert_eq!(all.event(&all.pods, &deleting), [NODES, PODS], "a delete concerns all");
 }
 
 #[test]
 fn a_hundred_changes_of_a_status_cost_the_node_nothing() {
     let all = Woken::new();
     all.event(&all.pods, &on(1, "a", "0"));
-    let woken: Vec<u16> =
+    let woken: Vec<MapperId> =
         (2..102).flat_map(|version| all.event(&all.pods, &on(version, "a", &version.to_string()))).collect();
     assert_eq!(woken, [PODS; 100]);
 }
@@ -214,7 +243,7 @@ fn a_change_that_takes_back_what_a_write_has_noted_wakes_all() {
     let all = Woken::new();
     all.event(&all.pods, &on(1, "a", "Pending"));
     all.pods.amend("n", "p", |pod| pod["spec"]["nodeName"] = json!("b"));
-    assert_eq!(all.event(&all.pods, &on(2, "a", "Pending")), [PODS, NODES]);
+    assert_eq!(all.event(&all.pods, &on(2, "a", "Pending")), [NODES, PODS]);
 }
 
 #[test]
@@ -222,7 +251,7 @@ fn a_reader_that_comes_later_sees_the_next_change_of_every_object() {
     let all = Woken::new();
     all.event(&all.pods, &on(1, "a", "Pending"));
     all.pods.read_through(all.router.readers(Side::Virtual, kinds::POD));
-    assert_eq!(all.event(&all.pods, &on(2, "a", "Pending")), [PODS, NODES]);
+    assert_eq!(all.event(&all.pods, &on(2, "a", "Pending")), [NODES, PODS]);
     assert_eq!(all.event(&all.pods, &on(3, "a", "Pending")), NOBODY);
 }
 
@@ -232,8 +261,33 @@ fn an_index_that_an_unseen_change_brings_up_to_date_wakes_both_ends() {
     all.event(&all.pods, &on(1, "a", "Pending"));
     // The thread that has stored the move is interrupted; the next change shows no node another one.
     let Change::Stored(moved, sight) = all.pods.store(on(2, "b", "Pending")) else { panic!("not stored") };
-    assert_eq!(all.event(&all.pods, &on(3, "b", "Running")), [PODS, NODES, NODES]);
+    assert_eq!(all.event(&all.pods, &on(3, "b", "Running")), [NODES, NODES, PODS]);
     assert_eq!(all.router.sources(NODES, 1, &VirtualKey::new("", "b")).len(), 1);
     all.router.changed(&all.pods, &moved, &sight);
     assert_eq!(all.router.sources(NODES, 1, &VirtualKey::new("", "b")).len(), 1);
+}
+#[test]
+fn two_kinds_of_one_name_in_two_groups_never_meet() {
+    let spec = |name, kind| Box::new(CopyMapper::of_table(MapperSpec::both_sides(name, kind, Table::default())));
+    let table = Table::new(&[("", &[reference("spec.configMap", kinds::CONFIG_MAP.group_kind())])]).unwrap();
+    let pods = Box::new(CopyMapper::of_table(MapperSpec::both_sides("pod", kinds::POD, table)));
+    let mappers = Mappers::new(vec![spec("core", kinds::CONFIG_MAP), spec("other", OTHER), pods]).unwrap();
+    let queue = Arc::new(Queue::default());
+    let router = Router::new(Arc::new(mappers), Arc::clone(&queue), "vc-1", "id");
+    for mapper in ["core", "other", "pod"] {
+        router.start(MapperId::new(mapper));
+    }
+    let cache = Cache::new(Side::Virtual, kinds::POD, Projection::Whole);
+    let Change::Stored(pod, sight) = cache.store(pod("1", "1", "c", "a")) else { panic!("not stored") };
+    router.changed(&cache, &pod, &sight);
+    assert_eq!(drain(&queue), ["core", "pod"], "the reference wakes the kind that it names");
+    let key = VirtualKey::new("n", "c");
+    assert!(router.is_referenced(kinds::CONFIG_MAP, &key) && !router.is_referenced(OTHER, &key));
+
+    for (kind, mapper) in [(kinds::CONFIG_MAP, "core"), (OTHER, "other")] {
+        let cache = Cache::new(Side::Host, kind, Projection::Whole);
+        let Change::Stored(copy, sight) = cache.store(copy_of(kind)) else { panic!("not stored") };
+        router.changed(&cache, &copy, &sight);
+        assert_eq!(drain(&queue), [mapper], "the owner record of {kind}");
+    }
 }

@@ -26,7 +26,7 @@ fn names_stay_readable_where_they_have_one_reading() {
         ("StorageClass", "", "gold", "gold-x-cluster-x-team-a-x-vc-1"),
         ("Secret", "default", "", ""),
     ] {
-        let host = tenet("vc-1").host_name(kind, namespace, name);
+        let host = tenet("vc-1").host_name(GroupKind::core(kind), namespace, name);
         if name == "x" {
             assert!(is_hashed(&host), "{host} has more than one reading");
         } else {
@@ -55,7 +55,7 @@ fn names_with_more_than_one_reading_are_hashed() {
         ("vc", "default", "-"),
         ("vc", "default", "\u{e4}\u{1F600}"),
     ] {
-        let host = tenet(cluster).host_name("Pod", namespace, name);
+        let host = tenet(cluster).host_name(GroupKind::core("Pod"), namespace, name);
         assert!(is_hashed(&host), "{namespace}/{name} of {cluster} is {host}");
     }
 }
@@ -66,10 +66,13 @@ fn the_hashed_form_is_fixed() {
     let names = tenet("vc-1");
     let long = "prometheus-kube-prometheus-operator-admission-webhook";
     assert_eq!(
-        names.host_name("Pod", "monitoring", long),
+        names.host_name(GroupKind::core("Pod"), "monitoring", long),
         "prometheus-kube-prometheus-operator-hmzocnrzcqk4cozpou7gpngpei"
     );
-    assert_eq!(names.host_name("Service", "default", "3scale"), "n-3scale-default-zmynjf7kfv2xb6klc7bbqj4ltq");
+    assert_eq!(
+        names.host_name(GroupKind::core("Service"), "default", "3scale"),
+        "n-3scale-default-zmynjf7kfv2xb6klc7bbqj4ltq"
+    );
     assert_eq!(
         names.token_secret_name("monitoring", long),
         "prometheus-kube-prometheus-operator-hy5zgy3xjqfsfhdynwtyinwira"
@@ -84,20 +87,23 @@ fn the_hashed_form_is_fixed() {
 fn a_service_that_begins_with_a_digit_gets_a_name_that_every_host_takes() {
     let names = tenet("vc-1");
     for kind in ["Service", "Endpoints"] {
-        let host = names.host_name(kind, "default", "3scale");
+        let host = names.host_name(GroupKind::core(kind), "default", "3scale");
         assert!(is_letter_label(&host), "{host}");
-        assert_eq!(host, names.host_name("Service", "default", "3scale"));
+        assert_eq!(host, names.host_name(GroupKind::core("Service"), "default", "3scale"));
     }
+    // A kind of that name in another group is no Service.
+    let knative = names.host_name(GroupKind::new("serving.knative.dev", "Service"), "default", "3scale");
+    assert_eq!(knative, "3scale-x-default-x-vc-1");
 }
 
 #[test]
 fn a_tenant_cannot_take_a_name_that_is_not_his() {
     let names = tenet("vc-1");
-    let victim = names.host_name("Pod", "a", "b-x-c");
+    let victim = names.host_name(GroupKind::core("Pod"), "a", "b-x-c");
     let token = names.token_secret_name("default", "nginx");
     for crafted in [&victim, &token, "nginx-x-token", "token", "nginx-x-token-x-default"] {
         for namespace in ["a", "default", "token", "token-x-default"] {
-            let host = names.host_name("Secret", namespace, crafted);
+            let host = names.host_name(GroupKind::core("Secret"), namespace, crafted);
             assert_ne!(host, victim);
             assert_ne!(host, token);
         }
@@ -148,7 +154,7 @@ fn the_vcluster_scheme_gives_the_names_that_vcluster_gave() {
         ),
         ("default", "", ""),
     ] {
-        assert_eq!(my_vc().host_name("Pod", namespace, name), expected);
+        assert_eq!(my_vc().host_name(GroupKind::core("Pod"), namespace, name), expected);
     }
     assert_eq!(my_vc().token_secret_name("default", "nginx"), "nginx-sa-token-x-default-x-my-vc");
     assert_eq!(my_vc().node_service_name("n1.example"), "my-vc-node-n1-example");
@@ -200,8 +206,8 @@ enum Thing {
 impl Thing {
     fn name(&self) -> String {
         match self {
-            Self::Object(vc, namespace, name) => tenet(vc).host_name("Secret", namespace, name),
-            Self::Cluster(vc, name) => tenet(vc).host_name("StorageClass", "", name),
+            Self::Object(vc, namespace, name) => tenet(vc).host_name(GroupKind::core("Secret"), namespace, name),
+            Self::Cluster(vc, name) => tenet(vc).host_name(GroupKind::core("StorageClass"), "", name),
             Self::Token(vc, namespace, pod) => tenet(vc).token_secret_name(namespace, pod),
             Self::Node(vc, node) => tenet(vc).node_service_name(node),
         }
@@ -273,20 +279,20 @@ proptest! {
     fn names_are_valid_for_their_kind(vc in label(), namespace in label(), name in subdomain()) {
         let names = tenet(&vc);
         for kind in ["Pod", "Secret"] {
-            let host = names.host_name(kind, &namespace, &name);
+            let host = names.host_name(GroupKind::core(kind), &namespace, &name);
             prop_assert!(is_subdomain(&host), "{}", host);
         }
         prop_assert!(is_subdomain(&names.token_secret_name(&namespace, &name)));
-        prop_assert!(is_subdomain(&names.host_name("StorageClass", "", &name)));
+        prop_assert!(is_subdomain(&names.host_name(GroupKind::core("StorageClass"), "", &name)));
         prop_assert!(is_letter_label(&names.node_service_name(&name)));
-        let service = names.host_name("Service", &namespace, &name.replace('.', "-"));
+        let service = names.host_name(GroupKind::core("Service"), &namespace, &name.replace('.', "-"));
         prop_assert!(is_letter_label(&service), "{}", service);
-        prop_assert_eq!(names.host_name("Pod", &namespace, &name), names.host_name("Pod", &namespace, &name));
+        prop_assert_eq!(names.host_name(GroupKind::core("Pod"), &namespace, &name), names.host_name(GroupKind::core("Pod"), &namespace, &name));
     }
 
     #[test]
     fn a_plain_name_can_be_read_back(vc in label(), namespace in label(), name in subdomain()) {
-        let host = tenet(&vc).host_name("Pod", &namespace, &name);
+        let host = tenet(&vc).host_name(GroupKind::core("Pod"), &namespace, &name);
         if !is_hashed(&host) {
             let parts: Vec<_> = host.split(SEPARATOR).collect();
             prop_assert_eq!(parts, [&name, &namespace, &vc]);
@@ -297,7 +303,7 @@ proptest! {
     fn no_input_panics(vc in any::<String>(), namespace in any::<String>(), name in any::<String>()) {
         for scheme in [NameScheme::Tenet, NameScheme::Vcluster] {
             let names = Names::new(vc.clone(), "team-a", scheme);
-            let host = names.host_name("Service", &namespace, &name);
+            let host = names.host_name(GroupKind::core("Service"), &namespace, &name);
             prop_assert!(scheme == NameScheme::Vcluster || name.is_empty() || is_subdomain(&host), "{}", host);
             names.token_secret_name(&namespace, &name);
             names.node_service_name(&name);

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::path::{Place, Step};
 use super::table::{Leaf, Node, Table};
 use super::{Action, Defaults, Rule};
+use crate::GroupKind;
 use crate::selectors::Scope;
 
 /// What to do with a field that the table does not know.
@@ -31,7 +32,7 @@ pub struct Policy {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Reference {
     /// The kind of the object.
-    pub kind: &'static str,
+    pub kind: GroupKind,
     /// Its name in the virtual cluster.
     pub name: String,
 }
@@ -99,7 +100,7 @@ fn collect(node: &Node, value: &Value, found: &mut BTreeSet<Reference>) {
     if let Some(Leaf { rule: Rule { action: Action::Reference(kind), .. }, .. }) = &node.rule
         && let Some(name) = value.as_str().filter(|name| !name.is_empty())
     {
-        found.insert(Reference { kind, name: name.to_owned() });
+        found.insert(Reference { kind: *kind, name: name.to_owned() });
     }
     for (step, child) in &node.children {
         match (step, value) {
@@ -161,7 +162,7 @@ impl Walk<'_> {
         }
     }
 
-    fn reference(&mut self, kind: &'static str, place: &Place, value: &Value) -> Value {
+    fn reference(&mut self, kind: GroupKind, place: &Place, value: &Value) -> Value {
         let Some(name) = value.as_str() else {
             self.refuse(place, "is not a name");
             return Value::Null;
@@ -248,7 +249,7 @@ mod tests {
                     copy("limits{}"),
                     copy("opaque").whole(),
                     omit("gone", ""),
-                    reference("secrets[].name", "Secret"),
+                    reference("secrets[].name", GroupKind::core("Secret")),
                     refuse("host", "reaches the node").unless(&["false"]),
                 ],
             ),
@@ -281,7 +282,7 @@ mod tests {
             json!({"spec": {"args": ["a", "b"], "limits": {"cpu": "1"}, "opaque": {"any": [1]},
                             "secrets": [{"name": "s-x"}]}})
         );
-        let references = BTreeSet::from([Reference { kind: "Secret", name: "s".into() }]);
+        let references = BTreeSet::from([Reference { kind: GroupKind::core("Secret"), name: "s".into() }]);
         assert_eq!(crossing.references, references);
         assert_eq!(table().references(&json!({"spec": {"secrets": [{"name": "s"}, {"name": ""}]}})), references);
     }

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::path::{Step, parse, plain};
 use super::{Action, Rule};
+use crate::GroupKind;
 
 /// The rules of one kind, as a tree.
 #[derive(Clone, Debug, Default)]
@@ -88,7 +89,7 @@ impl Table {
     }
 
     /// Returns whether a rule names objects of this kind.
-    pub fn refers_to(&self, kind: &str) -> bool {
+    pub fn refers_to(&self, kind: GroupKind) -> bool {
         self.rules().iter().any(|(_, rule)| matches!(rule.action, Action::Reference(named) if named == kind))
     }
 
@@ -139,6 +140,9 @@ impl Table {
             node = node.children.entry(step).or_default();
         }
         node.note(&rule);
+        if let Action::Reference(kind) = rule.action {
+            kind.register();
+        }
         if node.rule.is_some() {
             return Err(TableError::Twice(path));
         }

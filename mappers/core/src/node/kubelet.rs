@@ -133,7 +133,7 @@ impl Found {
 /// What removes the Service of a node that is not shown any more.
 pub(super) fn remove(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Option<Effect> {
     let service = cx.host(kinds::SERVICE, &service_key(cx, key.name()))?;
-    let owner = cx.ownership(&service).ours().filter(|owner| owner.kind == kinds::NODE.kind)?;
+    let owner = cx.ownership(&service).ours().filter(|owner| owner.kind == kinds::NODE)?;
     match virt {
         Some(virt) if owner.uid == virt.uid() && !service.is_deleting() => {
             Some(Effect::Delete(Deletion::redundant(kinds::SERVICE, &service)))
@@ -144,13 +144,13 @@ pub(super) fn remove(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) 
 }
 
 fn orphan(service: &Object, owner: &OwnerRecord) -> Option<Effect> {
-    (!service.is_deleting() && owner.kind == kinds::NODE.kind)
+    (!service.is_deleting() && owner.kind == kinds::NODE)
         .then(|| Effect::Delete(Deletion::orphan(kinds::SERVICE, service, owner, kinds::NODE)))
 }
 
 fn service_key(cx: &Context<'_>, node: &str) -> HostKey {
     let names = &cx.facts().names;
-    HostKey::new(names.host_namespace.as_str(), kubelets::service_name(&names.cluster, node))
+    HostKey::new(names.host_namespace(""), kubelets::service_name(&names.cluster, node))
 }
 
 /// The address that a node has on loopback: the one that it shows, or the best that no

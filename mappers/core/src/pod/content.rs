@@ -11,7 +11,7 @@ use super::Subject;
 pub(super) fn missing(pod: &Subject<'_, '_>) -> Option<Outcome> {
     let mut outcome = Outcome::done();
     for reference in pod.references() {
-        let kind = [kinds::CONFIG_MAP, kinds::SECRET].into_iter().find(|kind| kind.kind == reference.kind);
+        let kind = [kinds::CONFIG_MAP, kinds::SECRET].into_iter().find(|kind| *kind == reference.kind);
         let Some(kind) = kind else { continue };
         let key = VirtualKey::new(pod.virt.namespace(), reference.name.as_str());
         let Some(original) = pod.cx.virt(kind, &key).filter(|original| !original.is_deleting()) else { continue };

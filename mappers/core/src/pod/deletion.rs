@@ -12,7 +12,7 @@ use super::{Subject, status, tokens};
 /// Whose a host pod is, when it stands for a virtual pod of this name.
 pub(super) fn owner(cx: &Context<'_>, key: &VirtualKey, host: &Object) -> Result<OwnerRecord, MapError> {
     let owner = cx.owned(kinds::POD, host)?;
-    if owner.kind == kinds::POD.kind && owner.namespace == key.namespace() && owner.name == key.name() {
+    if owner.kind == kinds::POD && owner.namespace == key.namespace() && owner.name == key.name() {
         return Ok(owner);
     }
     Err(MapError::Foreign {

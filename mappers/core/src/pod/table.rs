@@ -3,6 +3,7 @@
 mod containers;
 mod volumes;
 
+use tenet_mapper::kinds;
 use tenet_mapper::rules::{Rule, SelectorForm, Table, copy, omit, reference, refuse, selector, set, up};
 
 /// The rule table of pods.
@@ -32,7 +33,7 @@ const SPEC: &[Rule] = &[
     copy("hostAliases[].ip"),
     copy("hostUsers").because("false puts users of the pod where they are nobody on the node; true is the default"),
     copy("hostnameOverride"),
-    reference("imagePullSecrets[].name", "Secret"),
+    reference("imagePullSecrets[].name", kinds::SECRET.group_kind()),
     up("nodeName")
         .computed()
         .because("the host's scheduler chooses; a pod that comes with a node of its own is refused"),

@@ -31,13 +31,13 @@ pub(super) fn account(virt: &Object) -> &str {
 pub(super) fn secret(cx: &Context<'_>, key: &VirtualKey) -> Option<(Object, OwnerRecord)> {
     let secret = cx.host(kinds::SECRET, &secret_key(cx, key))?;
     let owner = cx.ownership(&secret).ours()?;
-    let is_ours = owner.kind == kinds::POD.kind && owner.namespace == key.namespace() && owner.name == key.name();
+    let is_ours = owner.kind == kinds::POD && owner.namespace == key.namespace() && owner.name == key.name();
     is_ours.then_some((secret, owner))
 }
 
 fn secret_key(cx: &Context<'_>, key: &VirtualKey) -> HostKey {
     let names = &cx.facts().names;
-    HostKey::new(names.host_namespace.as_str(), names.token_secret_name(key.namespace(), key.name()))
+    HostKey::new(names.host_namespace(key.namespace()), names.token_secret_name(key.namespace(), key.name()))
 }
 
 /// Makes every token source of a draft a source of the Secret.

@@ -23,7 +23,10 @@ const SINGLE: &str = "SingleStack";
 
 impl Admission for ServiceMapper {
     fn scope(&self) -> Scope {
-        Scope { updates: true, conditions: CONDITIONS }
+        Scope {
+            updates: true,
+            conditions: CONDITIONS.iter().map(|(name, is_true)| ((*name).into(), (*is_true).into())).collect(),
+        }
     }
 
     fn need(&self, cx: &Context<'_>, request: &Request, host: Option<&Object>) -> Result<Need, MapError> {

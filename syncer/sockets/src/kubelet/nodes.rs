@@ -209,7 +209,7 @@ impl Nodes {
     fn port(&self, node: &Object) -> Option<u16> {
         let facts = self.parts.engine.facts();
         let name = kubelets::service_name(&facts.names.cluster, node.name());
-        let key = HostKey::new(facts.names.host_namespace.as_str(), name);
+        let key = HostKey::new(facts.names.host_namespace(""), name);
         let service = self.parts.engine.view(kinds::SERVICE).get(&ObjectRef::host(kinds::SERVICE, &key))?;
         let port = service.at("/spec/ports/0/targetPort").and_then(Value::as_u64)?;
         let port = u16::try_from(port).ok().filter(|port| kubelets::is_port_of_node(*port));

@@ -101,8 +101,8 @@ impl Places {
 }
 
 fn host_key(facts: &Facts, pod: &PodName) -> HostKey {
-    let name = facts.names.host_name(kinds::POD.kind, &pod.namespace, &pod.name);
-    HostKey::new(facts.names.host_namespace.as_str(), name)
+    let name = facts.names.host_name(kinds::POD.group_kind(), &pod.namespace, &pod.name);
+    HostKey::new(facts.names.host_namespace(&pod.namespace), name)
 }
 
 fn judge(
@@ -149,7 +149,7 @@ fn check_virtual(virt: &Value, node: &str, pod: &PodName, container: Option<&str
 /// The UID of the virtual pod that a host pod belongs to, if that is the one that is meant.
 fn owner_uid(facts: &Facts, real: &Value, pod: &PodName) -> Option<String> {
     let owner = OwnerRecord::read(real.get("metadata")?, &facts.names.cluster, &facts.cluster_id).ours()?;
-    let meant = owner.kind == kinds::POD.kind && owner.namespace == pod.namespace && owner.name == pod.name;
+    let meant = owner.kind == kinds::POD && owner.namespace == pod.namespace && owner.name == pod.name;
     meant.then_some(owner.uid)
 }
 

@@ -12,7 +12,6 @@ use tenet_mapper::{Admission, Kind};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::admissions;
 use crate::serving::Keeper;
 use tenet_syncer::Done;
 use tenet_syncer::EngineHandle;
@@ -79,8 +78,11 @@ impl Registration {
     fn desired(&self, engine: &dyn EngineHandle, keeper: &Keeper) -> Value {
         let word = self.know(word(keeper));
         let bundle = STANDARD.encode(keeper.bundle());
-        let entries: Vec<_> =
-            admissions(engine).map(|(kind, admission)| self.entry(kind, admission, &word, &bundle)).collect();
+        let entries: Vec<_> = engine
+            .admissions()
+            .into_iter()
+            .map(|(kind, admission)| self.entry(kind, admission, &word, &bundle))
+            .collect();
         json!({
             "apiVersion": KIND.api_version(), "kind": KIND.kind,
             "metadata": {"name": NAME, "labels": {"app.kubernetes.io/managed-by": "tenet"}},
@@ -109,10 +111,10 @@ impl Registration {
             FailurePolicy::Ignore => "Ignore",
         };
         json!({
-            "name": format!("{}.admission.tenet.sh", kind.plural),
+            "name": format!("{}.admission.tenet.sh", kind.resource()),
             "admissionReviewVersions": ["v1"],
             "clientConfig": {
-                "url": format!("https://{}/{word}/{}", self.config.listen, kind.plural),
+                "url": format!("https://{}/{word}/{}", self.config.listen, kind.resource()),
                 "caBundle": bundle,
             },
             "rules": [{

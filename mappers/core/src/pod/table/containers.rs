@@ -1,5 +1,6 @@
 //! The three lists of containers have one set of rules.
 
+use tenet_mapper::kinds;
 use tenet_mapper::rules::{Rule, copy, reference, refuse, set};
 
 const LISTS: [&str; 3] = ["spec.containers[]", "spec.initContainers[]", "spec.ephemeralContainers[]"];
@@ -69,7 +70,7 @@ const ENV: &[Rule] = &[
     copy("name"),
     copy("value"),
     copy("valueFrom.configMapKeyRef.key"),
-    reference("valueFrom.configMapKeyRef.name", "ConfigMap"),
+    reference("valueFrom.configMapKeyRef.name", kinds::CONFIG_MAP.group_kind()),
     copy("valueFrom.configMapKeyRef.optional"),
     copy("valueFrom.fieldRef.apiVersion"),
     set("valueFrom.fieldRef.fieldPath", "leads to the virtual value"),
@@ -81,15 +82,15 @@ const ENV: &[Rule] = &[
     copy("valueFrom.resourceFieldRef.divisor"),
     copy("valueFrom.resourceFieldRef.resource"),
     copy("valueFrom.secretKeyRef.key"),
-    reference("valueFrom.secretKeyRef.name", "Secret"),
+    reference("valueFrom.secretKeyRef.name", kinds::SECRET.group_kind()),
     copy("valueFrom.secretKeyRef.optional"),
 ];
 
 const ENV_FROM: &[Rule] = &[
-    reference("configMapRef.name", "ConfigMap"),
+    reference("configMapRef.name", kinds::CONFIG_MAP.group_kind()),
     copy("configMapRef.optional"),
     copy("prefix"),
-    reference("secretRef.name", "Secret"),
+    reference("secretRef.name", kinds::SECRET.group_kind()),
     copy("secretRef.optional"),
 ];
 

@@ -1,5 +1,6 @@
 //! Volumes: what is made of the virtual cluster's own objects crosses, all else is refused.
 
+use tenet_mapper::kinds;
 use tenet_mapper::rules::{Rule, copy, reference, refuse, set};
 
 /// The parts of the table, each with its prefix.
@@ -41,17 +42,17 @@ const FIELDS: &[Rule] = &[
 ];
 
 const REST: &[Rule] = &[
-    reference("configMap.name", "ConfigMap"),
+    reference("configMap.name", kinds::CONFIG_MAP.group_kind()),
     copy("emptyDir.medium"),
     refuse("emptyDir.mode", "a host that does not know it lets everybody write"),
     copy("emptyDir.sizeLimit"),
     copy("image.pullPolicy"),
     copy("image.reference"),
     copy("name"),
-    reference("projected.sources[].configMap.name", "ConfigMap"),
-    reference("projected.sources[].secret.name", "Secret"),
+    reference("projected.sources[].configMap.name", kinds::CONFIG_MAP.group_kind()),
+    reference("projected.sources[].secret.name", kinds::SECRET.group_kind()),
     set("projected.sources[].serviceAccountToken", "a Secret with a token that the virtual API server minted"),
-    reference("secret.secretName", "Secret"),
+    reference("secret.secretName", kinds::SECRET.group_kind()),
 ];
 
 const STORAGE: &str = "volumes behind claims do not cross yet";
