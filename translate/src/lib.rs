@@ -22,6 +22,7 @@ pub mod rules;
 pub mod selectors;
 mod service_ref;
 pub mod token;
+pub mod wording;
 
 pub use digest::digest;
 pub use duration::{Duration, DurationError};
@@ -30,3 +31,4 @@ pub use names::{NameScheme, Names};
 pub use owner::{OwnerRecord, Ownership};
 pub use quantity::{Quantity, QuantityError};
 pub use service_ref::{ServiceRef, ServiceRefError};
+pub use wording::Wording;

@@ -77,7 +77,7 @@ pub fn plan(effect: &Effect, cached: Option<&Object>, cx: &PlanContext<'_>) -> R
         Effect::PatchVirtual(patch) => virt::patch(patch, cached),
         Effect::Bind(bind) => Ok(plan_bind(bind, cached)),
         Effect::Delete(deletion) => plan_delete(deletion, cached, cx),
-        Effect::Emit(event) => Ok(vec![event::create(event)]),
+        Effect::Emit(event) => Ok(vec![event::create(event, &cx.facts.names)]),
     }
 }
 

@@ -1,5 +1,5 @@
 use serde_json::json;
-use tenet_translate::digest;
+use tenet_translate::{Names, Wording, digest};
 
 use super::{Payload, Write};
 use crate::{Event, EventType, ObjectRef, VirtualKey, kinds};
@@ -8,8 +8,9 @@ use crate::{Event, EventType, ObjectRef, VirtualKey, kinds};
 const LONGEST_MESSAGE: usize = 1024;
 
 /// The event, without its times. Its name says what is said: the same is not said twice.
-pub(super) fn create(event: &Event) -> Write {
-    let message = shorten(&event.message);
+pub(super) fn create(event: &Event, names: &Names) -> Write {
+    let message = told(event, names);
+    let message = shorten(&message);
     let id = digest::of_parts("notice", &[&event.uid, event.reason.as_str(), message]);
     // Cluster-scoped objects have their events in `default`.
     let namespace = if event.key.namespace().is_empty() { "default" } else { event.key.namespace() };
@@ -33,6 +34,13 @@ pub(super) fn create(event: &Event) -> Write {
     }
 }
 
+/// Returns the message in the names that the tenant knows: the host's own words may be in it.
+fn told(event: &Event, names: &Names) -> String {
+    let (namespace, name) = (event.key.namespace(), event.key.name());
+    let host = names.host_name(event.kind.group_kind(), namespace, name);
+    Wording::new(names.host_namespace(namespace), namespace).object(&host, name).translate(&event.message)
+}
+
 fn shorten(message: &str) -> &str {
     let mut end = message.len().min(LONGEST_MESSAGE);
     while !message.is_char_boundary(end) {
@@ -43,7 +51,26 @@ fn shorten(message: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use tenet_translate::NameScheme;
+
     use super::*;
+    use crate::EventReason;
+
+    #[test]
+    fn the_words_of_the_host_are_told_in_the_names_of_the_tenant() {
+        let event = Event {
+            kind: kinds::SERVICE,
+            key: VirtualKey::new("shop", "web"),
+            uid: "u".to_owned(),
+            reason: EventReason::Rejected,
+            event_type: EventType::Warning,
+            message: "services \"web-x-shop-x-vc-1\" is forbidden: User \"system:serviceaccount:team-a:vc-1\" cannot"
+                .to_owned(),
+        };
+        let write = create(&event, &Names::new("vc-1", "team-a", NameScheme::Tenet));
+        let Payload::Create { object, .. } = write.payload else { panic!("an event is created") };
+        assert_eq!(object["message"], "services \"web\" is forbidden: User \"the syncer\" cannot");
+    }
 
     #[test]
     fn a_long_message_is_cut_between_characters() {
