@@ -1,9 +1,10 @@
-//! Clients for both sides, with the defaults that a syncer must not have switched off.
+//! Clients for both sides, without the defaults that a syncer must not have.
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use http::HeaderValue;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config as KubeConfig};
 use tenet_config::Config;
@@ -11,14 +12,17 @@ use tenet_mapper::Side;
 
 use crate::api::Api;
 
+/// The name under which the syncer appears in audit logs.
+pub const USER_AGENT: &str = concat!("tenet-syncer/", env!("CARGO_PKG_VERSION"));
+
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// The API server of the host.
+/// Returns the client of the host API server.
 pub async fn host(config: &Config) -> anyhow::Result<Api> {
     api(Side::Host, host_config(config).await?)
 }
 
-/// How the API server of the host is reached.
+/// Returns how the host API server is reached.
 pub async fn host_config(config: &Config) -> anyhow::Result<KubeConfig> {
     let host = &config.host;
     match &host.kubeconfig {
@@ -27,7 +31,7 @@ pub async fn host_config(config: &Config) -> anyhow::Result<KubeConfig> {
     }
 }
 
-/// The virtual API server.
+/// Returns the client of the virtual API server.
 pub async fn virt(config: &Config) -> anyhow::Result<Api> {
     let virt = &config.r#virtual;
     api(Side::Virtual, from_file(&virt.kubeconfig, virt.context.as_deref()).await?)
@@ -35,8 +39,11 @@ pub async fn virt(config: &Config) -> anyhow::Result<Api> {
 
 async fn from_file(file: &Path, context: Option<&str>) -> anyhow::Result<KubeConfig> {
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    let kubeconfig = Kubeconfig::read_from(file).with_context(|| format!("{}", file.display()))?;
-    KubeConfig::from_custom_kubeconfig(kubeconfig, &options).await.with_context(|| format!("{}", file.display()))
+    let kubeconfig =
+        Kubeconfig::read_from(file).with_context(|| format!("cannot read kubeconfig {}", file.display()))?;
+    KubeConfig::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .with_context(|| format!("cannot read kubeconfig {}", file.display()))
 }
 
 fn api(side: Side, mut kube: KubeConfig) -> anyhow::Result<Api> {
@@ -48,5 +55,6 @@ fn api(side: Side, mut kube: KubeConfig) -> anyhow::Result<Api> {
     kube.write_timeout = None;
     // The virtual API server is in the same pod, and the host's is near.
     kube.disable_compression = true;
-    Ok(Api::new(Client::try_from(kube).with_context(|| format!("the client of the {side} API server"))?))
+    kube.headers.push((http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
+    Ok(Api::new(Client::try_from(kube).with_context(|| format!("cannot make a client of the {side} API server"))?))
 }

@@ -7,10 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::digest;
-use crate::dns_name::MAX_LABEL;
 
-/// The subresource of names: the Service of a node is called VC-node-NODE.
-const INFIX: &str = "-node-";
 /// 127.64.0.0/10: loopback, and nobody else's.
 const LOOPBACK: u32 = 0x7f40_0000;
 const LOOPBACK_BITS: u32 = 22;
@@ -58,17 +55,6 @@ pub fn is_port_of_node(port: u16) -> bool {
     (FIRST_PORT..FIRST_PORT + PORTS).contains(&port)
 }
 
-/// The name of the host Service of a node. Where the readable form is no DNS label, a hash
-/// stands for the name of the node.
-pub fn service_name(cluster: &str, node: &str) -> String {
-    let readable = format!("{cluster}{INFIX}{node}");
-    if readable.len() <= MAX_LABEL && !node.contains('.') {
-        return readable;
-    }
-    let hash = digest::of_parts("node-service", &[cluster, node]);
-    format!("{}{INFIX}{hash}", &cluster[..cluster.len().min(MAX_LABEL - INFIX.len() - hash.len())])
-}
-
 fn number(cluster: &str, node: &str) -> u32 {
     let hash = digest::of_parts("kubelet", &[cluster, node]);
     hash.bytes().fold(0_u32, |number, byte| number.wrapping_mul(31).wrapping_add(u32::from(byte)))
@@ -90,15 +76,5 @@ mod tests {
         assert_eq!(ports.iter().collect::<HashSet<_>>().len(), usize::from(PORTS));
         assert!(ports.iter().all(|port| is_port_of_node(*port)));
         assert_ne!(loopbacks("vc-1", "worker-1").next(), loopbacks("vc-1", "worker-2").next());
-    }
-
-    #[test]
-    fn the_name_of_a_service_is_a_dns_label_and_one_nodes_own() {
-        assert_eq!(service_name("vc-1", "worker-1"), "vc-1-node-worker-1");
-        let long = "n".repeat(250);
-        let names = ["ip-10-0-0-1.ec2.internal", "ip-10-0-0-1-ec2-internal", &long, &long[1..]];
-        let names: Vec<_> = names.iter().map(|node| service_name(&"v".repeat(40), node)).collect();
-        assert!(names.iter().all(|name| name.len() <= 63 && !name.contains('.')), "{names:?}");
-        assert_eq!(names.iter().collect::<HashSet<_>>().len(), names.len());
     }
 }

@@ -1,20 +1,20 @@
-//! Who asks, and whether they may: what a kubelet or an aggregated API server asks the
+//! Authentication and authorization: what a kubelet or an aggregated API server asks the
 //! virtual API server about each request. Nothing is anonymous.
 
 mod authorities;
 mod authorization;
 mod identity;
-mod memory;
 mod tokens;
+mod ttl_cache;
 
-pub use authorities::{Authorities, Published, Which};
+pub use authorities::{Authorities, Bundle, Published};
 pub use authorization::{Attributes, Authorizer};
 pub use identity::User;
 pub use tokens::Tokens;
 
 use tenet_syncer::api::ApiError;
 
-/// Why somebody may not.
+/// A request that is not admitted.
 #[derive(Debug, thiserror::Error)]
 pub enum Denied {
     /// It is not known who asks.
@@ -24,6 +24,6 @@ pub enum Denied {
     #[error("Forbidden ({0})")]
     Forbidden(String),
     /// The virtual API server could not be asked.
-    #[error("the API server does not answer whether this is allowed")]
+    #[error("authorization check failed: the API server does not answer")]
     Unknown(#[source] ApiError),
 }

@@ -20,9 +20,9 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Attributes, Authorities, Authorizer, Denied, Published, Which};
+use crate::access::{Attributes, Authorities, Authorizer, Bundle, Denied, Published};
 use crate::resource_metrics::ResourceMetrics;
-use crate::serving::{Answer, Keeper, Listener, Peer, Service, respond, server_config, status};
+use crate::serving::{Answer, CertificateStore, Listener, Peer, Service, respond, server_config, status};
 use registration::Registration;
 use route::{Ask, Route};
 use tenet_syncer::EngineHandle;
@@ -33,19 +33,19 @@ pub use registration::{SERVER_NAME, withdraw};
 const CONNECTIONS: usize = 256;
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What the aggregated API needs.
+/// Parts that the aggregated API needs.
 pub struct Parts {
     /// The engine.
     pub engine: Arc<dyn EngineHandle>,
-    /// What pods use.
-    pub usage: Arc<ResourceMetrics>,
+    /// The resource metrics of pods.
+    pub resource_metrics: Arc<ResourceMetrics>,
     /// The certificate.
-    pub keeper: Arc<Keeper>,
+    pub certificates: Arc<CertificateStore>,
     /// The authorities of front proxies.
     pub authorities: Arc<Authorities>,
-    /// Who may.
+    /// The authorizer.
     pub authorizer: Authorizer,
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: std::net::SocketAddr,
 }
 
@@ -62,7 +62,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
     loop {
         let served = metrics.serve(&stop).await;
         let Err(error) = served else { return };
-        tracing::warn!(error = format!("{error:#}"), "the metrics of pods are not served");
+        tracing::warn!(error = format!("{error:#}"), "cannot serve metrics.k8s.io");
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(AGAIN) => {}
@@ -73,7 +73,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) {
 impl Metrics {
     async fn serve(self: &Arc<Self>, stop: &CancellationToken) -> anyhow::Result<()> {
         let mut published = self.published.clone();
-        let trusted = published.wait_for(|published| published.bundle(Which::FrontProxies).is_some());
+        let trusted = published.wait_for(|published| published.bundle(Bundle::FrontProxies).is_some());
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             trusted = trusted => drop(trusted?),
@@ -91,7 +91,7 @@ impl Metrics {
             while published.changed().await.is_ok() {
                 match self.tls(&published) {
                     Ok(config) => tls.store(Arc::new(config)),
-                    Err(error) => tracing::warn!(%error, "the authorities of front proxies are not taken over"),
+                    Err(error) => tracing::warn!(%error, "cannot load the certificate authorities of front proxies"),
                 }
             }
         };
@@ -107,7 +107,7 @@ impl Metrics {
 
     fn tls(&self, published: &watch::Receiver<Published>) -> anyhow::Result<rustls::ServerConfig> {
         let published = published.borrow();
-        Ok(server_config(self.parts.keeper.shown(), published.bundle(Which::FrontProxies))?)
+        Ok(server_config(self.parts.certificates.served(), published.bundle(Bundle::FrontProxies))?)
     }
 
     async fn admit(&self, peer: &Peer, request: &Request<Incoming>, route: Option<&Route>) -> Result<(), Denied> {
@@ -127,7 +127,7 @@ impl Metrics {
     }
 
     async fn resource(&self, ask: &Ask) -> Response<Answer> {
-        match self.parts.usage.pods().await {
+        match self.parts.resource_metrics.pods().await {
             Ok(pods) => answers::resource(&*self.parts.engine, ask, &pods),
             Err(missing) => status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", &missing.to_string()),
         }

@@ -1,10 +1,10 @@
 //! The kubelet of the virtual nodes: what the virtual API server asks a node about its pods
 //! is asked of the host API server, about the host pods behind them.
 //!
-//! A request is read once into a typed [`route`]; who asks is found out and whether they
-//! may ([`rights`]); the host pod is found by the UIDs on both sides ([`place`]); the host
-//! is asked with headers and a path of our own making ([`upstream`]); bytes pass only after
-//! exactly the [`upgrade`] that was asked for ([`bridge`]).
+//! A request is read once into a typed [`route`]; the user is authenticated and authorized
+//! ([`rights`]); a [`session`] resolves the host pod by the UIDs on both sides ([`pod_resolver`]),
+//! asks the host with headers and a path of our own making ([`upstream`]), and passes bytes only
+//! after exactly the [`upgrade`] that was asked for ([`bridge`]).
 
 mod bridge;
 mod certificate;
@@ -13,21 +13,20 @@ mod failure;
 pub mod fuzz;
 mod logs;
 mod nodes;
-mod opening;
 mod pages;
-mod place;
+mod pod_resolver;
 mod query;
 mod rights;
 mod route;
 mod run;
 mod server;
+mod session;
 mod stats;
-mod streams;
 mod upgrade;
 mod upstream;
 
 pub use nodes::{Nodes, Parts, virtual_nodes};
-pub use place::Places;
+pub use pod_resolver::PodResolver;
 pub use server::Kubelet;
-pub use streams::Streams;
+pub use session::Sessions;
 pub use upstream::Upstream;

@@ -24,10 +24,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use access::{Authorities, Authorizer, Tokens};
-use kubelet::{Kubelet, Nodes, Parts, Places, Streams, Upstream};
+use kubelet::{Kubelet, Nodes, Parts, PodResolver, Sessions, Upstream};
 use metrics::Metrics;
 use resource_metrics::ResourceMetrics;
-use serving::Keeper;
+use serving::CertificateStore;
 use tenet_syncer::api::Api;
 
 /// Properties that hold for every input, for fuzzers.
@@ -56,7 +56,7 @@ pub async fn run(engine: Arc<dyn EngineHandle>, live: Live, stop: CancellationTo
     }
     let metrics = match Metrics::new(engine.registry()) {
         Ok(metrics) => Arc::new(metrics),
-        Err(error) => return tracing::error!(%error, "the sockets have no metrics and stay closed"),
+        Err(error) => return tracing::error!(%error, "cannot register the metrics of the sockets: they stay closed"),
     };
     loop {
         let error = tokio::select! {
@@ -69,7 +69,7 @@ pub async fn run(engine: Arc<dyn EngineHandle>, live: Live, stop: CancellationTo
                 Err(error) => error,
             },
         };
-        tracing::warn!(error = format!("{error:#}"), "sockets of the virtual API server not open");
+        tracing::warn!(error = format!("{error:#}"), "cannot open the sockets of the virtual API server");
         engine.report_off(PART, Some(format!("{error:#}")));
         tokio::select! {
             () = stop.cancelled() => return,
@@ -85,10 +85,10 @@ struct Opened {
     config: Config,
     virt: Api,
     metrics: Arc<Metrics>,
-    keeper: Arc<Keeper>,
+    certificates: Arc<CertificateStore>,
     authorities: Arc<Authorities>,
     nodes: Nodes,
-    usage: Arc<ResourceMetrics>,
+    resource_metrics: Arc<ResourceMetrics>,
 }
 
 async fn open(
@@ -100,18 +100,18 @@ async fn open(
     let limit = *config.engine.request_timeout;
     let (virt, host) = (connect::virt(config).await?, connect::host(config).await?);
     let names = ["localhost", "127.0.0.1", "::1", aggregation::SERVER_NAME].map(str::to_owned).to_vec();
-    let keeper = Keeper::start(host.clone(), &config.name, &config.host.namespace, names, limit)
+    let certificates = CertificateStore::start(host.clone(), &config.name, &config.host.namespace, names, limit)
         .await
-        .context("the serving certificate")?;
-    let (keeper, authorities) = (Arc::new(keeper), Arc::new(Authorities::new(virt.clone(), limit)));
-    let usage = Arc::new(ResourceMetrics::new(host.clone(), Arc::clone(engine), limit));
+        .context("cannot load the serving certificate")?;
+    let (certificates, authorities) = (Arc::new(certificates), Arc::new(Authorities::new(virt.clone(), limit)));
+    let resource_metrics = Arc::new(ResourceMetrics::new(host.clone(), Arc::clone(engine), limit));
     let kubelet = Kubelet {
-        usage: Arc::clone(&usage),
-        places: Places { virt: virt.clone(), host, engine: Arc::clone(engine), limit },
+        resource_metrics: Arc::clone(&resource_metrics),
+        resolver: PodResolver { virt: virt.clone(), host, engine: Arc::clone(engine), limit },
         upstream: Upstream::new(&connect::host_config(config).await?)?,
         tokens: Tokens::new(virt.clone(), limit),
         authorizer: Authorizer::new(virt.clone(), limit),
-        streams: Arc::new(Streams::new(live.clone(), Arc::clone(metrics))),
+        sessions: Arc::new(Sessions::new(live.clone(), Arc::clone(metrics))),
         tasks: TaskTracker::new(),
         closing: CancellationToken::new(),
         virt: virt.clone(),
@@ -120,7 +120,7 @@ async fn open(
         engine: Arc::clone(engine),
         config: config.clone(),
         kubelet: Arc::new(kubelet),
-        keeper: Arc::clone(&keeper),
+        certificates: Arc::clone(&certificates),
         authorities: Arc::clone(&authorities),
     });
     Ok(Opened {
@@ -129,16 +129,16 @@ async fn open(
         config: config.clone(),
         virt,
         metrics: Arc::clone(metrics),
-        keeper,
+        certificates,
         authorities,
         nodes,
-        usage,
+        resource_metrics,
     })
 }
 
 impl Opened {
     async fn serve(self, stop: CancellationToken) {
-        let keep = self.keeper.run(stop.clone());
+        let keep = self.certificates.run(stop.clone());
         let authorities = self.authorities.run(stop.clone());
         let kubelet = async {
             if self.config.kubelet.enabled {
@@ -148,8 +148,8 @@ impl Opened {
         let limit = *self.config.engine.request_timeout;
         let aggregated = aggregation::Parts {
             engine: Arc::clone(&self.engine),
-            usage: self.usage,
-            keeper: Arc::clone(&self.keeper),
+            resource_metrics: self.resource_metrics,
+            certificates: Arc::clone(&self.certificates),
             authorities: Arc::clone(&self.authorities),
             authorizer: Authorizer::new(self.virt, limit),
             listen: self.config.usage.listen,
@@ -164,7 +164,7 @@ impl Opened {
                 let parts = webhook::Parts {
                     engine: self.engine,
                     metrics: self.metrics,
-                    keeper: Arc::clone(&self.keeper),
+                    certificates: Arc::clone(&self.certificates),
                     live: self.live,
                 };
                 webhook::run(&parts, stop.clone()).await;

@@ -1,5 +1,5 @@
-//! What the pods of the virtual cluster use, as the host measures it: read from the host's
-//! own `metrics.k8s.io` when somebody asks, and told in the names of the tenant.
+//! Resource metrics of the pods of the virtual cluster, as the host measures them: read from the
+//! host's own `metrics.k8s.io` when somebody asks, and told in the names of the tenant.
 
 mod amount;
 
@@ -20,7 +20,7 @@ use tenet_syncer::api::Api;
 /// The host measures every 15 seconds or so; whoever asks within this time shares an answer.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// Why there is no usage.
+/// A reason for missing resource metrics.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
     /// The host measures nothing, or nobody answers for it.
@@ -31,7 +31,7 @@ pub enum Missing {
     Right,
 }
 
-/// What a container uses.
+/// Resource usage of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerUsage {
     /// Its name.
@@ -42,7 +42,7 @@ pub struct ContainerUsage {
     pub memory: u64,
 }
 
-/// What a pod uses.
+/// Resource usage of a pod.
 #[derive(Clone, Debug)]
 pub struct PodUsage {
     /// The virtual pod.
@@ -63,7 +63,7 @@ pub struct PodUsage {
 
 type Answer = Result<Arc<Vec<PodUsage>>, Missing>;
 
-/// Reads what pods use.
+/// Reader of resource metrics.
 pub struct ResourceMetrics {
     host: Api,
     engine: Arc<dyn EngineHandle>,
@@ -77,7 +77,7 @@ impl ResourceMetrics {
         Self { host, engine, limit, last: Mutex::default() }
     }
 
-    /// What every pod of the virtual cluster uses, in order of their names.
+    /// Returns what every pod of the virtual cluster uses, in order of their names.
     pub async fn pods(&self) -> Answer {
         // Whoever comes while the host is asked waits for the same answer.
         let mut last = self.last.lock().await;
@@ -95,7 +95,7 @@ impl ResourceMetrics {
         let namespace = self.engine.facts().names.host_namespace("").to_owned();
         let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
         let list = self.host.get_path(&path, self.limit).await.map_err(|error| {
-            tracing::debug!(%error, "the host gives no metrics");
+            tracing::debug!(%error, "cannot read the resource metrics of the host");
             let is_denied = matches!(error.code(), Some(http::StatusCode::FORBIDDEN | http::StatusCode::UNAUTHORIZED));
             if is_denied { Missing::Right } else { Missing::NotServed }
         })?;
@@ -105,7 +105,7 @@ impl ResourceMetrics {
         Ok(Arc::new(pods))
     }
 
-    /// A measured pod of the host, if it is the pod of a virtual one that there is.
+    /// Translates a measured pod of the host, if it is the pod of a virtual one that there is.
     fn pod(&self, item: &Value) -> Option<PodUsage> {
         let text = |pointer: &str| item.pointer(pointer).and_then(Value::as_str);
         let facts = self.engine.facts();

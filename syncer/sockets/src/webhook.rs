@@ -1,15 +1,15 @@
 //! The webhook that the virtual API server asks before it stores objects of which the host
 //! decides a value.
 //!
-//! A [`review`] is read; the mapper of the kind says what the host needs; the [`desk`] gets
-//! it, as a reservation; the answer carries what the host gave. The mapper adopts the
+//! A [`review`] is read; the mapper of the kind says what the host needs; the
+//! [`reservation_handler`] gets it, as a reservation; the answer carries what the host gave. The mapper adopts the
 //! reservation when the object appears, and removes it when it does not. What is refused
 //! becomes a [`denial`] in words that show nothing of the host.
 
 mod denial;
-mod desk;
 mod naming;
 mod registration;
+mod reservation_handler;
 mod review;
 
 use std::sync::Arc;
@@ -21,6 +21,8 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
+use kube::core::DynamicObject;
+use kube::core::admission::AdmissionReview;
 use tenet_config::Live;
 use tenet_mapper::{Admission, Kind};
 use tokio::net::TcpListener;
@@ -29,10 +31,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::serving::{Answer, Keeper, Listener, Peer, Service, respond, server_config, text};
+use crate::serving::{Answer, CertificateStore, Listener, Peer, Service, respond, server_config, text};
 use denial::Denial;
-use desk::Desk;
 use registration::Registration;
+use reservation_handler::ReservationHandler;
 use review::Review;
 use tenet_syncer::EngineHandle;
 
@@ -45,14 +47,14 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// How long until the next attempt to listen.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What the webhook needs.
+/// Parts that the webhook needs.
 pub struct Parts {
     /// The engine.
     pub engine: Arc<dyn EngineHandle>,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// The certificate.
-    pub keeper: Arc<Keeper>,
+    pub certificates: Arc<CertificateStore>,
     /// The configuration.
     pub live: Live,
 }
@@ -61,16 +63,16 @@ pub struct Parts {
 pub struct Webhook {
     engine: Arc<dyn EngineHandle>,
     metrics: Arc<Metrics>,
-    keeper: Arc<Keeper>,
-    desk: Desk,
+    certificates: Arc<CertificateStore>,
+    reservations: ReservationHandler,
     registration: Registration,
     limit: Duration,
 }
 
-/// Takes away what an earlier start has registered: nobody would answer.
+/// Removes the registration of an earlier start: nobody would answer.
 pub async fn withdraw(engine: &dyn EngineHandle) {
     if let Err(error) = engine.unregister(registration::KIND, "", registration::NAME).await {
-        tracing::warn!(%error, "the webhook of an earlier start may still be registered");
+        tracing::warn!(%error, "cannot remove the webhook registration of an earlier start");
     }
 }
 
@@ -82,7 +84,7 @@ pub async fn run(parts: &Parts, stop: CancellationToken) {
     loop {
         let served = serve(parts, &stop).await;
         let Err(error) = served else { return };
-        tracing::warn!(error = format!("{error:#}"), "the webhook is not served");
+        tracing::warn!(error = format!("{error:#}"), "cannot serve the webhook");
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(AGAIN) => {}
@@ -91,25 +93,25 @@ pub async fn run(parts: &Parts, stop: CancellationToken) {
 }
 
 async fn serve(parts: &Parts, stop: &CancellationToken) -> anyhow::Result<()> {
-    let Parts { engine, metrics, keeper, live } = parts;
+    let Parts { engine, metrics, certificates, live } = parts;
     let config = live.get().webhook.clone();
     let socket = TcpListener::bind(config.listen).await.with_context(|| format!("webhook.listen {}", config.listen))?;
     let listener = Listener {
         name: "webhook",
-        tls: Arc::new(arc_swap::ArcSwap::from_pointee(server_config(keeper.shown(), None)?)),
+        tls: Arc::new(arc_swap::ArcSwap::from_pointee(server_config(certificates.served(), None)?)),
         connections: Arc::new(Semaphore::new(CONNECTIONS)),
         socket,
     };
     let limit = config.timeout.saturating_sub(MARGIN);
     let webhook = Arc::new(Webhook {
         registration: Registration::new(config),
-        desk: Desk::new(Arc::clone(engine)),
+        reservations: ReservationHandler::new(Arc::clone(engine)),
         engine: Arc::clone(engine),
         metrics: Arc::clone(metrics),
-        keeper: Arc::clone(keeper),
+        certificates: Arc::clone(certificates),
         limit,
     });
-    let keep = webhook.registration.keep(&**engine, keeper, stop);
+    let keep = webhook.registration.keep(&**engine, certificates, stop);
     let served = listener.serve(Arc::clone(&webhook) as Arc<dyn Service>, stop.clone());
     tokio::join!(served, keep);
     Ok(())
@@ -137,36 +139,43 @@ impl Service for Webhook {
         match Review::read(&body, kind) {
             Ok(review) => {
                 let answer = self.review(kind, admission, &review).await;
-                respond(StatusCode::OK, "application/json", answer.to_string())
+                json_of(&answer)
             }
             Err(error) => text(StatusCode::BAD_REQUEST, error.to_string()),
         }
     }
 }
 
+fn json_of(answer: &AdmissionReview<DynamicObject>) -> Response<Answer> {
+    match serde_json::to_vec(answer) {
+        Ok(bytes) => respond(StatusCode::OK, "application/json", bytes),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
+}
+
 impl Webhook {
-    /// The resource of a kind, when the rest of the path is the secret of now or of just before.
+    /// Returns the resource of a kind, when the rest of the path is the secret of now or of just before.
     fn known<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let (word, resource) = path.strip_prefix('/')?.split_once('/')?;
-        let same = |known: &str| verify_slices_are_equal(known.as_bytes(), word.as_bytes()).is_ok();
-        let known = self.registration.words().iter().any(|known| same(known));
-        (known || same(&registration::word(&self.keeper))).then_some(resource)
+        let (secret, resource) = path.strip_prefix('/')?.split_once('/')?;
+        let same = |known: &str| verify_slices_are_equal(known.as_bytes(), secret.as_bytes()).is_ok();
+        let known = self.registration.secrets().iter().any(|known| same(known));
+        (known || same(&registration::path_secret(&self.certificates))).then_some(resource)
     }
 
-    async fn review(&self, kind: Kind, admission: &dyn Admission, review: &Review) -> serde_json::Value {
+    async fn review(&self, kind: Kind, admission: &dyn Admission, review: &Review) -> AdmissionReview<DynamicObject> {
         let start = Instant::now();
-        let served = timeout(self.limit, self.desk.serve(kind, admission, review)).await;
+        let served = timeout(self.limit, self.reservations.serve(kind, admission, review)).await;
         let result = served.unwrap_or_else(|_| Err(Denial::silent()));
         let metrics = &self.metrics;
-        let word = match &result {
+        let verdict = match &result {
             Ok(_) => "allowed",
             Err(denial) => {
                 metrics.denied(kind, denial.class);
-                tracing::info!(%kind, namespace = review.namespace, name = review.name, message = denial.message, "denied");
+                tracing::info!(%kind, namespace = review.namespace, name = review.name, message = denial.message, "request denied");
                 "denied"
             }
         };
-        metrics.reviewed(kind, review.operation_word(), word, start.elapsed());
+        metrics.reviewed(kind, review.operation_name(), verdict, start.elapsed());
         review.answer(result)
     }
 }

@@ -1,4 +1,4 @@
-//! What the syncer registers at the virtual API server.
+//! Registrations of the sockets at the virtual API server.
 
 use http::StatusCode;
 use serde_json::{Value, json};

@@ -150,7 +150,7 @@ fn orphan(service: &Object, owner: &OwnerRecord) -> Option<Effect> {
 
 fn service_key(cx: &Context<'_>, node: &str) -> HostKey {
     let names = &cx.facts().names;
-    HostKey::new(names.host_namespace(""), kubelets::service_name(&names.cluster, node))
+    HostKey::new(names.host_namespace(""), names.node_service_name(node))
 }
 
 /// The address that a node has on loopback: the one that it shows, or the best that no

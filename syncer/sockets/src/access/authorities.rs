@@ -15,7 +15,7 @@ use tenet_syncer::api::{Api, Target};
 const LOOK: Duration = Duration::from_secs(30);
 const FIRST_LOOKS: Duration = Duration::from_secs(1);
 
-/// What the virtual API server publishes for servers that trust its word.
+/// Certificate authorities and names that the virtual API server publishes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Published {
     /// The authorities of client certificates, as PEM.
@@ -28,9 +28,9 @@ pub struct Published {
     pub headers: [Vec<String>; 3],
 }
 
-/// Which authorities a socket trusts.
+/// Bundle authorities a socket trusts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum Bundle {
     /// Those of users.
     Clients,
     /// Those of front proxies.
@@ -38,11 +38,11 @@ pub enum Which {
 }
 
 impl Published {
-    /// The authorities, if any are published.
-    pub fn bundle(&self, which: Which) -> Option<&str> {
-        let pem = match which {
-            Which::Clients => &self.clients,
-            Which::FrontProxies => &self.front_proxies,
+    /// Returns the authorities, if any are published.
+    pub fn bundle(&self, bundle: Bundle) -> Option<&str> {
+        let pem = match bundle {
+            Bundle::Clients => &self.clients,
+            Bundle::FrontProxies => &self.front_proxies,
         };
         (!pem.trim().is_empty()).then_some(pem)
     }
@@ -61,7 +61,7 @@ impl Authorities {
         Self { virt, limit, published: watch::channel(Published::default()).0 }
     }
 
-    /// What is published, and every change of it.
+    /// Returns a receiver of what is published, and of every change.
     pub fn subscribe(&self) -> watch::Receiver<Published> {
         self.published.subscribe()
     }
@@ -77,7 +77,7 @@ impl Authorities {
         }
     }
 
-    /// Whether there is something to trust now.
+    /// Reads once. Returns whether there is something to trust now.
     async fn look(&self) -> bool {
         let target = Target::new(kinds::CONFIG_MAP, "kube-system", "extension-apiserver-authentication");
         match self.virt.get(&target, self.limit).await {
@@ -91,7 +91,9 @@ impl Authorities {
             }
             // What was trusted stays trusted: the API server publishes it again when it starts.
             Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "the authorities of clients cannot be read"),
+            Err(error) => {
+                tracing::warn!(%error, "cannot read ConfigMap kube-system/extension-apiserver-authentication");
+            }
         }
         !self.published.borrow().clients.is_empty()
     }
@@ -125,8 +127,8 @@ mod tests {
             "requestheader-allowed-names": "[\"front-proxy-client\"]",
             "requestheader-username-headers": "[\"X-Remote-User\"]",
         }}));
-        assert_eq!(read.bundle(Which::Clients), Some("A"));
-        assert_eq!(read.bundle(Which::FrontProxies), Some("B"));
+        assert_eq!(read.bundle(Bundle::Clients), Some("A"));
+        assert_eq!(read.bundle(Bundle::FrontProxies), Some("B"));
         assert_eq!(read.front_proxy_names, ["front-proxy-client"]);
         assert_eq!(read.headers[0], ["X-Remote-User"]);
         assert_eq!(super::read(&json!({})), Published::default());

@@ -1,4 +1,4 @@
-//! Rights: the virtual API server says who has them.
+//! Authorization by the virtual API server (`SubjectAccessReview`).
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tenet_mapper::Kind;
 
-use super::memory::Memory;
+use super::ttl_cache::TtlCache;
 use super::{Denied, User};
 use tenet_syncer::api::{Api, Target};
 
@@ -16,7 +16,7 @@ const ACCESS_REVIEW: Kind =
 const ALLOWED: Duration = Duration::from_secs(60);
 const REFUSED: Duration = Duration::from_secs(5);
 
-/// What somebody wants to do.
+/// Attributes of a request, as a `SubjectAccessReview` has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Attributes {
     /// `get`, `create`, ...
@@ -38,20 +38,20 @@ pub struct Attributes {
     pub name: String,
 }
 
-/// Asks who has which rights.
+/// Authorizer that asks the virtual API server.
 pub struct Authorizer {
     virt: Api,
     limit: Duration,
-    memory: Memory<(User, Attributes), bool>,
+    cache: TtlCache<(User, Attributes), bool>,
 }
 
 impl Authorizer {
     /// Asks this API server.
     pub fn new(virt: Api, limit: Duration) -> Self {
-        Self { virt, limit, memory: Memory::default() }
+        Self { virt, limit, cache: TtlCache::default() }
     }
 
-    /// Whether the user has one of these rights, asked in their order.
+    /// Checks that the user has one of these rights, asked in their order.
     pub async fn any(&self, user: &User, wanted: &[Attributes]) -> Result<(), Denied> {
         for attributes in wanted {
             if self.is_allowed(user, attributes).await? {
@@ -63,7 +63,7 @@ impl Authorizer {
 
     async fn is_allowed(&self, user: &User, attributes: &Attributes) -> Result<bool, Denied> {
         let key = (user.clone(), attributes.clone());
-        if let Some(known) = self.memory.get(&key) {
+        if let Some(known) = self.cache.get(&key) {
             return Ok(known);
         }
         let mut spec = serde_json::to_value(user).unwrap_or_default();
@@ -75,7 +75,7 @@ impl Authorizer {
             .await
             .map_err(Denied::Unknown)?;
         let allowed = answer.pointer("/status/allowed") == Some(&Value::Bool(true));
-        self.memory.put(key, allowed, if allowed { ALLOWED } else { REFUSED });
+        self.cache.put(key, allowed, if allowed { ALLOWED } else { REFUSED });
         Ok(allowed)
     }
 }

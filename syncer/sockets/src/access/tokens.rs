@@ -1,4 +1,4 @@
-//! Bearer tokens: the virtual API server says whose they are.
+//! Authentication of bearer tokens by the virtual API server (`TokenReview`).
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tenet_mapper::Kind;
 
-use super::memory::Memory;
+use super::ttl_cache::TtlCache;
 use super::{Denied, User};
 use tenet_syncer::api::{Api, Target};
 
@@ -19,24 +19,24 @@ const UNKNOWN: Duration = Duration::from_secs(5);
 /// A token that is longer is none.
 const LONGEST: usize = 64 * 1024;
 
-/// Asks whose a token is.
+/// Authenticator of bearer tokens.
 pub struct Tokens {
     virt: Api,
     limit: Duration,
-    memory: Memory<[u8; 32], Option<User>>,
+    cache: TtlCache<[u8; 32], Option<User>>,
 }
 
 impl Tokens {
     /// Asks this API server.
     pub fn new(virt: Api, limit: Duration) -> Self {
-        Self { virt, limit, memory: Memory::default() }
+        Self { virt, limit, cache: TtlCache::default() }
     }
 
-    /// The user of the one bearer token in these headers.
+    /// Returns the user of the one bearer token in these headers.
     pub async fn user(&self, headers: &HeaderMap) -> Result<User, Denied> {
         let token = bearer(headers).ok_or(Denied::Unauthorized)?;
         let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        if let Some(known) = self.memory.get(&key) {
+        if let Some(known) = self.cache.get(&key) {
             return known.ok_or(Denied::Unauthorized);
         }
         let review = json!({
@@ -46,12 +46,12 @@ impl Tokens {
         let answer =
             self.virt.create(&Target::new(TOKEN_REVIEW, "", ""), &review, self.limit).await.map_err(Denied::Unknown)?;
         let user = user_of(&answer);
-        self.memory.put(key, user.clone(), if user.is_some() { KNOWN } else { UNKNOWN });
+        self.cache.put(key, user.clone(), if user.is_some() { KNOWN } else { UNKNOWN });
         user.ok_or(Denied::Unauthorized)
     }
 }
 
-/// The user of a review, only if it says in so many words that the token is good.
+/// Returns the user of a review, only if it says in so many words that the token is good.
 fn user_of(review: &Value) -> Option<User> {
     let status = review.get("status")?;
     let good = status.get("authenticated") == Some(&Value::Bool(true))
@@ -60,7 +60,7 @@ fn user_of(review: &Value) -> Option<User> {
     (good && !user.name.is_empty()).then_some(user)
 }
 
-/// The token, if there is exactly one and it is one.
+/// Returns the token, if there is exactly one and it is one.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let (one, more) = (all.next()?, all.next());

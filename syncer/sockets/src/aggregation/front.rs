@@ -1,4 +1,4 @@
-//! Who asks: only the virtual API server's front proxy, and it says for whom.
+//! Authentication: only the front proxy of the virtual API server asks, and it names the user.
 
 use std::collections::BTreeMap;
 

@@ -42,8 +42,8 @@ impl Registration<'_> {
         let engine = &*self.parts.engine;
         let mut last_measured: Option<Instant> = None;
         loop {
-            let changed = self.parts.keeper.changed();
-            if self.parts.usage.pods().await.is_ok() {
+            let changed = self.parts.certificates.changed();
+            if self.parts.resource_metrics.pods().await.is_ok() {
                 last_measured = Some(Instant::now());
                 self.register().await;
             } else if last_measured.is_none_or(|last| last.elapsed() > AWAY) {
@@ -56,22 +56,26 @@ impl Registration<'_> {
             }
         }
         if timeout(WITHDRAWAL, withdraw(engine)).await.is_err() {
-            tracing::warn!("metrics.k8s.io stays registered: the virtual API server does not answer");
+            tracing::warn!("cannot remove the registration of metrics.k8s.io: the virtual API server does not answer");
         }
     }
 
     async fn register(&self) {
         let engine = &*self.parts.engine;
-        match stranger(engine).await {
+        match is_foreign(engine).await {
             Ok(false) => {}
-            Ok(true) => return tracing::debug!("metrics.k8s.io is served by somebody else in the virtual cluster"),
-            Err(error) => return tracing::warn!(%error, "metrics.k8s.io is not registered"),
+            Ok(true) => {
+                return tracing::debug!(
+                    "metrics.k8s.io not registered: the virtual cluster has a metrics server of its own"
+                );
+            }
+            Err(error) => return tracing::warn!(%error, "cannot register metrics.k8s.io"),
         }
         for (kind, desired) in [(kinds::SERVICE, self.service()), (API_SERVICE, self.api_service())] {
             match engine.register(kind, &desired).await {
-                Ok(Done::Wrote) => tracing::info!(%kind, "metrics.k8s.io is registered"),
+                Ok(Done::Wrote) => tracing::info!(%kind, "metrics.k8s.io registered"),
                 Ok(Done::Unchanged) => {}
-                Err(error) => tracing::warn!(%kind, %error, "metrics.k8s.io is not registered"),
+                Err(error) => tracing::warn!(%kind, %error, "cannot register metrics.k8s.io"),
             }
         }
     }
@@ -97,32 +101,32 @@ impl Registration<'_> {
             "spec": {
                 "group": "metrics.k8s.io", "version": "v1beta1",
                 "groupPriorityMinimum": 100, "versionPriority": 100,
-                "caBundle": STANDARD.encode(self.parts.keeper.bundle()),
+                "caBundle": STANDARD.encode(self.parts.certificates.bundle()),
                 "service": {"name": SERVICE, "namespace": NAMESPACE, "port": self.parts.listen.port()},
             },
         })
     }
 }
 
-/// Whether the tenant has a metrics server of their own.
-async fn stranger(engine: &dyn EngineHandle) -> Result<bool, tenet_mapper::MapError> {
+/// Returns whether the tenant has a metrics server of their own.
+async fn is_foreign(engine: &dyn EngineHandle) -> Result<bool, tenet_mapper::MapError> {
     let found = engine.read(Side::Virtual, &Target::new(API_SERVICE, "", API_NAME)).await?;
     let label = |found: &Value| found["metadata"]["labels"][LABEL] == "tenet";
     Ok(found.is_some_and(|found| !label(&found)))
 }
 
-/// Takes away what is registered, if it is ours.
+/// Removes the registration, if it is ours.
 pub async fn withdraw(engine: &dyn EngineHandle) {
-    match stranger(engine).await {
+    match is_foreign(engine).await {
         Ok(true) => return,
         Ok(false) => {}
-        Err(error) => return tracing::warn!(%error, "metrics.k8s.io may still be registered"),
+        Err(error) => return tracing::warn!(%error, "cannot remove the registration of metrics.k8s.io"),
     }
     for (kind, namespace, name) in [(API_SERVICE, "", API_NAME), (kinds::SERVICE, NAMESPACE, SERVICE)] {
         match engine.unregister(kind, namespace, name).await {
-            Ok(Done::Wrote) => tracing::info!(%kind, "metrics.k8s.io is not registered any more"),
+            Ok(Done::Wrote) => tracing::info!(%kind, "metrics.k8s.io unregistered"),
             Ok(Done::Unchanged) => {}
-            Err(error) => tracing::warn!(%kind, %error, "metrics.k8s.io may still be registered"),
+            Err(error) => tracing::warn!(%kind, %error, "cannot remove the registration of metrics.k8s.io"),
         }
     }
 }

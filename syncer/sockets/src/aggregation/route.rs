@@ -1,4 +1,4 @@
-//! What a request to `metrics.k8s.io` asks for.
+//! Routes of `metrics.k8s.io`.
 
 use percent_encoding::percent_decode_str;
 

@@ -11,7 +11,7 @@ use tenet_mapper::Kind;
 use time::OffsetDateTime;
 use tokio::time::sleep;
 
-use crate::serving::Shown;
+use crate::serving::ServedCertificate;
 use crate::serving::authority::{AuthorityError, Signed};
 use tenet_syncer::api::{Api, ApiError, PatchType, Target, chain};
 
@@ -27,24 +27,24 @@ const LOOK: Duration = Duration::from_millis(200);
 const RENEW: i64 = 66;
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Why a node has no certificate of the virtual cluster.
+/// A failure to get a certificate of the virtual cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// The request could not be made.
-    #[error("no request for a certificate can be made")]
+    #[error("cannot make a certificate request")]
     Make(#[from] rcgen::Error),
     /// The virtual API server does not take it.
-    #[error("the CertificateSigningRequest")]
+    #[error("cannot create or approve the CertificateSigningRequest")]
     Api(#[from] ApiError),
-    /// Nobody signs it.
-    #[error("the signer {SIGNER} has not signed the request: {0}")]
+    /// The signer does not sign it.
+    #[error("the signer {SIGNER} did not sign the CertificateSigningRequest: {0}")]
     Unsigned(String),
     /// What was signed cannot be used.
     #[error(transparent)]
     Use(#[from] AuthorityError),
 }
 
-/// A new certificate for the kubelet of a node.
+/// Requests a new certificate for the kubelet of a node.
 pub(super) async fn request(virt: &Api, node: &str, addresses: &[String]) -> Result<Signed, CertificateError> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::new([&[node.to_owned()], addresses].concat())?;
@@ -91,9 +91,15 @@ async fn approve_and_wait(virt: &Api, target: &Target<'_>) -> Result<String, Cer
 }
 
 /// Renews the certificate of a node for as long as it is polled.
-pub(super) async fn renew(virt: Api, node: String, addresses: Vec<String>, shown: Arc<Shown>, first: Signed) {
+pub(super) async fn renew(
+    virt: Api,
+    node: String,
+    addresses: Vec<String>,
+    served: Arc<ServedCertificate>,
+    first: Signed,
+) {
     let mut validity = first.validity;
-    shown.set(first.key);
+    served.set(first.key);
     loop {
         sleep(AGAIN).await;
         if validity.age(OffsetDateTime::now_utc().unix_timestamp()) < RENEW {
@@ -102,10 +108,10 @@ pub(super) async fn renew(virt: Api, node: String, addresses: Vec<String>, shown
         match request(&virt, &node, &addresses).await {
             Ok(signed) => {
                 validity = signed.validity;
-                shown.set(signed.key);
+                served.set(signed.key);
             }
             Err(error) => {
-                tracing::warn!(node, error = %chain(&error), "a certificate is not renewed");
+                tracing::warn!(node, error = %chain(&error), "cannot renew the certificate of a virtual node");
             }
         }
     }

@@ -1,15 +1,16 @@
-//! What a user reads when something does not work: a sentence about the pod that they know,
-//! without a name of the host.
+//! Failures as a user reads them: a sentence about the pod that they know, without a name of the
+//! host.
 
 use http::{HeaderValue, Response, StatusCode, header};
+use tenet_mapper::translate::Wording;
+use tenet_syncer::api::{ApiError, chain};
 
-use super::place::Place;
+use super::pod_resolver::ResolvedPod;
 use super::route::{PodName, RouteError};
 use super::upgrade::UpgradeError;
 use super::upstream::UpstreamError;
 use crate::access::Denied;
 use crate::serving::{Answer, status, text};
-use tenet_syncer::api::ApiError;
 
 /// An answer that is not what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,13 +71,13 @@ impl Failure {
 
     /// The virtual API server could not be read.
     pub fn virtual_api(error: &ApiError) -> Self {
-        tracing::warn!(%error, "a pod cannot be read from the virtual API server");
+        tracing::warn!(%error, "cannot read a pod from the virtual API server");
         Self::not_available("the API server does not answer its kubelet")
     }
 
     /// The host API server could not be read.
     pub fn host_api(error: &ApiError) -> Self {
-        tracing::warn!(%error, "a pod cannot be read from the host API server");
+        tracing::warn!(%error, "cannot read a pod from the host API server");
         match error.code() {
             Some(StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED) => missing_right("get pods"),
             _ => Self::not_available("the host of the pod does not answer"),
@@ -85,8 +86,8 @@ impl Failure {
 
     /// The host did not give what was asked for. What it said is told in the names that the
     /// tenant knows.
-    pub fn upstream(error: UpstreamError, place: &Place, right: &'static str) -> Self {
-        tracing::debug!(error = %tenet_syncer::api::chain(&error), pod = %place.pod.name, "no stream to the host");
+    pub fn upstream(error: UpstreamError, pod: &ResolvedPod, right: &'static str) -> Self {
+        tracing::debug!(error = %chain(&error), pod = pod.name.name, "the host opened no stream");
         match error {
             UpstreamError::Refused { status: StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED, .. } => {
                 missing_right(right)
@@ -94,7 +95,7 @@ impl Failure {
             UpstreamError::Refused { status, body } if status.is_client_error() || status.is_server_error() => {
                 let reason = status_text(&body, "reason").filter(|reason| known_reason(reason).is_some());
                 let message = status_text(&body, "message").unwrap_or(body);
-                let message = tell(&message, place);
+                let message = tell(&message, pod);
                 Self::new(status, reason.and_then(|reason| known_reason(&reason)).unwrap_or(reason_of(status)), message)
             }
             UpstreamError::Timeout | UpstreamError::Connect(_) | UpstreamError::Broken(_) => {
@@ -145,7 +146,7 @@ impl From<Denied> for Failure {
             Denied::Unauthorized => Self::new(StatusCode::UNAUTHORIZED, "Unauthorized", message),
             Denied::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "Forbidden", message),
             Denied::Unknown(error) => {
-                tracing::warn!(%error, "the virtual API server does not say who may");
+                tracing::warn!(%error, "authorization check failed");
                 Self::not_available(message)
             }
         }
@@ -182,37 +183,14 @@ fn reason_of(status: StatusCode) -> &'static str {
 
 const LONGEST: usize = 2048;
 
-/// A message of the host in the names that the tenant knows.
-fn tell(message: &str, place: &Place) -> String {
+/// Returns a message of the host in the names that the tenant knows.
+fn tell(message: &str, pod: &ResolvedPod) -> String {
     let message: String = message.trim().chars().filter(|c| !c.is_control()).take(LONGEST).collect();
-    let full = format!("{}/{}", place.host.namespace(), place.host.name());
-    let joined = format!("{}_{}", place.host.name(), place.host.namespace());
-    let named = message
-        .replace(&full, &format!("{}/{}", place.pod.namespace, place.pod.name))
-        .replace(&joined, &format!("{}_{}", place.pod.name, place.pod.namespace))
-        .replace(place.host.name(), &place.pod.name)
-        .replace(&place.host_uid, &place.uid);
-    let words = named.split(' ').map(|word| if is_of_host(word, place) { hidden(word) } else { word.to_owned() });
-    words.collect::<Vec<_>>().join(" ")
-}
-
-/// Addresses of nodes stand in the errors of an API server that cannot reach a kubelet.
-fn is_of_host(word: &str, place: &Place) -> bool {
-    let bare = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    let host = bare.rsplit_once(':').map_or(bare, |(host, _)| host);
-    let is_address =
-        host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| !address.is_loopback());
-    word.contains("https://")
-        || word.contains("http://")
-        || is_address
-        || bare == place.host.namespace()
-        || word.contains("->")
-}
-
-/// The punctuation around a word stays: the sentence does.
-fn hidden(word: &str) -> String {
-    let end = word.rfind(|c: char| c.is_ascii_alphanumeric() || c == '"').map_or(0, |at| at + 1);
-    format!("the host{}", &word[end..])
+    Wording::new(pod.host.namespace(), &*pod.name.namespace)
+        .uid(&pod.host_uid, &pod.uid)
+        .object(pod.host.name(), &pod.name.name)
+        .hiding_addresses()
+        .redact(&message)
 }
 
 #[cfg(test)]
@@ -221,9 +199,9 @@ mod tests {
 
     use super::*;
 
-    fn place() -> Place {
-        Place {
-            pod: PodName { namespace: "shop".to_owned(), name: "web".to_owned(), uid: None },
+    fn pod() -> ResolvedPod {
+        ResolvedPod {
+            name: PodName { namespace: "shop".to_owned(), name: "web".to_owned(), uid: None },
             uid: "virtual-uid".to_owned(),
             host: HostKey::new("team-a", "web-x-shop-x-vc-1"),
             host_uid: "host-uid".to_owned(),
@@ -255,7 +233,7 @@ mod tests {
             ),
             ("dial tcp 127.0.0.1:80: connection refused", "dial tcp 127.0.0.1:80: connection refused"),
         ] {
-            assert_eq!(tell(said, &place()), told);
+            assert_eq!(tell(said, &pod()), told);
         }
     }
 
@@ -263,7 +241,7 @@ mod tests {
     fn a_status_of_the_host_keeps_its_reason_and_a_lack_of_rights_names_the_right() {
         let refused = |status: u16, body: &str| {
             let error = UpstreamError::Refused { status: StatusCode::from_u16(status).unwrap(), body: body.to_owned() };
-            Failure::upstream(error, &place(), "create pods/exec")
+            Failure::upstream(error, &pod(), "create pods/exec")
         };
         let status = r#"{"kind":"Status","reason":"BadRequest","message":"pod web-x-shop-x-vc-1 does not have a host assigned"}"#;
         let failure = refused(400, status);

@@ -1,4 +1,4 @@
-//! What has to hold for every input: for the fuzzers under `fuzz/`, and for the corpus that
+//! Properties that hold for every input: for the fuzzers under `fuzz/`, and for the corpus that
 //! runs as a test.
 
 use std::time::Duration;

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::streams::Open;
+use super::session::Slot;
 use crate::serving::{Answer, BodyError};
 
 /// A log on its way.
@@ -18,13 +18,13 @@ struct Log {
     stop: Pin<Box<WaitForCancellationFutureOwned>>,
     passed: u64,
     end: &'static str,
-    open: Open,
+    slot: Slot,
 }
 
 /// Answers with the log that the host has begun to send.
-pub(super) fn answer(host: Response<Incoming>, open: Open, stop: &CancellationToken) -> Response<Answer> {
+pub(super) fn answer(host: Response<Incoming>, slot: Slot, stop: &CancellationToken) -> Response<Answer> {
     let stop = Box::pin(stop.clone().cancelled_owned());
-    let log = Log { from: host.into_body(), stop, passed: 0, end: "closed", open };
+    let log = Log { from: host.into_body(), stop, passed: 0, end: "closed", slot };
     let mut response = Response::new(log.boxed_unsync());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
@@ -59,6 +59,6 @@ impl Body for Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.open.ended(self.end, 0, self.passed);
+        self.slot.ended(self.end, 0, self.passed);
     }
 }

@@ -21,8 +21,8 @@ use tokio_util::task::TaskTracker;
 
 use super::certificate;
 use super::server::{Kubelet, Node};
-use crate::access::{Authorities, Published, Which};
-use crate::serving::{Keeper, Listener, Shown, server_config};
+use crate::access::{Authorities, Bundle, Published};
+use crate::serving::{CertificateStore, Listener, ServedCertificate, server_config};
 use tenet_syncer::EngineHandle;
 
 /// Changes of nodes are told; this is for one that was missed.
@@ -34,16 +34,16 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Connections that are no streams yet.
 const MORE_CONNECTIONS: usize = 1024;
 
-/// What the sockets need.
+/// Parts that the sockets need.
 pub struct Parts {
     /// The engine, whose caches tell which nodes there are.
     pub engine: Arc<dyn EngineHandle>,
     /// The configuration at the start.
     pub config: Config,
-    /// What the kubelets share.
+    /// Parts that the kubelets share.
     pub kubelet: Arc<Kubelet>,
     /// The own authority.
-    pub keeper: Arc<Keeper>,
+    pub certificates: Arc<CertificateStore>,
     /// The authorities of clients.
     pub authorities: Arc<Authorities>,
 }
@@ -57,18 +57,18 @@ pub struct Nodes {
     tasks: TaskTracker,
 }
 
-/// Where a node is found.
+/// The address of a node and the socket behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    /// What the virtual API server connects to.
+struct Endpoint {
+    /// The address that the virtual API server connects to.
     address: IpAddr,
-    /// What is listened on.
+    /// The address that is listened on.
     socket: SocketAddr,
 }
 
 struct Socket {
-    place: Place,
-    shown: Arc<Shown>,
+    endpoint: Endpoint,
+    served: Arc<ServedCertificate>,
     tls: Arc<ArcSwap<ServerConfig>>,
     stop: CancellationToken,
 }
@@ -95,9 +95,9 @@ impl Nodes {
                 changed = published.changed() => if changed.is_ok() { self.trust(&published) },
                 () = sleep_until(self.failed.values().min().copied().unwrap_or_else(|| Instant::now() + LOOK)) => {}
             }
-            let clients = published.borrow().bundle(Which::Clients).map(str::to_owned);
+            let clients = published.borrow().bundle(Bundle::Clients).map(str::to_owned);
             if let Some(clients) = clients {
-                self.settle(&clients).await;
+                self.sync(&clients).await;
             }
         }
         self.end().await;
@@ -106,40 +106,40 @@ impl Nodes {
     /// Other clients are trusted from the next connection on.
     fn trust(&self, published: &watch::Receiver<Published>) {
         let published = published.borrow();
-        let Some(clients) = published.bundle(Which::Clients) else { return };
+        let Some(clients) = published.bundle(Bundle::Clients) else { return };
         for socket in self.sockets.values() {
-            match server_config(Arc::clone(&socket.shown), Some(clients)) {
+            match server_config(Arc::clone(&socket.served), Some(clients)) {
                 Ok(tls) => socket.tls.store(Arc::new(tls)),
-                Err(error) => tracing::warn!(%error, "the authorities of clients are not taken over"),
+                Err(error) => tracing::warn!(%error, "cannot load the certificate authorities of clients"),
             }
         }
     }
 
     /// Opens and closes what has to be.
-    async fn settle(&mut self, clients: &str) {
+    async fn sync(&mut self, clients: &str) {
         let wanted = self.wanted();
         self.sockets.retain(|node, socket| {
-            let stays = wanted.get(node) == Some(&socket.place);
+            let stays = wanted.get(node) == Some(&socket.endpoint);
             if !stays {
-                tracing::info!(node, address = %socket.place.socket, "the kubelet of a virtual node ends");
+                tracing::info!(node, address = %socket.endpoint.socket, "kubelet of a virtual node closed");
                 socket.stop.cancel();
             }
             stays
         });
         self.failed.retain(|node, _| wanted.contains_key(node));
-        for (node, place) in wanted {
+        for (node, endpoint) in wanted {
             if self.sockets.contains_key(&node) || self.failed.get(&node).is_some_and(|again| *again > Instant::now()) {
                 continue;
             }
-            match self.open(&node, &place, clients).await {
+            match self.open(&node, &endpoint, clients).await {
                 Ok(socket) => {
-                    tracing::info!(node, address = %place.socket, "the kubelet of a virtual node listens");
+                    tracing::info!(node, address = %endpoint.socket, "kubelet of a virtual node listens");
                     self.failed.remove(&node);
                     self.sockets.insert(node, socket);
                 }
                 Err(error) => {
                     if !self.failed.contains_key(&node) {
-                        tracing::warn!(node, address = %place.socket, error = format!("{error:#}"), "a virtual node has no kubelet");
+                        tracing::warn!(node, address = %endpoint.socket, error = format!("{error:#}"), "cannot open the kubelet of a virtual node");
                     }
                     self.failed.insert(node, Instant::now() + AGAIN);
                 }
@@ -147,27 +147,32 @@ impl Nodes {
         }
     }
 
-    async fn open(&self, node: &str, place: &Place, clients: &str) -> anyhow::Result<Socket> {
-        let socket = TcpListener::bind(place.socket).await?;
+    async fn open(&self, node: &str, endpoint: &Endpoint, clients: &str) -> anyhow::Result<Socket> {
+        let socket = TcpListener::bind(endpoint.socket).await?;
         let stop = CancellationToken::new();
-        let shown = match self.parts.config.kubelet.certificate {
-            KubeletCertificate::SelfSigned => self.parts.keeper.shown(),
-            KubeletCertificate::Csr => self.requested(node, place.address, &stop).await?,
+        let served = match self.parts.config.kubelet.certificate {
+            KubeletCertificate::SelfSigned => self.parts.certificates.served(),
+            KubeletCertificate::Csr => self.requested(node, endpoint.address, &stop).await?,
         };
-        let tls = Arc::new(ArcSwap::from_pointee(server_config(Arc::clone(&shown), Some(clients))?));
+        let tls = Arc::new(ArcSwap::from_pointee(server_config(Arc::clone(&served), Some(clients))?));
         let listener =
             Listener { name: "kubelet", socket, tls: Arc::clone(&tls), connections: Arc::clone(&self.connections) };
         let service = Arc::new(Node { name: node.to_owned(), kubelet: Arc::clone(&self.parts.kubelet) });
         self.tasks.spawn(listener.serve(service, stop.clone()));
-        Ok(Socket { place: place.clone(), shown, tls, stop })
+        Ok(Socket { endpoint: endpoint.clone(), served, tls, stop })
     }
 
-    /// A certificate of the virtual cluster, renewed until the socket is closed.
-    async fn requested(&self, node: &str, address: IpAddr, stop: &CancellationToken) -> anyhow::Result<Arc<Shown>> {
+    /// Requests a certificate of the virtual cluster, renewed until the socket is closed.
+    async fn requested(
+        &self,
+        node: &str,
+        address: IpAddr,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Arc<ServedCertificate>> {
         let (virt, addresses) = (self.parts.kubelet.virt.clone(), vec![address.to_string()]);
         let signed = certificate::request(&virt, node, &addresses).await?;
-        let shown = Arc::new(Shown::new(signed.key.clone()));
-        let renew = certificate::renew(virt, node.to_owned(), addresses, Arc::clone(&shown), signed);
+        let served = Arc::new(ServedCertificate::new(signed.key.clone()));
+        let renew = certificate::renew(virt, node.to_owned(), addresses, Arc::clone(&served), signed);
         let stop = stop.clone();
         self.tasks.spawn(async move {
             tokio::select! {
@@ -175,25 +180,25 @@ impl Nodes {
                 () = stop.cancelled() => {}
             }
         });
-        Ok(shown)
+        Ok(served)
     }
 
-    /// Which node should be found where. Two that claim one socket have none: a request is
+    /// Bundle node should be found where. Two that claim one socket have none: a request is
     /// never guessed to be for one of them.
-    fn wanted(&self) -> BTreeMap<String, Place> {
+    fn wanted(&self) -> BTreeMap<String, Endpoint> {
         let claims: BTreeMap<_, _> = virtual_nodes(&*self.parts.engine)
             .iter()
-            .filter_map(|node| Some((node.name().to_owned(), self.place(node)?)))
+            .filter_map(|node| Some((node.name().to_owned(), self.endpoint(node)?)))
             .collect();
         let mut count: BTreeMap<SocketAddr, usize> = BTreeMap::new();
-        for place in claims.values() {
-            *count.entry(place.socket).or_default() += 1;
+        for endpoint in claims.values() {
+            *count.entry(endpoint.socket).or_default() += 1;
         }
-        claims.into_iter().filter(|(_, place)| count[&place.socket] == 1).collect()
+        claims.into_iter().filter(|(_, endpoint)| count[&endpoint.socket] == 1).collect()
     }
 
-    /// Where a node says that it is, if that is a place of ours.
-    fn place(&self, node: &Object) -> Option<Place> {
+    /// Returns where a node says that it is, if that is an endpoint of ours.
+    fn endpoint(&self, node: &Object) -> Option<Endpoint> {
         let address = node_address(node)?.parse().ok()?;
         let socket = match (self.parts.config.kubelet.addresses, address) {
             (NodeAddresses::Service, _) => SocketAddr::from((self.parts.config.kubelet.listen, self.port(node)?)),
@@ -202,13 +207,13 @@ impl Nodes {
             }
             (NodeAddresses::Loopback, _) => return None,
         };
-        Some(Place { address, socket })
+        Some(Endpoint { address, socket })
     }
 
     /// The port behind the Service of a node, once the node shows its address.
     fn port(&self, node: &Object) -> Option<u16> {
         let facts = self.parts.engine.facts();
-        let name = kubelets::service_name(&facts.names.cluster, node.name());
+        let name = facts.names.node_service_name(node.name());
         let key = HostKey::new(facts.names.host_namespace(""), name);
         let service = self.parts.engine.view(kinds::SERVICE).get(&ObjectRef::host(kinds::SERVICE, &key))?;
         let port = service.at("/spec/ports/0/targetPort").and_then(Value::as_u64)?;
@@ -226,7 +231,7 @@ impl Nodes {
         kubelet.tasks.close();
         let drained = async { tokio::join!(self.tasks.wait(), kubelet.tasks.wait()) };
         if timeout(DRAIN, drained).await.is_err() {
-            tracing::info!("streams that are still open are closed");
+            tracing::info!("closing the streams that are still open");
             kubelet.closing.cancel();
             tokio::join!(self.tasks.wait(), kubelet.tasks.wait());
         }
@@ -240,7 +245,7 @@ pub fn virtual_nodes(engine: &dyn EngineHandle) -> Vec<Object> {
     nodes
 }
 
-/// The next change of a cache; never, if there is none.
+/// Waits for the next change of a cache; forever, if there is none.
 async fn change_of(changes: &mut Option<watch::Receiver<u64>>) {
     let ended = match changes {
         Some(changes) => changes.changed().await.is_err(),

@@ -1,4 +1,4 @@
-//! What a kubelet tells about its node: all of it as the tenant knows it.
+//! Pods and configuration of a node, as the tenant knows them.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which right each request needs, as a kubelet asks for it: on the node, under a
+//! Bundle right each request needs, as a kubelet asks for it: on the node, under a
 //! subresource. What runs or reaches into a container is `create` whatever the method, as
 //! WebSocket clients ask with GET.
 

@@ -1,4 +1,4 @@
-//! What a request asks for. The text of a request is read here, once, into a value; what is
+//! Routes: the things that a request can ask for. The text of a request is read here, once, into a value; what is
 //! sent to the host is built from that value alone.
 
 use http::Method;
@@ -47,7 +47,7 @@ pub struct Channels {
     pub tty: bool,
 }
 
-/// Which part of a log is wanted.
+/// Bundle part of a log is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {
     /// Whether to go on with what is written later.
@@ -96,7 +96,7 @@ pub enum Action {
     Logs {
         /// The container.
         container: String,
-        /// Which part.
+        /// Bundle part.
         options: LogOptions,
     },
     /// Run a command and answer with its output.

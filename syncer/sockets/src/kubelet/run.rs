@@ -26,7 +26,7 @@ pub(super) fn upgrade() -> Upgrade {
     let mut key = [0; 16];
     // It protects caches of proxies, and nothing else: a fixed key would do.
     if rand::fill(&mut key).is_err() {
-        tracing::debug!("no random bytes");
+        tracing::debug!("cannot read random bytes for the key of a WebSocket");
     }
     Upgrade::WebSocket { key, protocols: vec!["v5.channel.k8s.io", "v4.channel.k8s.io"] }
 }

@@ -4,46 +4,39 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use hyper::body::{Body, Incoming};
-use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::bridge::{End, Passed, bridge};
 use super::failure::Failure;
-use super::opening::Opened;
-use super::place::Places;
-use super::route::{self, Action, PodName, Route};
-use super::streams::Streams;
-use super::upgrade::Upgrade;
-use super::upstream::{Agreed, Upstream};
-use super::{logs, pages, rights, run, stats};
+use super::pod_resolver::PodResolver;
+use super::route::{self, Action, Route};
+use super::session::Sessions;
+use super::upstream::Upstream;
+use super::{pages, rights, stats};
 use crate::access::{Authorizer, Denied, Tokens, User};
 use crate::resource_metrics::ResourceMetrics;
-use crate::serving::{Answer, Client, Peer, Service, body};
+use crate::serving::{Answer, Peer, Service};
 use tenet_syncer::api::Api;
 
-/// What the kubelets of all virtual nodes share.
+/// Parts that the kubelets of all virtual nodes share.
 pub struct Kubelet {
     /// The virtual API server.
     pub virt: Api,
-    /// Where host pods are found.
-    pub places: Places,
+    /// Finds host pods.
+    pub resolver: PodResolver,
     /// Connections to the host.
     pub upstream: Upstream,
-    /// Whose tokens there are.
+    /// The authenticator of tokens.
     pub tokens: Tokens,
-    /// Who may.
+    /// The authorizer.
     pub authorizer: Authorizer,
-    /// What pods use.
-    pub usage: Arc<ResourceMetrics>,
-    /// The open streams.
-    pub streams: Arc<Streams>,
+    /// The resource metrics of pods.
+    pub resource_metrics: Arc<ResourceMetrics>,
+    /// The open sessions.
+    pub sessions: Arc<Sessions>,
     /// Their tasks.
     pub tasks: TaskTracker,
     /// Ends all streams.
@@ -54,7 +47,7 @@ pub struct Kubelet {
 pub struct Node {
     /// Its name.
     pub name: String,
-    /// What it shares with others.
+    /// The parts that it shares with others.
     pub kubelet: Arc<Kubelet>,
 }
 
@@ -72,7 +65,7 @@ impl Service for Node {
             },
         };
         let answer = answer.unwrap_or_else(|failure| if is_stream { failure.status() } else { failure.plain() });
-        let metrics = self.kubelet.streams.metrics();
+        let metrics = self.kubelet.sessions.metrics();
         metrics.answered(endpoint, answer.status().as_u16());
         if matches!(answer.status(), StatusCode::OK | StatusCode::SWITCHING_PROTOCOLS) {
             metrics.opened(endpoint, start.elapsed());
@@ -82,7 +75,7 @@ impl Service for Node {
 }
 
 impl Node {
-    /// Who asks, if they may. Also what is not served is not told to everybody.
+    /// Returns the user who asks, if they may. Unknown paths, too, answer 404 only to who may.
     async fn admit(&self, peer: &Peer, request: &Request<Incoming>, route: Option<&Route>) -> Result<User, Denied> {
         let user = match &peer.certificate {
             Some(certificate) => User::of_certificate(certificate, now()).ok_or(Denied::Unauthorized)?,
@@ -101,14 +94,19 @@ impl Node {
             Route::Pods => pages::pods(&self.kubelet.virt, &self.name, false).await,
             Route::RunningPods => pages::pods(&self.kubelet.virt, &self.name, true).await,
             Route::Healthz => Ok(crate::serving::text(StatusCode::OK, "ok")),
-            Route::Configz => Ok(pages::configz(self.kubelet.streams.idle())),
+            Route::Configz => Ok(pages::configz(self.kubelet.sessions.idle())),
             Route::StatsSummary | Route::MetricsResource | Route::MetricsCadvisor => self.usage(&route).await,
         }
     }
 
-    /// What the pods of this node use.
+    /// Answers with the resource metrics of the pods of this node.
     async fn usage(&self, route: &Route) -> Result<Response<Answer>, Failure> {
-        let all = self.kubelet.usage.pods().await.map_err(|missing| Failure::not_available(missing.to_string()))?;
+        let all = self
+            .kubelet
+            .resource_metrics
+            .pods()
+            .await
+            .map_err(|missing| Failure::not_available(missing.to_string()))?;
         let pods: Vec<_> = all.iter().filter(|pod| pod.node == self.name).collect();
         Ok(match route {
             Route::StatsSummary => stats::summary(&self.name, &pods),
@@ -116,78 +114,6 @@ impl Node {
             _ => stats::cadvisor(&pods),
         })
     }
-
-    /// The client is told that its stream is open while the pod is looked at once more; what it
-    /// says meanwhile waits.
-    async fn stream(
-        &self,
-        pod: &PodName,
-        action: &Action,
-        mut request: Request<Incoming>,
-    ) -> Result<Response<Answer>, Failure> {
-        let upgrade = Upgrade::read(request.method(), request.headers())?;
-        let opened = self.open(pod, action, &upgrade).await?;
-        let mut response = Response::new(body(""));
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        *response.headers_mut() = opened.stream.headers.clone();
-        let client = hyper::upgrade::on(&mut request);
-        let kubelet = Arc::clone(&self.kubelet);
-        self.kubelet.tasks.spawn(carry(kubelet, opened, client));
-        Ok(response)
-    }
-
-    async fn logs(&self, pod: &PodName, action: &Action) -> Result<Response<Answer>, Failure> {
-        let (log, open) = self.open_log(pod, action).await?.confirmed(&self.kubelet.places).await?;
-        Ok(logs::answer(log, open, &self.kubelet.closing))
-    }
-
-    async fn run(&self, pod: &PodName, action: &Action) -> Result<Response<Answer>, Failure> {
-        let (agreed, open) = self.open(pod, action, &run::upgrade()).await?.confirmed(&self.kubelet.places).await?;
-        let answer = tokio::select! {
-            answer = run::collect(agreed) => answer,
-            () = self.kubelet.closing.cancelled() => Err(Failure::stopping()),
-            () = tokio::time::sleep(self.kubelet.streams.idle()) => Err(Failure::not_available("the command does not end")),
-        };
-        open.ended("closed", 0, answer.as_ref().map_or(0, |answer| answer.body().size_hint().lower()));
-        answer
-    }
-}
-
-/// Carries the bytes of a stream to its end.
-async fn carry(kubelet: Arc<Kubelet>, opened: Opened<Agreed>, client: OnUpgrade) {
-    let (agreed, open) = match opened.confirmed(&kubelet.places).await {
-        Ok(confirmed) => confirmed,
-        Err(failure) => return tracing::info!(reason = failure.message, "a stream is closed before its first byte"),
-    };
-    let (end, passed) = pass(&kubelet, client, agreed).await;
-    open.ended(end.word(), passed.down, passed.up);
-}
-
-/// Passes bytes from the moment on that the client has its 101.
-async fn pass(kubelet: &Kubelet, client: OnUpgrade, agreed: Agreed) -> (End, Passed) {
-    let Ok(Ok(upgraded)) = client.await.map(Upgraded::downcast::<TokioIo<Client>>) else {
-        return (End::Broken, Passed::default());
-    };
-    let (mut client, mut host) = (upgraded.io.into_inner(), agreed.stream);
-    let early = Passed { down: upgraded.read_buf.len() as u64, up: agreed.early.len() as u64 };
-    // By value: these words hold the whole buffers that the heads of the messages were read into.
-    if first_words(&mut client, agreed.early).await.is_err() || first_words(&mut host, upgraded.read_buf).await.is_err()
-    {
-        return (End::Broken, Passed::default());
-    }
-    let (end, mut passed) = bridge(&mut client, &mut host, kubelet.streams.idle(), &kubelet.closing).await;
-    passed.down += early.down;
-    passed.up += early.up;
-    (end, passed)
-}
-
-/// What was said before the handshake was over comes first.
-async fn first_words(to: &mut (impl AsyncWrite + Unpin), mut words: Bytes) -> std::io::Result<()> {
-    if words.is_empty() {
-        return Ok(());
-    }
-    to.write_all_buf(&mut words).await?;
-    to.flush().await
 }
 
 fn endpoint(route: Option<&Route>) -> &'static str {

@@ -1,4 +1,4 @@
-//! What the pods of a node use, in the three forms of a kubelet.
+//! Resource metrics of the pods of a node, in the three forms of a kubelet.
 //!
 //! The host tells rates, a kubelet tells counters: what cannot be told truly is left out.
 //! So there are working sets, and of processors the present rate in the summary alone.

@@ -1,7 +1,6 @@
-//! The handshake of an upgrade: what a client may ask for, what the host is asked, and what
-//! has to come back before a single byte passes.
+//! The handshake of an upgrade: the upgrades that a client may ask for, the request to the host,
+//! and the answer that has to come back before a single byte passes.
 
-use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
@@ -9,12 +8,11 @@ use http::header::{
     UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 const SPDY: &str = "SPDY/3.1";
 const WEBSOCKET: &str = "websocket";
 const STREAM_PROTOCOL: HeaderName = HeaderName::from_static("x-stream-protocol-version");
-/// RFC 6455, section 1.3.
-const WEBSOCKET_GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// The protocols that may run over a stream. Clients also offer tokens under names of
 /// protocols; those go no further.
@@ -44,11 +42,11 @@ pub enum UpgradeError {
     #[error("none of the offered stream protocols is known")]
     Protocols,
     /// The answer is not what was asked for.
-    #[error("the answer is no upgrade to what was asked for: {0}")]
+    #[error("the host did not switch to the protocol that was asked for: {0}")]
     Answer(&'static str),
 }
 
-/// What the client asks to speak.
+/// The protocol that a client asks to switch to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Upgrade {
     /// SPDY/3.1 with these protocols in it.
@@ -63,7 +61,7 @@ pub enum Upgrade {
 }
 
 impl Upgrade {
-    /// Reads what a request asks for.
+    /// Reads the upgrade that a request asks for.
     pub fn read(method: &Method, headers: &HeaderMap) -> Result<Self, UpgradeError> {
         if !list(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade")) {
             return Err(UpgradeError::Missing);
@@ -90,7 +88,7 @@ impl Upgrade {
         Ok(Self::WebSocket { key, protocols: protocols(headers, &SEC_WEBSOCKET_PROTOCOL)? })
     }
 
-    /// The headers that ask the host for the same.
+    /// Writes the headers that ask the host for the same.
     pub fn ask(&self, headers: &mut HeaderMap) {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         match self {
@@ -111,7 +109,7 @@ impl Upgrade {
         }
     }
 
-    /// Checks what the host has answered, and says what the client is to be answered.
+    /// Checks the answer of the host, and returns the headers of the answer to the client.
     pub fn agree(&self, status: StatusCode, headers: &HeaderMap) -> Result<HeaderMap, UpgradeError> {
         if status != StatusCode::SWITCHING_PROTOCOLS {
             return Err(UpgradeError::Answer("its status is not 101"));
@@ -130,7 +128,7 @@ impl Upgrade {
         answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         answer.insert(UPGRADE, HeaderValue::from_static(name));
         if let Self::WebSocket { key, .. } = self {
-            let accept = accept(key);
+            let accept = derive_accept_key(STANDARD.encode(key).as_bytes());
             if one(headers, &SEC_WEBSOCKET_ACCEPT) != Some(&accept) {
                 return Err(UpgradeError::Answer("it does not answer to this websocket"));
             }
@@ -149,12 +147,7 @@ fn has_body(headers: &HeaderMap) -> bool {
     headers.get_all(http::header::CONTENT_LENGTH).iter().any(|length| length.as_bytes() != b"0")
 }
 
-fn accept(key: &[u8; 16]) -> String {
-    let text = STANDARD.encode(key) + WEBSOCKET_GUID;
-    STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
-}
-
-/// The known protocols of those that are offered. Offering none is allowed, offering only
+/// Returns the known protocols of those that are offered. Offering none is allowed, offering only
 /// unknown ones is not.
 fn protocols(headers: &HeaderMap, name: &HeaderName) -> Result<Vec<&'static str>, UpgradeError> {
     let mut known = Vec::new();
@@ -164,13 +157,13 @@ fn protocols(headers: &HeaderMap, name: &HeaderName) -> Result<Vec<&'static str>
     if known.is_empty() && headers.contains_key(name) { Err(UpgradeError::Protocols) } else { Ok(known) }
 }
 
-/// The members of a list, over all headers of that name.
+/// Returns the members of a list, over all headers of that name.
 fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim).filter(|member| !member.is_empty())
 }
 
-/// The value of a header that stands there once.
+/// Returns the value of a header that stands there once.
 fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let (value, more) = (values.next()?, values.next());

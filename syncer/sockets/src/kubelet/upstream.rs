@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use http::header::{ACCEPT, HOST};
+use http::header::{self, ACCEPT, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Collected, Empty, Limited};
 use hyper::body::Incoming;
@@ -18,6 +18,7 @@ use kube::client::ConfigExt;
 use kube::client::middleware::AuthLayer;
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
+use tenet_syncer::connect;
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -36,20 +37,20 @@ const HEAD: Duration = Duration::from_secs(30);
 const LONGEST_ERROR: usize = 64 * 1024;
 const LARGEST_BUFFER: usize = 32 * 1024;
 
-/// Why there is no stream.
+/// A failure to get a stream from the host.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// The host API server cannot be reached.
-    #[error("the host API server cannot be reached")]
+    #[error("cannot connect to the host API server")]
     Connect(#[source] std::io::Error),
     /// It did not answer in time.
-    #[error("the host API server does not answer")]
+    #[error("the host API server did not answer in time")]
     Timeout,
     /// The connection broke before an answer.
     #[error("the connection to the host API server broke")]
     Broken(#[source] BodyError),
     /// It answered something else.
-    #[error("the host answers {status}")]
+    #[error("the host API server answered {status}")]
     Refused {
         /// The status.
         status: StatusCode,
@@ -69,7 +70,7 @@ pub enum HostStream {
     Plain(BufReader<TcpStream>),
 }
 
-/// How to open connections to the host API server.
+/// Connector to the host API server.
 pub struct Upstream {
     address: String,
     authority: HeaderValue,
@@ -112,7 +113,7 @@ impl Upstream {
         })
     }
 
-    /// A new connection.
+    /// Opens a connection.
     pub async fn connect(&self) -> Result<HostStream, UpstreamError> {
         let connect = async {
             let stream = TcpStream::connect(self.address.clone()).await?;
@@ -154,13 +155,14 @@ impl Upstream {
         if answer.status() == StatusCode::OK { Ok(answer) } else { Err(refused(answer).await) }
     }
 
-    /// A request of our own making: none of its headers comes from a client.
+    /// Builds a request of our own making: none of its headers comes from a client.
     fn request(&self, method: Method, path: &str) -> Request<Empty<Bytes>> {
         let mut request = Request::new(Empty::new());
         *request.method_mut() = method;
         // The path was built from checked names; one that is none asks for nothing.
         *request.uri_mut() = format!("{}{path}", self.prefix).parse().unwrap_or_default();
         request.headers_mut().insert(HOST, self.authority.clone());
+        request.headers_mut().insert(header::USER_AGENT, HeaderValue::from_static(connect::USER_AGENT));
         request
     }
 
@@ -172,7 +174,7 @@ impl Upstream {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         tokio::spawn(async move {
             if let Err(error) = connection.with_upgrades().await {
-                tracing::debug!(%error, "a connection to the host ended");
+                tracing::debug!(%error, "connection to the host ended with an error");
             }
         });
         // The layer wants to clone what it wraps; the connection still carries one request.
@@ -213,7 +215,7 @@ impl tower::Service<Request<Empty<Bytes>>> for Once {
     }
 }
 
-/// What an answer says that is not what was asked for. Redirects are answers like others.
+/// Reads an answer that is not what was asked for. Redirects are answers like others.
 async fn refused(answer: Response<Incoming>) -> UpstreamError {
     let status = answer.status();
     let body = timeout(HEAD, Limited::new(answer.into_body(), LONGEST_ERROR).collect()).await;

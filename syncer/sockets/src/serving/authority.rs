@@ -18,17 +18,17 @@ const CERTIFICATE_LIFETIME: Duration = Duration::days(30);
 /// Clocks of two machines differ.
 const SKEW: Duration = Duration::hours(1);
 
-/// Why there is no certificate.
+/// A failure to make or read a certificate.
 #[derive(Debug, Error)]
 pub enum AuthorityError {
     /// Text that should be a certificate or key is not.
-    #[error("{0} cannot be read: {1}")]
+    #[error("cannot parse {0}: {1}")]
     Unreadable(&'static str, String),
     /// A certificate could not be made.
-    #[error("no certificate can be made")]
+    #[error("cannot make a certificate")]
     Make(#[from] rcgen::Error),
     /// What was made cannot be used.
-    #[error("the certificate cannot be used")]
+    #[error("cannot use the certificate")]
     Use(#[from] rustls::Error),
 }
 
@@ -41,7 +41,7 @@ pub struct Authority {
     pub key: String,
 }
 
-/// When a certificate is good.
+/// Time in which a certificate is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
     /// The first instant, in unix seconds.
@@ -51,7 +51,7 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// How much of its life has passed, in percent.
+    /// Returns how much of its life has passed, in percent.
     pub fn age(&self, now: i64) -> i64 {
         let life = (self.until - self.from).max(1);
         (now - self.from).saturating_mul(100) / life
@@ -68,22 +68,22 @@ impl Authority {
         Ok(Self { certificate: issuer.pem(), key: issuer.key().serialize_pem() })
     }
 
-    /// When it is good; an error when its text is no certificate.
+    /// Returns when it is good; an error when its text is no certificate.
     pub fn validity(&self) -> Result<Validity, AuthorityError> {
         validity(&self.certificate)
     }
 
-    /// Whether its key is one, and fits.
+    /// Checks that its key is one, and fits.
     pub fn check(&self) -> Result<(), AuthorityError> {
         let unreadable = |why: String| AuthorityError::Unreadable("the authority", why);
         let key = KeyPair::from_pem(&self.key).map_err(|error| unreadable(error.to_string()))?;
         let (_, pem) = parse_x509_pem(self.certificate.as_bytes()).map_err(|error| unreadable(error.to_string()))?;
         let certificate = pem.parse_x509().map_err(|error| unreadable(error.to_string()))?;
         let fits = certificate.public_key().raw == key.subject_public_key_info();
-        if fits { Ok(()) } else { Err(unreadable("its key is another one's".to_owned())) }
+        if fits { Ok(()) } else { Err(unreadable("its key belongs to another certificate".to_owned())) }
     }
 
-    /// A serving certificate with a new key, for these names and addresses.
+    /// Signs a serving certificate with a new key, for these names and addresses.
     pub fn sign(&self, name: &str, names: &[String], now: OffsetDateTime) -> Result<Signed, AuthorityError> {
         let unreadable = |error: rcgen::Error| AuthorityError::Unreadable("the authority", error.to_string());
         let issuer = Issuer::from_ca_cert_pem(&self.certificate, KeyPair::from_pem(&self.key).map_err(unreadable)?)
@@ -128,7 +128,7 @@ impl Signed {
     }
 }
 
-/// When the first certificate of a PEM text is good.
+/// Returns when the first certificate of a PEM text is good.
 pub fn validity(pem: &str) -> Result<Validity, AuthorityError> {
     let unreadable = |why: String| AuthorityError::Unreadable("the certificate", why);
     let (_, pem) = parse_x509_pem(pem.as_bytes()).map_err(|error| unreadable(error.to_string()))?;

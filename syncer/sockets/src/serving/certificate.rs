@@ -1,4 +1,4 @@
-//! The certificate that a socket shows now, and who may be a client.
+//! TLS of a socket: the certificate that it serves, and the clients that it accepts.
 
 use std::sync::Arc;
 
@@ -11,31 +11,34 @@ use rustls::sign::CertifiedKey;
 
 use super::authority::AuthorityError;
 
-/// The certificate that a socket shows; exchanged while it is served.
+/// The certificate that a socket serves; it can be exchanged at any time.
 #[derive(Debug)]
-pub struct Shown(ArcSwap<CertifiedKey>);
+pub struct ServedCertificate(ArcSwap<CertifiedKey>);
 
-impl Shown {
-    /// Shows this certificate.
+impl ServedCertificate {
+    /// Serves this certificate.
     pub fn new(key: CertifiedKey) -> Self {
         Self(ArcSwap::from_pointee(key))
     }
 
-    /// Shows another one from now on.
+    /// Serves another one from now on.
     pub fn set(&self, key: CertifiedKey) {
         self.0.store(Arc::new(key));
     }
 }
 
-impl ResolvesServerCert for Shown {
+impl ResolvesServerCert for ServedCertificate {
     fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.load_full())
     }
 }
 
-/// The TLS of a socket. With authorities of clients, a client may show a certificate, and
+/// Returns the TLS configuration of a socket. With authorities of clients, a client may show a certificate, and
 /// one that none of them has signed ends the connection.
-pub fn server_config(shown: Arc<Shown>, client_authorities: Option<&str>) -> Result<ServerConfig, AuthorityError> {
+pub fn server_config(
+    served: Arc<ServedCertificate>,
+    client_authorities: Option<&str>,
+) -> Result<ServerConfig, AuthorityError> {
     let builder = ServerConfig::builder();
     let builder = match client_authorities {
         None => builder.with_no_client_auth(),
@@ -46,7 +49,7 @@ pub fn server_config(shown: Arc<Shown>, client_authorities: Option<&str>) -> Res
             )
         }
     };
-    let mut config = builder.with_cert_resolver(shown);
+    let mut config = builder.with_cert_resolver(served);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     // API servers open a connection for each stream and resume none: a ticket is memory
     // and bytes for nothing, and would outlive a change of the authorities.

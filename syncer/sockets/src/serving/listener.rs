@@ -39,21 +39,21 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBE: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 3;
 
-/// Why a body ended before its end.
+/// Error of a body that ended before its end.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 /// The body of an answer.
 pub type Answer = UnsyncBoxBody<Bytes, BodyError>;
 /// A stream to a client.
 pub type Client = TlsStream<TcpStream>;
 
-/// Who is on the other side of a connection.
+/// Peer of a connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// Its certificate, verified at the handshake.
     pub certificate: Option<CertificateDer<'static>>,
 }
 
-/// What a socket answers.
+/// Service behind a socket.
 #[async_trait]
 pub trait Service: Send + Sync + 'static {
     /// Answers one request.
@@ -86,7 +86,7 @@ impl Listener {
             let name = self.name;
             tasks.spawn(async move {
                 if let Err(error) = serve_connection(stream, tls, service, stop).await {
-                    tracing::debug!(socket = name, %error, "a connection ended");
+                    tracing::debug!(socket = name, %error, "connection ended with an error");
                 }
                 drop(permit);
             });
@@ -107,7 +107,7 @@ impl Listener {
                 Ok((stream, _)) => return (stream, permit),
                 // Out of file descriptors, mostly: give others time to close some.
                 Err(error) => {
-                    tracing::warn!(socket = self.name, %error, "a connection was not accepted");
+                    tracing::warn!(socket = self.name, %error, "cannot accept a connection");
                     sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -167,7 +167,7 @@ pub fn respond(status: StatusCode, kind: &'static str, bytes: impl Into<Bytes>) 
     response
 }
 
-/// A failure as Kubernetes writes it.
+/// Returns a failure as Kubernetes writes it.
 pub fn status(code: StatusCode, reason: &str, message: &str) -> Response<Answer> {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",

@@ -1,4 +1,4 @@
-//! When authorities follow each other. The next one is published long before it signs, so
+//! Rotation of authorities. The next one is published long before it signs, so
 //! that whoever trusts the bundle never sees a certificate that it does not know.
 
 use time::OffsetDateTime;
@@ -17,7 +17,7 @@ pub(super) struct Chain {
     pub(super) current: Authority,
     /// The one that will.
     pub(super) next: Option<Authority>,
-    /// The certificate of the one that did, while certificates of its may still be shown.
+    /// The certificate of the one that did, while certificates of its may still be served.
     pub(super) previous: Option<String>,
 }
 
@@ -26,7 +26,7 @@ impl Chain {
         Ok(Self { current: Authority::new(name, now)?, next: None, previous: None })
     }
 
-    /// What has to change now, if anything.
+    /// Returns the next state, if a step is due now.
     pub(super) fn step(&self, name: &str, now: OffsetDateTime) -> Result<Option<Self>, AuthorityError> {
         let validity = self.current.validity()?;
         let seconds = now.unix_timestamp();
@@ -44,7 +44,7 @@ impl Chain {
         }
     }
 
-    /// All certificates that clients should trust, as PEM.
+    /// Returns all certificates that clients should trust, as PEM.
     pub(super) fn bundle(&self) -> String {
         let next = self.next.as_ref().map(|next| &next.certificate);
         let all = [Some(&self.current.certificate), next, self.previous.as_ref()];

@@ -1,11 +1,12 @@
-//! Why a request is denied, in words for the tenant: no name of the host is in them.
+//! Denials of requests, in words for the tenant: no name of the host is in them.
 
 use http::StatusCode;
+use tenet_mapper::translate::Wording;
 use tenet_mapper::{HostKey, Kind, MapError, Object};
 
 use tenet_syncer::api::ApiError;
 
-/// Why a request is denied.
+/// A denied request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
     /// The HTTP status that the client gets.
@@ -60,7 +61,7 @@ impl Denial {
         Self::new(StatusCode::CONFLICT, "Conflict", "busy", message)
     }
 
-    /// What the mapper says.
+    /// Denies for an error of the mapper.
     pub fn of_mapper(error: &MapError, kind: Kind) -> Self {
         match error {
             MapError::Refused(_) => {
@@ -78,12 +79,12 @@ impl Denial {
         }
     }
 
-    /// What the host's API server says about an object that stands for `virt`.
+    /// Denies for an error of the host's API server about an object that stands for `virt`.
     pub fn of_host(error: &ApiError, kind: Kind, virt: &Object, host: &HostKey) -> Self {
         let ApiError::Status { code, message, .. } = error else { return Self::silent() };
         match *code {
             StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
-                let message = known(message).unwrap_or_else(|| words(message, virt, host));
+                let message = known(message).unwrap_or_else(|| told(message, virt, host));
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "rejected", message)
             }
             StatusCode::FORBIDDEN if message.contains("exceeded quota") => {
@@ -91,14 +92,14 @@ impl Denial {
                 Self::new(StatusCode::FORBIDDEN, "Forbidden", "quota", message)
             }
             StatusCode::FORBIDDEN => {
-                Self::new(StatusCode::FORBIDDEN, "Forbidden", "rejected", words(message, virt, host))
+                Self::new(StatusCode::FORBIDDEN, "Forbidden", "rejected", told(message, virt, host))
             }
             _ => Self::silent(),
         }
     }
 }
 
-/// What API servers say about addresses and node ports, tried with 1.37.2.
+/// Returns a sentence for what API servers say about addresses and node ports, tried with 1.37.2.
 fn known(message: &str) -> Option<String> {
     let after = |start: &str| {
         let rest = &message[message.find(start)? + start.len()..];
@@ -123,10 +124,10 @@ fn known(message: &str) -> Option<String> {
     None
 }
 
-/// The host's words, with the tenant's names in them, if no other name is left.
-fn words(message: &str, virt: &Object, host: &HostKey) -> String {
+/// Returns the message of the host in the tenant's names, if no name of another object is left.
+fn told(message: &str, virt: &Object, host: &HostKey) -> String {
     let text = message.split_once("is invalid: ").map_or(message, |(_, rest)| rest);
-    let text = text.replace(host.name(), virt.name()).replace(host.namespace(), virt.namespace());
+    let text = Wording::new(host.namespace(), virt.namespace()).object(host.name(), virt.name()).redact(text);
     if text.contains("-x-") || text.is_empty() {
         return "the host does not accept it".to_owned();
     }

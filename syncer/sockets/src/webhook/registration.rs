@@ -12,7 +12,7 @@ use tenet_mapper::{Admission, Kind};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use crate::serving::Keeper;
+use crate::serving::CertificateStore;
 use tenet_syncer::Done;
 use tenet_syncer::EngineHandle;
 
@@ -26,44 +26,44 @@ pub const NAME: &str = "tenet-admission";
 /// How soon it is noticed that somebody changed it, or that the store was restored.
 const LOOK: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
-/// Words that are known: the registered one and the one before.
-const WORDS: usize = 2;
+/// How many secrets are accepted: the registered one and the one before.
+const SECRETS: usize = 2;
 
 /// The registration.
 pub struct Registration {
     config: Webhook,
-    words: Mutex<Vec<String>>,
+    secrets: Mutex<Vec<String>>,
 }
 
-/// The secret in the path.
-pub fn word(keeper: &Keeper) -> String {
-    keeper.word("webhook")
+/// Returns the secret in the path.
+pub fn path_secret(certificates: &CertificateStore) -> String {
+    certificates.derive_secret("webhook")
 }
 
 impl Registration {
     /// The registration that this configuration asks for.
     pub fn new(config: Webhook) -> Self {
-        Self { config, words: Mutex::default() }
+        Self { config, secrets: Mutex::default() }
     }
 
-    /// The secrets that the virtual API server may know.
-    pub fn words(&self) -> Vec<String> {
-        self.words.lock().clone()
+    /// Returns the secrets that the virtual API server may know.
+    pub fn secrets(&self) -> Vec<String> {
+        self.secrets.lock().clone()
     }
 
     /// Keeps it as it should be until it is told to stop.
-    pub async fn keep(&self, engine: &dyn EngineHandle, keeper: &Keeper, stop: &CancellationToken) {
+    pub async fn keep(&self, engine: &dyn EngineHandle, certificates: &CertificateStore, stop: &CancellationToken) {
         loop {
-            let changed = keeper.changed();
-            let desired = self.desired(engine, keeper);
+            let changed = certificates.changed();
+            let desired = self.desired(engine, certificates);
             let pause = match engine.register(KIND, &desired).await {
                 Ok(Done::Wrote) => {
-                    tracing::info!(listen = %self.config.listen, "the webhook is registered");
+                    tracing::info!(listen = %self.config.listen, "webhook registered");
                     LOOK
                 }
                 Ok(Done::Unchanged) => LOOK,
                 Err(error) => {
-                    tracing::warn!(%error, "the webhook is not registered");
+                    tracing::warn!(%error, "cannot register the webhook");
                     AGAIN
                 }
             };
@@ -75,13 +75,13 @@ impl Registration {
         }
     }
 
-    fn desired(&self, engine: &dyn EngineHandle, keeper: &Keeper) -> Value {
-        let word = self.know(word(keeper));
-        let bundle = STANDARD.encode(keeper.bundle());
+    fn desired(&self, engine: &dyn EngineHandle, certificates: &CertificateStore) -> Value {
+        let secret = self.know(path_secret(certificates));
+        let bundle = STANDARD.encode(certificates.bundle());
         let entries: Vec<_> = engine
             .admissions()
             .into_iter()
-            .map(|(kind, admission)| self.entry(kind, admission, &word, &bundle))
+            .map(|(kind, admission)| self.entry(kind, admission, &secret, &bundle))
             .collect();
         json!({
             "apiVersion": KIND.api_version(), "kind": KIND.kind,
@@ -91,17 +91,17 @@ impl Registration {
     }
 
     /// Remembers a secret before it is registered.
-    fn know(&self, word: String) -> String {
-        let mut words = self.words.lock();
-        if words.last() != Some(&word) {
-            words.push(word.clone());
-            let surplus = words.len().saturating_sub(WORDS);
-            words.drain(..surplus);
+    fn know(&self, secret: String) -> String {
+        let mut known = self.secrets.lock();
+        if known.last() != Some(&secret) {
+            known.push(secret.clone());
+            let surplus = known.len().saturating_sub(SECRETS);
+            known.drain(..surplus);
         }
-        word
+        secret
     }
 
-    fn entry(&self, kind: Kind, admission: &dyn Admission, word: &str, bundle: &str) -> Value {
+    fn entry(&self, kind: Kind, admission: &dyn Admission, secret: &str, bundle: &str) -> Value {
         let scope = admission.scope();
         let operations: &[&str] = if scope.updates { &["CREATE", "UPDATE"] } else { &["CREATE"] };
         let conditions: Vec<_> =
@@ -114,7 +114,7 @@ impl Registration {
             "name": format!("{}.admission.tenet.sh", kind.resource()),
             "admissionReviewVersions": ["v1"],
             "clientConfig": {
-                "url": format!("https://{}/{word}/{}", self.config.listen, kind.resource()),
+                "url": format!("https://{}/{secret}/{}", self.config.listen, kind.resource()),
                 "caBundle": bundle,
             },
             "rules": [{

@@ -1,19 +1,20 @@
-//! What the virtual API server asks, and how it is answered.
+//! Reviews: the questions of the virtual API server about objects, and their answers.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
+use json_patch::jsonptr::PointerBuf;
+use json_patch::{AddOperation, Patch, PatchOperation, RemoveOperation};
+use kube::core::DynamicObject;
+use kube::core::admission::{AdmissionRequest, AdmissionResponse, AdmissionReview, META_API_VERSION_V1};
 use serde_json::{Value, json};
 use tenet_mapper::{Kind, Object, Operation, Request, patch};
 use thiserror::Error;
 
 use super::denial::Denial;
 
-/// Why a review cannot be answered at all.
+/// A review that cannot be answered at all.
 #[derive(Debug, Error)]
 pub enum ReviewError {
     /// It is no `AdmissionReview`.
-    #[error("this is no AdmissionReview of admission.k8s.io/v1")]
+    #[error("cannot parse the body as an AdmissionReview of admission.k8s.io/v1")]
     Unreadable,
     /// It asks about something else than was registered.
     #[error("the operation {0:?} is not reviewed here")]
@@ -26,7 +27,8 @@ pub enum ReviewError {
 /// A question of the virtual API server.
 #[derive(Debug)]
 pub struct Review {
-    uid: String,
+    /// The answer that allows the request as it is.
+    response: AdmissionResponse,
     /// What is about to happen.
     pub operation: Operation,
     /// Whether it is only tried.
@@ -39,79 +41,54 @@ pub struct Review {
     old: Option<Value>,
 }
 
-#[derive(Deserialize)]
-struct Body {
-    #[serde(rename = "apiVersion")]
-    api_version: String,
-    request: Question,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Question {
-    uid: String,
-    operation: String,
-    resource: Resource,
-    #[serde(default)]
-    dry_run: bool,
-    #[serde(default)]
-    namespace: String,
-    #[serde(default)]
-    name: String,
-    #[serde(default)]
-    object: Value,
-    #[serde(default)]
-    old_object: Value,
-}
-
-#[derive(Deserialize)]
-struct Resource {
-    #[serde(default)]
-    group: String,
-    resource: String,
-}
-
 impl Review {
     /// Reads the body of a request about objects of this kind. A tenant may register the same
     /// address for others.
     pub fn read(body: &[u8], kind: Kind) -> Result<Self, ReviewError> {
-        let Body { api_version, request } = serde_json::from_slice(body).map_err(|_| ReviewError::Unreadable)?;
-        if api_version != "admission.k8s.io/v1" || !request.object.is_object() {
+        let review: AdmissionReview<DynamicObject> =
+            serde_json::from_slice(body).map_err(|_| ReviewError::Unreadable)?;
+        let request: AdmissionRequest<DynamicObject> = review.try_into().map_err(|_| ReviewError::Unreadable)?;
+        if request.types.api_version != META_API_VERSION_V1 {
             return Err(ReviewError::Unreadable);
         }
-        if (request.resource.group.as_str(), request.resource.resource.as_str()) != (kind.group, kind.plural) {
-            return Err(ReviewError::Resource(request.resource.resource));
+        let resource = &request.resource;
+        if (resource.group.as_str(), resource.resource.as_str()) != (kind.group, kind.plural) {
+            return Err(ReviewError::Resource(resource.resource.clone()));
         }
-        let operation = match request.operation.as_str() {
-            "CREATE" => Operation::Create,
-            "UPDATE" => Operation::Update,
-            other => return Err(ReviewError::Operation(other.to_owned())),
+        let operation = match request.operation {
+            kube::core::admission::Operation::Create => Operation::Create,
+            kube::core::admission::Operation::Update => Operation::Update,
+            other => return Err(ReviewError::Operation(format!("{other:?}"))),
         };
-        let Question { uid, dry_run, namespace, mut name, mut object, old_object, .. } = request;
+        let value = |object: &DynamicObject| serde_json::to_value(object).map_err(|_| ReviewError::Unreadable);
+        let mut object = value(request.object.as_ref().ok_or(ReviewError::Unreadable)?)?;
+        let old = request.old_object.as_ref().map(value).transpose()?;
         // Asked again after another webhook, the object has the name that it got here.
-        if name.is_empty() {
-            object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().clone_into(&mut name);
-        }
+        let name = match request.name.as_str() {
+            "" => object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default(),
+            name => name,
+        };
+        let (name, namespace) = (name.to_owned(), request.namespace.clone().unwrap_or_default());
         object["metadata"]["namespace"] = json!(namespace);
-        let old = old_object.is_object().then_some(old_object);
-        Ok(Self { uid, operation, dry_run, namespace, name, object, old })
+        let response = AdmissionResponse::from(&request);
+        Ok(Self { response, operation, dry_run: request.dry_run, namespace, name, object, old })
     }
 
-    /// For metrics.
-    pub fn operation_word(&self) -> &'static str {
+    /// Returns the operation, for metrics.
+    pub fn operation_name(&self) -> &'static str {
         match self.operation {
             Operation::Create => "create",
             Operation::Update => "update",
         }
     }
 
-    /// What the name is to begin with, when the API server is to make one.
+    /// Returns what the name is to begin with, when the API server is to make one.
     pub fn beginning(&self) -> Option<&str> {
         let beginning = self.object.pointer("/metadata/generateName").and_then(Value::as_str)?;
         (self.name.is_empty() && self.operation == Operation::Create).then_some(beginning)
     }
 
-    /// The request, for an object of this name.
+    /// Returns the request, for an object of this name.
     pub fn request(&self, name: &str) -> Request {
         let mut object = self.object.clone();
         object["metadata"]["name"] = json!(name);
@@ -122,33 +99,34 @@ impl Review {
         Request { operation: self.operation, object: Object::new(object), old: self.old.clone().map(Object::new) }
     }
 
-    /// The answer: what the object takes on, or why not.
-    pub fn answer(&self, result: Result<Vec<(String, Value)>, Denial>) -> Value {
-        let mut response = json!({"uid": self.uid, "allowed": result.is_ok()});
-        match result {
-            Ok(values) => {
-                let changes = self.changes(&values);
-                if !changes.is_empty() {
-                    response["patchType"] = json!("JSONPatch");
-                    response["patch"] = json!(STANDARD.encode(Value::Array(changes).to_string()));
-                }
+    /// Returns the answer: what the object takes on, or why not.
+    pub fn answer(&self, result: Result<Vec<(String, Value)>, Denial>) -> AdmissionReview<DynamicObject> {
+        let response = match result.map(|values| self.changes(&values)) {
+            Ok(Patch(changes)) if changes.is_empty() => Ok(self.response.clone()),
+            Ok(patch) => self.response.clone().with_patch(patch),
+            Err(Denial { code, reason, message, .. }) => {
+                let mut response = self.response.clone().deny(message);
+                (response.result.code, response.result.reason) = (code, reason.to_owned());
+                Ok(response)
             }
-            Err(denial) => {
-                response["status"] = json!({"code": denial.code, "reason": denial.reason, "message": denial.message});
-            }
-        }
-        json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response})
+        };
+        response.unwrap_or_else(|error| self.response.clone().deny(error)).into_review()
     }
 
-    fn changes(&self, values: &[(String, Value)]) -> Vec<Value> {
+    /// Returns the changes of the object as it was sent.
+    fn changes(&self, values: &[(String, Value)]) -> Patch {
         let differs = |(pointer, value): &&(String, Value)| {
             !patch::same(self.object.pointer(pointer).unwrap_or(&Value::Null), value)
         };
-        let change = |(pointer, value): &(String, Value)| match value {
-            Value::Null => json!({"op": "remove", "path": pointer}),
-            value => json!({"op": "add", "path": pointer, "value": value}),
+        let change = |(pointer, value): &(String, Value)| {
+            // A pointer comes from a mapper's code, not from a request.
+            let path = PointerBuf::parse(pointer.as_str()).unwrap_or_default();
+            match value {
+                Value::Null => PatchOperation::Remove(RemoveOperation { path }),
+                value => PatchOperation::Add(AddOperation { path, value: value.clone() }),
+            }
         };
-        values.iter().filter(differs).map(change).collect()
+        Patch(values.iter().filter(differs).map(change).collect())
     }
 }
 
@@ -158,14 +136,24 @@ mod tests {
 
     use super::*;
 
-    fn services() -> Value {
-        json!({"group": "", "version": "v1", "resource": "services"})
+    fn body(request: Value) -> Value {
+        let mut body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "u", "userInfo": {"username": "jane"},
+            "kind": {"group": "", "version": "v1", "kind": "Service"},
+            "resource": {"group": "", "version": "v1", "resource": "services"},
+        }});
+        if let Value::Object(members) = request {
+            body["request"].as_object_mut().unwrap().extend(members);
+        }
+        body
+    }
+
+    fn read(body: &Value) -> Result<Review, ReviewError> {
+        Review::read(body.to_string().as_bytes(), kinds::SERVICE)
     }
 
     fn review(object: &Value) -> Review {
-        let body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
-            "uid": "u", "operation": "CREATE", "resource": services(), "namespace": "team", "object": object, "oldObject": null}});
-        Review::read(body.to_string().as_bytes(), kinds::SERVICE).unwrap()
+        read(&body(json!({"operation": "CREATE", "namespace": "team", "object": object, "oldObject": null}))).unwrap()
     }
 
     #[test]
@@ -181,14 +169,18 @@ mod tests {
         ];
         let values = values.map(|(pointer, value)| (pointer.to_owned(), value));
         assert_eq!(
-            review.changes(&values),
-            [
-                json!({"op": "add", "path": "/spec/clusterIP", "value": "1.2.3.4"}),
-                json!({"op": "remove", "path": "/spec/a"})
-            ]
+            serde_json::to_value(review.changes(&values)).unwrap(),
+            json!([
+                {"op": "add", "path": "/spec/clusterIP", "value": "1.2.3.4"},
+                {"op": "remove", "path": "/spec/a"},
+            ])
         );
-        let answer = review.answer(Ok(Vec::new()));
-        assert_eq!(answer["response"], json!({"uid": "u", "allowed": true}));
+        let answer = serde_json::to_value(review.answer(Ok(Vec::new()))).unwrap();
+        assert_eq!(answer["response"], json!({"uid": "u", "allowed": true, "status": {}}));
+        let answer = serde_json::to_value(review.answer(Err(Denial::taken(kinds::SERVICE)))).unwrap();
+        let response = &answer["response"];
+        assert_eq!((&response["allowed"], &response["status"]["code"]), (&json!(false), &json!(403)));
+        assert_eq!(response["status"]["reason"], "Forbidden");
     }
 
     #[test]
@@ -199,19 +191,19 @@ mod tests {
 
     #[test]
     fn an_update_is_of_the_stored_incarnation() {
-        let body = json!({"apiVersion": "admission.k8s.io/v1", "request": {
-            "uid": "u", "operation": "UPDATE", "resource": services(), "namespace": "team", "name": "web", "object": {"metadata": {}},
-            "oldObject": {"metadata": {"uid": "u-1"}}}});
-        let review = Review::read(body.to_string().as_bytes(), kinds::SERVICE).unwrap();
+        let review = read(&body(json!({
+            "operation": "UPDATE", "namespace": "team", "name": "web", "object": {"metadata": {}},
+            "oldObject": {"metadata": {"uid": "u-1"}},
+        })));
+        let review = review.unwrap();
         assert_eq!(review.request("web").object.uid(), "u-1");
         assert_eq!(review.beginning(), None);
     }
 
     #[test]
     fn what_is_no_review_is_not_answered() {
-        let good = json!({"apiVersion": "admission.k8s.io/v1", "request": {
-            "uid": "u", "operation": "CREATE", "resource": services(), "object": {"metadata": {}}}});
-        assert!(Review::read(good.to_string().as_bytes(), kinds::SERVICE).is_ok());
+        let good = body(json!({"operation": "CREATE", "object": {"metadata": {}}}));
+        assert!(read(&good).is_ok());
         for (pointer, value) in [
             ("/apiVersion", json!("admission.k8s.io/v1beta1")),
             ("/request", json!({})),
@@ -222,7 +214,7 @@ mod tests {
         ] {
             let mut body = good.clone();
             *body.pointer_mut(pointer).unwrap() = value;
-            assert!(Review::read(body.to_string().as_bytes(), kinds::SERVICE).is_err(), "{body}");
+            assert!(read(&body).is_err(), "{body}");
         }
     }
 }

@@ -10,8 +10,12 @@ use tokio::io::AsyncWriteExt;
 use super::backend::{Backend, HOST_POD, NODE, SWITCH, VIRTUAL_UID, virtual_pod};
 use super::*;
 use crate::fake_engine::FakeEngine;
-use crate::kubelet::place::Place;
-use crate::kubelet::streams::Open;
+use crate::kubelet::failure::Failure;
+use crate::kubelet::pod_resolver::ResolvedPod;
+use crate::kubelet::route::PodName;
+use crate::kubelet::session::Slot;
+use crate::kubelet::upgrade::Upgrade;
+use crate::kubelet::upstream::Agreed;
 use crate::metrics::Metrics;
 
 const LIMIT: Duration = Duration::from_secs(5);
@@ -27,13 +31,13 @@ fn node(backend: &Backend) -> Node {
     let engine: Arc<dyn EngineHandle> = Arc::<FakeEngine>::clone(&backend.engine);
     let (live, metrics) = (Live::new(config), Arc::new(Metrics::new(engine.registry()).unwrap()));
     let kubelet = Kubelet {
-        usage: Arc::new(ResourceMetrics::new(api.clone(), Arc::clone(&engine), LIMIT)),
+        resource_metrics: Arc::new(ResourceMetrics::new(api.clone(), Arc::clone(&engine), LIMIT)),
         virt: api.clone(),
-        places: Places { virt: api.clone(), host: api.clone(), engine, limit: LIMIT },
+        resolver: PodResolver { virt: api.clone(), host: api.clone(), engine, limit: LIMIT },
         upstream: Upstream::new(&kube).unwrap(),
         tokens: Tokens::new(api.clone(), LIMIT),
         authorizer: Authorizer::new(api, LIMIT),
-        streams: Arc::new(Streams::new(live, metrics)),
+        sessions: Arc::new(Sessions::new(live, metrics)),
         tasks: TaskTracker::new(),
         closing: CancellationToken::new(),
     };
@@ -69,11 +73,11 @@ fn spdy() -> Upgrade {
 }
 
 /// Opens a stream, up to its first byte.
-async fn open(node: &Node) -> Result<(Place, Open, Agreed), Failure> {
-    let opened = node.open(&pod(), &exec("main"), &spdy()).await?;
-    let place = opened.place.clone();
-    let (agreed, open) = opened.confirmed(&node.kubelet.places).await?;
-    Ok((place, open, agreed))
+async fn open(node: &Node) -> Result<(ResolvedPod, Slot, Agreed), Failure> {
+    let session = node.open(&pod(), &exec("main"), &spdy()).await?;
+    let pod = session.pod().clone();
+    let (agreed, slot) = session.confirm(&node.kubelet.resolver).await?;
+    Ok((pod, slot, agreed))
 }
 
 async fn refused(node: &Node) -> Failure {
@@ -109,7 +113,8 @@ async fn the_host_is_asked_in_words_of_our_own() {
         head.to_ascii_lowercase(),
         format!(
             "post {HOST_POD}/exec?container=main&command=id&stdout=true http/1.1\r\nhost: {host}\r\n\
-             connection: upgrade\r\nupgrade: spdy/3.1\r\nx-stream-protocol-version: v4.channel.k8s.io\r\n\r\n"
+             user-agent: tenet-syncer/{}\r\nconnection: upgrade\r\nupgrade: spdy/3.1\r\nx-stream-protocol-version: v4.channel.k8s.io\r\n\r\n",
+            env!("CARGO_PKG_VERSION")
         )
     );
     assert_eq!(after, b"frames");

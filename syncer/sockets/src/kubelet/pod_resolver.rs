@@ -1,5 +1,5 @@
-//! Which host pod is meant. A name is not enough: pods come and go under one name. But a UID
-//! never comes back: what had it before and has it after, had it in between. So
+//! The host pod that a request means. A name is not enough: pods come and go under one name. But a
+//! UID never comes back: what had it before and has it after, had it in between. So
 //!
 //! - the virtual pod is read from a quorum after it was asked for: it is the one that is meant;
 //! - the host pod, which was seen before the host is asked, from a cache or a quorum, and says
@@ -20,12 +20,12 @@ use tenet_syncer::{CreateLock, EngineHandle};
 
 /// A host pod, and the virtual pod that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The virtual pod.
-    pub pod: PodName,
+pub struct ResolvedPod {
+    /// The virtual pod, as it was asked for.
+    pub name: PodName,
     /// Its UID.
     pub uid: String,
-    /// Where the host pod stands.
+    /// The host pod.
     pub host: HostKey,
     /// Its UID.
     pub host_uid: String,
@@ -33,8 +33,8 @@ pub struct Place {
     pub node: String,
 }
 
-/// Finds host pods.
-pub struct Places {
+/// Finds the host pods of virtual ones.
+pub struct PodResolver {
     /// The virtual API server.
     pub virt: Api,
     /// The host API server.
@@ -45,15 +45,15 @@ pub struct Places {
     pub limit: Duration,
 }
 
-impl Places {
-    /// While this is kept, the syncer creates no other host pod in the place of this one.
-    pub fn hold(&self, pod: &PodName) -> CreateLock {
+impl PodResolver {
+    /// Locks the name of the host pod: the syncer creates no other one under it meanwhile.
+    pub fn lock_create(&self, pod: &PodName) -> CreateLock {
         self.engine.lock_create(&host_key(&self.engine.facts(), pod))
     }
 
-    /// The host pod of a virtual pod of `node` that has this container, as it was last seen.
-    /// This may be out of date.
-    pub fn expect(&self, node: &str, pod: &PodName, container: Option<&str>) -> Option<Place> {
+    /// Returns the host pod of a virtual pod of `node` that has this container, as the caches show
+    /// it. This may be out of date.
+    pub fn cached(&self, node: &str, pod: &PodName, container: Option<&str>) -> Option<ResolvedPod> {
         let facts = self.engine.facts();
         let host = host_key(&facts, pod);
         let (view, virt) = (self.engine.view(kinds::POD), VirtualKey::new(pod.namespace.as_str(), pod.name.as_str()));
@@ -62,8 +62,8 @@ impl Places {
         judge(&facts, node, pod, container, Some(virt.value()), Some(real.value())).ok()
     }
 
-    /// The same, as it is: both are read from a quorum.
-    pub async fn find(&self, node: &str, pod: &PodName, container: Option<&str>) -> Result<Place, Failure> {
+    /// Returns the same as it is: both pods are read from a quorum.
+    pub async fn resolve(&self, node: &str, pod: &PodName, container: Option<&str>) -> Result<ResolvedPod, Failure> {
         let facts = self.engine.facts();
         let host = host_key(&facts, pod);
         let (virt, real) = tokio::join!(self.read_virtual(pod), self.read_host(&host));
@@ -71,22 +71,22 @@ impl Places {
         judge(&facts, node, pod, container, virt.as_ref(), real.as_ref())
     }
 
-    /// Whether an expectation was right as to the virtual pod, which is read from a quorum.
-    pub async fn is_meant(&self, expected: &Place, node: &str, container: Option<&str>) -> Result<bool, Failure> {
-        let virt = self.read_virtual(&expected.pod).await?.ok_or_else(|| Failure::no_pod(&expected.pod))?;
-        check_virtual(&virt, node, &expected.pod, container)?;
+    /// Returns whether the virtual pod is the expected one, read from a quorum.
+    pub async fn is_meant(&self, expected: &ResolvedPod, node: &str, container: Option<&str>) -> Result<bool, Failure> {
+        let virt = self.read_virtual(&expected.name).await?.ok_or_else(|| Failure::no_pod(&expected.name))?;
+        check_virtual(&virt, node, &expected.name, container)?;
         Ok(text(&virt, "/metadata/uid") == expected.uid)
     }
 
-    /// Whether the host pod is still the same one, read from a quorum.
-    pub async fn confirm(&self, place: &Place) -> Result<(), Failure> {
-        let real = self.read_host(&place.host).await?;
+    /// Checks that the host pod is still the same one, read from a quorum.
+    pub async fn confirm(&self, resolved: &ResolvedPod) -> Result<(), Failure> {
+        let real = self.read_host(&resolved.host).await?;
         let facts = self.engine.facts();
         let is_same = |real: &Value| {
-            text(real, "/metadata/uid") == place.host_uid
-                && owner_uid(&facts, real, &place.pod).as_deref() == Some(&place.uid)
+            text(real, "/metadata/uid") == resolved.host_uid
+                && owner_uid(&facts, real, &resolved.name).as_deref() == Some(&resolved.uid)
         };
-        if real.as_ref().is_some_and(is_same) { Ok(()) } else { Err(Failure::replaced(&place.pod)) }
+        if real.as_ref().is_some_and(is_same) { Ok(()) } else { Err(Failure::replaced(&resolved.name)) }
     }
 
     async fn read_virtual(&self, pod: &PodName) -> Result<Option<Value>, Failure> {
@@ -112,7 +112,7 @@ fn judge(
     container: Option<&str>,
     virt: Option<&Value>,
     real: Option<&Value>,
-) -> Result<Place, Failure> {
+) -> Result<ResolvedPod, Failure> {
     let virt = virt.ok_or_else(|| Failure::no_pod(pod))?;
     check_virtual(virt, node, pod, container)?;
     let uid = text(virt, "/metadata/uid");
@@ -120,8 +120,8 @@ fn judge(
     if owner_uid(facts, real, pod).as_deref() != Some(uid) {
         return Err(Failure::not_on_host(pod));
     }
-    Ok(Place {
-        pod: pod.clone(),
+    Ok(ResolvedPod {
+        name: pod.clone(),
         uid: uid.to_owned(),
         host_uid: text(real, "/metadata/uid").to_owned(),
         node: text(real, "/spec/nodeName").to_owned(),
@@ -146,7 +146,7 @@ fn check_virtual(virt: &Value, node: &str, pod: &PodName, container: Option<&str
     }
 }
 
-/// The UID of the virtual pod that a host pod belongs to, if that is the one that is meant.
+/// Returns the UID of the virtual pod that a host pod belongs to, if that has the name that is meant.
 fn owner_uid(facts: &Facts, real: &Value, pod: &PodName) -> Option<String> {
     let owner = OwnerRecord::read(real.get("metadata")?, &facts.names.cluster, &facts.cluster_id).ours()?;
     let meant = owner.kind == kinds::POD && owner.namespace == pod.namespace && owner.name == pod.name;

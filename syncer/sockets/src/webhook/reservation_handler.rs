@@ -1,4 +1,4 @@
-//! Gets from the host what a request needs, before it is served.
+//! Handles reservations: gets from the host what a request needs, before it is served.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -25,14 +25,14 @@ const TURNS: usize = 256;
 
 type Values = Vec<(String, Value)>;
 
-/// Gets from the host what requests need.
-pub struct Desk {
+/// Handler of reservations.
+pub struct ReservationHandler {
     engine: Arc<dyn EngineHandle>,
     turns: Vec<Mutex<()>>,
     hasher: RandomState,
 }
 
-/// One request at the desk.
+/// One request.
 struct Case<'c> {
     kind: Kind,
     admission: &'c dyn Admission,
@@ -42,7 +42,7 @@ struct Case<'c> {
     dry_run: bool,
 }
 
-/// What an attempt came to.
+/// Result of an attempt.
 enum Step {
     /// The request takes nothing from the host.
     Free,
@@ -52,7 +52,7 @@ enum Step {
     Again,
 }
 
-/// What a host object means for a request.
+/// Relation of a host object to a request.
 enum Standing {
     /// It is the one that the request is about.
     Ours,
@@ -62,13 +62,13 @@ enum Standing {
     Left,
 }
 
-impl Desk {
-    /// A desk.
+impl ReservationHandler {
+    /// A handler that nothing waits for.
     pub fn new(engine: Arc<dyn EngineHandle>) -> Self {
         Self { engine, turns: (0..TURNS).map(|_| Mutex::new(())).collect(), hasher: RandomState::new() }
     }
 
-    /// The values that the object takes on.
+    /// Returns the values that the object takes on.
     pub async fn serve(&self, kind: Kind, admission: &dyn Admission, review: &Review) -> Result<Values, Denial> {
         let name = match review.beginning() {
             Some(beginning) => self.free_name(kind, review, beginning)?,
@@ -81,14 +81,14 @@ impl Desk {
         let case = Case { kind, admission, request: review.request(&name), host, dry_run: review.dry_run, cx };
         let turn = usize::try_from(self.hasher.hash_one(&case.host)).unwrap_or(0) % TURNS;
         let _turn = self.turns[turn].lock().await;
-        let mut values = self.settle(&case).await?;
+        let mut values = self.reserve(&case).await?;
         if review.beginning().is_some() && !review.dry_run && !values.is_empty() {
             values.push(("/metadata/name".to_owned(), json!(name)));
         }
         Ok(values)
     }
 
-    /// A name that neither side has.
+    /// Returns a name that neither side has.
     fn free_name(&self, kind: Kind, review: &Review, beginning: &str) -> Result<String, Denial> {
         for _ in 0..ATTEMPTS {
             let Some(name) = naming::generate(beginning) else { break };
@@ -103,7 +103,7 @@ impl Desk {
         Err(Denial::busy(kind))
     }
 
-    async fn settle(&self, case: &Case<'_>) -> Result<Values, Denial> {
+    async fn reserve(&self, case: &Case<'_>) -> Result<Values, Denial> {
         let mut host = case.cx.host(case.kind, &case.host);
         // What is created tells by itself that it is there already.
         if host.is_none() && case.is_update() {
@@ -139,7 +139,7 @@ impl Desk {
         }
     }
 
-    /// Whose a host object is, and what follows.
+    /// Finds out to whom a host object belongs, and what follows.
     async fn standing(&self, case: &Case<'_>, host: &Object) -> Result<Standing, Denial> {
         let Ownership::Ours(owner) = case.cx.ownership(host) else { return Err(Denial::taken(case.kind)) };
         if host.is_deleting() {
@@ -159,7 +159,7 @@ impl Desk {
         }
     }
 
-    /// A host object that was deleted: it may be held by a finalizer.
+    /// Looks whether a deleted host object is gone: a finalizer may hold it.
     async fn gone(&self, case: &Case<'_>, host: &Object) -> Result<Standing, Denial> {
         match self.look(case).await? {
             Some(found) if found.uid() == host.uid() && found.is_deleting() => {
@@ -182,7 +182,7 @@ impl Desk {
         case.written(changed)
     }
 
-    /// A reservation that was made for a request of another kind goes when that has failed.
+    /// Deletes a reservation that was made for another request, once that has failed.
     async fn replace(&self, case: &Case<'_>, host: Option<&Object>) -> Result<Step, Denial> {
         let Some(host) = host else { return Ok(Step::Again) };
         let (Ownership::Ours(owner), Some(reservation)) = (case.cx.ownership(host), case.cx.reservation(host)) else {
@@ -203,7 +203,7 @@ impl Desk {
         }
     }
 
-    /// What the object takes on. When the host gives what the virtual API server cannot
+    /// Returns what the object takes on. When the host gives what the virtual API server cannot
     /// take, it gets it back.
     async fn take(&self, case: &Case<'_>, host: &Object) -> Result<Values, Denial> {
         let error = match case.admission.answer(&case.cx, &case.request, host) {
@@ -215,7 +215,7 @@ impl Desk {
             && !case.dry_run
             && let Err(error) = self.engine.delete(Deletion::lapsed(case.kind, host, &owner)).await
         {
-            tracing::debug!(kind = %case.kind, place = %case.host, %error, "a reservation stays until it is over");
+            tracing::debug!(kind = %case.kind, host = %case.host, %error, "cannot delete a reservation before it lapses");
         }
         Err(Denial::of_mapper(&error, case.kind))
     }
@@ -246,7 +246,7 @@ impl Case<'_> {
             Ok(object) => Ok(Step::From(Object::new(object))),
             Err(error) if error.is_lost_race() || error.is_object_absent() => Ok(Step::Again),
             Err(error) => {
-                tracing::debug!(kind = %self.kind, place = %self.host, %error, "the host does not give what a request needs");
+                tracing::debug!(kind = %self.kind, host = %self.host, %error, "the host rejected a reservation");
                 Err(Denial::of_host(&error, self.kind, &self.request.object, &self.host))
             }
         }

@@ -1,5 +1,5 @@
-//! Keeps the authority in a Secret of the host namespace, so that a restart shows what was
-//! registered, and renews what ages.
+//! Store of the serving certificate and its authority. The authority is kept in a Secret of the
+//! host namespace, so that a restart serves what was registered; what ages is renewed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,9 +17,9 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::authority::{Authority, AuthorityError, Signed};
-use super::certificate::Shown;
+use super::certificate::ServedCertificate;
 use super::rotation::Chain;
-use tenet_syncer::api::{Api, ApiError, PatchType, Target};
+use tenet_syncer::api::{Api, ApiError, PatchType, Target, chain};
 
 /// How often ages are looked at.
 const LOOK: Duration = Duration::from_secs(60);
@@ -34,38 +34,38 @@ const NEXT_CERTIFICATE: &str = "next-ca.crt";
 const NEXT_KEY: &str = "next-ca.key";
 const PREVIOUS_CERTIFICATE: &str = "previous-ca.crt";
 
-/// Why there is no authority.
+/// A failure to load or renew the authority.
 #[derive(Debug, Error)]
-pub enum KeeperError {
+pub enum CertificateStoreError {
     /// The Secret could not be read or written.
-    #[error("the Secret {secret} of the host")]
+    #[error("cannot read or write host Secret {secret}")]
     Secret {
         /// Its name.
         secret: String,
         /// Why.
         source: ApiError,
     },
-    /// What is in it, or should be, is no authority.
+    /// The authority cannot be made or used.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
     /// Others write it all the time.
-    #[error("the Secret {0} of the host changes all the time")]
+    #[error("cannot write host Secret {0}: it is changed by others all the time")]
     Contended(String),
 }
 
-/// The authority of this syncer.
-pub struct Keeper {
+/// Store of the serving certificate and its authority.
+pub struct CertificateStore {
     host: Api,
     vc: String,
     namespace: String,
     limit: Duration,
     chain: watch::Sender<Chain>,
-    shown: Arc<Shown>,
+    served: Arc<ServedCertificate>,
     names: Vec<String>,
     validity: parking_lot::Mutex<super::authority::Validity>,
 }
 
-impl Keeper {
+impl CertificateStore {
     /// Reads the authority of the virtual cluster `vc`, or makes it. The certificate that
     /// it signs is for `names`.
     pub async fn start(
@@ -74,47 +74,47 @@ impl Keeper {
         namespace: &str,
         names: Vec<String>,
         limit: Duration,
-    ) -> Result<Self, KeeperError> {
-        let place = Place { host: &host, name: format!("{vc}-tenet-serving"), vc, namespace, limit };
-        let chain = place.settle().await?;
+    ) -> Result<Self, CertificateStoreError> {
+        let secret = StoredSecret { host: &host, name: format!("{vc}-tenet-serving"), vc, namespace, limit };
+        let chain = secret.rotate().await?;
         let signed = chain.current.sign("tenet", &names, OffsetDateTime::now_utc())?;
         Ok(Self {
             vc: vc.to_owned(),
             namespace: namespace.to_owned(),
             limit,
             validity: parking_lot::Mutex::new(signed.validity),
-            shown: Arc::new(Shown::new(signed.key)),
+            served: Arc::new(ServedCertificate::new(signed.key)),
             chain: watch::channel(chain).0,
             names,
             host,
         })
     }
 
-    /// The certificate that sockets show.
-    pub fn shown(&self) -> Arc<Shown> {
-        Arc::clone(&self.shown)
+    /// Returns the certificate that sockets serve.
+    pub fn served(&self) -> Arc<ServedCertificate> {
+        Arc::clone(&self.served)
     }
 
-    /// The authorities that clients should trust, as PEM. [`Self::changed`] tells when
+    /// Returns the authorities that clients should trust, as PEM. [`Self::changed`] tells when
     /// there are others.
     pub fn bundle(&self) -> String {
         self.chain.borrow().bundle()
     }
 
-    /// Tells when the bundle changes.
+    /// Waits for the next change of the bundle.
     pub fn changed(&self) -> impl Future<Output = ()> + Send + use<> {
         let mut changes = self.chain.subscribe();
         async move { drop(changes.changed().await) }
     }
 
-    /// A word that only those know who know the authority's key; another one for each
-    /// purpose. Stays the same until the authority does not.
-    pub fn word(&self, purpose: &str) -> String {
+    /// Returns a secret derived from the authority's key, another one for each purpose. It changes
+    /// with the authority.
+    pub fn derive_secret(&self, purpose: &str) -> String {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.chain.borrow().current.key.as_bytes());
         URL_SAFE_NO_PAD.encode(&hmac::sign(&key, purpose.as_bytes()).as_ref()[..16])
     }
 
-    /// A certificate of this authority for other names.
+    /// Signs a certificate of this authority for other names.
     pub fn sign(&self, names: &[String]) -> Result<Signed, AuthorityError> {
         self.chain.borrow().current.sign("tenet", names, OffsetDateTime::now_utc())
     }
@@ -127,34 +127,35 @@ impl Keeper {
                 () = sleep(LOOK) => {}
             }
             if let Err(error) = self.look().await {
-                tracing::warn!(error = %tenet_syncer::api::chain(&error), "the serving certificate is not renewed");
+                tracing::warn!(error = %chain(&error), "cannot renew the serving certificate");
             }
         }
     }
 
-    async fn look(&self) -> Result<(), KeeperError> {
+    async fn look(&self) -> Result<(), CertificateStoreError> {
         let now = OffsetDateTime::now_utc();
         let mut renew = self.validity.lock().age(now.unix_timestamp()) >= RENEW;
         let step = self.chain.borrow().step(&self.vc, now)?;
         if step.is_some() {
             let name = format!("{}-tenet-serving", self.vc);
-            let place = Place { host: &self.host, name, vc: &self.vc, namespace: &self.namespace, limit: self.limit };
-            let chain = place.settle().await?;
+            let secret =
+                StoredSecret { host: &self.host, name, vc: &self.vc, namespace: &self.namespace, limit: self.limit };
+            let chain = secret.rotate().await?;
             renew |= chain.current != self.chain.borrow().current;
             self.chain.send_replace(chain);
-            tracing::info!("the authority of the serving certificate has changed");
+            tracing::info!("authority of the serving certificate rotated");
         }
         if renew {
             let signed = self.sign(&self.names)?;
             *self.validity.lock() = signed.validity;
-            self.shown.set(signed.key);
+            self.served.set(signed.key);
         }
         Ok(())
     }
 }
 
-/// The Secret.
-struct Place<'p> {
+/// The Secret that holds the authority.
+struct StoredSecret<'p> {
     host: &'p Api,
     name: String,
     vc: &'p str,
@@ -162,14 +163,14 @@ struct Place<'p> {
     limit: Duration,
 }
 
-impl Place<'_> {
-    /// The authorities as they are stored, after a step if one is due.
-    async fn settle(&self) -> Result<Chain, KeeperError> {
+impl StoredSecret<'_> {
+    /// Returns the authorities as they are stored, after a step of their rotation if one is due.
+    async fn rotate(&self) -> Result<Chain, CertificateStoreError> {
         for _ in 0..ATTEMPTS {
             let stored = self.read().await?;
             let chain = stored.as_ref().and_then(read_chain);
             if stored.is_some() && chain.is_none() {
-                tracing::warn!(secret = self.name, "it holds no authority any more: a new one is made");
+                tracing::warn!(secret = self.name, "host Secret holds no usable authority: replacing it");
             }
             let now = OffsetDateTime::now_utc();
             let step = match &chain {
@@ -182,15 +183,15 @@ impl Place<'_> {
                 _ => {}
             }
         }
-        Err(KeeperError::Contended(self.name.clone()))
+        Err(CertificateStoreError::Contended(self.name.clone()))
     }
 
-    async fn read(&self) -> Result<Option<Value>, KeeperError> {
+    async fn read(&self) -> Result<Option<Value>, CertificateStoreError> {
         self.host.get(&self.target(), self.limit).await.map_err(|source| self.error(source))
     }
 
-    /// Whether it was written; another syncer may have been faster.
-    async fn write(&self, stored: Option<&Value>, chain: &Chain) -> Result<bool, KeeperError> {
+    /// Returns whether it was written; another syncer may have been faster.
+    async fn write(&self, stored: Option<&Value>, chain: &Chain) -> Result<bool, CertificateStoreError> {
         let data = data_of(chain);
         let written = match stored {
             None => {
@@ -223,8 +224,8 @@ impl Place<'_> {
         Target::new(kinds::SECRET, self.namespace, &self.name)
     }
 
-    fn error(&self, source: ApiError) -> KeeperError {
-        KeeperError::Secret { secret: self.name.clone(), source }
+    fn error(&self, source: ApiError) -> CertificateStoreError {
+        CertificateStoreError::Secret { secret: self.name.clone(), source }
     }
 }
 
@@ -240,7 +241,7 @@ fn data_of(chain: &Chain) -> BTreeMap<&'static str, String> {
     all.into_iter().filter_map(|(key, text)| Some((key, STANDARD.encode(text?)))).collect()
 }
 
-/// What a Secret holds; `None` when it cannot be used.
+/// Reads the authorities in a Secret; `None` when it cannot be used.
 fn read_chain(secret: &Value) -> Option<Chain> {
     let text = |key: &str| {
         let data = STANDARD.decode(secret.get("data")?.get(key)?.as_str()?).ok()?;

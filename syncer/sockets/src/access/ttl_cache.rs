@@ -1,4 +1,4 @@
-//! Answers that count for a while, so that not every request asks the API server twice.
+//! Cache of answers that count for a while, so that not every request asks the API server again.
 
 use std::hash::Hash;
 use std::time::Duration;
@@ -6,21 +6,21 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::time::Instant;
 
-/// More are not kept: whoever asks with ever new tokens must not fill the memory.
+/// More are not kept: whoever asks with ever new tokens must not fill the cache.
 const CAPACITY: usize = 4096;
 
-/// Answers that count for a while.
-pub(super) struct Memory<K: Eq + Hash, V: Clone> {
+/// Cache of answers that count for a while.
+pub(super) struct TtlCache<K: Eq + Hash, V: Clone> {
     answers: DashMap<K, (V, Instant)>,
 }
 
-impl<K: Eq + Hash, V: Clone> Default for Memory<K, V> {
+impl<K: Eq + Hash, V: Clone> Default for TtlCache<K, V> {
     fn default() -> Self {
         Self { answers: DashMap::new() }
     }
 }
 
-impl<K: Eq + Hash, V: Clone> Memory<K, V> {
+impl<K: Eq + Hash, V: Clone> TtlCache<K, V> {
     pub(super) fn get(&self, key: &K) -> Option<V> {
         let entry = self.answers.get(key)?;
         (entry.1 > Instant::now()).then(|| entry.0.clone())
@@ -43,15 +43,15 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_counts_for_its_time_and_the_memory_is_bounded() {
-        let memory = Memory::default();
-        memory.put(1, "yes", Duration::from_secs(5));
-        assert_eq!(memory.get(&1), Some("yes"));
+    async fn an_answer_counts_for_its_time_and_the_cache_is_bounded() {
+        let cache = TtlCache::default();
+        cache.put(1, "yes", Duration::from_secs(5));
+        assert_eq!(cache.get(&1), Some("yes"));
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert_eq!(memory.get(&1), None);
+        assert_eq!(cache.get(&1), None);
         for key in 0..3 * CAPACITY {
-            memory.put(key, "yes", Duration::from_secs(5));
-            assert!(memory.answers.len() <= CAPACITY);
+            cache.put(key, "yes", Duration::from_secs(5));
+            assert!(cache.answers.len() <= CAPACITY);
         }
     }
 }
