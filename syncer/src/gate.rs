@@ -13,7 +13,7 @@ mod limiter;
 mod registration;
 mod reserve;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tokens;
 
 use std::borrow::Cow;

@@ -200,3 +200,6 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: &M
         tracing::warn!(%kind, %object, %error, "the tenant could not be told");
     }
 }
+
+#[cfg(test)]
+mod tests;

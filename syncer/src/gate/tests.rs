@@ -22,12 +22,12 @@ use crate::settings::Settings;
 const ID: &str = "cluster-1";
 
 /// What was asked, in order: `PATCH /path {body}`.
-type Asked = Arc<Mutex<Vec<(Method, String, Value)>>>;
+pub(crate) type Asked = Arc<Mutex<Vec<(Method, String, Value)>>>;
 
 /// Answers by method and path; everything else is absent.
-type Answers = Vec<(&'static str, &'static str, u16, Value)>;
+pub(crate) type Answers = Vec<(&'static str, &'static str, u16, Value)>;
 
-fn api(answers: Answers) -> (Api, Asked) {
+pub(crate) fn api(answers: Answers) -> (Api, Asked) {
     let asked = Asked::default();
     let (log, answers) = (Arc::clone(&asked), Arc::new(answers));
     let service = tower::service_fn(move |request: Request<Body>| {

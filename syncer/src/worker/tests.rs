@@ -1,0 +1,231 @@
+//! Stages, best effort, content and panics, with a mapper that decides what the test says.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, RwLock};
+use serde_json::{Value, json};
+use tenet_mapper::{
+    Deletion, Input, KeysOf, MapperId, MapperSpec, Object, Projection, VirtualKey, VirtualPatch, kinds,
+};
+
+use super::*;
+use crate::cache::Cache;
+use crate::gate::tests::{Answers, Asked, api};
+use crate::gate::{Gate, Parts};
+use crate::informer::Health;
+use crate::mappers::Mappers;
+use crate::metrics::Metrics;
+use crate::queue::{Key, Queue};
+use crate::registry::Registry;
+use crate::router::Router;
+use crate::runtime::System;
+use crate::settings::Settings;
+use crate::view::{Caches, EngineView};
+
+type Decide = fn(&Context<'_>) -> Result<Outcome, MapError>;
+
+/// A mapper of pods that decides what the test says.
+struct Decided {
+    spec: MapperSpec,
+    decide: Decide,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Mapper for Decided {
+    fn spec(&self) -> &MapperSpec {
+        &self.spec
+    }
+
+    fn reconcile(&self, cx: &Context<'_>, _: &VirtualKey) -> Result<Outcome, MapError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        (self.decide)(cx)
+    }
+}
+
+struct Rig {
+    engine: Engine,
+    virt: Asked,
+    /// How often the mapper was asked.
+    asked: Arc<AtomicUsize>,
+}
+
+const ID: MapperId = MapperId::new("decided");
+const POD: &str = "/api/v1/namespaces/n/pods/a";
+const STATUS: &str = "/api/v1/namespaces/n/pods/a/status";
+
+impl Rig {
+    fn new(virt: Answers, decide: Decide) -> Self {
+        let ((host, _), (virt_api, virt)) = (api(Vec::new()), api(virt));
+        let asked = Arc::<AtomicUsize>::default();
+        let spec = MapperSpec::new(ID.as_str(), kinds::POD).reads(Input::new(
+            Side::Virtual,
+            kinds::POD,
+            Projection::Whole,
+            KeysOf::Own,
+        ));
+        let mapper = Decided { spec, decide, asked: Arc::clone(&asked) };
+        let mappers = Arc::new(Mappers::new(vec![Box::new(mapper) as Box<dyn Mapper>]).unwrap());
+        let mut caches = Caches::default();
+        for side in [Side::Virtual, Side::Host] {
+            let health = Health { synced: true, ..Health::default() };
+            caches.add(Arc::new(Cache::new(side, kinds::POD, Projection::Whole)), Arc::new(RwLock::new(health)));
+        }
+        let (caches, queue) = (Arc::new(caches), Arc::new(Queue::default()));
+        caches.get(Side::Virtual, kinds::POD).unwrap().store(pod().value().clone());
+        let router = Arc::new(Router::new(Arc::clone(&mappers), Arc::clone(&queue), "vc-1", "cluster-1"));
+        router.start(ID);
+        let config = "name: vc-1\nhost: { namespace: team-a }\nvirtual: { kubeconfig: /v }\n";
+        let config = tenet_config::Config::from_yaml(config, &tenet_config::Overrides::default()).unwrap();
+        let facts = Arc::new(ArcSwap::from_pointee(Settings::default().facts(&config, "cluster-1", "").unwrap()));
+        let (metrics, limit) = (Arc::new(Metrics::new().unwrap()), Duration::from_secs(5));
+        let gate = Gate::new(Parts {
+            virt: virt_api.clone(),
+            host,
+            caches: Arc::clone(&caches),
+            router: Arc::clone(&router),
+            facts: Arc::clone(&facts),
+            metrics: Arc::clone(&metrics),
+            runtime: Arc::new(System),
+            ceiling: 8,
+            limit,
+        });
+        let view = EngineView {
+            caches: Arc::clone(&caches),
+            router: Arc::clone(&router),
+            defaults: ArcSwap::default(),
+            virt: virt_api,
+            limit,
+        };
+        let engine = Engine {
+            registry: Registry::new(&mappers),
+            mappers,
+            queue,
+            router,
+            caches,
+            view,
+            settings: Settings::default(),
+            facts,
+            gate,
+            metrics,
+            off: Mutex::default(),
+            runtime: Arc::new(System),
+        };
+        Self { engine, virt, asked }
+    }
+
+    async fn work(&self) -> Again {
+        let key = Key { mapper: ID, object: VirtualKey::new("n", "a") };
+        work(&self.engine, &Ticket { key, lane: Lane::Change, since: Duration::ZERO, failures: 0 }).await
+    }
+
+    /// The requests to the virtual API server, events excepted.
+    fn requests(&self) -> Vec<String> {
+        let all = self.virt.lock().unwrap();
+        let own = all.iter().filter(|(_, path, _)| !path.contains("/events"));
+        own.map(|(method, path, _)| format!("{method} {path}")).collect()
+    }
+}
+
+fn pod() -> Object {
+    Object::new(json!({
+        "metadata": {"namespace": "n", "name": "a", "uid": "u-a", "resourceVersion": "5",
+                     "labels": {"tenet.sh/managed-by": "vc-1"}},
+        "status": {"phase": "Running"},
+    }))
+}
+
+/// A status that the server of a test may reject.
+fn show() -> Effect {
+    Effect::PatchVirtual(VirtualPatch {
+        kind: kinds::POD,
+        key: VirtualKey::new("n", "a"),
+        uid: "u-a".to_owned(),
+        version: None,
+        subresource: Some("status"),
+        values: vec![("/status".into(), json!({"phase": "Failed"}))],
+    })
+}
+
+/// A delete of what pictures something of the host.
+fn remove() -> Effect {
+    Effect::Delete(Deletion::picture(kinds::POD, &pod()))
+}
+
+fn status(code: u16, reason: &str) -> Value {
+    json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "no"})
+}
+
+fn rejected() -> (&'static str, &'static str, u16, Value) {
+    ("PATCH", STATUS, 422, status(422, "Invalid"))
+}
+
+fn deleted() -> (&'static str, &'static str, u16, Value) {
+    ("DELETE", POD, 200, json!({"kind": "Status", "status": "Success"}))
+}
+
+#[tokio::test]
+async fn a_write_that_is_rejected_for_good_holds_back_what_is_behind_it_only_when_it_is_required() {
+    let required = Rig::new(vec![rejected(), deleted()], |_| Ok(Outcome::one(show()).then(remove())));
+    assert!(matches!(required.work().await, Again::Failed(_)));
+    assert_eq!(required.requests(), [format!("PATCH {STATUS}")]);
+
+    let best_effort = Rig::new(vec![rejected(), deleted()], |_| Ok(Outcome::one(show().best_effort()).then(remove())));
+    assert_eq!(best_effort.work().await, Again::No);
+    assert_eq!(best_effort.requests(), [format!("PATCH {STATUS}"), format!("DELETE {POD}")]);
+}
+
+#[tokio::test]
+async fn a_best_effort_that_may_still_succeed_is_tried_again_before_what_is_behind_it() {
+    let unavailable = ("PATCH", STATUS, 503, status(503, "ServiceUnavailable"));
+    let rig = Rig::new(vec![unavailable, deleted()], |_| Ok(Outcome::one(show().best_effort()).then(remove())));
+    assert!(matches!(rig.work().await, Again::Failed(_)));
+    assert_eq!(rig.requests(), [format!("PATCH {STATUS}")], "a final state is not lost");
+}
+
+#[tokio::test]
+async fn the_effects_of_one_stage_do_not_hold_each_other_back() {
+    let rig = Rig::new(vec![rejected(), deleted()], |_| Ok(Outcome::done().then_together([show(), remove()])));
+    assert!(matches!(rig.work().await, Again::Failed(_)), "the error is the answer all the same");
+    let mut requests = rig.requests();
+    requests.sort();
+    assert_eq!(requests, [format!("DELETE {POD}"), format!("PATCH {STATUS}")]);
+}
+
+#[tokio::test]
+async fn content_is_read_at_most_three_times_for_one_reconcile() {
+    let read =
+        ("GET", "/api/v1/namespaces/n/secrets/s", 200, json!({"metadata": {"name": "s"}, "data": {"k": "dg=="}}));
+    let once = Rig::new(vec![read.clone()], |cx| {
+        let secret = cx.content(kinds::SECRET, &VirtualKey::new("n", "s"))?;
+        assert_eq!(secret.unwrap().at("/data/k"), Some(&json!("dg==")));
+        Ok(Outcome::done())
+    });
+    assert_eq!(once.work().await, Again::No);
+    assert_eq!(once.requests(), ["GET /api/v1/namespaces/n/secrets/s"]);
+
+    let endless = Rig::new(Vec::new(), |cx| {
+        for number in 0.. {
+            cx.content(kinds::SECRET, &VirtualKey::new("n", number.to_string()))?;
+        }
+        Ok(Outcome::done())
+    });
+    assert!(matches!(endless.work().await, Again::Failed(_)));
+    assert_eq!(endless.requests().len(), 3);
+    assert_eq!(endless.asked.load(Ordering::Relaxed), 4);
+}
+
+#[tokio::test]
+async fn a_panic_quarantines_the_key() {
+    let rig = Rig::new(Vec::new(), |_| panic!("a bug"));
+    let Again::Failed(delay) = rig.work().await else { panic!("not quarantined") };
+    assert!(delay >= Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn a_mapper_that_is_stopped_is_not_asked() {
+    let rig = Rig::new(Vec::new(), |_| Ok(Outcome::done()));
+    rig.engine.router.stop(ID);
+    assert_eq!(rig.work().await, Again::No);
+    assert_eq!(rig.asked.load(Ordering::Relaxed), 0);
+}
