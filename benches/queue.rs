@@ -1,4 +1,4 @@
-//! The queue under load: keys in, keys out, across namespaces and lanes.
+//! Queue under load: insert and take keys across namespaces and lanes.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tenet_mapper::{MapperId, VirtualKey};

@@ -1,4 +1,4 @@
-//! What a reconcile costs: names, a rule table, and the whole mapper of a pod.
+//! Cost of a reconcile: names, a rule table, and the whole pod mapper.
 
 use std::hint::black_box;
 

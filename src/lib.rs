@@ -1,3 +1,3 @@
-//! What the binaries share: the list of mappers and the way a syncer is started.
+//! Code shared by the binaries: the list of mappers and the start of a syncer.
 
 pub mod syncer;

@@ -1,4 +1,4 @@
-//! What the syncer says of itself.
+//! Admin port of the syncer.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use tokio::time::{Instant, sleep};
 
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// The port on which a syncer serves `/readyz` and `/metrics`.
+/// Port on which a syncer serves `/readyz` and `/metrics`.
 #[derive(Clone, Copy, Debug)]
 pub struct Admin(pub u16);
 
 impl Admin {
-    /// Waits until it is ready and has nothing left to look at.
+    /// Waits until the syncer is ready and its queue is empty.
     pub async fn until_converged(self, limit: Duration) -> Result<()> {
         let end = Instant::now() + limit;
         while Instant::now() < end {
@@ -31,17 +31,17 @@ impl Admin {
         self.get("/readyz").await.is_ok_and(|answer| answer.lines().next().is_some_and(|line| line.contains(" 200 ")))
     }
 
-    /// How many keys are ready, of all kinds and lanes.
+    /// Returns the number of queued keys, of all kinds and lanes.
     async fn depth(self) -> Option<u64> {
         self.sum("tenet_queue_depth").await
     }
 
-    /// The bytes of all cached objects.
+    /// Returns the bytes of all cached objects.
     pub async fn cached_bytes(self) -> Option<u64> {
         self.sum("tenet_cache_bytes").await
     }
 
-    /// The sum of the series of a metric; none without any.
+    /// Sums the series of a metric; `None` without any series.
     async fn sum(self, metric: &str) -> Option<u64> {
         let metrics = self.get("/metrics").await.ok()?;
         let is_of = |line: &&str| line.strip_prefix(metric).is_some_and(|rest| rest.starts_with('{'));

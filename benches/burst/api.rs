@@ -14,14 +14,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-/// As many requests in flight as the syncer has workers.
+/// Number of requests in flight, equal to the number of the syncer's workers.
 pub const IN_FLIGHT: usize = 32;
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 const JSON: &str = "application/json";
 const MERGE: &str = "application/merge-patch+json";
 
-/// One API server, as one user.
+/// Client of one API server for one user.
 #[derive(Clone)]
 pub struct Api {
     client: Client,
@@ -29,7 +29,7 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API server of a kubeconfig.
+    /// Creates a client from a kubeconfig.
     pub async fn new(kubeconfig: &Path) -> Result<Self> {
         let file = Kubeconfig::read_from(kubeconfig).with_context(|| kubeconfig.display().to_string())?;
         let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
@@ -41,27 +41,27 @@ impl Api {
         Ok(Self { client: Client::try_from(config)?, permits: Arc::new(Semaphore::new(IN_FLIGHT)) })
     }
 
-    /// Reads a path.
+    /// Sends GET to a path.
     pub async fn get(&self, path: &str) -> Result<Value> {
         self.call(Method::GET, path, JSON, &Value::Null).await
     }
 
-    /// Posts to a path.
+    /// Sends POST to a path.
     pub async fn create(&self, path: &str, body: &Value) -> Result<Value> {
         self.call(Method::POST, path, JSON, body).await
     }
 
-    /// Changes a part of an object.
+    /// Sends a merge patch to a path.
     pub async fn merge(&self, path: &str, body: &Value) -> Result<Value> {
         self.call(Method::PATCH, path, MERGE, body).await
     }
 
-    /// Deletes an object.
+    /// Sends DELETE to a path.
     pub async fn delete(&self, path: &str, options: &Value) -> Result<Value> {
         self.call(Method::DELETE, path, JSON, options).await
     }
 
-    /// Begins to follow a collection: what changes from now on is seen.
+    /// Starts a watch of a collection at its current version.
     pub async fn watch(&self, path: &str, selector: &str) -> Result<Watch> {
         let list = self.get(&format!("{path}?limit=1&labelSelector={selector}")).await?;
         let version = list.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -69,7 +69,7 @@ impl Api {
         Ok(Watch { client: self.client.clone(), path, version })
     }
 
-    /// The sum of the series of a counter of the API server.
+    /// Sums the series of a counter of the API server.
     pub async fn counter(&self, name: &str) -> Result<f64> {
         let text = self.client.request_text(Request::get("/metrics").body(Vec::new())?).await?;
         let series =
@@ -87,17 +87,17 @@ impl Api {
     }
 }
 
-/// A collection that is followed. An API server closes watches that it finds too slow, in a burst also after a
-/// fraction of a second; then the next one begins where the last one ended.
+/// Watch of a collection. An API server closes watches that it finds too slow, in a burst after only a
+/// fraction of a second; the next watch then resumes at the last version.
 pub struct Watch {
     client: Client,
     path: String,
     version: String,
 }
 
-/// An object that says which version it is.
+/// Object with a resource version.
 pub trait Versioned: Clone + DeserializeOwned + Send + 'static {
-    /// Its resource version.
+    /// Returns the resource version.
     fn version(&self) -> &str;
 }
 
@@ -107,20 +107,20 @@ impl Versioned for Value {
     }
 }
 
-/// What happened to an object.
+/// Type of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    /// It is new.
+pub enum Change {
+    /// Object added.
     Added,
-    /// It is not as it was.
+    /// Object changed.
     Changed,
-    /// It is gone.
+    /// Object deleted.
     Gone,
 }
 
 impl Watch {
-    /// Hands over every change, for ever; answers with the error that ends it.
-    pub async fn run<T: Versioned>(mut self, mut take: impl FnMut(What, T) + Send) -> anyhow::Error {
+    /// Passes on every change until an error ends the watch, and returns that error.
+    pub async fn run<T: Versioned>(mut self, mut take: impl FnMut(Change, T) + Send) -> anyhow::Error {
         loop {
             if let Err(error) = self.follow(&mut take).await {
                 return error.context(self.path);
@@ -128,14 +128,14 @@ impl Watch {
         }
     }
 
-    async fn follow<T: Versioned>(&mut self, take: &mut (impl FnMut(What, T) + Send)) -> Result<()> {
+    async fn follow<T: Versioned>(&mut self, take: &mut (impl FnMut(Change, T) + Send)) -> Result<()> {
         let request = Request::get(format!("{}&resourceVersion={}", self.path, self.version)).body(Vec::new())?;
         let mut events = std::pin::pin!(self.client.request_events::<T>(request).await?);
         while let Some(event) = events.try_next().await? {
             let (what, object) = match event {
-                WatchEvent::Added(object) => (What::Added, object),
-                WatchEvent::Modified(object) => (What::Changed, object),
-                WatchEvent::Deleted(object) => (What::Gone, object),
+                WatchEvent::Added(object) => (Change::Added, object),
+                WatchEvent::Modified(object) => (Change::Changed, object),
+                WatchEvent::Deleted(object) => (Change::Gone, object),
                 WatchEvent::Bookmark(mark) => {
                     self.version = mark.metadata.resource_version;
                     continue;

@@ -1,10 +1,10 @@
-//! What is asked for on the command line.
+//! Command-line arguments.
 
 use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-/// Measures how fast, and at which price, pods of a virtual cluster run on a host cluster.
+/// Measures the speed and the cost of running pods of a virtual cluster on a host cluster.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "burst")]
 pub struct Args {
@@ -17,7 +17,7 @@ pub struct Args {
     /// Pods of the trickle.
     #[arg(long, default_value_t = 300)]
     pub trickle_pods: usize,
-    /// How long to watch for writes when nothing changes.
+    /// Seconds to watch for writes while nothing changes.
     #[arg(long, default_value_t = 60)]
     pub rest_seconds: u64,
     /// Nodes of the host; each takes 10,000 pods.
@@ -26,30 +26,30 @@ pub struct Args {
     /// Only these subjects and phases, instead of all of them.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<Word>,
-    /// Keep the figures here, as JSON.
+    /// File for the results as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// The syncer to measure.
+    /// Syncer to measure.
     #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_tenet-syncer"))]
     pub syncer: PathBuf,
-    /// Keep logs, audit logs and data here; one folder for each subject.
+    /// Folder for logs, audit logs and data; one subfolder for each subject.
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
-    /// What cargo says to every bench.
+    /// Flag that cargo passes to every bench.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// A subject, or a part of what is measured of it.
+/// Subject, or phase of its measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Word {
     /// The same pods, created on the host.
     Direct,
-    /// A replayer of the calls that a perfect syncer has to make.
+    /// Replayer of the calls that a perfect syncer has to make.
     Ideal,
-    /// The real syncer.
+    /// Tenet's syncer.
     Tenet,
-    /// All pods at once.
+    /// All pods are created at once.
     Burst,
     /// Nothing changes.
     Rest,
@@ -57,24 +57,24 @@ pub enum Word {
     Restart,
     /// All pods are deleted.
     Delete,
-    /// Pods at a steady rate.
+    /// Pods are created at a steady rate.
     Trickle,
 }
 
 const SUBJECTS: [Word; 3] = [Word::Direct, Word::Ideal, Word::Tenet];
 
 impl Args {
-    /// Whether a subject is measured: it is named, or none is.
+    /// Returns true if the subject is named on the command line, or none is.
     pub fn measures(&self, subject: Word) -> bool {
         self.only.contains(&subject) || !self.only.iter().any(|word| SUBJECTS.contains(word))
     }
 
-    /// Whether a part is measured: it is named, or none is.
+    /// Returns true if the phase is named on the command line, or none is.
     pub fn includes(&self, part: Word) -> bool {
         self.only.contains(&part) || self.only.iter().all(|word| SUBJECTS.contains(word))
     }
 
-    /// Whether there is a burst: also the phases that need its pods make one.
+    /// Returns true if there is a burst. Phases that need its pods imply it.
     pub fn bursts(&self) -> bool {
         [Word::Burst, Word::Rest, Word::Restart, Word::Delete].into_iter().any(|part| self.includes(part))
     }

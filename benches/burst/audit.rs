@@ -1,4 +1,4 @@
-//! Who asked an API server for what, counted from its audit log.
+//! Counts of requests to an API server, from its audit log.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -8,43 +8,43 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// The user of the syncer, and of the replayer in its place.
+/// User of the syncer, and of the replayer in its place.
 const SYNCER: &str = "tenet-syncer";
 
-/// Requests of one sort.
+/// Class of requests that are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Sort {
     /// `host` or `virtual`.
     pub side: &'static str,
-    /// `create`, `patch`, `list`.
+    /// Verb such as `create`, `patch`, `list`.
     pub verb: String,
-    /// `pods`, `pods/status`.
+    /// Resource such as `pods`, `pods/status`.
     pub kind: String,
-    /// Whether the server did what was asked for.
+    /// True if the server granted the request.
     pub granted: bool,
 }
 
 impl Sort {
-    /// Whether such a request changes something. A TokenRequest stores nothing.
+    /// Returns true if such a request changes an object. A TokenRequest stores nothing.
     pub fn writes(&self) -> bool {
         !self.mints() && !matches!(self.verb.as_str(), "get" | "list" | "watch")
     }
 
-    /// Whether it asks for a token.
+    /// Returns true if such a request creates a token.
     pub fn mints(&self) -> bool {
         self.kind == "serviceaccounts/token"
     }
 }
 
-/// How often each sort of request was made.
+/// Number of requests of each class.
 pub type Calls = BTreeMap<Sort, usize>;
 
-/// How many of them change something.
+/// Returns the number of requests that change an object.
 pub fn writes(calls: &Calls) -> usize {
     calls.iter().filter(|(sort, _)| sort.writes()).map(|(_, count)| count).sum()
 }
 
-/// The audit log of one side, read on from a mark.
+/// Audit log of one side, read from a mark on.
 pub struct AuditLog {
     side: &'static str,
     path: PathBuf,
@@ -84,23 +84,23 @@ struct Status {
 }
 
 impl AuditLog {
-    /// The log of a side.
+    /// Creates a reader for the log of a side.
     pub fn new(side: &'static str, path: PathBuf) -> Self {
         Self { side, path }
     }
 
-    /// Where it ends now.
+    /// Returns the current end of the log.
     pub fn mark(&self) -> Result<u64> {
         Ok(std::fs::metadata(&self.path).with_context(|| self.path.display().to_string())?.len())
     }
 
-    /// What the syncer has asked for since the mark. Dry runs are left out: they change nothing.
+    /// Counts the syncer's requests since the mark. Dry runs are left out, as they change nothing.
     pub fn since(&self, mark: u64) -> Result<Calls> {
         let mut calls = Calls::new();
         for entry in self.entries(mark)? {
             let begun = entry.stage == "ResponseStarted";
             let dry = entry.request_uri.contains("dryRun=");
-            // A watch is counted when it begins, all else when it has ended.
+            // A watch is counted when it starts, every other request when it has ended.
             if entry.user.username != SYNCER || dry || begun != (entry.verb == "watch") {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Two clusters, fresh for every subject, and clients to work on them.
+//! Fresh clusters for every subject, with clients.
 
 use std::time::Instant;
 
@@ -13,20 +13,20 @@ use crate::audit::{AuditLog, Calls};
 use crate::pods;
 use crate::timeline::Timeline;
 
-/// Pods that make both clusters warm before anything is measured.
+/// Number of pods that warm up both clusters before the measurement.
 const WARM_UP: usize = 50;
 
-/// Two clusters, and clients with all rights.
+/// Two clusters and clients with all rights.
 pub struct Lab {
-    /// The clusters.
+    /// Clusters.
     pub playground: Playground,
-    /// The virtual API server.
+    /// Virtual API server.
     pub virt: Api,
-    /// The host's API server.
+    /// Host API server.
     pub host: Api,
 }
 
-/// A place in both audit logs.
+/// Position in both audit logs.
 pub struct Mark([u64; 2]);
 
 impl Lab {
@@ -42,28 +42,28 @@ impl Lab {
         Ok(lab)
     }
 
-    /// The namespace of the virtual cluster on the host.
+    /// Returns the host namespace of the virtual cluster.
     pub fn namespace(&self) -> &str {
         self.playground.namespace()
     }
 
-    /// Follows a batch inside.
+    /// Starts a timeline of a batch in the virtual cluster.
     pub async fn inside(&self, batch: &str) -> Result<Timeline> {
         Timeline::follow("virtual", &self.virt, pods::NAMESPACE, batch).await
     }
 
-    /// Follows a batch on the host.
+    /// Starts a timeline of a batch on the host.
     pub async fn outside(&self, batch: &str) -> Result<Timeline> {
         Timeline::follow("host", &self.host, self.namespace(), batch).await
     }
 
-    /// Where the audit logs end now.
+    /// Returns the current ends of the audit logs.
     pub fn mark(&self) -> Result<Mark> {
         let [virt, host] = self.logs();
         Ok(Mark([virt.mark()?, host.mark()?]))
     }
 
-    /// What the syncer has asked for since a mark.
+    /// Counts the syncer's requests since a mark.
     pub fn calls(&self, since: &Mark) -> Result<Calls> {
         let mut calls = Calls::new();
         for (log, mark) in self.logs().iter().zip(since.0) {
@@ -72,7 +72,7 @@ impl Lab {
         Ok(calls)
     }
 
-    /// How many watches the API servers closed so far because they found them too slow: inside, on the host.
+    /// Returns how many watches the API servers have closed as too slow: inside, on the host.
     pub async fn closed_watches(&self) -> Result<[f64; 2]> {
         const CLOSED: &str = "apiserver_terminated_watchers_total";
         let (virt, host) = tokio::try_join!(self.virt.counter(CLOSED), self.host.counter(CLOSED))?;
@@ -84,7 +84,7 @@ impl Lab {
         [AuditLog::new("virtual", virt.audit_log()), AuditLog::new("host", host.audit_log())]
     }
 
-    /// The first requests of every sort, the first pods of a scheduler and of a node are slow.
+    /// Warms up: the first requests of every class, and the first pods of a scheduler and of a node, are slow.
     async fn warm_up(&self) -> Result<()> {
         for (api, namespace, runs) in [(&self.virt, pods::NAMESPACE, false), (&self.host, self.namespace(), true)] {
             let timeline = Timeline::follow("warm", api, namespace, "warm").await?;
@@ -97,7 +97,7 @@ impl Lab {
     }
 }
 
-/// Creates the pods of a batch as fast as the API takes them; answers with the instants of the answers.
+/// Creates the pods of a batch as fast as the API accepts them. Returns the instants of the answers.
 pub async fn create(api: &Api, namespace: &str, batch: &str, count: usize) -> Result<Vec<(String, Instant)>> {
     let names = (0..count).map(|number| pods::name(batch, number));
     stream::iter(names.map(|name| create_one(api, namespace, batch, name)))
@@ -106,13 +106,13 @@ pub async fn create(api: &Api, namespace: &str, batch: &str, count: usize) -> Re
         .await
 }
 
-/// Creates one pod; answers with the instant of the answer.
+/// Creates one pod. Returns the instant of the answer.
 pub async fn create_one(api: &Api, namespace: &str, batch: &str, name: String) -> Result<(String, Instant)> {
     api.create(&pods::pods(namespace), &pods::manifest(batch, &name)).await?;
     Ok((name, Instant::now()))
 }
 
-/// Deletes the pods of a batch as fast as the API takes it.
+/// Deletes the pods of a batch as fast as the API accepts it.
 pub async fn delete(api: &Api, namespace: &str, batch: &str, count: usize) -> Result<()> {
     let paths = (0..count).map(|number| pods::pod(namespace, &pods::name(batch, number)));
     stream::iter(paths.map(|path| async move { api.delete(&path, &json!({})).await.map(drop) }))

@@ -1,7 +1,7 @@
-//! `cargo bench --bench burst`: how fast, and at which price, pods of a virtual cluster run on a host cluster.
+//! `cargo bench --bench burst`: speed and cost of running pods of a virtual cluster on a host cluster.
 //!
-//! On real control planes, in one run: the pods created straight on the host (direct), a replayer of the calls that a
-//! perfect syncer has to make (ideal), and the real syncer. `docs/benchmarks.md` explains every figure.
+//! Three subjects run on real control planes: the pods created straight on the host (direct), a replayer of the calls
+//! that a perfect syncer has to make (ideal), and Tenet's syncer. `docs/benchmarks.md` explains every figure.
 
 mod admin;
 mod api;
@@ -29,7 +29,7 @@ use results::Results;
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    // Two providers could be compiled in; rustls wants to be told.
+    // Two crypto providers may be compiled in, so rustls needs an explicit default.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut results = Results {
         pods: args.pods,

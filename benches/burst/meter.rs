@@ -1,4 +1,4 @@
-//! The CPU time of every process of a playground during a part.
+//! CPU time of every process of a playground during a phase.
 
 use std::time::Instant;
 
@@ -9,12 +9,12 @@ use crate::quantiles::millis;
 use crate::results::Cpu;
 use crate::usage;
 
-/// All that runs on the machine and is none of ours.
+/// Name for all processes on the machine that do not belong to the bench.
 pub const OTHERS: &str = "others on this machine";
-/// The syncer under test.
+/// Name for the syncer under test.
 pub const SYNCER: &str = "syncer";
 
-/// Readings at the beginning.
+/// CPU times at the start of a phase.
 pub struct Meter {
     processes: Vec<(String, u32, u64)>,
     machine: u64,
@@ -22,7 +22,7 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Begins.
+    /// Reads the start values.
     pub fn start(playground: &Playground) -> Self {
         let read = |(name, pid)| (name, pid, usage::cpu_millis(pid));
         Self {
@@ -32,7 +32,7 @@ impl Meter {
         }
     }
 
-    /// What was used since.
+    /// Returns the CPU time used since the start.
     pub fn read(&self) -> Vec<Cpu> {
         let used = |(name, pid, start): &(String, u32, u64)| Cpu {
             process: name.clone(),
@@ -45,8 +45,8 @@ impl Meter {
         all
     }
 
-    /// The part of the machine that processes of others took since, in percent.
-    #[allow(clippy::cast_precision_loss)] // Nobody reads the sixteenth digit.
+    /// Returns the share of the machine that foreign processes used since the start, in percent.
+    #[allow(clippy::cast_precision_loss)] // A precision of 52 bits is enough for a report.
     pub fn others_percent(&self) -> Result<f64> {
         let others = self.read().pop().map_or(0, |cpu| cpu.millis) as f64;
         let cores = std::thread::available_parallelism()?.get() as f64;

@@ -18,7 +18,7 @@ use crate::subject::command;
 use crate::timeline::Timeline;
 use crate::usage::{self, Memory};
 
-/// Pods of one batch: where they are created, and the timelines of the sides on which they come to be.
+/// Pods of one batch: where they are created, and the timelines of the sides on which they appear.
 pub struct Pods {
     api: Api,
     namespace: String,
@@ -29,14 +29,14 @@ pub struct Pods {
 }
 
 impl Pods {
-    /// Created straight on the host.
+    /// Creates the batch directly on the host.
     pub async fn on_host(lab: &Lab, count: usize) -> Result<Self> {
         let outside = lab.outside("main").await?;
         let namespace = lab.namespace().to_owned();
         Ok(Self { api: lab.host.clone(), namespace, batch: "main", count, inside: None, outside })
     }
 
-    /// Created in the virtual cluster.
+    /// Creates the batch in the virtual cluster.
     pub async fn inside(lab: &Lab, count: usize) -> Result<Self> {
         Self::of_batch(lab, "main", count).await
     }
@@ -47,7 +47,7 @@ impl Pods {
         Ok(Self { api: lab.virt.clone(), namespace, batch, count, inside: Some(inside), outside })
     }
 
-    /// Waits until all are Running where they were created.
+    /// Waits until all are Running on the side where they were created.
     async fn until_running(&self) -> Result<()> {
         let timeline = self.inside.as_ref().unwrap_or(&self.outside);
         timeline.until("until all pods are Running", |now| now.running >= self.count).await
@@ -61,7 +61,7 @@ impl Pods {
         Ok(())
     }
 
-    /// The way of each pod, from the answer to its create or the watcher's word, whichever came first.
+    /// Returns the lags of the pods, from the answer to the create or the watch event, whichever came first.
     fn lags(&self, created: &[(String, Instant)]) -> Option<Lags> {
         let inside = self.inside.as_ref()?;
         let (mut down, mut up) = (Vec::new(), Vec::new());
@@ -79,7 +79,7 @@ fn seconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64()
 }
 
-/// Late calls belong to a part as well.
+/// Time in which late calls still count for the phase.
 const AFTERMATH: Duration = Duration::from_secs(2);
 
 /// Creates the pods and waits until all are Running.
@@ -113,7 +113,7 @@ pub async fn delete(lab: &Lab, pods: &Pods) -> Result<Delete> {
     Ok(Delete { seconds, calls: lab.calls(&mark)?, cpu: meter.read() })
 }
 
-/// Looks at what the syncer does when there is nothing to do.
+/// Measures what the syncer does while nothing changes.
 pub async fn rest(args: &Args, lab: &Lab) -> Result<Rest> {
     let pid = lab.playground.syncer_pid().context("there is no syncer")?;
     let (mark, cpu) = (lab.mark()?, usage::cpu_millis(pid));
@@ -126,10 +126,10 @@ pub async fn rest(args: &Args, lab: &Lab) -> Result<Rest> {
     })
 }
 
-/// How long a restarted syncer may take until it has converged.
+/// Time limit for a restarted syncer to converge.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Two starts: one is left alone, one finds a new pod.
+/// Measures two starts: one without changes, one with a new pod.
 pub async fn restart(args: &Args, lab: &Lab) -> Result<Restart> {
     let command = command(args, lab);
     lab.playground.kill_syncer();
@@ -152,7 +152,7 @@ pub async fn restart(args: &Args, lab: &Lab) -> Result<Restart> {
     Ok(Restart { converged_seconds, cpu_millis, calls, next_pod_seconds })
 }
 
-/// Creates a pod at every tick, whatever became of the last one.
+/// Creates a pod at every tick, independent of the previous one.
 pub async fn trickle(args: &Args, lab: &Lab) -> Result<Trickle> {
     let pods = Pods::of_batch(lab, "trickle", args.trickle_pods).await?;
     let meter = Meter::start(&lab.playground);

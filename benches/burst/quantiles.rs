@@ -1,4 +1,4 @@
-//! Where most of many durations are.
+//! Quantiles of durations.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use serde::Serialize;
 /// Quantiles of durations, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Quantiles {
-    /// Half are not longer.
+    /// Half of the durations are at most this long.
     pub p50: f64,
-    /// 99 of 100 are not longer.
+    /// 99 of 100 durations are at most this long.
     pub p99: f64,
-    /// None is longer.
+    /// Longest duration.
     pub max: f64,
 }
 
 impl Quantiles {
-    /// Of these durations; none when there are none.
+    /// Computes the quantiles; `None` for no durations.
     pub fn of(mut durations: Vec<Duration>) -> Option<Self> {
         durations.sort_unstable();
         let last = durations.len().checked_sub(1)?;
@@ -25,7 +25,7 @@ impl Quantiles {
     }
 }
 
-/// In milliseconds.
+/// Converts to milliseconds.
 pub fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }

@@ -1,7 +1,7 @@
-//! The ideal: for every pod just the calls that a perfect syncer has to make.
+//! Ideal syncer: for every pod only the calls that a perfect syncer has to make.
 //!
-//! It watches both sides as a syncer does, keeps no caches, checks nothing and repeats nothing. What it takes is what
-//! the two API servers take.
+//! It watches both sides as a syncer does, keeps no caches, checks nothing and repeats nothing. Its time is the time
+//! of the two API servers.
 
 mod host_pod;
 
@@ -15,16 +15,16 @@ use tenet_mapper::Side;
 use tokio::sync::{OnceCell, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::api::{Api, Watch, What};
+use crate::api::{Api, Change, Watch};
 use crate::lab::Lab;
 use crate::pods;
 
-/// A running replayer. It ends when it is dropped.
+/// Running replayer. It ends when it is dropped.
 pub struct Replayer {
     _watchers: [AbortOnDropHandle<()>; 2],
 }
 
-/// What the calls of all pods share.
+/// State shared by the calls of all pods.
 struct Shared {
     virt: Api,
     host: Api,
@@ -33,7 +33,7 @@ struct Shared {
     nodes: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
 }
 
-/// The latest state of a pod on both sides; null when it does not exist.
+/// Latest state of a pod on both sides; null when it does not exist.
 struct Twins {
     inside: watch::Sender<Value>,
     outside: watch::Sender<Value>,
@@ -64,15 +64,15 @@ async fn follow(watch: Watch, shared: Arc<Shared>, side: Side) {
 }
 
 impl Shared {
-    fn take(self: &Arc<Self>, side: Side, what: What, mut pod: Value) {
+    fn take(self: &Arc<Self>, side: Side, what: Change, mut pod: Value) {
         let name = text(&pod["metadata"]["labels"][pods::NAME]).to_owned();
         let twins = self.twins(&name);
         let sender = if side == Side::Virtual { &twins.inside } else { &twins.outside };
-        if what == What::Gone {
+        if what == Change::Gone {
             pod["gone"] = json!(true);
         }
         sender.send_replace(pod);
-        if side == Side::Virtual && what == What::Added {
+        if side == Side::Virtual && what == Change::Added {
             let shared = Arc::clone(self);
             tokio::spawn(async move {
                 if let Err(error) = shared.carry(&name, &twins).await {
@@ -88,13 +88,13 @@ impl Shared {
         Arc::clone(self.twins.lock().entry(name.to_owned()).or_insert_with(new))
     }
 
-    /// The life of a pod, from its create to its end.
+    /// Replays the life of a pod, from its create to its end.
     async fn carry(&self, name: &str, twins: &Twins) -> Result<()> {
         let inside = twins.inside.borrow().clone();
         let (mut outside, mut inside_changes) = (twins.outside.subscribe(), twins.inside.subscribe());
         let path = pods::pod(pods::NAMESPACE, name);
 
-        // The kubelet waits for the Secret, so that its call need not hold the other one back.
+        // The kubelet waits for the Secret, so its call need not delay the other one.
         let secret = host_pod::token_secret(&inside);
         let (host_pods, host_pod) = (pods::pods(&self.namespace), host_pod::translate(&inside));
         tokio::try_join!(self.give_token(&inside, &secret), self.host.create(&host_pods, &host_pod))?;
@@ -129,7 +129,7 @@ impl Shared {
         self.host.create(&pods::secrets(&self.namespace), &secret).await.map(drop)
     }
 
-    /// Makes sure that the node is pictured inside: one call for each node.
+    /// Creates the virtual Node, once for each node.
     async fn picture(&self, node: &str) -> Result<()> {
         let cell = Arc::clone(self.nodes.lock().entry(node.to_owned()).or_default());
         let paint = || async { self.virt.create("/api/v1/nodes", &host_pod::node(node)).await.map(drop) };

@@ -1,4 +1,4 @@
-//! The results as tables.
+//! Results as tables.
 
 mod calls;
 mod cpu;
@@ -12,10 +12,10 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::results::{Results, Subject};
 use crate::targets;
 
-/// More load than this before the start comes from somebody else.
+/// Load before the start above which other processes disturb the measurement.
 const QUIET: f64 = 0.5;
 
-/// All tables, one after the other.
+/// Renders all tables, one after the other.
 pub fn render(results: &Results) -> String {
     let mut text = format!(
         "\n{} pods; {} cores; load {:.2} before the start{}\n",
@@ -47,7 +47,7 @@ pub fn render(results: &Results) -> String {
     text
 }
 
-/// A table under a title; none without rows.
+/// Renders a table under a title; `None` without rows.
 pub fn table(title: &str, head: &[&str], rows: Vec<Vec<String>>) -> Option<String> {
     if rows.is_empty() {
         return None;
@@ -60,7 +60,7 @@ pub fn table(title: &str, head: &[&str], rows: Vec<Vec<String>>) -> Option<Strin
     Some(format!("{title}\n{table}\n"))
 }
 
-/// A number with as many decimals as are worth reading.
+/// Formats a number with as many decimals as are significant.
 pub fn number(value: f64) -> String {
     let decimals = if value == 0.0 || value.abs() >= 100.0 {
         0
@@ -72,19 +72,19 @@ pub fn number(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// A number that may be missing.
+/// Formats a number that may be missing.
 pub fn maybe(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), number)
 }
 
 impl Results {
-    /// A subject by its name.
+    /// Finds a subject by its name.
     pub fn subject(&self, name: &str) -> Option<&Subject> {
         self.subjects.iter().find(|subject| subject.name == name)
     }
 
-    /// For each pod of the burst.
-    #[allow(clippy::cast_precision_loss)] // Nobody reads the sixteenth digit.
+    /// Divides a figure by the number of pods of the burst.
+    #[allow(clippy::cast_precision_loss)] // A precision of 52 bits is enough for a report.
     pub fn per_pod(&self, total: u64) -> f64 {
         total as f64 / self.pods.max(1) as f64
     }

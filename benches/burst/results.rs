@@ -1,4 +1,4 @@
-//! What was measured.
+//! Results of a run.
 
 use serde::{Serialize, Serializer};
 
@@ -6,7 +6,7 @@ use crate::audit::Calls;
 use crate::quantiles::Quantiles;
 use crate::usage::Memory;
 
-/// Everything of one run.
+/// Results of one run.
 #[derive(Debug, Serialize)]
 pub struct Results {
     /// Pods of the burst.
@@ -15,34 +15,34 @@ pub struct Results {
     pub rate: f64,
     /// Cores of the machine.
     pub cores: usize,
-    /// Its load before anything was started.
+    /// Load of the machine before the start.
     pub load: f64,
-    /// In the order in which they were measured.
+    /// Subjects in the order in which they were measured.
     pub subjects: Vec<Subject>,
 }
 
-/// Everything of one subject.
+/// Results of one subject.
 #[derive(Debug, Default, Serialize)]
 pub struct Subject {
     /// `direct`, `ideal`, `tenet`.
     pub name: &'static str,
-    /// All pods at once.
+    /// All pods created at once.
     pub burst: Option<Burst>,
-    /// The memory of the syncer.
+    /// Memory of the syncer.
     pub memory: Option<Footprint>,
-    /// Nothing changes.
+    /// Activity while nothing changes.
     pub rest: Option<Rest>,
-    /// Killed and started again.
+    /// Cost of a restart after SIGKILL.
     pub restart: Option<Restart>,
     /// All pods deleted.
     pub delete: Option<Delete>,
-    /// Pods at a steady rate.
+    /// Pods created at a steady rate.
     pub trickle: Option<Trickle>,
-    /// Why the rest is missing.
+    /// Error that ended the measurement of this subject.
     pub trouble: Option<String>,
 }
 
-/// The time from one side to the other.
+/// Lags from one side to the other.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Lags {
     /// From the virtual create to the host create.
@@ -51,98 +51,98 @@ pub struct Lags {
     pub up: Option<Quantiles>,
 }
 
-/// CPU time of one process during a part.
+/// CPU time of one process during a phase.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cpu {
-    /// The process.
+    /// Name of the process.
     pub process: String,
-    /// In milliseconds.
+    /// CPU time in milliseconds.
     pub millis: u64,
 }
 
-/// All pods at once.
+/// Results of the burst.
 #[derive(Debug, Serialize)]
 pub struct Burst {
-    /// Until all are Running, where they were created.
+    /// Time until all are Running where they were created.
     pub seconds: f64,
-    /// Until all creates are answered.
+    /// Time until all creates are answered.
     pub created_seconds: f64,
-    /// The way of each pod.
+    /// Lags of the pods.
     pub lags: Option<Lags>,
-    /// Until a few seconds after the last pod.
+    /// Requests until a few seconds after the last pod.
     #[serde(serialize_with = "list")]
     pub calls: Calls,
-    /// As long.
+    /// CPU time in the same period.
     pub cpu: Vec<Cpu>,
-    /// Watches of anybody that the API servers closed as too slow: inside, on the host.
+    /// Watches of all clients that the API servers closed as too slow: inside, on the host.
     pub closed_watches: [f64; 2],
-    /// The part of the machine that processes of others took meanwhile, in percent.
+    /// Share of the machine that foreign processes used meanwhile, in percent.
     pub others_percent: f64,
 }
 
-/// The memory of the syncer.
+/// Memory of the syncer.
 #[derive(Debug, Serialize)]
 pub struct Footprint {
     /// Before the first pod.
     pub idle: Memory,
     /// With all pods, a few seconds after the last.
     pub settled: Memory,
-    /// What its caches took in between.
+    /// Bytes that its caches gained in between.
     pub cached_bytes: u64,
 }
 
-/// Nothing changes.
+/// Results of the rest phase, in which nothing changes.
 #[derive(Debug, Serialize)]
 pub struct Rest {
-    /// For so long.
+    /// Duration in seconds.
     pub seconds: u64,
-    /// What the syncer asked for.
+    /// Requests of the syncer.
     #[serde(serialize_with = "list")]
     pub calls: Calls,
-    /// The CPU time of the syncer.
+    /// CPU time of the syncer.
     pub cpu_millis: u64,
-    /// Its memory at the end.
+    /// Memory of the syncer at the end.
     pub memory: Memory,
 }
 
-/// Killed and started again.
+/// Results of the restart phase.
 #[derive(Debug, Serialize)]
 pub struct Restart {
-    /// Until it is ready and has nothing left to look at.
+    /// Time until the syncer is ready and its queue is empty.
     pub converged_seconds: f64,
-    /// The CPU time for that.
+    /// CPU time of that start.
     pub cpu_millis: u64,
-    /// What that start asked for.
+    /// Requests of that start.
     #[serde(serialize_with = "list")]
     pub calls: Calls,
-    /// From another start to the host create of a pod that was created just before.
+    /// Time from a second start to the host create of a pod that was created just before.
     pub next_pod_seconds: f64,
 }
 
-/// All pods deleted.
+/// Results of the delete phase.
 #[derive(Debug, Serialize)]
 pub struct Delete {
-    /// Until both sides are empty.
+    /// Time until both sides are empty.
     pub seconds: f64,
-    /// What the syncer asked for.
+    /// Requests of the syncer.
     #[serde(serialize_with = "list")]
     pub calls: Calls,
-    /// Until both sides are empty.
+    /// CPU time until both sides are empty.
     pub cpu: Vec<Cpu>,
 }
 
-/// Pods at a steady rate.
+/// Results of the trickle phase.
 #[derive(Debug, Serialize)]
 pub struct Trickle {
-    /// So many.
+    /// Number of pods.
     pub pods: usize,
-    /// The way of each pod.
+    /// Lags of the pods.
     pub lags: Lags,
-    /// Until the last is Running.
+    /// CPU time until the last pod is Running.
     pub cpu: Vec<Cpu>,
 }
 
-/// JSON has no maps with such keys.
+/// Serializes as a list, because JSON has no maps with such keys.
 fn list<S: Serializer>(calls: &Calls, serializer: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Entry<'c> {

@@ -1,4 +1,4 @@
-//! One subject: fresh clusters, perhaps a syncer between them, and the phases that were asked for.
+//! Measurement of one subject: fresh clusters, possibly a syncer between them, and the requested phases.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::replayer::Replayer;
 use crate::results::{Footprint, Subject};
 use crate::usage::Memory;
 
-/// After that, allocators have returned what they return soon.
+/// Pause after which allocators have returned most of the free memory.
 const SETTLE: Duration = Duration::from_secs(10);
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// Measures a subject; what went wrong is told in the result.
+/// Measures a subject. An error is stored in the result.
 pub async fn measure(args: &Args, word: Word) -> Subject {
     let name = match word {
         Word::Direct => "direct",
@@ -52,7 +52,7 @@ async fn run(args: &Args, word: Word, subject: &mut Subject) -> Result<()> {
     result
 }
 
-/// The command that runs the syncer under test.
+/// Returns the command that runs the syncer under test.
 pub fn command(args: &Args, lab: &Lab) -> Command {
     Command::new(&args.syncer).arg("--config").arg(lab.playground.syncer_config())
 }
@@ -95,14 +95,14 @@ async fn inside(args: &Args, lab: &Lab, subject: &mut Subject) -> Result<()> {
     Ok(())
 }
 
-/// The memory of the syncer, and the bytes of its caches; none without a syncer.
+/// Returns the memory of the syncer and the bytes of its caches; `None` without a syncer.
 async fn weigh(lab: &Lab) -> Option<(Memory, u64)> {
     let pid = lab.playground.syncer_pid()?;
     let cached = Admin(lab.playground.admin_port()).cached_bytes().await.unwrap_or(0);
     Some((Memory::of(pid), cached))
 }
 
-/// What is measured of a process while it holds the pods of the burst.
+/// Measures the phases that need the pods of the burst.
 async fn hold(args: &Args, lab: &Lab, subject: &mut Subject) -> Result<()> {
     if lab.playground.syncer_pid().is_none() {
         return Ok(());

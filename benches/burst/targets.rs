@@ -1,4 +1,4 @@
-//! What the project aims at, and what was measured of it.
+//! Performance targets and the measured values.
 
 use crate::audit;
 use crate::meter;
@@ -7,17 +7,17 @@ use crate::report::syncer::rss_bytes_per_pod;
 use crate::report::{number, table};
 use crate::results::{Results, Subject};
 
-/// A figure that is not to be above its target.
+/// Figure with an upper bound.
 struct Target {
     name: &'static str,
     most: f64,
     unit: &'static str,
     measured: Option<f64>,
-    /// The target speaks of so many pods.
+    /// Number of pods that the target is defined for.
     pods: Option<usize>,
 }
 
-/// Target, measured, met.
+/// Renders target, measured value, and whether it is met.
 pub fn all(results: &Results) -> Option<String> {
     let tenet = results.subject("tenet")?;
     let rows = targets(results, tenet).into_iter().filter_map(|target| row(results, &target)).collect();
@@ -74,7 +74,7 @@ impl Target {
     }
 }
 
-#[allow(clippy::cast_precision_loss)] // Nobody reads the sixteenth digit.
+#[allow(clippy::cast_precision_loss)] // A precision of 52 bits is enough for a report.
 fn count(value: u64) -> f64 {
     value as f64
 }

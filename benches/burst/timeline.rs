@@ -1,4 +1,4 @@
-//! What happened to the pods of one batch on one side, and when, as a watcher saw it.
+//! Timeline of the pods of one batch on one side, from the events of a watch.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,32 +11,32 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::api::{Api, Versioned, What};
+use crate::api::{Api, Change, Versioned};
 use crate::pods;
 
-/// The moments of one pod.
+/// Instants in the life of one pod.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Moments {
-    /// It exists.
+    /// First seen.
     pub added: Option<Instant>,
-    /// It is Running.
+    /// First seen Running.
     pub running: Option<Instant>,
-    /// It does not exist any more.
+    /// Deleted.
     pub gone: Option<Instant>,
 }
 
-/// How many pods came how far.
+/// Numbers of pods that have reached each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Exist or existed.
+    /// Pods that exist or existed.
     pub added: usize,
-    /// Are or were Running.
+    /// Pods that are or were Running.
     pub running: usize,
-    /// Do not exist any more.
+    /// Pods that were deleted.
     pub gone: usize,
 }
 
-/// The pods of a batch on one side.
+/// Timeline of the pods of a batch on one side.
 pub struct Timeline {
     side: &'static str,
     pods: Arc<Mutex<HashMap<String, Moments>>>,
@@ -71,12 +71,12 @@ struct Status {
     phase: String,
 }
 
-/// Nothing has come for so long: it will not come any more.
+/// Time without events after which a wait gives up.
 const STANDSTILL: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 impl Timeline {
-    /// Follows a batch from now on.
+    /// Starts a timeline of a batch.
     pub async fn follow(side: &'static str, api: &Api, namespace: &str, batch: &str) -> Result<Self> {
         let watch = api.watch(&pods::pods(namespace), &pods::selector(batch)).await?;
         let (sender, counts) = watch::channel(Counts::default());
@@ -89,12 +89,12 @@ impl Timeline {
         Ok(Self { side, pods, counts, _follower: AbortOnDropHandle::new(follower) })
     }
 
-    /// The moments of a pod, by its name inside.
+    /// Returns the instants of a pod, by its name inside.
     pub fn of(&self, name: &str) -> Moments {
         self.pods.lock().get(name).copied().unwrap_or_default()
     }
 
-    /// Waits until the counts are so; an error when nothing moves any more.
+    /// Waits until `enough` accepts the counts. Returns an error when no event comes any more.
     pub async fn until(&self, what: &str, enough: impl Fn(Counts) -> bool) -> Result<()> {
         let mut counts = self.counts.clone();
         let (mut last, mut since) = (Counts::default(), Instant::now());
@@ -109,7 +109,7 @@ impl Timeline {
                 (last, since) = (now, Instant::now());
             }
             if since.elapsed() > STANDSTILL {
-                bail!("{what}: nothing moves any more on the {} side: {now:?}", self.side);
+                bail!("{what}: timed out without events on the {} side: {now:?}", self.side);
             }
             tokio::select! {
                 changed = counts.changed() => if changed.is_err() {
@@ -121,14 +121,14 @@ impl Timeline {
     }
 }
 
-fn record(pods: &Mutex<HashMap<String, Moments>>, sender: &watch::Sender<Counts>, what: What, mut pod: Pod) {
+fn record(pods: &Mutex<HashMap<String, Moments>>, sender: &watch::Sender<Counts>, what: Change, mut pod: Pod) {
     let now = Instant::now();
     let Some(name) = pod.metadata.labels.remove(pods::NAME) else { return };
     let mut pods = pods.lock();
     let moments = pods.entry(name).or_default();
     let added = first(&mut moments.added, now);
     let running = pod.status.phase == "Running" && first(&mut moments.running, now);
-    let gone = what == What::Gone && first(&mut moments.gone, now);
+    let gone = what == Change::Gone && first(&mut moments.gone, now);
     sender.send_if_modified(|counts| {
         counts.added += usize::from(added);
         counts.running += usize::from(running);
@@ -137,7 +137,7 @@ fn record(pods: &Mutex<HashMap<String, Moments>>, sender: &watch::Sender<Counts>
     });
 }
 
-/// Whether this is the first time.
+/// Sets the instant unless it is set. Returns true if it was not.
 fn first(moment: &mut Option<Instant>, now: Instant) -> bool {
     let first = moment.is_none();
     moment.get_or_insert(now);

@@ -1,22 +1,22 @@
-//! What processes used, as Linux tells it.
+//! Resource usage of processes, from `/proc`.
 
 use std::fs;
 
 use serde::Serialize;
 
-/// Linux counts time for processes in hundredths of a second, whatever its own clock does.
+/// Linux reports process times in hundredths of a second, independent of its own clock.
 const TICK_MILLIS: u64 = 10;
 
-/// CPU time of a process so far, in milliseconds; 0 when it is not there.
+/// Returns the CPU time of a process so far, in milliseconds; 0 when the process is gone.
 pub fn cpu_millis(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name is in parentheses and may hold anything; user and system time are the 12th and 13th word after it.
+    // The name stands in parentheses and may contain anything; user and system time are fields 12 and 13 after it.
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let times = after_name.split_whitespace().skip(11).take(2);
     times.filter_map(|word| word.parse::<u64>().ok()).sum::<u64>() * TICK_MILLIS
 }
 
-/// CPU time that all processes took so far, in milliseconds of one core.
+/// Returns the CPU time of all processes so far, in milliseconds of one core.
 pub fn machine_millis() -> u64 {
     let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
     let first = stat.lines().next().unwrap_or_default();
@@ -25,7 +25,7 @@ pub fn machine_millis() -> u64 {
     [0, 1, 2, 5, 6].iter().filter_map(|index| words.get(*index)).sum::<u64>() * TICK_MILLIS
 }
 
-/// The processes that this one started, with their names.
+/// Returns the child processes of this process, with their names.
 pub fn children() -> Vec<(u32, String)> {
     let own = std::process::id();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -38,25 +38,25 @@ pub fn children() -> Vec<(u32, String)> {
     pids.filter_map(child).collect()
 }
 
-/// The load of the machine in the last minute.
+/// Returns the load average of the last minute.
 pub fn load() -> f64 {
     let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or_default()
 }
 
-/// The memory of a process, in KiB.
+/// Memory of a process, in KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
-    /// Resident now.
+    /// Resident memory.
     pub resident: u64,
-    /// Of that, pages of the program and its libraries: clean, and shared with every process that runs it.
+    /// Part of it that is pages of the program and its libraries: clean, and shared with every process that runs it.
     pub program: u64,
-    /// The most that was ever resident.
+    /// Peak of the resident memory.
     pub peak: u64,
 }
 
 impl Memory {
-    /// Of a process; 0 when it is not there.
+    /// Reads the memory of a process; 0 when the process is gone.
     pub fn of(pid: u32) -> Self {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let field = |name: &str| {

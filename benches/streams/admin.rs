@@ -1,4 +1,4 @@
-//! What the syncer says of its streams.
+//! Stream metrics of the syncer.
 
 use std::net::Ipv4Addr;
 
@@ -6,21 +6,21 @@ use anyhow::Result;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// The port on which a syncer serves `/metrics`.
+/// Port on which a syncer serves `/metrics`.
 #[derive(Clone, Copy, Debug)]
 pub struct Admin(pub u16);
 
-/// How many streams it has opened, and how long that took altogether.
+/// Number of streams opened so far, and the total time of opening them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Opened {
-    /// Streams.
+    /// Number of streams.
     pub count: f64,
-    /// Time.
+    /// Total time in seconds.
     pub seconds: f64,
 }
 
 impl Admin {
-    /// The streams of an endpoint so far.
+    /// Reads the values of an endpoint.
     pub async fn opened(self, endpoint: &str) -> Result<Opened> {
         let metrics = self.metrics().await?;
         let value = |name: &str| {
@@ -30,7 +30,7 @@ impl Admin {
         Ok(Opened { count: value("count"), seconds: value("sum") })
     }
 
-    /// How many streams are open now.
+    /// Returns the number of open streams.
     pub async fn open(self) -> Result<f64> {
         let metrics = self.metrics().await?;
         let series = metrics.lines().filter(|line| line.starts_with("tenet_streams_open{"));

@@ -1,10 +1,10 @@
-//! What is asked for on the command line.
+//! Command-line arguments.
 
 use std::path::PathBuf;
 
 use clap::Parser;
 
-/// Measures what a stream to a pod costs through Tenet.
+/// Measures the cost of a stream to a pod through Tenet.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "streams")]
 pub struct Args {
@@ -20,33 +20,33 @@ pub struct Args {
     /// Idle streams whose memory is measured.
     #[arg(long, default_value_t = 500)]
     pub idle: usize,
-    /// A smoke run: a few rounds, and figures that mean nothing.
+    /// Smoke run: a few rounds, whose figures mean nothing.
     #[arg(long)]
     pub quick: bool,
-    /// Only jobs whose name has one of these in it.
+    /// Only jobs whose name contains one of these texts.
     #[arg(long, value_delimiter = ',')]
     pub only: Vec<String>,
-    /// The syncer to measure.
+    /// Syncer to measure.
     #[arg(long, value_name = "PATH", default_value = env!("CARGO_BIN_EXE_tenet-syncer"))]
     pub syncer: PathBuf,
-    /// What cargo says to every bench.
+    /// Flag that cargo passes to every bench.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 impl Args {
-    /// As given, or a smoke run.
+    /// Parses the command line.
     pub fn read() -> Self {
         let args = Self::parse();
         if args.quick { Self { rounds: 3, bulk_rounds: 1, megabytes: 16, idle: 20, ..args } } else { args }
     }
 
-    /// The bytes of a throughput stream.
+    /// Returns the bytes of a throughput stream.
     pub fn bytes(&self) -> u64 {
         self.megabytes * 1_000_000
     }
 
-    /// Whether a job is measured: it is named, or none is.
+    /// Returns true if the job is named on the command line, or none is.
     pub fn measures(&self, job: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|word| job.contains(word.as_str()))
     }

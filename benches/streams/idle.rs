@@ -1,4 +1,4 @@
-//! What a stream costs that nobody writes to.
+//! Memory of idle streams.
 
 use std::time::Duration;
 
@@ -13,24 +13,24 @@ use crate::link::Link;
 use crate::spot::Way;
 use crate::usage::Memory;
 
-/// After that, allocators have returned what they return soon.
+/// Pause after which allocators have returned most of the free memory.
 const SETTLE: Duration = Duration::from_secs(12);
-/// Streams that make everything warm.
+/// Number of streams for the warm-up.
 const WARM_UP: usize = 10;
 
-/// The memory of the syncer.
+/// Memory of the syncer.
 pub struct Idle {
-    /// Streams that were held.
+    /// Number of idle streams.
     pub streams: usize,
-    /// Without any.
+    /// Memory without streams.
     pub before: Memory,
-    /// With all of them.
+    /// Memory with all streams.
     pub with: Memory,
-    /// When they are gone.
+    /// Memory after the streams have ended.
     pub after: Memory,
 }
 
-/// Holds streams that have carried one byte each way, and weighs a new syncer.
+/// Opens streams that have carried one byte each way, and measures the memory of a new syncer.
 pub async fn measure(args: &Args, lab: &Lab) -> Result<Idle> {
     eprintln!("memory: {} idle streams", args.idle);
     lab.restart_syncer().await?;
@@ -53,7 +53,7 @@ async fn hold(lab: &Lab, count: usize) -> Result<Vec<impl Sized>> {
     for _ in 0..count {
         let (mut writer, mut reader, data) = job::forward(Link::open(spot).await?, spot).await?;
         writer.write(data, b"x", false).await?;
-        ensure!(reader.read(data).await?.as_ref() == b"x", "the echo says something else");
+        ensure!(reader.read(data).await?.as_ref() == b"x", "unexpected answer of the echo server");
         held.push((writer, reader));
     }
     Ok(held)
@@ -66,5 +66,5 @@ async fn until_gone(lab: &Lab) -> Result<()> {
         }
         sleep(Duration::from_millis(100)).await;
     }
-    bail!("streams are still open that nobody holds")
+    bail!("streams are still open after their clients have ended")
 }

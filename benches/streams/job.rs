@@ -1,4 +1,4 @@
-//! The streams that are measured.
+//! Kinds of streams that are measured.
 
 use std::time::{Duration, Instant};
 
@@ -10,34 +10,34 @@ use crate::spdy::{Pair, Reader, Writer};
 use crate::spot::Spot;
 use crate::websocket;
 
-/// The port of the pod that echoes.
+/// Port of the echo server in the pod.
 const ECHO: &str = "7";
 const EXEC: &str = "v4.channel.k8s.io";
 const EXEC_WEBSOCKET: &str = "v5.channel.k8s.io";
 const FORWARD: &str = "portforward.k8s.io";
 
-/// A stream that is measured.
+/// Kind of stream that is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Job {
-    /// The output of a command.
+    /// Output of a command over SPDY.
     ExecOut,
-    /// The same, over a WebSocket.
+    /// Output of a command over a WebSocket.
     ExecOutWebSocket,
-    /// The input of a command, until it has told how long it was.
+    /// Input of a command, until it has reported the length.
     ExecIn,
-    /// A log.
+    /// Log.
     Log,
-    /// To an echo, there and back.
+    /// Port-forward to an echo server, there and back.
     Forward,
 }
 
 impl Job {
-    /// All whose first byte is measured.
+    /// Jobs whose first byte is measured.
     pub const FIRST: [Self; 4] = [Self::ExecOut, Self::ExecOutWebSocket, Self::Log, Self::Forward];
-    /// All whose throughput is measured.
+    /// Jobs whose throughput is measured.
     pub const BULK: [Self; 5] = [Self::ExecOut, Self::ExecOutWebSocket, Self::ExecIn, Self::Log, Self::Forward];
 
-    /// For tables.
+    /// Returns the name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::ExecOut => "exec, output, SPDY",
@@ -48,7 +48,7 @@ impl Job {
         }
     }
 
-    /// What the syncer calls it.
+    /// Returns the endpoint label in the syncer's metrics.
     pub fn endpoint(self) -> &'static str {
         match self {
             Self::ExecOut | Self::ExecOutWebSocket | Self::ExecIn => "exec",
@@ -57,7 +57,7 @@ impl Job {
         }
     }
 
-    /// From the request, on a connection that is there, to the first byte from the pod.
+    /// Measures from the request on an open connection to the first byte from the pod.
     pub async fn first_byte(self, spot: &Spot) -> Result<Duration> {
         let link = Link::open(spot).await?;
         let start = Instant::now();
@@ -71,7 +71,7 @@ impl Job {
         }
     }
 
-    /// From the request to the last of so many bytes.
+    /// Measures from the request to the last of `bytes` bytes.
     pub async fn bulk(self, spot: &Spot, bytes: u64) -> Result<Duration> {
         self.bulk_on(Link::open(spot).await?, spot, bytes, Instant::now()).await
     }
@@ -102,7 +102,7 @@ impl Job {
     }
 }
 
-/// Opens a port-forward to the echo.
+/// Opens a port-forward to the echo server.
 pub async fn forward(link: Link, spot: &Spot) -> Result<(Writer, Reader, u32)> {
     let (mut writer, reader) = link.spdy(&spot.forward(), FORWARD).await?;
     writer.open(&[("streamtype", "error"), ("port", ECHO), ("requestid", "0")]).await?;

@@ -1,4 +1,4 @@
-//! A playground with a syncer, a pod that runs, and the three ways to it.
+//! Playground with a syncer, a running pod, and the three ways to it.
 
 use std::fs::OpenOptions;
 use std::io::{BufWriter, Write};
@@ -17,11 +17,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 const POD: &str = "streams";
 const PODS: &str = "/api/v1/namespaces/default/pods";
 
-/// What is measured.
+/// Playground and servers that are measured.
 pub struct Lab {
-    /// The clusters.
+    /// Clusters.
     pub playground: Playground,
-    /// In the order of [`Way::ALL`].
+    /// Servers in the order of [`Way::ALL`].
     pub spots: [Spot; 3],
     command: Command,
 }
@@ -40,18 +40,18 @@ impl Lab {
         Ok(lab)
     }
 
-    /// The server of this way.
+    /// Returns the server of this way.
     pub fn spot(&self, way: Way) -> &Spot {
         &self.spots[way as usize]
     }
 
-    /// A new syncer in place of the one that runs.
+    /// Starts a new syncer in place of the running one.
     pub async fn restart_syncer(&self) -> Result<()> {
         self.playground.start_syncer(&self.command).await?;
         self.until_it_answers().await
     }
 
-    /// The processes on the way of a stream, in the order of [`crate::rounds::PROCESSES`].
+    /// Returns the processes on the way of a stream, in the order of [`crate::rounds::PROCESSES`].
     pub fn pids(&self) -> [u32; 4] {
         let of = |plane: &tenet_playground::ControlPlane, component| plane.pid(component).unwrap_or(0);
         [
@@ -62,7 +62,7 @@ impl Lab {
         ]
     }
 
-    /// The first streams of a new server take their time; they are none of ours.
+    /// Waits until the new server answers; its first streams are slow and are not measured.
     async fn until_it_answers(&self) -> Result<()> {
         let answers = async || {
             for spot in &self.spots {
@@ -115,7 +115,7 @@ async fn config_of(kubeconfig: &std::path::Path) -> Result<Config> {
     Ok(Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?)
 }
 
-/// The client certificate of the virtual API server; as the API server of the playground, it takes any serving one.
+/// Client certificate of the virtual API server. Like the playground's API server, it accepts any serving certificate.
 fn node_config(playground: &Playground, node: &Value) -> Result<Config> {
     let addresses = node["status"]["addresses"].as_array().into_iter().flatten();
     let address = addresses.filter(|each| each["type"] == "InternalIP").find_map(|each| each["address"].as_str());
@@ -140,7 +140,7 @@ fn manifest() -> Value {
     })
 }
 
-/// Lines in the format of a container runtime, in the file that stands for the log of all pods.
+/// Writes lines in the format of a container runtime to the file that serves as the log of all pods.
 fn fill_log(playground: &Playground, bytes: u64) -> Result<()> {
     let file = OpenOptions::new().append(true).open(playground.dir().join("kwok").join("container.log"))?;
     let mut file = BufWriter::new(file);

@@ -1,4 +1,4 @@
-//! A connection on which one stream is opened. It is there before the clock runs, as all ways need it.
+//! Connection for one stream. It is open before the clock starts, as every way needs it.
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -18,14 +18,14 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use crate::spdy;
 use crate::spot::Spot;
 
-/// A stream after its upgrade.
+/// Stream after its upgrade.
 pub type Raw = TokioIo<Upgraded>;
 
-/// What SPDY calls itself.
+/// Name of SPDY in the `Upgrade` header.
 const SPDY: HeaderValue = HeaderValue::from_static("SPDY/3.1");
 const STREAM_PROTOCOL: HeaderName = HeaderName::from_static("x-stream-protocol-version");
 
-/// A connection that has asked for nothing yet.
+/// Connection without a request so far.
 pub struct Link {
     sender: SendRequest<Empty<Bytes>>,
     host: HeaderValue,
@@ -42,7 +42,7 @@ impl Link {
         Ok(Self { sender, host: HeaderValue::from_str(&spot.address.to_string())? })
     }
 
-    /// Asks for SPDY, with this protocol in it.
+    /// Upgrades to SPDY with this subprotocol.
     pub async fn spdy(self, path: &str, protocol: &'static str) -> Result<spdy::Pair> {
         let mut headers = HeaderMap::new();
         headers.insert(UPGRADE, SPDY);
@@ -50,19 +50,19 @@ impl Link {
         Ok(spdy::pair(self.upgrade(Method::POST, path, headers).await?))
     }
 
-    /// Asks for a WebSocket, with this protocol in it.
+    /// Upgrades to a WebSocket with this subprotocol.
     pub async fn websocket(self, path: &str, protocol: &'static str) -> Result<WebSocketStream<Raw>> {
         let mut headers = HeaderMap::new();
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        // Its only use is to keep caches away, of which there are none.
+        // A fixed key is enough: it protects from caches, and there are none.
         headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ=="));
         headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
         let raw = self.upgrade(Method::GET, path, headers).await?;
         Ok(WebSocketStream::from_raw_socket(raw, Role::Client, None).await)
     }
 
-    /// Asks for something that is read to its end.
+    /// Sends a GET whose body is read to its end.
     pub async fn get(self, path: &str) -> Result<Incoming> {
         let answer = self.send(Method::GET, path, HeaderMap::new()).await?;
         expect(answer, StatusCode::OK).await.map(Response::into_body)

@@ -1,7 +1,7 @@
-//! `cargo bench --bench streams`: what a stream to a pod costs through Tenet.
+//! `cargo bench --bench streams`: cost of a stream to a pod through Tenet.
 //!
-//! The same exec, log and port-forward, in turns and in one run: at the API server of the host (direct), at the syncer
-//! as an API server speaks to a kubelet (node), and at the virtual API server (through). `docs/benchmarks.md` explains
+//! The same exec, log and port-forward run in turns at three servers: the API server of the host (direct), the syncer
+//! as an API server speaks to a kubelet (node), and the virtual API server (through). `docs/benchmarks.md` explains
 //! every figure.
 
 mod admin;
@@ -28,7 +28,7 @@ use lab::Lab;
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::read();
-    // Two providers could be compiled in; rustls wants to be told.
+    // Two crypto providers may be compiled in, so rustls needs an explicit default.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let load = usage::load();
     let lab = Lab::start(&args).await?;

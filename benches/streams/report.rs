@@ -1,4 +1,4 @@
-//! The results as tables.
+//! Results as tables.
 
 use std::fmt::Write;
 
@@ -11,10 +11,10 @@ use crate::samples::Samples;
 use crate::spot::Way;
 use crate::usage::Memory;
 
-/// More load than this before the start comes from somebody else.
+/// Load before the start above which other processes disturb the measurement.
 const QUIET: f64 = 0.5;
 
-/// All that was measured.
+/// All results.
 pub struct Results {
     /// First bytes.
     pub first: Firsts,
@@ -24,7 +24,7 @@ pub struct Results {
     pub idle: Idle,
 }
 
-/// All tables, one after the other.
+/// Renders all tables, one after the other.
 pub fn render(args: &Args, load: f64, results: &Results) -> String {
     let mut text = format!(
         "\n{} rounds of first bytes, {} of {} MB; load {load:.2} before the start{}\n",
@@ -125,7 +125,7 @@ fn table(title: &str, head: &[&str], rows: Vec<Vec<String>>) -> String {
     format!("{title}\n{table}\n")
 }
 
-/// A number with as many decimals as are worth reading.
+/// Formats a number with as many decimals as are significant.
 fn number(value: f64) -> String {
     let decimals = if value.abs() >= 100.0 {
         0

@@ -1,4 +1,4 @@
-//! Rounds: every stream each way in turns, so that what else goes on hits all of them.
+//! Rounds: every stream each way in turns, so that disturbances affect all of them.
 
 use std::time::Instant;
 
@@ -13,36 +13,36 @@ use crate::samples::Samples;
 use crate::spot::Way;
 use crate::usage;
 
-/// On the way of a stream.
+/// Processes on the way of a stream.
 pub const PROCESSES: [&str; 4] = ["syncer", "virtual API server", "host API server", "kwok"];
-/// Streams that make everything warm, before anything counts.
+/// Number of streams for the warm-up.
 const WARM_UP: usize = 5;
 
-/// First bytes of one sort of stream, in milliseconds.
+/// First bytes of one job, in milliseconds.
 pub struct First {
-    /// Which stream.
+    /// Job.
     pub job: Job,
-    /// In the order of [`Way::ALL`].
+    /// Samples in the order of [`Way::ALL`].
     pub ways: [Samples; 3],
-    /// What the syncer says it took to open one, on average.
+    /// Average time that the syncer reports for opening one.
     pub inside: f64,
 }
 
-/// Throughput of one sort of stream.
+/// Throughput of one job.
 pub struct Bulk {
-    /// Which stream.
+    /// Job.
     pub job: Job,
-    /// MB a second, in the order of [`Way::ALL`].
+    /// MB per second, in the order of [`Way::ALL`].
     pub ways: [Samples; 3],
-    /// CPU seconds for each GB, of the [`PROCESSES`].
+    /// CPU seconds per GB, of the [`PROCESSES`].
     pub cpu: [[Samples; 4]; 3],
 }
 
-/// All first bytes, and how long the handshake of an API server with the node takes.
+/// All first bytes, and the duration of the handshake of an API server with the node.
 pub struct Firsts {
-    /// Of each sort of stream.
+    /// First bytes of each job.
     pub jobs: Vec<First>,
-    /// TCP and TLS with the node, in milliseconds.
+    /// TCP and TLS handshake with the node, in milliseconds.
     pub handshake: Samples,
 }
 
@@ -98,7 +98,7 @@ pub async fn bulk(args: &Args, lab: &Lab) -> Result<Vec<Bulk>> {
     Ok(all)
 }
 
-#[allow(clippy::cast_precision_loss)] // Nobody reads the sixteenth digit.
+#[allow(clippy::cast_precision_loss)] // A precision of 52 bits is enough for a report.
 async fn one_bulk(args: &Args, lab: &Lab, way: Way, bulk: &mut Bulk) -> Result<()> {
     let pids = lab.pids();
     let before = pids.map(usage::cpu_millis);

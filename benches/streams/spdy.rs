@@ -1,6 +1,6 @@
-//! As much of SPDY/3.1 as `kubectl exec` and `port-forward` need: streams, and the data in them.
+//! The part of SPDY/3.1 that `kubectl exec` and `port-forward` need: streams, and the data in them.
 //!
-//! Headers have to be compressed with a dictionary. Compression may store text as it is, and then needs none.
+//! Headers have to be compressed with a dictionary. Stored blocks are valid too, and use no dictionary.
 
 use anyhow::{Context, Result, bail};
 use bytes::{Buf, BufMut, BytesMut};
@@ -8,41 +8,41 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 
 use crate::link::Raw;
 
-/// What kubectl writes at once.
+/// Size of a data frame, as kubectl writes it.
 pub const CHUNK: usize = 32 * 1024;
 
 const SYN_STREAM: u32 = 0x8003_0001;
 const RST_STREAM: u32 = 0x8003_0003;
 const GO_AWAY: u32 = 0x8003_0007;
 const LAST: u32 = 1 << 24;
-/// zlib, with the checksum of the dictionary of SPDY/3.
+/// zlib header with the checksum of the dictionary of SPDY/3.
 const ZLIB: [u8; 6] = [0x78, 0xbb, 0xe3, 0xc6, 0xa7, 0xc2];
-/// An empty block, at which the other side works off what it has.
+/// Empty block, at which the other side processes its input.
 const FLUSH: [u8; 5] = [0, 0, 0, 0xff, 0xff];
 
-/// The two halves of a connection.
+/// Two halves of a connection.
 pub type Pair = (Writer, Reader);
 
-/// The half that opens streams and writes.
+/// Half that opens streams and writes.
 pub struct Writer {
     to: WriteHalf<Raw>,
     streams: u32,
 }
 
-/// The half that reads.
+/// Half that reads.
 pub struct Reader {
     from: ReadHalf<Raw>,
     buffer: BytesMut,
 }
 
-/// A connection after its upgrade.
+/// Splits a connection after its upgrade.
 pub fn pair(raw: Raw) -> Pair {
     let (from, to) = tokio::io::split(raw);
     (Writer { to, streams: 0 }, Reader { from, buffer: BytesMut::with_capacity(8 * CHUNK) })
 }
 
 impl Writer {
-    /// Opens a stream with these headers; answers with its number.
+    /// Opens a stream with these headers. Returns its number.
     pub async fn open(&mut self, headers: &[(&str, &str)]) -> Result<u32> {
         let block = stored(headers, self.streams == 0);
         let stream = 2 * self.streams + 1;
@@ -51,7 +51,7 @@ impl Writer {
         frame.put_u32(SYN_STREAM);
         frame.put_u32(u32::try_from(block.len() + 10)?);
         frame.put_u32(stream);
-        // No other stream that it belongs to, no priority, no slot.
+        // No associated stream, no priority, no slot.
         frame.put_bytes(0, 6);
         frame.put_slice(&block);
         self.to.write_all(&frame).await?;
@@ -59,7 +59,7 @@ impl Writer {
         Ok(stream)
     }
 
-    /// Writes into a stream, perhaps for the last time.
+    /// Writes into a stream; `last` ends it.
     pub async fn write(&mut self, stream: u32, bytes: &[u8], last: bool) -> Result<()> {
         let mut frame = BytesMut::with_capacity(8 + bytes.len());
         frame.put_u32(stream);
@@ -83,7 +83,7 @@ impl Writer {
 }
 
 impl Reader {
-    /// The next data in a stream.
+    /// Returns the next data of a stream.
     pub async fn read(&mut self, stream: u32) -> Result<BytesMut> {
         loop {
             let (kind, length) = self.head().await?;
@@ -127,7 +127,7 @@ impl Reader {
     }
 }
 
-/// Headers, compressed without being any smaller.
+/// Encodes headers as a stored block.
 fn stored(headers: &[(&str, &str)], first: bool) -> BytesMut {
     let mut plain = BytesMut::new();
     let put = |plain: &mut BytesMut, text: &str| {

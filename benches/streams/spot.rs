@@ -1,4 +1,4 @@
-//! Where a stream begins: one of three servers, which name the same pod differently.
+//! Start of a stream: one of three servers, each with its own name for the same pod.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,32 +9,32 @@ use kube::client::ConfigExt;
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
-/// The only container of the pod.
+/// Only container of the pod.
 pub const CONTAINER: &str = "main";
 
-/// Which server is asked.
+/// Server that is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// The API server of the host.
+    /// API server of the host.
     Direct,
-    /// The syncer, as an API server speaks to a kubelet.
+    /// Syncer, as an API server speaks to a kubelet.
     Node,
-    /// The virtual API server, which asks the syncer.
+    /// Virtual API server, which asks the syncer.
     Through,
 }
 
 impl Way {
-    /// In the order of a round.
+    /// Ways in the order of a round.
     pub const ALL: [Self; 3] = [Self::Direct, Self::Node, Self::Through];
 }
 
-/// A server, and the pod by the name that it has there.
+/// Server, and the pod by its name there.
 pub struct Spot {
-    /// Where it listens.
+    /// Address of the server.
     pub address: SocketAddr,
-    /// How it is spoken to.
+    /// TLS settings.
     pub tls: TlsConnector,
-    /// The name in its certificate.
+    /// Name in the server's certificate.
     pub name: ServerName<'static>,
     way: Way,
     namespace: String,
@@ -42,7 +42,7 @@ pub struct Spot {
 }
 
 impl Spot {
-    /// A pod at a server.
+    /// Creates the server entry of a pod.
     pub fn new(way: Way, config: &Config, namespace: &str, pod: &str) -> Result<Self> {
         let authority = config.cluster_url.authority().context("a server without an address")?;
         let address: SocketAddr = authority.as_str().parse().context("the address of a server")?;
@@ -58,7 +58,7 @@ impl Spot {
         })
     }
 
-    /// Runs a shell command, with or without standard input.
+    /// Returns the path that runs a shell command, with or without standard input.
     pub fn exec(&self, script: &str, stdin: bool) -> String {
         let script = script.replace(' ', "%20").replace('|', "%7C");
         let command = format!("command=sh&command=-c&command={script}");
@@ -71,7 +71,7 @@ impl Spot {
         }
     }
 
-    /// The log, or its last line.
+    /// Returns the path of the log, or of its last line.
     pub fn log(&self, last_line: bool) -> String {
         let query = if last_line { "?tailLines=1" } else { "" };
         match self.way {
@@ -80,7 +80,7 @@ impl Spot {
         }
     }
 
-    /// Ports.
+    /// Returns the path of a port-forward.
     pub fn forward(&self) -> String {
         match self.way {
             Way::Node => format!("/portForward/{}/{}", self.namespace, self.pod),

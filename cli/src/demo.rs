@@ -1,4 +1,4 @@
-//! The walk through what a tenant does, with both sides in view and every step verified.
+//! Walk through the actions of a tenant, which shows both sides and verifies every step.
 
 mod checks;
 mod screen;
@@ -21,11 +21,11 @@ use screen::Screen;
 use script::Step;
 use snapshot::Snapshot;
 
-/// How long a step may take; on an idle machine each takes a second or two.
+/// Time limit of a step; on an idle machine each takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// The walk through one playground.
+/// Walk through one playground.
 pub(crate) struct Walk<'a> {
     playground: &'a Playground,
     name: &'a str,
@@ -37,7 +37,7 @@ impl<'a> Walk<'a> {
         Self { playground, name, kubectl }
     }
 
-    /// Takes every step, and answers whether all were verified. The first that is not ends the walk.
+    /// Runs every step, and returns true if all were verified. The first step that is not verified ends the walk.
     pub(crate) async fn run(&self) -> Result<bool> {
         println!("The walk. Every command is one of kubectl, with");
         println!("  export KUBECONFIG={}\n", self.playground.virtual_kubeconfig().display());
@@ -95,7 +95,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Whether all that is said is answered as it should be.
+    /// Returns true if every talk gets the expected answer.
     async fn talk(&self, step: &Step) -> bool {
         let cache = self.cache();
         for talk in &step.talks {

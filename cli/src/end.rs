@@ -1,24 +1,24 @@
-//! Being told to end.
+//! Signals that end a command.
 
 use std::{io, process::ExitCode};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that end a command in an orderly way. While this exists, they do not end the process by themselves.
+/// Receiver of the signals that end a command. While it exists, they do not end the process by themselves.
 pub(crate) struct Ends {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
 }
 
-/// One of them.
+/// Signal that ends a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
     /// Ctrl-C.
     Interrupt,
-    /// What `kill` sends.
+    /// SIGTERM, the default of `kill`.
     Terminate,
-    /// The terminal is gone.
+    /// SIGHUP: the terminal was closed.
     HangUp,
 }
 
@@ -41,7 +41,7 @@ impl Ends {
 }
 
 impl End {
-    /// The status by which a shell knows that a command was cut short.
+    /// Returns the exit status by which a shell recognizes the signal.
     pub(crate) fn status(self) -> ExitCode {
         ExitCode::from(match self {
             Self::HangUp => 129,

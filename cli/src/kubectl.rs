@@ -1,13 +1,13 @@
-//! Which kubectl people can use.
+//! Choice of the kubectl that users can run.
 
 use std::path::{Path, PathBuf};
 
 use tenet_playground::{Component, Components};
 
-/// The pinned kubectl, and whether the one in PATH does as well.
+/// Pinned kubectl, with the reason why the one in PATH does not fit.
 pub(crate) struct Kubectl {
     pub(crate) pinned: PathBuf,
-    /// What is wrong with the one in PATH.
+    /// Reason why the kubectl in PATH does not fit.
     complaint: Option<String>,
 }
 
@@ -16,32 +16,32 @@ impl Kubectl {
         Self { pinned: components.path(Component::Kubectl).to_owned(), complaint: complaint() }
     }
 
-    /// A line that makes `kubectl` the right one, if it is not.
+    /// Returns an alias line that selects the pinned kubectl, if the one in PATH does not fit.
     pub(crate) fn alias(&self) -> Option<String> {
         let why = self.complaint.as_ref()?;
         Some(format!("alias kubectl={}   # {why}", self.pinned.display()))
     }
 }
 
-/// kubectl works with API servers one minor version older or newer.
+/// Returns the reason why the kubectl in PATH does not fit: it supports one minor version of skew in each direction.
 fn complaint() -> Option<String> {
     let Some((path, version)) = Components::in_path(Component::Kubectl) else {
-        return Some("there is none in PATH".to_owned());
+        return Some("there is no kubectl in PATH".to_owned());
     };
     let pinned = Component::Kubectl.pinned()?;
     match version {
         Some(version) if version.major == pinned.major && version.minor.abs_diff(pinned.minor) <= 1 => None,
         Some(version) => Some(format!("{} is {version}, too far from {pinned}", path.display())),
-        None => Some(format!("{} does not tell its version", path.display())),
+        None => Some(format!("{} does not print its version", path.display())),
     }
 }
 
-/// A command as it is typed, in a shell where `KUBECONFIG` names the virtual cluster.
+/// Returns a command as typed in a shell where `KUBECONFIG` names the virtual cluster.
 pub(crate) fn line(args: &[String]) -> String {
     std::iter::once("kubectl".to_owned()).chain(args.iter().map(|arg| quoted(arg))).collect::<Vec<_>>().join(" ")
 }
 
-/// `--kubeconfig PATH`, for the other cluster.
+/// Returns `--kubeconfig PATH`, for the host cluster.
 pub(crate) fn kubeconfig_flag(path: &Path) -> String {
     format!("--kubeconfig {}", quoted(&path.to_string_lossy()))
 }

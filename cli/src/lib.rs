@@ -1,6 +1,6 @@
 //! The `tenet` command.
 //!
-//! It does not know the engine: the binary hands in the function that runs a syncer.
+//! It does not depend on the engine: the binary passes the function that runs a syncer.
 
 mod demo;
 mod end;
@@ -11,7 +11,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-/// Runs a syncer with these arguments, the first of which is the name of the command.
+/// Function that runs a syncer with these arguments, the first of which is the name of the command.
 pub type RunSyncer = fn(Vec<OsString>) -> ExitCode;
 
 /// Virtual Kubernetes clusters whose pods run on a host cluster.

@@ -16,39 +16,39 @@ use welcome::Welcome;
 /// Both are real Kubernetes control planes, run as plain processes; kwok provides nodes on which pods become
 /// Running. The first start builds the Kubernetes components, which takes about 11 minutes on two cores.
 ///
-/// All servers listen on 127.0.0.1. kwok runs the commands of `kubectl exec` as local processes of yours, and asks
-/// nobody who they are: do not run a playground on a machine that you share with people you do not trust.
+/// All servers listen on 127.0.0.1. kwok runs the commands of `kubectl exec` as local processes of your user and
+/// authenticates nobody: do not run a playground on a machine that you share with people you do not trust.
 #[derive(Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag on the command line")]
 pub(crate) struct Args {
-    /// Walk through what a tenant does, show both sides as they change, and verify every step.
+    /// Walk through the actions of a tenant, show both sides as they change, and verify every step.
     #[arg(long)]
     demo: bool,
-    /// End when the walk is over (or, without --demo, when the playground is up); status 0 only if all went well.
+    /// End after the walk (or, without --demo, when the playground is up); status 0 only if everything succeeded.
     #[arg(long)]
     exit: bool,
-    /// The folder for everything this run makes [default: tenet/playground in the user's state folder].
+    /// Folder for all files of this run [default: tenet/playground in the user's state folder].
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// How many nodes the host has.
+    /// Number of host nodes.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1000))]
     nodes: u16,
     /// Start no syncer, and print the command that starts one.
     #[arg(long, conflicts_with = "demo")]
     no_syncer: bool,
-    /// The name of the virtual cluster.
+    /// Name of the virtual cluster.
     #[arg(long, default_value = "vc-1", value_parser = dns_label)]
     name: String,
     /// Its namespace on the host [default: tenet-NAME].
     #[arg(long, value_parser = dns_label)]
     namespace: Option<String>,
-    /// Let the syncer read the nodes of the host: a right in the whole cluster.
+    /// Let the syncer read the nodes of the host, which is a cluster-wide right.
     #[arg(long)]
     node_access: bool,
-    /// Leave out the metrics server, without which `kubectl top` has no answer.
+    /// Leave out the metrics server; `kubectl top` then has no answer.
     #[arg(long)]
     no_metrics: bool,
-    /// Only build the Kubernetes components that are missing.
+    /// Only build the missing Kubernetes components.
     #[arg(long, conflicts_with_all = ["demo", "exit", "dir", "no_syncer"])]
     build_only: bool,
 }
@@ -82,14 +82,14 @@ async fn run(args: &Args, progress: &Progress) -> Result<ExitCode> {
     let status = visit(args, &playground, &mut ends).await;
     progress.note("\nending all processes");
     tokio::select! {
-        // Asked twice: the guard kills what is left.
+        // A second signal ends at once: the guard kills the remaining processes.
         end = ends.next() => return Ok(end.status()),
         () = playground.shutdown() => {}
     }
     status
 }
 
-/// From the moment it is ready to the moment it is to end.
+/// Runs from the moment the playground is ready until it has to end.
 async fn visit(args: &Args, playground: &Playground, ends: &mut Ends) -> Result<ExitCode> {
     let kubectl = Kubectl::find(playground.components());
     let mut status = ExitCode::SUCCESS;
@@ -160,13 +160,13 @@ fn welcome(args: &Args, playground: &Playground, kubectl: &Kubectl) -> Result<St
     .to_string())
 }
 
-/// This program again, as a process of its own.
+/// Returns the command that runs this program again as a syncer.
 fn syncer_command(playground: &Playground) -> Result<Command> {
     let program = std::env::current_exe().context("the path of this program is unknown")?;
     Ok(Command::new(program).arg("syncer").arg("--config").arg(playground.syncer_config()))
 }
 
-/// Names of namespaces and Services, and a part of the names of all copies.
+/// Checks a name. It is used for namespaces and Services, and as a part of the names of all copies.
 fn dns_label(text: &str) -> Result<String, String> {
     let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let fits = (1..=63).contains(&text.len())

@@ -1,4 +1,4 @@
-//! The few API calls that a playground makes.
+//! API calls of a playground.
 
 use http::{Method, Request, StatusCode};
 use kube::{
@@ -7,59 +7,59 @@ use kube::{
 };
 use serde_json::Value;
 
-/// Why a call of ours to an API server did not succeed.
+/// Error of a call to an API server.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// The kubeconfig makes no client.
-    #[error("the kubeconfig cannot be used")]
+    /// The kubeconfig cannot be used.
+    #[error("cannot use the kubeconfig")]
     Kubeconfig(#[from] kube::config::KubeconfigError),
-    /// The client cannot be made.
-    #[error("there is no client for the API server")]
+    /// No client can be created.
+    #[error("cannot create a client for the API server")]
     Client(#[source] kube::Error),
-    /// The request could not be built.
-    #[error("{path} is no path of an API")]
+    /// The request cannot be built.
+    #[error("invalid API path {path}")]
     Path {
-        /// The path.
+        /// API path.
         path: String,
-        /// Why.
+        /// Cause.
         source: http::Error,
     },
-    /// The server refused.
-    #[error("{method} {path}: {message} ({code})")]
+    /// The API server refused the request.
+    #[error("{method} {path} was rejected: {message} ({code})")]
     Refused {
-        /// What was asked for.
+        /// HTTP method.
         method: Method,
-        /// The path.
+        /// API path.
         path: String,
-        /// The HTTP status.
+        /// HTTP status code.
         code: u16,
-        /// Why, in its words.
+        /// Message of the API server.
         message: String,
     },
-    /// The server did not answer.
-    #[error("{method} {path}")]
+    /// The API server sent no answer.
+    #[error("no answer to {method} {path}")]
     Call {
-        /// What was asked for.
+        /// HTTP method.
         method: Method,
-        /// The path.
+        /// API path.
         path: String,
-        /// Why.
+        /// Cause.
         source: kube::Error,
     },
 }
 
-/// A client that follows a kubeconfig.
+/// Creates a client from a kubeconfig.
 pub(crate) async fn client(kubeconfig: &str) -> Result<Client, ApiError> {
-    // Two providers could be compiled in; rustls wants to be told.
+    // Two crypto providers may be compiled in, so rustls needs an explicit default.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let parsed = Kubeconfig::from_yaml(kubeconfig)?;
     let mut config = Config::from_custom_kubeconfig(parsed, &KubeConfigOptions::default()).await?;
-    // Retries are ours: a POST that is sent twice by a library is not what a test asked for.
+    // No retries below us: a POST sent twice by a library would falsify what a test observes.
     config.default_retry = false;
     Client::try_from(config).map_err(ApiError::Client)
 }
 
-/// Reads an object; none when it does not exist.
+/// Reads an object. Returns `None` when it does not exist.
 pub(crate) async fn get(client: &Client, path: &str) -> Result<Option<Value>, ApiError> {
     match call(client, Method::GET, path, "application/json", Vec::new()).await {
         Err(ApiError::Refused { code, .. }) if code == StatusCode::NOT_FOUND.as_u16() => Ok(None),
@@ -67,14 +67,14 @@ pub(crate) async fn get(client: &Client, path: &str) -> Result<Option<Value>, Ap
     }
 }
 
-/// Creates or changes an object, by server-side apply.
+/// Creates or updates an object by server-side apply.
 pub(crate) async fn apply(client: &Client, path: &str, object: &Value) -> Result<(), ApiError> {
     let path = format!("{path}?fieldManager=tenet-playground&force=true");
     let body = object.to_string().into_bytes();
     call(client, Method::PATCH, &path, "application/apply-patch+yaml", body).await.map(drop)
 }
 
-/// Whether the API server says that it is ready.
+/// Returns true if the API server reports ready.
 pub(crate) async fn is_ready(client: &Client) -> bool {
     match request(Method::GET, "/readyz", "application/json", Vec::new()) {
         Ok(request) => client.request_text(request).await.is_ok_and(|text| text == "ok"),

@@ -1,23 +1,23 @@
-//! The audit log of an API server: the outside judge of who wrote what.
+//! Audit log of an API server, an independent record of who wrote what.
 
 use std::fmt::Write;
 
-/// How much of every request is kept.
+/// Audit level: how much of every request is logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Audit {
-    /// No log.
+    /// No audit log.
     Off,
-    /// Who did what to which object, with which result.
+    /// User, verb, object and result of each request.
     #[default]
     Metadata,
-    /// And what was sent, except the data of Secrets and ConfigMaps.
+    /// Metadata and the request body, except for Secrets and ConfigMaps.
     Request,
-    /// And what was answered, except the data of Secrets and ConfigMaps.
+    /// Request body and response body, except for Secrets and ConfigMaps.
     RequestResponse,
 }
 
 impl Audit {
-    /// The policy file; none when there is no log.
+    /// Returns the text of the audit policy file, or `None` when there is no log.
     pub(crate) fn policy(self) -> Option<String> {
         let level = match self {
             Self::Off => return None,

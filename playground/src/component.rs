@@ -1,4 +1,4 @@
-//! The programs that a control plane is made of.
+//! Programs of a control plane.
 
 use std::{fmt, time::Duration};
 
@@ -7,34 +7,34 @@ use crate::{
     version::Version,
 };
 
-/// A program of a control plane, or one that plays a part beside it.
+/// Program of a control plane, or one that runs beside it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Component {
-    /// The store.
+    /// Store of the API server.
     Etcd,
-    /// The API server.
+    /// API server.
     ApiServer,
-    /// The controllers.
+    /// Controller manager.
     ControllerManager,
-    /// The scheduler.
+    /// Scheduler.
     Scheduler,
-    /// The command-line client.
+    /// Command-line client.
     Kubectl,
-    /// The nodes that run nothing.
+    /// kwok, which simulates nodes without running containers.
     Kwok,
-    /// What `kubectl top` asks.
+    /// Metrics server, which answers `kubectl top`.
     MetricsServer,
-    /// The agent of a node that runs containers.
+    /// Kubelet of a node that runs containers.
     Kubelet,
 }
 
 impl Component {
-    /// What every playground needs, in the order in which they are built: the long build of the API server early, so that the
-    /// remaining time that is shown is honest.
+    /// Components that every playground needs, in build order: the long build of the API server comes early, so that
+    /// the remaining time shown is accurate.
     pub const ALL: [Self; 6] =
         [Self::Etcd, Self::ApiServer, Self::ControllerManager, Self::Scheduler, Self::Kubectl, Self::Kwok];
 
-    /// The name of the binary.
+    /// Returns the name of the binary.
     pub fn name(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
@@ -48,12 +48,12 @@ impl Component {
         }
     }
 
-    /// The pinned version.
+    /// Returns the pinned version.
     pub fn pinned(self) -> Option<Version> {
         self.go_module().required(self.module())
     }
 
-    /// What it is built from.
+    /// Returns the Go module that the component is built from.
     pub(crate) fn go_module(self) -> &'static GoModule {
         match self {
             Self::MetricsServer => &go_module::METRICS_SERVER,
@@ -62,7 +62,7 @@ impl Component {
         }
     }
 
-    /// The Go package to build.
+    /// Returns the Go package to build.
     pub(crate) fn package(self) -> &'static str {
         match self {
             Self::Etcd => "go.etcd.io/etcd/server/v3",
@@ -85,7 +85,7 @@ impl Component {
         }
     }
 
-    /// The arguments that make it print its version.
+    /// Returns the arguments that print the version.
     pub(crate) fn version_args(self) -> &'static [&'static str] {
         match self {
             Self::Kubectl => &["version", "--client"],
@@ -93,7 +93,7 @@ impl Component {
         }
     }
 
-    /// How long a cold build takes on two cores; only the progress bar uses it.
+    /// Returns the duration of a cold build on two cores. Only the progress bar uses it.
     pub(crate) fn usual_build_time(self) -> Duration {
         Duration::from_secs(match self {
             Self::Etcd => 62,

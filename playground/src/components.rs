@@ -1,6 +1,6 @@
-//! Where the binaries of the components are.
+//! Locations of the component binaries.
 //!
-//! Looked for in `KUBEBUILDER_ASSETS`, in PATH and in the cache; what is in none of them is built into the cache.
+//! Binaries are searched in `KUBEBUILDER_ASSETS`, in PATH and in the cache. Missing ones are built into the cache.
 
 mod build;
 mod cache;
@@ -17,63 +17,63 @@ pub use build::BuildError;
 use crate::{component::Component, progress::Progress, version::Version};
 use cache::Cache;
 
-/// The binaries of components.
+/// Paths of the component binaries.
 #[derive(Clone, Debug)]
 pub struct Components {
     found: BTreeMap<Component, PathBuf>,
     passed_over: Vec<String>,
 }
 
-/// Why the components cannot be had.
+/// Error of locating or building the components.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentsError {
     /// Neither `XDG_CACHE_HOME` nor `HOME` is set.
-    #[error("there is no folder for the cache: neither XDG_CACHE_HOME nor HOME is set")]
+    #[error("cannot locate the cache folder: neither XDG_CACHE_HOME nor HOME is set")]
     NoCacheFolder,
-    /// The cache cannot be written.
-    #[error("the cache folder {} cannot be used", path.display())]
+    /// The cache cannot be read or written.
+    #[error("cannot use the cache folder {}", path.display())]
     Cache {
-        /// The folder or file.
+        /// Folder or file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
-    /// A build went wrong.
+    /// A build did not succeed.
     #[error(transparent)]
     Build(#[from] BuildError),
 }
 
 impl Components {
-    /// Finds every component, and builds into the cache what is nowhere else.
+    /// Finds every component, and builds the missing ones into the cache.
     ///
     /// A cold build of everything takes about 11 minutes on two cores. Two processes that need the same build
-    /// take turns, and the second finds it done.
+    /// wait for each other, and the second finds the result of the first.
     pub async fn locate_or_build(progress: &Progress) -> Result<Self, ComponentsError> {
         let mut components = Self { found: BTreeMap::new(), passed_over: Vec::new() };
         components.obtain(&Component::ALL, progress).await?;
         Ok(components)
     }
 
-    /// Finds one component that not every playground needs, and builds it into the cache if it is nowhere else.
+    /// Finds one optional component, and builds it into the cache when it is missing.
     pub async fn add(&mut self, component: Component, progress: &Progress) -> Result<(), ComponentsError> {
         self.obtain(&[component], progress).await
     }
 
-    /// The same for one that can be done without: answers whether it is there, after telling why not.
+    /// Like [`Components::add`], but reports an error as progress and returns false instead of failing.
     pub async fn add_if_possible(&mut self, component: Component, progress: &Progress) -> bool {
         let added = self.add(component, progress).await;
         if let Err(error) = &added {
-            progress.note(&format!("going on without {component}: {error}"));
+            progress.note(&format!("continuing without {component}: {error}"));
         }
         added.is_ok()
     }
 
-    /// All of them are of one Go module.
+    /// All components of one call belong to the same Go module.
     async fn obtain(&mut self, wanted: &[Component], progress: &Progress) -> Result<(), ComponentsError> {
         let Some(first) = wanted.first() else { return Ok(()) };
         let cache = Cache::of_user(first.go_module())?;
         let told = self.passed_over.len();
-        self.locate(wanted, &search_places());
+        self.locate(wanted, &search_paths());
         self.take_from(&cache, wanted);
         let missing = self.missing(wanted);
         if !missing.is_empty() {
@@ -86,24 +86,24 @@ impl Components {
         Ok(())
     }
 
-    /// The binary of a component.
+    /// Returns the path of a component's binary.
     pub fn path(&self, component: Component) -> &Path {
         self.found.get(&component).map_or(Path::new(component.name()), PathBuf::as_path)
     }
 
-    /// The binary that PATH leads to, and its version if it tells it.
+    /// Returns the binary found in PATH, with its version when it prints one.
     pub fn in_path(component: Component) -> Option<(PathBuf, Option<Version>)> {
-        let path = Place::of_variable("PATH")?.binary(component)?;
+        let path = SearchPath::of_variable("PATH")?.binary(component)?;
         let version = version_of(&path, component);
         Some((path, version))
     }
 
-    /// Binaries that were found and are not used, each with the reason, as sentences.
+    /// Returns one sentence for each binary that was found but not used, with the reason.
     pub fn passed_over(&self) -> &[String] {
         &self.passed_over
     }
 
-    fn locate(&mut self, wanted: &[Component], places: &[Place]) {
+    fn locate(&mut self, wanted: &[Component], places: &[SearchPath]) {
         for component in wanted.iter().copied() {
             for place in places {
                 match place.judge(component) {
@@ -132,8 +132,8 @@ impl Components {
     }
 }
 
-/// A list of folders that may hold binaries, and what to call it.
-struct Place {
+/// Named list of folders that may contain binaries.
+struct SearchPath {
     name: &'static str,
     folders: Vec<PathBuf>,
 }
@@ -144,11 +144,11 @@ enum Verdict {
     Absent,
 }
 
-fn search_places() -> Vec<Place> {
-    ["KUBEBUILDER_ASSETS", "PATH"].into_iter().filter_map(Place::of_variable).collect()
+fn search_paths() -> Vec<SearchPath> {
+    ["KUBEBUILDER_ASSETS", "PATH"].into_iter().filter_map(SearchPath::of_variable).collect()
 }
 
-impl Place {
+impl SearchPath {
     fn of_variable(name: &'static str) -> Option<Self> {
         let folders = env::split_paths(&env::var_os(name)?).collect();
         Some(Self { name, folders })
@@ -166,7 +166,7 @@ impl Place {
         match (version_of(&path, component), component.pinned()) {
             (Some(version), Some(pinned)) if version.stands_in_for(&pinned) => Verdict::Fits(path),
             (Some(version), Some(pinned)) => unfit(format!("it is {version}, wanted is {pinned}")),
-            _ => unfit("it does not tell its version".to_owned()),
+            _ => unfit("it does not print its version".to_owned()),
         }
     }
 }
@@ -197,8 +197,8 @@ mod tests {
         fake(second.path(), Component::Kubectl, &format!("Client Version: v{}.{}.99", pinned.major, pinned.minor));
         fake(second.path(), Component::Etcd, "no version at all");
         let places = [
-            Place { name: "KUBEBUILDER_ASSETS", folders: vec![first.path().to_owned()] },
-            Place { name: "PATH", folders: vec![second.path().to_owned()] },
+            SearchPath { name: "KUBEBUILDER_ASSETS", folders: vec![first.path().to_owned()] },
+            SearchPath { name: "PATH", folders: vec![second.path().to_owned()] },
         ];
         let mut components = Components { found: BTreeMap::new(), passed_over: Vec::new() };
         components.locate(&Component::ALL, &places);
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(
             components.passed_over(),
             [
-                format!("{}/etcd from PATH is not used: it does not tell its version", second.path().display()),
+                format!("{}/etcd from PATH is not used: it does not print its version", second.path().display()),
                 format!(
                     "{}/kubectl from KUBEBUILDER_ASSETS is not used: it is 1.32.4, wanted is {pinned}",
                     first.path().display()

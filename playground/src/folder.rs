@@ -1,4 +1,4 @@
-//! The folder of a playground: one owner at a time, and nothing of an earlier run in it.
+//! Folder of a playground, with one owner at a time and no files of an earlier run.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -9,42 +9,42 @@ use std::{
 
 use crate::pid_file;
 
-/// Why a folder cannot be used.
+/// Error of preparing the folder of a playground.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// There is a playground in it that runs.
+    /// Another playground runs in the folder.
     #[error("another playground is running in {} (pid {pid}): end it, or give this one another folder", dir.display())]
     Busy {
-        /// The folder.
+        /// Folder of the playground.
         dir: PathBuf,
-        /// The process that owns it.
+        /// Process id of the owner.
         pid: String,
     },
-    /// There is something in it, and no playground made it.
+    /// The folder contains files that no playground created.
     #[error("{} holds other files: give the playground an empty folder, or one of its own", dir.display())]
     Foreign {
-        /// The folder.
+        /// Folder of the playground.
         dir: PathBuf,
     },
-    /// It cannot be written.
-    #[error("the folder {} cannot be used", path.display())]
+    /// The folder cannot be read or written.
+    #[error("cannot use the folder {}", path.display())]
     Io {
-        /// The folder or file.
+        /// Folder or file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
 }
 
-/// A folder that this process owns until it drops this.
+/// Folder that this process owns until the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
-    // The kernel releases the lock when the process ends, however it ends.
+    // The kernel releases the lock when the process ends, even after SIGKILL.
     _lock: File,
 }
 
-/// Also tells that the folder is a playground's, so that its content may be wiped.
+/// Name of the lock file. It also marks the folder as one of a playground, whose content may be deleted.
 const LOCK: &str = "playground.lock";
 const PIDS: &str = "pids";
 
@@ -88,15 +88,15 @@ fn lock(dir: &Path) -> Result<File, FolderError> {
     }
 }
 
-/// Processes outlive their playground only if somebody killed the guard as well.
+/// Kills the processes of an earlier run. They are alive only if their guard was killed as well.
 fn kill_leftovers(dir: &Path) {
     for entry in fs::read_dir(dir.join(PIDS)).into_iter().flatten().flatten() {
         pid_file::kill_leftover(&entry.path());
     }
 }
 
-/// Removes all but the lock. A store that was killed a moment ago may still write: its folder is then not empty
-/// when it is removed, and the next attempt succeeds.
+/// Removes everything but the lock. A store that was just killed may still create files, so removing its folder can
+/// fail once; the next attempt succeeds.
 fn wipe(dir: &Path) -> Result<(), FolderError> {
     let deadline = Instant::now() + Duration::from_secs(3);
     loop {

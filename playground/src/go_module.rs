@@ -1,5 +1,5 @@
-//! The Go modules that pin the components. They are part of this program, so that an installed binary can build
-//! them without the repository.
+//! Go modules that pin the versions of the components. They are compiled in, so that an installed binary can build
+//! the components without the repository.
 
 use std::fmt::Write;
 
@@ -7,33 +7,33 @@ use sha2::{Digest, Sha256};
 
 use crate::version::Version;
 
-/// A `go.mod` and its `go.sum`.
+/// Content of a `go.mod` and its `go.sum`.
 ///
-/// What not everybody needs has a module of its own: a change there leaves everything else in the cache.
+/// Optional components have modules of their own, so that a change there does not rebuild everything else.
 #[derive(Debug)]
 pub(crate) struct GoModule {
     pub(crate) go_mod: &'static str,
     pub(crate) go_sum: &'static str,
 }
 
-/// What every playground runs.
+/// Module of the components that every playground runs.
 pub(crate) static CONTROL_PLANE: GoModule =
     GoModule { go_mod: include_str!("../components/go.mod"), go_sum: include_str!("../components/go.sum") };
 
-/// The metrics server: it wants other versions of the Kubernetes libraries.
+/// Module of the metrics server, which needs other versions of the Kubernetes libraries.
 pub(crate) static METRICS_SERVER: GoModule = GoModule {
     go_mod: include_str!("../components/metrics-server/go.mod"),
     go_sum: include_str!("../components/metrics-server/go.sum"),
 };
 
-/// The kubelet of a real node.
+/// Module of the kubelet of a real node.
 pub(crate) static KUBELET: GoModule = GoModule {
     go_mod: include_str!("../components/kubelet/go.mod"),
     go_sum: include_str!("../components/kubelet/go.sum"),
 };
 
 impl GoModule {
-    /// Names the cache folder. It changes when a pinned version does, and not with the project's version.
+    /// Returns the name of the cache folder. It changes with the pinned versions, not with the version of this project.
     pub(crate) fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(self.go_mod);
@@ -44,7 +44,7 @@ impl GoModule {
         })
     }
 
-    /// The version of `module` that the file requires.
+    /// Returns the version of `module` that the file requires.
     pub(crate) fn required(&self, module: &str) -> Option<Version> {
         self.go_mod.lines().find_map(|line| {
             let mut words = line.split_whitespace();
@@ -52,7 +52,7 @@ impl GoModule {
         })
     }
 
-    /// The oldest Go that can build the module.
+    /// Returns the oldest Go version that can build the module.
     pub(crate) fn required_go(&self) -> Option<Version> {
         self.go_mod.lines().find_map(|line| line.strip_prefix("go ").and_then(Version::parse))
     }

@@ -1,7 +1,7 @@
-//! The guard: a small shell that ends our processes when this one is gone, however it went.
+//! Guard: a small shell that ends our processes after this process has ended, for whatever reason.
 //!
 //! A destructor does not run on SIGKILL, and `PR_SET_PDEATHSIG` needs code between fork and exec. A pipe needs
-//! neither: the kernel closes our end of it in every case, and the guard reads the end of file.
+//! neither: the kernel always closes our end, and the guard then reads the end of file.
 
 use std::{
     io::{self, Write},
@@ -29,8 +29,8 @@ for folder; do [ ! -f "$folder/undo.sh" ] || sh "$folder/undo.sh"; done
 for attempt in 1 2 3 4 5; do rm -rf -- "$@" && exit 0; sleep 1; done
 "#;
 
-/// A script in a folder that goes with this process: what else has to be undone when it went. It must bear to be run
-/// twice.
+/// Name of the cleanup script in a folder that is removed at the end of this process. It undoes everything else and may
+/// run twice.
 pub(crate) const UNDO: &str = "undo.sh";
 
 struct Guard {
@@ -43,7 +43,7 @@ struct Guard {
 
 static GUARD: Mutex<Option<Guard>> = Mutex::new(None);
 
-/// From now on the process group of `pid` dies with this process.
+/// Registers the process group of `pid` to be killed when this process ends.
 pub(crate) fn watch(pid: u32) -> io::Result<()> {
     told(|guard| {
         guard.watched.push(pid);
@@ -51,16 +51,16 @@ pub(crate) fn watch(pid: u32) -> io::Result<()> {
     })
 }
 
-/// The process has ended; its id may soon belong to a stranger.
+/// Unregisters a process that has ended, as its id may be reused.
 pub(crate) fn forget(pid: u32) {
     if let Some(guard) = slot().as_mut() {
         guard.watched.retain(|watched| *watched != pid);
-        // A dead guard is replaced when the next process starts.
+        // A guard that has died is replaced when the next process starts.
         let _ = guard.order("forget", &pid.to_string());
     }
 }
 
-/// From now on the folder goes with this process.
+/// Registers a folder to be removed when this process ends.
 pub(crate) fn remove_at_end(folder: &Path) -> io::Result<()> {
     told(|guard| {
         guard.removed.push(folder.to_owned());
@@ -68,7 +68,7 @@ pub(crate) fn remove_at_end(folder: &Path) -> io::Result<()> {
     })
 }
 
-/// Gives an order to the guard. If there is none yet, or somebody killed it, a new one takes over.
+/// Sends an order to the guard. Starts a new guard when there is none or it was killed.
 fn told(order: impl Fn(&mut Guard) -> io::Result<()>) -> io::Result<()> {
     let mut slot = slot();
     if let Some(guard) = slot.as_mut()

@@ -1,5 +1,5 @@
-//! The objects on the host that a virtual cluster starts from: its namespace, the rights of its syncer, the
-//! Service that leads to its API server, and the nodes.
+//! Host objects that a virtual cluster needs: its namespace, the rights of its syncer, the Service of its API
+//! server, and the nodes.
 
 use kube::Client;
 use serde_json::{Value, json};
@@ -9,14 +9,14 @@ use crate::{
     kwok,
 };
 
-/// The user of the syncer in the host cluster.
+/// User name of the syncer in the host cluster.
 pub(crate) const SYNCER_USER: &str = "tenet-syncer";
 
-/// The ClusterIP of the Service that leads to the virtual API server: below the part of the range that is given
-/// out, and in the serving certificate from the start.
+/// ClusterIP of the Service of the virtual API server. It lies below the dynamic part of the range, and is
+/// in the serving certificate from the start.
 pub(crate) const VIRTUAL_API_ADDRESS: &str = "10.96.0.20";
 
-/// What is created for one virtual cluster.
+/// Host objects of one virtual cluster.
 pub(crate) struct Tenancy<'a> {
     pub(crate) name: &'a str,
     pub(crate) namespace: &'a str,
@@ -59,8 +59,8 @@ impl Tenancy<'_> {
         format!("{SYNCER_USER}-{}-nodes", self.name)
     }
 
-    /// There is no EndpointSlice for it: the API server of a playground listens on loopback only, and the host
-    /// refuses such an endpoint ("may not be in the loopback range").
+    /// The Service has no EndpointSlice: the API server of a playground listens on loopback only, and the host
+    /// rejects such an endpoint ("may not be in the loopback range").
     fn service(&self) -> Value {
         json!({
             "apiVersion": "v1",
@@ -74,7 +74,7 @@ impl Tenancy<'_> {
     }
 }
 
-/// A node on which kwok lets pods run.
+/// Creates a node on which kwok simulates pods.
 pub(crate) async fn create_node(client: &Client, name: &str) -> Result<(), ApiError> {
     let room = json!({"cpu": "1000", "memory": "4Ti", "ephemeral-storage": "10Ti", "pods": "10000"});
     let node = json!({
@@ -96,7 +96,7 @@ pub(crate) async fn create_node(client: &Client, name: &str) -> Result<(), ApiEr
     api::apply(client, &format!("/api/v1/nodes/{name}/status"), &node).await
 }
 
-/// Ready, and no longer tainted as not ready.
+/// Returns true if the node is Ready and no longer has the not-ready taint.
 pub(crate) fn takes_pods(node: &Value) -> bool {
     let ready = node["status"]["conditions"]
         .as_array()
@@ -104,7 +104,7 @@ pub(crate) fn takes_pods(node: &Value) -> bool {
     ready && node["spec"]["taints"].as_array().is_none_or(Vec::is_empty)
 }
 
-/// Exactly what the syncer needs, in one namespace.
+/// Minimal rights of the syncer in the host namespace.
 fn role() -> Value {
     const ALL: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
     let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
@@ -115,7 +115,7 @@ fn role() -> Value {
         "rules": [
             rule("", &["pods", "services", "configmaps", "secrets"], &ALL),
             rule("", &["pods/status", "pods/ephemeralcontainers", "pods/resize"], &["patch"]),
-            // What the kubelets of the virtual nodes pass on; `get` is what WebSocket clients ask with.
+            // Rights for the requests that the kubelets of virtual nodes forward; WebSocket clients use the verb `get`.
             rule("", &["pods/exec", "pods/attach", "pods/portforward"], &["create", "get"]),
             rule("", &["pods/log"], &["get"]),
             rule("metrics.k8s.io", &["pods"], &["get", "list"]),

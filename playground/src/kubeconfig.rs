@@ -1,10 +1,10 @@
-//! Kubeconfig files: complete in themselves, so that they can be copied.
+//! Self-contained kubeconfig files, which can be copied.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::pki::Identity;
 
-/// The text of a kubeconfig with one cluster, one user and one context.
+/// Renders a kubeconfig with one cluster, one user and one context.
 pub(crate) fn render(cluster: &str, url: &str, ca: &str, user: &str, identity: &Identity) -> String {
     let (ca, certificate, key) =
         (STANDARD.encode(ca), STANDARD.encode(&identity.certificate), STANDARD.encode(&identity.key));

@@ -1,9 +1,9 @@
-//! kwok: nodes on which pods become Running, and nothing runs.
+//! kwok: nodes on which pods become Running without containers.
 //!
-//! `kubectl exec` runs local processes; [`stand_in`] answers for everything else of a container.
+//! `kubectl exec` runs local processes; [`stand_in`] answers all other requests to a container.
 //!
-//! What kwok 0.8 does not do as a kubelet does: it authenticates nobody, `kubectl exec` reports every failure with
-//! exit code 1, and a command that waits for the end of its standard input never gets it.
+//! Differences between kwok 0.8 and a kubelet: it authenticates nobody, `kubectl exec` reports every failure with
+//! exit code 1, and a command that waits for the end of its standard input never sees it.
 
 use std::{
     fmt::Write,
@@ -32,10 +32,10 @@ use stand_in::{ECHO, StandIn};
 const STAGES: &str = include_str!("kwok/stages.yaml");
 const USAGE: &str = include_str!("kwok/usage.yaml");
 
-/// The label of the nodes that kwok looks after; it leaves all others alone.
+/// Label of the nodes that kwok manages. It ignores all others.
 pub(crate) const NODE_LABEL: (&str, &str) = ("node.kubernetes.io/instance-type", "kwok");
 
-/// kwok, and what answers for the containers that it does not run.
+/// Running kwok with the servers that stand in for containers.
 #[derive(Debug)]
 pub(crate) struct Kwok {
     process: Process,
@@ -52,12 +52,12 @@ impl Kwok {
     }
 }
 
-/// Where the usage of a node and its pods is found: one port stands for all nodes.
+/// Returns the path of the resource metrics of a node and its pods. One port serves all nodes.
 pub(crate) fn usage_path(node: &str) -> String {
     format!("/metrics/nodes/{node}/metrics/resource")
 }
 
-/// The folders that kwok writes to.
+/// Folders that kwok writes to.
 pub(crate) struct Folders {
     pub(crate) work: PathBuf,
     pub(crate) logs: PathBuf,
@@ -67,7 +67,7 @@ pub(crate) struct Folders {
 const PATIENCE: Duration = Duration::from_secs(60);
 const PORT_ATTEMPTS: usize = 5;
 
-/// Writes the configuration, starts kwok against the host, and waits until it answers as a kubelet.
+/// Writes the configuration, starts kwok against the host, and waits until its kubelet port answers.
 pub(crate) async fn start(components: &Components, host: &ControlPlane, folders: &Folders) -> Result<Kwok, PlaneError> {
     fs::create_dir_all(&folders.work).map_err(file(&folders.work))?;
     let log = folders.work.join("container.log");
@@ -78,7 +78,7 @@ pub(crate) async fn start(components: &Components, host: &ControlPlane, folders:
         let port = port::free().map_err(PlaneError::Port)?;
         let kwok = Process::spawn(&launch(components, host, folders, port))?;
         match until_it_listens(&kwok, port).await {
-            // Another program took the port first.
+            // Another program bound the port first.
             Err(PlaneError::Process(ProcessError::Died(died)))
                 if attempts < PORT_ATTEMPTS && died.tail.contains("address already in use") =>
             {
@@ -90,7 +90,7 @@ pub(crate) async fn start(components: &Components, host: &ControlPlane, folders:
 }
 
 fn prepare(host: &ControlPlane, dir: &Path, stand_in: &StandIn) -> Result<(), PlaneError> {
-    // Also the working folder of `kubectl exec`.
+    // This folder is also the working folder of `kubectl exec`.
     let work = dir.join("files");
     fs::create_dir_all(&work).map_err(file(&work))?;
     let config = dir.join("kwok.yaml");
@@ -116,7 +116,7 @@ fn launch(components: &Components, host: &ControlPlane, folders: &Folders, port:
         format!("--server-address=127.0.0.1:{port}"),
         flag("tls-cert-file", &host.pki().file("kwok.crt")),
         flag("tls-private-key-file", &host.pki().file("kwok.key")),
-        // The lease is the only sign of life: a heartbeat in the status would wake every watcher of nodes.
+        // The lease is the only heartbeat: one in the status would wake every watcher of nodes.
         "--node-lease-duration-seconds=40".to_owned(),
         "--cidr=10.244.0.0/16".to_owned(),
     ];
@@ -133,7 +133,7 @@ fn launch(components: &Components, host: &ControlPlane, folders: &Folders, port:
 
 async fn until_it_listens(kwok: &Process, port: u16) -> Result<(), PlaneError> {
     Patience::new(PATIENCE)
-        .until("the kubelet that kwok plays", async || {
+        .until("the kubelet port of kwok", async || {
             if let Some(died) = kwok.died() {
                 return Err(died.into());
             }
@@ -146,7 +146,7 @@ fn flag(name: &str, path: &Path) -> String {
     format!("--{name}={}", path.display())
 }
 
-/// The stages, the usage, and what `kubectl exec`, `logs`, `attach` and `port-forward` get to see.
+/// Renders the stages, the usage, and the answers to `kubectl exec`, `logs`, `attach` and `port-forward`.
 fn configuration(work: &Path, stand_in: &StandIn) -> String {
     let mut text = format!("{STAGES}---\n{USAGE}");
     let (work, log) = (quoted(work), quoted(stand_in.log()));
@@ -209,7 +209,7 @@ spec:
 }
 
 fn quoted(path: &Path) -> String {
-    // A JSON string is a YAML string.
+    // Every JSON string is a valid YAML string.
     serde_json::Value::String(path.display().to_string()).to_string()
 }
 

@@ -1,7 +1,7 @@
 //! Real Kubernetes control planes as local processes.
 //!
-//! A [`Playground`] is a host cluster, a virtual one, and nodes on which pods become Running. It is what
-//! `tenet playground` shows, what the tests use and what the benches measure: there is no mock API server.
+//! A [`Playground`] is a host cluster, a virtual cluster, and nodes on which pods become Running. `tenet playground`,
+//! the tests and the benches all use it: there is no mock API server.
 //!
 //! ```no_run
 //! # async fn doc() -> Result<(), tenet_playground::PlaygroundError> {

@@ -1,4 +1,4 @@
-//! `metrics.k8s.io` on the host, so that `kubectl top` has an answer.
+//! Metrics server of the host, which serves `metrics.k8s.io` for `kubectl top`.
 
 use std::path::Path;
 
@@ -20,8 +20,8 @@ use crate::{
 const NAME: &str = "metrics-server";
 const NAMESPACE: &str = "kube-system";
 
-/// Starts the metrics server, tells the API server of it, and waits for nothing: it takes two scrapes, and so up to
-/// half a minute, until `kubectl top` has an answer.
+/// Starts the metrics server and registers it with the API server. Does not wait: `kubectl top` has an answer after two
+/// scrapes, which takes up to half a minute.
 pub(crate) async fn start(
     components: &Components,
     host: &ControlPlane,
@@ -29,7 +29,7 @@ pub(crate) async fn start(
 ) -> Result<Process, PlaneError> {
     let kubeconfig = folder.path().join("metrics-server.kubeconfig");
     host.write_kubeconfig(&kubeconfig, NAME, Some(MASTERS))?;
-    // The API server verifies the name of the Service, wherever that leads.
+    // The API server verifies the name of the Service, wherever its address leads.
     let serving = host.pki().issue(NAME, &Purpose::Server(&[format!("{NAME}.{NAMESPACE}.svc")]))?;
     host.pki().keep(NAME, &serving)?;
     let port = port::free().map_err(PlaneError::Port)?;
@@ -59,7 +59,7 @@ fn flags(host: &ControlPlane, kubeconfig: &Path, port: u16) -> Vec<String> {
         file("kubelet-certificate-authority", &host.pki().file("ca.crt")),
         "--kubelet-preferred-address-types=InternalIP".to_owned(),
         "--kubelet-use-node-status-port".to_owned(),
-        // The smallest that it takes; a request must be over by then.
+        // The smallest value that it accepts; a request must be over by then.
         "--metric-resolution=10s".to_owned(),
         "--kubelet-request-timeout=8s".to_owned(),
     ]
@@ -72,8 +72,8 @@ async fn register(client: &Client, port: u16, ca: &str) -> Result<(), ApiError> 
     api::apply(client, path, &api_service(port, ca)).await
 }
 
-/// Nothing routes a ClusterIP here, and endpoints may not be loopback addresses. The API server asks the resolver of
-/// the machine for an external name.
+/// Service that leads to loopback. Nothing routes a ClusterIP here, and endpoints may not be loopback addresses, but
+/// the API server resolves an external name with the resolver of the machine.
 fn leads_to_loopback() -> Value {
     json!({
         "apiVersion": "v1",

@@ -1,16 +1,16 @@
-//! Files that name a running process, so that what an earlier run left behind can be told from a stranger that
-//! was given the same process id.
+//! Files that record a running process. They tell a process of an earlier run from another one that got the same
+//! process id.
 
 use std::{fs, io, path::Path};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// Records a process by its id and the moment it started.
+/// Records a process by its id and start time.
 pub(crate) fn write(path: &Path, pid: u32) -> io::Result<()> {
     fs::write(path, format!("{pid} {}\n", birth(pid).unwrap_or_default()))
 }
 
-/// Kills the recorded process and its group, if it still lives.
+/// Kills the recorded process and its group, if it is still alive.
 pub(crate) fn kill_leftover(path: &Path) {
     if let Some(pid) = fs::read_to_string(path).ok().as_deref().and_then(same_process)
         && let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw)
@@ -19,18 +19,18 @@ pub(crate) fn kill_leftover(path: &Path) {
     }
 }
 
-/// The process id in a record, if the process of that id is still the one that was recorded.
+/// Returns the recorded process id, if the process with that id is still the recorded one.
 fn same_process(record: &str) -> Option<u32> {
     let (pid, recorded) = record.trim().split_once(' ')?;
     let pid = pid.parse().ok()?;
     (birth(pid)?.as_str() == recorded).then_some(pid)
 }
 
-/// The boot and the clock tick at which a process started; none where there is no `/proc`.
+/// Returns boot id and start tick of a process, or `None` where there is no `/proc`.
 fn birth(pid: u32) -> Option<String> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name of the program, in parentheses, may contain anything; the 22nd field counts from there.
+    // The program name stands in parentheses and may contain anything; field 22 is counted from its end.
     let tick = stat.rsplit_once(')')?.1.split_whitespace().nth(19)?;
     Some(format!("{}/{tick}", boot.trim()))
 }

@@ -1,4 +1,4 @@
-//! The certificates and keys of one control plane.
+//! Certificates and keys of one control plane.
 
 use std::{
     fs, io,
@@ -12,48 +12,48 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 
-/// Why certificates could not be made.
+/// Error of creating certificates.
 #[derive(Debug, thiserror::Error)]
 pub enum PkiError {
-    /// The certificate could not be made.
-    #[error("the certificate of {name} cannot be made")]
+    /// The certificate cannot be created.
+    #[error("cannot create the certificate of {name}")]
     Certificate {
-        /// Whose certificate.
+        /// Name in the certificate.
         name: String,
-        /// Why.
+        /// Cause.
         source: rcgen::Error,
     },
-    /// A file could not be written.
-    #[error("{} cannot be written", path.display())]
+    /// A file cannot be written.
+    #[error("cannot write {}", path.display())]
     Write {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
 }
 
-/// A certificate and its key, as PEM.
+/// Certificate and key as PEM.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The certificate.
+    /// Certificate.
     pub certificate: String,
-    /// The private key.
+    /// Private key.
     pub key: String,
 }
 
-/// The authorities of a control plane, and the folder that its files are in.
+/// Certificate authorities of a control plane, and the folder of its files.
 #[derive(Debug)]
 pub(crate) struct Pki {
     dir: PathBuf,
     authority: Authority,
 }
 
-/// Who a certificate is for.
+/// Purpose of a certificate.
 pub(crate) enum Purpose<'a> {
-    /// A server that is reached under these names and addresses.
+    /// Server with these names and addresses.
     Server(&'a [String]),
-    /// A client, and its group. (One is enough, and all that rcgen can put into a name.)
+    /// Client with at most one group: rcgen can put only one organisation into a name, and one is enough.
     Client(Option<&'a str>),
 }
 
@@ -61,7 +61,7 @@ pub(crate) enum Purpose<'a> {
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Pki {
-    /// Makes the authorities, the key of the ServiceAccount tokens and the certificates of the API server.
+    /// Creates the authorities, the key of the ServiceAccount tokens and the certificates of the API server.
     pub(crate) fn create(dir: &Path, name: &str, server_names: &[String]) -> Result<Self, PkiError> {
         fs::create_dir_all(dir).map_err(|source| PkiError::Write { path: dir.to_owned(), source })?;
         let authority = Authority::new(&format!("{name}-ca"))?;
@@ -82,7 +82,7 @@ impl Pki {
         Ok(pki)
     }
 
-    /// The certificate of the authority, as PEM.
+    /// Returns the certificate of the authority as PEM.
     pub(crate) fn ca(&self) -> String {
         self.authority.0.pem()
     }
@@ -138,7 +138,7 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), PkiError> {
         .map_err(|source| PkiError::Write { path: path.to_owned(), source })
 }
 
-/// To Kubernetes, the common name of a client is the user, and its organisation is the group.
+/// Certificate parameters. Kubernetes reads the common name of a client as the user, and its organisation as the group.
 fn params(name: &str, names: &[String], group: Option<&str>) -> Result<CertificateParams, PkiError> {
     let mut params = CertificateParams::new(names.to_vec()).map_err(of(name))?;
     let mut subject = DistinguishedName::new();
@@ -153,7 +153,7 @@ fn params(name: &str, names: &[String], group: Option<&str>) -> Result<Certifica
     Ok(params)
 }
 
-/// P-256: made in a millisecond, where an RSA key takes up to a second.
+/// Creates a P-256 key, which takes a millisecond; an RSA key takes up to a second.
 fn new_key(name: &str) -> Result<KeyPair, PkiError> {
     KeyPair::generate().map_err(of(name))
 }

@@ -1,4 +1,4 @@
-//! A control plane: a store, an API server, controllers and, on a host, a scheduler.
+//! Control plane: a store, an API server, controllers and, on a host, a scheduler.
 
 mod command_line;
 mod controllers;
@@ -30,7 +30,7 @@ use crate::{
     wait::Patience,
 };
 
-/// A running control plane. Dropping it kills its processes.
+/// Running control plane. Dropping it kills its processes.
 pub struct ControlPlane {
     options: PlaneOptions,
     components: Components,
@@ -43,18 +43,18 @@ pub struct ControlPlane {
 const START_PATIENCE: Duration = Duration::from_secs(90);
 const PORT_ATTEMPTS: usize = 5;
 
-/// The group that may do everything.
+/// Group with all rights.
 pub const MASTERS: &str = "system:masters";
 
 impl ControlPlane {
-    /// Starts the store, the API server and, when that is ready, what talks to it.
+    /// Starts the store and the API server, and the controllers when the API server is ready.
     pub async fn start(components: &Components, options: PlaneOptions) -> Result<Self, PlaneError> {
         let plane = Self::start_api_server(components, options).await?;
         plane.start_controllers()?;
         Ok(plane)
     }
 
-    /// The first half of [`ControlPlane::start`]: an API server that is ready, and nothing that acts on it.
+    /// First half of [`ControlPlane::start`]: starts an API server and waits until it is ready.
     pub async fn start_api_server(components: &Components, options: PlaneOptions) -> Result<Self, PlaneError> {
         for dir in [&options.dir, &options.logs, &options.pids] {
             fs::create_dir_all(dir).map_err(|source| PlaneError::File { path: dir.clone(), source })?;
@@ -72,7 +72,7 @@ impl ControlPlane {
         Ok(plane)
     }
 
-    /// The second half of [`ControlPlane::start`].
+    /// Second half of [`ControlPlane::start`]: starts the controllers.
     pub fn start_controllers(&self) -> Result<(), PlaneError> {
         self.run(Component::ControllerManager)?;
         if self.options.role == Role::Host {
@@ -81,32 +81,32 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// The address of the API server.
+    /// Returns the URL of the API server.
     pub fn url(&self) -> String {
         url(self.port)
     }
 
-    /// The port of the API server.
+    /// Returns the port of the API server.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The certificate that the API server's own is signed with, as PEM.
+    /// Returns the CA certificate of the API server as PEM.
     pub fn ca(&self) -> String {
         self.pki.ca()
     }
 
-    /// The folder of its certificates and keys.
+    /// Returns the folder of the certificates and keys.
     pub fn pki_dir(&self) -> PathBuf {
         self.options.dir.join("pki")
     }
 
-    /// The audit log; absent when there is none.
+    /// Returns the path of the audit log. The file does not exist when the log is off.
     pub fn audit_log(&self) -> PathBuf {
         self.options.dir.join("audit.log")
     }
 
-    /// A client with all rights.
+    /// Returns a client with all rights.
     pub fn client(&self) -> kube::Client {
         self.client.clone()
     }
@@ -117,46 +117,46 @@ impl ControlPlane {
         Ok(pki::write(path, &text)?)
     }
 
-    /// Reads what is at a path of the API, with all rights; none when it does not exist.
+    /// Reads the object at an API path with all rights. Returns `None` when it does not exist.
     pub async fn get(&self, path: &str) -> Result<Option<Value>, ApiError> {
         api::get(&self.client, path).await
     }
 
-    /// The process id of a component that runs.
+    /// Returns the process id of a running component.
     pub fn pid(&self, component: Component) -> Option<u32> {
         self.processes().get(&component).map(Process::pid)
     }
 
-    /// Kills a component. It is then not missed until [`ControlPlane::restart`].
+    /// Kills a component. Its absence is not reported as a death until [`ControlPlane::restart`].
     pub fn kill(&self, component: Component) {
         self.processes().remove(&component);
     }
 
-    /// Stops a component in its tracks: it keeps its connections and answers nothing.
+    /// Pauses a component (SIGSTOP): it keeps its connections and answers nothing.
     pub fn pause(&self, component: Component) {
         if let Some(process) = self.processes().get(&component) {
             process.pause();
         }
     }
 
-    /// Lets a paused component go on.
+    /// Resumes a paused component.
     pub fn resume(&self, component: Component) {
         if let Some(process) = self.processes().get(&component) {
             process.resume();
         }
     }
 
-    /// Starts a component again, with the same flags, port and data, and waits until the API server is ready.
+    /// Restarts a component with the same flags, port and data, and waits until the API server is ready.
     pub async fn restart(&self, component: Component) -> Result<(), PlaneError> {
         self.kill(component);
         self.run(component)?;
         self.until_ready().await
     }
 
-    /// Kills every process of this control plane. [`ControlPlane::start_again`] brings it back.
+    /// Kills every process of this control plane. [`ControlPlane::start_again`] starts them again.
     pub fn stop(&self) {
         let processes = std::mem::take(&mut *self.processes());
-        // From the outside in, so that none complains in its log about another.
+        // Clients first, so that none logs errors about a missing server.
         for process in processes.into_values().rev() {
             process.kill();
         }
@@ -171,12 +171,12 @@ impl ControlPlane {
         self.start_controllers()
     }
 
-    /// A component that ended although nobody asked it to.
+    /// Returns a component that ended without being asked to.
     pub fn died(&self) -> Option<Died> {
         self.processes().values().find_map(Process::died)
     }
 
-    /// Waits until the `default` ServiceAccount of a namespace exists. Before that, pods there are refused.
+    /// Waits until the `default` ServiceAccount of a namespace exists. Until then the API server rejects pods there.
     pub async fn until_pods_are_admitted(&self, namespace: &str) -> Result<(), PlaneError> {
         let account = format!("/api/v1/namespaces/{namespace}/serviceaccounts/default");
         Patience::new(START_PATIENCE)
@@ -195,7 +195,7 @@ impl ControlPlane {
         &self.pki
     }
 
-    /// Another program may take a free port before the API server does; then it gets another one.
+    /// Starts the API server. When another program binds the free port first, the start is repeated with another port.
     async fn run_api_server(&mut self) -> Result<(), PlaneError> {
         let mut attempts = 1;
         loop {
@@ -239,7 +239,7 @@ impl ControlPlane {
                 self.write_component_kubeconfig(component, "system:kube-scheduler")?;
                 self.scheduler_flags()
             }
-            // The others are no part of a control plane.
+            // The other components are not part of a control plane.
             _ => return Ok(()),
         };
         let name = format!("{}-{component}", self.options.name);
@@ -271,7 +271,7 @@ impl ControlPlane {
 
 impl fmt::Debug for ControlPlane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The client has no debug form, and the keys need none.
+        // The client has no `Debug` form, and the keys must not be shown.
         f.debug_struct("ControlPlane")
             .field("name", &self.options.name)
             .field("port", &self.port)

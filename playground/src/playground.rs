@@ -1,4 +1,4 @@
-//! A host cluster and a virtual one, side by side.
+//! Host cluster and virtual cluster, side by side.
 
 mod error;
 mod options;
@@ -30,12 +30,12 @@ use crate::{
     wait::Patience,
 };
 
-/// A running playground. Dropping it kills its processes.
+/// Running playground. Dropping it kills its processes.
 #[derive(Debug)]
 pub struct Playground {
-    // In the order in which they are to go.
+    // Fields are dropped in this order.
     syncer: Mutex<Option<Process>>,
-    // Nothing else needs it, so its end is not the end of the playground.
+    // No other part depends on the metrics server, so its end is not reported as a death.
     metrics: Option<Process>,
     kwok: Kwok,
     virtual_plane: ControlPlane,
@@ -64,11 +64,11 @@ struct Files {
 
 const READY_PATIENCE: Duration = Duration::from_secs(60);
 const SYNCER_PATIENCE: Duration = Duration::from_secs(30);
-/// Longer than a syncer needs to finish its writes.
+/// Time limit for a syncer to end; it needs less to finish its writes.
 const SYNCER_END_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Playground {
-    /// The folder of playgrounds that name none.
+    /// Returns the default folder.
     pub fn default_dir() -> Result<PathBuf, PlaygroundError> {
         let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         absolute("XDG_STATE_HOME")
@@ -131,83 +131,83 @@ impl Playground {
         playground.write_files(&options)?;
         playground.create_nodes(options.nodes).await?;
         playground.until_pods_can_run(options.nodes).await?;
-        // From here on the port waits for a syncer.
+        // The reserved port is free for the syncer from here on.
         drop(admin);
         Ok(playground)
     }
 
-    /// The folder that holds everything.
+    /// Returns the folder of the playground.
     pub fn dir(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The host cluster.
+    /// Returns the host cluster.
     pub fn host_plane(&self) -> &ControlPlane {
         &self.host_plane
     }
 
-    /// The virtual cluster.
+    /// Returns the virtual cluster.
     pub fn virtual_plane(&self) -> &ControlPlane {
         &self.virtual_plane
     }
 
-    /// The binaries that run.
+    /// Returns the binaries in use.
     pub fn components(&self) -> &Components {
         &self.components
     }
 
-    /// The namespace of the virtual cluster on the host.
+    /// Returns the host namespace of the virtual cluster.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// A kubeconfig for the host, with all rights.
+    /// Returns the path of a kubeconfig for the host with all rights.
     pub fn host_kubeconfig(&self) -> &Path {
         &self.files.host_kubeconfig
     }
 
-    /// A kubeconfig for the virtual cluster, with all rights: what a tenant gets.
+    /// Returns the path of the tenant's kubeconfig: the virtual cluster with all rights.
     pub fn virtual_kubeconfig(&self) -> &Path {
         &self.files.virtual_kubeconfig
     }
 
-    /// The syncer's kubeconfig for the host: the rights of its Role, and no more.
+    /// Returns the path of the syncer's kubeconfig for the host, with the rights of its Role and no more.
     pub fn syncer_host_kubeconfig(&self) -> &Path {
         &self.files.syncer_host_kubeconfig
     }
 
-    /// The syncer's kubeconfig for the virtual cluster.
+    /// Returns the path of the syncer's kubeconfig for the virtual cluster.
     pub fn syncer_virtual_kubeconfig(&self) -> &Path {
         &self.files.syncer_virtual_kubeconfig
     }
 
-    /// The syncer's configuration.
+    /// Returns the path of the syncer's configuration.
     pub fn syncer_config(&self) -> &Path {
         &self.files.syncer_config
     }
 
-    /// The syncer's log.
+    /// Returns the path of the syncer's log.
     pub fn syncer_log(&self) -> &Path {
         &self.files.syncer_log
     }
 
-    /// The port of the syncer's `/metrics`, `/healthz` and `/readyz` on 127.0.0.1.
+    /// Returns the port of the syncer's `/metrics`, `/healthz` and `/readyz` on 127.0.0.1.
     pub fn admin_port(&self) -> u16 {
         self.admin_port
     }
 
-    /// The process id of the syncer, if one runs.
+    /// Returns the process id of the running syncer.
     pub fn syncer_pid(&self) -> Option<u32> {
         self.syncer().as_ref().map(Process::pid)
     }
 
-    /// Starts a syncer in place of the one that runs, and waits until its `/readyz` answers 200.
+    /// Starts a syncer in place of the running one, and waits until its `/readyz` answers 200.
     pub async fn start_syncer(&self, command: &Command) -> Result<(), SyncerError> {
         self.launch_syncer(command)?;
         self.until_syncer_is_ready(SYNCER_PATIENCE).await
     }
 
-    /// Starts a syncer in place of the one that runs, and waits for nothing.
+    /// Starts a syncer in place of the running one, without waiting.
     pub fn launch_syncer(&self, command: &Command) -> Result<(), SyncerError> {
         self.kill_syncer();
         let process = command.spawn(self.dir(), &self.files.syncer_log, &self.folder.pids())?;
@@ -231,7 +231,7 @@ impl Playground {
         })
     }
 
-    /// Asks the syncer to end (SIGTERM), and waits until it has.
+    /// Sends SIGTERM to the syncer, and waits until it has ended.
     pub async fn stop_syncer(&self) -> Option<std::process::ExitStatus> {
         let process = self.syncer().take()?;
         process.terminate(SYNCER_END_PATIENCE).await
@@ -243,12 +243,12 @@ impl Playground {
         drop(process);
     }
 
-    /// Whether the syncer ended although nobody asked it to, and how.
+    /// Returns how the syncer ended, if it ended without being asked to.
     pub fn syncer_died(&self) -> Option<Died> {
         self.syncer().as_ref().and_then(Process::died)
     }
 
-    /// Any process that ended although nobody asked it to.
+    /// Returns any process that ended without being asked to.
     pub fn died(&self) -> Option<Died> {
         self.host_plane
             .died()
@@ -257,7 +257,7 @@ impl Playground {
             .or_else(|| self.syncer_died())
     }
 
-    /// Resolves when a process ended although nobody asked it to.
+    /// Resolves when a process has ended without being asked to.
     pub async fn until_died(&self) -> Died {
         loop {
             if let Some(died) = self.died() {
@@ -267,7 +267,7 @@ impl Playground {
         }
     }
 
-    /// Ends everything, the syncer first and in order.
+    /// Ends everything in order, the syncer first.
     pub async fn shutdown(self) {
         self.stop_syncer().await;
         drop(self.metrics);
@@ -372,7 +372,7 @@ fn virtual_options(options: &Options, folder: &Folder, namespace: &str) -> Plane
     }
 }
 
-/// Gone when it is dropped, and also when this process is killed.
+/// Creates a folder that is removed when the value is dropped, and also when this process is killed.
 fn temporary_dir() -> io::Result<TempDir> {
     let dir = TempDir::with_prefix("tenet-playground-")?;
     guard::remove_at_end(dir.path())?;

@@ -7,14 +7,14 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Below the range that the kernel gives to outgoing connections. Above it, a client that dials a server which
-/// is just restarting can be given the server's own port, and connects to itself.
+/// Range below the kernel's ephemeral ports. In that range, a client that dials a restarting server can get the
+/// server's own port as its source port, and connects to itself.
 const RANGE: std::ops::Range<u16> = 10_240..32_000;
 
-/// The ports this process has given away; a server that was told its port may not have bound it yet.
+/// Ports that this process has given away; a server that was told its port may not have bound it yet.
 static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
 
-/// A port that is ours until this is dropped.
+/// Port that is reserved until the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Reserved(TcpListener);
 
@@ -33,9 +33,9 @@ impl Reserved {
     }
 }
 
-/// A port that nobody listens on, and that this process has not given away before.
+/// Returns a port that nobody listens on, and that this process has not given away before.
 ///
-/// Another process can still take it first: who starts a server on it tries again with another one.
+/// Another process can still bind it first: a caller that starts a server tries again with another port.
 pub fn free() -> io::Result<u16> {
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut last = io::ErrorKind::AddrInUse.into();
@@ -57,7 +57,7 @@ pub fn free() -> io::Result<u16> {
 
 fn random() -> u16 {
     let width = u64::from(RANGE.end - RANGE.start);
-    // Every `RandomState` has fresh keys, so the hash of nothing is a random number.
+    // Every `RandomState` has fresh keys, so the hash of an empty input is a random number.
     let offset = RandomState::new().hash_one(()) % width;
     RANGE.start + u16::try_from(offset).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! One child process: started behind the guard, logged to a file, ended for certain.
+//! Child process that is started behind the guard, logged to a file, and always ended.
 
 use std::{
     ffi::OsString,
@@ -15,56 +15,56 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::{guard, pid_file};
 
-/// How a process is started.
+/// Description of a process to start.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// What to call it in messages, and the name of its log file.
+    /// Name in messages, and the name of the log file.
     pub name: String,
-    /// The binary.
+    /// Path of the binary.
     pub program: PathBuf,
-    /// Its arguments.
+    /// Command-line arguments.
     pub args: Vec<OsString>,
-    /// Its working folder.
+    /// Working folder.
     pub dir: PathBuf,
-    /// Variables on top of the ones of this process.
+    /// Environment variables in addition to those of this process.
     pub env: Vec<(OsString, OsString)>,
-    /// Where standard output and standard error go. An existing file is appended to.
+    /// File for standard output and standard error. An existing file is appended to.
     pub log: PathBuf,
-    /// Where the process id is kept while it lives.
+    /// File that holds the process id while the process lives.
     pub pid_file: Option<PathBuf>,
 }
 
-/// Why a process did not start, or is no longer there.
+/// Error of starting a process, or report of its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
-    /// It could not be started.
-    #[error("{program} cannot be started")]
+    /// The process cannot be started.
+    #[error("cannot start {program}")]
     Start {
-        /// The binary, or the file that stood in the way.
+        /// Path of the binary, or of the file that cannot be used.
         program: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
-    /// It ended by itself.
+    /// The process ended by itself.
     #[error("{0}")]
     Died(#[from] Died),
 }
 
-/// A process that ended although nobody asked it to.
+/// Report of a process that ended without being asked to.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{name} ended ({status}); the last lines of {}:\n{}", log.display(), indented(tail))]
 pub struct Died {
-    /// The process.
+    /// Name of the process.
     pub name: String,
-    /// How it ended.
+    /// Exit status in words.
     pub status: String,
-    /// Its log file.
+    /// Log file.
     pub log: PathBuf,
-    /// The last lines of the log.
+    /// Last lines of the log.
     pub tail: String,
 }
 
-/// A running child. Dropping it kills it, with all that it started.
+/// Running child process. Dropping it kills the process and all its descendants.
 #[derive(Debug)]
 pub struct Process {
     name: String,
@@ -84,7 +84,7 @@ const LOG_TAIL_LINES: usize = 15;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 impl Process {
-    /// Starts it in a process group of its own, so that Ctrl-C in a terminal reaches us alone.
+    /// Starts the process in a process group of its own, so that Ctrl-C in a terminal reaches only us.
     pub fn spawn(launch: &Launch) -> Result<Self, ProcessError> {
         let failed = |program: &Path| {
             let program = program.to_owned();
@@ -115,22 +115,22 @@ impl Process {
         }
     }
 
-    /// What it is called in messages.
+    /// Returns the name used in messages.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its process id.
+    /// Returns the process id.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Its log file.
+    /// Returns the log file.
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status, if the process has ended.
     pub fn exited(&self) -> Option<ExitStatus> {
         let mut state = self.state();
         if let State::Running(child) = &mut *state
@@ -145,7 +145,7 @@ impl Process {
         }
     }
 
-    /// The report on a process that has ended.
+    /// Returns the report of a process that has ended.
     pub fn died(&self) -> Option<Died> {
         self.exited().map(|status| Died {
             name: self.name.clone(),
@@ -155,7 +155,7 @@ impl Process {
         })
     }
 
-    /// Kills it at once, with its group, and waits until it is gone.
+    /// Kills the process with its group at once, and waits until it is gone.
     pub fn kill(&self) {
         let mut state = self.state();
         if let State::Running(child) = &mut *state {
@@ -167,7 +167,7 @@ impl Process {
         }
     }
 
-    /// Asks it to end (SIGTERM), and kills it when `patience` runs out.
+    /// Sends SIGTERM, and kills the process when `patience` runs out.
     pub async fn terminate(&self, patience: Duration) -> Option<ExitStatus> {
         self.signal(Signal::TERM);
         let deadline = Instant::now() + patience;
@@ -181,18 +181,18 @@ impl Process {
         self.exited()
     }
 
-    /// Stops it in its tracks (SIGSTOP): it holds its connections and answers nothing.
+    /// Pauses the process (SIGSTOP): it holds its connections and answers nothing.
     pub fn pause(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets a paused process go on.
+    /// Resumes a paused process.
     pub fn resume(&self) {
         self.signal(Signal::CONT);
     }
 
     fn signal(&self, signal: Signal) {
-        // While the lock is held and the child is not reaped, its id cannot belong to a stranger.
+        // While the lock is held and the child is not reaped, its id cannot be reused.
         if let State::Running(_) = &*self.state()
             && let Some(pid) = self.raw_pid()
         {
@@ -210,7 +210,7 @@ impl Process {
         i32::try_from(self.pid).ok().and_then(Pid::from_raw)
     }
 
-    /// What the process left behind: its children, the guard's note and the file with its id.
+    /// Removes everything that the process left: its children, the guard's registration and the file with its id.
     fn clear(&self) {
         self.signal_group(Signal::KILL);
         guard::forget(self.pid);
@@ -230,8 +230,8 @@ impl Drop for Process {
     }
 }
 
-/// A shell that becomes the program when it is told to. Until the guard knows the process id, a death of ours
-/// would orphan the child; the shell then reads the end of the pipe instead, and ends.
+/// Starts a shell that waits for an order and then becomes the program. If we die before the guard knows the process
+/// id, the shell reads the end of the pipe and ends, so that no child is orphaned.
 fn waiting_shell(launch: &Launch, log: File) -> io::Result<Child> {
     Command::new("/bin/sh")
         .args(["-c", r#"read -r go && exec "$@" </dev/null"#, "sh"])
@@ -259,7 +259,7 @@ fn indented(text: &str) -> String {
     lines.join("\n")
 }
 
-/// The last lines of a file that may be long and may be gone.
+/// Returns the last lines of a file, which may be long or missing.
 pub(crate) fn log_tail(path: &Path, lines: usize) -> String {
     const WINDOW: u64 = 16 * 1024;
     let read = || -> io::Result<String> {
@@ -326,7 +326,7 @@ mod tests {
         let grandchild: u32 = log_tail(process.log(), 1).trim().parse().expect("a process id");
         let status = process.terminate(Duration::from_millis(200)).await.expect("it ended");
         assert_eq!(status.signal(), Some(9));
-        // The grandchild is reaped by init, which may take a moment.
+        // Init reaps the grandchild, which may take a moment.
         let deadline = Instant::now() + Duration::from_secs(5);
         let stat = || fs::read_to_string(format!("/proc/{grandchild}/stat")).unwrap_or_default();
         let is_alive = || !stat().is_empty() && !stat().contains(") Z ");

@@ -1,4 +1,4 @@
-//! What is shown while something takes long: a bar on a terminal, plain lines elsewhere.
+//! Progress messages: a bar on a terminal, plain lines elsewhere.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -7,7 +7,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Where progress is shown.
+/// Output of progress messages.
 #[derive(Clone, Debug)]
 pub struct Progress(Sink);
 
@@ -19,7 +19,7 @@ enum Sink {
 }
 
 impl Progress {
-    /// On standard error: a bar on a terminal, else a line for every step.
+    /// Writes to standard error: a bar on a terminal, else a line for every step.
     pub fn stderr() -> Self {
         if io::stderr().is_terminal() {
             let bar = ProgressBar::new_spinner();
@@ -30,12 +30,12 @@ impl Progress {
         }
     }
 
-    /// Nowhere.
+    /// Discards all messages.
     pub fn silent() -> Self {
         Self(Sink::Silent)
     }
 
-    /// What is done now.
+    /// Shows the current step.
     pub fn step(&self, message: &str) {
         match &self.0 {
             Sink::Silent => {}
@@ -47,7 +47,7 @@ impl Progress {
         }
     }
 
-    /// Something that should stay on the screen.
+    /// Prints a line that stays on the screen.
     pub fn note(&self, message: &str) {
         match &self.0 {
             Sink::Silent => {}
@@ -56,14 +56,14 @@ impl Progress {
         }
     }
 
-    /// Removes the bar, for good.
+    /// Removes the bar permanently.
     pub fn clear(&self) {
         if let Sink::Bar(bar) = &self.0 {
             bar.finish_and_clear();
         }
     }
 
-    /// How far a long job of known parts is.
+    /// Shows the progress of a long job with a known list of parts.
     pub(crate) fn part(&self, part: &Part<'_>) {
         if let Sink::Bar(bar) = &self.0 {
             bar.set_style(counted());
@@ -81,23 +81,23 @@ impl Progress {
     }
 }
 
-/// One part of a long job, and what is known of the whole.
+/// One part of a long job, and the durations of the whole.
 pub(crate) struct Part<'a> {
     pub(crate) name: &'a str,
     pub(crate) number: usize,
     pub(crate) of: usize,
-    /// The usual time of the parts before this one.
+    /// Usual time of the parts before this one.
     pub(crate) before: Duration,
-    /// The usual time of this part.
+    /// Usual time of this part.
     pub(crate) usual: Duration,
-    /// The usual time of all parts.
+    /// Usual time of all parts.
     pub(crate) total: Duration,
-    /// The time this part has taken.
+    /// Time that this part has taken.
     pub(crate) elapsed: Duration,
 }
 
 impl Part<'_> {
-    /// A part that takes longer than usual waits just before its end.
+    /// Position of the bar. A part that takes longer than usual stops just before its end.
     fn position(&self) -> Duration {
         self.before + self.elapsed.min(self.usual.mul_f64(0.97))
     }
@@ -108,7 +108,7 @@ impl Part<'_> {
     }
 }
 
-/// `7 s` or `6:51`.
+/// Formats a duration: `7 s` or `6:51 min`.
 pub(crate) fn clock(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {

@@ -1,9 +1,9 @@
-//! A node that runs containers: containerd and the kubelet, for what kwok cannot show.
+//! Node that runs containers with containerd and a kubelet, for tests that kwok cannot cover.
 //!
-//! It needs root and a few programs, and says what a machine lacks. It has a process and a mount namespace of its own,
-//! with folders of its own in place of `/run` and `/var/log`: when its first process is killed, the kernel ends every
-//! container and takes every mount and network namespace with it, however this program ended. What lies outside (a
-//! bridge, cgroups, the kernel settings that a kubelet makes) is undone by a script that the guard runs too.
+//! It needs root and a few programs, and reports what is missing. It has its own process and mount namespaces, with
+//! its own folders for `/run` and `/var/log`: when its first process is killed, the kernel ends every container and
+//! removes every mount and network namespace, however this program ended. A script, which the guard also runs, undoes
+//! the rest (a bridge, cgroups, the kernel settings that a kubelet changes).
 
 mod error;
 mod files;
@@ -36,10 +36,10 @@ use crate::{
 };
 use network::Bridge;
 
-/// A running node. Dropping it removes everything from the machine, but not its Node object.
+/// Running node. Dropping it removes everything from the machine, but not its Node object.
 #[derive(Debug)]
 pub struct RealNode {
-    // In the order in which they are to go.
+    // Fields are dropped in this order.
     kubelet: Mutex<Option<Process>>,
     containers: Process,
     _undo: Undo,
@@ -47,28 +47,28 @@ pub struct RealNode {
     dir: TempDir,
 }
 
-/// Runs the script that undoes what no process takes with it.
+/// Cleanup script for everything that does not end with the processes. Dropping the value runs it.
 #[derive(Debug)]
 struct Undo(std::path::PathBuf);
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl RealNode {
-    /// Its name in the cluster.
+    /// Name of the node in the cluster.
     pub const NAME: &str = "real-node";
 
-    /// The only image on it, besides the one that every pod is founded on: busybox, with a shell and its tools.
+    /// Only image on the node, besides the pause image: busybox, with a shell and its tools.
     pub const IMAGE: &str = image::BUSYBOX;
 
-    /// Starts a node in the cluster of `host`, and waits until it takes pods.
+    /// Starts a node in the cluster of `host`, and waits until it accepts pods.
     ///
-    /// The kubelet is built if there is none, which takes a minute or two.
+    /// The kubelet is built when it is missing, which takes a minute or two.
     pub async fn start(host: &ControlPlane, progress: &Progress) -> Result<Self, RealNodeError> {
         let programs = machine::check()?;
         let mut components = host.components().clone();
         components.add(Component::Kubelet, progress).await?;
         let dir = TempDir::with_prefix("tenet-node-").map_err(RealNodeError::Temporary)?;
-        // The script is written first, so that nothing is there that nobody undoes.
+        // Write the script first, so that nothing is created that cannot be undone.
         files::write(&dir.path().join(guard::UNDO), &machine::undo_script(dir.path()))?;
         let undo = Undo(dir.path().join(guard::UNDO));
         guard::remove_at_end(dir.path()).map_err(RealNodeError::Temporary)?;
@@ -91,12 +91,12 @@ impl RealNode {
         Ok(())
     }
 
-    /// Kills the kubelet (SIGKILL). The containers go on.
+    /// Kills the kubelet (SIGKILL). The containers keep running.
     pub fn kill_kubelet(&self) {
         drop(self.kubelet.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    /// Where its logs are.
+    /// Returns the folder of the logs.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -116,7 +116,7 @@ impl RealNode {
             .await
     }
 
-    /// Inside the namespaces of the container runtime.
+    /// Describes the kubelet process, which runs inside the namespaces of the container runtime.
     fn kubelet_launch(&self) -> Launch {
         let namespaces = format!("/proc/{}/ns", self.containers.pid());
         let file = |name: &str| self.dir.path().join(name).display().to_string();
@@ -161,7 +161,7 @@ fn prepare(host: &ControlPlane, bridge: &Bridge, dir: &Path) -> Result<(), RealN
     files::write_all(dir, bridge, port, &host.pki().file("ca.crt"))
 }
 
-/// The first process of the namespaces: a shell, because a first process has to bury the dead.
+/// Describes the first process of the namespaces. It is a shell, because process 1 has to reap orphans.
 fn containers(dir: &Path) -> Launch {
     let mut args: Vec<OsString> =
         ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh"].map(OsString::from).to_vec();

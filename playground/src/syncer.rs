@@ -1,4 +1,4 @@
-//! The syncer as a process of its own, and the configuration that it gets.
+//! Syncer process and its configuration.
 
 use std::{
     ffi::OsString,
@@ -19,21 +19,21 @@ use crate::{
     wait::TimedOut,
 };
 
-/// Why the syncer is not there.
+/// Error of starting a syncer.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncerError {
-    /// It did not start.
+    /// The process did not start.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// It did not get ready.
+    /// The syncer did not become ready.
     #[error("the syncer is not ready; its log is {}", log.display())]
     NotReady {
-        /// The log.
+        /// Log file.
         log: PathBuf,
-        /// What was waited for.
+        /// Condition that was waited for.
         source: TimedOut,
     },
-    /// It answers, and is not ready.
+    /// The syncer ended.
     #[error(transparent)]
     TimedOut(#[from] TimedOut),
 }
@@ -44,7 +44,7 @@ impl From<Died> for SyncerError {
     }
 }
 
-/// How to run a syncer.
+/// Command that runs a syncer.
 #[derive(Clone, Debug)]
 pub struct Command {
     pub(crate) program: PathBuf,
@@ -53,26 +53,26 @@ pub struct Command {
 }
 
 impl Command {
-    /// A program, without arguments.
+    /// Creates a command without arguments.
     pub fn new(program: impl Into<PathBuf>) -> Self {
         Self { program: program.into(), args: Vec::new(), env: Vec::new() }
     }
 
-    /// One more argument.
+    /// Adds an argument.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
         self
     }
 
-    /// One more variable.
+    /// Adds an environment variable.
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// The command as one would type it.
+    /// Returns the command as a user would type it.
     pub fn line(&self) -> String {
         std::iter::once(self.program.as_os_str())
             .chain(self.args.iter().map(OsString::as_os_str))
@@ -102,7 +102,7 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// What the configuration file says.
+/// Content of the configuration file.
 pub(crate) struct Settings<'a> {
     pub(crate) name: &'a str,
     pub(crate) host_kubeconfig: &'a Path,
@@ -119,7 +119,7 @@ impl Settings<'_> {
     pub(crate) fn render(&self) -> String {
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let path = |path: &Path| text(&path.to_string_lossy());
-        // No Service of the host is reachable here: nothing routes its addresses.
+        // Service addresses of the host are not reachable from this machine: nothing routes them.
         let has = |section: &str| self.more.lines().any(|line| line.starts_with(section));
         let or = |section, default| if has(section) { String::new() } else { default };
         let kubelet = or("kubelet:", format!("kubelet: {{ addresses: loopback, port: {} }}\n", self.kubelet_port));
@@ -150,7 +150,7 @@ dns: {{ clusterDomain: cluster.local }}
 
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Whether `/readyz` answers 200.
+/// Returns true if `/readyz` answers 200.
 pub(crate) async fn is_ready(port: u16) -> bool {
     timeout(ANSWER_PATIENCE, status_line(port)).await.is_ok_and(|line| line.is_ok_and(|line| line.contains(" 200 ")))
 }

@@ -1,27 +1,27 @@
-//! Versions as the components print them.
+//! Versions of components.
 
 use std::fmt;
 
-/// A release such as `v1.37.2`.
+/// Release such as `v1.37.2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// Incompatible releases.
+    /// Major version.
     pub major: u32,
-    /// Feature releases.
+    /// Minor version.
     pub minor: u32,
-    /// Fixes.
+    /// Patch version.
     pub patch: u32,
 }
 
 impl Version {
-    /// The first thing in `text` that reads like a version.
+    /// Finds the first version in `text`.
     ///
-    /// Every component words its `--version` differently: `Kubernetes v1.37.2`, `etcd Version: 3.7.3`.
+    /// Every component prints its version differently: `Kubernetes v1.37.2`, `etcd Version: 3.7.3`.
     pub fn find_in(text: &str) -> Option<Self> {
         text.split(|c: char| c.is_whitespace() || c == ',' || c == '"').find_map(Self::parse)
     }
 
-    /// Reads `v1.37.2`, `1.37.2`, `1.37`, `go1.26.8` or `v1.37.2-rc.1`.
+    /// Parses `v1.37.2`, `1.37.2`, `1.37`, `go1.26.8` or `v1.37.2-rc.1`.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.strip_prefix("go").unwrap_or(text);
         let text = text.strip_prefix('v').unwrap_or(text);
@@ -33,7 +33,7 @@ impl Version {
         parts.next().is_none().then_some(Self { major, minor, patch })
     }
 
-    /// Whether a binary of this version can stand in for the pinned one.
+    /// Returns true if a binary of this version can be used in place of the pinned one.
     ///
     /// Flags and names of controllers change between minor releases, never between patches.
     pub fn stands_in_for(&self, pinned: &Self) -> bool {

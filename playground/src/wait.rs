@@ -1,18 +1,18 @@
-//! Bounded waiting.
+//! Waiting with a time limit.
 
 use std::time::{Duration, Instant};
 
-/// Something did not happen in time.
+/// Time limit that was exceeded.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{what} is not there after {} s", after.as_secs())]
+#[error("timed out after {} s waiting for {what}", after.as_secs())]
 pub struct TimedOut {
-    /// What was waited for.
+    /// Condition that was waited for.
     pub what: String,
-    /// For how long.
+    /// Duration of the wait.
     pub after: Duration,
 }
 
-/// How long to wait, and how often to look.
+/// Time limit and poll interval.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     limit: Duration,
@@ -20,12 +20,12 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// Waits at most `limit`.
+    /// Creates a limit of `limit` with the default poll interval.
     pub fn new(limit: Duration) -> Self {
         Self { limit, look_every: Duration::from_millis(50) }
     }
 
-    /// Calls `look` until it answers true or an error.
+    /// Calls `look` until it returns true or an error.
     pub async fn until<E: From<TimedOut>>(
         self,
         what: &str,
@@ -52,6 +52,6 @@ mod tests {
             .until("the moon", async || Ok::<_, TimedOut>(false))
             .await
             .expect_err("it never comes");
-        assert_eq!(error.to_string(), "the moon is not there after 0 s");
+        assert_eq!(error.to_string(), "timed out after 0 s waiting for the moon");
     }
 }

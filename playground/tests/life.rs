@@ -1,4 +1,4 @@
-//! A playground on real components: it comes up, pods run in it, and nothing of it is left.
+//! Life of a playground on real components: it starts, pods run in it, and nothing is left at the end.
 
 use std::{
     fs,
@@ -81,13 +81,13 @@ async fn pods_run_on_the_host_and_nothing_is_left_behind() {
     assert_eq!(failed["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"], 3);
     until_phase(&client, "job", "Succeeded").await;
 
-    // A tenant's API server has no scheduler and no node.
+    // A virtual cluster has no scheduler and no node.
     let inside = playground.virtual_plane().client();
     call(&inside, "POST", pods, &pod("plain", &json!({}))).await.expect("a pod");
     let waiting = call(&inside, "GET", &format!("{pods}/plain"), &Value::Null).await.expect("the pod");
     assert_eq!(waiting["status"]["phase"], "Pending");
 
-    // An API server that comes back has the same port and data.
+    // A restarted API server has the same port and data.
     playground.host_plane().restart(Component::ApiServer).await.expect("the API server comes back");
     call(&client, "GET", &format!("{pods}/plain"), &Value::Null).await.expect("the pod is still there");
     assert!(playground.died().is_none());
@@ -125,7 +125,7 @@ async fn the_syncer_may_write_in_one_namespace_and_read_nodes_if_asked_for() {
     playground.shutdown().await;
 }
 
-/// Run by the next test as a process of its own, to be killed.
+/// Runs as a process of its own in the next test, and is killed there.
 #[tokio::test]
 async fn victim() {
     if std::env::var_os("TENET_PLAYGROUND_VICTIM").is_none() {

@@ -1,4 +1,4 @@
-//! What stands in for containers answers kubectl, on the host alone.
+//! Stand-ins for containers answer kubectl, on the host alone.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -21,7 +21,7 @@ fn said(playground: &Playground, args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// Ends with the test.
+/// Port-forward that ends with the test.
 struct Forward(Child);
 
 impl Drop for Forward {
@@ -36,7 +36,7 @@ fn exchange(playground: &Playground, port: u16, request: &[u8]) -> String {
     let mut command = kubectl(playground, &["port-forward", "pod/web", &ports]);
     let mut forward = Forward(command.stdout(Stdio::piped()).spawn().expect("kubectl"));
     let mut line = String::new();
-    // kubectl ends when it says something and nobody listens.
+    // kubectl ends when it writes to a closed pipe.
     let mut output = BufReader::new(forward.0.stdout.take().expect("its output"));
     output.read_line(&mut line).expect("a line");
     let address = line.split(' ').nth(2).expect("Forwarding from ADDRESS").to_owned();
@@ -48,7 +48,7 @@ fn exchange(playground: &Playground, port: u16, request: &[u8]) -> String {
     String::from_utf8_lossy(&answer[..length]).into_owned()
 }
 
-/// What stands for the containers are tasks of this process, and kubectl blocks a thread.
+/// The stand-ins are tasks of this process, and kubectl blocks a thread.
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_gets_answers_from_pods_that_do_not_run() {
     let options = Options { metrics: true, progress: Progress::stderr(), ..Options::default() };
@@ -66,7 +66,7 @@ async fn kubectl_gets_answers_from_pods_that_do_not_run() {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let mut words = text.split_whitespace().skip(1);
         let cpu = words.next().and_then(|cpu| cpu.strip_suffix('m')).and_then(|cpu| cpu.parse::<u32>().ok());
-        // A first measure may hold a part of a second too many.
+        // A first measurement may overestimate by part of a second.
         Ok::<_, TimedOut>(cpu.is_some_and(|cpu| (240..=260).contains(&cpu)) && words.next() == Some("64Mi"))
     };
     Patience::new(Duration::from_secs(90)).until("the usage of the pod", measured).await.expect("kubectl top");

@@ -1,4 +1,4 @@
-//! `tenet`: what people type.
+//! `tenet`: the command-line tool.
 
 use std::process::ExitCode;
 

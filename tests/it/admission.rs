@@ -1,4 +1,4 @@
-//! A Service has the host's address from the moment on that it is stored.
+//! Services have the host's address from the moment they are stored.
 
 mod faults;
 mod lab;

@@ -1,4 +1,4 @@
-//! Raw requests to one cluster, as a test needs them.
+//! Raw requests to one cluster.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 const PATIENCE: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(50);
 
-/// One cluster.
+/// Client of one cluster.
 #[derive(Clone)]
 pub struct Cluster {
     pub name: &'static str,
@@ -24,7 +24,7 @@ impl Cluster {
         Self { name, client }
     }
 
-    /// The object at a path; `None` when it is absent.
+    /// Returns the object at a path; `None` when it is absent.
     pub async fn get(&self, path: &str) -> Result<Option<Value>> {
         match self.call(Method::GET, path, "application/json", None).await {
             Ok(object) => Ok(Some(object)),
@@ -33,7 +33,7 @@ impl Cluster {
         }
     }
 
-    /// The items of a collection.
+    /// Returns the items of a collection.
     pub async fn list(&self, path: &str) -> Result<Vec<Value>> {
         let list = self.get(path).await?.with_context(|| format!("{}: no collection {path}", self.name))?;
         Ok(list["items"].as_array().cloned().unwrap_or_default())
@@ -55,7 +55,7 @@ impl Cluster {
         call.with_context(|| format!("{}: PUT {path}", self.name))
     }
 
-    /// Server-side apply.
+    /// Sends a server-side apply.
     pub async fn apply(&self, path: &str, object: Value) -> Result<Value> {
         let place = format!("{path}?fieldManager=test&force=true");
         let call = self.call(Method::PATCH, &place, "application/apply-patch+yaml", Some(&object)).await;
@@ -74,12 +74,12 @@ impl Cluster {
         }
     }
 
-    /// Waits until the object at a path is as expected; absent objects are `Null`.
+    /// Waits until `good` accepts the object at a path; absent objects are `Null`.
     pub async fn until(&self, path: &str, what: &str, good: impl Fn(&Value) -> bool) -> Result<Value> {
         let end = Instant::now() + PATIENCE;
         loop {
             let found = match self.get(path).await {
-                // An aggregated API that is registered and not asked for its health yet.
+                // The server answers 503 for an aggregated API that is registered and not yet checked.
                 Err(error) if is_unavailable(&error) => Value::Null,
                 found => found?.unwrap_or(Value::Null),
             };
@@ -97,13 +97,13 @@ impl Cluster {
         self.until(path, "gone", Value::is_null).await.map(drop)
     }
 
-    /// Waits until a collection is as expected.
+    /// Waits until `good` accepts a collection.
     pub async fn until_list(&self, path: &str, what: &str, good: impl Fn(&[Value]) -> bool) -> Result<Vec<Value>> {
         let items = |list: &Value| list["items"].as_array().cloned().unwrap_or_default();
         self.until(path, what, |list| good(&items(list))).await.map(|list| items(&list))
     }
 
-    /// The first state of an object after `before` that is as expected, also when it has passed.
+    /// Returns the first state of an object after `before` that `good` accepts, even if it has passed.
     pub async fn first_since(&self, before: &Value, collection: &str, good: impl Fn(&Value) -> bool) -> Result<Value> {
         let metadata = &before["metadata"];
         let (name, version) = (name(before), metadata["resourceVersion"].as_str().unwrap_or_default());
@@ -131,12 +131,12 @@ fn is_unavailable(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(kube::Error::Api(status)) if status.code == 503)
 }
 
-/// `metadata.name`.
+/// Returns `metadata.name`.
 pub fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
-/// A pod's phase, `Running` only when it is ready and not being deleted.
+/// Returns a pod's phase; `Running` only when it is ready and not being deleted.
 pub fn phase(pod: &Value) -> &str {
     pod["status"]["phase"].as_str().unwrap_or_default()
 }

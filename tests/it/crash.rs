@@ -1,5 +1,5 @@
 //! `kill -9` at any instant, then a restart: the same end state, and the same number of
-//! creates and deletes, as if nothing had happened.
+//! creates and deletes, as in an undisturbed run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, name, phase};
 use crate::fault::{Moment, Plan, Proxy, Script, proxied_syncer};
 use crate::harness::{cluster, dir, new_namespace};
 
-/// A playground whose syncer talks to both servers through proxies.
+/// Playground whose syncer talks to both servers through proxies.
 struct Rig {
     playground: Playground,
     host: Cluster,
@@ -25,8 +25,8 @@ struct Rig {
     _proxies: [Proxy; 2],
 }
 
-/// Counts of successful creates and deletes in the host namespace, by kind and name; what
-/// differs from run to run is taken out of the names.
+/// Counts of successful creates and deletes in the host namespace, by kind and name. The parts of
+/// names that differ from run to run are removed.
 type Counts = BTreeMap<String, usize>;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +51,7 @@ async fn a_kill_at_any_write_changes_nothing() -> Result<()> {
     rig.rest().await
 }
 
-/// What a run left behind.
+/// Result of a run.
 struct Run {
     writes: usize,
     seen: Vec<String>,
@@ -64,7 +64,7 @@ impl Rig {
         let options = Options {
             dir: Some(dir("crash")),
             nodes: 1,
-            // With it, no Service is stored while the syncer is dead; admission.rs kills it then.
+            // With the webhook no Service is stored while the syncer is dead; admission.rs covers that case.
             syncer_settings: "webhook: { enabled: false }\n".to_owned(),
             ..Options::default()
         };
@@ -81,12 +81,12 @@ impl Rig {
         })
     }
 
-    /// Runs the walk once in a namespace of its own, killing the syncer as planned.
+    /// Runs the walk once in a new namespace, killing the syncer as planned.
     async fn run(&self, run: &str, plan: Option<Plan>) -> Result<Run> {
         new_namespace(&self.virt, run).await?;
         let mut kill = self.script.arm(None);
         self.playground.start_syncer(&self.command).await?;
-        // The syncer's own picture of the control plane is not part of the walk.
+        // The syncer's own objects for the control plane are not part of the walk.
         sleep(Duration::from_millis(300)).await;
         drop(kill);
         kill = self.script.arm(plan);
@@ -110,8 +110,8 @@ impl Rig {
         })
     }
 
-    /// Creates one of each kind, waits until the pod runs inside, deletes all, waits until
-    /// nothing is left. Answers with what the tenant saw in the middle.
+    /// Creates one object of each kind, waits until the pod runs inside, deletes all, and waits until
+    /// nothing is left. Returns the state that the tenant saw in the middle.
     async fn walk(&self, run: &str) -> Result<Value> {
         let at = |rest: &str| format!("/api/v1/namespaces/{run}/{rest}");
         self.virt.create(&at("configmaps"), json!({"metadata": {"name": "c"}, "data": {"k": "v"}})).await?;
@@ -148,7 +148,7 @@ impl Rig {
         Ok(middle)
     }
 
-    /// At rest, and after a restart, nothing is written.
+    /// Checks that nothing is written at rest and after a restart.
     async fn rest(&self) -> Result<()> {
         drop(self.script.arm(None));
         sleep(Duration::from_secs(3)).await;
@@ -164,7 +164,7 @@ impl Rig {
         format!("/api/v1/namespaces/{}/{kind}", self.playground.namespace())
     }
 
-    /// From the audit log of the host, of the syncer's own requests.
+    /// Counts the syncer's own requests in the audit log of the host.
     fn counts(&self, run: &str) -> Result<Counts> {
         audited(&self.playground.host_plane().audit_log(), run)
     }
@@ -184,7 +184,7 @@ fn pod() -> Value {
     })
 }
 
-/// The names of objects that belong to a run, with the run taken out.
+/// Returns the names of objects that belong to a run, with the run removed.
 fn names(objects: &[Value], run: &str) -> Vec<String> {
     let infix = format!("-x-{run}-x-");
     objects.iter().map(name).filter(|name| name.contains(&infix)).map(|name| name.replace(run, "RUN")).collect()

@@ -1,4 +1,4 @@
-//! Pages that are generated from the code are what the code says.
+//! Generated pages match the code.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! A proxy between the syncer and an API server that sees every write and can kill the
+//! Proxy between the syncer and an API server that sees every write and can kill the
 //! syncer before, at and after any of them.
 
 use std::convert::Infallible;
@@ -21,25 +21,25 @@ use tokio::task::JoinHandle;
 
 use crate::harness::{client, syncer};
 
-/// When the syncer dies, seen from one of its writes.
+/// Moment at which the syncer dies, relative to one of its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// The write never reaches the server.
+    /// Before the write reaches the server.
     Before,
-    /// The write is applied; the answer never arrives.
+    /// After the write is applied, before the answer arrives.
     At,
-    /// The answer has arrived.
+    /// After the answer has arrived.
     After,
 }
 
-/// Kills at the `write`-th write (counted over both sides, from 0).
+/// Plan to kill at the `write`-th write (counted over both sides, from 0).
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub write: usize,
     pub moment: Moment,
 }
 
-/// A write that passed.
+/// Write that passed.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub side: &'static str,
@@ -47,7 +47,7 @@ pub struct Seen {
     pub path: String,
 }
 
-/// What both proxies of one syncer share.
+/// State shared by both proxies of one syncer.
 #[derive(Default)]
 pub struct Script {
     state: Mutex<State>,
@@ -62,7 +62,7 @@ struct State {
 }
 
 impl Script {
-    /// Starts to count anew. The receiver is told when the syncer has to die.
+    /// Starts a new count. The receiver gets a message when the syncer has to die.
     pub fn arm(&self, plan: Option<Plan>) -> mpsc::UnboundedReceiver<()> {
         *self.state.lock() = State { plan, ..State::default() };
         let (kill, killed) = mpsc::unbounded_channel();
@@ -70,7 +70,7 @@ impl Script {
         killed
     }
 
-    /// The writes since the script was armed.
+    /// Returns the writes since the script was armed.
     pub fn seen(&self) -> Vec<Seen> {
         self.state.lock().seen.clone()
     }
@@ -90,9 +90,9 @@ impl Script {
     }
 }
 
-/// A running proxy.
+/// Running proxy.
 pub struct Proxy {
-    /// Where it listens.
+    /// URL of the proxy.
     pub url: String,
     task: JoinHandle<()>,
 }
@@ -104,7 +104,7 @@ impl Drop for Proxy {
 }
 
 impl Proxy {
-    /// A proxy in front of the server of `upstream`, whose identity every request gets.
+    /// Starts a proxy in front of the server of `upstream`, whose identity every request gets.
     pub async fn start(side: &'static str, upstream: Client, script: Arc<Script>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -121,7 +121,7 @@ impl Proxy {
         Ok(Self { url, task })
     }
 
-    /// A kubeconfig that leads to the proxy.
+    /// Returns a kubeconfig that leads to the proxy.
     pub fn kubeconfig(&self) -> String {
         format!(
             "apiVersion: v1\nkind: Config\ncurrent-context: proxy\n\
@@ -133,7 +133,7 @@ impl Proxy {
     }
 }
 
-/// A syncer that talks to both servers through proxies.
+/// Returns the command of a syncer that talks to both servers through proxies.
 pub async fn proxied_syncer(playground: &Playground, script: &Arc<Script>) -> Result<(Command, [Proxy; 2])> {
     let start = async |side, kubeconfig| Proxy::start(side, client(kubeconfig).await?, Arc::clone(script)).await;
     let proxies = [
@@ -167,7 +167,7 @@ async fn forward(
     let (mut parts, body) = request.into_parts();
     let body = body.collect().await.map(Collected::to_bytes).unwrap_or_default();
     parts.headers.remove(http::header::HOST);
-    // What has been sent is sent, also when the syncer dies meanwhile.
+    // A request that was sent stays sent, even when the syncer dies meanwhile.
     let sent = tokio::spawn(async move { upstream.send(Request::from_parts(parts, Body::from(body.to_vec()))).await });
     let answer = sent.await.unwrap_or_else(|error| Err(kube::Error::Service(error.into())));
     if moment == Some(Moment::At) {

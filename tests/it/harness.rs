@@ -1,5 +1,5 @@
-//! One playground with a running syncer that the tests share, each in a namespace of its
-//! own; and playgrounds of their own for tests that break things.
+//! Shared playground with a running syncer, in which each test uses a namespace of its
+//! own; and separate playgrounds for tests that break things.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -15,17 +15,17 @@ use tokio::sync::OnceCell;
 
 use crate::cluster::Cluster;
 
-/// Every test has a runtime of its own; the playground outlives them all.
+/// Runtime of the shared playground. Every test has a runtime of its own, and the playground outlives them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 static SHARED: OnceCell<Playground> = OnceCell::const_new();
 static NAMESPACES: AtomicUsize = AtomicUsize::new(0);
 
-/// The syncer under test.
+/// Returns the command of the syncer under test.
 pub fn syncer() -> Command {
     Command::new(env!("CARGO_BIN_EXE_tenet-syncer"))
 }
 
-/// Where a playground keeps its files: after a failure its logs are there.
+/// Returns the folder of a playground. After a failure its logs are there.
 pub fn dir(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
 }
@@ -38,7 +38,7 @@ async fn start() -> Result<Playground> {
     Ok(playground)
 }
 
-/// Waits until the virtual API server asks the syncer about Services.
+/// Waits until the virtual API server calls the syncer's webhook.
 pub async fn until_asked(virt: &Cluster) -> Result<()> {
     let refused =
         json!({"metadata": {"name": "asked"}, "spec": {"ports": [{"port": 80}], "externalIPs": ["192.0.2.1"]}});
@@ -60,7 +60,7 @@ pub struct Harness {
 }
 
 impl Harness {
-    /// The playground that tests share. Its processes end with the test process.
+    /// Returns the shared playground. Its processes end with the test process.
     pub async fn shared() -> Result<Self> {
         let playground = tokio::task::spawn_blocking(|| RUNTIME.block_on(SHARED.get_or_try_init(start))).await??;
         Ok(Self {
@@ -70,20 +70,20 @@ impl Harness {
         })
     }
 
-    /// A new virtual namespace whose default ServiceAccount exists.
+    /// Creates a virtual namespace and waits for its default ServiceAccount.
     pub async fn namespace(&self) -> Result<String> {
         let name = format!("t-{}", NAMESPACES.fetch_add(1, Ordering::Relaxed));
         new_namespace(&self.virt, &name).await?;
         Ok(name)
     }
 
-    /// The path of a collection in the host namespace.
+    /// Returns the path of a collection in the host namespace.
     pub fn on_host(&self, rest: &str) -> String {
         format!("/api/v1/namespaces/{}/{rest}", self.playground.namespace())
     }
 }
 
-/// Makes a namespace and waits until pods are admitted in it.
+/// Creates a namespace and waits until pods are admitted in it.
 pub async fn new_namespace(virt: &Cluster, name: &str) -> Result<()> {
     virt.create("/api/v1/namespaces", json!({"metadata": {"name": name}})).await?;
     let account = format!("/api/v1/namespaces/{name}/serviceaccounts/default");
@@ -92,7 +92,7 @@ pub async fn new_namespace(virt: &Cluster, name: &str) -> Result<()> {
     virt.until(&root, "there", Value::is_object).await.map(drop)
 }
 
-/// A client for the cluster of a kubeconfig, on the runtime of the caller.
+/// Creates a client from a kubeconfig on the runtime of the caller.
 pub async fn client(file: &Path) -> Result<Client> {
     let kubeconfig = Kubeconfig::read_from(file).with_context(|| file.display().to_string())?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
@@ -100,7 +100,7 @@ pub async fn client(file: &Path) -> Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-/// A cluster by its kubeconfig.
+/// Creates a cluster from a kubeconfig.
 pub async fn cluster(name: &'static str, file: &Path) -> Result<Cluster> {
     Ok(Cluster::new(name, client(file).await?))
 }

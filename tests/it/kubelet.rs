@@ -1,4 +1,4 @@
-//! Who reaches the kubelet of a virtual node, and what they get to see (threats T13, T16 to
+//! Access to the kubelet of a virtual node, and the content of its answers (threats T13, T16 to
 //! T18, T26, T28, T30, T31).
 
 pub mod wire;
@@ -34,7 +34,7 @@ const PATHS: [&str; 12] = [
     "/",
 ];
 
-/// A running pod, and the kubelet of its node.
+/// Running pod, and the kubelet of its node.
 struct Target {
     harness: Harness,
     namespace: String,
@@ -62,7 +62,7 @@ impl Target {
         format!("/exec/{}/web/main?command=true&output=1", self.namespace)
     }
 
-    /// The status of the answer to a GET.
+    /// Returns the status of the answer to a GET.
     async fn get(&self, identity: Option<&Identity>, target: &str, headers: &str) -> Result<u16> {
         status(self.kubelet, identity, target, headers).await
     }
@@ -72,7 +72,7 @@ impl Target {
         send(self.kubelet, identity, request.as_bytes()).await
     }
 
-    /// Gives a user rights in the virtual cluster.
+    /// Grants a user rights in the virtual cluster.
     async fn grant(&self, name: &str, verb: &str, subresource: &str) -> Result<()> {
         let rules = json!([{"apiGroups": [""], "resources": [format!("nodes/{subresource}")], "verbs": [verb]}]);
         let rbac = "/apis/rbac.authorization.k8s.io/v1";
@@ -139,7 +139,7 @@ async fn rights_are_asked_for_and_a_websocket_needs_more_than_get() -> Result<()
     assert_eq!(code(&answer), 101, "{answer}");
     assert_eq!(target.get(Some(&runner), &logs, "").await?, 403);
 
-    // The same by the token of a ServiceAccount.
+    // The same with the token of a ServiceAccount.
     let tokens = format!("/api/v1/namespaces/{}/serviceaccounts/default/token", target.namespace);
     let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}});
     let token =
@@ -285,7 +285,7 @@ async fn a_client_that_wastes_time_or_memory_is_cut_off() -> Result<()> {
         let answer = target.post(me, &target.exec(), &headers).await.unwrap_or_default();
         assert!(matches!(code(&answer), 0 | 400 | 431), "{answer}");
     }
-    // A head that does not end, and a handshake that does not begin.
+    // A request head that never ends, and a TLS handshake that never starts.
     let mut slow = connect(target.kubelet, me).await?;
     slow.write_all(b"GET /pods HTTP/1.1\r\nHost:").await?;
     let mut silent = TcpStream::connect(target.kubelet).await?;
@@ -295,8 +295,8 @@ async fn a_client_that_wastes_time_or_memory_is_cut_off() -> Result<()> {
     Ok(())
 }
 
-/// In a cluster every node has a Service, and an API server that checks asks for a certificate
-/// of its own authority.
+/// In a cluster every node has a Service, and an API server that verifies kubelets expects a
+/// certificate of its own authority.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_is_found_at_its_service_with_a_certificate_of_the_cluster() -> Result<()> {
     let settings = "kubelet: { addresses: service, listen: 127.0.0.1, certificate: csr }\n".to_owned();
@@ -338,7 +338,7 @@ async fn a_node_is_found_at_its_service_with_a_certificate_of_the_cluster() -> R
     Ok(())
 }
 
-/// The certificate is signed by a controller, which takes a moment.
+/// Waits for a connection, as the certificate is signed by a controller after a moment.
 async fn until_connected(
     playground: &Playground,
     address: SocketAddr,

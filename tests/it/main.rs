@@ -1,4 +1,4 @@
-//! The whole line on real control planes.
+//! End-to-end tests on real control planes.
 
 mod admission;
 mod cluster;

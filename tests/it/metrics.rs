@@ -1,5 +1,5 @@
-//! `metrics.k8s.io` inside: what the host measures, in the names of the tenant (threats T17,
-//! T28, T30), and nothing that waits for it when it is away.
+//! `metrics.k8s.io` inside: the host's measurements under the tenant's names (threats T17,
+//! T28, T30), and no request that hangs when the syncer is away.
 
 use std::net::SocketAddr;
 
@@ -13,7 +13,7 @@ use crate::kubelet::wire::{api_server, code, send};
 const GROUP: &str = "/apis/metrics.k8s.io/v1beta1";
 const REGISTRATION: &str = "/apis/apiregistration.k8s.io/v1/apiservices/v1beta1.metrics.k8s.io";
 
-/// Where the syncer serves them.
+/// Returns the address at which the syncer serves the metrics.
 fn listen(playground: &Playground) -> Result<SocketAddr> {
     let config = std::fs::read_to_string(playground.syncer_config())?;
     let line = config.lines().find(|line| line.starts_with("usage:")).context("no usage in the configuration")?;
@@ -65,7 +65,7 @@ async fn a_tenant_sees_what_pods_use_and_an_autoscaler_follows() -> Result<()> {
 
     only_the_front_proxy_is_answered(&playground).await?;
 
-    // A syncer that ends takes its registration along: nothing waits for it.
+    // A syncer that ends deletes its registration, so that no request hangs.
     virt.create("/api/v1/namespaces", json!({"metadata": {"name": "short"}})).await?;
     playground.stop_syncer().await;
     ensure!(virt.get(REGISTRATION).await?.is_none());
@@ -82,7 +82,7 @@ async fn only_the_front_proxy_is_answered(playground: &Playground) -> Result<()>
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{claim}\r\n");
         let answer = send(address, None, request.as_bytes()).await?;
         ensure!(code(&answer) == 401, "{path}: {answer}");
-        // A certificate of the cluster is none of the front proxy.
+        // A client certificate of the cluster is not one of the front proxy.
         let me = api_server(playground)?;
         let answer = send(address, Some(&me), request.as_bytes()).await.unwrap_or_default();
         ensure!(matches!(code(&answer), 0 | 401), "{path}: {answer}");

@@ -1,4 +1,4 @@
-//! What an operator sees: metrics, health, configuration.
+//! Operator's view: metrics, health, configuration.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! The life of pods, as a tenant and a host administrator see it.
+//! Life of pods, as seen by a tenant and by a host administrator.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::cluster::{name, phase};
 use crate::harness::Harness;
 
-/// The virtual and the host path of a pod.
+/// Returns the virtual and the host path of a pod.
 fn places(harness: &Harness, namespace: &str, pod: &str) -> (String, String) {
     (format!("/api/v1/namespaces/{namespace}/pods/{pod}"), harness.on_host(&format!("pods/{pod}-x-{namespace}-x-vc-1")))
 }
@@ -71,7 +71,7 @@ async fn a_deployment_runs_on_the_host_and_leaves_nothing_behind() -> Result<()>
     assert_eq!(value("KUBERNETES_SERVICE_PORT"), Some(json!("443")));
     assert!(!spec["volumes"].to_string().contains("serviceAccountToken"), "the host must mint nothing: {spec:#}");
 
-    // An edit follows, and a copy that somebody deletes comes back.
+    // An edit is copied, and a deleted copy is created again.
     harness.virt.patch(&at("configmaps/page"), json!({"data": {"index.html": "ho", "more": "x"}})).await?;
     let page = harness.on_host(&format!("configmaps/page{suffix}"));
     harness.host.until(&page, "edited", |copy| copy["data"] == json!({"index.html": "ho", "more": "x"})).await?;
@@ -109,7 +109,7 @@ async fn a_grace_period_is_passed_on_and_a_force_delete_followed() -> Result<()>
     let (virt, host) = places(&harness, &namespace, "slow");
     let before = harness.host.get(&host).await?.expect("the host pod");
     harness.virt.delete(&virt, json!({"gracePeriodSeconds": 7})).await?;
-    // The fake node ends pods at once, so the delete is only seen in the history.
+    // The simulated node ends pods at once, so the delete shows only in the watch history.
     let is_deleting = |pod: &Value| pod["metadata"]["deletionTimestamp"].is_string();
     let deleting = harness.host.first_since(&before, &harness.on_host("pods"), is_deleting).await?;
     assert_eq!(deleting["metadata"]["deletionGracePeriodSeconds"], 7);

@@ -14,7 +14,7 @@ use lab::{Lab, Side};
 
 const NO_ARGS: [&str; 0] = [];
 
-/// Runs a check on both sides with both protocols; skipped, and said so, where there can be no real node.
+/// Runs a check on both sides with both protocols. Prints that it is skipped when no real node can run.
 async fn everywhere(check: impl AsyncFn(&Side) -> Result<()>) -> Result<()> {
     let Some(lab) = Lab::shared().await? else { return Ok(()) };
     let _steady = lab.steady().await;
@@ -24,7 +24,7 @@ async fn everywhere(check: impl AsyncFn(&Side) -> Result<()>) -> Result<()> {
     Ok(())
 }
 
-/// Bytes that no compression and no luck makes equal.
+/// Returns bytes that neither compression nor chance makes equal.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {
@@ -167,7 +167,7 @@ async fn an_ephemeral_container_sees_the_processes_of_its_target() -> Result<()>
         let pod = side.fresh_pod("patient", lab::COUNTS, &NO_ARGS).await?;
         let image = format!("--image={}", RealNode::IMAGE);
         let script = "ps | grep -c 'echo line'; echo seen";
-        // The usual profile adds a capability, which a tenant may not.
+        // The default profile adds a capability, which tenants may not have.
         let (target, profile) = ("--target=main", "--profile=baseline");
         let debug = ["debug", &pod, &image, target, profile, "--container=doctor", "--", "sh", "-c", script];
         side.kubectl(&debug).succeed().await?;

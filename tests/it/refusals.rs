@@ -1,4 +1,4 @@
-//! What may not cross says why, where the tenant looks; what is not ours is not touched.
+//! Refusals: the tenant sees the reason on the object, and foreign host objects stay untouched.
 
 use anyhow::Result;
 use serde_json::{Value, json};

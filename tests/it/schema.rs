@@ -29,7 +29,7 @@ async fn every_field_of_every_kind_has_a_rule() -> Result<()> {
     Ok(())
 }
 
-/// The paths of all leaves of a kind, as rules spell them.
+/// Returns the paths of all leaves of a kind, in the notation of rules.
 fn leaves(document: &Value, kind: Kind) -> Result<BTreeSet<String>> {
     let name = format!("io.k8s.api.core.{}.{}", kind.version, kind.kind);
     let schema = document["components"]["schemas"].get(&name).with_context(|| format!("no schema {name}"))?;
@@ -42,7 +42,7 @@ fn leaves(document: &Value, kind: Kind) -> Result<BTreeSet<String>> {
 }
 
 fn descend(document: &Value, schema: &Value, path: &str, within: &mut Vec<String>, found: &mut BTreeSet<String>) {
-    // A reference with a default or a description is wrapped in a list of one.
+    // A reference with a default or a description is wrapped in a list of one element.
     let schema = schema["allOf"].get(0).unwrap_or(schema);
     if let Some(reference) = schema["$ref"].as_str() {
         let name = reference.trim_start_matches("#/components/schemas/");

@@ -1,4 +1,4 @@
-//! Services have one address on both sides.
+//! Services have the same address on both sides.
 
 use anyhow::Result;
 use serde_json::{Value, json};

@@ -1,5 +1,5 @@
-//! Streams to pods in numbers, and what becomes of them when somebody dies (faults F32, F33,
-//! F44). What a container makes of a stream is tested on a real node.
+//! Many streams to pods, and their end when a party dies (faults F32, F33,
+//! F44). The behaviour inside a container is tested on a real node.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,11 +17,11 @@ use crate::cluster::Cluster;
 use crate::harness::{cluster, dir, syncer};
 use crate::kubelet::wire::{Identity, code, connect, user};
 
-/// How long is waited for both sides of a stream to close. It takes moments; the machine may
+/// Time limit for both sides of a stream to close. It takes moments, but the machine may
 /// be busy with other tests.
 const CLOSED: Duration = Duration::from_secs(30);
 
-/// A playground of its own, with a running pod.
+/// Separate playground with a running pod.
 struct Lab {
     playground: Playground,
     api_server: SocketAddr,
@@ -41,8 +41,8 @@ impl Lab {
         Ok(Self { playground, api_server, admin })
     }
 
-    /// A stream to the pod that nothing is said on: the virtual API server, the syncer, the
-    /// host API server and the kubelet hold it.
+    /// Opens an idle stream to the pod, which the virtual API server, the syncer, the
+    /// host API server and the kubelet hold.
     async fn stream(&self, what: &str) -> Result<TlsStream<TcpStream>> {
         let mut stream = connect(self.api_server, Some(&self.admin)).await?;
         let request = format!(
@@ -61,7 +61,7 @@ impl Lab {
         try_join_all((0..count).map(|_| self.stream("portforward"))).await
     }
 
-    /// A log that is followed.
+    /// Follows a log.
     async fn log(&self) -> Result<TlsStream<TcpStream>> {
         let mut stream = connect(self.api_server, Some(&self.admin)).await?;
         let request =
@@ -74,7 +74,7 @@ impl Lab {
         Ok(stream)
     }
 
-    /// The sum of a metric over its labels.
+    /// Returns the sum of a metric over its labels.
     async fn metric(&self, name: &str) -> Result<f64> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.playground.admin_port())).await?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await?;
@@ -98,14 +98,14 @@ impl Lab {
         }
     }
 
-    /// The open sockets of the syncer.
+    /// Returns the number of open sockets of the syncer.
     fn sockets(&self) -> Result<usize> {
         let pid = self.playground.syncer_pid().context("no syncer")?;
         let files = std::fs::read_dir(format!("/proc/{pid}/fd"))?.flatten();
         Ok(files.filter(|file| std::fs::read_link(file.path()).is_ok_and(|to| to.starts_with("socket:"))).count())
     }
 
-    /// The sockets come back to what they were; a few connections of pools may be new.
+    /// Waits until the number of sockets is back; a few pooled connections may be new.
     async fn until_sockets(&self, before: usize) -> Result<()> {
         let start = Instant::now();
         loop {
@@ -126,7 +126,7 @@ impl Lab {
     }
 }
 
-/// SIGKILL to the process of a pid file.
+/// Sends SIGKILL to the process of a pid file.
 fn kill(file: &Path) -> Result<()> {
     let text = std::fs::read_to_string(file)?;
     let pid = text.split_whitespace().next().context("an empty file")?;
@@ -146,7 +146,7 @@ async fn run(virt: &Cluster, name: &str) -> Result<()> {
 async fn until_closed(streams: Vec<TlsStream<TcpStream>>) -> Result<()> {
     let ends = streams.into_iter().map(|mut stream| async move {
         let mut rest = Vec::new();
-        // However it ends, it has to.
+        // The stream has to end, in whatever way.
         drop(timeout(CLOSED, stream.read_to_end(&mut rest)).await.context("a stream is still open")?);
         anyhow::Ok(())
     });
@@ -214,7 +214,7 @@ async fn after_a_restart_streams_open_again_and_a_stop_closes_those_that_are() -
     Ok(())
 }
 
-/// The head of an answer, and the body that it announces.
+/// Reads the head of an answer, and the body that it announces.
 async fn answer(stream: &mut TlsStream<TcpStream>) -> Result<String> {
     let mut answer = Vec::new();
     loop {
@@ -229,7 +229,7 @@ async fn answer(stream: &mut TlsStream<TcpStream>) -> Result<String> {
     }
 }
 
-/// As [`until_closed`], for streams that are given time to end.
+/// Like [`until_closed`], with more time.
 async fn until_closed_at_leisure(streams: Vec<TlsStream<TcpStream>>) -> Result<()> {
     for mut stream in streams {
         drop(stream.read_to_end(&mut Vec::new()).await);

@@ -6,19 +6,19 @@ use sha2::{Digest, Sha256};
 /// RFC 4648 base32 in lower case: letters and digits only, so a name may end in it.
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// The length of a digest in characters.
+/// Length of a digest in characters.
 pub const LENGTH: usize = 26;
 
-/// The digest of a JSON value. Two values have the same digest only if they are equal; the order
-/// of members does not count.
+/// Returns the digest of a JSON value. Two values have the same digest only if they are equal; the order
+/// of members does not matter.
 pub fn digest(value: &Value) -> String {
     let mut hash = Sha256::new();
     feed(&mut hash, value);
     shorten(hash)
 }
 
-/// The digest of a list of texts in a domain. Each is hashed with its length in front, so no other
-/// list and no other domain runs into the same bytes.
+/// Returns the digest of a list of texts in a domain. Each text is hashed with its length in front, so a
+/// different list or domain never gives the same bytes.
 pub fn of_parts(domain: &str, parts: &[&str]) -> String {
     let mut hash = Sha256::new();
     text(&mut hash, domain);
@@ -28,7 +28,7 @@ pub fn of_parts(domain: &str, parts: &[&str]) -> String {
     shorten(hash)
 }
 
-/// The first `length` characters of the hexadecimal SHA-256 of `bytes`.
+/// Returns the first `length` characters of the hexadecimal SHA-256 of `bytes`.
 pub fn hex(bytes: &[u8], length: usize) -> String {
     let nibbles = Sha256::digest(bytes).into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
     nibbles.take(length).filter_map(|nibble| char::from_digit(u32::from(nibble), 16)).collect()

@@ -1,50 +1,50 @@
-//! The DNS of a pod. The host's kubelet knows the host's DNS only, so what a kubelet of the virtual
-//! cluster would write into `resolv.conf` is spelled out in `dnsConfig`.
+//! DNS settings of a pod. The host's kubelet knows only the host's DNS, so the content that a kubelet of the
+//! virtual cluster would write into `resolv.conf` goes into `dnsConfig`.
 
 use serde_json::{Value, json};
 
-/// The host kubelet's and the API's limit (`MaxDNSNameservers`).
+/// Maximum of nameservers, in the kubelet and the API (`MaxDNSNameservers`).
 const MAX_NAMESERVERS: usize = 3;
-/// `MaxDNSSearchPaths`.
+/// Maximum of search paths (`MaxDNSSearchPaths`).
 const MAX_SEARCHES: usize = 32;
-/// `MaxDNSSearchListChars`, spaces included.
+/// Maximum of characters in all search paths, spaces included (`MaxDNSSearchListChars`).
 const MAX_SEARCH_CHARS: usize = 2048;
-/// Longer search paths abort some resolvers; the kubelet leaves them out.
+/// Maximum length of a search path. Longer ones abort some resolvers, so the kubelet leaves them out.
 const MAX_SEARCH_LENGTH: usize = 253;
 
-/// What the DNS of a pod depends on.
+/// Inputs of the DNS settings of a pod.
 #[derive(Clone, Copy, Debug)]
 pub struct DnsInput<'a> {
     /// `spec.dnsPolicy`; the API's default is `ClusterFirst`.
     pub policy: Option<&'a str>,
     /// `spec.hostNetwork`.
     pub host_network: bool,
-    /// The virtual namespace of the pod.
+    /// Virtual namespace of the pod.
     pub namespace: &'a str,
-    /// The domain of the virtual cluster, `cluster.local`; empty for none.
+    /// Domain of the virtual cluster, such as `cluster.local`; empty for none.
     pub cluster_domain: &'a str,
-    /// The address of the virtual cluster's DNS Service, once it is known.
+    /// Address of the virtual cluster's DNS Service, once it is known.
     pub nameserver: Option<&'a str>,
     /// `spec.dnsConfig`.
     pub dns_config: Option<&'a Value>,
 }
 
-/// The DNS fields of a host pod.
+/// DNS fields of a host pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dns {
     /// `spec.dnsPolicy`.
     pub policy: &'static str,
     /// `spec.dnsConfig`.
     pub config: Option<Value>,
-    /// The pod should use the cluster's DNS and its address is not known: it gets the node's, and
-    /// the tenant should be warned, as a kubelet does with the event `MissingClusterDNS`.
+    /// True if the pod should use the cluster's DNS but its address is unknown: it gets the node's DNS, and
+    /// the tenant should be warned with the event `MissingClusterDNS`, as by a kubelet.
     pub missing_nameserver: bool,
-    /// Nameservers or searches went over a limit and were left out, which a kubelet tells with the
+    /// True if nameservers or search paths exceeded a limit and were left out, which a kubelet reports with the
     /// event `DNSConfigForming`.
     pub cut: bool,
 }
 
-/// The DNS of a host pod, as a kubelet of the virtual cluster would set it up.
+/// Computes the DNS fields of a host pod, as a kubelet of the virtual cluster would set them up.
 ///
 /// Two things cannot be expressed: a kubelet appends the search paths of its node's `resolv.conf`
 /// to those of the cluster, and it picks the family of the nameserver.
@@ -58,7 +58,7 @@ pub fn dns(input: &DnsInput<'_>) -> Dns {
     match input.policy {
         Some("None") => unchanged("None"),
         Some("Default") => unchanged("Default"),
-        // With the host's network, only ClusterFirstWithHostNet means the cluster's DNS.
+        // With the host's network, only ClusterFirstWithHostNet selects the cluster's DNS.
         Some("ClusterFirst") | None if input.host_network => unchanged("Default"),
         _ => cluster_first(input),
     }
@@ -94,7 +94,7 @@ fn cluster_first(input: &DnsInput<'_>) -> Dns {
     }
 }
 
-/// Each text once, in order of first appearance.
+/// Distinct texts, in order of first appearance.
 #[derive(Default)]
 struct Distinct<'a>(Vec<&'a str>);
 
@@ -129,7 +129,7 @@ fn fit(searches: &mut Distinct<'_>) -> bool {
     cut
 }
 
-/// `ndots:5` and all options of the user; of two with one name the later wins, as in a kubelet.
+/// Returns `ndots:5` and all options of the user. Of two options with one name the later wins, as in a kubelet.
 fn options(users: Option<&Value>) -> Vec<Value> {
     let mut options = vec![json!({"name": "ndots", "value": "5"})];
     for option in users.and_then(Value::as_array).into_iter().flatten() {

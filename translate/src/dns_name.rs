@@ -1,11 +1,11 @@
-//! The names that Kubernetes takes from DNS.
+//! DNS names as Kubernetes defines them.
 
-/// The longest label.
+/// Maximum length of a label.
 pub const MAX_LABEL: usize = 63;
-/// The longest subdomain.
+/// Maximum length of a subdomain.
 pub const MAX_SUBDOMAIN: usize = 253;
 
-/// Whether `text` is a DNS label (RFC 1123), as namespaces and containers are named.
+/// Returns true if `text` is a DNS label (RFC 1123), the form of names of namespaces and containers.
 pub fn is_label(text: &str) -> bool {
     let bytes = text.as_bytes();
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
@@ -15,12 +15,13 @@ pub fn is_label(text: &str) -> bool {
         && bytes.iter().all(|byte| alphanumeric(byte) || *byte == b'-')
 }
 
-/// Whether `text` is a DNS label that begins with a letter (RFC 1035), as any API server takes for the name of a Service.
+/// Returns true if `text` is a DNS label that begins with a letter (RFC 1035), which every API server accepts as a
+/// Service name.
 pub fn is_letter_label(text: &str) -> bool {
     is_label(text) && text.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
-/// Whether `text` is a DNS subdomain (RFC 1123), as pods and most objects are named.
+/// Returns true if `text` is a DNS subdomain (RFC 1123), the form of names of pods and most objects.
 pub fn is_subdomain(text: &str) -> bool {
     text.len() <= MAX_SUBDOMAIN && text.split('.').all(is_label)
 }

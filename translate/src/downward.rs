@@ -1,6 +1,6 @@
-//! The downward API: fields of the virtual pod that containers read. On the host they are read from
-//! the host pod, where name, namespace and UID are others, so their virtual values stand there in
-//! annotations and the field paths are turned to those.
+//! Downward API: fields of the virtual pod that containers read. On the host they are read from
+//! the host pod, which has another name, namespace and UID, so the virtual values are stored there in
+//! annotations and the field paths are rewritten to those.
 
 mod format;
 
@@ -15,7 +15,7 @@ use crate::digest;
 use crate::keys::{ANNOTATIONS, LABELS, NAME, NAMESPACE, SERVICE_ACCOUNT, UID, VALUE};
 use crate::labels::{Globs, annotation_crosses, is_reserved};
 
-/// What the downward API shows of a virtual pod.
+/// Fields of a virtual pod that the downward API can show.
 #[derive(Clone, Copy, Debug)]
 pub struct PodFields<'a> {
     /// `metadata.labels`.
@@ -24,20 +24,20 @@ pub struct PodFields<'a> {
     pub annotations: Option<&'a Value>,
     /// `spec.serviceAccountName`.
     pub service_account: &'a str,
-    /// The annotations that cross to the host under their own key.
+    /// Annotations that cross to the host under their own key.
     pub allow: &'a Globs,
 }
 
-/// Why a field path cannot be turned.
+/// Error of rewriting a field path.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the field path {0:?} is not known to the downward API")]
 pub struct UnknownFieldPath(pub String);
 
-/// Field paths turned for a host pod, and the annotations that they need.
+/// Field paths rewritten for a host pod, and the annotations that they need.
 ///
-/// Turn all field paths of a pod with one of these, then set [`annotations`](Self::annotations) on
-/// the host pod. Labels and annotations change during the life of a pod, and a kubelet brings the
-/// files up to date, so the annotations follow: turn them again on every reconcile.
+/// Rewrite all field paths of a pod with one value of this type, then set [`annotations`](Self::annotations) on
+/// the host pod. Labels and annotations change during the life of a pod, and a kubelet updates the
+/// files, so rewrite the paths again on every reconcile.
 #[derive(Clone, Debug)]
 pub struct Downward<'a> {
     pod: PodFields<'a>,
@@ -45,16 +45,16 @@ pub struct Downward<'a> {
 }
 
 impl<'a> Downward<'a> {
-    /// Nothing turned yet.
+    /// Creates a value without any rewritten path.
     pub fn new(pod: PodFields<'a>) -> Self {
         Self { pod, annotations: BTreeMap::new() }
     }
 
-    /// The field path on the host pod for one on the virtual pod.
+    /// Returns the field path on the host pod for one on the virtual pod.
     ///
-    /// The owner record holds name, namespace and UID already. A single label crosses under its own
+    /// The owner record already holds name, namespace and UID. A single label crosses under its own
     /// key, and so does an annotation on the allow-list; any other value gets an annotation of its
-    /// own. Status and node are the host's on both sides.
+    /// own. Status and node are the same on both sides.
     pub fn turn(&mut self, path: &str) -> Result<String, UnknownFieldPath> {
         match subscripted(path) {
             Some(("metadata.labels", key)) if is_reserved(key) => Ok(self.value("labels", self.pod.labels, key)),
@@ -75,7 +75,7 @@ impl<'a> Downward<'a> {
             "spec.serviceAccountName" => self.need(SERVICE_ACCOUNT, self.pod.service_account.to_owned()),
             "metadata.labels" => self.need(LABELS, format_map(self.pod.labels)),
             "metadata.annotations" => self.need(ANNOTATIONS, format_map(self.pod.annotations)),
-            // `spec.host` is an old spelling of `spec.nodeName` that the API still takes.
+            // `spec.host` is an old spelling of `spec.nodeName` that the API still accepts.
             "spec.nodeName" | "spec.host" | "status.hostIP" | "status.hostIPs" | "status.podIP" | "status.podIPs" => {
                 path.to_owned()
             }
@@ -83,8 +83,8 @@ impl<'a> Downward<'a> {
         })
     }
 
-    /// A value under an annotation of its own. Where there is none, the annotation is missing as
-    /// well: a kubelet reads both as empty.
+    /// Stores a value in an annotation of its own. Without a value there is no annotation either:
+    /// a kubelet reads both as empty.
     fn value(&mut self, map: &str, values: Option<&Value>, key: &str) -> String {
         let digest = digest::of_parts("tenet.sh/downward", &[map, key]);
         let own = format!("{VALUE}{digest}");
@@ -99,7 +99,7 @@ impl<'a> Downward<'a> {
         annotation(key)
     }
 
-    /// The annotations that the host pod needs for the paths turned so far.
+    /// Returns the annotations that the host pod needs for the paths rewritten so far.
     pub fn annotations(self) -> BTreeMap<String, String> {
         self.annotations
     }
@@ -109,7 +109,7 @@ fn annotation(key: &str) -> String {
     format!("metadata.annotations['{key}']")
 }
 
-/// The map and key of `metadata.labels['key']`.
+/// Splits `metadata.labels['key']` into map and key.
 fn subscripted(path: &str) -> Option<(&str, &str)> {
     path.strip_suffix("']")?.split_once("['").filter(|(map, _)| !map.is_empty())
 }

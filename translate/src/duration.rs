@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Seconds in each unit, largest first.
 const UNITS: [(char, u64); 3] = [('h', 3600), ('m', 60), ('s', 1)];
 
-/// A span of time from one second to a day, written as in `30s`, `5m` or `1h30m`.
+/// Duration from one second to one day, written as in `30s`, `5m` or `1h30m`.
 ///
 /// ```
 /// let wait: tenet_translate::Duration = "90s".parse().unwrap();
@@ -18,7 +18,7 @@ const UNITS: [(char, u64); 3] = [('h', 3600), ('m', 60), ('s', 1)];
 #[serde(try_from = "String", into = "String")]
 pub struct Duration(std::time::Duration);
 
-/// A text that is no duration.
+/// Error of parsing a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a duration from 1s to 24h")]
 pub struct DurationError {
@@ -26,12 +26,12 @@ pub struct DurationError {
 }
 
 impl Duration {
-    /// The shortest that a configuration may ask for.
+    /// Shortest duration that a configuration accepts.
     pub const MIN: Self = Self::from_secs(1);
-    /// The longest that a configuration may ask for.
+    /// Longest duration that a configuration accepts.
     pub const MAX: Self = Self::from_secs(24 * 3600);
 
-    /// A duration of so many seconds, in or out of the bounds of a configuration.
+    /// Creates a duration, which may lie outside of the bounds of a configuration.
     pub const fn from_secs(seconds: u64) -> Self {
         Self(std::time::Duration::from_secs(seconds))
     }
@@ -62,7 +62,7 @@ impl FromStr for Duration {
     }
 }
 
-/// Adds up numbers with a unit each, the units from large to small, each at most once.
+/// Sums numbers with units. Units go from large to small, and each occurs at most once.
 fn seconds(text: &str) -> Option<u64> {
     let mut rest = text;
     let mut total = 0_u64;

@@ -1,9 +1,9 @@
-//! Environment variables of Services. The host's kubelet would tell of the host's Services, so the
-//! host pod says `enableServiceLinks: false` and carries the variables of the virtual ones in its
+//! Environment variables of Services. The host's kubelet would set those of the host's Services, so the
+//! host pod has `enableServiceLinks: false` and carries the variables of the virtual Services in its
 //! `env`.
 //!
 //! The kubelet still adds those of the host's own `default/kubernetes`; the virtual ones are
-//! declared, so they win.
+//! declared in `env`, which wins.
 
 mod expand;
 
@@ -11,19 +11,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-/// The Service whose variables every pod gets, wherever it runs and whatever it asks for.
+/// Service whose variables every pod gets, independent of its namespace and `enableServiceLinks`.
 const MASTER: (&str, &str) = ("default", "kubernetes");
 
-/// A variable and its value.
+/// Name and value of a variable.
 pub type Variable = (String, String);
 
-/// The variables that a kubelet gives a pod in `namespace`: of `default/kubernetes` always, and with
-/// `enable_service_links` of every Service in the pod's namespace. A Service of the pod's own
-/// namespace that is called `kubernetes` as well takes the place of the former. Services without a
+/// Returns the variables that a kubelet gives a pod in `namespace`: those of `default/kubernetes` always, and with
+/// `enable_service_links` those of every Service in the pod's namespace. A Service of the pod's own
+/// namespace that is also called `kubernetes` replaces the former. Services without a
 /// ClusterIP, and headless ones, have no variables.
 ///
 /// Two Services may give one variable different values (`foo` with a port `port` and `foo-service`,
-/// for example). A kubelet takes either, at random; here it is the later by name.
+/// for example). A kubelet uses either, at random; here the later one by name wins.
 pub fn service_env<'a>(
     namespace: &str,
     services: impl IntoIterator<Item = &'a Value>,
@@ -52,7 +52,7 @@ pub fn service_env<'a>(
     env
 }
 
-/// The variables of one Service in the kubelet's order: host, ports, and the docker links.
+/// Returns the variables of one Service in the kubelet's order: host, ports, and the docker links.
 fn variables(service: &Value) -> Vec<Variable> {
     let address = text(service.pointer("/spec/clusterIP"));
     if address.is_empty() || address == "None" {
@@ -113,25 +113,25 @@ fn variable_name(name: &str) -> String {
     name.replace('-', "_").to_uppercase()
 }
 
-/// An address as it stands before a port: an IPv6 address in brackets.
+/// Formats an address in front of a port: an IPv6 address in brackets.
 fn bracketed(address: &str) -> String {
     if address.contains([':', '%']) { format!("[{address}]") } else { address.to_owned() }
 }
 
-/// The variables that one `envFrom` source brings, given the keys in `data` of its ConfigMap or
-/// Secret (`binaryData` brings none).
+/// Returns the names of the variables of one `envFrom` source, given the keys in `data` of its ConfigMap or
+/// Secret (`binaryData` adds none).
 pub fn env_from_keys<'a>(source: &Value, data_keys: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     let prefix = text(source.get("prefix"));
     data_keys.into_iter().map(|key| format!("{prefix}{key}")).collect()
 }
 
-/// The `env` of a host container: the variables of Services in front, so that `$(NAME)` in what
-/// follows finds them, then the container's own.
+/// Returns the `env` of a host container: the variables of Services in front, so that `$(NAME)` in later
+/// variables finds them, then the container's own.
 ///
-/// A kubelet lets `envFrom` win over Services and `env` over both, so a variable that the container
-/// defines is not added: `env` would hide the one of `envFrom`, and a name may stand in `env` only
-/// once. But until the container's own definition a kubelet reads `$(NAME)` as the Service's, so
-/// such a reference is replaced by its value.
+/// A kubelet lets `envFrom` win over Services and `env` over both. So a variable that the container
+/// defines is not added: `env` would hide the one of `envFrom`, and a name may occur in `env` only
+/// once. But up to the container's own definition a kubelet resolves `$(NAME)` to the Service's value, so
+/// such a reference is replaced by that value.
 pub fn prepend_service_env(
     container_env: &[Value],
     env_from_keys: &BTreeSet<String>,
@@ -275,14 +275,14 @@ mod tests {
     #[test]
     fn references_find_what_a_kubelet_would_find() {
         for (container, env_from, expected) in [
-            // Before the container's own definition, and within it, the Service's value.
+            // Before the container's own definition, and within it, the Service's value applies.
             (
                 json!([["X", "http://$(A):$(B)"], ["A", "$(A)!"], ["Y", "$(A)"]]),
                 &[][..],
                 json!([["B", "2"], ["X", "http://1:$(B)"], ["A", "1!"], ["Y", "$(A)"]]),
             ),
             (json!([["X", "$$(A) $$$(A)"], ["A", "m"]]), &[], json!([["B", "2"], ["X", "$$(A) $$1"], ["A", "m"]])),
-            // What envFrom defines is there from the start.
+            // Variables of `envFrom` are defined from the start.
             (json!([["X", "$(A)"], ["A", "m"]]), &["A"], json!([["B", "2"], ["X", "$(A)"], ["A", "m"]])),
         ] {
             let env = |list: &Value| -> Value {

@@ -1,5 +1,5 @@
-//! Shapes of text in a configuration: one table, from which come the `format` and `pattern` of the JSON schema, the
-//! check of a file, and the message of the problem.
+//! Text formats of a configuration. One table gives the `format` and `pattern` of the JSON schema, the
+//! check of a file, and the message of a problem.
 //!
 //! ```
 //! # use schemars::JsonSchema;
@@ -22,19 +22,19 @@ use crate::dns_name::{is_label, is_subdomain};
 use crate::keys::PREFIX;
 use crate::{Duration, Quantity, ServiceRef};
 
-/// One shape.
+/// Text format.
 pub struct Format {
-    /// Its name in the schema, under `format`.
+    /// Name in the schema, under `format`.
     pub name: &'static str,
-    /// A regular expression for editors that check against the schema. It may let more pass than `accepts`.
+    /// Regular expression for editors that check against the schema. It may accept more than `accepts`.
     pub pattern: &'static str,
-    /// A noun for a text of this shape, for the message of a problem: "... is not {noun}".
+    /// Noun for a text of this format, for the message of a problem: "... is not {noun}".
     pub noun: &'static str,
-    /// Tells whether a text has the shape.
+    /// Returns true if a text has the format.
     pub accepts: fn(&str) -> bool,
 }
 
-/// Finds a shape by its name in the schema.
+/// Finds a format by its name in the schema.
 pub fn find(name: &str) -> Option<&'static Format> {
     FORMATS.iter().find(|format| format.name == name)
 }
@@ -69,7 +69,7 @@ macro_rules! formats {
 formats! {
     Text {
         "text", "string", r"^[^\x00]+$",
-        "a text that says something",
+        "a non-empty text without NUL bytes",
         |text| !text.is_empty() && !text.contains('\0')
     }
     DnsLabel {
@@ -134,7 +134,7 @@ formats! {
     }
 }
 
-/// A glob that can match nothing but our own keys is a mistake; a wider one is fine, as our keys are left out anyway.
+/// Returns true unless the glob can match only our own keys. A wider one is fine, as our keys are always left out.
 fn is_annotation_glob(text: &str) -> bool {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./*".contains(&byte);
     let ours = text.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with(['/', '*']));
@@ -146,7 +146,8 @@ fn is_path_segment(segment: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Stricter than tracing-subscriber, which takes a misspelt level for the name of a target and logs all of it.
+/// Returns true for a valid directive. Stricter than tracing-subscriber, which reads a misspelt level as the name of a
+/// target and logs all of it.
 fn is_log_directive(directive: &str) -> bool {
     let level = match directive.rsplit_once('=') {
         Some((target, level)) if !target.is_empty() && !target.contains(char::is_whitespace) => level,

@@ -1,62 +1,62 @@
-//! Every label and annotation key of Tenet. Nobody but the syncer sets a key under [`PREFIX`], see
+//! Label and annotation keys of Tenet. Only the syncer may set a key under [`PREFIX`], see
 //! [`labels::is_reserved`](crate::labels::is_reserved).
 
-/// The prefix of all keys.
+/// Prefix of all keys.
 pub const PREFIX: &str = "tenet.sh";
 
-/// Label: the name of the virtual cluster. The informers of the host select on it.
+/// Label: name of the virtual cluster. The host informers select on it.
 pub const MANAGED_BY: &str = "tenet.sh/managed-by";
-/// Label and annotation of the owner record: the virtual namespace; absent for a cluster-scoped
+/// Label and annotation of the owner record: virtual namespace; absent for a cluster-scoped
 /// object. Selectors are narrowed by the label.
 pub const NAMESPACE: &str = "tenet.sh/namespace";
-/// Annotation of the owner record: the cluster id, which is the UID of the virtual `kube-system`
+/// Annotation of the owner record: cluster id, which is the UID of the virtual `kube-system`
 /// namespace.
 pub const CLUSTER: &str = "tenet.sh/cluster";
-/// Annotation of the owner record: the kind of the virtual object, `Pod` or
+/// Annotation of the owner record: kind of the virtual object, `Pod` or
 /// `Ingress.networking.k8s.io`.
 pub const KIND: &str = "tenet.sh/kind";
-/// Annotation of the owner record: the name of the virtual object.
+/// Annotation of the owner record: name of the virtual object.
 pub const NAME: &str = "tenet.sh/name";
-/// Annotation of the owner record: the UID of the virtual object.
+/// Annotation of the owner record: UID of the virtual object.
 pub const UID: &str = "tenet.sh/uid";
 /// Annotation of the owner record: the host object's own namespace and name. Controllers copy
-/// annotations to what they make from an object; a copy has another name, so it does not look like
-/// ours.
+/// annotations to objects that they derive; such an object has another name, so it does not look like
+/// one of ours.
 pub const HOST_NAME: &str = "tenet.sh/host-name";
 
-/// Annotation of a reservation: since when, in unix seconds. The object was made or changed for a
+/// Annotation of a reservation: its start in unix seconds. The object was created or changed for a
 /// request that the virtual API server has not answered yet. Without a [`UID`], which an object
-/// gets when it is stored, it belongs to whatever object of its name comes.
+/// gets when it is stored, the reservation belongs to the next object with its name.
 pub const PENDING: &str = "tenet.sh/pending";
-/// Annotation of the reservation for an update: a digest of what the update starts from.
+/// Annotation of the reservation for an update: digest of the state before the update.
 pub const PENDING_OVER: &str = "tenet.sh/pending-over";
 
-/// Annotation: the labels and annotations that came from the tenant, `l:app,a:example.com/x`.
+/// Annotation: labels and annotations that came from the tenant, `l:app,a:example.com/x`.
 pub const CROSSED: &str = "tenet.sh/crossed";
-/// Annotation: which fields that follow were applied: names, and digests of lists, never values.
+/// Annotation: fields that follow and were applied, as names, and as digests of lists, never as values.
 pub const APPLIED: &str = "tenet.sh/applied";
-/// Annotation: the version of its original that a copy was made from.
+/// Annotation: resource version of the original that a copy was made from.
 pub const SOURCE: &str = "tenet.sh/source";
-/// Annotation of a host pod: what the tenant's changeable fields were when they last crossed.
+/// Annotation of a host pod: values of the tenant's mutable fields when they last crossed.
 pub const FOLLOWED: &str = "tenet.sh/followed";
-/// Annotation of a token Secret: for each key of its data, when the token was issued and when it
-/// expires, in unix seconds.
+/// Annotation of a token Secret: for each key of its data, the instants in unix seconds at which the token was issued
+/// and at which it expires.
 pub const TOKENS: &str = "tenet.sh/tokens";
 
-/// Annotation: the virtual ServiceAccount of a pod.
+/// Annotation: virtual ServiceAccount of a pod.
 pub const SERVICE_ACCOUNT: &str = "tenet.sh/service-account";
 /// Annotation: all virtual labels of a pod, as a kubelet writes them to a file.
 pub const LABELS: &str = "tenet.sh/labels";
 /// Annotation: all virtual annotations of a pod, as a kubelet writes them to a file.
 pub const ANNOTATIONS: &str = "tenet.sh/annotations";
-/// Beginning of an annotation that holds a single label or annotation of a pod; a digest follows.
+/// Prefix of an annotation that holds a single label or annotation of a pod; a digest follows.
 pub const VALUE: &str = "tenet.sh/value-";
 
-/// Label of the pod that the syncer runs in: the name of the virtual cluster. Tenants cannot set
-/// it, so no pod of a tenant can take the place of a kubelet.
+/// Label of the pod that the syncer runs in: name of the virtual cluster. Tenants cannot set
+/// it, so no pod of a tenant can be selected as a kubelet.
 pub const CONTROL_PLANE: &str = "tenet.sh/control-plane";
 
-/// Member of a cached object, never of a stored one: a digest in place of content that is not kept.
+/// Member of a cached object, never of a stored one: digest in place of content that is not kept.
 pub const DIGEST: &str = "tenet.sh/digest";
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Where the kubelets of virtual nodes are found. Every node has an address of its own, as a
-//! request to a kubelet does not say for which node it is.
+//! Addresses of the kubelets of virtual nodes. Every node needs an address of its own, because a
+//! request to a kubelet does not name the node.
 
 use std::net::Ipv4Addr;
 
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest;
 
-/// 127.64.0.0/10: loopback, and nobody else's.
+/// Loopback network 127.64.0.0/10, which only these addresses use.
 const LOOPBACK: u32 = 0x7f40_0000;
 const LOOPBACK_BITS: u32 = 22;
-/// The ports behind the Services of nodes.
+/// Lowest port behind the Services of nodes.
 const FIRST_PORT: u16 = 20_000;
 const PORTS: u16 = 10_000;
 
@@ -26,23 +26,23 @@ pub enum NodeAddresses {
     Loopback,
 }
 
-/// The loopback addresses that a node may have, the best first. Which one it has is written
-/// in the virtual Node; a node whose best one is taken has the next.
+/// Returns the loopback addresses that a node may use, in order of preference. The address in use is stored
+/// in the virtual Node; when the preferred one is taken, the node uses the next.
 pub fn loopbacks(cluster: &str, node: &str) -> impl Iterator<Item = Ipv4Addr> {
     let start = number(cluster, node);
     (0..1 << LOOPBACK_BITS).map(move |step: u32| start.wrapping_add(step)).filter_map(|number| {
         let host = number & ((1 << LOOPBACK_BITS) - 1);
-        // The first and the last of each 256 look like no hosts.
+        // Skip the first and last address of each 256, which look like network and broadcast addresses.
         (!matches!(host & 0xff, 0 | 0xff)).then(|| Ipv4Addr::from(LOOPBACK | host))
     })
 }
 
-/// Whether an address is one of those.
+/// Returns true if the address belongs to the network of the nodes.
 pub fn is_loopback_of_node(address: Ipv4Addr) -> bool {
     u32::from(address) >> LOOPBACK_BITS == LOOPBACK >> LOOPBACK_BITS
 }
 
-/// The ports that a node may have behind its Service, the best first.
+/// Returns the ports that a node may use behind its Service, in order of preference.
 pub fn ports(cluster: &str, node: &str) -> impl Iterator<Item = u16> {
     let start = number(cluster, node) % u32::from(PORTS);
     (0..u32::from(PORTS))
@@ -50,7 +50,7 @@ pub fn ports(cluster: &str, node: &str) -> impl Iterator<Item = u16> {
         .map(|at| FIRST_PORT + at)
 }
 
-/// Whether a port is one of those.
+/// Returns true if the port belongs to the range of the nodes.
 pub fn is_port_of_node(port: u16) -> bool {
     (FIRST_PORT..FIRST_PORT + PORTS).contains(&port)
 }

@@ -1,4 +1,4 @@
-//! Labels and annotations on their way to the host. Nothing of the host's comes back up.
+//! Labels and annotations on their way to the host. None of the host's come back up.
 
 mod glob;
 
@@ -8,32 +8,32 @@ use serde_json::{Map, Value};
 
 use crate::keys::PREFIX;
 
-/// What `kubectl apply` keeps of the virtual object. It describes no host object, and a `kubectl
+/// Copy of the virtual object that `kubectl apply` stores. It does not describe a host object, and a `kubectl
 /// apply` on the host would act on it.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// Whether a label or annotation key is ours: under `tenet.sh`, a subdomain of it, or either in
+/// Returns true if a label or annotation key is reserved: under `tenet.sh`, a subdomain of it, or either in
 /// another spelling. API servers accept upper case in annotation keys.
 pub fn is_reserved(key: &str) -> bool {
     let domain = key.split('/').next().unwrap_or_default().trim_matches('.').to_ascii_lowercase();
     domain.strip_suffix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// The labels of a virtual object that cross: all under their own keys, except reserved ones.
+/// Returns the labels of a virtual object that cross: all under their own keys, except reserved ones.
 ///
 /// A host object that selects by labels in our namespace must therefore select on a reserved key
-/// as well, as every selector that crosses does, see [`selectors`](crate::selectors).
+/// as well, as every translated selector does, see [`selectors`](crate::selectors).
 pub fn labels_down(tenant: Option<&Value>) -> Map<String, Value> {
     down(tenant, |key| !is_reserved(key))
 }
 
-/// The annotations of a virtual object that cross: those that `allow` lists, except reserved ones
+/// Returns the annotations of a virtual object that cross: those that `allow` lists, except reserved ones
 /// and the last-applied configuration.
 pub fn annotations_down(tenant: Option<&Value>, allow: &Globs) -> Map<String, Value> {
     down(tenant, |key| annotation_crosses(key, allow))
 }
 
-/// Whether an annotation with this key crosses.
+/// Returns true if an annotation with this key crosses.
 pub fn annotation_crosses(key: &str, allow: &Globs) -> bool {
     !is_reserved(key) && key != LAST_APPLIED && allow.matches(key)
 }

@@ -1,7 +1,7 @@
-//! Names of host objects: readable where they can be read back in only one way, hashed otherwise.
+//! Names of host objects: readable where they can be parsed in only one way, hashed otherwise.
 //!
-//! Many virtual namespaces share one host namespace, so a host name says which virtual object it
-//! stands for. The plain form joins its parts with `-x-`:
+//! Many virtual namespaces share one host namespace, so a host name contains the parts that identify the
+//! virtual object. The plain form joins its parts with `-x-`:
 //!
 //! | object | plain form |
 //! |---|---|
@@ -10,47 +10,47 @@
 //! | Secret with the tokens of a pod | `<pod>-x-token-x-<namespace>-x-<VC>` |
 //!
 //! It is used only if the result is a valid name of at most 63 characters in which `-x-` occurs
-//! exactly as often as it was put there, overlaps counted. Then there is one way to cut it, so two
-//! objects never share a plain name, and the forms with three parts and with four never meet.
-//! Every other name is hashed: a prefix for the reader, `-`, and 128 bits of SHA-256 over the
-//! parts, each with its length in front. `-x-` never occurs in a hashed name, so it meets no plain
-//! one, whatever name a tenant crafts.
+//! exactly as often as it was put there, overlaps counted. Then there is one way to split it, so two
+//! objects never share a plain name, and the forms with three and with four parts never collide.
+//! Every other name is hashed: a readable prefix, `-`, and 128 bits of SHA-256 over the
+//! parts, each with its length in front. `-x-` never occurs in a hashed name, so it never collides with a plain
+//! one, whatever name a tenant chooses.
 
 use crate::GroupKind;
 use crate::digest;
 use crate::dns_name::{MAX_LABEL, is_label, is_letter_label};
 
-/// The longest name: what a DNS label, and so a Service, may have.
+/// Maximum length of a name: that of a DNS label, and so of a Service.
 pub const MAX_LENGTH: usize = MAX_LABEL;
 
 const SEPARATOR: &str = "-x-";
-/// What a hashed name has left for the reader.
+/// Length that a hashed name has left for the readable prefix.
 const PREFIX_LENGTH: usize = MAX_LENGTH - 1 - digest::LENGTH;
 
-/// How host objects are named. It cannot change once something was synced.
+/// Scheme of host names. It must not change once an object was synced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum NameScheme {
-    /// Readable where it can be read back in only one way, else hashed. Distinct objects have
+    /// Readable where the name can be parsed in only one way, else hashed. Distinct objects have
     /// distinct names.
     #[default]
     Tenet,
-    /// The names that vcluster gives, for a cluster that moves over. Distinct objects may share a
-    /// name there; the owner record keeps them apart.
+    /// Names of vcluster, for a cluster that migrates. Distinct objects may share a
+    /// name; the owner record tells them apart.
     Vcluster,
 }
 
-/// Where the objects of one virtual cluster stand on the host.
+/// Naming of the host objects of one virtual cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
-    /// The name of the virtual cluster, `VC`.
+    /// Name of the virtual cluster, `VC`.
     pub cluster: String,
     host_namespace: String,
-    /// How host objects are named.
+    /// Scheme of host names.
     pub scheme: NameScheme,
 }
 
 impl Names {
-    /// The names of the virtual cluster `cluster` in `host_namespace`.
+    /// Creates the naming of the virtual cluster `cluster` in `host_namespace`.
     pub fn new(cluster: impl Into<String>, host_namespace: impl Into<String>, scheme: NameScheme) -> Self {
         Self { cluster: cluster.into(), host_namespace: host_namespace.into(), scheme }
     }
@@ -61,13 +61,13 @@ impl Names {
         &self.host_namespace
     }
 
-    /// The host name of a virtual object; `namespace` is empty for a cluster-scoped one.
+    /// Returns the host name of a virtual object; `namespace` is empty for a cluster-scoped one.
     ///
     /// Each kind of the host is a space of names of its own, so two kinds may share a name. `kind`
     /// matters in one case: up to Kubernetes 1.35 the name of a Service begins with a
     /// letter (DNS-1035), later it may begin with a digit. The host may be the older side, so such
     /// a Service, and its Endpoints of the same name, get a hashed name that begins with a letter.
-    /// The empty name, which some references carry, stays empty: it names nothing on both sides.
+    /// The empty name, which some references carry, stays empty: it names no object on either side.
     pub fn host_name(&self, kind: GroupKind, namespace: &str, name: &str) -> String {
         if name.is_empty() {
             return String::new();
@@ -89,27 +89,27 @@ impl Names {
         }
     }
 
-    /// The host Secret that holds the ServiceAccount tokens of a pod. No tenant Secret is ever
-    /// given this name.
+    /// Returns the name of the host Secret with the ServiceAccount tokens of a pod. No Secret of a tenant ever
+    /// gets this name.
     pub fn token_secret_name(&self, namespace: &str, pod: &str) -> String {
         match self.scheme {
             NameScheme::Tenet => {
                 let parts = [pod, "token", namespace, &self.cluster];
                 plain(&parts).unwrap_or_else(|| hashed("token", &[pod, "token"], &parts))
             }
-            // A tenant Secret `<pod>-sa-token` has this name as well; that is vcluster's scheme.
+            // A Secret `<pod>-sa-token` of a tenant has this name as well; vcluster's scheme is ambiguous.
             NameScheme::Vcluster => self.host_name(GroupKind::core("Secret"), namespace, &format!("{pod}-sa-token")),
         }
     }
 
-    /// The host Service at which a virtual node is reached: `<VC>-node-<node>`, or a hashed form
-    /// where that is no valid name of a Service or has more than one reading.
+    /// Returns the name of the host Service of a virtual node: `<VC>-node-<node>`, or a hashed form
+    /// when that is not a valid Service name or is ambiguous.
     pub fn node_service_name(&self, node: &str) -> String {
         match self.scheme {
             NameScheme::Tenet => {
                 let cut = format!("{}-node-", self.cluster);
                 let name = format!("{cut}{node}");
-                // The first `-node-` ends the name of the virtual cluster; nodes are often
+                // The first `-node-` ends the name of the virtual cluster; many nodes are
                 // called `node-1`, so a later one is no reason to hash.
                 let readable =
                     occurrences(&cut, "-node-") == 1 && occurrences(&name, SEPARATOR) == 0 && is_letter_label(&name);
@@ -120,7 +120,7 @@ impl Names {
     }
 }
 
-/// The hostname of a pod that sets none: its virtual name, as the kubelet cuts it. The kubelet
+/// Returns the hostname of a pod that sets none: its virtual name, cut as by the kubelet. The kubelet
 /// leaves dots in it, but `spec.hostname` must be a DNS label, so they become dashes.
 pub fn hostname(pod: &str) -> String {
     let label: String = pod.chars().take(MAX_LENGTH).map(|c| if c == '.' { '-' } else { c }).collect();
@@ -132,7 +132,7 @@ fn needs_letter(kind: GroupKind, name: &str) -> bool {
     is_service && !name.starts_with(|c: char| c.is_ascii_lowercase())
 }
 
-/// The parts joined by `-x-`, if that is a valid name with only one reading.
+/// Returns the parts joined by `-x-`, if that is a valid name that can be parsed in only one way.
 fn plain(parts: &[&str]) -> Option<String> {
     let length = parts.iter().map(|part| part.len() + SEPARATOR.len()).sum::<usize>() - SEPARATOR.len();
     if length > MAX_LENGTH {
@@ -142,7 +142,7 @@ fn plain(parts: &[&str]) -> Option<String> {
     (occurrences(&joined, SEPARATOR) == parts.len() - 1 && joined.split('.').all(is_label)).then_some(joined)
 }
 
-/// A prefix made of `shown`, and the digest of all `parts`. Always a DNS-1035 label without `-x-`.
+/// Returns a prefix made of `shown`, and the digest of all `parts`. Always a DNS-1035 label without `-x-`.
 fn hashed(domain: &str, shown: &[&str], parts: &[&str]) -> String {
     let digest = digest::of_parts(&format!("tenet.sh/names/{domain}"), parts);
     format!("{}-{digest}", prefix(&shown.join("-")))
@@ -152,7 +152,7 @@ fn prefix(text: &str) -> String {
     let mut prefix = String::with_capacity(PREFIX_LENGTH);
     for c in text.chars().map(|c| c.to_ascii_lowercase()) {
         if prefix.is_empty() && c.is_ascii_digit() {
-            // A Service must begin with a letter.
+            // The name of a Service must begin with a letter.
             prefix.push_str("n-");
         }
         if prefix.len() == PREFIX_LENGTH {
@@ -174,7 +174,7 @@ fn prefix(text: &str) -> String {
     if prefix.is_empty() { "n".to_owned() } else { prefix }
 }
 
-/// Cuts dashes, and every `-x` that a following dash would make a separator, off the end.
+/// Removes dashes, and every `-x` that a following dash would make a separator, from the end.
 fn drop_separator(prefix: &mut String) {
     let kept = prefix.trim_end_matches('-');
     let mut kept = kept;
@@ -184,12 +184,12 @@ fn drop_separator(prefix: &mut String) {
     prefix.truncate(kept.len());
 }
 
-/// How often `pattern` occurs in `text`, overlaps counted.
+/// Counts the occurrences of `pattern` in `text`, overlaps included.
 fn occurrences(text: &str, pattern: &str) -> usize {
     text.as_bytes().windows(pattern.len()).filter(|window| *window == pattern.as_bytes()).count()
 }
 
-/// vcluster's rule: the parts joined by `-`; if that is too long, 52 bytes of it and 10 characters
+/// Returns vcluster's name: the parts joined by `-`; if that is too long, 52 bytes of it and 10 characters
 /// of hexadecimal SHA-256, with every `.-` made `-`.
 fn vcluster(parts: &[&str]) -> String {
     let joined = parts.join("-");

@@ -1,7 +1,7 @@
-//! The owner record: which virtual object a host object belongs to, written on the host object.
+//! Owner record: annotations on a host object that name the virtual object it belongs to.
 //!
-//! It is the only proof of ownership. A record that is incomplete or disagrees with itself is no
-//! record: the object is foreign, and foreign objects are never touched.
+//! It is the only proof of ownership. An incomplete or inconsistent record counts as
+//! none: the object is foreign, and foreign objects are never touched.
 
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -9,74 +9,74 @@ use thiserror::Error;
 use crate::GroupKind;
 use crate::keys::{CLUSTER, HOST_NAME, KIND, MANAGED_BY, NAME, NAMESPACE, PENDING, UID};
 
-/// The virtual object that a host object belongs to.
+/// Owner record of a host object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OwnerRecord {
-    /// The cluster id.
+    /// Cluster id.
     pub cluster: String,
-    /// The kind.
+    /// Kind of the virtual object.
     pub kind: GroupKind,
-    /// The namespace; empty for a cluster-scoped object.
+    /// Namespace; empty for a cluster-scoped object.
     pub namespace: String,
-    /// The name.
+    /// Name.
     pub name: String,
-    /// The UID: an object created anew under the same name is another object. Empty while the
-    /// host object is a reservation for one that is about to be created.
+    /// UID: an object created again under the same name is another object. Empty while the
+    /// host object is a reservation for an object that is about to be created.
     pub uid: String,
 }
 
-/// Whose a host object is.
+/// Ownership of a host object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ownership {
-    /// It carries a complete record of this virtual cluster.
+    /// The object carries a complete record of this virtual cluster.
     Ours(OwnerRecord),
-    /// It does not: it is never written and never deleted.
+    /// The object carries none: it is never written and never deleted.
     Foreign(Foreign),
 }
 
-/// Why a host object is not ours.
+/// Reason why a host object is not ours.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Foreign {
-    /// Nothing on it is ours.
+    /// The object carries none of our keys.
     #[error("it carries no owner record")]
     NoRecord,
-    /// The record lacks a key, or the key has no text.
+    /// The record lacks a key, or the value is not a text.
     #[error("its owner record lacks {0}")]
     Missing(&'static str),
     /// The record names a kind that neither the code nor the configuration has brought.
     #[error("its owner record names the unknown kind {0:?}")]
     UnknownKind(String),
-    /// It belongs to a virtual cluster of another name.
+    /// The object belongs to a virtual cluster of another name.
     #[error("it belongs to the virtual cluster {0:?}")]
     OtherName(String),
-    /// It belongs to another virtual cluster of the same name, perhaps an earlier one.
+    /// The object belongs to another virtual cluster of the same name, perhaps an earlier one.
     #[error("it belongs to the virtual cluster with the id {0:?}")]
     OtherCluster(String),
     /// The record was written for another host object.
     #[error("its owner record was written for {recorded:?}, and it is {actual:?}")]
     Copied {
-        /// The host object that the record names.
+        /// Host object that the record names.
         recorded: String,
-        /// The host object that carries it.
+        /// Host object that carries the record.
         actual: String,
     },
     /// Label and record name different virtual namespaces.
     #[error("its label names the namespace {label:?} and its owner record {record:?}")]
     Namespaces {
-        /// The value of the label.
+        /// Value of the label.
         label: String,
-        /// The value of the annotation.
+        /// Value of the annotation.
         record: String,
     },
 }
 
 impl OwnerRecord {
-    /// Whether it is for an object that is about to be created.
+    /// Returns true if the record is for an object that is about to be created.
     pub fn is_reservation(&self) -> bool {
         self.uid.is_empty()
     }
 
-    /// The annotations that write this record on the host object `host_name` in `host_namespace`
+    /// Returns the annotations that store this record on the host object `host_name` in `host_namespace`
     /// (empty for a cluster-scoped host object).
     pub fn annotations(&self, host_namespace: &str, host_name: &str) -> Map<String, Value> {
         // What is written can be read back: the kind comes from the code or the configuration.
@@ -96,7 +96,7 @@ impl OwnerRecord {
         annotations
     }
 
-    /// The labels that go with the record, for a virtual cluster named `vc`.
+    /// Returns the labels that go with the record, for a virtual cluster named `vc`.
     pub fn labels(&self, vc: &str) -> Map<String, Value> {
         let mut labels = Map::new();
         labels.insert(MANAGED_BY.to_owned(), vc.into());
@@ -117,7 +117,7 @@ impl OwnerRecord {
 }
 
 impl Ownership {
-    /// The record, if the object is ours. That of a reservation has no UID.
+    /// Returns the record if the object is ours. The record of a reservation has no UID.
     pub fn ours(self) -> Option<OwnerRecord> {
         match self {
             Self::Ours(record) => Some(record),

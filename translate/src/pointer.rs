@@ -1,21 +1,21 @@
-//! JSON pointers (RFC 6901): the places in an object that code walks, and the two spellings of one that people read.
+//! JSON pointers (RFC 6901), and the two notations of one that people read.
 
 use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-/// A member name as a token of a JSON pointer.
+/// Escapes a member name as a token of a JSON pointer.
 pub fn escape(name: &str) -> String {
     name.replace('~', "~0").replace('/', "~1")
 }
 
-/// The member name that a token of a JSON pointer stands for.
+/// Unescapes a token of a JSON pointer to a member name.
 pub fn unescape(token: &str) -> String {
     token.replace("~1", "/").replace("~0", "~")
 }
 
-/// Puts a value at a pointer. Members on the way are made; elements of lists are not, and a
-/// place that cannot be reached stays as it is.
+/// Sets the value at a pointer. Missing objects on the way are created, list elements are not. An
+/// unreachable location stays unchanged.
 pub fn set(object: &mut Value, pointer: &str, value: Value) {
     let mut at = object;
     for token in pointer.split('/').skip(1) {
@@ -33,19 +33,19 @@ pub fn set(object: &mut Value, pointer: &str, value: Value) {
     *at = value;
 }
 
-/// Takes the member at a pointer out of its object.
+/// Removes the member at a pointer from its object.
 pub fn remove(object: &mut Value, pointer: &str) -> Option<Value> {
     let (parent, token) = pointer.rsplit_once('/')?;
     object.pointer_mut(parent)?.as_object_mut()?.remove(&unescape(token))
 }
 
-/// The pointers of the elements of a list; none when there is no list.
+/// Returns the pointers of the elements of a list; none when there is no list.
 pub fn elements(object: &Value, list: &str) -> Vec<String> {
     let length = object.pointer(list).and_then(Value::as_array).map_or(0, Vec::len);
     (0..length).map(|index| format!("{list}/{index}")).collect()
 }
 
-/// The field of a pointer, as people read it: `/spec/volumes/0/name` is `spec.volumes[0].name`.
+/// Returns a pointer as a field for people: `/spec/volumes/0/name` is `spec.volumes[0].name`.
 pub fn field(pointer: &str) -> String {
     spell(pointer, |text, index| {
         // Writing to a string cannot fail.
@@ -53,7 +53,7 @@ pub fn field(pointer: &str) -> String {
     })
 }
 
-/// The path of a pointer, as rules are written: `/spec/volumes/0/name` is `spec.volumes[].name`.
+/// Returns a pointer as the path of a rule: `/spec/volumes/0/name` is `spec.volumes[].name`.
 pub fn pattern(pointer: &str) -> String {
     spell(pointer, |text, _| text.push_str("[]"))
 }

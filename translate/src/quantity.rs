@@ -7,12 +7,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Billionths in one: the smallest amount that an API server keeps.
+/// Billionths in one unit. A billionth is the smallest amount that an API server keeps.
 const ONE: u128 = 1_000_000_000;
 const BINARY: [&str; 6] = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 const DECIMAL: [&str; 10] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
 
-/// A Kubernetes quantity that is not negative. It is kept as it was written, and compared by its amount: `64Gi` equals
+/// Non-negative Kubernetes quantity. It keeps its text, and compares by its amount: `64Gi` equals
 /// `65536Mi`.
 ///
 /// ```
@@ -30,7 +30,7 @@ pub struct Quantity {
     nanos: u128,
 }
 
-/// A text that is not a quantity.
+/// Error of parsing a quantity.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{text:?} is not a Kubernetes quantity such as 16, 500m or 64Gi")]
 pub struct QuantityError {
@@ -38,27 +38,27 @@ pub struct QuantityError {
 }
 
 impl Quantity {
-    /// So many.
+    /// Creates a quantity of whole units.
     pub fn of_units(number: u32) -> Self {
         Self { text: number.to_string(), nanos: u128::from(number) * ONE }
     }
 
-    /// So many times 2^30: `64Gi`.
+    /// Creates a quantity in units of 2^30: `64Gi`.
     pub fn of_gibi(number: u32) -> Self {
         Self { text: format!("{number}Gi"), nanos: (u128::from(number) << 30) * ONE }
     }
 
-    /// The quantity as it was written.
+    /// Returns the quantity as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The amount in billionths.
+    /// Returns the amount in billionths.
     pub fn nanos(&self) -> u128 {
         self.nanos
     }
 
-    /// The amount in whole units, rounded down: bytes, for one.
+    /// Returns the amount in whole units, rounded down. The unit is a byte for memory, for example.
     pub fn units(&self) -> u128 {
         self.nanos / ONE
     }
@@ -115,8 +115,8 @@ impl From<Quantity> for String {
     }
 }
 
-/// The amount in billionths, rounded up as an API server rounds; `None` when the text does not follow the grammar of
-/// `k8s.io/apimachinery/pkg/api/resource` without a sign, or the amount is beyond 2^128 billionths.
+/// Returns the amount in billionths, rounded up as by an API server; `None` when the text does not follow the grammar
+/// of `k8s.io/apimachinery/pkg/api/resource` without a sign, or the amount is beyond 2^128 billionths.
 fn nanos(text: &str) -> Option<u128> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
@@ -131,7 +131,7 @@ fn nanos(text: &str) -> Option<u128> {
     Some(digits.checked_mul(factor)?.div_ceil(divisor))
 }
 
-/// The fraction by which a suffix multiplies, in billionths.
+/// Returns the fraction by which a suffix multiplies, in billionths.
 fn factor(suffix: &str) -> Option<(u128, u128)> {
     let index = |suffixes: &[&str]| suffixes.iter().zip(0..).find(|(known, _)| **known == suffix).map(|(_, at)| at);
     if let Some(at) = index(&BINARY) {
@@ -206,7 +206,7 @@ mod tests {
             ("250m", 250_000_000, 0),
             ("1.5", 1_500_000_000, 1),
             ("0.5Mi", (512 << 10) * ONE, 512 << 10),
-            // The API server rounds up what is smaller than a billionth.
+            // The API server rounds up amounts below a billionth.
             ("0.1n", 1, 0),
             ("1e-20", 1, 0),
             ("999999999E", 999_999_999 * 10_u128.pow(27), 999_999_999 * 10_u128.pow(18)),

@@ -1,6 +1,6 @@
-//! Label selectors on their way to the host, where the pods of all virtual namespaces, and of
-//! other virtual clusters, share one namespace: every selector is narrowed to the virtual cluster
-//! and to the virtual namespaces that it meant.
+//! Label selectors on their way to the host. There, the pods of all virtual namespaces, and of
+//! other virtual clusters, share one namespace, so every selector is narrowed to the virtual cluster
+//! and to the virtual namespaces that it selects.
 
 mod form;
 mod labels;
@@ -18,25 +18,25 @@ use thiserror::Error;
 use crate::keys::{MANAGED_BY, NAMESPACE};
 use crate::labels::is_reserved;
 
-/// What a selector is narrowed to.
+/// Scope that a selector is narrowed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scope<'a> {
-    /// The name of the virtual cluster.
+    /// Name of the virtual cluster.
     pub vc: &'a str,
-    /// The virtual namespace of the object that carries the selector.
+    /// Virtual namespace of the object that carries the selector.
     pub namespace: &'a str,
 }
 
-/// Why a selector cannot cross.
+/// Reason why a selector cannot cross.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SelectorError {
     /// Labels under our prefix never cross, so nothing on the host could match.
     #[error("selects by the reserved label {0:?}")]
     Reserved(String),
-    /// The labels of namespaces are not on the host.
+    /// Labels of namespaces are not on the host.
     #[error("namespaceSelector cannot be followed; name the namespaces, or select all with {{}}")]
     NamespaceSelector,
-    /// As [`Self::NamespaceSelector`], where the name of a namespace can be followed.
+    /// Like [`Self::NamespaceSelector`], for an object in which a namespace name can be translated.
     #[error(
         "selects namespaces by {0:?}, which is not on the host; select them by kubernetes.io/metadata.name, or all with {{}}"
     )]
@@ -49,7 +49,7 @@ pub enum SelectorError {
     Malformed(&'static str),
 }
 
-/// The selector of a Service, narrowed. A Service without one keeps none: its endpoints are
+/// Narrows the selector of a Service. A Service without one keeps none: its endpoints are
 /// written by hand. The API server stores an empty selector as none.
 pub fn service_selector(
     selector: Option<&Value>,

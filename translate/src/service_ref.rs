@@ -5,17 +5,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::dns_name::is_label;
 
-/// A Service of the virtual cluster, written as `namespace/name`.
+/// Reference to a Service of the virtual cluster, written as `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ServiceRef {
-    /// The namespace of the Service.
+    /// Namespace of the Service.
     pub namespace: String,
-    /// The name of the Service.
+    /// Name of the Service.
     pub name: String,
 }
 
-/// A text that names no Service.
+/// Error of parsing a reference to a Service.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a Service as namespace/name")]
 pub struct ServiceRefError {
@@ -23,7 +23,7 @@ pub struct ServiceRefError {
 }
 
 impl ServiceRef {
-    /// The Service `name` in `namespace`.
+    /// Creates a reference to the Service `name` in `namespace`.
     pub fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: namespace.to_owned(), name: name.to_owned() }
     }

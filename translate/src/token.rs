@@ -1,6 +1,6 @@
-//! ServiceAccount tokens of pods. The host must never mint a token for a tenant's pod, so every
-//! `serviceAccountToken` source becomes a `secret` source: the virtual API server mints the token,
-//! and it lies in a host Secret until the host's kubelet writes it to the same file.
+//! ServiceAccount tokens of pods. The host must never issue a token for a tenant's pod, so every
+//! `serviceAccountToken` source becomes a `secret` source: the virtual API server issues the token,
+//! and a host Secret holds it until the host's kubelet writes it to the same file.
 
 mod file;
 mod refresh;
@@ -10,28 +10,28 @@ pub use refresh::refresh_at;
 
 use serde_json::{Value, json};
 
-/// What the API fills in for a lifetime that is not given, in seconds.
+/// Default lifetime of the API, in seconds.
 const DEFAULT_EXPIRATION: i64 = 3600;
 
 /// One `serviceAccountToken` source of a pod's projected volumes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenSpec {
-    /// The ServiceAccount, in the namespace of the pod.
+    /// ServiceAccount in the namespace of the pod.
     pub service_account: String,
-    /// The audiences to ask for; empty for the API server's own.
+    /// Requested audiences; empty for the API server's own.
     pub audiences: Vec<String>,
-    /// The lifetime to ask for, in seconds, just as the pod does.
+    /// Requested lifetime in seconds, as in the pod.
     pub expiration_seconds: i64,
-    /// The file in the volume.
+    /// Path of the file in the volume.
     pub path: String,
-    /// The name of the volume.
+    /// Name of the volume.
     pub volume: String,
-    /// The index of the source within the volume.
+    /// Index of the source within the volume.
     pub source: usize,
 }
 
 impl TokenSpec {
-    /// The token that one entry of `projected.sources` asks for; `None` for another source.
+    /// Reads one entry of `projected.sources`; `None` for a source other than a token.
     pub fn read(service_account: &str, volume: &str, index: usize, source: &Value) -> Option<Self> {
         let token = source.get("serviceAccountToken").filter(|token| token.is_object())?;
         let text = |field| token.get(field).and_then(Value::as_str).unwrap_or_default();
@@ -49,7 +49,7 @@ impl TokenSpec {
         })
     }
 
-    /// All tokens that a pod asks for, in the order of its volumes.
+    /// Returns all tokens that a pod requests, in the order of its volumes.
     pub fn of_pod(pod_spec: &Value) -> Vec<Self> {
         let account = pod_spec.get("serviceAccountName").and_then(Value::as_str).unwrap_or_default();
         let volumes = pod_spec.get("volumes").and_then(Value::as_array).into_iter().flatten();
@@ -62,13 +62,13 @@ impl TokenSpec {
         sources.filter_map(|(volume, index, source)| Self::read(account, volume, index, source)).collect()
     }
 
-    /// The key in the Secret of the pod's tokens. A volume's name has no dot, so keys differ.
+    /// Returns the key in the Secret of the pod's tokens. The name of a volume has no dot, so keys differ.
     pub fn data_key(&self) -> String {
         format!("{}.{}", self.volume, self.source)
     }
 
-    /// The source that takes the place of this one, at the same index: the order decides which of
-    /// two sources writes a file. It is not optional: the pod starts when its token is there.
+    /// Returns the source that replaces this one at the same index: the order decides which of
+    /// two sources writes a file. It is not optional: the pod starts when its token exists.
     pub fn secret_source(&self, secret: &str, file: TokenFile) -> Value {
         let mut item = json!({"key": self.data_key(), "path": self.path, "mode": file.mode});
         if let Some(user) = file.user {

@@ -1,4 +1,4 @@
-//! What the ideal writes: as large as what a syncer writes, for these pods.
+//! Objects that the ideal syncer writes, as large as those of Tenet.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -7,7 +7,7 @@ use tenet_mapper::keys::{CLUSTER, HOST_NAME, KIND, MANAGED_BY, NAME, NAMESPACE, 
 
 const ROOT_CERTIFICATE: &str = "kube-root-ca.crt-x-default-x-vc-1";
 
-/// The host pod of a virtual one.
+/// Builds the host pod of a virtual pod.
 pub fn translate(pod: &Value) -> Value {
     let mut spec = pod["spec"].clone();
     if let Some(members) = spec.as_object_mut() {
@@ -43,7 +43,7 @@ pub fn translate(pod: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
 }
 
-/// The Secret of a pod's token, without the token.
+/// Builds the Secret of a pod's token, without the token.
 pub fn token_secret(pod: &Value) -> Value {
     json!({
         "apiVersion": "v1",
@@ -53,14 +53,14 @@ pub fn token_secret(pod: &Value) -> Value {
     })
 }
 
-/// The Secret with the token.
+/// Adds the token to the Secret.
 pub fn with_token(secret: &Value, token: &str) -> Value {
     let mut secret = secret.clone();
     secret["data"] = json!({"kube-api-access.0": BASE64.encode(token)});
     secret
 }
 
-/// The request for that token.
+/// Builds the TokenRequest for that token.
 pub fn token_request(pod: &Value) -> Value {
     let metadata = &pod["metadata"];
     let bound = json!({"apiVersion": "v1", "kind": "Pod", "name": metadata["name"], "uid": metadata["uid"]});
@@ -71,13 +71,13 @@ pub fn token_request(pod: &Value) -> Value {
     })
 }
 
-/// The copy of the ConfigMap that every pod mounts.
+/// Builds the copy of the ConfigMap that every pod mounts.
 pub fn root_certificate(config: &Value) -> Value {
     let metadata = head(config, "ConfigMap", ROOT_CERTIFICATE);
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": config["data"]})
 }
 
-/// The picture of a node.
+/// Builds the virtual Node.
 pub fn node(name: &str) -> Value {
     let room = json!({"cpu": "1000", "memory": "4Ti", "ephemeral-storage": "10Ti", "pods": "10000"});
     json!({
@@ -106,7 +106,7 @@ fn environment() -> Value {
     ])
 }
 
-/// Labels and annotations with the owner record.
+/// Builds labels and annotations with the owner record.
 fn head(object: &Value, kind: &str, host_name: &str) -> Value {
     let metadata = &object["metadata"];
     json!({

@@ -1,4 +1,4 @@
-//! What the API servers were asked for.
+//! Table of the requests to the API servers.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,12 @@ use super::{number, table};
 use crate::audit::{Calls, Sort};
 use crate::results::{Results, Subject};
 
-/// During the burst.
+/// Requests during the burst.
 pub fn burst(results: &Results) -> Option<String> {
     compare("API calls a pod, burst", results, |subject| subject.burst.as_ref().map(|burst| &burst.calls))
 }
 
-/// During the delete.
+/// Requests during the delete.
 pub fn delete(results: &Results) -> Option<String> {
     compare("API calls a pod, delete", results, |subject| subject.delete.as_ref().map(|delete| &delete.calls))
 }

@@ -1,9 +1,9 @@
-//! Where the time of the cores went.
+//! Table of CPU time.
 
 use super::{maybe, table};
 use crate::results::{Cpu, Results};
 
-/// During the burst.
+/// CPU time during the burst.
 pub fn burst(results: &Results) -> Option<String> {
     let columns: Vec<_> =
         results.subjects.iter().filter_map(|subject| Some((subject.name, &subject.burst.as_ref()?.cpu))).collect();

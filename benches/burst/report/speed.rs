@@ -1,10 +1,10 @@
-//! How long it takes.
+//! Tables of durations.
 
 use super::{maybe, number, table};
 use crate::quantiles::Quantiles;
 use crate::results::{Lags, Results, Subject};
 
-/// All pods at once.
+/// Durations of the burst.
 pub fn burst(results: &Results) -> Option<String> {
     let seconds = |subject: &Subject| subject.burst.as_ref().map(|burst| burst.seconds);
     let ideal = results.subject("ideal").and_then(seconds);
@@ -23,7 +23,7 @@ pub fn burst(results: &Results) -> Option<String> {
     table("Burst: until all pods are Running", &head, rows(results, row))
 }
 
-/// All pods deleted.
+/// Durations of the delete.
 pub fn delete(results: &Results) -> Option<String> {
     let seconds = |subject: &Subject| subject.delete.as_ref().map(|delete| delete.seconds);
     let ideal = results.subject("ideal").and_then(seconds);
@@ -37,7 +37,7 @@ pub fn delete(results: &Results) -> Option<String> {
     table("Delete: until both sides are empty", &["", "gone s", "x ideal", "x direct"], rows(results, row))
 }
 
-/// Pods at a steady rate.
+/// Lags of the trickle.
 pub fn trickle(results: &Results) -> Option<String> {
     let row = |subject: &Subject| {
         let trickle = subject.trickle.as_ref()?;

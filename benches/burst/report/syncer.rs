@@ -1,11 +1,11 @@
-//! The syncer as a process.
+//! Tables of the syncer process.
 
 use super::{number, table};
 use crate::audit;
 use crate::results::{Results, Subject};
 use crate::usage::Memory;
 
-/// Its memory.
+/// Memory of the syncer.
 pub fn memory(results: &Results) -> Option<String> {
     let tenet = results.subject("tenet")?;
     let held = tenet.memory.as_ref()?;
@@ -22,7 +22,7 @@ pub fn memory(results: &Results) -> Option<String> {
     table("Memory of the syncer", &["", "resident", "of that, the program", "peak"], rows)
 }
 
-/// What it does when nothing changes.
+/// Activity of the syncer while nothing changes.
 pub fn rest(results: &Results) -> Option<String> {
     let rest = results.subject("tenet")?.rest.as_ref()?;
     let writes = audit::writes(&rest.calls);
@@ -33,7 +33,7 @@ pub fn rest(results: &Results) -> Option<String> {
     table(&title, &["", "writes", "other calls", "CPU-ms"], vec![row])
 }
 
-/// What a restart takes.
+/// Cost of a restart.
 pub fn restart(results: &Results) -> Option<String> {
     let restart = results.subject("tenet")?.restart.as_ref()?;
     let row = vec![
@@ -48,7 +48,7 @@ pub fn restart(results: &Results) -> Option<String> {
     table("Restart after SIGKILL, with all pods", &head, vec![row])
 }
 
-/// What each pod added to the memory, when all had settled.
+/// Returns the memory that each pod added, after everything has converged.
 pub fn rss_bytes_per_pod(results: &Results, tenet: &Subject) -> Option<f64> {
     let held = tenet.memory.as_ref()?;
     let end = tenet.rest.as_ref().map_or(held.settled, |rest| rest.memory);

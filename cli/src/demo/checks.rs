@@ -1,13 +1,13 @@
-//! What must be true after each step. Pure: a snapshot is looked at, nothing is asked.
+//! Checks after each step. They are pure: each reads a snapshot and sends no request.
 
 use serde_json::Value;
 
 use super::snapshot::{Snapshot, find, is_going, name_of};
 
-/// What is there instead.
+/// Difference from the expected state, in words.
 pub(super) type Mismatch = String;
 
-/// `count` pods of nginx run inside and nowhere else, each with its copy on the same node.
+/// Checks that `count` pods of nginx run inside and nowhere else, each with its copy on the same node.
 pub(super) fn pods_run(seen: &Snapshot, count: usize) -> Result<(), Mismatch> {
     let inside: Vec<&Value> =
         seen.inside.pods.iter().filter(|pod| pod["metadata"]["labels"]["app"] == "nginx").collect();
@@ -83,7 +83,7 @@ pub(super) fn copies_are_mounted(seen: &Snapshot) -> Result<(), Mismatch> {
     Ok(())
 }
 
-/// The `kubernetes` Service is nobody's to delete; its copy stays.
+/// Checks that nothing is left. The `kubernetes` Service cannot be deleted, so its copy stays.
 pub(super) fn nothing_is_left(seen: &Snapshot) -> Result<(), Mismatch> {
     let stays = seen.host_name("kubernetes");
     let sides = [
@@ -109,7 +109,7 @@ fn runs(pod: &Value) -> bool {
     ready && pod["status"]["phase"] == "Running" && !is_going(pod)
 }
 
-/// Whether a string is anywhere in a value: a ConfigMap can be mounted by itself or as part of a projection.
+/// Returns true if a string occurs in a value: a ConfigMap can be mounted by itself or as part of a projection.
 fn mentions(value: &Value, text: &str) -> bool {
     match value {
         Value::String(string) => string == text,

@@ -1,16 +1,16 @@
-//! Shows something that changes: in place on a terminal, else printed again when it has changed.
+//! Display of a changing text: in place on a terminal, else printed again after a change.
 
 use std::{
     io::{self, IsTerminal, Write},
     time::{Duration, Instant},
 };
 
-/// Where there is no terminal, at most this often.
+/// Shortest time between two prints when there is no terminal.
 const PRINT_EVERY: Duration = Duration::from_secs(1);
 
-/// One changing text.
+/// Changing text on the screen.
 pub(super) struct Screen {
-    /// The lines of a terminal; none elsewhere.
+    /// Number of lines of the terminal; `None` when there is no terminal.
     height: Option<usize>,
     latest: String,
     printed: String,
@@ -22,7 +22,7 @@ impl Screen {
         Self { height: terminal_height(), latest: String::new(), printed: String::new(), at: None }
     }
 
-    /// Shows the text if it differs from what was shown.
+    /// Shows the text if it differs from the text on the screen.
     pub(super) fn show(&mut self, text: &str) {
         text.clone_into(&mut self.latest);
         if self.latest != self.printed && (self.height.is_some() || self.at.is_none_or(|at| at.elapsed() > PRINT_EVERY))
@@ -31,7 +31,7 @@ impl Screen {
         }
     }
 
-    /// Shows the last state, which stays.
+    /// Shows the last state, which stays on the screen.
     pub(super) fn settle(&mut self) {
         if self.latest != self.printed {
             self.print();
@@ -42,7 +42,7 @@ impl Screen {
         let mut out = io::stdout();
         let lines = self.printed.lines().count();
         if lines > 0 && self.height.is_some_and(|height| lines < height) {
-            // To the first line of what was printed, and clear from there.
+            // Move to the first printed line, and clear from there.
             let _ = write!(out, "\x1b[{lines}A\x1b[J");
         } else if lines > 0 {
             let _ = writeln!(out);

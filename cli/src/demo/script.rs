@@ -1,4 +1,4 @@
-//! The steps of the walk.
+//! Steps of the walk.
 
 use std::path::PathBuf;
 
@@ -8,15 +8,15 @@ use super::{
     talk::Talk,
 };
 
-/// One thing that a tenant does, and what must then be true.
+/// Step of the walk: an action of the tenant, and the state that must follow.
 pub(super) struct Step {
     pub(super) title: &'static str,
-    /// The arguments of kubectl.
+    /// Arguments of kubectl.
     pub(super) commands: Vec<Vec<String>>,
-    /// What must be true, in words.
+    /// Expected state, in words.
     pub(super) promise: &'static str,
     pub(super) check: fn(&Snapshot) -> Result<(), Mismatch>,
-    /// What is said to a pod when all that is true.
+    /// Conversations with a pod after the state is reached.
     pub(super) talks: Vec<Talk>,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Manifests {
     pub(super) mounts: PathBuf,
 }
 
-/// kubectl has no command that mounts a volume.
+/// Patch that mounts volumes, because kubectl has no command for it.
 pub(super) const MOUNTS: &str = "spec:
   template:
     spec:
@@ -102,7 +102,7 @@ pub(super) fn steps(manifests: &Manifests) -> Vec<Step> {
     ]
 }
 
-/// The playground's containers are not run, but what stands for them answers.
+/// Conversations with the stand-ins, as the playground does not run containers.
 fn talks() -> Vec<Talk> {
     let exec = ["exec", "deployment/nginx", "--", "sh", "-c", "echo hello from a pod; exit 0"].map(str::to_owned);
     vec![

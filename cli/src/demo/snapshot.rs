@@ -1,22 +1,22 @@
-//! What both sides hold at one moment.
+//! Snapshot of both sides.
 
 use anyhow::Result;
 use serde_json::Value;
 use tenet_playground::{ControlPlane, Playground};
 
-/// Both sides.
+/// Objects of both sides.
 pub(super) struct Snapshot {
-    /// The name of the virtual cluster.
+    /// Name of the virtual cluster.
     pub(super) name: String,
-    /// Namespace `default` of the virtual cluster.
+    /// Objects of namespace `default` of the virtual cluster.
     pub(super) inside: Side,
-    /// What carries the label of the virtual cluster in its namespace on the host.
+    /// Objects of the host namespace that carry the label of the virtual cluster.
     pub(super) host: Side,
-    /// The namespace on the host.
+    /// Namespace on the host.
     pub(super) namespace: String,
 }
 
-/// The objects of one namespace.
+/// Objects of one namespace.
 #[derive(Default)]
 pub(super) struct Side {
     pub(super) pods: Vec<Value>,
@@ -36,9 +36,9 @@ impl Snapshot {
         Ok(Self { name: name.to_owned(), inside, host, namespace: namespace.to_owned() })
     }
 
-    /// The name that an object of namespace `default` has on the host.
+    /// Returns the host name of an object in namespace `default`.
     ///
-    /// Names that are too long for this form, or could be read back in two ways, do not occur in the walk.
+    /// The walk uses no names that need the hashed form.
     pub(super) fn host_name(&self, name: &str) -> String {
         format!("{name}-x-default-x-{}", self.name)
     }
@@ -57,17 +57,17 @@ impl Side {
     }
 }
 
-/// The object of this name.
+/// Finds an object by name.
 pub(super) fn find<'a>(objects: &'a [Value], name: &str) -> Option<&'a Value> {
     objects.iter().find(|object| name_of(object) == name)
 }
 
-/// The name of an object.
+/// Returns the name of an object.
 pub(super) fn name_of(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 
-/// Whether it is about to go.
+/// Returns true if the object is being deleted.
 pub(super) fn is_going(object: &Value) -> bool {
     !object["metadata"]["deletionTimestamp"].is_null()
 }

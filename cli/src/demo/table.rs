@@ -1,16 +1,16 @@
-//! Both sides as one table, a copy beside its original.
+//! Table of both sides, with each copy beside its original.
 
 use comfy_table::{ColumnConstraint, ContentArrangement, Table, TableComponent, Width, presets};
 use serde_json::Value;
 
 use super::snapshot::{Side, Snapshot, is_going, name_of};
 
-/// Without a terminal to ask.
+/// Width without a terminal.
 const USUAL_WIDTH: u16 = 118;
 const INDENT: &str = "  ";
 const INDENT_WIDTH: u16 = 2;
 
-/// `get pods,svc,configmap,secret` of both sides.
+/// Renders `get pods,svc,configmap,secret` of both sides.
 pub(super) fn side_by_side(seen: &Snapshot) -> String {
     let mut table = Table::new();
     table
@@ -23,13 +23,13 @@ pub(super) fn side_by_side(seen: &Snapshot) -> String {
             format!("on the host, in {}", seen.namespace),
             String::new(),
         ])
-        // The first columns do not jump when a name comes or goes.
+        // Fix the width of the first columns, so that they do not move when a name appears or disappears.
         .set_constraints([
             ColumnConstraint::LowerBoundary(Width::Fixed(27)),
             ColumnConstraint::LowerBoundary(Width::Fixed(16)),
         ]);
     table.set_width(table.width().unwrap_or(USUAL_WIDTH).saturating_sub(INDENT_WIDTH));
-    // The names of copies are long, and all four columns should fit into 100.
+    // The names of copies are long, and all four columns should fit into 100 characters.
     for (column, gap) in table.column_iter_mut().zip([1, 2, 1, 0]) {
         column.set_padding((0, gap));
     }
@@ -41,7 +41,7 @@ pub(super) fn side_by_side(seen: &Snapshot) -> String {
     table.lines().map(|line| format!("{INDENT}{}", line.trim_end())).collect::<Vec<_>>().join("\n")
 }
 
-/// A kind: its short name, its objects on a side, and what to say of one.
+/// Kind as a column of the table: short name, objects of a side, and state of an object.
 type Kind = (&'static str, fn(&Side) -> &[Value], fn(&Value) -> String);
 
 const KINDS: [Kind; 4] = [
@@ -51,7 +51,7 @@ const KINDS: [Kind; 4] = [
     ("secret", |side| &side.secrets, data_state),
 ];
 
-/// Originals with their copies, then host objects without an original.
+/// Returns a row for each original with its copy, then one for each host object without an original.
 fn rows(seen: &Snapshot, (kind, of, state): Kind) -> Vec<[String; 4]> {
     let (inside, host) = (of(&seen.inside), of(&seen.host));
     let cells = |object: Option<&Value>| match object {
@@ -74,13 +74,13 @@ fn rows(seen: &Snapshot, (kind, of, state): Kind) -> Vec<[String; 4]> {
         rows.push([String::new(), String::new(), name, what]);
     }
     if !tokens.is_empty() {
-        // One for every pod; their names would fill the screen.
+        // One row for the token Secrets of all pods, whose names would fill the screen.
         rows.push([String::new(), String::new(), format!("{kind}: tokens of pods"), tokens.len().to_string()]);
     }
     rows
 }
 
-/// A Secret that holds the ServiceAccount token of one pod.
+/// Returns true if the Secret holds the ServiceAccount tokens of a pod.
 fn is_token(object: &Value) -> bool {
     name_of(object).contains("-x-token-x-")
 }

@@ -1,4 +1,4 @@
-//! Steps in which a tenant speaks to a pod: what kubectl prints is shown, and must be right.
+//! Conversations of a tenant with a pod. The output of kubectl is shown and checked.
 
 use std::{io, path::Path, process::Stdio, time::Duration};
 
@@ -12,17 +12,17 @@ use tokio::{
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One conversation.
+/// Conversation with a pod.
 pub(super) struct Talk {
-    /// The arguments of kubectl.
+    /// Arguments of kubectl.
     pub(super) command: Vec<String>,
-    /// What is asked at the other end of a forwarded port.
+    /// Path that is requested through a forwarded port.
     pub(super) ask: Option<&'static str>,
-    /// What has to be in the answer.
+    /// Text that the answer must contain.
     pub(super) expect: &'static str,
 }
 
-/// How kubectl is run.
+/// Settings for running kubectl.
 pub(super) struct Kubectl<'a> {
     pub(super) program: &'a Path,
     pub(super) kubeconfig: &'a Path,
@@ -30,20 +30,20 @@ pub(super) struct Kubectl<'a> {
 }
 
 impl Kubectl<'_> {
-    /// A command that ends when it is dropped.
+    /// Builds a command that is killed when it is dropped.
     pub(super) fn command(&self, args: &[String]) -> Command {
         let mut command = Command::new(self.program);
         command
             .args(args)
             .env("KUBECONFIG", self.kubeconfig)
-            // The cache of the user's own kubectl is left alone.
+            // Leave the cache of the user's own kubectl alone.
             .env("KUBECACHEDIR", self.cache)
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command
     }
 
-    /// Holds a conversation, and answers with what was said.
+    /// Holds a conversation, and returns the output.
     pub(super) async fn talk(&self, talk: &Talk) -> Result<String> {
         let answer = match talk.ask {
             None => timeout(PATIENCE, self.output(&talk.command)).await,
@@ -64,7 +64,7 @@ impl Kubectl<'_> {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Forwards a port, asks for a page there, and ends.
+    /// Forwards a port, requests a page there, and ends.
     async fn forward(&self, args: &[String], page: &str) -> Result<String> {
         let mut child = self.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
@@ -82,16 +82,16 @@ impl Kubectl<'_> {
     }
 }
 
-/// The local port in `Forwarding from 127.0.0.1:41234 -> 80`.
+/// Parses the local port from `Forwarding from 127.0.0.1:41234 -> 80`.
 fn port_of(line: &str) -> Option<u16> {
     line.strip_prefix("Forwarding from 127.0.0.1:")?.split(' ').next()?.parse().ok()
 }
 
-/// What a web server answers, without its headers.
+/// Requests a page and returns its body.
 async fn get(port: u16, page: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
     stream.write_all(format!("GET {page} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes()).await?;
-    // A forwarded connection stays open when the server has closed its end, so the length of the body counts.
+    // A forwarded connection stays open after the server has closed its end, so rely on the content length.
     let mut answer = Vec::new();
     loop {
         if let Some(body) = whole_body(&answer) {
@@ -103,7 +103,7 @@ async fn get(port: u16, page: &str) -> io::Result<String> {
     }
 }
 
-/// The body, when all of it is there.
+/// Returns the body of an answer once it is complete.
 fn whole_body(answer: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(answer);
     let (head, body) = text.split_once("\r\n\r\n")?;

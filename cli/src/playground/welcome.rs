@@ -1,18 +1,18 @@
-//! What a visitor is told when the playground is up.
+//! Welcome text that is printed when the playground is up.
 
 use std::{fmt, path::Path};
 
 use crate::kubectl;
 
-/// The facts to tell.
+/// Values in the welcome text.
 pub(crate) struct Welcome<'a> {
     pub(crate) dir: &'a Path,
     pub(crate) virtual_kubeconfig: &'a Path,
     pub(crate) host_kubeconfig: &'a Path,
     pub(crate) namespace: &'a str,
-    /// The line that makes `kubectl` a fitting one.
+    /// Alias line that selects a fitting `kubectl`.
     pub(crate) alias: Option<String>,
-    /// The command that starts a syncer, if none runs.
+    /// Command that starts a syncer, if none runs.
     pub(crate) syncer: Option<String>,
 }
 

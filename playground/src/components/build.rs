@@ -1,4 +1,4 @@
-//! Builds components from their pinned Go modules.
+//! Build of components from their pinned Go modules.
 
 use std::{
     ffi::OsString,
@@ -19,27 +19,27 @@ use crate::{
 
 use super::{ComponentsError, cache::Cache};
 
-/// Why a component could not be built.
+/// Error of building a component.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// There is no `go` command.
+    /// The `go` command is missing.
     #[error(
         "the Kubernetes components have to be built once, which needs Go {wanted} or newer, and there is no `go` in \
          PATH: install it (https://go.dev/dl), or name a folder with the binaries in KUBEBUILDER_ASSETS"
     )]
     NoGo {
-        /// The oldest version that will do.
+        /// Oldest Go version that can build the component.
         wanted: Version,
     },
-    /// The `go` command is too old, and may not fetch a newer one.
+    /// The `go` command is too old, and may not download a newer one.
     #[error(
         "the Kubernetes components have to be built once, which needs Go {wanted} or newer; this is {found}: install \
          a newer one (https://go.dev/dl), or name a folder with the binaries in KUBEBUILDER_ASSETS"
     )]
     OldGo {
-        /// The oldest version that will do.
+        /// Oldest Go version that can build the component.
         wanted: Version,
-        /// What `go version` says.
+        /// Output of `go version`.
         found: String,
     },
     /// The disk is full.
@@ -48,32 +48,32 @@ pub enum BuildError {
          all components) and in {} (500 MB)", cache.display()
     )]
     DiskFull {
-        /// What was being built.
+        /// Component that was being built.
         component: Component,
-        /// The folder of the binaries.
+        /// Folder of the binaries.
         cache: PathBuf,
     },
-    /// The compiler, or the download of the modules, did not succeed.
-    #[error("{component} cannot be built; the last lines of {}:\n{tail}", log.display())]
+    /// The compiler or the download of the modules reported an error.
+    #[error("cannot build {component}; the last lines of {}:\n{tail}", log.display())]
     Go {
-        /// What was being built.
+        /// Component that was being built.
         component: Component,
-        /// The output of the build.
+        /// Output file of the build.
         log: PathBuf,
-        /// Its last lines.
+        /// Last lines of the output.
         tail: String,
     },
-    /// The build could not be started, or its result not be kept.
-    #[error("{component} cannot be built in {}", cache.display())]
+    /// The build cannot be started, or its result cannot be stored.
+    #[error("cannot build {component} in {}", cache.display())]
     Io {
-        /// What was being built.
+        /// Component that was being built.
         component: Component,
-        /// The folder of the binaries.
+        /// Folder of the binaries.
         cache: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
-    /// `go` could not be started.
+    /// `go` cannot be started.
     #[error(transparent)]
     Process(#[from] ProcessError),
 }
@@ -81,7 +81,7 @@ pub enum BuildError {
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const TAIL_LINES: usize = 20;
 
-/// Builds the missing components, one after another: two at once gain nothing.
+/// Builds the missing components one after another. Parallel builds are not faster.
 pub(super) async fn into_cache(
     cache: &Cache,
     missing: &[Component],
@@ -170,7 +170,7 @@ fn arguments(component: Component, output: &Path) -> Vec<OsString> {
     args
 }
 
-/// Without the version in it, an API server says v0.0.0, and discovery and kubectl behave oddly.
+/// Linker flags that set the version. Without them an API server reports v0.0.0, which confuses discovery and kubectl.
 fn link_flags(component: Component) -> String {
     let mut flags = "-s -w".to_owned();
     if let Some(package) = version_package(component)
@@ -187,7 +187,7 @@ fn link_flags(component: Component) -> String {
     flags
 }
 
-/// Where a program of Kubernetes keeps its version.
+/// Go package that holds the version variables of a Kubernetes program.
 fn version_package(component: Component) -> Option<&'static str> {
     match component {
         Component::Etcd | Component::Kwok => None,
@@ -196,14 +196,14 @@ fn version_package(component: Component) -> Option<&'static str> {
     }
 }
 
-/// Settings of the user's own Go projects must not reach this build.
+/// Environment of the build, without the settings of the user's own Go projects.
 fn environment() -> Vec<(OsString, OsString)> {
     [("CGO_ENABLED", "0"), ("GOWORK", "off"), ("GOFLAGS", "-mod=readonly -buildvcs=false")]
         .map(|(name, value)| (name.into(), value.into()))
         .to_vec()
 }
 
-/// Asked in the folder of the module: where a newer toolchain may be fetched, this is the newer one.
+/// Checks the `go` version in the folder of the module, where `go` may switch to a newer toolchain.
 fn check_go(cache: &Cache) -> Result<(), BuildError> {
     let wanted = wanted_go(cache.module());
     let go = find_go().ok_or_else(|| no_go(cache.module()))?;
@@ -218,7 +218,7 @@ fn check_go(cache: &Cache) -> Result<(), BuildError> {
     }
 }
 
-/// `go version go1.26.8 linux/amd64`
+/// Parses the output of `go version`, such as `go version go1.26.8 linux/amd64`.
 fn go_version(said: &str) -> Option<Version> {
     said.split_whitespace().find(|word| word.starts_with("go1")).and_then(Version::parse)
 }
@@ -276,7 +276,7 @@ mod tests {
         let error = explain(Component::Kwok, dir.path(), log.clone());
         assert_eq!(
             error.to_string(),
-            format!("kwok cannot be built; the last lines of {}:\ngo: module not found", log.display())
+            format!("cannot build kwok; the last lines of {}:\ngo: module not found", log.display())
         );
     }
 }

@@ -1,4 +1,4 @@
-//! The folder that keeps what was built, for all playgrounds of this user.
+//! Folder of built binaries, shared by all playgrounds of the user.
 
 use std::{
     env,
@@ -12,13 +12,13 @@ use crate::{component::Component, go_module::GoModule, progress::Progress};
 
 use super::ComponentsError;
 
-/// One generation of the cache: the components of one `go.mod` and `go.sum`.
+/// Cache of the components of one `go.mod` and `go.sum`.
 pub(super) struct Cache {
     module: &'static GoModule,
     dir: PathBuf,
 }
 
-/// While this is held, no other process builds into the cache.
+/// Lock on the cache. While it is held, no other process builds into the cache.
 pub(super) struct Turn {
     _lock: File,
 }
@@ -44,7 +44,7 @@ impl Cache {
         self.dir.join("bin").join(component.name())
     }
 
-    /// Where a binary is built, before it gets its name in one step.
+    /// Path at which a binary is built before it is renamed to its final name.
     pub(super) fn unfinished(&self, component: Component) -> PathBuf {
         self.dir.join("bin").join(format!(".{component}.unfinished"))
     }

@@ -1,7 +1,7 @@
-//! What stands for the containers that nobody runs: a web server, an echo, and one log for all of them.
+//! Stand-ins for the containers that do not run: a web server, an echo server, and one shared log.
 //!
-//! kwok's rules know a pod by its name only, so all containers share the log, and every port but [`ECHO`] leads to
-//! the web server. Both listen on loopback and are tasks of this process.
+//! kwok selects pods by name only, so all containers share the log, and every port except [`ECHO`] leads to
+//! the web server. Both servers listen on loopback and are tasks of this process.
 
 use std::{
     fs::{File, OpenOptions},
@@ -20,13 +20,13 @@ use tokio::{
     time::timeout,
 };
 
-/// The port of the echo protocol (RFC 862): what is sent there comes back.
+/// Port of the echo protocol (RFC 862), which returns all bytes it receives.
 pub(super) const ECHO: u16 = 7;
 
 const LONGEST_REQUEST: usize = 16 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The servers and their log. Dropping it ends them.
+/// The servers and their log. Dropping the value stops them.
 #[derive(Debug)]
 pub(super) struct StandIn {
     log: PathBuf,
@@ -62,7 +62,7 @@ impl StandIn {
     }
 }
 
-/// Connections end with the server, as they would with a container.
+/// Accepts connections. They end with the server, as they would end with a container.
 async fn serve<F: Future<Output = io::Result<()>> + Send + 'static>(
     listener: TcpListener,
     handle: impl Fn(TcpStream) -> F,
@@ -71,7 +71,7 @@ async fn serve<F: Future<Output = io::Result<()>> + Send + 'static>(
     loop {
         match listener.accept().await {
             Ok((connection, _)) => drop(connections.spawn(handle(connection))),
-            // No file descriptors are left, for example; without a pause this would use up the processor.
+            // `accept` can fail for lack of file descriptors, for example; without a pause this loop would spin.
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
         while connections.try_join_next().is_some() {}
@@ -100,7 +100,7 @@ async fn answer(mut connection: TcpStream, log: Arc<Log>) -> io::Result<()> {
     connection.shutdown().await
 }
 
-/// A request up to the empty line; its body is of no interest.
+/// Reads the head of a request up to the empty line. The body is ignored.
 async fn head(connection: &mut TcpStream) -> io::Result<String> {
     let mut bytes = Vec::new();
     let mut piece = [0; 1024];
@@ -113,7 +113,7 @@ async fn head(connection: &mut TcpStream) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// A log in the format of a container runtime; kwok answers 400 to anything else.
+/// Log in the format of a container runtime; kwok answers 400 to any other format.
 #[derive(Debug)]
 struct Log(File);
 
@@ -122,7 +122,7 @@ impl Log {
         OpenOptions::new().create(true).append(true).open(path).map(Self)
     }
 
-    /// One write, so that lines of two connections never mix.
+    /// Writes one line with a single call, so that lines of two connections never mix.
     fn write(&self, line: &str) {
         let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
         let _ = (&self.0).write_all(format!("{now} stdout F {line}\n").as_bytes());

@@ -1,4 +1,4 @@
-//! The flags of each program of a control plane.
+//! Command-line flags of the programs of a control plane.
 
 use std::{fmt::Display, path::Path};
 
@@ -6,7 +6,7 @@ use crate::component::Component;
 
 use super::{ControlPlane, PlaneError, controllers};
 
-/// Sockets in the working folder of both programs: no port to collide, and a short path wherever the folder is.
+/// Unix sockets in the working folder of both programs: no port can collide, and the path is always short.
 const STORE: &str = "unix://etcd.sock";
 const STORE_PEER: &str = "unix://etcd-peer.sock";
 
@@ -22,7 +22,7 @@ impl ControlPlane {
             .set("initial-advertise-peer-urls", STORE_PEER)
             .set("initial-cluster", format!("{}={STORE_PEER}", self.options.name))
             .set("quota-backend-bytes", 4_u64 << 30)
-            // The data does not outlive the machine, nor should it wait for its disk.
+            // The data need not survive a crash of the machine, so do not wait for the disk.
             .switch("unsafe-no-fsync")
             .set("log-level", "warn");
         flags.0
@@ -35,7 +35,7 @@ impl ControlPlane {
             .set("secure-port", self.port)
             .set("bind-address", "127.0.0.1")
             .set("advertise-address", "127.0.0.1")
-            // Endpoints may not be loopback addresses; the `kubernetes` Service stays without any.
+            // Endpoints may not be loopback addresses, so the `kubernetes` Service stays without any.
             .set("endpoint-reconciler-type", "none")
             .set("service-cluster-ip-range", &self.options.service_cidr)
             .set("authorization-mode", "Node,RBAC")
@@ -60,7 +60,7 @@ impl ControlPlane {
             flags
                 .file("audit-policy-file", &self.options.dir.join("audit-policy.yaml"))
                 .file("audit-log-path", &self.audit_log())
-                // No rotation: a reader would miss what was rotated away.
+                // No rotation, as a reader would lose the rotated lines.
                 .set("audit-log-maxsize", 100_000);
         }
         flags.also(&self.options.api_server_flags)
@@ -72,7 +72,7 @@ impl ControlPlane {
         let mut flags = Flags::default();
         flags
             .file("kubeconfig", &kubeconfig)
-            // Nobody asks it anything, so it needs no port.
+            // No other program connects to it, so it needs no port.
             .set("secure-port", 0)
             .set("leader-elect", false)
             .file("service-account-private-key-file", &self.pki.file("sa.key"))
@@ -92,7 +92,7 @@ impl ControlPlane {
             .file("kubeconfig", &self.component_kubeconfig(Component::Scheduler))
             .set("secure-port", 0)
             .set("leader-elect", false)
-            // The default of 50 a second would be what a burst of pods measures.
+            // With the default of 50 requests a second, a burst of pods would measure this limit.
             .set("kube-api-qps", 5000)
             .set("kube-api-burst", 10_000);
         flags.0
@@ -117,7 +117,7 @@ impl Flags {
         self
     }
 
-    /// Later flags win, so a caller can change every one of ours.
+    /// Appends further flags. The last value of a flag wins, so a caller can override every flag.
     fn also(mut self, more: &[String]) -> Vec<String> {
         self.0.extend_from_slice(more);
         self.0

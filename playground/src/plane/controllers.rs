@@ -1,4 +1,4 @@
-//! Which controllers run in a control plane.
+//! Selection of the controllers of a control plane.
 
 use std::{
     path::Path,
@@ -7,9 +7,9 @@ use std::{
 
 use super::{PlaneError, Role};
 
-/// Controllers that act on nodes and volumes. Those of a virtual cluster belong to its host.
+/// Controllers that act on nodes and volumes, which the host cluster runs instead of a virtual one.
 ///
-/// The last three are gone since 1.37, older versions have them.
+/// The last three do not exist since 1.37.
 const HOST_ONLY: [&str; 10] = [
     "ephemeral-volume-controller",
     "node-ipam-controller",
@@ -23,7 +23,7 @@ const HOST_ONLY: [&str; 10] = [
     "service-lb-controller",
 ];
 
-/// The value of `--controllers`.
+/// Returns the value of `--controllers`.
 pub(super) fn enabled(role: Role, program: &Path) -> Result<String, PlaneError> {
     match role {
         Role::Host => Ok("*".to_owned()),
@@ -36,8 +36,8 @@ pub(super) fn enabled(role: Role, program: &Path) -> Result<String, PlaneError> 
     }
 }
 
-/// The controller manager exits on a name that it does not know, and the names differ by version, so only the
-/// names in its own list are switched off.
+/// Builds the value from the help text. The controller manager exits on an unknown name, and the names differ by
+/// version, so only names in its own list are switched off.
 fn without_host_only(help: &str) -> Option<String> {
     let list = help.lines().find_map(|line| line.trim().strip_prefix("All controllers: "))?;
     let known: Vec<&str> = list.split(',').map(str::trim).collect();

@@ -1,4 +1,4 @@
-//! What can go wrong with a control plane.
+//! Errors of a control plane.
 
 use std::{io, path::PathBuf};
 
@@ -9,36 +9,36 @@ use crate::{
     wait::TimedOut,
 };
 
-/// Why a control plane did not start, or is no longer what it was.
+/// Error of starting or using a control plane.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaneError {
-    /// A folder or file could not be used.
-    #[error("{} cannot be used", path.display())]
+    /// A folder or file cannot be used.
+    #[error("cannot use {}", path.display())]
     File {
-        /// The folder or file.
+        /// Folder or file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
-    /// There is no free port.
-    #[error("there is no free port on 127.0.0.1")]
+    /// No port is free.
+    #[error("no port is free on 127.0.0.1")]
     Port(#[source] io::Error),
-    /// The certificates could not be made.
+    /// The certificates cannot be created.
     #[error(transparent)]
     Pki(#[from] PkiError),
     /// A process did not start, or ended.
     #[error(transparent)]
     Process(#[from] ProcessError),
-    /// The API server cannot be talked to.
+    /// A call to the API server did not succeed.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// Something did not happen in time.
+    /// A wait timed out.
     #[error(transparent)]
     TimedOut(#[from] TimedOut),
-    /// The controller manager does not say which controllers it has.
+    /// The help text of the controller manager does not list its controllers.
     #[error("{} --help does not list its controllers", program.display())]
     Controllers {
-        /// The binary.
+        /// Path of the binary.
         program: PathBuf,
     },
 }

@@ -1,36 +1,36 @@
-//! How a control plane is set up.
+//! Settings of a control plane.
 
 use std::path::{Path, PathBuf};
 
 use crate::audit::Audit;
 
-/// What a control plane is for.
+/// Role of a control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// All controllers, and a scheduler.
     Host,
-    /// No scheduler, and no controller that would act on nodes or volumes: those belong to the host.
+    /// No scheduler, and no controller that acts on nodes or volumes: those belong to the host.
     Virtual,
 }
 
-/// How a control plane is set up.
+/// Settings of a control plane.
 #[derive(Clone, Debug)]
 pub struct PlaneOptions {
-    /// Its name in messages, files and kubeconfigs.
+    /// Name in messages, files and kubeconfigs.
     pub name: String,
-    /// Its role.
+    /// Role of the control plane.
     pub role: Role,
-    /// The folder for its store, certificates and audit log.
+    /// Folder of the store, the certificates and the audit log.
     pub dir: PathBuf,
-    /// The folder for the logs of its processes.
+    /// Folder of the process logs.
     pub logs: PathBuf,
-    /// The folder for the files that hold its process ids.
+    /// Folder of the files with the process ids.
     pub pids: PathBuf,
-    /// The range of the addresses of Services.
+    /// Range of Service addresses.
     pub service_cidr: String,
     /// Further names and addresses in the serving certificate.
     pub server_names: Vec<String>,
-    /// What the audit log keeps.
+    /// Level of the audit log.
     pub audit: Audit,
     /// Further flags of the API server.
     pub api_server_flags: Vec<String>,
@@ -38,14 +38,14 @@ pub struct PlaneOptions {
     pub controller_manager_flags: Vec<String>,
 }
 
-/// The range of Service addresses, the same on both sides.
+/// Range of Service addresses, the same on both sides.
 pub const SERVICE_CIDR: &str = "10.96.0.0/16";
 
-/// The first address of [`SERVICE_CIDR`]: the one of the `kubernetes` Service.
+/// First address of [`SERVICE_CIDR`], which the `kubernetes` Service gets.
 const FIRST_SERVICE_ADDRESS: &str = "10.96.0.1";
 
 impl PlaneOptions {
-    /// The usual settings, with everything below `dir`.
+    /// Returns the default settings, with all folders below `dir`.
     pub fn new(name: &str, role: Role, dir: &Path) -> Self {
         Self {
             name: name.to_owned(),
@@ -61,7 +61,7 @@ impl PlaneOptions {
         }
     }
 
-    /// What the API server is known as.
+    /// Returns all names in the serving certificate of the API server.
     pub(super) fn all_server_names(&self) -> Vec<String> {
         [
             "127.0.0.1",

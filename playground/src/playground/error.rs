@@ -1,28 +1,28 @@
-//! What can go wrong with a playground.
+//! Errors of a playground.
 
 use std::io;
 
 use crate::{components::ComponentsError, folder::FolderError, plane::PlaneError, syncer::SyncerError};
 
-/// Why there is no playground, or no longer.
+/// Error of starting a playground.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaygroundError {
-    /// The programs cannot be had.
+    /// The components cannot be located or built.
     #[error(transparent)]
     Components(#[from] ComponentsError),
     /// The folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// There is no folder for a temporary playground.
-    #[error("there is no temporary folder")]
+    /// No temporary folder can be created.
+    #[error("cannot create a temporary folder")]
     Temporary(#[source] io::Error),
-    /// A control plane did not come up.
+    /// A control plane did not start.
     #[error(transparent)]
     Plane(#[from] PlaneError),
-    /// The syncer did not come up.
+    /// The syncer did not start.
     #[error(transparent)]
     Syncer(#[from] SyncerError),
     /// Neither `XDG_STATE_HOME` nor `HOME` is set.
-    #[error("there is no default folder: neither XDG_STATE_HOME nor HOME is set; name one")]
+    #[error("cannot locate the default folder: neither XDG_STATE_HOME nor HOME is set; give a folder with --dir")]
     NoStateFolder,
 }

@@ -1,25 +1,25 @@
-//! What a playground is made of.
+//! Settings of a playground.
 
 use std::path::PathBuf;
 
 use crate::{audit::Audit, progress::Progress};
 
-/// What a playground is made of.
+/// Settings of a playground.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where everything is kept; a folder that goes with the playground if there is none.
+    /// Folder of all files; `None` for a temporary one that is removed with the playground.
     pub dir: Option<PathBuf>,
-    /// The name of the virtual cluster.
+    /// Name of the virtual cluster.
     pub name: String,
-    /// Its namespace on the host; `tenet-NAME` if there is none.
+    /// Host namespace of the virtual cluster; `None` for `tenet-NAME`.
     pub namespace: Option<String>,
-    /// How many nodes the host has.
+    /// Number of host nodes.
     pub nodes: usize,
-    /// Whether the syncer may read the nodes of the host: a right in the whole cluster.
+    /// True if the syncer may read the nodes of the host, which is a cluster-wide right.
     pub node_access: bool,
-    /// Whether the host has metrics of nodes and pods, for `kubectl top` and autoscalers.
+    /// True if the host has a metrics server, for `kubectl top` and autoscalers.
     pub metrics: bool,
-    /// What the audit logs keep.
+    /// Level of the audit logs.
     pub audit: Audit,
     /// Further flags of the host's API server.
     pub host_flags: Vec<String>,
@@ -27,7 +27,7 @@ pub struct Options {
     pub virtual_flags: Vec<String>,
     /// Further lines of the syncer's configuration.
     pub syncer_settings: String,
-    /// Where progress is shown.
+    /// Output of the progress messages.
     pub progress: Progress,
 }
 

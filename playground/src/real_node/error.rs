@@ -1,4 +1,4 @@
-//! What can go wrong with a real node.
+//! Errors of a real node.
 
 use std::{io, path::PathBuf};
 
@@ -9,27 +9,27 @@ use crate::{
     wait::TimedOut,
 };
 
-/// Why there is no real node.
+/// Error of starting a real node.
 #[derive(Debug, thiserror::Error)]
 pub enum RealNodeError {
-    /// This machine cannot have one: no fault of the program.
+    /// The machine lacks a requirement. Tests are skipped then.
     #[error("{0}")]
     Machine(String),
-    /// The kubelet cannot be had.
+    /// The kubelet cannot be located or built.
     #[error(transparent)]
     Components(#[from] ComponentsError),
-    /// There is no folder for it.
-    #[error("there is no temporary folder")]
+    /// No temporary folder can be created.
+    #[error("cannot create a temporary folder")]
     Temporary(#[source] io::Error),
-    /// A file could not be written.
-    #[error("{} cannot be written", path.display())]
+    /// A file cannot be written.
+    #[error("cannot write {}", path.display())]
     File {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: io::Error,
     },
-    /// The cluster did not give what the node needs.
+    /// The cluster did not provide what the node needs.
     #[error(transparent)]
     Plane(#[from] PlaneError),
     /// A process did not start.
@@ -38,7 +38,7 @@ pub enum RealNodeError {
     /// A process ended.
     #[error(transparent)]
     Died(#[from] Died),
-    /// It did not come up in time.
+    /// The node did not become ready in time.
     #[error(transparent)]
     TimedOut(#[from] TimedOut),
 }

@@ -1,4 +1,4 @@
-//! The files of a real node.
+//! Files of a real node.
 
 use std::{fs, path::Path};
 
@@ -7,10 +7,10 @@ use super::{RealNode, RealNodeError, image, machine::CNI_PLUGINS, network::Bridg
 pub(super) const KUBECONFIG: &str = "kubelet.kubeconfig";
 pub(super) const KUBELET_CONFIG: &str = "kubelet.yaml";
 pub(super) const START: &str = "start.sh";
-/// Is there when the container runtime has its images.
+/// File that exists once the container runtime has its images.
 pub(super) const READY: &str = "ready";
 
-/// Writes everything but what identifies the node.
+/// Writes all files except the node's identity.
 pub(super) fn write_all(dir: &Path, bridge: &Bridge, port: u16, client_ca: &Path) -> Result<(), RealNodeError> {
     let cni = dir.join("cni");
     fs::create_dir_all(&cni).map_err(|source| RealNodeError::File { path: cni.clone(), source })?;
@@ -25,8 +25,8 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), RealNodeError> {
     fs::write(path, text).map_err(|source| RealNodeError::File { path: path.to_owned(), source })
 }
 
-/// In the new namespaces. containerd keeps its sockets and network namespaces below /run, and the kubelet its logs
-/// below /var/log, whatever they are told.
+/// Script that runs in the new namespaces. containerd always puts its sockets and network namespaces below /run, and
+/// the kubelet its logs below /var/log.
 fn start() -> String {
     let images = image::ALL.map(|(file, _, _)| file).join(" ");
     format!(
@@ -64,8 +64,8 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
     )
 }
 
-/// The bridge has its address already, and is no gateway: to become one, the plugin would let this machine forward
-/// packets of anybody.
+/// CNI configuration. The bridge has its address already and is no gateway: as a gateway, the plugin would make this
+/// machine forward packets of anybody.
 fn network(dir: &Path, bridge: &Bridge) -> String {
     let addresses = serde_json::json!({
         "type": "host-local",

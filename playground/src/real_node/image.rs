@@ -1,4 +1,4 @@
-//! Images made of busybox, because none can be counted on to be had from a registry.
+//! Images made of busybox, because tests cannot rely on a registry.
 
 use std::{
     env,
@@ -14,16 +14,16 @@ use tar::{Builder, EntryType, Header};
 
 use super::RealNodeError;
 
-/// Tagged, so that nobody tries to pull it when it is there.
+/// Tagged image name, so that the kubelet does not pull it when it is present.
 pub(super) const BUSYBOX: &str = "tenet.sh/busybox:1";
-/// What holds the namespaces of a pod.
+/// Image of the container that holds the namespaces of a pod.
 pub(super) const PAUSE: &str = "registry.k8s.io/pause:3.10";
 
-/// The files, what is in them, and what it runs.
+/// File name, image name and command of each image.
 pub(super) const ALL: [(&str, &str, &[&str]); 2] =
     [("busybox.tar", BUSYBOX, &["sh"]), ("pause.tar", PAUSE, &["sleep", "2147483647"])];
 
-/// Writes the images as archives that `ctr images import` understands.
+/// Writes the images as archives that `ctr images import` can read.
 pub(super) fn write(busybox: &Path, dir: &Path) -> Result<(), RealNodeError> {
     let layer = layer(busybox).map_err(|source| RealNodeError::File { path: busybox.to_owned(), source })?;
     for (file, name, command) in ALL {
@@ -35,7 +35,7 @@ pub(super) fn write(busybox: &Path, dir: &Path) -> Result<(), RealNodeError> {
     Ok(())
 }
 
-/// One file, and a link for each of its names.
+/// Builds a layer with one file, and a link for each of its names.
 fn layer(busybox: &Path) -> io::Result<Vec<u8>> {
     let listing = Command::new(busybox).arg("--list").stdin(Stdio::null()).output()?;
     let mut tar = Builder::new(Vec::new());

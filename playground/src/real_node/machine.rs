@@ -1,4 +1,4 @@
-//! What a machine must have, what is made on it, and how that is undone.
+//! Requirements on the machine, changes to it, and their removal.
 
 use std::{
     env,
@@ -15,7 +15,7 @@ use super::{RealNodeError, network};
 const CGROUPS: &str = "/sys/fs/cgroup";
 pub(super) const CNI_PLUGINS: &str = "/usr/lib/cni";
 
-/// What a kubelet sets on the machine.
+/// Kernel settings that a kubelet changes.
 const KERNEL_SETTINGS: [&str; 6] = [
     "vm/overcommit_memory",
     "vm/panic_on_oom",
@@ -25,17 +25,17 @@ const KERNEL_SETTINGS: [&str; 6] = [
     "kernel/keys/root_maxbytes",
 ];
 
-/// What was found.
+/// Programs found on the machine.
 #[derive(Debug)]
 pub(super) struct Programs {
     pub(super) busybox: PathBuf,
 }
 
-/// Whether this machine can have a real node; otherwise the reason.
+/// Checks that this machine can run a real node; the error names the missing requirement.
 pub(super) fn check() -> Result<Programs, RealNodeError> {
     let lacking = |why: String| Err(RealNodeError::Machine(why));
     if !rustix::process::geteuid().is_root() {
-        return lacking("that takes root".to_owned());
+        return lacking("root is required".to_owned());
     }
     for (program, package) in [
         ("containerd", "containerd"),
@@ -47,19 +47,22 @@ pub(super) fn check() -> Result<Programs, RealNodeError> {
         ("nsenter", "util-linux"),
     ] {
         if find(program).is_none() {
-            return lacking(format!("there is no {program} (Debian: apt-get install {package})"));
+            return lacking(format!("{program} is not installed (Debian: apt-get install {package})"));
         }
     }
     if !Path::new(CNI_PLUGINS).join("bridge").exists() {
-        return lacking(format!("{CNI_PLUGINS} has no bridge (Debian: apt-get install containernetworking-plugins)"));
+        return lacking(format!(
+            "the CNI plugin bridge is missing in {CNI_PLUGINS} (Debian: apt-get install containernetworking-plugins)"
+        ));
     }
     if let Err(why) = layers_in_a_namespace() {
-        return lacking(format!("namespaces and layered folders are not to be had: {}", why.trim()));
+        return lacking(format!("cannot create namespaces with overlay mounts: {}", why.trim()));
     }
     Ok(Programs { busybox: find("busybox").unwrap_or_default() })
 }
 
-/// Not every container may make namespaces, and a folder of layers is no place for another one.
+/// Checks that namespaces and overlay mounts work. Not every container may create namespaces, and an overlay cannot
+/// be stacked on every folder.
 fn layers_in_a_namespace() -> Result<(), String> {
     const PROBE: &str =
         r#"cd "$0" && mkdir low up work all && mount -t overlay none -o lowerdir=low,upperdir=up,workdir=work all"#;
@@ -68,13 +71,13 @@ fn layers_in_a_namespace() -> Result<(), String> {
     run("unshare", namespaces.into_iter().chain([dir.path().as_os_str()]))
 }
 
-/// A cgroup of our own in every hierarchy, for all that the node runs.
+/// Creates a cgroup in every hierarchy, for all processes of the node.
 pub(super) fn create_cgroup(name: &str) -> Result<(), RealNodeError> {
     let failed = |path: &Path, why| RealNodeError::Machine(format!("{} cannot be created: {why}", path.display()));
     for hierarchy in hierarchies() {
         let cgroup = hierarchy.join(name);
         fs::create_dir_all(&cgroup).map_err(|why| failed(&cgroup, why))?;
-        // Without processors and memory banks of its own, a cgroup of the first version takes no process.
+        // In cgroup v1, a cgroup without processors and memory nodes accepts no process.
         for file in ["cpuset.cpus", "cpuset.mems"] {
             if let Ok(parents) = fs::read_to_string(hierarchy.join(file))
                 && fs::read_to_string(cgroup.join(file)).is_ok_and(|own| own.trim().is_empty())
@@ -86,11 +89,11 @@ pub(super) fn create_cgroup(name: &str) -> Result<(), RealNodeError> {
     Ok(())
 }
 
-/// One folder with the second version of cgroups; one for each controller with the first.
+/// Returns the cgroup folders: one for cgroup v2, one for each controller of v1.
 fn hierarchies() -> Vec<PathBuf> {
     let root = Path::new(CGROUPS);
     if root.join("cgroup.controllers").exists() {
-        // What the parent does not hand down, no cgroup of ours can limit.
+        // A cgroup can only limit resources that its parent delegates.
         let _ = fs::write(root.join("cgroup.subtree_control"), "+cpuset +cpu +memory +pids");
         return vec![root.to_owned()];
     }
@@ -98,8 +101,8 @@ fn hierarchies() -> Vec<PathBuf> {
     folders.filter(|path| path.join("cgroup.procs").exists()).collect()
 }
 
-/// Gives back the kernel's settings, and removes the cgroups, once the processes in them are gone, and the bridge: as
-/// long as that is there, no other node takes the name.
+/// Script that restores the kernel settings and removes the cgroups, once their processes have ended, and the bridge.
+/// The bridge is last: while it exists, no other node takes its name.
 pub(super) fn undo_script(dir: &Path) -> String {
     let settings = KERNEL_SETTINGS.into_iter().filter_map(|name| {
         let path = format!("/proc/sys/{name}");
@@ -126,9 +129,9 @@ ip link delete \"$bridge\"
     )
 }
 
-/// Runs a program to its end; what it complains about is the error.
+/// Runs a program to its end. The error is its standard error.
 pub(super) fn run<A: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = A>) -> Result<(), String> {
-    let found = find(program).ok_or_else(|| format!("there is no {program}"))?;
+    let found = find(program).ok_or_else(|| format!("{program} is not installed"))?;
     let output = Command::new(found).args(args).env("PATH", path()).stdin(Stdio::null()).output();
     match output {
         Ok(output) if output.status.success() => Ok(()),
@@ -137,12 +140,12 @@ pub(super) fn run<A: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item =
     }
 }
 
-/// The path of a program.
+/// Returns the path of a program.
 pub(super) fn find(program: &str) -> Option<PathBuf> {
     env::split_paths(&path()).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
-/// PATH, and the folders for the administrator's programs, which not every user has in it.
+/// Returns PATH with the folders of administration programs, which not every user has in it.
 pub(super) fn path() -> OsString {
     let mut path = env::var_os("PATH").unwrap_or_default();
     path.push(":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin");

@@ -1,25 +1,25 @@
-//! The bridge that the pods of a real node hang on.
+//! Bridge of the pods of a real node.
 
 use std::path::Path;
 
 use super::{RealNodeError, files, machine};
 
-/// The file that holds the address of the node.
+/// File that holds the address of the node.
 pub(super) const ADDRESS: &str = "address";
 
-/// The file that holds the name of the bridge: what is to be undone.
+/// File that holds the name of the bridge, for the cleanup.
 pub(super) const NAME: &str = "bridge";
 
-/// A bridge, and with it the addresses `10.247.N.0/24`.
+/// Bridge with the addresses `10.247.N.0/24`.
 pub(super) struct Bridge {
     pub(super) name: String,
-    /// The address of the node: a kubelet refuses loopback.
+    /// Address of the node; a kubelet refuses loopback addresses.
     pub(super) address: String,
     pub(super) subnet: String,
 }
 
 impl Bridge {
-    /// Names and addresses go together, so that of two nodes on a machine the second takes the next.
+    /// Creates a bridge. Name and addresses share one number, so a second node on the machine takes the next.
     pub(super) fn create(dir: &Path) -> Result<Self, RealNodeError> {
         let mut refusal = String::new();
         for number in 1..=250 {
@@ -36,7 +36,7 @@ impl Bridge {
                 break;
             }
         }
-        Err(RealNodeError::Machine(format!("a bridge cannot be created: {}", refusal.trim())))
+        Err(RealNodeError::Machine(format!("cannot create a bridge: {}", refusal.trim())))
     }
 
     fn set_up(self, dir: &Path) -> Result<Self, RealNodeError> {
@@ -44,7 +44,7 @@ impl Bridge {
         files::write(&dir.join(ADDRESS), &self.address)?;
         machine::run("ip", ["address", "add", &format!("{}/24", self.address), "dev", &self.name])
             .and_then(|()| machine::run("ip", ["link", "set", &self.name, "up"]))
-            .map_err(|why| RealNodeError::Machine(format!("the bridge cannot be set up: {}", why.trim())))?;
+            .map_err(|why| RealNodeError::Machine(format!("cannot set up the bridge: {}", why.trim())))?;
         Ok(self)
     }
 }

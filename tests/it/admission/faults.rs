@@ -1,4 +1,4 @@
-//! Each party dies at each step: nothing is left over, and nothing in use is taken away.
+//! Each party dies at each step: nothing is left over, and nothing in use is removed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::lab::{Lab, at, insist, service};
 use crate::cluster::name;
 use crate::fault::{Moment, Plan};
 
-/// How long a planned write may take to come.
+/// Time limit for a planned write.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +27,7 @@ async fn whoever_dies_at_whatever_step_nothing_is_left_over_and_nothing_in_use_i
     at_rest(&lab).await
 }
 
-/// The syncer, at each of its writes: before, at and after it.
+/// Kills the syncer at each of its writes: before, at and after it.
 async fn syncer_dies(lab: &Lab) -> Result<()> {
     let writes = walk(lab, "undisturbed", None).await?;
     ensure!(writes >= 5, "the walk makes only {writes} writes");
@@ -43,8 +43,8 @@ async fn syncer_dies(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-/// The syncer dies at the first write for a create, and nobody tries again: if the Service is
-/// there it is whole, and if not, the host has nothing.
+/// Kills the syncer at the first write for a create that nobody repeats: either the Service is
+/// stored and complete, or the host has nothing.
 async fn abandon(lab: &Lab, moment: Moment) -> Result<()> {
     let name = format!("abandoned-{moment:?}").to_lowercase();
     let mut kill = lab.script.arm(Some(Plan { write: 0, moment }));
@@ -63,13 +63,13 @@ async fn abandon(lab: &Lab, moment: Moment) -> Result<()> {
     lab.until_equal().await
 }
 
-/// Creates a Service, changes its type and deletes it, as often as it takes; answers with how
-/// many writes the syncer made.
+/// Creates a Service, changes its type and deletes it, each with retries. Returns the number of
+/// writes that the syncer made.
 async fn walk(lab: &Lab, run: &str, plan: Option<Plan>) -> Result<usize> {
     let mut kill = lab.script.arm(plan);
     let over = CancellationToken::new();
-    // Steps that are over do not end a restart that has begun; and not every run has as many
-    // writes as the first, as a conflict makes one more.
+    // A step that is over must not end a restart that has begun. A run may also have more writes
+    // than the first, because a conflict adds one.
     let killer = async {
         let killed = tokio::select! {
             biased;
@@ -105,7 +105,7 @@ fn applied(name: &str, kind: &str) -> Value {
     service
 }
 
-/// An API server, while many clients create, change and delete.
+/// Kills an API server while many clients create, change and delete.
 async fn api_server_dies(lab: &Lab, side: &str) -> Result<()> {
     let plane = if side == "host" { lab.playground.host_plane() } else { lab.playground.virtual_plane() };
     let kept = service("kept", &json!({}));
@@ -115,7 +115,7 @@ async fn api_server_dies(lab: &Lab, side: &str) -> Result<()> {
     let clients = (0..8).map(|client| async move {
         for number in 0..12 {
             let name = format!("{side}-{client}-{number}");
-            // Who creates may give up, and may not know whether it is there.
+            // A client may give up on a create without knowing whether it succeeded.
             let _ = lab.virt.create(&at(""), service(&name, &json!({"type": "NodePort"}))).await;
             sleep(Duration::from_millis(30)).await;
         }
@@ -147,7 +147,7 @@ async fn uids(lab: &Lab, name: &str) -> Result<BTreeMap<&'static str, Value>> {
     Ok(BTreeMap::from([("inside", uid(inside)), ("on the host", uid(outside))]))
 }
 
-/// At rest, and after a restart, nothing is written.
+/// Checks that nothing is written at rest and after a restart.
 async fn at_rest(lab: &Lab) -> Result<()> {
     sleep(Duration::from_secs(2)).await;
     drop(lab.script.arm(None));

@@ -1,4 +1,4 @@
-//! A playground of two families whose syncer may be killed at any write.
+//! Dual-stack playground whose syncer can be killed at any write.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use crate::fault::{Proxy, Script, proxied_syncer};
 use crate::harness::{cluster, dir, until_asked};
 
 const RANGES: &str = "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112";
-/// How long the host keeps what it gave: short, as no request of these tests is longer.
+/// Lifetime of a reservation: short, as no request of these tests is longer.
 pub const RESERVATION: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// The playground.
+/// Playground of the admission tests.
 pub struct Lab {
     pub playground: Playground,
     pub host: Cluster,
@@ -28,7 +28,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// A playground with its syncer; `policy` is the failure policy.
+    /// Starts a playground with its syncer; `policy` is the failure policy.
     pub async fn start(name: &str, policy: &str) -> Result<Self> {
         let settings = format!(
             "webhook: {{ listen: \"127.0.0.1:{}\", timeout: 2s, reservation: {}s, failurePolicy: {policy} }}\n",
@@ -58,7 +58,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Starts the syncer anew, and waits until it is asked.
+    /// Restarts the syncer, and waits until the virtual API server calls its webhook.
     pub async fn restart(&self) -> Result<()> {
         self.playground.start_syncer(&self.command).await?;
         until_asked(&self.virt).await
@@ -68,12 +68,12 @@ impl Lab {
         format!("/api/v1/namespaces/{}/services{rest}", self.playground.namespace())
     }
 
-    /// The twin of a virtual Service.
+    /// Returns the host path of the copy of a virtual Service.
     pub fn twin(&self, name: &str) -> String {
         self.on_host(&format!("/{name}-x-default-x-vc-1"))
     }
 
-    /// Waits until every virtual Service has an adopted twin with its addresses, and the
+    /// Waits until every virtual Service has an adopted copy with its addresses, and the
     /// host has no other Service of ours.
     pub async fn until_equal(&self) -> Result<()> {
         let end = Instant::now() + PATIENCE;
@@ -87,12 +87,12 @@ impl Lab {
     }
 }
 
-/// The path of virtual Services.
+/// Returns the path of virtual Services.
 pub fn at(rest: &str) -> String {
     format!("/api/v1/namespaces/default/services{rest}")
 }
 
-/// Does what a controller does: tries again until it is done.
+/// Retries until the call succeeds, as a controller does.
 pub async fn insist(what: impl AsyncFn() -> Result<Value>) -> Result<Value> {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -104,7 +104,7 @@ pub async fn insist(what: impl AsyncFn() -> Result<Value>) -> Result<Value> {
     }
 }
 
-/// What both sides do not agree about.
+/// Returns the first difference between both sides.
 fn difference(virt: &[Value], host: &[Value]) -> Option<String> {
     let virt: Vec<_> = virt.iter().filter(|service| name(service) != "kubernetes").collect();
     let host: Vec<_> = host.iter().filter(|service| name(service) != "vc-1").collect();
@@ -124,7 +124,7 @@ fn difference(virt: &[Value], host: &[Value]) -> Option<String> {
     })
 }
 
-/// A Service with further members of its spec.
+/// Builds a Service with further fields in its spec.
 pub fn service(name: &str, spec: &Value) -> Value {
     let mut service = json!({"metadata": {"name": name}, "spec": {"selector": {"app": name}, "ports": [{"port": 80}]}});
     for (field, value) in spec.as_object().into_iter().flatten() {

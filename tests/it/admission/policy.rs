@@ -1,4 +1,4 @@
-//! Two families, requests that fail later, and times in which nobody answers.
+//! Dual stack, requests that are refused later, and an unavailable webhook.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -39,8 +39,8 @@ async fn two_families(lab: &Lab) -> Result<()> {
     lab.until_equal().await
 }
 
-/// A policy of the virtual cluster refuses what the webhook has let pass: a create leaves
-/// nothing, and a change takes nothing away.
+/// A policy of the virtual cluster refuses a request that the webhook has allowed: a create leaves
+/// nothing behind, and a change removes nothing.
 async fn refused_later(lab: &Lab) -> Result<()> {
     let made = lab.virt.create(&at(""), service("stays", &json!({"type": "NodePort"}))).await?;
     lab.until_equal().await?;
@@ -76,8 +76,8 @@ async fn refused_later(lab: &Lab) -> Result<()> {
     lab.until_equal().await
 }
 
-/// Nobody answers, and the policy lets Services pass: an address that the host has given to
-/// somebody else is replaced, and the Service stays the same.
+/// The webhook is unavailable and the failure policy ignores it: an address that another Service
+/// of the host has is replaced, and the Service keeps its UID.
 async fn slipped_past(lab: &Lab) -> Result<()> {
     let address = "10.96.88.88";
     let squatter = service("squatter", &json!({"clusterIP": address}));
@@ -99,8 +99,8 @@ async fn slipped_past(lab: &Lab) -> Result<()> {
     lab.until_equal().await
 }
 
-/// Somebody deletes the registration, or a store is restored that does not have it, or
-/// changes it.
+/// The registration is deleted, missing after a restore of the store, or
+/// changed: it is written again.
 async fn registered_again(lab: &Lab) -> Result<()> {
     let before = lab.virt.get(REGISTRATION).await?.context("the registration")?;
     lab.virt.delete(REGISTRATION, json!({})).await?;
@@ -110,7 +110,7 @@ async fn registered_again(lab: &Lab) -> Result<()> {
     until_asked(&lab.virt).await
 }
 
-/// The authority is lost: there is a new one, and the registration has it.
+/// The authority is lost: a new one is created, and the registration gets it.
 async fn another_authority(lab: &Lab) -> Result<()> {
     let before = lab.virt.get(REGISTRATION).await?.context("the registration")?;
     let secret = format!("/api/v1/namespaces/{}/secrets/vc-1-tenet-serving", lab.playground.namespace());

@@ -1,4 +1,4 @@
-//! What the host cannot give is denied in words that show nothing of the host.
+//! Denials of the webhook: their messages show nothing of the host.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};

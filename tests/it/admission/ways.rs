@@ -1,4 +1,4 @@
-//! Every way to make a Service, by many clients at once.
+//! Every way to create a Service, with many clients at once.
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
@@ -9,7 +9,7 @@ use crate::cluster::{Cluster, name};
 use crate::harness::Harness;
 
 const CLIENTS: usize = 20;
-/// The issue asks for 1,000 in all: `TENET_SERVICES=1000`.
+/// Number of Services. The full run has 1,000: `TENET_SERVICES=1000`.
 const SERVICES: usize = 240;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,7 +51,7 @@ async fn whoever_creates_a_service_and_however_its_addresses_are_those_of_the_ho
     Ok(())
 }
 
-/// Makes Services, each in a way that depends on its number.
+/// Client that creates Services, each in a way that depends on its number.
 struct Maker {
     virt: Cluster,
     path: String,
@@ -101,7 +101,7 @@ impl Maker {
                     json!({"type": "NodePort", "ports": [{"name": "b", "port": 81}, {"name": "a", "port": 80}]});
                 virt.replace(&place, service(&name, &other)).await.map(drop)
             }
-            // As kubectl replace --force does.
+            // This is what `kubectl replace --force` does.
             9 => {
                 virt.create(path, service(&name, &json!({}))).await?;
                 virt.delete(&place, json!({})).await?;
@@ -112,7 +112,7 @@ impl Maker {
                 ensure!(tried["metadata"]["name"] == name.as_str());
                 virt.create(path, service(&name, &json!({}))).await.map(drop)
             }
-            // Two at once, of which one has to lose.
+            // Two concurrent creates, of which one has to fail.
             _ => {
                 let twin = || virt.create(path, service(&name, &json!({})));
                 let (one, two) = tokio::join!(twin(), twin());

@@ -1,4 +1,4 @@
-//! Watches all virtual Services from the beginning: none ever shows another address than its
+//! Watch of all virtual Services from the beginning: none ever shows another address than its
 //! first.
 
 use std::collections::BTreeMap;
@@ -13,17 +13,17 @@ use tokio::task::JoinHandle;
 
 use crate::cluster::{Cluster, name};
 
-/// What was shown of one Service, by its UID: name and every list of addresses, in order.
+/// States of one Service, by its UID: name and every distinct list of addresses, in order.
 type Shown = BTreeMap<String, (String, Vec<Value>)>;
 
-/// Sees every state of every Service of some namespaces.
+/// Recorder of every state of the Services of a namespace.
 pub struct Witness {
     shown: Arc<Mutex<Shown>>,
     task: JoinHandle<Result<()>>,
 }
 
 impl Witness {
-    /// Watches the Services of a namespace from now on.
+    /// Starts to watch the Services of a namespace.
     pub async fn start(virt: &Cluster, namespace: &str) -> Result<Self> {
         let path = format!("/api/v1/namespaces/{namespace}/services");
         let version = virt.get(&path).await?.unwrap_or_default()["metadata"]["resourceVersion"].clone();
@@ -41,12 +41,12 @@ impl Witness {
         Ok(Self { shown, task })
     }
 
-    /// How many Services were seen.
+    /// Returns the number of Services seen.
     pub fn count(&self) -> usize {
         self.shown.lock().len()
     }
 
-    /// No Service has shown two addresses.
+    /// Checks that no Service has shown two addresses.
     pub fn check(self) -> Result<()> {
         ensure!(!self.task.is_finished(), "the watch has ended");
         self.task.abort();

@@ -1,4 +1,4 @@
-//! A client of a virtual node's kubelet that sends exactly the bytes it is given.
+//! Client of a virtual node's kubelet that sends exactly the bytes it is given.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -24,14 +24,14 @@ use crate::harness::Harness;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A certificate and its key, as PEM.
+/// Certificate and key as PEM.
 #[derive(Clone)]
 pub struct Identity {
     pub certificate: String,
     pub key: String,
 }
 
-/// Where a virtual node's kubelet listens.
+/// Returns the address of a virtual node's kubelet.
 pub async fn address(harness: &Harness, node: &str) -> Result<SocketAddr> {
     let node = harness.virt.until(&format!("/api/v1/nodes/{node}"), "there", Value::is_object).await?;
     let ip = node["status"]["addresses"][0]["address"].as_str().context("no address")?;
@@ -47,20 +47,20 @@ fn read(dir: &Path, name: &str) -> Result<String> {
     std::fs::read_to_string(dir.join(name)).with_context(|| name.to_owned())
 }
 
-/// The identity with which the virtual API server comes.
+/// Returns the client identity of the virtual API server.
 pub fn api_server(playground: &Playground) -> Result<Identity> {
     let pki = pki(playground);
     Ok(Identity { certificate: read(&pki, "kubelet-client.crt")?, key: read(&pki, "kubelet-client.key")? })
 }
 
-/// A client certificate, signed by the authority of the virtual cluster.
+/// Creates a client certificate signed by the authority of the virtual cluster.
 pub fn user(playground: &Playground, name: &str, group: Option<&str>) -> Result<Identity> {
     let pki = pki(playground);
     let key = KeyPair::from_pem(&read(&pki, "ca.key")?)?;
     sign(&Issuer::from_ca_cert_pem(&read(&pki, "ca.crt")?, key)?, name, group, time::Duration::hours(1))
 }
 
-/// One that has expired.
+/// Creates an expired client certificate.
 pub fn expired(playground: &Playground) -> Result<Identity> {
     let pki = pki(playground);
     let key = KeyPair::from_pem(&read(&pki, "ca.key")?)?;
@@ -68,7 +68,7 @@ pub fn expired(playground: &Playground) -> Result<Identity> {
     sign(&issuer, "late", Some("system:masters"), -time::Duration::minutes(1))
 }
 
-/// One of an authority that nobody knows.
+/// Creates a client certificate of an unknown authority.
 pub fn stranger() -> Result<Identity> {
     let issuer = Issuer::new(CertificateParams::default(), KeyPair::generate()?);
     sign(&issuer, "kube-apiserver-kubelet-client", Some("system:masters"), time::Duration::hours(1))
@@ -90,7 +90,7 @@ fn sign(issuer: &Issuer<'_, KeyPair>, name: &str, group: Option<&str>, ends: tim
     Ok(Identity { certificate, key: key.serialize_pem() })
 }
 
-/// Opens a connection to a server whose certificate is for `name`, signed by the authority of
+/// Connects to a server whose certificate is for `name` and signed by the authority of
 /// the virtual cluster.
 pub async fn connect_to(
     playground: &Playground,
@@ -111,7 +111,7 @@ pub async fn connect_to(
     Ok(TlsConnector::from(Arc::new(config)).connect(ServerName::from(name), stream).await?)
 }
 
-/// Opens a connection, with a client certificate or none.
+/// Connects, with or without a client certificate.
 pub async fn connect(address: SocketAddr, identity: Option<&Identity>) -> Result<TlsStream<TcpStream>> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
@@ -129,7 +129,7 @@ pub async fn connect(address: SocketAddr, identity: Option<&Identity>) -> Result
     Ok(TlsConnector::from(Arc::new(config)).connect(ServerName::from(address.ip()), stream).await?)
 }
 
-/// Sends bytes on a new connection, and reads what comes back: all of it, or the head of an
+/// Sends bytes on a new connection. Returns the whole answer, or the head of an
 /// upgrade.
 pub async fn send(address: SocketAddr, identity: Option<&Identity>, request: &[u8]) -> Result<String> {
     let mut stream = connect(address, identity).await?;
@@ -147,7 +147,7 @@ pub async fn send(address: SocketAddr, identity: Option<&Identity>, request: &[u
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// The status of the answer to a GET; 0 when the connection was refused instead.
+/// Returns the status of the answer to a GET; 0 when the connection was refused instead.
 pub async fn status(address: SocketAddr, identity: Option<&Identity>, target: &str, headers: &str) -> Result<u16> {
     let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
     let answer = send(address, identity, request.as_bytes()).await.unwrap_or_default();
@@ -158,7 +158,7 @@ pub fn code(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
 }
 
-/// What a kubelet's certificate is worth is not what these tests are about.
+/// Verifier that accepts any certificate, as these tests are not about the kubelet's certificate.
 #[derive(Debug)]
 struct Anybody;
 

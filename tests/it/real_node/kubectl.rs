@@ -1,4 +1,4 @@
-//! kubectl as a user starts it.
+//! Runs kubectl as a user does.
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A command line that has not been started.
+/// Command line that has not been started.
 #[derive(Debug)]
 pub struct Kubectl {
     command: Command,
@@ -19,14 +19,14 @@ pub struct Kubectl {
     stdin: Option<Vec<u8>>,
 }
 
-/// How it ended.
+/// Result of a kubectl that has ended.
 pub struct Ended {
     pub code: Option<i32>,
     pub stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 
-/// A kubectl that runs. Dropping it kills it.
+/// Running kubectl. Dropping it kills it.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -49,12 +49,12 @@ impl Kubectl {
         self
     }
 
-    /// Runs it to its end, which must come in time.
+    /// Runs it until it ends, with a time limit.
     pub async fn run(self) -> Result<Ended> {
         tokio::task::spawn_blocking(move || self.run_here()).await?
     }
 
-    /// The same, and a bad end is an error.
+    /// Runs it like [`Self::run`]; an exit code other than 0 is an error.
     pub async fn succeed(self) -> Result<String> {
         let line = self.line.clone();
         let ended = self.run().await?;
@@ -64,7 +64,7 @@ impl Kubectl {
         Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
     }
 
-    /// Gives it a terminal of so many rows and columns.
+    /// Attaches a terminal with this many rows and columns.
     pub fn on_a_terminal(self, rows: u16, columns: u16) -> Self {
         let words = std::iter::once(self.command.get_program()).chain(self.command.get_args());
         let quoted: Vec<String> =
@@ -93,7 +93,7 @@ impl Kubectl {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 if let (Some(mut pipe), Some(bytes)) = (stdin, bytes) {
-                    // A command that ends early does not read to the end.
+                    // A command that ends early does not read all of its input.
                     let _ = pipe.write_all(&bytes);
                 }
             });
@@ -127,7 +127,7 @@ impl Running {
         Ok(pipe.write_all(text.as_bytes()).and_then(|()| pipe.flush())?)
     }
 
-    /// Waits for a line of its standard output that is as expected.
+    /// Waits for a line of its standard output that `good` accepts.
     pub fn until_line(&mut self, what: &str, good: impl Fn(&str) -> bool) -> Result<String> {
         while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             if good(&line) {
@@ -137,12 +137,12 @@ impl Running {
         bail!("{}: no line {what}", self.line)
     }
 
-    /// The lines that have come and were not looked at.
+    /// Returns the lines that have arrived and were not read.
     pub fn rest(&self) -> Vec<String> {
         self.lines.iter().collect()
     }
 
-    /// Waits for its end; after `limit` that is an error.
+    /// Waits until it ends; a wait beyond `limit` is an error.
     pub fn end(&mut self, limit: Duration) -> Result<Option<i32>> {
         end(&mut self.child, &self.line, limit)
     }

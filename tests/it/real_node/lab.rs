@@ -1,4 +1,4 @@
-//! A playground whose host has one node, a real one.
+//! Playground whose host has one node, a real one.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::operations::scrape;
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 static SHARED: OnceCell<Option<Lab>> = OnceCell::const_new();
 
-/// What the tests share. Its processes end with the test process.
+/// State shared by the tests. Its processes end with the test process.
 pub struct Lab {
     pub playground: Playground,
     pub node: RealNode,
@@ -34,11 +34,11 @@ pub struct Side {
     web_sockets: bool,
 }
 
-/// Counts until somebody makes `/tmp/end`.
+/// Script that counts until `/tmp/end` exists.
 pub const COUNTS: &str =
     "i=0; while [ ! -e /tmp/end ]; do i=$((i+1)); echo line $i; sleep 0.2; done; echo the end; exit 1";
 
-/// The length of the page that the pod `box` serves on port 80.
+/// Length of the page that the pod `box` serves on port 80.
 pub const PAGE_LENGTH: usize = 1_000_000;
 
 const SERVES: &str = "mkdir /www; head -c 1000000 /dev/zero | tr '\\0' x > /www/page; httpd -p 80 -h /www; ";
@@ -47,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 static PODS: AtomicUsize = AtomicUsize::new(0);
 
 impl Lab {
-    /// None, after saying why, on a machine that cannot have a real node.
+    /// Returns the shared playground, or `None` with a printed reason on a machine that cannot run a real node.
     pub async fn shared() -> Result<Option<&'static Self>> {
         let lab = tokio::task::spawn_blocking(|| RUNTIME.block_on(SHARED.get_or_try_init(Self::start))).await??;
         Ok(lab.as_ref())
@@ -58,7 +58,7 @@ impl Lab {
         let playground = Playground::start(options).await?;
         let node = match RealNode::start(playground.host_plane(), &Progress::stderr()).await {
             Err(RealNodeError::Machine(why)) => {
-                // Around the capture of the test's output, so that nobody takes it for a pass.
+                // Bypass the capture of the test's output, so that a skip is visible.
                 let line = format!("skipped: no real node, because {why}\n");
                 std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes())?;
                 return Ok(None);
@@ -74,7 +74,7 @@ impl Lab {
         Ok(Some(lab))
     }
 
-    /// Both clusters, each with both protocols.
+    /// Returns both clusters, each with both protocols.
     pub fn sides(&self) -> Vec<Side> {
         let files =
             [(HOST, self.playground.host_kubeconfig()), ("virtual cluster", self.playground.virtual_kubeconfig())];
@@ -102,12 +102,12 @@ impl Lab {
         }
     }
 
-    /// While this is held, nobody kills the kubelet.
+    /// Takes a shared lock: while it is held, no test kills the kubelet.
     pub async fn steady(&self) -> RwLockReadGuard<'_, ()> {
         self.kubelet.read().await
     }
 
-    /// While this is held, no other test has a stream.
+    /// Takes an exclusive lock: while it is held, no other test has a stream.
     pub async fn alone(&self) -> RwLockWriteGuard<'_, ()> {
         self.kubelet.write().await
     }
@@ -118,12 +118,12 @@ impl Side {
         Kubectl::new(&self.program, &self.kubeconfig, self.web_sockets, args)
     }
 
-    /// Whether streams pass the syncer.
+    /// Returns true if streams pass the syncer.
     pub fn is_virtual(&self) -> bool {
         self.name != HOST
     }
 
-    /// A pod of its own for one test; `flags` are fields of the container that are to be true.
+    /// Creates a pod for one test; `flags` are fields of the container that are set to true.
     pub async fn fresh_pod(&self, purpose: &str, script: &str, flags: &[&str]) -> Result<String> {
         let name = format!("{purpose}-{}", PODS.fetch_add(1, Ordering::Relaxed));
         self.run_pod(&name, script, flags).await?;

@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-/// A map of texts as a kubelet writes it to a downward API file: `key="value"` a line, sorted by
+/// Formats a map as a kubelet writes it to a downward API file: `key="value"` on each line, sorted by
 /// key, the value quoted as Go quotes strings.
 pub fn format_map(map: Option<&Value>) -> String {
     let mut entries: Vec<(&str, &str)> = map
@@ -47,9 +47,9 @@ fn escape(c: char, out: &mut String) {
     };
 }
 
-/// Go and Rust draw the same line: letters, marks, numbers, punctuation, symbols and the space.
-/// (of a later Unicode version, perhaps). Rust shows it in its debug escapes only; behind another character, marks are not escaped there.
-/// The quote, which is escaped as well, is asked for by nobody.
+/// Returns true for the characters that Go's `strconv.Quote` prints as they are: letters, marks, numbers, punctuation,
+/// symbols and the space. Rust's debug escapes use the same classes, perhaps of a later Unicode version. A mark is
+/// escaped only at the beginning of a text, so another character stands before it. The caller handles the quote.
 fn is_printable(c: char) -> bool {
     c == '\'' || c.is_ascii_graphic() || {
         let mut pair = [0; 5];

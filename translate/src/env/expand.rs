@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
-/// Replaces `$(NAME)` for the names in `values` and leaves all else as it is, `$$` and other
-/// references included: the host's kubelet reads those. The values must contain no `$`.
+/// Replaces `$(NAME)` for the names in `values` and keeps everything else, including `$$` and other
+/// references, which the host's kubelet resolves. The values must not contain `$`.
 pub fn references(text: &str, values: &BTreeMap<&str, &str>) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Samples of each shape, and what is none.
+/// Samples of each format: accepted texts and refused texts.
 const SAMPLES: &[(&str, &[&str], &[&str])] = &[
     ("text", &["a", "/etc/x y"], &["", "a\0b"]),
     ("dns-label", &["a", "vc-1", "0", "123"], &["", "-a", "a-", "A", "a.b", "a_b", "é"]),
@@ -17,7 +17,7 @@ const SAMPLES: &[(&str, &[&str], &[&str])] = &[
     ("log-directives", &["info", "WARN", "info,a::b=debug", "a=off"], &["", "info,", "info, debug"]),
 ];
 
-/// Texts that only the check refuses: a regular expression for them would be worse than none.
+/// Texts that only the check refuses, because a regular expression for them would be unreadable.
 const BEYOND_PATTERNS: &[(&str, &str)] = &[
     ("tenet-duration", ""),
     ("tenet-duration", "0s"),

@@ -1,22 +1,22 @@
-/// Patterns of annotation keys. `*` stands for any run of characters, a slash included; everything
-/// else stands for itself.
+/// Patterns of annotation keys. `*` matches any run of characters, a slash included; every other
+/// character matches itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Globs(Vec<String>);
 
 impl Globs {
-    /// The given patterns.
+    /// Creates a set of patterns.
     pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Self {
         Self(patterns.into_iter().map(|pattern| pattern.as_ref().to_owned()).collect())
     }
 
-    /// Whether any pattern matches all of `key`.
+    /// Returns true if any pattern matches all of `key`.
     pub fn matches(&self, key: &str) -> bool {
         self.0.iter().any(|pattern| matches(pattern, key))
     }
 }
 
-/// The first and last piece are tied to the ends; each piece between takes the first place where
-/// it fits, which leaves the most room for the rest. No backtracking, whatever the pattern.
+/// Matches without backtracking: the first and last piece are tied to the ends; each piece between takes the first
+/// position where it fits, which leaves the most room for the rest.
 fn matches(pattern: &str, key: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else {
         return pattern == key;
@@ -74,7 +74,7 @@ mod tests {
         assert!(matches(&"*".repeat(100_000), &key));
     }
 
-    /// The textbook definition, exponential and plainly right.
+    /// Textbook definition: exponential, and obviously correct.
     fn plainly(pattern: &[u8], key: &[u8]) -> bool {
         match (pattern.split_first(), key.split_first()) {
             (None, None) => true,

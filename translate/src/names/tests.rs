@@ -62,7 +62,7 @@ fn names_with_more_than_one_reading_are_hashed() {
 
 #[test]
 fn the_hashed_form_is_fixed() {
-    // A change of these strands every object that was ever synced.
+    // A change of these names would orphan every object that was ever synced.
     let names = tenet("vc-1");
     let long = "prometheus-kube-prometheus-operator-admission-webhook";
     assert_eq!(
@@ -164,7 +164,7 @@ fn is_subdomain(name: &str) -> bool {
     name.len() <= MAX_LENGTH && name.split('.').all(is_label)
 }
 
-/// Labels that love the separator and what looks like it.
+/// Labels that contain the separator and similar texts.
 fn label() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         4 => Just("x".to_owned()),
@@ -194,7 +194,7 @@ fn subdomain() -> impl Strategy<Value = String> {
     ]
 }
 
-/// One thing that gets a host name.
+/// Object that gets a host name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Thing {
     Object(String, String, String),
@@ -223,7 +223,7 @@ fn thing() -> impl Strategy<Value = Thing> {
     ]
 }
 
-/// All ways to read a text as three parts around `-x-`, and as four.
+/// Returns all ways to parse a text as three parts around `-x-`, and as four.
 fn readings(text: &str) -> Vec<Thing> {
     let cuts: Vec<usize> = (0..text.len()).filter(|at| text[*at..].starts_with(SEPARATOR)).collect();
     let mut readings = Vec::new();
@@ -238,7 +238,7 @@ fn readings(text: &str) -> Vec<Thing> {
 }
 
 proptest! {
-    // Four times two million pairs and more.
+    // More than four times two million pairs.
     #![proptest_config(ProptestConfig::with_cases(4))]
 
     #[test]

@@ -4,10 +4,10 @@ use super::{Scope, SelectorError};
 use crate::keys::{MANAGED_BY, NAMESPACE};
 use crate::labels::is_reserved;
 
-/// A `metav1.LabelSelector`, narrowed to the pods of one virtual namespace of one virtual cluster.
+/// Narrows a `metav1.LabelSelector` to the pods of one virtual namespace of one virtual cluster.
 ///
-/// An empty selector selects every pod of the namespace. No selector stays none: what that means, all or nothing, is
-/// the matter of the field that carries it.
+/// An empty selector selects every pod of the namespace. An absent selector stays absent: the field that carries it
+/// defines if that selects all or nothing.
 ///
 /// ```
 /// use serde_json::json;
@@ -23,15 +23,15 @@ use crate::labels::is_reserved;
 /// ```
 pub fn label_selector(selector: Option<&Value>, scope: Scope<'_>) -> Result<Option<Value>, SelectorError> {
     Ok(LabelSelector::read(selector)?.map(|mut selector| {
-        // Labels of ours were refused: none is written over.
+        // `read` refuses our own labels, so these inserts overwrite none.
         selector.labels.insert(MANAGED_BY.to_owned(), scope.vc.into());
         selector.labels.insert(NAMESPACE.to_owned(), scope.namespace.into());
         selector.write()
     }))
 }
 
-/// A `LabelSelector` that requirements are added to. All requirements of a selector must hold, so
-/// adding one only ever narrows it.
+/// `LabelSelector` that requirements are added to. All requirements of a selector must hold, so
+/// an additional one only narrows it.
 #[derive(Default)]
 pub struct LabelSelector {
     labels: Map<String, Value>,
@@ -84,16 +84,16 @@ impl LabelSelector {
         self.expressions.push(requirement);
     }
 
-    /// All requirements, those of `matchLabels` included.
+    /// Returns all requirements, those of `matchLabels` included.
     pub fn requirements(&self) -> Vec<Value> {
         let of_label = |(key, value)| json!({"key": key, "operator": "In", "values": [value]});
         self.labels.iter().map(of_label).chain(self.expressions.iter().cloned()).collect()
     }
 
-    /// Merges `matchLabelKeys` or `mismatchLabelKeys`: the pod's own value is required, or
+    /// Merges `matchLabelKeys` or `mismatchLabelKeys`: the pod's own value is required or
     /// excluded. API servers do so at creation (pod affinity from 1.29 on, topology spread from
-    /// 1.34 on); for older ones it is done here, so the host needs the keys no more. A
-    /// requirement that stands there already is not repeated.
+    /// 1.34 on); for older ones it is done here, so the host does not need the keys. A
+    /// requirement that exists already is not repeated.
     pub fn merge_keys(
         &mut self,
         keys: Option<&Value>,
@@ -102,7 +102,7 @@ impl LabelSelector {
     ) -> Result<(), SelectorError> {
         for key in texts(keys, "matchLabelKeys")? {
             refuse_reserved(key)?;
-            // A key that the pod does not carry is passed over, as by the API server.
+            // A key that the pod does not carry is skipped, as by the API server.
             let value = pod_labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
             let Some(value) = value else { continue };
             let merged = json!({"key": key, "operator": operator, "values": [value]});
@@ -113,7 +113,7 @@ impl LabelSelector {
         Ok(())
     }
 
-    /// The selector as the API has it.
+    /// Returns the selector in the form of the API.
     pub fn write(self) -> Value {
         let mut selector = Map::new();
         if !self.labels.is_empty() {
@@ -130,7 +130,7 @@ fn refuse_reserved(key: &str) -> Result<(), SelectorError> {
     if is_reserved(key) { Err(SelectorError::Reserved(key.to_owned())) } else { Ok(()) }
 }
 
-/// A list of strings; absent is empty.
+/// Reads a list of strings; an absent list is empty.
 pub fn texts<'a>(list: Option<&'a Value>, field: &'static str) -> Result<Vec<&'a str>, SelectorError> {
     match list {
         None | Some(Value::Null) => Ok(Vec::new()),

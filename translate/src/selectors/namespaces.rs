@@ -1,4 +1,4 @@
-//! Pods selected across namespaces, as `NetworkPolicies` and their like do.
+//! Pods selected across namespaces, as by a `NetworkPolicy`.
 
 use serde_json::{Value, json};
 
@@ -6,14 +6,14 @@ use super::labels::{LabelSelector, texts};
 use super::{Scope, SelectorError};
 use crate::keys::{MANAGED_BY, NAMESPACE};
 
-/// The label with the name of a namespace, which the API server sets on each.
+/// Label with the name of a namespace, which the API server sets on each.
 const NAME: &str = "kubernetes.io/metadata.name";
 
-/// The pods that a pair of selectors means, as one selector of the host: those that `pods` selects (absent: all) in the
-/// namespaces that `namespaces` selects (absent: the one of the scope).
+/// Translates a pair of selectors into one selector of the host: the pods that `pods` selects (absent: all) in the
+/// namespaces that `namespaces` selects (absent: the namespace of the scope).
 ///
 /// An empty `namespaces` selects all namespaces of the virtual cluster. Requirements on the label
-/// `kubernetes.io/metadata.name` can be followed; other labels of namespaces are not on the host.
+/// `kubernetes.io/metadata.name` can be translated; other labels of namespaces are not on the host.
 ///
 /// ```
 /// use serde_json::json;

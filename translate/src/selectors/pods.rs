@@ -4,7 +4,7 @@ use super::labels::{LabelSelector, texts};
 use super::{Scope, SelectorError};
 use crate::keys::{MANAGED_BY, NAMESPACE};
 
-/// `spec.affinity.podAffinity` or `podAntiAffinity`, every term narrowed.
+/// Narrows every term of `spec.affinity.podAffinity` or `podAntiAffinity`.
 pub fn pod_affinity(affinity: &Value, pod_labels: Option<&Value>, scope: Scope<'_>) -> Result<Value, SelectorError> {
     let mut narrowed = Map::new();
     for (field, value) in object(affinity, "affinity")? {
@@ -40,7 +40,7 @@ fn weighted_term(term: &Value, pod_labels: Option<&Value>, scope: Scope<'_>) -> 
     Ok(Value::Object(narrowed))
 }
 
-/// A term of a pod affinity or anti-affinity, narrowed.
+/// Narrows a term of a pod affinity or anti-affinity.
 ///
 /// Its namespaces (those listed, all for an empty `namespaceSelector`, else the pod's own) become a
 /// requirement on our namespace label, since on the host all pods are in one namespace. A term
@@ -76,8 +76,8 @@ pub fn affinity_term(term: &Value, pod_labels: Option<&Value>, scope: Scope<'_>)
     Ok(Value::Object(narrowed))
 }
 
-/// One of `spec.topologySpreadConstraints`, narrowed to the pod's own namespace: a constraint
-/// counts no others.
+/// Narrows one of `spec.topologySpreadConstraints` to the pod's own namespace: a constraint
+/// counts only pods of that namespace.
 pub fn spread_constraint(
     constraint: &Value,
     pod_labels: Option<&Value>,
@@ -118,7 +118,7 @@ fn copy(from: &Map<String, Value>, field: &str, to: &mut Map<String, Value>) {
     }
 }
 
-/// An empty selector selects every namespace; so does one whose lists are empty.
+/// Returns true if the selector selects every namespace: it is empty, or its lists are empty.
 fn selects_all(selector: &Value) -> bool {
     selector.as_object().is_some_and(|selector| {
         selector.iter().all(|(field, value)| match (field.as_str(), value) {
@@ -187,7 +187,7 @@ mod tests {
         merged(json!({"matchLabelKeys": ["hash", "absent"]}), own.clone());
         merged(json!({"matchLabelKeys": ["hash"], "labelSelector": {"matchExpressions": [own]}}), own.clone());
         merged(json!({"mismatchLabelKeys": ["hash"]}), other.clone());
-        // A selector may name a key of mismatchLabelKeys as well.
+        // A selector may also name a key of mismatchLabelKeys.
         let exists = json!({"key": "hash", "operator": "Exists"});
         assert_eq!(
             expressions(&json!({"mismatchLabelKeys": ["hash"], "labelSelector": {"matchExpressions": [exists]}})),

@@ -1,18 +1,18 @@
 use serde_json::Value;
 use thiserror::Error;
 
-/// The mode that the API fills in for a projected volume.
+/// Default mode of a projected volume in the API.
 const DEFAULT_MODE: i64 = 0o644;
-/// Readable by its owner only; a kubelet adds the group's bit when the pod has an `fsGroup`.
+/// Mode that only the owner can read; a kubelet adds the group's bit when the pod has an `fsGroup`.
 const OWNER_ONLY: i64 = 0o600;
 const READABLE: i64 = 0o644;
 
-/// Mode and owner of a token's file, as an item of a `secret` source can say them.
+/// Mode and owner of a token's file, in the terms of an item of a `secret` source.
 ///
 /// A kubelet writes a projected token with mode 0600 if the pod has an `fsGroup` or the file has an
 /// owner, and with `defaultMode` otherwise. The owner is the one user that all containers run as.
-/// With an `fsGroup`, the group is set on the whole volume and may read it (0640), whatever the
-/// source. Only the owner does not come over: without the feature gate `AtomicWriteVolumeUserFields`
+/// With an `fsGroup`, the group is set on the whole volume and may read it (0640), for every
+/// source. Only the owner is lost: without the feature gate `AtomicWriteVolumeUserFields`
 /// (alpha in 1.37, off by default) a `secret` source writes every file as root. So:
 ///
 /// | pod | kubelet | here |
@@ -25,32 +25,32 @@ const READABLE: i64 = 0o644;
 ///
 /// In the last case the file must be readable by others for N to read it at all. The volume is
 /// mounted in this pod only, read-only, and all its containers run as N; on the node the kubelet's
-/// folder keeps other users out. What is lost is that a process which changes its user within the
-/// pod could not read the token.
+/// folder keeps other users out. The loss: a process that changes its user within the
+/// pod may not be able to read the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenFile {
-    /// The permission bits.
+    /// Permission bits.
     pub mode: i64,
-    /// The owner, for a host with the feature gate.
+    /// Owner, for a host with the feature gate.
     pub user: Option<i64>,
 }
 
-/// Why the file of a token cannot be what the pod asks for.
+/// Reason why a token's file cannot be what the pod asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FileError {
-    /// The pod names an owner that only the host's kubelet could set.
+    /// The pod sets an owner that only the host's kubelet could set.
     #[error("the host cannot give a projected file to user {0}")]
     User(i64),
 }
 
 impl TokenFile {
-    /// The file of a token: of the pod's `spec`, of the `projected` volume and its
-    /// `serviceAccountToken` source. `host_sets_users` says whether host API server and kubelets
+    /// Computes the file of a token from the pod's `spec`, the `projected` volume and its
+    /// `serviceAccountToken` source. `host_sets_users` tells if the host's API server and kubelets
     /// have the gate `AtomicWriteVolumeUserFields`; then every case is exact.
     ///
     /// `user` of the source and `defaultUser` of the volume exist from 1.37 on, behind the same
-    /// gate on the virtual side. They may keep one container's token from another, so without the
-    /// host's gate a pod that sets them to another than root is refused.
+    /// gate on the virtual side. They may protect one container's token from another, so without the
+    /// host's gate a pod that sets them to a user other than root is refused.
     pub fn of(pod_spec: &Value, projected: &Value, token: &Value, host_sets_users: bool) -> Result<Self, FileError> {
         let number = |value: &Value, field| value.get(field).and_then(Value::as_i64);
         let named = number(token, "user").or_else(|| number(projected, "defaultUser"));
@@ -71,7 +71,7 @@ impl TokenFile {
     }
 }
 
-/// The user that every container runs as, or `None` if they differ or one does not say. A container
+/// Returns the user that every container runs as, or `None` if they differ or one does not say. A container
 /// that does not say runs as the pod's `runAsUser`.
 fn common_user(pod_spec: &Value) -> Option<i64> {
     let user = |value: &Value| value.pointer("/securityContext/runAsUser").and_then(Value::as_i64);

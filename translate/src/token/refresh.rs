@@ -1,12 +1,12 @@
 use crate::digest;
 
 const DAY: i64 = 24 * 60 * 60;
-/// A kubelet spreads the refreshes of its pods over this many seconds.
+/// Seconds over which a kubelet spreads the refreshes of its pods.
 const JITTER: u64 = 10;
 
-/// When a token should be minted anew, in unix seconds: at 80 % of its lifetime, but no later than
-/// 24 hours after it was issued, and up to ten seconds earlier, which spreads the work. A kubelet
-/// draws those seconds; here they come from the UID of the pod, so that the instant is the same
+/// Returns the instant in unix seconds at which a token should be renewed: at 80 % of its lifetime, but no later than
+/// 24 hours after it was issued, and up to ten seconds earlier, which spreads the load. A kubelet
+/// draws those seconds at random; here they derive from the UID of the pod, so that the instant is the same
 /// after a restart.
 pub fn refresh_at(issued: i64, expires: i64, pod_uid: &str) -> i64 {
     let lifetime = expires.saturating_sub(issued).max(0);
