@@ -350,6 +350,11 @@ impl Cache {
         self.entries.len()
     }
 
+    /// Returns whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// How many bytes they take, packed.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)

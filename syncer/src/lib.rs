@@ -35,8 +35,11 @@ pub use metrics::{MetricsError, Registry};
 pub use program::{main, main_with};
 pub use supervisor::run;
 
-/// The queue, for benches.
+/// Caches, router and queue, for benches.
 #[doc(hidden)]
 pub mod bench {
+    pub use crate::cache::{Cache, Change, Place, Sight};
+    pub use crate::mappers::{Mappers, MappersError};
     pub use crate::queue::{Again, Key, Lane, Queue, Ticket};
+    pub use crate::router::Router;
 }
