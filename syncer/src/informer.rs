@@ -54,9 +54,18 @@ pub struct Health {
     /// A complete list was seen since the start, or since the stream was missing.
     pub synced: bool,
     /// The API server does not serve the kind (404), or does not let us read it (403).
-    pub missing: bool,
+    pub missing: Option<Missing>,
     /// Since when it fails, and why.
     pub failing: Option<(Instant, String)>,
+}
+
+/// Reason why the API server refuses a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Missing {
+    /// It does not serve the kind (404): there are no objects.
+    NotServed,
+    /// It does not let us read the kind (403): there may be objects.
+    Forbidden,
 }
 
 impl Health {
@@ -65,7 +74,7 @@ impl Health {
     pub fn and(self, other: Self) -> Self {
         Self {
             synced: self.synced && other.synced,
-            missing: self.missing || other.missing,
+            missing: self.missing.max(other.missing),
             failing: self.failing.or(other.failing),
         }
     }
@@ -159,7 +168,7 @@ impl Informer {
                 // An HTTP 410 at the start of a watch would be retried with the same
                 // version for ever; only a new watcher lists again. So does one for a kind that
                 // was missing: its next objects have nothing to do with the last ones.
-                Err(error) if is_gone(&error) || is_missing(&error) || !is_stream_error(&error) => return error,
+                Err(error) if is_gone(&error) || missing(&error).is_some() || !is_stream_error(&error) => return error,
                 Err(error) => sleep(self.fail(&error, failures)).await,
             }
         }
@@ -179,7 +188,7 @@ impl Informer {
                     self.router.gone(&self.cache, &last);
                 }
                 let mut health = self.health.write();
-                (health.synced, health.missing) = (true, false);
+                (health.synced, health.missing) = (true, None);
                 self.changed.notify_one();
             }
         }
@@ -207,7 +216,8 @@ impl Informer {
     /// Counts a failure. Returns the delay until the next attempt.
     fn fail(&self, error: &watcher::Error, failures: &mut Failures) -> Duration {
         failures.all += 1;
-        failures.missing = if is_missing(error) { failures.missing + 1 } else { 0 };
+        let missing = missing(error);
+        failures.missing = if missing.is_some() { failures.missing + 1 } else { 0 };
         let (side, kind) = (self.cache.side(), self.cache.kind());
         let reason = crate::api::chain(error);
         self.metrics.watch_failed(side, kind);
@@ -218,9 +228,9 @@ impl Informer {
         if is_missing {
             delay = delay.min(PROBE);
         }
-        if is_missing && !health.missing {
+        if is_missing && health.missing != missing {
             tracing::info!(%side, %kind, reason, "kind not served or not readable: probing");
-            (health.synced, health.missing) = (false, true);
+            (health.synced, health.missing) = (false, missing);
             self.changed.notify_one();
         } else if !is_missing {
             tracing::warn!(%side, %kind, ?delay, reason, "watch failed");
@@ -281,9 +291,13 @@ fn is_gone(error: &watcher::Error) -> bool {
     status_of(error) == Some(StatusCode::GONE.as_u16())
 }
 
-/// Whether the API server says that it does not serve the kind, or not to us.
-fn is_missing(error: &watcher::Error) -> bool {
-    matches!(status_of(error), Some(403 | 404))
+/// Returns whether the API server says that it does not serve the kind, or not to us.
+fn missing(error: &watcher::Error) -> Option<Missing> {
+    match status_of(error)? {
+        403 => Some(Missing::Forbidden),
+        404 => Some(Missing::NotServed),
+        _ => None,
+    }
 }
 
 /// Whether the watcher goes on by itself from where it was.

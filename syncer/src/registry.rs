@@ -13,6 +13,7 @@ use tenet_mapper::{Kind, Mapper, MapperId, Side};
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
+use crate::informer::Missing;
 use crate::mappers::Mappers;
 use crate::queue::Lane;
 use crate::{learn, patrol};
@@ -39,6 +40,9 @@ struct Needs {
     required: BTreeSet<(Side, Kind)>,
     /// It can do without these, but has to know whether it does.
     optional: BTreeSet<(Side, Kind)>,
+    /// The originals of the kinds that refer to its kind. A copy that nothing refers to is removed,
+    /// so it cannot judge while objects are there that it may not see.
+    referrers: BTreeSet<(Side, Kind)>,
 }
 
 /// The mappers with their states.
@@ -113,9 +117,9 @@ impl Registry {
     /// The streams of a mapper that have failed for longer than `span`, with the reasons.
     pub fn behind(&self, engine: &Engine, mapper: MapperId, span: Duration) -> Vec<String> {
         let needs = self.needs.get(&mapper);
-        let streams = needs.into_iter().flat_map(|needs| needs.required.union(&needs.optional));
+        let streams = needs.into_iter().flat_map(Needs::all);
         let failing = streams.filter_map(|(side, kind)| {
-            let health = engine.caches.health(*side, *kind).filter(|health| !health.missing)?;
+            let health = engine.caches.health(side, kind).filter(|health| health.missing.is_none())?;
             let (since, reason) = health.failing?;
             (since.elapsed() > span)
                 .then(|| format!("{side} {} for {} s: {reason}", kind.resource(), since.elapsed().as_secs()))
@@ -127,13 +131,16 @@ impl Registry {
     fn streams(&self, engine: &Engine, mapper: MapperId) -> (Vec<String>, Vec<String>) {
         let (mut missing, mut unlisted) = (Vec::new(), Vec::new());
         let Some(needs) = self.needs.get(&mapper) else { return (missing, unlisted) };
-        for (side, kind) in needs.required.union(&needs.optional) {
-            let Some(health) = engine.caches.health(*side, *kind) else { continue };
+        for (side, kind) in needs.all() {
+            let Some(health) = engine.caches.health(side, kind) else { continue };
             let reason = health.failing.as_ref().map(|(_, reason)| format!(": {reason}")).unwrap_or_default();
             let stream = format!("{side} {}{reason}", kind.resource());
-            if health.missing && needs.required.contains(&(*side, *kind)) {
+            // A kind that is not served has no objects that refer to anything.
+            let is_hidden = health.missing == Some(Missing::Forbidden) && needs.referrers.contains(&(side, kind));
+            let blocks = is_hidden || (health.missing.is_some() && needs.required.contains(&(side, kind)));
+            if blocks {
                 missing.push(stream);
-            } else if !health.missing && !health.synced {
+            } else if health.missing.is_none() && !health.synced {
                 unlisted.push(stream);
             }
         }
@@ -167,20 +174,24 @@ async fn start(engine: &Arc<Engine>, mapper: MapperId) {
 }
 
 impl Needs {
-    /// The inputs of a mapper, and the originals of all kinds that refer to its kind: a copy that
-    /// nothing refers to is removed.
+    /// All streams, in a fixed order.
+    fn all(&self) -> BTreeSet<(Side, Kind)> {
+        self.required.iter().chain(&self.optional).chain(&self.referrers).copied().collect()
+    }
+
+    /// The inputs of a mapper, and the originals of all kinds that refer to its kind.
     fn of(mapper: &dyn Mapper, all: &Mappers) -> Self {
         let spec = mapper.spec();
-        let (mut required, mut optional) = (BTreeSet::new(), BTreeSet::new());
+        let (mut required, mut optional, mut referrers) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for input in &spec.inputs {
             let needs = if input.optional { &mut optional } else { &mut required };
             needs.insert((input.side, input.kind));
         }
         for other in all.iter().map(Mapper::spec) {
             if other.table.as_ref().is_some_and(|table| table.refers_to(spec.kind.group_kind())) {
-                required.insert((Side::Virtual, other.kind));
+                referrers.insert((Side::Virtual, other.kind));
             }
         }
-        Self { required, optional }
+        Self { required, optional, referrers }
     }
 }

@@ -137,7 +137,7 @@ impl View for MapperView<'_> {
     }
 
     fn can_read(&self, side: Side, kind: Kind) -> bool {
-        self.engine.caches.health(side, kind).is_some_and(|health| health.synced && !health.missing)
+        self.engine.caches.health(side, kind).is_some_and(|health| health.synced && health.missing.is_none())
     }
 
     fn defaults(&self, kind: Kind) -> Arc<Defaults> {

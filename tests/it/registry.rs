@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser as _;
 use serde_json::{Value, json};
-use tenet_mapper::rules::{Rule, Table, copy, omit, set};
-use tenet_mapper::{CopyMapper, Kind, MapperSpec};
+use tenet_mapper::rules::{Rule, Table, copy, omit, reference, set};
+use tenet_mapper::{CopyMapper, Kind, MapperSpec, kinds};
 use tenet_playground::{Command, Options, Playground};
 use tokio::time::{Instant, sleep};
 
@@ -23,6 +23,7 @@ const WIDGET_RULES: &[Rule] = &[
     set("kind", "is the same on both sides"),
     set("metadata", "carries the host's name and the owner record"),
     copy("spec.size").kept(),
+    reference("spec.config", kinds::CONFIG_MAP.group_kind()),
     omit("status", "the controllers of each cluster have their own"),
 ];
 
@@ -159,6 +160,7 @@ async fn a_kind_that_comes_late_is_synced_and_one_that_goes_stops_alone() -> Res
 
     rig.playground.start_syncer(&syncer_with_widgets(&rig.playground)?).await?;
     rig.until_readyz("that widgets are off", |body| body.contains("widget: off: ")).await?;
+    assert_eq!(rig.readyz("/readyz/config-map").await?.0, 200, "widgets may refer to ConfigMaps, and there are none");
     new_namespace(&rig.virt, "shop").await?;
     rig.runs_a_pod("shop", "before").await?;
 

@@ -166,9 +166,9 @@ async fn a_kind_that_is_not_served_is_probed_until_it_is() {
         |_| (200, String::new(), true),
     );
     let (_, health) = follow(&script, Duration::from_secs(20)).await;
-    assert!(health.missing && !health.synced);
+    assert_eq!((health.missing, health.synced), (Some(Missing::NotServed), false));
     let (cache, health) = follow(&script, Duration::from_secs(60)).await;
-    assert!(health.synced && !health.missing, "it is served now");
+    assert_eq!((health.missing, health.synced), (None, true), "it is served now");
     assert_eq!(cache.len(), 1);
 }
 
@@ -182,7 +182,7 @@ async fn one_refusal_at_the_restart_of_a_watch_is_no_missing_right() {
         },
     );
     let (cache, health) = follow(&script, Duration::from_secs(20)).await;
-    assert!(health.synced && !health.missing);
+    assert_eq!((health.missing, health.synced), (None, true));
     assert_eq!(cache.len(), 1, "and nothing was taken for deleted");
 }
 
@@ -193,7 +193,7 @@ async fn a_right_that_is_taken_away_makes_a_stream_missing() {
         |_| (403, status(403, "Forbidden"), false),
     );
     let (cache, health) = follow(&script, Duration::from_secs(30)).await;
-    assert!(health.missing && !health.synced);
+    assert_eq!((health.missing, health.synced), (Some(Missing::Forbidden), false));
     assert_eq!(cache.len(), 1, "what was listed is not taken for deleted");
 }
 
