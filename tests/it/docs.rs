@@ -1,4 +1,4 @@
-//! Generated pages match the code.
+//! Pages match the code.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -39,6 +39,23 @@ fn the_generated_page_of_kinds_is_up_to_date() -> Result<()> {
     }
     let found = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
     assert!(found == page, "docs/kinds.md is not what the tables say: run with UPDATE=1");
+    Ok(())
+}
+
+/// CI builds, lints and tests the examples, so a block that stands in one works.
+#[test]
+fn every_block_on_the_page_of_mappers_stands_in_an_example() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/mappers.md"))?;
+    let blocks: Vec<_> = page.split("```").skip(1).step_by(2).collect();
+    for block in &blocks {
+        let (head, text) = block.split_once('\n').context("a block on one line")?;
+        let file = head.split_once(' ').map(|(_, file)| file).filter(|file| file.starts_with("examples/"));
+        let file = file.with_context(|| format!("a block names no file of an example: {text}"))?;
+        let source = std::fs::read_to_string(root.join(file)).with_context(|| file.to_owned())?;
+        assert!(source.contains(text), "docs/mappers.md shows another {file}:\n{text}");
+    }
+    assert!(blocks.len() >= 9, "only {} blocks", blocks.len());
     Ok(())
 }
 

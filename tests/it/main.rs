@@ -4,6 +4,7 @@ mod admission;
 mod cluster;
 mod crash;
 mod docs;
+mod examples;
 mod fault;
 mod harness;
 mod kubelet;

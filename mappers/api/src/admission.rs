@@ -10,6 +10,21 @@ use crate::{Context, MapError, Object};
 /// The engine makes the host object first, as a reservation, and shows the virtual API
 /// server what the host has given. It calls all methods with the object as it was sent, which
 /// has no UID when it is about to be created.
+///
+/// ```
+/// use tenet_mapper::{Admission, Context, MapError, Need, Object, Request, Scope};
+///
+/// /// Asks for nothing.
+/// struct Idle;
+///
+/// impl Admission for Idle {
+///     fn scope(&self) -> Scope { Scope { updates: false, conditions: vec![] } }
+///     fn need(&self, _: &Context<'_>, _: &Request, _: Option<&Object>) -> Result<Need, MapError> { Ok(Need::Nothing) }
+///     fn answer(&self, _: &Context<'_>, _: &Request, _: &Object) -> Result<Vec<(String, serde_json::Value)>, MapError> {
+///         Ok(Vec::new())
+///     }
+/// }
+/// ```
 pub trait Admission: Send + Sync {
     /// Which requests are asked about.
     fn scope(&self) -> Scope;
@@ -25,6 +40,13 @@ pub trait Admission: Send + Sync {
 }
 
 /// Which requests are asked about.
+///
+/// ```
+/// use tenet_mapper::Scope;
+///
+/// let scope = Scope { updates: true, conditions: vec![("has-ports".into(), "has(object.spec.ports)".into())] };
+/// assert!(scope.updates);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// Whether updates are, too. Creates always are.
@@ -34,6 +56,14 @@ pub struct Scope {
 }
 
 /// What is about to happen to an object.
+///
+/// ```
+/// use tenet_mapper::{Operation, Request};
+///
+/// fn is_new(request: &Request) -> bool {
+///     request.operation == Operation::Create
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     /// It is created.
@@ -43,6 +73,15 @@ pub enum Operation {
 }
 
 /// A request that the virtual API server has not served yet.
+///
+/// ```
+/// use serde_json::json;
+/// use tenet_mapper::{Object, Operation, Request};
+///
+/// let object = Object::new(json!({"metadata": {"name": "web"}}));
+/// let request = Request { operation: Operation::Create, object, old: None };
+/// assert_eq!(request.object.name(), "web");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Request {
     /// What is about to happen.
@@ -54,6 +93,14 @@ pub struct Request {
 }
 
 /// What the host needs.
+///
+/// ```
+/// use serde_json::json;
+/// use tenet_mapper::Need;
+///
+/// let more = Need::Change(vec![("/spec/type".to_owned(), json!("NodePort"))]);
+/// assert_ne!(more, Need::Nothing);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Need {
     /// Nothing; the request has nothing to take from the host either.

@@ -17,6 +17,14 @@ use crate::{Bound, Contents, HostKey, Kind, MapError, Object, ObjectRef, Policie
 
 /// The caches as a mapper sees them. The engine implements it for each mapper, the test kit for
 /// `testing::Clusters`; a [`Context`] dereferences to it.
+///
+/// ```
+/// use tenet_mapper::{Context, Side, VirtualKey, kinds};
+///
+/// fn needs_a_copy(cx: &Context<'_>, key: &VirtualKey) -> bool {
+///     cx.is_referenced(kinds::SECRET, key) && cx.can_read(Side::Host, kinds::SECRET)
+/// }
+/// ```
 pub trait View: Send + Sync {
     /// Returns a cached object.
     fn get(&self, object: &ObjectRef) -> Option<Object>;
@@ -43,6 +51,14 @@ pub trait View: Send + Sync {
 }
 
 /// What is fixed while a reconcile runs.
+///
+/// ```
+/// use tenet_mapper::Context;
+///
+/// fn cluster<'c>(cx: &'c Context<'_>) -> &'c str {
+///     &cx.facts().names.cluster
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Facts {
     /// How names are translated.
@@ -78,6 +94,15 @@ pub struct Kubelets {
 }
 
 /// The world of one reconcile: caches, configuration, time, and content that was asked for.
+///
+/// ```
+/// use tenet_mapper::{Context, VirtualKey, kinds};
+///
+/// fn is_running(cx: &Context<'_>, key: &VirtualKey) -> bool {
+///     let host = cx.host(kinds::POD, &cx.host_key(kinds::POD, key));
+///     host.is_some_and(|pod| pod.str_at("/status/phase") == Some("Running"))
+/// }
+/// ```
 pub struct Context<'c> {
     view: &'c dyn View,
     facts: &'c Facts,
@@ -111,17 +136,44 @@ impl<'c> Context<'c> {
     }
 
     /// The time, in unix seconds.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, Next, Outcome};
+    ///
+    /// fn in_an_hour(cx: &Context<'_>) -> Outcome {
+    ///     Outcome::done().next(Next::At(cx.now() + 3600))
+    /// }
+    /// ```
     pub fn now(&self) -> i64 {
         self.now
     }
 
     /// Returns a section of the configuration, as it was parsed when the file was loaded; its
     /// defaults when no mapper owns a [`Section`](crate::Section) of this type.
+    ///
+    /// ```
+    /// use tenet_mapper::Context;
+    ///
+    /// #[derive(Default)]
+    /// struct Quotas { pods: u32 }
+    ///
+    /// fn pods(cx: &Context<'_>) -> u32 {
+    ///     cx.section::<Quotas>().pods
+    /// }
+    /// ```
     pub fn section<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         self.facts.sections.get()
     }
 
     /// Tells whether the installation permits the refused field at `path` in objects of `kind`.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, kinds};
+    ///
+    /// fn host_network(cx: &Context<'_>) -> bool {
+    ///     cx.permits(kinds::POD, "spec.hostNetwork")
+    /// }
+    /// ```
     pub fn permits(&self, kind: Kind, path: &str) -> bool {
         self.facts.policies.of(kind).allow.contains(path)
     }
@@ -132,17 +184,41 @@ impl<'c> Context<'c> {
     }
 
     /// A cached virtual object.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, VirtualKey, kinds};
+    ///
+    /// fn exists(cx: &Context<'_>, key: &VirtualKey) -> bool {
+    ///     cx.virt(kinds::POD, key).is_some()
+    /// }
+    /// ```
     pub fn virt(&self, kind: Kind, key: &VirtualKey) -> Option<Object> {
         self.view.get(&ObjectRef::virt(kind, key))
     }
 
     /// A cached host object.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, HostKey, kinds};
+    ///
+    /// fn exists(cx: &Context<'_>, key: &HostKey) -> bool {
+    ///     cx.host(kinds::POD, key).is_some()
+    /// }
+    /// ```
     pub fn host(&self, kind: Kind, key: &HostKey) -> Option<Object> {
         self.view.get(&ObjectRef::host(kind, key))
     }
 
     /// The first object of an input that touches `key` and is `wanted`: cheap where there are
     /// many.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, Bound, Object, VirtualKey};
+    ///
+    /// fn running(cx: &Context<'_>, pods: Bound, key: &VirtualKey) -> Option<Object> {
+    ///     cx.find_source(pods, key, &|pod| pod.str_at("/status/phase") == Some("Running"))
+    /// }
+    /// ```
     pub fn find_source(&self, input: Bound, key: &VirtualKey, wanted: &dyn Fn(&Object) -> bool) -> Option<Object> {
         let mut found = None;
         self.view.visit_sources(input, key, &mut |object| {
@@ -153,6 +229,14 @@ impl<'c> Context<'c> {
     }
 
     /// The objects of an input that touch `key`, in order of their names.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, Bound, VirtualKey};
+    ///
+    /// fn count(cx: &Context<'_>, pods: Bound, key: &VirtualKey) -> usize {
+    ///     cx.sources(pods, key).len()
+    /// }
+    /// ```
     pub fn sources(&self, input: Bound, key: &VirtualKey) -> Vec<Object> {
         let mut found = Vec::new();
         self.view.visit_sources(input, key, &mut |object| {
@@ -165,6 +249,14 @@ impl<'c> Context<'c> {
     /// A whole virtual object, for kinds that are cached as metadata only; `None` when it does
     /// not exist. Until the engine has read it, this is an error that the mapper passes on
     /// with `?`: the engine reads what it names and reconciles again, at most three times.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, MapError, VirtualKey, kinds};
+    ///
+    /// fn has_data(cx: &Context<'_>, key: &VirtualKey) -> Result<bool, MapError> {
+    ///     Ok(cx.content(kinds::CONFIG_MAP, key)?.is_some_and(|map| map.at("/data").is_some()))
+    /// }
+    /// ```
     pub fn content(&self, kind: Kind, key: &VirtualKey) -> Result<Option<Object>, MapError> {
         let read = Read::new(kind, key.clone());
         match self.contents.and_then(|contents| contents.get(&read)) {
@@ -174,6 +266,14 @@ impl<'c> Context<'c> {
     }
 
     /// Asks for several objects at once, so that they take one round.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, MapError, Read, VirtualKey, kinds};
+    ///
+    /// fn all(cx: &Context<'_>, keys: &[VirtualKey]) -> Result<(), MapError> {
+    ///     cx.need(keys.iter().map(|key| Read::new(kinds::CONFIG_MAP, key.clone())))
+    /// }
+    /// ```
     pub fn need(&self, reads: impl IntoIterator<Item = Read>) -> Result<(), MapError> {
         let is_missing = |read: &Read| self.contents.is_none_or(|contents| contents.get(read).is_none());
         let missing: BTreeSet<_> = reads.into_iter().filter(is_missing).collect();
@@ -181,6 +281,14 @@ impl<'c> Context<'c> {
     }
 
     /// Where the host object of a virtual one stands.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, HostKey, VirtualKey, kinds};
+    ///
+    /// fn copy_of(cx: &Context<'_>, key: &VirtualKey) -> HostKey {
+    ///     cx.host_key(kinds::POD, key)
+    /// }
+    /// ```
     pub fn host_key(&self, kind: Kind, key: &VirtualKey) -> HostKey {
         self.host_key_named(kind.group_kind(), key.namespace(), key.name())
     }
@@ -192,6 +300,14 @@ impl<'c> Context<'c> {
     }
 
     /// The owner record of a virtual object's copies.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, Object, kinds};
+    ///
+    /// fn uid(cx: &Context<'_>, virt: &Object) -> String {
+    ///     cx.owner(kinds::POD, virt).uid
+    /// }
+    /// ```
     pub fn owner(&self, kind: Kind, virt: &Object) -> OwnerRecord {
         OwnerRecord {
             cluster: self.facts.cluster_id.clone(),
@@ -203,12 +319,28 @@ impl<'c> Context<'c> {
     }
 
     /// Reads the owner record of a host object.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, Object};
+    ///
+    /// fn is_ours(cx: &Context<'_>, host: &Object) -> bool {
+    ///     cx.ownership(host).ours().is_some()
+    /// }
+    /// ```
     pub fn ownership(&self, host: &Object) -> Ownership {
         let metadata = host.value().get("metadata").unwrap_or(&Value::Null);
         OwnerRecord::read(metadata, &self.facts.names.cluster, &self.facts.cluster_id)
     }
 
     /// The owner record of a host object that is ours; [`MapError::Foreign`] when it is not.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, MapError, Object, kinds};
+    ///
+    /// fn original(cx: &Context<'_>, host: &Object) -> Result<String, MapError> {
+    ///     Ok(cx.owned(kinds::POD, host)?.name) // `MapError::Foreign` when it is not ours
+    /// }
+    /// ```
     pub fn owned(&self, kind: Kind, host: &Object) -> Result<OwnerRecord, MapError> {
         match self.ownership(host) {
             Ownership::Ours(record) => Ok(record),
@@ -221,6 +353,15 @@ impl<'c> Context<'c> {
 
     /// Carries a virtual object across by its table. The answer holds the refusals of the table:
     /// a mapper that adds its own tells all of them at once.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, Object, kinds};
+    /// use tenet_mapper::rules::Table;
+    ///
+    /// fn crosses(cx: &Context<'_>, table: &Table, pod: &Object) -> bool {
+    ///     cx.cross(kinds::POD, table, pod).refusals.is_empty()
+    /// }
+    /// ```
     pub fn cross(&self, kind: Kind, table: &Table, virt: &Object) -> Crossing {
         let (names, namespace) = (&self.facts.names, virt.namespace());
         let context = DownContext {
@@ -234,6 +375,16 @@ impl<'c> Context<'c> {
 
     /// The host object of a virtual one as its table makes it, with metadata and owner
     /// record. A refusal is an error.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, MapError, Object, kinds};
+    /// use serde_json::Value;
+    /// use tenet_mapper::rules::Table;
+    ///
+    /// fn draft(cx: &Context<'_>, table: &Table, pod: &Object) -> Result<Value, MapError> {
+    ///     cx.draft(kinds::POD, table, pod)
+    /// }
+    /// ```
     pub fn draft(&self, kind: Kind, table: &Table, virt: &Object) -> Result<Value, MapError> {
         let Crossing { mut host, refusals, .. } = self.cross(kind, table, virt);
         if !refusals.is_empty() {
@@ -251,6 +402,15 @@ impl<'c> Context<'c> {
 
     /// The metadata of a host object: name, the labels and annotations that cross, and
     /// the owner record.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, HostKey, Object, kinds};
+    /// use serde_json::{Value, json};
+    ///
+    /// fn bare(cx: &Context<'_>, pod: &Object, key: &HostKey) -> Value {
+    ///     json!({"apiVersion": "v1", "kind": "Pod", "metadata": cx.metadata(kinds::POD, pod, key)})
+    /// }
+    /// ```
     pub fn metadata(&self, kind: Kind, virt: &Object, key: &HostKey) -> Value {
         let (owner, tenant) = (self.owner(kind, virt), virt.value().get("metadata"));
         let mut labels = labels::labels_down(tenant.and_then(|metadata| metadata.get("labels")));

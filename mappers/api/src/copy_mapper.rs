@@ -15,6 +15,21 @@ const STATUS: &str = "status";
 
 /// The pure half of a mapper whose virtual objects each have one host object of the same
 /// kind. The rule table makes a draft; the methods finish what a table cannot express.
+///
+/// ```
+/// use serde_json::{Value, json};
+/// use tenet_mapper::{Context, MapError, MapperSpec, Object, Translate};
+///
+/// struct Claims(MapperSpec);
+///
+/// impl Translate for Claims {
+///     fn spec(&self) -> &MapperSpec { &self.0 }
+///     fn complete(&self, _: &Context<'_>, _: &Object, _: Option<&Object>, mut draft: Value) -> Result<Value, MapError> {
+///         draft["spec"]["storageClassName"] = json!("tenants");
+///         Ok(draft)
+///     }
+/// }
+/// ```
 pub trait Translate: Send + Sync + 'static {
     /// The kind, its table and what else is read.
     fn spec(&self) -> &MapperSpec;
@@ -57,6 +72,17 @@ pub trait Translate: Send + Sync + 'static {
 /// A host object is created when its original is wanted, follows it, and goes when the
 /// original goes; one that somebody deletes is created again. An original with another
 /// UID is another object: the old copy goes first.
+///
+/// ```
+/// use tenet_mapper::rules::{HEAD, Table, TableError, copy};
+/// use tenet_mapper::{CopyMapper, Mapper, MapperSpec, kinds};
+///
+/// fn mapper() -> Result<Box<dyn Mapper>, TableError> {
+///     let table = Table::new(&[("", HEAD), ("", &[copy("data").whole().kept()])])?;
+///     Ok(Box::new(CopyMapper::of_table(MapperSpec::both_sides("settings", kinds::CONFIG_MAP, table))))
+/// }
+/// assert_eq!(mapper().unwrap().spec().kind, kinds::CONFIG_MAP);
+/// ```
 pub struct CopyMapper<T = TableOnly> {
     rules: T,
 }
@@ -72,6 +98,14 @@ impl Translate for TableOnly {
 
 impl CopyMapper<TableOnly> {
     /// A mapper that is nothing but its table.
+    ///
+    /// ```
+    /// use tenet_mapper::rules::Table;
+    /// use tenet_mapper::{CopyMapper, Mapper, MapperSpec, kinds};
+    ///
+    /// let spec = MapperSpec::both_sides("secret", kinds::SECRET, Table::default());
+    /// assert_eq!(CopyMapper::of_table(spec).spec().kind, kinds::SECRET);
+    /// ```
     pub fn of_table(spec: MapperSpec) -> Self {
         Self { rules: TableOnly(spec) }
     }
@@ -79,6 +113,14 @@ impl CopyMapper<TableOnly> {
 
 impl<T: Translate> CopyMapper<T> {
     /// A mapper of these rules.
+    ///
+    /// ```
+    /// use tenet_mapper::{CopyMapper, Mapper, Translate};
+    ///
+    /// fn boxed(rules: impl Translate) -> Box<dyn Mapper> {
+    ///     Box::new(CopyMapper::new(rules))
+    /// }
+    /// ```
     pub fn new(rules: T) -> Self {
         Self { rules }
     }

@@ -5,6 +5,14 @@ use tenet_translate::owner::OwnerRecord;
 use crate::{HostKey, Kind, Object, ObjectRef, Side};
 
 /// Why an object may be deleted. Only [`Deletion`] makes one, from what was seen.
+///
+/// ```
+/// use serde_json::json;
+/// use tenet_mapper::{Cause, Deletion, Object, kinds};
+///
+/// let object = Object::new(json!({"metadata": {"name": "a", "namespace": "team-a", "uid": "u"}}));
+/// assert_eq!(Deletion::redundant(kinds::SECRET, &object).cause(), &Cause::Redundant);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The twin on the other side was seen being deleted.
@@ -25,6 +33,15 @@ pub enum Cause {
 
 /// The delete of one object. It cannot be built without a [`Cause`], and always carries
 /// the UID as a precondition.
+///
+/// ```
+/// use serde_json::json;
+/// use tenet_mapper::{Deletion, Object, kinds};
+///
+/// let object = Object::new(json!({"metadata": {"name": "a", "namespace": "team-a", "uid": "u"}}));
+/// let deletion = Deletion::redundant(kinds::SECRET, &object);
+/// assert_eq!((deletion.uid(), deletion.grace()), ("u", None));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Deletion {
     target: ObjectRef,
@@ -37,6 +54,14 @@ pub struct Deletion {
 impl Deletion {
     /// Deletes a host object because its virtual original was seen being deleted; the
     /// grace period of that delete is passed on. `None` when `original` is not.
+    ///
+    /// ```
+    /// use tenet_mapper::{Deletion, Effect, Object, kinds};
+    ///
+    /// fn follow(host: &Object, virt: &Object) -> Option<Effect> {
+    ///     Deletion::follow(kinds::SECRET, host, virt).map(Effect::Delete) // none while `virt` is not deleted
+    /// }
+    /// ```
     pub fn follow(kind: Kind, host: &Object, original: &Object) -> Option<Self> {
         original.is_deleting().then(|| Self {
             grace: original.deletion_grace(),
@@ -46,6 +71,15 @@ impl Deletion {
 
     /// Deletes a host object because its virtual original, with the UID of the owner
     /// record, is gone. Nobody waits for it any more: without a grace period.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, Deletion, Effect, MapError, Object, kinds};
+    ///
+    /// fn without_original(cx: &Context<'_>, host: &Object) -> Result<Effect, MapError> {
+    ///     let owner = cx.owned(kinds::SECRET, host)?;
+    ///     Ok(Effect::Delete(Deletion::orphan(kinds::SECRET, host, &owner, kinds::SECRET)))
+    /// }
+    /// ```
     pub fn orphan(kind: Kind, host: &Object, owner: &OwnerRecord, original: Kind) -> Self {
         let cause = Cause::TwinAbsent {
             twin: ObjectRef::new(Side::Virtual, original, &owner.namespace, &owner.name),
@@ -61,30 +95,71 @@ impl Deletion {
     }
 
     /// Only this version of the object: a change in the meantime keeps it.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tenet_mapper::{Deletion, Object, kinds};
+    ///
+    /// let copy = Object::new(json!({"metadata": {"name": "a", "uid": "u", "resourceVersion": "7"}}));
+    /// assert_eq!(Deletion::redundant(kinds::SECRET, &copy).at_version(&copy).version(), Some("7"));
+    /// ```
     #[must_use]
     pub fn at_version(self, object: &Object) -> Self {
         Self { version: Some(object.resource_version().to_owned()), ..self }
     }
 
     /// Deletes a copy on the host that nothing needs any more.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tenet_mapper::{Deletion, Object, Side, kinds};
+    ///
+    /// let object = Object::new(json!({"metadata": {"name": "a", "namespace": "team-a", "uid": "u"}}));
+    /// assert_eq!(Deletion::redundant(kinds::SECRET, &object).target().side, Side::Host);
+    /// ```
     pub fn redundant(kind: Kind, host: &Object) -> Self {
         Self::new(Side::Host, kind, host, Cause::Redundant)
     }
 
     /// Deletes a virtual object because its host object was seen being deleted; the grace
     /// period of that delete is passed on. `None` when `host` is not.
+    ///
+    /// ```
+    /// use tenet_mapper::{Deletion, Effect, Object, kinds};
+    ///
+    /// fn follow(virt: &Object, host: &Object) -> Option<Effect> {
+    ///     Deletion::follow_host(kinds::POD, virt, host).map(Effect::Delete)
+    /// }
+    /// ```
     pub fn follow_host(kind: Kind, virt: &Object, host: &Object) -> Option<Self> {
         host.is_deleting()
             .then(|| Self { grace: host.deletion_grace(), ..Self::new(Side::Virtual, kind, virt, Cause::TwinDeleting) })
     }
 
     /// Deletes a virtual object whose host object is gone, at once.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tenet_mapper::{Deletion, HostKey, Object, kinds};
+    ///
+    /// let pod = Object::new(json!({"metadata": {"name": "web", "namespace": "shop", "uid": "u"}}));
+    /// let deletion = Deletion::finish(kinds::POD, &pod, &HostKey::new("team-a", "web-x-shop-x-vc-1"));
+    /// assert_eq!(deletion.grace(), Some(0));
+    /// ```
     pub fn finish(kind: Kind, virt: &Object, host: &HostKey) -> Self {
         let cause = Cause::TwinAbsent { twin: ObjectRef::host(kind, host), uid: String::new() };
         Self { grace: Some(0), ..Self::new(Side::Virtual, kind, virt, cause) }
     }
 
     /// Deletes a picture of the host that nothing needs any more.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tenet_mapper::{Deletion, Object, Side, kinds};
+    ///
+    /// let node = Object::new(json!({"metadata": {"name": "node-1", "uid": "u"}}));
+    /// assert_eq!(Deletion::picture(kinds::NODE, &node).target().side, Side::Virtual);
+    /// ```
     pub fn picture(kind: Kind, virt: &Object) -> Self {
         Self::new(Side::Virtual, kind, virt, Cause::Redundant)
     }

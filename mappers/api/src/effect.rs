@@ -11,6 +11,15 @@ use tenet_translate::rules::Table;
 use crate::{Deletion, Event, HostKey, Kind, ObjectRef, Side, Step, VirtualKey, kinds};
 
 /// One intended write.
+///
+/// ```
+/// use serde_json::json;
+/// use tenet_mapper::{Deletion, Effect, Object, kinds};
+///
+/// let copy = Object::new(json!({"metadata": {"name": "a", "namespace": "team-a", "uid": "u"}}));
+/// let effect = Effect::Delete(Deletion::redundant(kinds::SECRET, &copy));
+/// assert_eq!((effect.verb(), effect.target().to_string().as_str()), ("delete", "host Secret team-a/a"));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Effect {
@@ -67,12 +76,31 @@ impl Effect {
 
     /// The effect as a step that must not hold back what stands behind it: when the API
     /// rejects it for good, the stages behind it go on.
+    ///
+    /// ```
+    /// use tenet_mapper::{Effect, Outcome};
+    ///
+    /// fn status_before_delete(status: Effect, delete: Effect) -> Outcome {
+    ///     Outcome::one(status.best_effort()).then(delete)
+    /// }
+    /// ```
     pub fn best_effort(self) -> Step {
         Step { effect: self, best_effort: true }
     }
 }
 
 /// A host object as it should be.
+///
+/// ```
+/// use tenet_mapper::{ApplyHost, Context, Kind, MapError, MapperSpec, Object, VirtualKey};
+///
+/// fn copy(cx: &Context<'_>, spec: &MapperSpec, virt: &Object) -> Result<ApplyHost, MapError> {
+///     let table = spec.table.clone().unwrap_or_default();
+///     let key = cx.host_key(spec.kind, &VirtualKey::new(virt.namespace(), virt.name()));
+///     let (owner, desired) = (cx.owner(spec.kind, virt), cx.draft(spec.kind, &table, virt)?);
+///     Ok(ApplyHost { kind: spec.kind, key, owner, desired, table: Some(table), fallback: None })
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ApplyHost {
     /// The kind of the host object.
@@ -91,6 +119,16 @@ pub struct ApplyHost {
 }
 
 /// A Secret of the host with tokens of the virtual API server.
+///
+/// ```
+/// use serde_json::Value;
+/// use tenet_mapper::translate::OwnerRecord;
+/// use tenet_mapper::{Effect, HostKey, MintTokens, TokenRequest};
+///
+/// fn mint(key: HostKey, owner: OwnerRecord, desired: Value, token: TokenRequest) -> Effect {
+///     Effect::MintTokens(Box::new(MintTokens { key, owner, desired, tokens: vec![token] }))
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct MintTokens {
     /// The Secret.
@@ -104,6 +142,16 @@ pub struct MintTokens {
 }
 
 /// A `ServiceAccount` token that the virtual API server mints.
+///
+/// ```
+/// use tenet_mapper::{TokenRequest, VirtualKey};
+///
+/// let request = TokenRequest {
+///     data_key: "token".into(), service_account: "default".into(), audiences: vec!["vault".into()],
+///     expiration_seconds: 3600, pod: VirtualKey::new("shop", "web"), pod_uid: "u".into(),
+/// };
+/// assert_eq!(request.audiences, ["vault"]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRequest {
     /// The key in `data` of the Secret that takes the token.
@@ -121,6 +169,12 @@ pub struct TokenRequest {
 }
 
 /// How the body of a [`HostPatch`] is to be read.
+///
+/// ```
+/// use tenet_mapper::PatchFormat;
+///
+/// assert_ne!(PatchFormat::Merge, PatchFormat::Strategic);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatchFormat {
     /// RFC 7386.
@@ -130,6 +184,18 @@ pub enum PatchFormat {
 }
 
 /// A change of a host object.
+///
+/// ```
+/// use serde_json::json;
+/// use tenet_mapper::translate::OwnerRecord;
+/// use tenet_mapper::{Effect, HostKey, HostPatch, PatchFormat, kinds};
+///
+/// fn scale(key: HostKey, owner: OwnerRecord) -> Effect {
+///     let (subresource, format) = (None, PatchFormat::Merge);
+///     let body = json!({"spec": {"replicas": 2}});
+///     Effect::PatchHost(HostPatch { kind: kinds::POD, key, owner, subresource, format, body })
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct HostPatch {
     /// The kind of the host object.
@@ -147,6 +213,18 @@ pub struct HostPatch {
 }
 
 /// Values that parts of a virtual object should have.
+///
+/// ```
+/// use serde_json::json;
+/// use tenet_mapper::{Effect, Object, VirtualKey, VirtualPatch, kinds};
+///
+/// fn show_phase(virt: &Object, phase: &str) -> Effect {
+///     Effect::PatchVirtual(VirtualPatch {
+///         kind: kinds::POD, key: VirtualKey::new(virt.namespace(), virt.name()), uid: virt.uid().to_owned(),
+///         version: None, subresource: Some("status"), values: vec![("/status/phase".into(), json!(phase))],
+///     })
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct VirtualPatch {
     /// The kind of the virtual object.
@@ -165,6 +243,13 @@ pub struct VirtualPatch {
 }
 
 /// The binding of a virtual pod to a node.
+///
+/// ```
+/// use tenet_mapper::{Bind, Effect, VirtualKey};
+///
+/// let bind = Bind { pod: VirtualKey::new("shop", "web"), uid: "u".into(), node: "node-1".into() };
+/// assert_eq!(Effect::Bind(bind).verb(), "bind");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Bind {
     /// The pod.
@@ -177,6 +262,15 @@ pub struct Bind {
 
 /// A virtual object that pictures something of the host; the tenant cannot change it for
 /// long. The gate marks it as ours and never touches one that is not.
+///
+/// ```
+/// use serde_json::json;
+/// use tenet_mapper::{ApplyVirtual, Effect, VirtualKey, kinds};
+///
+/// let desired = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}});
+/// let node = ApplyVirtual { kind: kinds::NODE, key: VirtualKey::new("", "node-1"), desired, adopt: false };
+/// assert_eq!(Effect::ApplyVirtual(node).verb(), "apply");
+/// ```
 #[derive(Clone, Debug)]
 pub struct ApplyVirtual {
     /// The kind of the virtual object.

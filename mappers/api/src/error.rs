@@ -8,7 +8,14 @@ use crate::Read;
 
 /// Why a reconcile could not bring an object across. The class decides what the engine
 /// does next; a mapper never sleeps and never loops.
-#[derive(Clone, Debug, Error)]
+///
+/// ```
+/// use tenet_mapper::MapError;
+///
+/// let error = MapError::refused("spec.size", "is too large");
+/// assert_eq!((error.class(), error.to_string().as_str()), ("refused", "spec.size: is too large"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MapError {
     /// The object may not cross. The tenant gets an event; nothing is tried again until
@@ -57,6 +64,12 @@ pub enum MapError {
 
 impl MapError {
     /// A refusal of one field.
+    ///
+    /// ```
+    /// use tenet_mapper::MapError;
+    ///
+    /// assert_eq!(MapError::refused("spec.size", "is too large").class(), "refused");
+    /// ```
     pub fn refused(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Refused(vec![Refusal { field: field.into(), why: why.into() }])
     }

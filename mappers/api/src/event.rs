@@ -3,6 +3,12 @@
 use crate::{Kind, VirtualKey};
 
 /// Type of an [`Event`].
+///
+/// ```
+/// use tenet_mapper::EventType;
+///
+/// assert_ne!(EventType::Normal, EventType::Warning);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventType {
     /// Good to know.
@@ -12,6 +18,12 @@ pub enum EventType {
 }
 
 /// Reason of an [`Event`].
+///
+/// ```
+/// use tenet_mapper::EventReason;
+///
+/// assert_eq!(EventReason::Refused.as_str(), "SyncRefused");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EventReason {
@@ -44,6 +56,16 @@ impl EventReason {
 }
 
 /// An event on a virtual object.
+///
+/// ```
+/// use tenet_mapper::{Effect, Event, EventReason, EventType, Object, VirtualKey, kinds};
+///
+/// fn tell(pod: &Object, message: &str) -> Effect {
+///     let (key, uid) = (VirtualKey::new(pod.namespace(), pod.name()), pod.uid().to_owned());
+///     let (reason, event_type) = (EventReason::Degraded, EventType::Warning);
+///     Effect::Emit(Event { kind: kinds::POD, key, uid, reason, event_type, message: message.to_owned() })
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Event {
     /// The kind of the object.

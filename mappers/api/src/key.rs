@@ -5,10 +5,24 @@ use crate::{Kind, Side, kinds};
 
 /// Where an object stands in the virtual cluster. Only the translator makes a
 /// [`HostKey`] of it.
+///
+/// ```
+/// use tenet_mapper::VirtualKey;
+///
+/// let key = VirtualKey::new("shop", "web");
+/// assert_eq!((key.namespace(), key.to_string().as_str()), ("shop", "shop/web"));
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VirtualKey(Name);
 
 /// Where an object stands on the host.
+///
+/// ```
+/// use tenet_mapper::HostKey;
+///
+/// let key = HostKey::new("team-a", "web-x-shop-x-vc-1");
+/// assert_eq!(key.name(), "web-x-shop-x-vc-1");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HostKey(Name);
 
@@ -60,6 +74,13 @@ key!(VirtualKey);
 key!(HostKey);
 
 /// One object of either cluster.
+///
+/// ```
+/// use tenet_mapper::{ObjectRef, VirtualKey, kinds};
+///
+/// let pod = ObjectRef::virt(kinds::POD, &VirtualKey::new("shop", "web"));
+/// assert_eq!(pod.to_string(), "virtual Pod shop/web");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectRef {
     /// The cluster.
@@ -102,6 +123,13 @@ impl fmt::Display for ObjectRef {
 }
 
 /// A change that wakes a waiting key. The mapper must read the kind: see [`crate::Input`].
+///
+/// ```
+/// use tenet_mapper::{Dependency, Outcome, Side, kinds};
+///
+/// let outcome = Outcome::done().wait_for(Dependency::Any(Side::Virtual, kinds::POD));
+/// assert_eq!(outcome.wait.len(), 1);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dependency {
     /// A change of this object.

@@ -6,6 +6,12 @@ use tenet_translate::GroupKind;
 use tenet_translate::intern::intern;
 
 /// One of the two clusters.
+///
+/// ```
+/// use tenet_mapper::Side;
+///
+/// assert_eq!(format!("{} and {}", Side::Virtual, Side::Host), "virtual and host");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Side {
     /// The tenant's cluster.
@@ -25,6 +31,13 @@ impl fmt::Display for Side {
 
 /// A resource kind, as the API serves it. Two are equal when API group and kind are: the other
 /// members only say how it is served.
+///
+/// ```
+/// use tenet_mapper::Kind;
+///
+/// const LEASE: Kind = Kind::of("coordination.k8s.io", "v1", "Lease", "leases");
+/// assert_eq!(LEASE.path("shop"), "/apis/coordination.k8s.io/v1/namespaces/shop/leases");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
     /// The API group; empty for the core group.
@@ -41,16 +54,36 @@ pub struct Kind {
 
 impl Kind {
     /// A namespaced kind of the core group, version v1.
+    ///
+    /// ```
+    /// use tenet_mapper::{Kind, kinds};
+    ///
+    /// assert_eq!(Kind::core("Pod", "pods"), kinds::POD);
+    /// ```
     pub const fn core(kind: &'static str, plural: &'static str) -> Self {
         Self { group: "", version: "v1", kind, plural, namespaced: true }
     }
 
     /// A namespaced kind of `group`.
+    ///
+    /// ```
+    /// use tenet_mapper::Kind;
+    ///
+    /// let lease = Kind::of("coordination.k8s.io", "v1", "Lease", "leases");
+    /// assert_eq!(lease.api_version(), "coordination.k8s.io/v1");
+    /// ```
     pub const fn of(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Self {
         Self { group, version, kind, plural, namespaced: true }
     }
 
     /// The same kind without namespaces.
+    ///
+    /// ```
+    /// use tenet_mapper::Kind;
+    ///
+    /// let class = Kind::of("storage.k8s.io", "v1", "StorageClass", "storageclasses").cluster_scoped();
+    /// assert!(!class.namespaced);
+    /// ```
     #[must_use]
     pub const fn cluster_scoped(self) -> Self {
         Self { namespaced: false, ..self }

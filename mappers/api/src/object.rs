@@ -6,6 +6,15 @@ use serde_json::Value;
 
 /// One object of either cluster, as the caches hold it: pruned, never decoded into a
 /// type, so that unknown fields survive. Cheap to clone.
+///
+/// ```
+/// use serde_json::json;
+/// use tenet_mapper::Object;
+///
+/// let pod = Object::new(json!({"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "volumes": [{}]}}));
+/// assert_eq!((pod.name(), pod.str_at("/spec/nodeName")), ("web", Some("node-1")));
+/// assert_eq!((pod.list_at("/spec/volumes").len(), pod.is_deleting()), (1, false));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object(Arc<Value>);
 

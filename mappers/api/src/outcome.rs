@@ -6,6 +6,15 @@ use std::time::Duration;
 use crate::{Dependency, Effect};
 
 /// An effect, and how its failure is taken.
+///
+/// ```
+/// use tenet_mapper::{Deletion, Effect, Object, Step, kinds};
+/// use serde_json::json;
+///
+/// let copy = Object::new(json!({"metadata": {"name": "a", "namespace": "team-a", "uid": "u"}}));
+/// let step = Step::from(Effect::Delete(Deletion::redundant(kinds::SECRET, &copy)));
+/// assert!(!step.best_effort);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Step {
     /// The write.
@@ -24,10 +33,25 @@ impl From<Effect> for Step {
 }
 
 /// Steps that do not depend on each other: the engine performs them at the same time.
+///
+/// ```
+/// use tenet_mapper::{Effect, Outcome};
+///
+/// fn all_at_once(effects: Vec<Effect>) -> Outcome {
+///     Outcome::done().then_together(effects) // one stage
+/// }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Stage(pub Vec<Step>);
 
 /// When a key is due again although nothing changes.
+///
+/// ```
+/// use tenet_mapper::{Next, Outcome};
+///
+/// let outcome = Outcome::done().next(Next::At(1_800_000_000));
+/// assert_eq!(outcome.next, Next::At(1_800_000_000));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Next {
     /// Not before something changes.
@@ -70,6 +94,14 @@ impl Outcome {
     }
 
     /// Adds a stage with one step.
+    ///
+    /// ```
+    /// use tenet_mapper::{Effect, Outcome};
+    ///
+    /// fn first_the_copy(copy: Effect, status: Effect) -> Outcome {
+    ///     Outcome::one(copy).then(status.best_effort())
+    /// }
+    /// ```
     #[must_use]
     pub fn then(self, step: impl Into<Step>) -> Self {
         self.then_together([step])
@@ -98,6 +130,13 @@ impl Outcome {
     }
 
     /// Adds a change that wakes the key.
+    ///
+    /// ```
+    /// use tenet_mapper::{Dependency, HostKey, Outcome, kinds};
+    ///
+    /// let key = HostKey::new("team-a", "web-x-shop-x-vc-1");
+    /// assert_eq!(Outcome::done().wait_for(Dependency::host(kinds::POD, &key)).wait.len(), 1);
+    /// ```
     #[must_use]
     pub fn wait_for(mut self, dependency: Dependency) -> Self {
         self.wait.insert(dependency);

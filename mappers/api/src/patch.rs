@@ -10,6 +10,14 @@ use crate::{Projection, crossed};
 
 /// The RFC 7386 patch that makes `to` of `from`; `None` when they are equal. Lists are
 /// replaced. A null stands for an absent member.
+///
+/// ```
+/// use serde_json::json;
+/// use tenet_mapper::patch::merge_diff;
+///
+/// let patch = merge_diff(&json!({"a": 1, "b": 2}), &json!({"b": 3}));
+/// assert_eq!(patch, Some(json!({"a": null, "b": 3})));
+/// ```
 pub fn merge_diff(from: &Value, to: &Value) -> Option<Value> {
     match (from, to) {
         (Value::Object(from), Value::Object(to)) => {
@@ -39,6 +47,16 @@ pub fn merge_diff(from: &Value, to: &Value) -> Option<Value> {
 ///
 /// Only labels, annotations and owner record that are ours, and the fields that follow by the
 /// table, are touched; what was a reservation is none afterwards. `actual` is a cached object, cut by `projection`.
+///
+/// ```
+/// use serde_json::json;
+/// use tenet_mapper::Projection;
+/// use tenet_mapper::patch::host_ops;
+///
+/// let (desired, actual) = (json!({"metadata": {"labels": {"app": "b"}}}), json!({"metadata": {"labels": {"app": "a"}}}));
+/// let ops = host_ops(&desired, &actual, None, &Projection::Whole);
+/// assert_eq!(ops, [json!({"op": "add", "path": "/metadata/labels/app", "value": "b"})]);
+/// ```
 pub fn host_ops(desired: &Value, actual: &Value, table: Option<&Table>, projection: &Projection) -> Vec<Value> {
     let mut ops = Vec::new();
     metadata_ops(desired, actual, "labels", 'l', &mut ops);

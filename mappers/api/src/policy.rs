@@ -5,6 +5,15 @@ use tenet_translate::rules::{Policy, Unknown};
 use crate::Kind;
 
 /// What the installation decided about unknown and refused fields, for each kind.
+///
+/// ```
+/// use tenet_mapper::rules::Unknown;
+/// use tenet_mapper::{Policies, kinds};
+///
+/// let mut policies = Policies::new(Unknown::Refuse);
+/// policies.permit(kinds::SERVICE, "spec.externalIPs");
+/// assert!(policies.of(kinds::SERVICE).allow.contains("spec.externalIPs"));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
     general: Policy,

@@ -7,6 +7,15 @@ use tenet_translate::keys::DIGEST;
 /// What a cache keeps of an object. Managed fields and the last-applied configuration
 /// are never kept. Lists that come from the configuration are
 /// [interned](tenet_translate::intern::intern_all).
+///
+/// ```
+/// use serde_json::json;
+/// use tenet_mapper::Projection;
+///
+/// let pod = json!({"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "hostname": "web"}});
+/// let kept = Projection::Fields(&["spec.nodeName"]).cut(pod);
+/// assert_eq!(kept, json!({"metadata": {"name": "web"}, "spec": {"nodeName": "node-1"}}));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Projection {

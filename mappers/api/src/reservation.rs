@@ -5,6 +5,14 @@ use crate::{Context, Object};
 
 /// The mark on a host object that was made or changed for a request which the virtual API
 /// server had not served then.
+///
+/// ```
+/// use tenet_mapper::{Context, Object};
+///
+/// fn is_waited_for(cx: &Context<'_>, host: &Object) -> bool {
+///     cx.reservation(host).is_some_and(|reservation| cx.now() < reservation.until)
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
     /// When the request is over for sure, in unix seconds: served or failed.

@@ -134,6 +134,14 @@ fn schema<T: JsonSchema + Default + Serialize>() -> Value {
 }
 
 /// The sections of all mappers, each parsed once and found by its type.
+///
+/// ```
+/// use tenet_mapper::Sections;
+///
+/// let mut sections = Sections::default();
+/// sections.set(7_u8);
+/// assert_eq!(*sections.get::<u8>(), 7);
+/// ```
 #[derive(Clone, Default)]
 pub struct Sections(HashMap<TypeId, Parsed>);
 

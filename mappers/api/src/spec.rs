@@ -34,6 +34,15 @@ impl fmt::Display for MapperId {
 }
 
 /// What a mapper is about and what it reads.
+///
+/// ```
+/// use tenet_mapper::rules::{HEAD, Table, copy};
+/// use tenet_mapper::{MapperSpec, kinds};
+///
+/// let table = Table::new(&[("", HEAD), ("", &[copy("data").whole().kept()])]).unwrap();
+/// let spec = MapperSpec::both_sides("settings", kinds::CONFIG_MAP, table);
+/// assert_eq!(spec.inputs.len(), 2);
+/// ```
 #[derive(Clone, Debug)]
 pub struct MapperSpec {
     /// Its id: `pod`.
@@ -55,6 +64,12 @@ pub struct MapperSpec {
 
 impl MapperSpec {
     /// A mapper of `kind` that reads nothing yet.
+    ///
+    /// ```
+    /// use tenet_mapper::{MapperSpec, kinds};
+    ///
+    /// assert!(MapperSpec::new("node", kinds::NODE).inputs.is_empty());
+    /// ```
     pub fn new(name: &'static str, kind: Kind) -> Self {
         // Owner records name it: what they say is looked up.
         kind.group_kind().register();
@@ -64,6 +79,14 @@ impl MapperSpec {
 
     /// A mapper of `kind` on both sides: its virtual objects and the host objects that
     /// belong to them.
+    ///
+    /// ```
+    /// use tenet_mapper::rules::Table;
+    /// use tenet_mapper::{MapperSpec, kinds};
+    ///
+    /// let spec = MapperSpec::both_sides("secret", kinds::SECRET, Table::default());
+    /// assert!(spec.table.is_some());
+    /// ```
     pub fn both_sides(name: &'static str, kind: Kind, table: Table) -> Self {
         Self {
             table: Some(Arc::new(table)),
@@ -76,6 +99,14 @@ impl MapperSpec {
     }
 
     /// Adds an object to learn the server's defaults from.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tenet_mapper::{MapperSpec, kinds};
+    ///
+    /// let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tenet-defaults"}});
+    /// assert_eq!(MapperSpec::new("secret", kinds::SECRET).sample(secret).samples.len(), 1);
+    /// ```
     #[must_use]
     pub fn sample(mut self, object: Value) -> Self {
         self.samples.push(object);
@@ -83,6 +114,13 @@ impl MapperSpec {
     }
 
     /// Adds something that it reads.
+    ///
+    /// ```
+    /// use tenet_mapper::{Input, KeysOf, MapperSpec, Projection, Side, kinds};
+    ///
+    /// let nodes = Input::new(Side::Host, kinds::NODE, Projection::Metadata, KeysOf::None).foreign();
+    /// assert_eq!(MapperSpec::new("pod", kinds::POD).reads(nodes).inputs.len(), 1);
+    /// ```
     #[must_use]
     pub fn reads(mut self, input: Input) -> Self {
         self.inputs.push(input);
@@ -90,6 +128,21 @@ impl MapperSpec {
     }
 
     /// Adds a section of the configuration, all fields of which may change while the syncer runs.
+    ///
+    /// ```
+    /// # use schemars::JsonSchema;
+    /// # use serde::{Deserialize, Serialize};
+    /// use tenet_mapper::{MapperSpec, kinds};
+    ///
+    /// #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    /// #[serde(default)]
+    /// struct Quotas {
+    ///     /// Pods that one namespace may have.
+    ///     pods: u32,
+    /// }
+    ///
+    /// assert_eq!(MapperSpec::new("pod", kinds::POD).section::<Quotas>("quotas").sections[0].name(), "quotas");
+    /// ```
     #[must_use]
     pub fn section<T>(self, name: &'static str) -> Self
     where
@@ -99,6 +152,22 @@ impl MapperSpec {
     }
 
     /// Adds a section of the configuration.
+    ///
+    /// ```
+    /// # use schemars::JsonSchema;
+    /// # use serde::{Deserialize, Serialize};
+    /// use tenet_mapper::{MapperSpec, Section, kinds};
+    ///
+    /// #[derive(Default, Serialize, Deserialize, JsonSchema)]
+    /// #[serde(default)]
+    /// struct Quotas {
+    ///     /// Pods that one namespace may have.
+    ///     pods: u32,
+    /// }
+    ///
+    /// let section = Section::of::<Quotas>("quotas").fixed(&["pods"]);
+    /// assert_eq!(MapperSpec::new("pod", kinds::POD).owns(section).sections.len(), 1);
+    /// ```
     #[must_use]
     pub fn owns(mut self, section: Section) -> Self {
         self.sections.push(section);
@@ -107,6 +176,17 @@ impl MapperSpec {
 
     /// Adds something that it reads, and returns the handle with which a context shows the
     /// objects that touch a key.
+    ///
+    /// ```
+    /// use tenet_mapper::{Input, KeysOf, MapperSpec, Object, Projection, Side, VirtualKey, kinds};
+    ///
+    /// fn by_node(pod: &Object) -> Vec<VirtualKey> {
+    ///     pod.str_at("/spec/nodeName").map(|node| VirtualKey::new("", node)).into_iter().collect()
+    /// }
+    /// let mut spec = MapperSpec::new("node", kinds::NODE);
+    /// let pods = spec.bind(Input::new(Side::Host, kinds::POD, Projection::Whole, KeysOf::With(by_node)));
+    /// assert_eq!(pods.kind, kinds::POD); // `cx.sources(pods, key)` shows the pods of a node
+    /// ```
     pub fn bind(&mut self, input: Input) -> Bound {
         let bound = Bound { side: input.side, kind: input.kind, position: self.inputs.len() };
         self.inputs.push(input);
@@ -114,6 +194,15 @@ impl MapperSpec {
     }
 
     /// The projection of its own kind on one side.
+    ///
+    /// ```
+    /// use tenet_mapper::rules::Table;
+    /// use tenet_mapper::{MapperSpec, Projection, Side, kinds};
+    ///
+    /// let spec = MapperSpec::both_sides("secret", kinds::SECRET, Table::default());
+    /// let spec = spec.project(Side::Virtual, &Projection::Metadata); // the content is read when it is needed
+    /// assert_eq!(spec.inputs[0].projection, Projection::Metadata);
+    /// ```
     #[must_use]
     pub fn project(mut self, side: Side, projection: &Projection) -> Self {
         for input in &mut self.inputs {
@@ -126,6 +215,14 @@ impl MapperSpec {
 }
 
 /// An input of a mapper that was bound with [`MapperSpec::bind`].
+///
+/// ```
+/// use tenet_mapper::{Bound, Context, VirtualKey};
+///
+/// fn count(cx: &Context<'_>, pods: Bound, key: &VirtualKey) -> usize {
+///     cx.sources(pods, key).len()
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Bound {
     /// The cluster that it is read from.
@@ -141,6 +238,13 @@ pub struct Bound {
 /// A change that the projection of the input does not show wakes no key of it: a mapper that reads
 /// `spec.nodeName` of pods is not asked again when their status changes, and a new resource
 /// version alone wakes nobody. So a projection names all that the mapper reads, no more and no less.
+///
+/// ```
+/// use tenet_mapper::{Input, KeysOf, Projection, Side, kinds};
+///
+/// let nodes = Input::new(Side::Host, kinds::NODE, Projection::Metadata, KeysOf::None).foreign().optional();
+/// assert!(nodes.foreign && nodes.optional);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Input {
     /// The cluster that it is read from. On the host only our own objects are seen.
@@ -177,6 +281,15 @@ impl Input {
 }
 
 /// Which keys of a mapper a change of an input touches.
+///
+/// ```
+/// use tenet_mapper::{KeysOf, Object, VirtualKey};
+///
+/// fn same_name(class: &Object) -> Vec<VirtualKey> {
+///     vec![VirtualKey::new("", class.name())]
+/// }
+/// let _keys = KeysOf::With(same_name);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum KeysOf {
     /// None: the mapper only looks it up.

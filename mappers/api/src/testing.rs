@@ -30,6 +30,15 @@ pub const CLUSTER_ID: &str = "00000000-0000-0000-0000-00000000c1d0";
 const ROUNDS: usize = 3;
 
 /// Both clusters, in memory.
+///
+/// ```
+/// use tenet_mapper::testing::Clusters;
+/// use tenet_mapper::{Side, kinds};
+///
+/// const POD: &str = "{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop}}";
+/// let clusters = Clusters::default().with(Side::Virtual, POD);
+/// assert!(clusters.object(Side::Virtual, kinds::POD, "shop", "web").is_some());
+/// ```
 pub struct Clusters {
     objects: BTreeMap<(Side, GroupKind, String, String), Object>,
     gone: BTreeMap<(GroupKind, HostKey), Object>,
@@ -72,6 +81,15 @@ impl Clusters {
     ///
     /// # Panics
     /// When the text is no YAML: a test has no better use for it.
+    ///
+    /// ```
+    /// use tenet_mapper::testing::Clusters;
+    /// use tenet_mapper::{Side, kinds};
+    ///
+    /// const POD: &str = "{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop}}";
+    /// let clusters = Clusters::default().with(Side::Virtual, POD);
+    /// assert_eq!(clusters.object(Side::Virtual, kinds::POD, "shop", "web").unwrap().uid(), "uid-virtual-shop-web");
+    /// ```
     #[must_use]
     #[allow(clippy::panic)] // A test kit fails tests.
     pub fn with(mut self, side: Side, documents: &str) -> Self {
@@ -86,12 +104,29 @@ impl Clusters {
     }
 
     /// Sets a section of the configuration.
+    ///
+    /// ```
+    /// use tenet_mapper::testing::Clusters;
+    ///
+    /// #[derive(Default)]
+    /// struct Quotas { pods: u32 }
+    ///
+    /// let clusters = Clusters::default().section(Quotas { pods: 5 });
+    /// assert_eq!(clusters.look(|cx| cx.section::<Quotas>().pods), 5);
+    /// ```
     #[must_use]
     pub fn section<T: Send + Sync + 'static>(self, section: T) -> Self {
         self.facts(|facts| facts.sections.set(section))
     }
 
     /// Changes what is fixed: configuration, policy, names.
+    ///
+    /// ```
+    /// use tenet_mapper::testing::Clusters;
+    ///
+    /// let clusters = Clusters::default().facts(|facts| facts.cluster_id = "other".to_owned());
+    /// assert_eq!(clusters.look(|cx| cx.facts().cluster_id.clone()), "other");
+    /// ```
     #[must_use]
     pub fn facts(mut self, change: impl FnOnce(&mut Facts)) -> Self {
         change(&mut self.facts);
@@ -99,6 +134,14 @@ impl Clusters {
     }
 
     /// Says that something refers to a virtual object.
+    ///
+    /// ```
+    /// use tenet_mapper::testing::Clusters;
+    /// use tenet_mapper::{VirtualKey, kinds};
+    ///
+    /// let clusters = Clusters::default().referenced(kinds::SECRET, "shop", "cert");
+    /// assert!(clusters.look(|cx| cx.is_referenced(kinds::SECRET, &VirtualKey::new("shop", "cert"))));
+    /// ```
     #[must_use]
     pub fn referenced(mut self, kind: Kind, namespace: &str, name: &str) -> Self {
         self.referenced.insert((kind.group_kind(), VirtualKey::new(namespace, name)));
@@ -106,6 +149,14 @@ impl Clusters {
     }
 
     /// Says that the right to read an optional input is missing.
+    ///
+    /// ```
+    /// use tenet_mapper::testing::Clusters;
+    /// use tenet_mapper::{Side, kinds};
+    ///
+    /// let clusters = Clusters::default().unreadable(Side::Host, kinds::NODE);
+    /// assert!(!clusters.look(|cx| cx.can_read(Side::Host, kinds::NODE)));
+    /// ```
     #[must_use]
     pub fn unreadable(mut self, side: Side, kind: Kind) -> Self {
         self.unreadable.insert((side, kind.group_kind()));
@@ -113,6 +164,12 @@ impl Clusters {
     }
 
     /// Sets the time, in unix seconds.
+    ///
+    /// ```
+    /// use tenet_mapper::testing::Clusters;
+    ///
+    /// assert_eq!(Clusters::default().at(42).look(|cx| cx.now()), 42);
+    /// ```
     #[must_use]
     pub fn at(mut self, now: i64) -> Self {
         self.now = now;
@@ -127,6 +184,16 @@ impl Clusters {
     }
 
     /// Adds or replaces one object.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tenet_mapper::testing::Clusters;
+    /// use tenet_mapper::{Side, kinds};
+    ///
+    /// let mut clusters = Clusters::default();
+    /// clusters.put(Side::Host, json!({"kind": "Node", "metadata": {"name": "node-1"}}));
+    /// assert!(clusters.object(Side::Host, kinds::NODE, "", "node-1").is_some());
+    /// ```
     pub fn put(&mut self, side: Side, mut value: Value) {
         let text = |value: &Value, member: &str| value["metadata"][member].as_str().unwrap_or_default().to_owned();
         let (kind, namespace, name) = (kind_of(&value), text(&value, "namespace"), text(&value, "name"));
@@ -154,11 +221,29 @@ impl Clusters {
     }
 
     /// Shows these clusters to something that needs no key: an admission, for one.
+    ///
+    /// ```
+    /// use tenet_mapper::testing::{CLUSTER, Clusters};
+    ///
+    /// assert_eq!(Clusters::default().look(|cx| cx.facts().names.cluster.clone()), CLUSTER);
+    /// ```
     pub fn look<T>(&self, look: impl FnOnce(&Context<'_>) -> T) -> T {
         look(&Context::new(self, &self.facts, self.now))
     }
 
     /// Runs one reconcile. Content that the mapper asks for is read from these clusters.
+    ///
+    /// ```
+    /// use tenet_mapper::rules::{HEAD, Table, copy};
+    /// use tenet_mapper::testing::Clusters;
+    /// use tenet_mapper::{CopyMapper, MapperSpec, Side, kinds};
+    ///
+    /// let table = Table::new(&[("", HEAD), ("", &[copy("data").whole().kept()])]).unwrap();
+    /// let mapper = CopyMapper::of_table(MapperSpec::both_sides("settings", kinds::CONFIG_MAP, table));
+    /// let map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}, data: {k: v}}";
+    /// let mut clusters = Clusters::default().with(Side::Virtual, map);
+    /// assert_eq!(clusters.reconcile(&mapper, "shop", "a").unwrap().effects().len(), 1);
+    /// ```
     pub fn reconcile(&mut self, mapper: &dyn Mapper, namespace: &str, name: &str) -> Result<Outcome, MapError> {
         self.spec = Some(mapper.spec().clone());
         let (facts, key) = (self.facts.clone(), VirtualKey::new(namespace, name));
@@ -177,6 +262,19 @@ impl Clusters {
     /// Reconciles and performs the effects on these clusters, until nothing changes. Answers with
     /// how many writes there were, not counting events. What an API server would add or take
     /// away by itself does not happen.
+    ///
+    /// ```
+    /// use tenet_mapper::rules::{HEAD, Table, copy};
+    /// use tenet_mapper::testing::Clusters;
+    /// use tenet_mapper::{CopyMapper, MapperSpec, Side, kinds};
+    ///
+    /// let table = Table::new(&[("", HEAD), ("", &[copy("data").whole().kept()])]).unwrap();
+    /// let mapper = CopyMapper::of_table(MapperSpec::both_sides("settings", kinds::CONFIG_MAP, table));
+    /// let map = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: shop}, data: {k: v}}";
+    /// let mut clusters = Clusters::default().with(Side::Virtual, map);
+    /// assert_eq!(clusters.converge(&mapper, "shop", "a").unwrap(), 1);
+    /// assert_eq!(clusters.converge(&mapper, "shop", "a").unwrap(), 0, "at rest nothing is written");
+    /// ```
     pub fn converge(&mut self, mapper: &dyn Mapper, namespace: &str, name: &str) -> Result<usize, MapError> {
         let mut writes = 0;
         for _ in 0..16 {

@@ -1,0 +1,9 @@
+//! A syncer with the built-in mappers and the one of NetworkPolicies.
+
+use std::process::ExitCode;
+
+fn main() -> Result<ExitCode, tenet_mapper::rules::TableError> {
+    let mut mappers = tenet_core_mappers::all();
+    mappers.push(network_policy_mapper::mapper()?);
+    Ok(tenet_syncer::main(mappers, tenet_sockets::run))
+}

@@ -1,0 +1,134 @@
+use serde_json::json;
+use tenet_mapper::Side;
+use tenet_mapper::testing::Clusters;
+
+use super::*;
+
+const POLICY: &str = "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Ingress, Egress]
+  ingress:
+    - ports: [{protocol: TCP, port: http}, {port: 8000, endPort: 8080}]
+      from:
+        - podSelector: {matchLabels: {app: front}}
+        - namespaceSelector: {}
+  egress:
+    - to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}, podSelector: {}}]";
+
+fn clusters(spec: &Value) -> Clusters {
+    let mut clusters = Clusters::default();
+    let metadata = json!({"name": "web", "namespace": "shop"});
+    clusters.put(
+        Side::Virtual,
+        json!({"apiVersion": KIND.api_version(), "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}),
+    );
+    clusters
+}
+
+fn converge(clusters: &mut Clusters) -> Result<usize, MapError> {
+    clusters.converge(mapper().unwrap().as_ref(), "shop", "web")
+}
+
+fn host(clusters: &Clusters) -> Option<&Value> {
+    let copy = clusters.object(Side::Host, KIND, "team-a", "web-x-shop-x-vc-1");
+    copy.and_then(|copy| copy.at("/spec"))
+}
+
+fn in_vc() -> Value {
+    json!({"key": "tenet.sh/managed-by", "operator": "In", "values": ["vc-1"]})
+}
+
+fn in_namespace(name: &str) -> Value {
+    json!({"key": "tenet.sh/namespace", "operator": "In", "values": [name]})
+}
+
+fn refused(clusters: &mut Clusters) -> String {
+    converge(clusters).unwrap_err().to_string()
+}
+
+#[test]
+fn every_selector_is_narrowed_to_what_the_tenant_meant() {
+    let mut clusters = Clusters::default().with(Side::Virtual, POLICY);
+    assert_eq!(converge(&mut clusters), Ok(1));
+    let spec = host(&clusters).unwrap();
+    let own = json!({"app": "web", "tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": "shop"});
+    assert_eq!(spec["podSelector"]["matchLabels"], own);
+    assert_eq!(
+        spec["ingress"],
+        json!([{
+            "ports": [{"protocol": "TCP", "port": "http"}, {"port": 8000, "endPort": 8080}],
+            "from": [
+                {"podSelector": {"matchLabels": {"app": "front"}, "matchExpressions": [in_vc(), in_namespace("shop")]}},
+                {"podSelector": {"matchExpressions": [in_vc()]}},
+            ],
+        }])
+    );
+    let dns = json!([{"to": [{"podSelector": {"matchExpressions": [in_vc(), in_namespace("kube-system")]}}]}]);
+    assert_eq!(spec["egress"], dns);
+    assert_eq!(converge(&mut clusters), Ok(0), "the second look writes nothing");
+}
+
+#[test]
+fn a_policy_without_selector_selects_the_pods_of_its_namespace() {
+    let labels = json!({"matchLabels": {"tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": "shop"}});
+    let expressions = json!({"matchExpressions": [in_vc(), in_namespace("shop")]});
+    for (spec, own) in [(json!({"podSelector": {}}), labels), (json!({}), expressions)] {
+        let mut clusters = clusters(&spec);
+        converge(&mut clusters).unwrap();
+        assert_eq!(host(&clusters).unwrap()["podSelector"], own);
+    }
+}
+
+#[test]
+fn the_lists_of_rules_follow_in_every_shape() {
+    let from = |app: &str| json!({"from": [{"podSelector": {"matchLabels": {"app": app}}}]});
+    let ports = json!({"ports": [{"port": 80}]});
+    let shapes =
+        [json!([]), json!([{}]), json!([{}, ports]), json!([from("a")]), json!([from("b"), from("a")]), json!([ports])];
+    for before in &shapes {
+        for after in &shapes {
+            let spec = |ingress: &Value| json!({"podSelector": {}, "policyTypes": ["Ingress"], "ingress": ingress});
+            let open = || Section { allow_any_peer: true, ..Section::default() };
+            let mut updated = clusters(&spec(before)).section(open());
+            converge(&mut updated).unwrap();
+            let virt = clusters(&spec(after)).object(Side::Virtual, KIND, "shop", "web").unwrap().value().clone();
+            updated.put(Side::Virtual, virt);
+            converge(&mut updated).unwrap();
+            let mut created = clusters(&spec(after)).section(open());
+            converge(&mut created).unwrap();
+            assert_eq!(host(&updated), host(&created), "{before} to {after}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wider_than_the_virtual_cluster_is_refused_unless_the_section_allows_it() {
+    let block = json!([{"to": [{"ipBlock": {"cidr": "10.1.2.0/24", "except": ["10.1.2.3/32"]}}]}]);
+    let spec = json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": block});
+    assert!(refused(&mut clusters(&spec)).starts_with("spec.egress[0].to[0]: ipBlock"));
+    let narrow = || Section { allow_ip_blocks: vec!["10.1.3.0/24".parse().unwrap()], ..Section::default() };
+    assert!(refused(&mut clusters(&spec).section(narrow())).starts_with("spec.egress[0].to[0]: ipBlock"));
+    let wide = Section { allow_ip_blocks: vec!["10.0.0.0/8".parse().unwrap()], ..Section::default() };
+    let mut allowed = clusters(&spec).section(wide);
+    assert_eq!(converge(&mut allowed), Ok(1));
+    assert_eq!(host(&allowed).unwrap()["egress"], block);
+
+    for rule in [json!({}), json!({"from": []}), json!({"ports": [{"port": 80}]})] {
+        let spec = json!({"podSelector": {}, "ingress": [rule]});
+        assert!(refused(&mut clusters(&spec)).starts_with("spec.ingress[0].from: no peers"), "{rule}");
+    }
+}
+
+#[test]
+fn labels_of_namespaces_cannot_be_followed_and_nobody_selects_by_ours() {
+    let with = |peer: Value| json!({"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}, peer]}]});
+    let team = with(json!({"namespaceSelector": {"matchLabels": {"team": "a"}}}));
+    assert!(refused(&mut clusters(&team)).starts_with("spec.ingress[0].from[1]: selects namespaces by \"team\""));
+    let ours = with(json!({"podSelector": {"matchLabels": {"tenet.sh/namespace": "other"}}}));
+    assert!(refused(&mut clusters(&ours)).starts_with("spec.ingress[0].from[1]: selects by the reserved label"));
+    assert!(refused(&mut clusters(&with(json!({"serviceSelector": {}})))).contains("from[1].serviceSelector"));
+}
