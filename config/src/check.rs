@@ -1,11 +1,11 @@
-//! Holds a tree against the JSON schema and collects what is wrong.
+//! Check of a tree against the JSON schema, with all problems collected.
 
 mod scalar;
 
 use serde_json::{Map, Value};
 
 use crate::overrides::flag_of;
-use crate::problem::{Place, Problem};
+use crate::problem::{Location, Problem};
 use crate::yaml::{Entry, Kind, Node};
 
 /// Checks the whole tree. The answer is the tree as JSON, complete only if no problem was added.
@@ -21,7 +21,7 @@ struct Checker<'p> {
 
 impl Checker<'_> {
     /// Checks one value. `home` is where to report what it lacks: the place of its key.
-    fn value(&mut self, schema: &Value, node: &Node, home: Place, field: &str) -> Option<Value> {
+    fn value(&mut self, schema: &Value, node: &Node, home: Location, field: &str) -> Option<Value> {
         let schema = scalar::without_null(schema);
         if scalar::is_open(schema) {
             // The owner of the section checks what this part of JSON schema cannot express.
@@ -43,7 +43,7 @@ impl Checker<'_> {
         }
     }
 
-    fn map(&mut self, schema: &Value, entries: &[Entry], home: Place, field: &str) -> Value {
+    fn map(&mut self, schema: &Value, entries: &[Entry], home: Location, field: &str) -> Value {
         let mut value = Map::new();
         for entry in entries {
             if let Some(checked) = self.entry(schema, entry, field) {
@@ -74,14 +74,14 @@ impl Checker<'_> {
     }
 
     /// A required field that is not there. Of a mapping, the fields in it are what is missing.
-    fn missing(&mut self, schema: &Value, home: Place, field: &str) {
+    fn missing(&mut self, schema: &Value, home: Location, field: &str) {
         if schema["type"] == "object" {
             self.map(schema, &[], home, field);
             return;
         }
         match (flag_of(field), home) {
-            (Some(flag), Place::File { .. }) => self.report(home, field, format!("is required, here or as {flag}")),
-            (Some(flag), _) => self.report(Place::Flag(flag), field, format!("{field} is required")),
+            (Some(flag), Location::File { .. }) => self.report(home, field, format!("is required, here or as {flag}")),
+            (Some(flag), _) => self.report(Location::Flag(flag), field, format!("{field} is required")),
             (None, _) => self.report(home, field, "is required"),
         };
     }
@@ -104,7 +104,7 @@ impl Checker<'_> {
     }
 
     /// Adds a problem; the `None` is the value that there is not.
-    fn report(&mut self, place: Place, field: &str, message: impl Into<String>) -> Option<Value> {
+    fn report(&mut self, place: Location, field: &str, message: impl Into<String>) -> Option<Value> {
         self.problems.push(Problem::new(place, field, message));
         None
     }

@@ -37,7 +37,7 @@ pub struct Config {
     /// How host objects are named.
     #[serde(default)]
     pub names: Names,
-    /// What happens to an object with a field that the rule table of its kind does not know.
+    /// Handling of an object with a field that the rule table of its kind does not know.
     #[serde(default)]
     pub unknown_fields: UnknownFields,
     /// Which annotations of the tenant cross to the host.

@@ -1,4 +1,4 @@
-//! What crosses between the clusters, and what the tenant gets to see.
+//! Settings of names, annotations and unknown fields of objects that cross between the clusters.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ pub enum Names {
     Vcluster,
 }
 
-/// What happens to an object with a field that the rule table of its kind does not know.
+/// Handling of an object with a field that the rule table of its kind does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum UnknownFields {

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::schema;
 
-/// What the program knows and this crate does not: the sections of mappers, and names to check against.
+/// Knowledge of the program that this crate lacks: the sections of mappers, and names to check against.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     /// Names of the mappers, for `kinds.disable`. Empty: not checked.
@@ -14,7 +14,7 @@ pub struct Known {
     sections: Vec<Section>,
 }
 
-/// A section of the file that somebody else owns: a mapper, for one. It is checked, completed and reloaded as the others.
+/// Section of the file that another crate owns, such as a mapper. It is checked, completed and reloaded like the others.
 #[derive(Clone, Debug)]
 pub struct Section {
     /// Its key in the file.

@@ -38,7 +38,7 @@ pub use config::{Config, Host, RELOADABLE, Virtual};
 pub use crossing::{Annotations, Names, UnknownFields};
 pub use known::{Known, Section, SectionError};
 pub use overrides::Overrides;
-pub use problem::{Place, Problem, Problems};
+pub use problem::{Location, Problem, Problems};
 pub use process::{Admin, Engine, Kinds, Log, LogFormat};
 pub use reload::{Deferred, Live, ReloadOutcome, Reloader};
 pub use schema::schema;

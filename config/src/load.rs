@@ -2,7 +2,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::problem::{Place, Problem, Problems};
+use crate::problem::{Location, Problem, Problems};
 use crate::yaml::{Kind, Node};
 use crate::{Config, Known, Overrides, Section, check, overrides, schema, yaml};
 
@@ -30,7 +30,7 @@ impl Config {
     }
 }
 
-/// All that a file is read under.
+/// Inputs of reading a file.
 pub(crate) struct Reader<'r> {
     overrides: &'r Overrides,
     known: &'r Known,
@@ -62,7 +62,7 @@ impl<'r> Reader<'r> {
     }
 
     fn flags(&self) -> Result<Config, Problems> {
-        let nothing = Node { place: Place::Whole, kind: Kind::Null };
+        let nothing = Node { place: Location::Whole, kind: Kind::Null };
         self.tree("flags", nothing, Vec::new())
     }
 
@@ -74,7 +74,7 @@ impl<'r> Reader<'r> {
             // The schema passed it, so this only fails if schema and structs disagree.
             match serde_json::from_value(value) {
                 Ok(config) => return Ok(config),
-                Err(error) => problems.push(Problem::new(Place::Whole, "", error.to_string())),
+                Err(error) => problems.push(Problem::new(Location::Whole, "", error.to_string())),
             }
         }
         Err(Problems::new(file, problems))
@@ -101,7 +101,7 @@ fn not_utf8(bytes: &[u8], at: usize) -> Problem {
     let before = String::from_utf8_lossy(&bytes[..at]);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
-    Problem::new(Place::File { line, column }, "", "not UTF-8")
+    Problem::new(Location::File { line, column }, "", "not UTF-8")
 }
 
 #[cfg(test)]

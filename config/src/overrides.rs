@@ -1,10 +1,10 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use crate::problem::{Place, Problem};
+use crate::problem::{Location, Problem};
 use crate::yaml::{Entry, Kind, Node, Scalar};
 
-/// What flags say. A flag that was given stands above the file, also when the file is read again.
+/// Values of the flags. A flag overrides the file, also after a reload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `--name`: the name of the virtual cluster.
@@ -61,7 +61,7 @@ pub(crate) fn apply(overrides: &Overrides, root: &mut Node, problems: &mut Vec<P
         let Some(value) = value(overrides) else {
             continue;
         };
-        let place = Place::Flag(flag);
+        let place = Location::Flag(flag);
         let Some(text) = value.to_str() else {
             problems.push(Problem::new(place, field, "the path is not UTF-8"));
             continue;

@@ -1,9 +1,9 @@
 use std::fmt;
 use std::path::Path;
 
-/// Where a problem comes from.
+/// Location of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum Location {
     /// The file or the run as a whole.
     Whole,
     /// A place in the file. Both numbers start at 1; the column counts characters.
@@ -17,18 +17,18 @@ pub enum Place {
     Flag(&'static str),
 }
 
-/// One thing that is wrong with a configuration.
+/// One problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// Where it is.
-    pub place: Place,
+    pub place: Location,
     /// The field that it is about, such as `pods.allow[1]`; empty when it is about none.
     pub field: String,
-    /// What is wrong, and what would be right.
+    /// Description of the problem, and of a valid value.
     pub message: String,
 }
 
-/// All that is wrong with a configuration, in the order of the file; flags come last.
+/// All problems of a configuration, in the order of the file; flags come last.
 ///
 /// Each is displayed on a line of its own, as `FILE:LINE:COLUMN: field: message` or `--flag: message`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +38,7 @@ pub struct Problems {
 }
 
 impl Problem {
-    pub(crate) fn new(place: Place, field: &str, message: impl Into<String>) -> Self {
+    pub(crate) fn new(place: Location, field: &str, message: impl Into<String>) -> Self {
         Self { place, field: field.to_owned(), message: message.into() }
     }
 }
@@ -50,7 +50,7 @@ impl Problems {
     }
 
     pub(crate) fn of_file(file: &Path, problem: impl fmt::Display) -> Self {
-        let problem = Problem::new(Place::Whole, "", problem.to_string());
+        let problem = Problem::new(Location::Whole, "", problem.to_string());
         Self::new(&file.display().to_string(), vec![problem])
     }
 
@@ -75,12 +75,12 @@ impl fmt::Display for Problems {
             let end_of_last = if index == 0 { "" } else { "\n" };
             f.write_str(end_of_last)?;
             match problem.place {
-                Place::Whole => write!(f, "{}: ", self.file)?,
-                Place::File { line, column } => write!(f, "{}:{line}:{column}: ", self.file)?,
-                Place::Flag(flag) => write!(f, "{flag}: ")?,
+                Location::Whole => write!(f, "{}: ", self.file)?,
+                Location::File { line, column } => write!(f, "{}:{line}:{column}: ", self.file)?,
+                Location::Flag(flag) => write!(f, "{flag}: ")?,
             }
             // The flag says which field it is.
-            if !problem.field.is_empty() && !matches!(problem.place, Place::Flag(_)) {
+            if !problem.field.is_empty() && !matches!(problem.place, Location::Flag(_)) {
                 write!(f, "{}: ", problem.field)?;
             }
             f.write_str(&problem.message)?;

@@ -68,7 +68,7 @@ pub enum LogFormat {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Log {
-    /// What is logged: a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), and `target=level` for parts of the
+    /// Log directives: a level (`off`, `error`, `warn`, `info`, `debug`, `trace`), and `target=level` for parts of the
     /// syncer, separated by commas.
     #[schemars(with = "LogDirectives")]
     pub level: String,

@@ -16,7 +16,7 @@ use crate::{Config, Known, Overrides, Problems};
 
 /// The current configuration, shared by all that read it. Clones share it too.
 ///
-/// Who works with it over time calls [`Live::get`] again for each piece of work, and keeps no value from it.
+/// A long-running task calls [`Live::get`] again for each piece of work, and keeps no value from it.
 #[derive(Clone, Debug)]
 pub struct Live(Arc<ArcSwap<Config>>);
 
@@ -32,7 +32,7 @@ impl Live {
     }
 }
 
-/// Reads the file of a [`Live`] configuration again. Whoever owns it polls it, say every 5 seconds: a ConfigMap in a pod
+/// Reads the file of a [`Live`] configuration again. Its owner polls it, for example every 5 s: a ConfigMap in a pod
 /// changes by the swap of a symbolic link, which a watch on the file does not see.
 #[derive(Debug)]
 pub struct Reloader {
@@ -43,14 +43,14 @@ pub struct Reloader {
     seen: Option<Seen>,
 }
 
-/// What the last poll found.
+/// Result of the last poll.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     File([u8; 32]),
     Unreadable(String),
 }
 
-/// What one poll did.
+/// Outcome of one poll.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReloadOutcome {
     /// The file says what it said before.

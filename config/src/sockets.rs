@@ -13,7 +13,7 @@ use tenet_translate::kubelets::NodeAddresses;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Kubelet {
-    /// Whether the virtual nodes have a kubelet at all.
+    /// True if the virtual nodes have a kubelet at all.
     pub enabled: bool,
     /// Where the virtual API server finds the kubelet of a node.
     pub addresses: NodeAddresses,
@@ -23,9 +23,9 @@ pub struct Kubelet {
     /// IP address to listen on when each node has a Service. With loopback addresses each node has its own.
     #[schemars(with = "IpAddress")]
     pub listen: IpAddr,
-    /// Who signs the certificates that the kubelets show.
+    /// Signer of the certificates that the kubelets present.
     pub certificate: KubeletCertificate,
-    /// What a stream may take.
+    /// Limits of streams.
     pub streams: Streams,
 }
 
@@ -42,7 +42,7 @@ impl Default for Kubelet {
     }
 }
 
-/// Who signs the certificates that the kubelets show.
+/// Signer of the certificates that the kubelets present.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum KubeletCertificate {
@@ -54,7 +54,7 @@ pub enum KubeletCertificate {
     Csr,
 }
 
-/// What streams may take: those of exec, attach, port-forward and logs.
+/// Limits of streams: those of exec, attach, port-forward and logs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Streams {
@@ -80,13 +80,13 @@ impl Default for Streams {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Webhook {
-    /// Whether the virtual API server asks at all. Without it, a Service has an address of its own for a moment.
+    /// True if the virtual API server asks at all. Without it, a Service has an address of its own for a moment.
     pub enabled: bool,
     /// IP address and port to listen on. The virtual API server has to reach it under this address; it shares the
     /// syncer's pod.
     #[schemars(with = "SocketAddress")]
     pub listen: SocketAddr,
-    /// What happens to Services while the syncer does not answer.
+    /// Handling of Services while the syncer does not answer.
     pub failure_policy: FailurePolicy,
     /// How long the virtual API server waits for an answer: at most 30s.
     #[schemars(with = "WebhookTimeoutText")]
@@ -113,7 +113,7 @@ impl Default for Webhook {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Usage {
-    /// Whether the virtual cluster has metrics, when the host has.
+    /// True if the virtual cluster has metrics, when the host has.
     pub enabled: bool,
     /// IP address and port to listen on. It has to be one of loopback: the virtual API server, which shares the syncer's
     /// pod, finds it as `localhost`.
@@ -127,7 +127,7 @@ impl Default for Usage {
     }
 }
 
-/// What happens to Services while the syncer does not answer.
+/// Handling of Services while the syncer does not answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum FailurePolicy {
     /// They cannot be created, nor their spec be changed: no Service ever shows a wrong address.

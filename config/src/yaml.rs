@@ -9,12 +9,12 @@ use serde_json::Value;
 
 pub(crate) use build::parse;
 
-use crate::problem::Place;
+use crate::problem::Location;
 
 /// A value and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    pub place: Place,
+    pub place: Location,
     pub kind: Kind,
 }
 
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
 
 impl Node {
     /// The place of a key; the value's own when it lacks the key.
-    pub fn place_of(&self, key: &str) -> Place {
+    pub fn place_of(&self, key: &str) -> Location {
         let Kind::Map(entries) = &self.kind else { return self.place };
         entries.iter().find(|entry| entry.key == key).map_or(self.place, |entry| entry.place)
     }
@@ -48,7 +48,7 @@ impl Node {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub key: String,
-    pub place: Place,
+    pub place: Location,
     pub value: Node,
 }
 

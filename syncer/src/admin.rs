@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::registry::State;
 
-/// A key that is ready and not worked on for so long says that its kind is stuck.
+/// Time after which a ready key that no worker has taken marks its mapper as stuck.
 const STUCK: Duration = Duration::from_secs(60);
-/// A stream that fails for so long is worth saying.
+/// Time after which a failing stream is reported.
 const FAILING: Duration = Duration::from_secs(30);
 const HEADER_LIMIT: Duration = Duration::from_secs(10);
 
@@ -35,9 +35,9 @@ pub async fn serve(listener: TcpListener, engine: Handle, stop: CancellationToke
             () = stop.cancelled() => return,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
-                // Out of file descriptors, mostly: give others time to close some.
+                // Mostly a lack of file descriptors; wait until others are closed.
                 Err(error) => {
-                    tracing::warn!(%error, "admin: a connection was not accepted");
+                    tracing::warn!(%error, "cannot accept a connection to the admin port");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
                 }
@@ -52,13 +52,13 @@ pub async fn serve(listener: TcpListener, engine: Handle, stop: CancellationToke
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT);
             if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
-                tracing::debug!(%error, "admin: a connection ended");
+                tracing::debug!(%error, "connection to the admin port ended with an error");
             }
         });
     }
 }
 
-/// Takes the port.
+/// Binds the port.
 pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }

@@ -12,7 +12,7 @@ use tenet_mapper::Kind;
 use thiserror::Error;
 use tokio::time::timeout;
 
-/// Why a request was not served.
+/// Reason why a request was not served.
 #[derive(Debug, Error)]
 pub enum ApiError {
     /// The server answered with an error.
@@ -44,12 +44,12 @@ impl ApiError {
         }
     }
 
-    /// Whether somebody else was faster: the object exists, or is another version.
+    /// Returns true if a concurrent write won: the object exists, or has another version.
     pub fn is_lost_race(&self) -> bool {
         matches!(self, Self::Status { code: StatusCode::CONFLICT, .. })
     }
 
-    /// Whether the object itself is absent: the server knows the resource, and says so.
+    /// Returns true if the object itself is absent: the server knows the resource and reports the object missing.
     /// A 404 of a proxy, or of a server that does not yet serve the API group, is not that.
     pub fn is_object_absent(&self) -> bool {
         matches!(self, Self::Status { code: StatusCode::NOT_FOUND, reason, message, .. }
@@ -98,7 +98,7 @@ impl PatchType {
     }
 }
 
-/// Where an object is served.
+/// Path of an object.
 #[derive(Clone, Debug)]
 pub struct Target<'t> {
     /// Its kind.
@@ -109,7 +109,7 @@ pub struct Target<'t> {
     pub name: &'t str,
     /// A subresource.
     pub subresource: Option<&'t str>,
-    /// Whether a write is only tried: nothing is stored.
+    /// True for a dry run: nothing is stored.
     pub dry_run: bool,
 }
 
@@ -125,7 +125,7 @@ impl<'t> Target<'t> {
         Self { subresource, ..self }
     }
 
-    /// Only tries a write, or not.
+    /// Makes the request a dry run, or not.
     #[must_use]
     pub fn dry(self, dry_run: bool) -> Self {
         Self { dry_run, ..self }
@@ -226,7 +226,7 @@ impl Api {
         let (parts, body) = answer.into_parts();
         let bytes = body.collect().await.map_err(|error| transport(&error))?.to_bytes();
         if parts.status.is_success() {
-            // The body may hold a Secret: an error names the place, never the content.
+            // The body may hold a Secret, so the error names the position, never the content.
             return serde_json::from_slice(&bytes).map_err(|error| {
                 ApiError::Transport(format!("the answer is no JSON at line {} column {}", error.line(), error.column()))
             });

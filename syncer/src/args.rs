@@ -9,10 +9,10 @@ use tenet_config::Overrides;
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "tenet-syncer", version)]
 pub struct Args {
-    /// The configuration file; it is watched, and changes are taken over.
+    /// Configuration file. It is watched, and changes take effect while the syncer runs.
     #[arg(long, env = "TENET_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Prints the JSON schema of the configuration file, with the sections of all mappers, and ends.
+    /// Print the JSON schema of the configuration file, with the sections of all mappers, and exit.
     #[arg(long)]
     pub schema: bool,
     /// The name of the virtual cluster.
@@ -36,13 +36,13 @@ pub struct Args {
     /// The host Service that leads to the virtual API server.
     #[arg(long, value_name = "NAME")]
     pub service: Option<String>,
-    /// Where /metrics, /healthz and /readyz are served.
+    /// Address of /metrics, /healthz and /readyz.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub admin_listen: Option<String>,
-    /// What is logged: `info`, `debug`, `tenet_syncer=trace`.
+    /// Log directives: `info`, `debug`, `tenet_syncer=trace`.
     #[arg(long, value_name = "DIRECTIVES")]
     pub log_level: Option<String>,
-    /// How it is logged: `text` or `json`.
+    /// Log format: `text` or `json`.
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What is known of one kind on one side: pruned JSON texts, packed, nothing decoded.
+//! Cache of one kind on one side: projected JSON texts, compressed, never decoded into types.
 
 mod namespaces;
 mod pack;
@@ -22,14 +22,14 @@ pub use readers::Sight;
 
 /// Where an object stands, on either side.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct NamespacedName {
     /// The namespace; empty for a cluster-scoped object.
     pub namespace: Arc<str>,
     /// The name.
     pub name: Arc<str>,
 }
 
-impl Place {
+impl NamespacedName {
     /// The place of an object.
     pub fn of(object: &Value) -> Self {
         let text = |member: &str| {
@@ -62,21 +62,21 @@ impl Version {
         Self(text.parse().unwrap_or(0))
     }
 
-    /// Whether this one is certainly older. Without numbers, nothing is.
+    /// Returns true if this one is certainly older. Without numbers, nothing is.
     fn is_older_than(self, other: Self) -> bool {
         self.0 != 0 && self.0 < other.0
     }
 }
 
-/// Objects that were removed lately, by UID, so that an answer or an event which comes after the
-/// delete does not bring one back. A UID is never used twice.
+/// UIDs of recently removed objects. They keep a late answer or event from restoring an object
+/// after its delete. A UID is never reused.
 #[derive(Default)]
 struct Buried {
     uids: HashSet<Box<str>>,
     order: VecDeque<Box<str>>,
 }
 
-/// More than any number of answers that can be on their way.
+/// Number of remembered UIDs, above any number of answers in flight.
 const BURIED: usize = 2048;
 
 impl Buried {
@@ -102,12 +102,12 @@ fn uid_of(object: &Value) -> &str {
     object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// What a write to the cache changed.
+/// Result of a write to the cache.
 #[derive(Debug)]
 pub enum Change {
-    /// Nothing: what came was known, or older.
+    /// Nothing changed: the object was known, or older.
     None,
-    /// The object is there now as it came, and these readers see another one than before.
+    /// The object was stored; the sight tells which readers see a difference.
     Stored(Object, Sight),
 }
 
@@ -115,10 +115,10 @@ pub enum Change {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamId(usize);
 
-/// The lists of one stream.
+/// State of the lists of one stream.
 #[derive(Debug)]
 struct Stream {
-    /// The namespace that it shows; all when absent. No two streams show one object.
+    /// Namespace of the stream; all namespaces when absent. No two streams show the same object.
     namespace: Option<Arc<str>>,
     /// Counts its lists.
     epoch: u32,
@@ -135,7 +135,7 @@ pub struct Cache {
     side: Side,
     kind: Kind,
     projection: Projection,
-    entries: DashMap<Place, Entry>,
+    entries: DashMap<NamespacedName, Entry>,
     namespaces: Namespaces,
     readers: Readers,
     streams: RwLock<Vec<Stream>>,
@@ -171,40 +171,42 @@ impl Cache {
         self.kind
     }
 
-    /// What is kept of each object.
+    /// Returns the projection that is kept of each object.
     pub fn projection(&self) -> &Projection {
         &self.projection
     }
 
-    /// Says through which projections the objects are read by those whom a change wakes.
+    /// Sets the projections of the readers that a change wakes.
     pub fn read_through(&self, projections: Vec<Projection>) {
         self.readers.replace(projections);
     }
 
-    /// One object.
+    /// Returns one object.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Object> {
-        self.get_at(&Place::new(namespace, name))
+        self.get_at(&NamespacedName::new(namespace, name))
     }
 
-    /// One object.
-    pub fn get_at(&self, place: &Place) -> Option<Object> {
+    /// Returns one object.
+    pub fn get_at(&self, place: &NamespacedName) -> Option<Object> {
         self.entries.get(place).and_then(|entry| unpack(&entry.packed))
     }
 
-    /// Whether an object is still what stands at its place.
+    /// Returns true if the cache still contains exactly this object.
     pub fn holds(&self, object: &Object) -> bool {
         let version = Version::of(object.value());
-        self.entries.get(&Place::new(object.namespace(), object.name())).is_some_and(|entry| entry.version == version)
+        self.entries
+            .get(&NamespacedName::new(object.namespace(), object.name()))
+            .is_some_and(|entry| entry.version == version)
     }
 
-    /// Whether anything stands at the place of an object.
+    /// Returns true if the cache contains any object with this name.
     pub fn is_taken(&self, object: &Object) -> bool {
-        self.entries.contains_key(&Place::new(object.namespace(), object.name()))
+        self.entries.contains_key(&NamespacedName::new(object.namespace(), object.name()))
     }
 
-    /// Stores an object, unless what is there is newer.
+    /// Stores an object, unless the cached one is newer.
     pub fn store(&self, object: Value) -> Change {
-        let (place, version) = (Place::of(&object), Version::of(&object));
+        let (place, version) = (NamespacedName::of(&object), Version::of(&object));
         let object = self.projection.cut(object);
         let Some(packed) = pack::pack(&object) else { return Change::None };
         let (added, epoch) = (packed.len() as u64, self.epoch_of(&place.namespace));
@@ -241,23 +243,23 @@ impl Cache {
     /// Changes a cached object in place after a write whose answer does not carry it. The
     /// next event of the watch overwrites it.
     pub fn amend(&self, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) {
-        let Some(mut entry) = self.entries.get_mut(&Place::new(namespace, name)) else { return };
+        let Some(mut entry) = self.entries.get_mut(&NamespacedName::new(namespace, name)) else { return };
         let Some(mut object) = pack::unpack(&entry.packed) else { return };
         change(&mut object);
         if let Some(packed) = pack::pack(&object) {
             self.bytes.fetch_add(packed.len() as u64, Ordering::Relaxed);
             self.bytes.fetch_sub(entry.packed.len() as u64, Ordering::Relaxed);
             entry.packed = packed;
-            // No reader was told, so every reader has to look at what comes next.
+            // No reader was notified, so every reader has to see the next event.
             entry.seen = Seen::default();
         }
     }
 
-    /// Removes an object, unless what is there is newer than the delete. `last` is the
-    /// final state that the watch told.
+    /// Removes an object, unless the cached one is newer than the delete. `last` is the
+    /// final state that the watch reported.
     pub fn remove(&self, last: &Value) -> Option<Object> {
-        let (place, version) = (Place::of(last), Version::of(last));
-        // Buried first: an answer that comes now must not find a free place.
+        let (place, version) = (NamespacedName::of(last), Version::of(last));
+        // Record the UID first, so that a concurrent answer cannot restore the object.
         self.buried.lock().bury(last);
         self.forget(&place, |entry| !version.is_older_than(entry.version))?;
         Some(Object::new(self.projection.cut(last.clone())))
@@ -265,7 +267,7 @@ impl Cache {
 
     /// Removes an object that a quorum read has shown to be absent.
     pub fn evict(&self, namespace: &str, name: &str, uid: &str) -> Option<Object> {
-        let place = Place::new(namespace, name);
+        let place = NamespacedName::new(namespace, name);
         let object = self.get_at(&place).filter(|object| object.uid() == uid)?;
         let version = Version::of(object.value());
         self.buried.lock().bury(object.value());
@@ -273,8 +275,8 @@ impl Cache {
         Some(object)
     }
 
-    /// Removes the entry at a place when `is_it` says so.
-    fn forget(&self, place: &Place, is_it: impl Fn(&Entry) -> bool) -> Option<()> {
+    /// Removes an entry if `is_it` accepts it.
+    fn forget(&self, place: &NamespacedName, is_it: impl Fn(&Entry) -> bool) -> Option<()> {
         let (_, entry) = self.entries.remove_if(place, |place, entry| {
             let is_it = is_it(entry);
             if is_it {
@@ -294,19 +296,19 @@ impl Cache {
         StreamId(streams.len() - 1)
     }
 
-    /// The list that an object of this namespace has to be on.
+    /// Returns the epoch of the list that an object of this namespace must be on.
     fn epoch_of(&self, namespace: &str) -> u32 {
         self.streams.read().iter().find(|stream| stream.shows(namespace)).map_or(0, |stream| stream.epoch)
     }
 
-    /// A list of a stream begins: what it does not show until [`Self::sweep`] is gone.
+    /// Begins a list of a stream: [`Self::sweep`] removes every object that it does not contain.
     pub fn begin_list(&self, stream: StreamId) {
         if let Some(stream) = self.streams.write().get_mut(stream.0) {
             stream.epoch += 1;
         }
     }
 
-    /// A list of a stream is complete: removes what the stream showed before and does not show now.
+    /// Ends a list of a stream: removes and returns the objects that the stream showed before and does not show now.
     pub fn sweep(&self, stream: StreamId) -> Vec<Object> {
         let streams = self.streams.read();
         let Some(stream) = streams.get(stream.0) else { return Vec::new() };
@@ -325,43 +327,43 @@ impl Cache {
         gone
     }
 
-    /// The places of all objects, in no order.
-    pub fn places(&self) -> Vec<Place> {
+    /// Returns the keys of all objects, in no order.
+    pub fn places(&self) -> Vec<NamespacedName> {
         self.entries.iter().map(|entry| entry.key().clone()).collect()
     }
 
-    /// The objects of one namespace, in order of their names.
+    /// Returns the objects of one namespace, in order of their names.
     pub fn list(&self, namespace: &str) -> Vec<Object> {
         self.namespaces.places(namespace).iter().filter_map(|place| self.get_at(place)).collect()
     }
 
-    /// How often anything has changed.
+    /// Returns how often anything has changed.
     pub fn changes(&self) -> u64 {
         *self.changes.borrow()
     }
 
-    /// Tells of every change.
+    /// Returns a receiver that is notified of every change.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
-    /// How many objects there are.
+    /// Returns the number of objects.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Returns whether there are none.
+    /// Returns true if the cache has no objects.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// How many bytes they take, packed.
+    /// Returns the compressed size of all objects in bytes.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }
 }
 
-/// What is stored was packed here; it reads back.
+/// Unpacks an object that the cache has packed.
 fn unpack(packed: &[u8]) -> Option<Object> {
     pack::unpack(packed).map(Object::new)
 }

@@ -1,4 +1,4 @@
-//! What the tasks of a running syncer share.
+//! State shared by the tasks of a running syncer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,29 +17,29 @@ use crate::runtime::Runtime;
 use crate::settings::Settings;
 use crate::view::{Caches, EngineView, MapperView};
 
-/// What the tasks of a running syncer share.
+/// State shared by the tasks of a running syncer.
 pub struct Engine {
     /// The mappers; a key names one by its id.
     pub mappers: Arc<Mappers>,
-    /// Which mappers run.
+    /// States of the mappers.
     pub registry: Registry,
-    /// What is to be looked at.
+    /// Keys to reconcile.
     pub queue: Arc<Queue>,
-    /// Who is touched by what.
+    /// Index from objects to the keys that they affect.
     pub router: Arc<Router>,
-    /// What is known.
+    /// Caches of both sides.
     pub caches: Arc<Caches>,
-    /// What mappers see.
+    /// Read access of the mappers.
     pub view: EngineView,
-    /// What the mappers bring along for the configuration.
+    /// Configuration sections of the mappers.
     pub settings: Settings,
-    /// What is fixed while a reconcile runs.
+    /// Values that are fixed during one reconcile.
     pub facts: Arc<ArcSwap<Facts>>,
-    /// The one place that writes.
+    /// Only component that writes.
     pub gate: Gate,
     /// The counters.
     pub metrics: Arc<Metrics>,
-    /// The parts beside the mappers that are off, and why.
+    /// Components beside the mappers that are off, with the reasons.
     pub off: Mutex<BTreeMap<&'static str, String>>,
     /// Clock, randomness and spawning.
     pub runtime: Arc<dyn Runtime>,

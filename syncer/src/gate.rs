@@ -1,8 +1,8 @@
-//! The one place that writes.
+//! Gate: the only component that writes.
 //!
-//! For every effect the gate checks the owner record, adds preconditions, drops what
-//! changes nothing, keeps to the bound of the server, and counts. Every promise about
-//! writes is kept here or nowhere.
+//! For every effect the gate checks the owner record, adds preconditions, drops writes that
+//! change nothing, keeps to the limit of requests in flight, and counts. Every guarantee about
+//! writes is enforced here.
 
 mod create;
 mod create_lock;
@@ -39,24 +39,24 @@ pub use create_lock::{CreateLock, CreateLocks};
 use limiter::{Limiter, Verdict};
 pub use reserve::Mark;
 
-/// What became of an effect.
+/// Result of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
-    /// Something was written.
+    /// An object was written.
     Wrote,
     /// Nothing differed.
     Unchanged,
 }
 
-/// What the gate needs to know from elsewhere.
+/// Dependencies of the gate.
 pub struct Parts {
     /// The virtual API server.
     pub virt: Api,
     /// The host API server.
     pub host: Api,
-    /// The caches, which take in what was written.
+    /// Caches, which are updated with the answers.
     pub caches: Arc<Caches>,
-    /// Who is told of it.
+    /// Router, which is notified of the answers.
     pub router: Arc<Router>,
     /// Names and identity.
     pub facts: Arc<ArcSwap<Facts>>,
@@ -64,13 +64,13 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// The clock.
     pub runtime: Arc<dyn Runtime>,
-    /// The highest bound of requests in flight, per side.
+    /// Highest limit of requests in flight, per side.
     pub ceiling: usize,
-    /// How long a request may take.
+    /// Time limit of a request.
     pub limit: Duration,
 }
 
-/// The one place that writes.
+/// Gate: the only component that writes.
 pub struct Gate {
     parts: Parts,
     limiters: [Limiter; 2],
@@ -92,19 +92,19 @@ impl Gate {
         self.create_locks.lock(key)
     }
 
-    /// Changes the bound of requests in flight.
+    /// Changes the limit of requests in flight.
     pub fn set_ceiling(&self, ceiling: usize) {
         for limiter in &self.limiters {
             limiter.set_ceiling(ceiling);
         }
     }
 
-    /// Changes how long a request may take.
+    /// Changes the time limit of a request.
     pub fn set_limit(&self, limit: Duration) {
         self.limit.store(millis(limit), Ordering::Relaxed);
     }
 
-    /// Writes the present bounds into the metrics.
+    /// Writes the current limits to the metrics.
     pub fn report(&self) {
         for side in [Side::Virtual, Side::Host] {
             self.parts.metrics.limit(side, self.limiter(side).limit());
@@ -151,7 +151,7 @@ impl Gate {
         plan::plan(effect, cached, &cx)
     }
 
-    /// Sends the changes of an object that is there.
+    /// Sends the changes of an existing object.
     async fn change(&self, writes: &[Write], cached: Option<&Object>) -> Result<Done, MapError> {
         for write in writes {
             let answer = self.write(write).await.map_err(errors::classify)?;
@@ -185,7 +185,7 @@ impl Gate {
 
     async fn bind(&self, bind: &Bind, write: &Write) -> Result<Done, MapError> {
         self.write(write).await.map_err(errors::classify)?;
-        // The answer does not carry the pod; until the watch does, we know what it says.
+        // The answer does not contain the pod, so update the cache until the watch does.
         if let Some(cache) = self.parts.caches.get(Side::Virtual, kinds::POD) {
             cache.amend(bind.pod.namespace(), bind.pod.name(), |pod| plan::note_binding(pod, bind));
         }
@@ -207,7 +207,7 @@ impl Gate {
         self.parts.caches.get(side, kind)?.get(namespace, name)
     }
 
-    /// One request within the bound of its side; the answer is counted and learnt from.
+    /// Sends a request within the limit of its side, and counts the answer.
     async fn send<'g, F, R>(&'g self, side: Side, verb: &str, request: F) -> Result<Value, ApiError>
     where
         F: FnOnce(&'g Api, Duration) -> R,
@@ -237,7 +237,7 @@ impl Gate {
         result
     }
 
-    /// As [`Self::send`], with the error class that decides the retry.
+    /// Sends a request as [`Self::send`] does, with the error class that decides the retry.
     async fn call<'g, F, R>(&'g self, side: Side, verb: &str, request: F) -> Result<Value, MapError>
     where
         F: FnOnce(&'g Api, Duration) -> R,
@@ -255,11 +255,11 @@ impl Gate {
         }
     }
 
-    /// The cache learns what the server answered, so that the next reconcile does not act
-    /// on an older picture.
+    /// Stores the server's answer in the cache, so that the next reconcile does not act
+    /// on an older state.
     fn ingest(&self, side: Side, kind: Kind, object: Value) {
         let Some(cache) = self.parts.caches.get(side, kind) else { return };
-        // A Status instead of an object tells nothing.
+        // A Status instead of an object carries no state.
         if object.pointer("/metadata/uid").is_none() {
             return;
         }

@@ -1,4 +1,4 @@
-//! One stream of changes per kind and side, shared by all mappers.
+//! Informers: one stream of changes per kind and side, shared by all mappers.
 
 mod guard;
 mod raw;
@@ -28,14 +28,14 @@ use guard::Guard;
 use raw::RawObject;
 
 const PAGE: u32 = 250;
-/// Of objects that come whole although only a digest is kept: each may have a megabyte.
+/// Page size for objects that arrive whole although only a digest is kept: each may have a megabyte.
 const SMALL_PAGE: u32 = 50;
-/// Below the idle time after which load balancers drop connections without a word.
+/// Length of a watch, below the idle time after which load balancers silently drop connections.
 const WATCH_SECONDS: u32 = 200;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const LONGEST_DELAY: Duration = Duration::from_secs(60);
 
-/// How often in a row a stream that was listed has to be refused until it counts as missing.
+/// Number of refusals in a row after which a listed stream counts as missing.
 const PATIENCE: u32 = 3;
 /// The longest delay between two probes of a stream that is missing.
 const PROBE: Duration = Duration::from_secs(10);
@@ -44,18 +44,18 @@ const PROBE: Duration = Duration::from_secs(10);
 #[derive(Default)]
 struct Failures {
     all: u32,
-    /// The last of them that were refusals: HTTP 403 or 404.
+    /// Trailing failures that were refusals: HTTP 403 or 404.
     missing: u32,
 }
 
-/// How a stream is doing.
+/// Health of a stream.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
     /// A complete list was seen since the start, or since the stream was missing.
     pub synced: bool,
     /// The API server does not serve the kind (404), or does not let us read it (403).
     pub missing: Option<Missing>,
-    /// Since when it fails, and why.
+    /// Start and reason of the current failure.
     pub failing: Option<(Instant, String)>,
 }
 
@@ -95,7 +95,7 @@ pub struct Informer {
     runtime: Arc<dyn Runtime>,
 }
 
-/// What a stream reads.
+/// Scope of a stream.
 pub struct Scope {
     /// The namespace; all when absent.
     pub namespace: Option<String>,
@@ -135,12 +135,12 @@ impl Informer {
         Self { changed, ..self }
     }
 
-    /// How the stream is doing; stays current.
+    /// Returns the health of the stream, which stays current.
     pub fn health(&self) -> Arc<RwLock<Health>> {
         Arc::clone(&self.health)
     }
 
-    /// Follows the stream for ever. Errors are retried with growing delays, which only a
+    /// Follows the stream forever. Errors are retried with growing delays, which only a
     /// complete list or a change resets.
     pub async fn run(self) {
         let mut failures = Failures::default();
@@ -150,7 +150,7 @@ impl Informer {
         }
     }
 
-    /// Follows one watcher until it has to be made anew.
+    /// Follows one watcher until a new one is needed.
     async fn follow(&self, failures: &mut Failures) -> watcher::Error {
         let mut stream = std::pin::pin!(watcher(self.kube_api(), self.config()));
         loop {
@@ -165,9 +165,9 @@ impl Informer {
                 }
                 // The watcher never ends by itself.
                 Ok(None) => return watcher::Error::NoResourceVersion,
-                // An HTTP 410 at the start of a watch would be retried with the same
-                // version for ever; only a new watcher lists again. So does one for a kind that
-                // was missing: its next objects have nothing to do with the last ones.
+                // The watcher would retry an HTTP 410 at the start of a watch with the same
+                // version forever; only a new watcher lists again. The same holds for a kind that
+                // was missing: its new objects are unrelated to the old ones.
                 Err(error) if is_gone(&error) || missing(&error).is_some() || !is_stream_error(&error) => return error,
                 Err(error) => sleep(self.fail(&error, failures)).await,
             }
@@ -205,9 +205,9 @@ impl Informer {
         match serde_json::from_str(object.json()) {
             Ok(value) => Some(value),
             Err(error) => {
-                // The text itself may hold a Secret.
+                // The text may hold a Secret, so it is not logged.
                 tracing::error!(side = %self.cache.side(), kind = %self.cache.kind(), object = object.place(),
-                    line = error.line(), column = error.column(), "an object cannot be read and is skipped");
+                    line = error.line(), column = error.column(), "unreadable object skipped");
                 None
             }
         }
@@ -222,7 +222,7 @@ impl Informer {
         let reason = crate::api::chain(error);
         self.metrics.watch_failed(side, kind);
         let mut health = self.health.write();
-        // One refusal at the restart of a watch may be a server that is starting.
+        // One refusal at the restart of a watch may come from a server that is starting.
         let is_missing = failures.missing >= if health.synced { PATIENCE } else { 1 };
         let mut delay = self.runtime.jittered(backoff(failures.all));
         if is_missing {
@@ -265,7 +265,7 @@ impl Informer {
     }
 }
 
-/// The objects of one page of a list.
+/// Returns the page size of a list.
 fn page(projection: &Projection) -> u32 {
     if matches!(projection, Projection::Digest(_)) { SMALL_PAGE } else { PAGE }
 }
@@ -300,12 +300,12 @@ fn missing(error: &watcher::Error) -> Option<Missing> {
     }
 }
 
-/// Whether the watcher goes on by itself from where it was.
+/// Returns true if the watcher resumes by itself at its last version.
 fn is_stream_error(error: &watcher::Error) -> bool {
     !matches!(error, watcher::Error::NoResourceVersion)
 }
 
-/// Whether a stream is of a side whose objects are selected by our label.
+/// Returns true if the stream selects objects by our label.
 pub fn is_selected(side: Side, foreign: bool) -> bool {
     side == Side::Host && !foreign
 }

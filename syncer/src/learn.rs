@@ -1,4 +1,4 @@
-//! What the virtual API server fills in by itself, learnt by dry-run creates.
+//! Defaults of the virtual API server, learnt by dry-run creates.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use tokio::time::sleep;
 use crate::api::{Api, ApiError, Target};
 use crate::mappers::Mappers;
 
-/// A new control plane needs some seconds until its `default` `ServiceAccount` exists.
+/// Number of tries. A new control plane needs some seconds until its `default` `ServiceAccount` exists.
 const TRIES: u32 = 30;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The defaults of every kind that has samples. A sample that the server refuses teaches
-/// nothing; the operator is told.
+/// Learns the defaults of every kind that has samples. A rejected sample is logged and
+/// teaches nothing.
 pub async fn defaults(api: &Api, mappers: &Mappers, limit: Duration) -> HashMap<Kind, Arc<Defaults>> {
     let mut learnt = HashMap::new();
     for spec in mappers.iter().map(Mapper::spec) {
@@ -35,7 +35,7 @@ pub async fn of_kind(api: &Api, spec: &MapperSpec, limit: Duration) -> Defaults 
         match create_dry(api, spec.kind, sample, limit).await {
             Ok(stored) => defaults.learn(sample, &stored),
             Err(error) => {
-                tracing::warn!(kind = %spec.kind, %error, "the server's defaults cannot be learnt from a sample");
+                tracing::warn!(kind = %spec.kind, %error, "cannot learn defaults from a sample");
             }
         }
     }
@@ -48,10 +48,10 @@ async fn create_dry(api: &Api, kind: Kind, sample: &Value, limit: Duration) -> R
     let mut tries = 0;
     loop {
         match api.create(&target, sample, limit).await {
-            // Invalid stays invalid; all else may be a server that is still starting.
+            // An invalid sample stays invalid; other errors may come from a server that is starting.
             Err(error) if tries < TRIES && error.code() != Some(http::StatusCode::UNPROCESSABLE_ENTITY) => {
                 tries += 1;
-                tracing::debug!(%kind, %error, "a dry run is tried again");
+                tracing::debug!(%kind, %error, "dry-run create failed: retrying");
                 sleep(PAUSE).await;
             }
             other => return other,

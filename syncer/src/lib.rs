@@ -10,7 +10,6 @@ pub mod connect;
 mod engine;
 mod gate;
 mod handle;
-mod housekeeping;
 mod informer;
 mod learn;
 mod logging;
@@ -19,6 +18,7 @@ mod metrics;
 mod patrol;
 mod program;
 mod queue;
+mod refresh;
 mod registry;
 mod retry;
 mod router;
@@ -38,7 +38,7 @@ pub use supervisor::run;
 /// Caches, router and queue, for benches.
 #[doc(hidden)]
 pub mod bench {
-    pub use crate::cache::{Cache, Change, Place, Sight};
+    pub use crate::cache::{Cache, Change, NamespacedName, Sight};
     pub use crate::mappers::{Mappers, MappersError};
     pub use crate::queue::{Again, Key, Lane, Queue, Ticket};
     pub use crate::router::Router;

@@ -1,4 +1,4 @@
-//! What Prometheus sees.
+//! Prometheus metrics.
 
 mod admission;
 
@@ -153,7 +153,7 @@ impl Metrics {
     pub fn text(&self) -> Vec<u8> {
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.0.gather(), &mut text) {
-            tracing::error!(%error, "metrics cannot be written");
+            tracing::error!(%error, "cannot encode the metrics");
         }
         text
     }
@@ -203,7 +203,7 @@ impl Metrics {
         self.panics.with_label_values(&[kind]).inc();
     }
 
-    /// A list or watch failed.
+    /// Counts a list or watch that failed.
     pub fn watch_failed(&self, side: Side, kind: Kind) {
         self.watch_failures.with_label_values(&[name(side), kind.group_kind().label()]).inc();
     }
@@ -213,7 +213,7 @@ impl Metrics {
         self.tokens.with_label_values(&[reason]).inc();
     }
 
-    /// What is ready of a mapper.
+    /// Sets the number of ready keys of a mapper.
     pub fn queue(&self, kind: &str, lane: &str, depth: usize) {
         self.queue_depth.with_label_values(&[kind, lane]).set(gauge(depth));
     }

@@ -1,5 +1,5 @@
-//! Watches are hints; the patrol is the truth. It looks at every key again, in the lowest
-//! lane, and counts what it finds.
+//! Patrol: periodic reconcile of every key in the lowest lane, in case a watch has missed a
+//! change. Differences that only the patrol finds are counted.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::cache::Cache;
 use crate::engine::Engine;
 use crate::queue::Lane;
 
-/// Objects that are looked at before others get the thread.
+/// Number of objects after which the patrol yields the thread.
 const STRIDE: usize = 32;
 
 /// Patrols until it is told to stop.
@@ -29,14 +29,14 @@ pub async fn run(engine: Arc<Engine>, config: tenet_config::Live, stop: Cancella
     }
 }
 
-/// Asks for every key that any cached object touches.
+/// Enqueues every key that any cached object affects.
 pub async fn enqueue_all(engine: &Engine, lane: Lane) {
     for cache in engine.caches.all() {
         visit(cache, |object| engine.router.enqueue_object(cache, &object, lane)).await;
     }
 }
 
-/// Asks for every key of one mapper that any cached object touches.
+/// Enqueues every key of one mapper that any cached object affects.
 pub async fn enqueue_mapper(engine: &Engine, mapper: MapperId, lane: Lane) {
     let inputs = engine.mappers.get(mapper).map(|mapper| &mapper.spec().inputs);
     let read: BTreeSet<_> = inputs.into_iter().flatten().map(|input| (input.side, input.kind)).collect();

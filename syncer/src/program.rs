@@ -8,7 +8,7 @@ use tokio::runtime::Builder;
 
 use crate::{Args, Sockets, run};
 
-/// More threads would only cost memory: the work is waiting for two API servers.
+/// Number of threads. More would only cost memory, as the syncer mostly waits for two API servers.
 const THREADS: usize = 2;
 
 /// Runs a syncer with these mappers and sockets as a program. It reads the command line and ends with SIGTERM or SIGINT; an error
@@ -27,7 +27,7 @@ pub fn main(mappers: Vec<Box<dyn Mapper>>, sockets: impl Sockets) -> ExitCode {
 
 /// [`main`] with a command line that the caller has read.
 pub fn main_with(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Sockets) -> ExitCode {
-    // A second provider in the process would make rustls panic; the first one stands.
+    // rustls panics when two crypto providers are installed; keep the first one.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
     let ended = runtime.map_err(anyhow::Error::new).and_then(|runtime| runtime.block_on(run(args, mappers, sockets)));

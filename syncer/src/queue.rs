@@ -1,4 +1,4 @@
-//! What is to be looked at: keys, not events.
+//! Queue of keys to reconcile.
 
 mod state;
 #[cfg(test)]
@@ -32,20 +32,20 @@ impl Default for Queue {
 }
 
 impl Queue {
-    /// Asks for a key. Never blocks, never loses one.
+    /// Enqueues a key. Never blocks and never loses one.
     pub fn add(&self, key: Key, lane: Lane) {
         self.state.lock().add(key, lane, self.now());
         self.changed.notify_one();
     }
 
-    /// The next key to work on; waits for one.
+    /// Returns the next key, and waits for one.
     pub async fn pop(&self) -> Ticket {
         loop {
             let changed = self.changed.notified();
             let timer = {
                 let mut state = self.state.lock();
                 if let Some(ticket) = state.pop(self.now()) {
-                    // Others may be ready, and one notice may have stood for several keys.
+                    // Other keys may be ready, and one notification may stand for several keys.
                     self.changed.notify_one();
                     return ticket;
                 }
@@ -58,18 +58,18 @@ impl Queue {
         }
     }
 
-    /// Gives a key back.
+    /// Returns a key after its reconcile.
     pub fn done(&self, key: &Key, again: Again) {
         self.state.lock().done(key, again, self.now());
         self.changed.notify_one();
     }
 
-    /// How long ago a ticket's key was first asked for.
+    /// Returns how long ago the key of a ticket was first enqueued.
     pub fn age(&self, ticket: &Ticket) -> Duration {
         self.now().saturating_sub(ticket.since)
     }
 
-    /// How many keys are ready, by mapper and lane.
+    /// Returns the number of ready keys, by mapper and lane.
     pub fn depth(&self) -> BTreeMap<(MapperId, Lane), usize> {
         self.state.lock().depth()
     }
@@ -80,7 +80,7 @@ impl Queue {
         self.state.lock().oldest().into_iter().map(|(mapper, since)| (mapper, now.saturating_sub(since))).collect()
     }
 
-    /// How many keys of each mapper wait after a failure.
+    /// Returns how many keys of each mapper wait after a failure.
     pub fn failing(&self) -> BTreeMap<MapperId, usize> {
         self.state.lock().failing()
     }

@@ -18,7 +18,7 @@ use crate::mappers::Mappers;
 use crate::queue::Lane;
 use crate::{learn, patrol};
 
-/// How often streams are looked at when none of them has reported a change.
+/// Interval between two checks of all streams when none has reported a change.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// State of one mapper.
@@ -36,9 +36,9 @@ pub enum State {
 
 /// The streams that a mapper reads.
 struct Needs {
-    /// Without these it cannot judge.
+    /// Streams without which it cannot run.
     required: BTreeSet<(Side, Kind)>,
-    /// It can do without these, but has to know whether it does.
+    /// Streams that it can run without, once it is known if they exist.
     optional: BTreeSet<(Side, Kind)>,
     /// The originals of the kinds that refer to its kind. A copy that nothing refers to is removed,
     /// so it cannot judge while objects are there that it may not see.
@@ -101,7 +101,7 @@ impl Registry {
                 }
                 *state = off;
             }
-            // A stream that fails for another reason is followed again from where it was.
+            // A stream that fails for another reason resumes at its last version.
             State::Running | State::Learning => return,
             _ if !unlisted.is_empty() => *state = State::Listing(unlisted),
             _ => {
@@ -148,7 +148,7 @@ impl Registry {
     }
 }
 
-/// Learns what the mapper has to know first, and starts it.
+/// Learns the defaults that the mapper needs, and starts it.
 async fn start(engine: &Arc<Engine>, mapper: MapperId) {
     let Some(spec) = engine.mappers.get(mapper).map(Mapper::spec) else { return };
     if !spec.samples.is_empty() && !engine.view.defaults.load().contains_key(&spec.kind) {

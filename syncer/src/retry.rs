@@ -1,4 +1,4 @@
-//! From the class of an error to the delay of the next try.
+//! Delay of the next try, from the class of an error.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use tenet_mapper::MapError;
 use crate::queue::Again;
 use crate::runtime::Runtime;
 
-/// How often a forgotten wake-up is looked for.
+/// Interval at which a missed wake-up is detected.
 pub const FALLBACK: Duration = Duration::from_secs(30);
-/// How long a key that made its mapper panic is left alone.
+/// Time for which a key is quarantined after its mapper panicked.
 const QUARANTINE: Duration = Duration::from_secs(300);
 
-/// Returns when to try again after `failures` failures before this one.
+/// Returns the delay of the next try after `failures` failures before this one.
 pub fn after(error: &MapError, failures: u32, runtime: &dyn Runtime) -> Again {
     let (first, longest) = match error {
         // Only a change helps, and a change wakes the key.
@@ -27,7 +27,7 @@ pub fn after(error: &MapError, failures: u32, runtime: &dyn Runtime) -> Again {
     Again::Failed(delay.mul_f64(1.0 - runtime.random() / 5.0))
 }
 
-/// After a panic.
+/// Returns the delay after a panic.
 pub fn after_panic() -> Again {
     Again::Failed(QUARANTINE)
 }

@@ -1,4 +1,4 @@
-//! From a change of an object to the keys that it touches.
+//! Router from a change of an object to the keys that it affects.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tenet_mapper::{
     VirtualKey,
 };
 
-use crate::cache::{Cache, Place, Sight};
+use crate::cache::{Cache, NamespacedName, Sight};
 use crate::mappers::Mappers;
 use crate::queue::{Key, Lane, Queue};
 
@@ -26,26 +26,26 @@ struct Route {
     keys: KeysOf,
 }
 
-/// The keys of a route that an object touches.
+/// Keys of a route that an object affects.
 #[derive(Default)]
 struct Touched {
     keys: Vec<VirtualKey>,
-    /// Not the keys that it touched before.
+    /// True if they differ from the keys that it affected before.
     moved: bool,
 }
 
-/// Which objects of one input touch a key, and the other way round.
+/// Index of one input in both directions: objects to keys, and keys to objects.
 #[derive(Default)]
 struct Sources {
-    by_object: HashMap<Place, Vec<VirtualKey>>,
-    by_key: HashMap<VirtualKey, HashSet<Place>>,
+    by_object: HashMap<NamespacedName, Vec<VirtualKey>>,
+    by_key: HashMap<VirtualKey, HashSet<NamespacedName>>,
 }
 
 type Referrer = (MapperId, VirtualKey);
 /// Kinds and names, in the namespace of the referrer.
 type Targets = BTreeSet<(GroupKind, String)>;
 
-/// Who refers to what.
+/// References between virtual objects.
 #[derive(Default)]
 struct References {
     of: HashMap<Referrer, Targets>,
@@ -53,12 +53,12 @@ struct References {
     to: HashMap<(GroupKind, VirtualKey), usize>,
 }
 
-/// Knows what every mapper reads and tells the queue what a change touches.
+/// Index from objects to keys. It enqueues the keys that a change affects.
 pub struct Router {
     mappers: Arc<Mappers>,
     queue: Arc<Queue>,
     routes: HashMap<(Side, Kind), Vec<Route>>,
-    /// Which mappers are asked about their keys.
+    /// For each mapper, true while it runs.
     running: BTreeMap<MapperId, AtomicBool>,
     sources: DashMap<(MapperId, usize), Sources>,
     references: RwLock<References>,
@@ -94,13 +94,13 @@ impl Router {
         }
     }
 
-    /// The projections through which those read a kind whom a change wakes.
+    /// Returns the projections of the readers of a kind that a change wakes.
     pub fn readers(&self, side: Side, kind: Kind) -> Vec<Projection> {
         let routes = self.routes.get(&(side, kind)).into_iter().flatten();
         routes.filter(|route| !matches!(route.keys, KeysOf::None)).map(|route| route.projection).collect()
     }
 
-    /// An object is as it is in the cache, which `sight` says who sees.
+    /// Handles an object that is stored in the cache; `sight` tells which readers see a difference.
     pub fn changed(&self, cache: &Cache, object: &Object, sight: &Sight) {
         let lane = if cache.side() == Side::Host || object.is_deleting() { Lane::Urgent } else { Lane::Change };
         if cache.side() == Side::Virtual {
@@ -109,7 +109,7 @@ impl Router {
         self.route(cache, object, lane, Some(sight), false);
     }
 
-    /// An object is gone; this was its last state.
+    /// Handles an object that is gone; `last` is its last state.
     pub fn gone(&self, cache: &Cache, last: &Object) {
         if cache.side() == Side::Virtual {
             self.refer(cache, last, true);
@@ -131,14 +131,14 @@ impl Router {
     }
 
     /// The objects of an input that touch a key, in order of their places.
-    pub fn sources(&self, mapper: MapperId, position: usize, key: &VirtualKey) -> Vec<Place> {
+    pub fn sources(&self, mapper: MapperId, position: usize, key: &VirtualKey) -> Vec<NamespacedName> {
         let Some(sources) = self.sources.get(&(mapper, position)) else { return Vec::new() };
         let mut places: Vec<_> = sources.by_key.get(key).into_iter().flatten().cloned().collect();
         places.sort_unstable();
         places
     }
 
-    /// Whether an object that is being synced refers to this one.
+    /// Returns true if an object that is being synced refers to this one.
     pub fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool {
         self.references.read().to.contains_key(&(kind.group_kind(), key.clone()))
     }
@@ -150,7 +150,7 @@ impl Router {
         }
     }
 
-    /// Enqueues whatever an object touches.
+    /// Enqueues all keys that an object affects.
     pub fn enqueue_object(&self, cache: &Cache, object: &Object, lane: Lane) {
         self.route(cache, object, lane, None, false);
     }
@@ -163,15 +163,15 @@ impl Router {
         }
     }
 
-    /// Begins to enqueue the keys of a mapper.
+    /// Starts to enqueue the keys of a mapper.
     pub fn start(&self, mapper: MapperId) {
         if let Some(running) = self.running.get(&mapper) {
             running.store(true, Ordering::Release);
         }
     }
 
-    /// Enqueues no key of a mapper any more, and forgets what its keys wait for. What objects
-    /// touch and refer to stays known.
+    /// Stops to enqueue keys of a mapper, and drops its waiting keys. The indexes are
+    /// kept.
     pub fn stop(&self, mapper: MapperId) {
         if let Some(running) = self.running.get(&mapper) {
             running.store(false, Ordering::Release);
@@ -182,7 +182,7 @@ impl Router {
         });
     }
 
-    /// Returns whether a mapper is asked about its keys.
+    /// Returns true while a mapper runs.
     pub fn is_running(&self, mapper: MapperId) -> bool {
         self.running.get(&mapper).is_some_and(|running| running.load(Ordering::Acquire))
     }
@@ -191,7 +191,7 @@ impl Router {
     fn route(&self, cache: &Cache, object: &Object, lane: Lane, sight: Option<&Sight>, gone: bool) {
         let (side, kind) = (cache.side(), cache.kind());
         for route in self.routes.get(&(side, kind)).into_iter().flatten() {
-            // Asked also for those who see no change: it keeps the index of sources.
+            // Also called for readers that see no change: it maintains the index of sources.
             let Touched { keys, moved } = self.touched(route, cache, object, gone);
             if !moved && sight.is_some_and(|sight| !sight.concerns(&route.projection)) {
                 continue;
@@ -231,9 +231,9 @@ impl Router {
         Touched { keys, moved: false }
     }
 
-    /// Records what an object touches now; answers with that and what it touched before.
+    /// Records the keys that an object affects now. Returns them with those that it affected before.
     fn reindex(&self, route: &Route, cache: &Cache, object: &Object, keys: Vec<VirtualKey>, gone: bool) -> Touched {
-        let place = Place::new(object.namespace(), object.name());
+        let place = NamespacedName::new(object.namespace(), object.name());
         let mut sources = self.sources.entry((route.mapper, route.position)).or_default();
         if !is_last(cache, object, gone) {
             return Touched { keys, moved: false };
@@ -278,7 +278,7 @@ impl Router {
         (owner.kind == mapper.spec().kind).then(|| VirtualKey::new(owner.namespace, owner.name))
     }
 
-    /// Records what a virtual object refers to and wakes what is newly needed, or not any
+    /// Records the references of a virtual object and wakes objects that are newly needed, or not any
     /// more.
     fn refer(&self, cache: &Cache, object: &Object, gone: bool) {
         let Some(spec) = self.mappers.of_kind(cache.kind()).map(Mapper::spec) else { return };
@@ -311,7 +311,7 @@ impl Router {
 }
 
 impl References {
-    /// Replaces what `referrer` refers to; answers with the targets that are referred to
+    /// Replaces the references of `referrer`. Returns the targets that are referred to
     /// for the first time, or not any more.
     fn replace(&mut self, referrer: Referrer, namespace: &str, now: Targets) -> Vec<(GroupKind, VirtualKey)> {
         if self.of.get(&referrer).map_or(now.is_empty(), |before| *before == now) {
@@ -344,10 +344,10 @@ impl References {
     }
 }
 
-/// Whether a change is still the last one at its place. The cache and what is derived from it are
-/// not written together, so two changes may be told in the wrong order; the one that is told of
-/// an older state counts no more, because the other one is told as well. To be asked with the
-/// derived state locked.
+/// Returns true if a change is still the latest of its object. The cache and its indexes are
+/// not written together, so two changes may arrive in the wrong order; the older one is
+/// ignored, because the newer one arrives as well. Call it with the index
+/// locked.
 fn is_last(cache: &Cache, object: &Object, gone: bool) -> bool {
     if gone { !cache.is_taken(object) } else { cache.holds(object) }
 }

@@ -1,4 +1,4 @@
-//! The place where the configuration file and the mappers meet: mappers own sections of it, and it permits what their rule
+//! Configuration of the mappers: mappers own sections of the file, and the file permits fields that their rule
 //! tables refuse.
 
 use anyhow::Context as _;
@@ -8,7 +8,7 @@ use tenet_mapper::translate::labels::Globs;
 use tenet_mapper::translate::{NameScheme, Names};
 use tenet_mapper::{Facts, Kind, Kubelets, Mapper, MapperSpec, Policies, Section, Sections};
 
-/// The part of the configuration that the mappers of a program bring along.
+/// Part of the configuration that the mappers of a program define.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     known: Known,
@@ -36,7 +36,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Returns what a configuration file is checked against.
+    /// Returns the names and sections that a configuration file is checked against.
     pub fn known(&self) -> &Known {
         &self.known
     }
@@ -65,7 +65,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Returns what a configuration means for mappers.
+    /// Returns the values that mappers read from a configuration.
     pub fn facts(&self, config: &Config, cluster_id: &str, virtual_version: &str) -> anyhow::Result<Facts> {
         let scheme = match config.names {
             NamesConfig::Tenet => NameScheme::Tenet,

@@ -22,11 +22,11 @@ use crate::cache::Cache;
 use crate::engine::Engine;
 use crate::gate::{Gate, Parts};
 use crate::handle::Sockets;
-use crate::housekeeping::{Housekeeping, version};
 use crate::informer::{Informer, Scope, is_selected};
 use crate::mappers::Mappers;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
+use crate::refresh::{Refresh, version};
 use crate::registry::Registry;
 use crate::router::Router;
 use crate::runtime::{Runtime, System};
@@ -34,7 +34,7 @@ use crate::settings::Settings;
 use crate::view::{Caches, EngineView};
 use crate::{admin, connect, logging, patrol, worker};
 
-/// How long work in hand may take after a request to stop.
+/// Time for requests in flight after a signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -68,14 +68,14 @@ pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Socket
     };
     if let Some((engine, informers)) = started {
         for informer in informers {
-            // It holds nothing that needs an end, so nobody waits for it.
+            // It holds no state, so the shutdown does not wait for it.
             let stop = stop.clone();
             runtime.spawn(Box::pin(async move {
                 stop.run_until_cancelled_owned(informer.run()).await;
             }));
         }
         drop(handle.set(Arc::clone(&engine)));
-        let house = Housekeeping { engine: Arc::clone(&engine), live: live.clone(), reloader, level };
+        let house = Refresh { engine: Arc::clone(&engine), live: live.clone(), reloader, level };
         spawn(&*runtime, &tasks, house.run(stop.clone()));
         spawn(&*runtime, &tasks, work(Arc::clone(&engine), live.clone(), stop.clone()));
         spawn(&*runtime, &tasks, sockets.serve(engine, live, stop.clone()));
@@ -83,14 +83,14 @@ pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Socket
     }
     tasks.close();
     if timeout(GRACE, tasks.wait()).await.is_err() {
-        tracing::warn!("work in hand was not finished in time; a restart takes it up");
+        tracing::warn!("shutdown timed out: a restart resumes the unfinished work");
     }
     tracing::info!("tenet-syncer ends");
     Ok(())
 }
 
-/// Workers, patrol, and the registry that starts each mapper when its streams are listed, so that
-/// nothing is judged by half of the objects.
+/// Runs workers, patrol, and the registry that starts each mapper after its streams are listed, so that
+/// no reconcile sees an incomplete list.
 async fn work(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
     let tasks = TaskTracker::new();
     spawn(&*engine.runtime, &tasks, Registry::run(Arc::clone(&engine), stop.clone()));
@@ -122,7 +122,7 @@ async fn start(
 
     let cluster_id = cluster_id(&virt, limit).await;
     let virtual_version = version(&virt, limit).await.unwrap_or_default();
-    tracing::info!(cluster_id, virtual_version, "the virtual API server answers");
+    tracing::info!(cluster_id, virtual_version, "connected to the virtual API server");
 
     let metrics = Arc::new(Metrics::new().context("metrics")?);
     for mapper in mappers.iter() {
@@ -189,15 +189,15 @@ async fn start(
     Ok((Arc::new(engine), informers))
 }
 
-/// What one stream has to serve.
-struct Plan {
+/// Requirements on one stream.
+struct Demand {
     projection: Projection,
     foreign: bool,
 }
 
 /// One stream per side and kind, whatever number of mappers read it.
-fn plans(mappers: &Mappers) -> HashMap<(Side, Kind), Plan> {
-    let mut plans: HashMap<(Side, Kind), Plan> = HashMap::new();
+fn plans(mappers: &Mappers) -> HashMap<(Side, Kind), Demand> {
+    let mut plans: HashMap<(Side, Kind), Demand> = HashMap::new();
     for input in mappers.iter().flat_map(|mapper| &mapper.spec().inputs) {
         plans
             .entry((input.side, input.kind))
@@ -205,7 +205,7 @@ fn plans(mappers: &Mappers) -> HashMap<(Side, Kind), Plan> {
                 plan.projection = plan.projection.union(&input.projection);
                 plan.foreign |= input.foreign;
             })
-            .or_insert_with(|| Plan { projection: input.projection, foreign: input.foreign });
+            .or_insert_with(|| Demand { projection: input.projection, foreign: input.foreign });
     }
     plans
 }
@@ -218,7 +218,7 @@ fn scopes(config: &Config, side: Side, kind: Kind, foreign: bool) -> Vec<Scope> 
     namespaces.into_iter().map(|namespace| Scope { namespace, selector: selector.clone() }).collect()
 }
 
-/// The UID of the virtual `kube-system` namespace; waits for it.
+/// Reads the UID of the virtual `kube-system` namespace; waits for it.
 async fn cluster_id(virt: &Api, limit: Duration) -> String {
     let mut pause = FIRST_PAUSE;
     loop {

@@ -1,4 +1,4 @@
-//! What mappers see: the caches and single reads.
+//! Read access of mappers: caches and single reads.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -52,12 +52,12 @@ impl Caches {
         streams.iter().map(|health| health.read().clone()).reduce(Health::and)
     }
 
-    /// How often the cache of a kind has changed.
+    /// Returns how often the cache of a kind has changed.
     pub fn version(&self, (side, kind): (Side, Kind)) -> Option<u64> {
         self.get(side, kind).map(|cache| cache.changes())
     }
 
-    /// How often each cache has changed.
+    /// Returns how often each cache has changed.
     pub fn versions(&self) -> HashMap<(Side, Kind), u64> {
         self.caches.iter().map(|(key, (cache, _))| (*key, cache.changes())).collect()
     }
@@ -70,17 +70,17 @@ impl Caches {
     }
 }
 
-/// The caches and what goes with them, for all mappers.
+/// Read access that all mappers share.
 pub struct EngineView {
     /// The caches.
     pub caches: Arc<Caches>,
-    /// Who touches what.
+    /// Index from objects to keys.
     pub router: Arc<Router>,
-    /// What the virtual API server fills in.
+    /// Defaults of the virtual API server.
     pub defaults: ArcSwap<HashMap<Kind, Arc<Defaults>>>,
     /// The virtual API server, for single reads.
     pub virt: Api,
-    /// How long a read may take.
+    /// Time limit of a read.
     pub limit: Duration,
 }
 

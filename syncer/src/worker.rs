@@ -1,4 +1,4 @@
-//! Takes keys from the queue, asks their mapper, and hands the effects to the gate.
+//! Worker: takes keys from the queue, runs their mapper, and passes the effects to the gate.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::gate::Done;
 use crate::queue::{Again, Lane, Ticket};
 use crate::retry;
 
-/// How often content is read for one reconcile.
+/// Maximum of content reads for one reconcile.
 const READS: usize = 3;
 
-/// Works until it is told to stop; what has begun is finished.
+/// Runs until it is told to stop; a reconcile in progress is finished.
 pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     loop {
         let ticket = tokio::select! {
@@ -33,7 +33,7 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     }
 }
 
-/// What was written during one reconcile.
+/// Number of writes of one reconcile.
 #[derive(Default)]
 struct Written {
     down: usize,
@@ -42,7 +42,7 @@ struct Written {
 
 async fn work(engine: &Engine, ticket: &Ticket) -> Again {
     let Some(mapper) = engine.mappers.get(ticket.key.mapper) else { return Again::No };
-    // It was stopped while the key waited; when it starts, every key of it is enqueued.
+    // The mapper was stopped while the key waited; its start enqueues every key again.
     if !engine.router.is_running(ticket.key.mapper) {
         return Again::No;
     }
@@ -61,7 +61,7 @@ async fn work(engine: &Engine, ticket: &Ticket) -> Again {
         Err(_) => {
             engine.metrics.reconciled(kind, "panic");
             engine.metrics.panicked(kind);
-            tracing::error!(kind, object = %ticket.key.object, "the mapper panicked; the object is left alone for a while");
+            tracing::error!(kind, object = %ticket.key.object, "mapper panicked: object quarantined");
             retry::after_panic()
         }
     }
@@ -85,7 +85,7 @@ async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: 
     Ok(if moved { Again::After(Duration::from_millis(1)) } else { Again::After(retry::FALLBACK) })
 }
 
-/// Asks the mapper, and reads the content that it asks for. The content is dropped with the answer.
+/// Runs the mapper, and reads the content that it requests. The content is dropped with the outcome.
 async fn decide(
     engine: &Engine,
     mapper: &dyn Mapper,
@@ -110,8 +110,8 @@ async fn decide(
     }
 }
 
-/// Performs the stages in order. The first error of a stage is the answer when all of the stage
-/// has been tried; the stages behind it are not.
+/// Performs the stages in order. The first error of a stage is returned after all of the stage
+/// was tried; later stages are skipped.
 async fn perform(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, stages: Vec<Stage>) -> Result<(), MapError> {
     let kind = mapper.spec().kind.group_kind().label();
     let mut written = Written::default();
@@ -166,7 +166,7 @@ fn again(next: Next, now: i64) -> Again {
     }
 }
 
-/// Tells the operator, and, when it concerns the tenant, the tenant.
+/// Logs an error, and emits an event when it concerns the tenant.
 async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: &MapError) {
     let (kind, object) = (mapper.spec().kind, &ticket.key.object);
     let reason = match error {
@@ -174,11 +174,11 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: &M
         MapError::Foreign { .. } => EventReason::Blocked,
         MapError::Rejected(_) | MapError::Malformed(_) => EventReason::Rejected,
         MapError::Conflict(_) => {
-            tracing::debug!(%kind, %object, %error, "tried again");
+            tracing::debug!(%kind, %object, %error, "reconcile failed: retrying");
             return;
         }
         _ => {
-            tracing::warn!(%kind, %object, %error, failures = ticket.failures, "tried again");
+            tracing::warn!(%kind, %object, %error, failures = ticket.failures, "reconcile failed: retrying");
             return;
         }
     };
@@ -197,7 +197,7 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: &M
         message: error.to_string(),
     };
     if let Err(error) = engine.gate.perform(Effect::Emit(event)).await {
-        tracing::warn!(%kind, %object, %error, "the tenant could not be told");
+        tracing::warn!(%kind, %object, %error, "cannot emit the event");
     }
 }
 

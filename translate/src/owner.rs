@@ -79,7 +79,7 @@ impl OwnerRecord {
     /// Returns the annotations that store this record on the host object `host_name` in `host_namespace`
     /// (empty for a cluster-scoped host object).
     pub fn annotations(&self, host_namespace: &str, host_name: &str) -> Map<String, Value> {
-        // What is written can be read back: the kind comes from the code or the configuration.
+        // Register the kind, so that the record can be read back: only known kinds are.
         self.kind.register();
         let mut annotations = Map::new();
         let mut set = |key: &str, value: String| annotations.insert(key.to_owned(), Value::String(value));

@@ -53,15 +53,15 @@ pub struct Rule {
     pub path: &'static str,
     /// How the field crosses.
     pub action: Action,
-    /// Whether changes after creation follow to the host.
+    /// True if changes after creation follow to the host.
     pub kept: bool,
-    /// Whether a copy covers everything below the path: for opaque content only.
+    /// True if a copy covers everything below the path: for opaque content only.
     pub whole: bool,
-    /// Whether the mapper computes what comes up, instead of the table.
+    /// True if the mapper computes what comes up, instead of the table.
     pub computed: bool,
     /// JSON texts of values that are no reason to refuse; they are left out.
     pub unless: &'static [&'static str],
-    /// Why the rule is what it is; shown to the tenant when it refuses.
+    /// Reason why the rule is what it is; shown to the tenant when it refuses.
     pub why: &'static str,
 }
 

@@ -109,7 +109,7 @@ fn in_range(schema: &Value, value: &Value) -> bool {
     (least..=most).contains(&number)
 }
 
-/// What the schema wants, in the words of a problem.
+/// Describes the value that the schema expects, in the words of a problem.
 pub(super) fn expected(schema: &Value) -> String {
     if let Some(options) = options(schema) {
         return one_of(&options);
@@ -138,7 +138,7 @@ fn one_of(options: &[&str]) -> String {
     }
 }
 
-/// The known word that was probably meant.
+/// Returns the known word that is closest to an unknown one.
 pub(super) fn closest<'w>(word: &str, known: impl Iterator<Item = &'w str>) -> Option<&'w str> {
     let plain = |text: &str| text.replace(['_', '-'], "").to_lowercase();
     let word = plain(word);

@@ -35,7 +35,7 @@ pub(super) struct Merged {
 pub(super) fn merge(current: &Config, wanted: &Config, known: &Known) -> Result<Merged, serde_json::Error> {
     let mut value = serde_json::to_value(current)?;
     let mut changes = Vec::new();
-    collect(&value, &serde_json::to_value(wanted)?, &Place::default(), &mut changes);
+    collect(&value, &serde_json::to_value(wanted)?, &FieldPointer::default(), &mut changes);
     let (applied, deferred): (Vec<_>, Vec<_>) =
         changes.into_iter().partition(|change| known.is_reloadable(&change.place.field));
     for change in &applied {
@@ -50,12 +50,12 @@ pub(super) fn merge(current: &Config, wanted: &Config, known: &Known) -> Result<
 
 /// A field, for people and for code.
 #[derive(Default)]
-struct Place {
+struct FieldPointer {
     field: String,
     pointer: String,
 }
 
-impl Place {
+impl FieldPointer {
     fn member(&self, key: &str) -> Self {
         let dot = if self.field.is_empty() { "" } else { "." };
         let field = format!("{}{dot}{key}", self.field);
@@ -64,7 +64,7 @@ impl Place {
 }
 
 struct Change {
-    place: Place,
+    place: FieldPointer,
     from: Value,
     to: Value,
 }
@@ -76,7 +76,7 @@ impl Change {
 }
 
 /// A list is one value, and so is a mapping whose keys differ.
-fn collect(from: &Value, to: &Value, place: &Place, changes: &mut Vec<Change>) {
+fn collect(from: &Value, to: &Value, place: &FieldPointer, changes: &mut Vec<Change>) {
     match (from, to) {
         (Value::Object(from), Value::Object(to)) if have_same_keys(from, to) => {
             for (key, from) in from {
@@ -85,8 +85,8 @@ fn collect(from: &Value, to: &Value, place: &Place, changes: &mut Vec<Change>) {
         }
         _ if from == to => {}
         _ => {
-            let Place { field, pointer } = place;
-            let place = Place { field: field.clone(), pointer: pointer.clone() };
+            let FieldPointer { field, pointer } = place;
+            let place = FieldPointer { field: field.clone(), pointer: pointer.clone() };
             changes.push(Change { place, from: from.clone(), to: to.clone() });
         }
     }

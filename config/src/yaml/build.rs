@@ -1,7 +1,7 @@
 use granit_parser::{ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::{Entry, Kind, Node, Scalar};
-use crate::problem::{Place, Problem};
+use crate::problem::{Location, Problem};
 
 /// No configuration is as deep as this, and the reader calls itself for each level.
 const MAX_DEPTH: usize = 16;
@@ -34,7 +34,7 @@ impl<'t> Builder<'t, '_> {
                 _ => {}
             }
         }
-        Ok(document.unwrap_or(Node { place: Place::File { line: 1, column: 1 }, kind: Kind::Null }))
+        Ok(document.unwrap_or(Node { place: Location::File { line: 1, column: 1 }, kind: Kind::Null }))
     }
 
     fn next(&mut self) -> Result<Option<(Event<'t>, Span)>, Problem> {
@@ -65,7 +65,7 @@ impl<'t> Builder<'t, '_> {
         Ok(Node { place, kind })
     }
 
-    fn scalar(&mut self, text: String, style: ScalarStyle, tag: Option<&Tag>, place: Place) -> Kind {
+    fn scalar(&mut self, text: String, style: ScalarStyle, tag: Option<&Tag>, place: Location) -> Kind {
         let as_text = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
         if !as_text {
             self.refuse(tag, place);
@@ -118,30 +118,30 @@ impl<'t> Builder<'t, '_> {
             return None;
         }
         if let Some(first) = before.iter().find(|entry| entry.key == key) {
-            let line = if let Place::File { line, .. } = first.place { line } else { 0 };
+            let line = if let Location::File { line, .. } = first.place { line } else { 0 };
             self.report(place, format!("{key:?} was given before, in line {line}"));
             return None;
         }
         Some(Entry { key, place, value })
     }
 
-    fn refuse(&mut self, tag: Option<&Tag>, place: Place) {
+    fn refuse(&mut self, tag: Option<&Tag>, place: Location) {
         if let Some(tag) = tag {
             self.report(place, format!("tags such as {} are not supported", tag.original()));
         }
     }
 
-    fn report(&mut self, place: Place, message: impl Into<String>) {
+    fn report(&mut self, place: Location, message: impl Into<String>) {
         self.problems.push(Problem::new(place, "", message));
     }
 }
 
-fn place(span: Span) -> Place {
-    Place::File { line: span.start.line(), column: span.start.col() + 1 }
+fn place(span: Span) -> Location {
+    Location::File { line: span.start.line(), column: span.start.col() + 1 }
 }
 
 fn syntax(error: &ScanError) -> Problem {
-    let place = Place::File { line: error.marker().line(), column: error.marker().col() + 1 };
+    let place = Location::File { line: error.marker().line(), column: error.marker().col() + 1 };
     let message = match error.kind() {
         ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
             "indented with a tab; use spaces".to_owned()

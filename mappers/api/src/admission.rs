@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use crate::{Context, MapError, Object};
 
-/// The part of a mapper that is asked before the virtual API server stores an object: for
-/// kinds of which the host decides a value that cannot change afterwards.
+/// Part of a mapper that is called before the virtual API server stores an object, for
+/// kinds with a value that the host decides and that cannot change afterwards.
 ///
 /// The engine makes the host object first, as a reservation, and shows the virtual API
 /// server what the host has given. It calls all methods with the object as it was sent, which
@@ -29,7 +29,7 @@ pub trait Admission: Send + Sync {
     /// Which requests are asked about.
     fn scope(&self) -> Scope;
 
-    /// What the host needs before the request may be served. `host` is the present host
+    /// Returns what the host must provide before the request may be served. `host` is the present host
     /// object, which belongs to this object, or is a reservation for one of its name. An
     /// error refuses the request, as it would refuse the object afterwards.
     fn need(&self, cx: &Context<'_>, request: &Request, host: Option<&Object>) -> Result<Need, MapError>;
@@ -49,13 +49,13 @@ pub trait Admission: Send + Sync {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// Whether updates are, too. Creates always are.
+    /// True if updates are, too. Creates always are.
     pub updates: bool,
     /// CEL expressions, each with a name, all of which have to be true.
     pub conditions: Vec<(Cow<'static, str>, Cow<'static, str>)>,
 }
 
-/// What is about to happen to an object.
+/// Operation of a request.
 ///
 /// ```
 /// use tenet_mapper::{Operation, Request};
@@ -84,7 +84,7 @@ pub enum Operation {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// What is about to happen.
+    /// Operation.
     pub operation: Operation,
     /// The object as it was sent. Its name is never empty.
     pub object: Object,
@@ -92,7 +92,7 @@ pub struct Request {
     pub old: Option<Object>,
 }
 
-/// What the host needs.
+/// Requirement on the host.
 ///
 /// ```
 /// use serde_json::json;

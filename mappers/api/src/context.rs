@@ -50,7 +50,7 @@ pub trait View: Send + Sync {
     fn defaults(&self, kind: Kind) -> Arc<Defaults>;
 }
 
-/// What is fixed while a reconcile runs.
+/// Values that are fixed during one reconcile.
 ///
 /// ```
 /// use tenet_mapper::Context;
@@ -73,7 +73,7 @@ pub struct Facts {
     pub api_service: String,
     /// Where the virtual API server finds the kubelets of virtual nodes.
     pub kubelets: Kubelets,
-    /// What the installation decided about unknown and refused fields.
+    /// Policies of the installation for unknown and refused fields.
     pub policies: Policies,
     /// The sections of the configuration that mappers own.
     pub sections: Sections,
@@ -130,7 +130,7 @@ impl<'c> Context<'c> {
         Self { contents: Some(contents), ..self }
     }
 
-    /// What is fixed: names, identity, configuration.
+    /// Returns the fixed values: names, identity, configuration.
     pub fn facts(&self) -> &Facts {
         self.facts
     }

@@ -50,7 +50,7 @@ pub trait Translate: Send + Sync + 'static {
         Ok(draft)
     }
 
-    /// What to create instead when the host's API server rejects `desired` as invalid.
+    /// Returns an alternative for `desired` when the host's API server rejects it as invalid.
     fn fallback(&self, _desired: &Value) -> Option<Value> {
         None
     }
@@ -61,7 +61,7 @@ pub trait Translate: Send + Sync + 'static {
         true
     }
 
-    /// What the host object means for the virtual one, beyond the `up` rules of the table.
+    /// Returns effects on the virtual object from its host object, beyond the `up` rules of the table.
     fn up(&self, _cx: &Context<'_>, _virt: &Object, _host: &Object) -> Result<Vec<Effect>, MapError> {
         Ok(Vec::new())
     }
@@ -130,7 +130,7 @@ impl<T: Translate> CopyMapper<T> {
         spec.table.as_ref().ok_or_else(|| MapError::Malformed(format!("the mapper {} has no rule table", spec.id)))
     }
 
-    /// Whether the virtual side is cached without content.
+    /// Returns true if the virtual side is cached without content.
     fn is_metadata_only(&self) -> bool {
         let spec = self.rules.spec();
         spec.inputs
@@ -169,7 +169,7 @@ impl<T: Translate> CopyMapper<T> {
         }
     }
 
-    /// Whether the copy was made from this very version, and nobody changed it since.
+    /// Returns true if the copy was made from this very version, and nobody changed it since.
     fn is_current(&self, cx: &Context<'_>, virt: &Object, host: &Object) -> bool {
         let (kind, projection) = (self.rules.spec().kind, self.host_projection());
         let source = source_of(virt, host.value(), &projection);
@@ -255,7 +255,7 @@ fn show(kind: Kind, table: &Table, virt: &Object, host: &Object) -> Vec<Effect> 
     parts.map(patch).collect()
 }
 
-/// Whether a value says nothing.
+/// Returns true if a value says nothing.
 fn is_empty(value: &Value) -> bool {
     match value {
         Value::Object(members) => members.values().all(is_empty),
@@ -306,7 +306,7 @@ fn orphan(cx: &Context<'_>, kind: Kind, host: &Object, waiting: Option<HostKey>)
     })
 }
 
-/// What a copy says of the version that it was made from: UID and resource version of the
+/// Returns the source annotation of a copy: UID and resource version of the
 /// original, and the digests of its content.
 fn source_of(virt: &Object, copy: &Value, projection: &Projection) -> String {
     let mut parts = vec![virt.uid().to_owned(), virt.resource_version().to_owned()];

@@ -4,7 +4,7 @@ use tenet_translate::owner::OwnerRecord;
 
 use crate::{HostKey, Kind, Object, ObjectRef, Side};
 
-/// Why an object may be deleted. Only [`Deletion`] makes one, from what was seen.
+/// Reason why an object may be deleted. Only [`Deletion`] makes one, from what was seen.
 ///
 /// ```
 /// use serde_json::json;
@@ -194,7 +194,7 @@ impl Deletion {
         self.grace
     }
 
-    /// Why it may be deleted.
+    /// Reason why it may be deleted.
     pub fn cause(&self) -> &Cause {
         &self.cause
     }

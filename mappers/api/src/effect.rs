@@ -1,4 +1,4 @@
-//! What a mapper may ask for. Effects are data: the gate of the engine performs them,
+//! Effects: the intended writes of a mapper. They are data: the gate of the engine performs them,
 //! checks the owner record, adds preconditions and drops what changes nothing.
 
 use std::borrow::Cow;
@@ -114,7 +114,7 @@ pub struct ApplyHost {
     /// The table whose `kept` rules say which fields follow after creation; `None` for an
     /// object of which only labels and annotations follow.
     pub table: Option<Arc<Table>>,
-    /// What to create instead when the server rejects `desired` as invalid (HTTP 422).
+    /// Alternative object when the server rejects `desired` as invalid (HTTP 422).
     pub fallback: Option<Value>,
 }
 
@@ -279,7 +279,7 @@ pub struct ApplyVirtual {
     pub key: VirtualKey,
     /// The whole object. Of the metadata, labels and annotations count.
     pub desired: Value,
-    /// Whether an object there that nobody has marked may be taken over: only for objects
+    /// True if an object there that nobody has marked may be taken over: only for objects
     /// that the API server itself expects somebody to fill.
     pub adopt: bool,
 }

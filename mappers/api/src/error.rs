@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::Read;
 
-/// Why a reconcile could not bring an object across. The class decides what the engine
+/// Reason why a reconcile could not bring an object across. The class decides what the engine
 /// does next; a mapper never sleeps and never loops.
 ///
 /// ```
@@ -29,7 +29,7 @@ pub enum MapError {
     Foreign {
         /// The foreign object: kind, namespace and name.
         place: String,
-        /// What is wrong with its owner record.
+        /// Defect of its owner record.
         why: String,
     },
 
@@ -50,7 +50,7 @@ pub enum MapError {
     /// The API did not answer, or asked for patience. Tried again with growing delays.
     #[error("{reason}")]
     Transient {
-        /// What went wrong.
+        /// Cause.
         reason: String,
         /// The delay that the server asked for.
         after: Option<Duration>,

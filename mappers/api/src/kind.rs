@@ -48,7 +48,7 @@ pub struct Kind {
     pub kind: &'static str,
     /// The resource name in request paths: `pods`.
     pub plural: &'static str,
-    /// Whether objects live in namespaces.
+    /// True if objects live in namespaces.
     pub namespaced: bool,
 }
 

@@ -69,7 +69,7 @@ impl Object {
         self.str_at("/metadata/resourceVersion").unwrap_or_default()
     }
 
-    /// Whether the API server has accepted a delete of it.
+    /// Returns true if the API server has accepted a delete of it.
     pub fn is_deleting(&self) -> bool {
         self.str_at("/metadata/deletionTimestamp").is_some()
     }

@@ -19,7 +19,7 @@ use crate::{Dependency, Effect};
 pub struct Step {
     /// The write.
     pub effect: Effect,
-    /// Whether the stages behind it go on when the API rejects it for good. Any other failure
+    /// True if the stages behind it go on when the API rejects it for good. Any other failure
     /// of it ends the reconcile, and is tried again, like that of a required effect.
     pub best_effort: bool,
 }

@@ -13,12 +13,12 @@ use tenet_translate::owner::{OwnerRecord, Ownership};
 
 use crate::{Bind, Cause, Deletion, Effect, Facts, Kind, MapError, Object, ObjectRef, Projection, Side, kinds};
 
-/// What a plan depends on besides the effect and its object.
+/// Inputs of a plan besides the effect and its object.
 #[derive(Clone, Copy)]
 pub struct PlanContext<'p> {
     /// Names and identity.
     pub facts: &'p Facts,
-    /// What the cache keeps of the object.
+    /// Projection with which the object is cached.
     pub projection: &'p Projection,
     /// The tokens that were minted for [`Effect::MintTokens`], in its order.
     pub minted: &'p [MintedToken],
@@ -42,7 +42,7 @@ pub struct Write {
     pub target: ObjectRef,
     /// The subresource, if it is not the object itself.
     pub subresource: Option<&'static str>,
-    /// What is sent.
+    /// Request to send.
     pub payload: Payload,
 }
 
@@ -53,7 +53,7 @@ pub enum Payload {
     Create {
         /// The object.
         object: Value,
-        /// What to create instead when the server rejects the object as invalid (HTTP 422).
+        /// Alternative object when the server rejects the first as invalid (HTTP 422).
         fallback: Option<Value>,
     },
     /// RFC 6902.

@@ -4,7 +4,7 @@ use tenet_translate::rules::{Policy, Unknown};
 
 use crate::Kind;
 
-/// What the installation decided about unknown and refused fields, for each kind.
+/// Policies of the installation for unknown and refused fields, for each kind.
 ///
 /// ```
 /// use tenet_mapper::rules::Unknown;

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use tenet_translate::digest::digest;
 use tenet_translate::keys::DIGEST;
 
-/// What a cache keeps of an object. Managed fields and the last-applied configuration
+/// Part of an object that a cache keeps. Managed fields and the last-applied configuration
 /// are never kept. Lists that come from the configuration are
 /// [interned](tenet_translate::intern::intern_all).
 ///
@@ -85,7 +85,7 @@ impl Projection {
     }
 }
 
-/// Whether `paths` keep all that `others` ask for.
+/// Returns true if `paths` keep all that `others` ask for.
 fn covers(paths: &[&str], others: &[&str]) -> bool {
     let within =
         |other: &str, path: &str| other.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));

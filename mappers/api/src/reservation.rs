@@ -21,12 +21,12 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// What the update of an object starts from, as the mark names it.
+    /// Digest of the state before an update, as stored in the mark.
     pub fn base(old: &Object) -> String {
         old.at("/spec").map(digest).unwrap_or_default()
     }
 
-    /// Whether the virtual object is what the request makes of it, or something later.
+    /// Returns true if the virtual object is what the request makes of it, or something later.
     pub fn has_arrived(&self, virt: &Object) -> bool {
         self.over.as_ref().is_none_or(|over| *over != Self::base(virt))
     }
@@ -36,7 +36,7 @@ impl Context<'_> {
     /// The reservation that a host object is, if it is one.
     pub fn reservation(&self, host: &Object) -> Option<Reservation> {
         let since = host.annotation(PENDING)?;
-        // What cannot be read is over: what follows is proved by a read of the cluster.
+        // An unreadable mark counts as over: every consequence is proved by a quorum read.
         let since = since.parse::<i64>().unwrap_or(0).min(self.now());
         let over = host.annotation(PENDING_OVER).map(str::to_owned);
         Some(Reservation { until: since.saturating_add(self.facts().reservation), over })

@@ -33,7 +33,7 @@ impl fmt::Display for MapperId {
     }
 }
 
-/// What a mapper is about and what it reads.
+/// Description of a mapper: its kind and its inputs.
 ///
 /// ```
 /// use tenet_mapper::rules::{HEAD, Table, copy};
@@ -56,7 +56,7 @@ pub struct MapperSpec {
     /// namespace `default` to learn what the API server fills in by itself; the more
     /// fields with defaults below them they use, the more is learnt.
     pub samples: Vec<Value>,
-    /// What it reads.
+    /// Inputs of the mapper.
     pub inputs: Vec<Input>,
     /// The sections of the configuration that it owns.
     pub sections: Vec<Section>,
@@ -251,13 +251,13 @@ pub struct Input {
     pub side: Side,
     /// The kind.
     pub kind: Kind,
-    /// What is kept of each object.
+    /// Projection that is kept of each object.
     pub projection: Projection,
     /// Which keys of the mapper a change touches.
     pub keys: KeysOf,
-    /// Whether the mapper works without it: when the right to read it is missing.
+    /// True if the mapper works without it: when the right to read it is missing.
     pub optional: bool,
-    /// Whether host objects that are not ours are read, too.
+    /// True if host objects that are not ours are read, too.
     pub foreign: bool,
 }
 
@@ -298,6 +298,6 @@ pub enum KeysOf {
     Own,
     /// The key in its owner record, when that names the kind of the mapper.
     Owner,
-    /// What this function says, from the fields of the projection alone; [`crate::Context::sources`] answers the other way round.
+    /// Keys that the function returns, from the fields of the projection alone; the inverse is [`crate::Context::sources`].
     With(fn(&Object) -> Vec<VirtualKey>),
 }

@@ -321,7 +321,7 @@ impl Clusters {
         MintedToken { data: "dG9rZW4=".to_owned(), issued: self.now, expires: self.now + request.expiration_seconds }
     }
 
-    /// Whether a request changes something.
+    /// Returns true if a request changes something.
     fn store(&mut self, effect: &Effect, write: &Write) -> bool {
         let ObjectRef { side, kind, namespace, name } = &write.target;
         let place = (*side, kind.group_kind(), namespace.to_string(), name.to_string());

@@ -38,7 +38,7 @@ fn virt(clusters: &Clusters) -> Object {
     clusters.object(Side::Virtual, KIND, "shop", "web").expect("the virtual object").clone()
 }
 
-/// What the controller of the host makes of the object.
+/// Object as the host's controller changes it.
 fn serve(clusters: &mut Clusters, status: Value) {
     let mut host = host(clusters).value().clone();
     host["spec"]["address"] = json!("203.0.113.1");

@@ -13,7 +13,7 @@ const RULES: &[Rule] = &[
 /// Carries `ConfigMap`s across.
 pub type ConfigMapMapper = CopyMapper<ConfigMaps>;
 
-/// What a `ConfigMap` is on the host.
+/// Translation of a `ConfigMap` for the host.
 pub struct ConfigMaps(MapperSpec);
 
 /// The mapper of `ConfigMap`s.

@@ -1,4 +1,4 @@
-//! The mappers that Tenet brings along: one file a kind, one explicit list.
+//! Built-in mappers: one file per kind, and one explicit list.
 
 mod config_map;
 mod node;

@@ -1,5 +1,5 @@
-//! Nodes: a picture of each node on which a pod of the virtual cluster runs, as long as one
-//! does. The host's own Node is shown where it may be read; else one is made from the pods.
+//! Nodes: a picture of each node on which a pod of the virtual cluster runs, for as long as one
+//! does. It shows the host's own Node where that may be read, else a Node derived from the pods.
 
 mod config;
 mod kubelet;
@@ -74,8 +74,8 @@ impl NodeMapper {
         Self { spec, table, pods }
     }
 
-    /// A pod of ours on a node. There may be hundreds, and each of their changes leads here:
-    /// one is enough, but until the node is shown with an address it should tell one.
+    /// Returns a pod of ours on a node. There may be hundreds, and each of their changes wakes this mapper:
+    /// one is enough, but until the node has an address it should be one that shows the address.
     fn pod(&self, cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Option<Object> {
         let find = |wanted: &dyn Fn(&Object) -> bool| cx.find_source(self.pods, key, wanted);
         let ours = |pod: &Object| cx.ownership(pod).ours().is_some_and(|owner| !is_daemon(cx, &owner));
@@ -89,7 +89,7 @@ impl NodeMapper {
         find(&|pod| tells_address(pod) && ours(pod)).or(Some(first))
     }
 
-    /// The picture of a node, or none while the host's Node is away: a picture that stands stays.
+    /// Builds the picture of a node; `None` while the host's Node is missing, so that an existing picture stays.
     fn picture(
         &self,
         cx: &Context<'_>,
@@ -166,7 +166,7 @@ fn head(name: &str, labels: Option<&Value>) -> Value {
     })
 }
 
-/// Labels that the picture had and has no more are taken off.
+/// Removes labels that the picture had before and has no more.
 fn retire_labels(desired: &mut Value, virt: Option<&Object>) {
     let Some(virt) = virt else { return };
     let labels = &mut desired["metadata"]["labels"];
@@ -181,7 +181,7 @@ fn tells_address(pod: &Object) -> bool {
     pod.str_at("/status/hostIP").is_some()
 }
 
-/// A pod of a DaemonSet is there because the node is, and would keep it for ever.
+/// Returns true for a pod of a DaemonSet, which exists because the node does, and would keep it forever.
 fn is_daemon(cx: &Context<'_>, owner: &OwnerRecord) -> bool {
     let virt = cx.virt(kinds::POD, &VirtualKey::new(owner.namespace.as_str(), owner.name.as_str()));
     let is_controller = |owner: &Value| owner["kind"] == "DaemonSet" && owner["controller"] == true;

@@ -1,4 +1,4 @@
-//! Pods: the virtual side says what should run, the host where and how it runs.
+//! Pods: the virtual side owns what runs, the host where and how it runs.
 
 mod config;
 mod content;
@@ -31,7 +31,7 @@ pub use config::{Dns, Pods};
 use scheduling::Binding;
 use tokens::Tokens;
 
-/// What is read of a host pod, besides its metadata.
+/// Fields that are read of a host pod, besides its metadata.
 const HOST_FIELDS: &[&str] = &[
     "spec.nodeName",
     "spec.activeDeadlineSeconds",
@@ -47,7 +47,7 @@ const HOST_FIELDS: &[&str] = &[
     "status",
 ];
 
-/// How soon a key is looked at again when a part of its work could not be done.
+/// Delay after which a key with unfinished work is reconciled again.
 const SOON: Duration = Duration::from_millis(100);
 
 /// Carries pods across, and their status back.
@@ -55,7 +55,7 @@ pub struct PodMapper {
     spec: MapperSpec,
 }
 
-/// A virtual pod, and the place of its host pod.
+/// Virtual pod, and the key of its host pod.
 struct Subject<'s, 'c> {
     cx: &'s Context<'c>,
     table: &'s Table,
@@ -87,7 +87,7 @@ impl PodMapper {
     }
 }
 
-/// The virtual pod has no host pod.
+/// Reconciles a virtual pod without a host pod.
 fn alone(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     if pod.virt.is_deleting() {
         Ok(deletion::finish(pod))
@@ -96,26 +96,26 @@ fn alone(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     } else if deletion::was_there(pod) {
         Ok(deletion::lost(pod))
     } else if pod.is_gated() {
-        // Until its gates are open, the API also lets its placement be changed.
+        // Until its scheduling gates are open, the API also accepts changes of its placement.
         Ok(Outcome::done())
     } else {
         create::create(pod)
     }
 }
 
-/// Both pods are there, and belong together.
+/// Reconciles a virtual pod and its host pod.
 fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
     if pod.virt.is_deleting() || host.is_deleting() {
         return Ok(deletion::together(pod, host));
     }
     let (mut outcome, shown) = match scheduling::binding(pod, host) {
         Binding::Apart => return Ok(deletion::apart(pod, host)),
-        // A pod that runs nowhere has nothing to show.
+        // A pod without a node has no status to show.
         Binding::Wait(node) => (Outcome::done().wait_for(node), None),
         Binding::Follow(bind) => (Outcome::one(bind), status::first(pod, host)),
         Binding::Same => (Outcome::done(), status::effect(pod, host)),
     };
-    // None of these waits for another, and one that fails holds none of the others back.
+    // These effects are independent, so one that fails must not delay the others.
     let mut effects: Vec<_> = shown.into_iter().collect();
     if !pod.is_finished() {
         match tokens::of(pod) {
@@ -151,7 +151,7 @@ impl Mapper for PodMapper {
         let Some(virt) = virt else {
             return Ok(match host {
                 None => deletion::leftovers(cx, key),
-                // One that belongs to another is the other's.
+                // A host pod with another owner belongs to the other pod.
                 Some(host) => deletion::owner(cx, key, &host)
                     .map_or_else(|_| Outcome::done(), |owner| deletion::orphan(&host, &owner)),
             });
@@ -166,12 +166,12 @@ impl Mapper for PodMapper {
 }
 
 impl Subject<'_, '_> {
-    /// Whether all containers have ended for good.
+    /// Returns true if all containers have ended permanently.
     fn is_finished(&self) -> bool {
         matches!(self.virt.str_at("/status/phase"), Some("Succeeded" | "Failed"))
     }
 
-    /// Whether somebody inside still decides when and where the pod may be scheduled.
+    /// Returns true if a scheduling gate inside still holds the pod.
     fn is_gated(&self) -> bool {
         !self.virt.list_at("/spec/schedulingGates").is_empty()
     }

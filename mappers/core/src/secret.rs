@@ -18,7 +18,7 @@ const TOKEN: &str = "kubernetes.io/service-account-token";
 /// Carries Secrets across.
 pub type SecretMapper = CopyMapper<Secrets>;
 
-/// What a Secret is on the host.
+/// Translation of a Secret for the host.
 pub struct Secrets(MapperSpec);
 
 /// The mapper of Secrets.
@@ -47,7 +47,7 @@ impl Translate for Secrets {
         _host: Option<&Object>,
         mut draft: Value,
     ) -> Result<Value, MapError> {
-        // The API server does not let anybody change it, so it counts at creation only.
+        // The API server does not allow a change of it, so it matters at creation only.
         let kind = virt.str_at("/type").filter(|kind| *kind != TOKEN).unwrap_or("Opaque");
         draft["type"] = Value::String(kind.to_owned());
         Ok(draft)

@@ -51,12 +51,12 @@ const PORT: &[Rule] = &[
 
 /// Carries Services across.
 ///
-/// A Service with an external name stays inside: it is a matter of the virtual DNS alone.
+/// A Service with an external name stays inside: it concerns only the virtual DNS.
 pub struct ServiceMapper {
     copies: CopyMapper<Services>,
 }
 
-/// What a Service is on the host.
+/// Translation of a Service for the host.
 struct Services(MapperSpec);
 
 impl ServiceMapper {
@@ -124,7 +124,7 @@ fn host_spec(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Value {
     ours.and_then(|host| host.at("/spec").cloned()).unwrap_or_else(|| json!({"type": "ClusterIP"}))
 }
 
-/// Whether it is a matter of the virtual DNS alone.
+/// Returns true if the Service has an external name, and so concerns only the virtual DNS.
 fn is_external(virt: &Object) -> bool {
     virt.str_at("/spec/type") == Some("ExternalName")
 }
@@ -157,7 +157,7 @@ impl Translate for Services {
         Ok(draft)
     }
 
-    /// The address or a port may be taken on the host, or be outside of its range.
+    /// Returns the Service without a fixed address and ports, which may be taken on the host or outside of its range.
     fn fallback(&self, desired: &Value) -> Option<Value> {
         address::without(desired)
     }
@@ -169,7 +169,7 @@ impl Translate for Services {
     }
 
     fn up(&self, cx: &Context<'_>, virt: &Object, host: &Object) -> Result<Vec<Effect>, MapError> {
-        // The host has not followed the tenant's last change yet; its addresses may be about to change.
+        // The host has not applied the tenant's last change yet, so its addresses may change.
         if !address::has_followed(virt, host) {
             return Ok(Vec::new());
         }

@@ -1,12 +1,12 @@
-//! The names of the cached objects by namespace, so that the objects of one namespace are
-//! found without a look at all others.
+//! Index of the names of cached objects by namespace, for lists of one namespace without a scan
+//! of all objects.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use dashmap::DashMap;
 
-use super::Place;
+use super::NamespacedName;
 
 /// The names of the objects of each namespace; no namespace without objects.
 ///
@@ -21,16 +21,16 @@ impl Namespaces {
 
     /// Returns the same place with the namespace that others share: a text of its own for
     /// each object would cost more than the index does.
-    pub(super) fn share(&self, place: Place) -> Place {
+    pub(super) fn share(&self, place: NamespacedName) -> NamespacedName {
         let known = self.0.get(&place.namespace).map(|names| Arc::clone(names.key()));
-        Place { namespace: known.unwrap_or(place.namespace), name: place.name }
+        NamespacedName { namespace: known.unwrap_or(place.namespace), name: place.name }
     }
 
-    pub(super) fn add(&self, place: &Place) {
+    pub(super) fn add(&self, place: &NamespacedName) {
         self.0.entry(Arc::clone(&place.namespace)).or_default().insert(Arc::clone(&place.name));
     }
 
-    pub(super) fn remove(&self, place: &Place) {
+    pub(super) fn remove(&self, place: &NamespacedName) {
         let is_last = self.0.get_mut(&place.namespace).is_some_and(|mut names| {
             names.remove(&place.name);
             names.is_empty()
@@ -41,9 +41,9 @@ impl Namespaces {
     }
 
     /// Returns the places in one namespace, in order of their names.
-    pub(super) fn places(&self, namespace: &str) -> Vec<Place> {
+    pub(super) fn places(&self, namespace: &str) -> Vec<NamespacedName> {
         let Some(names) = self.0.get(namespace) else { return Vec::new() };
-        let place = |name: &Arc<str>| Place { namespace: Arc::clone(names.key()), name: Arc::clone(name) };
+        let place = |name: &Arc<str>| NamespacedName { namespace: Arc::clone(names.key()), name: Arc::clone(name) };
         names.iter().map(place).collect()
     }
 }

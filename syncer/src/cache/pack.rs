@@ -1,5 +1,5 @@
-//! Cached objects are packed: the JSON of one pod is much like that of the next, and like the
-//! dictionary here, so that most of it need not be kept.
+//! Compression of cached objects with a dictionary: the JSON of one pod is much like that of the next,
+//! and like the dictionary here, so most of it need not be stored.
 
 use std::sync::LazyLock;
 
@@ -23,7 +23,7 @@ pub(super) fn pack(object: &Value) -> Option<Box<[u8]>> {
     Some(compress_prepend_size_with_dict(&json, &DICTIONARY).into_boxed_slice())
 }
 
-/// Unpacks what [`pack`] has made.
+/// Unpacks the output of [`pack`].
 pub(super) fn unpack(packed: &[u8]) -> Option<Value> {
     let json = decompress_size_prepended_with_dict(packed, &DICTIONARY).ok()?;
     serde_json::from_slice(&json).ok()

@@ -1,4 +1,4 @@
-//! Which readers of a kind a change concerns: those whose projection shows another object than
+//! Readers of a kind that see a change: those whose projection shows a difference to the object
 //! before.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -8,7 +8,7 @@ use parking_lot::RwLock;
 use serde_json::Value;
 use tenet_mapper::Projection;
 
-/// The projections through which a cache is read.
+/// Projections through which a cache is read.
 pub(super) struct Readers {
     present: RwLock<Arc<Set>>,
     /// Seeded, so that a tenant cannot make two objects with the same hash.
@@ -31,16 +31,16 @@ pub(super) struct Views {
 /// The views of a cached object, as its entry keeps them.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// The set of readers; 0 when nobody has seen the present object.
+    /// Set of readers; 0 when nobody has seen the present object.
     set: u32,
     hashes: Box<[u64]>,
 }
 
-/// The readers that see a change.
+/// Readers that see a change.
 #[derive(Debug)]
 pub struct Sight {
     set: Arc<Set>,
-    /// Of each projection of the set, whether it shows a difference; all when empty.
+    /// For each projection of the set, true if it shows a difference; all do when empty.
     differs: Vec<bool>,
 }
 
@@ -74,7 +74,7 @@ impl Readers {
 }
 
 impl Views {
-    /// Returns who sees a difference to `before`, and what to keep.
+    /// Returns the readers that see a difference to `before`, and the hashes to keep.
     pub(super) fn after(self, before: Option<&Seen>) -> (Sight, Seen) {
         let Self { set, hashes } = self;
         let known = before.filter(|before| before.set == set.number && before.hashes.len() == hashes.len());
@@ -87,8 +87,8 @@ impl Views {
 }
 
 impl Sight {
-    /// Returns whether a reader with this projection has to look again. One that the cache was
-    /// not told of always has to.
+    /// Returns true if a reader with this projection must reconcile. A projection that the cache does
+    /// not know always must.
     pub fn concerns(&self, projection: &Projection) -> bool {
         let position = self.set.projections.iter().position(|other| other == projection);
         position.and_then(|position| self.differs.get(position)).is_none_or(|differs| *differs)

@@ -1,4 +1,4 @@
-//! Creates, and what stands in their place.
+//! Creates, and conflicts with existing objects.
 
 use http::StatusCode;
 use tenet_mapper::plan::{Payload, Write};
@@ -26,7 +26,7 @@ impl Gate {
                 Ok(Done::Wrote)
             }
             Err(error) if error.code() == Some(StatusCode::CONFLICT) => self.meet(effect, write, error).await,
-            // Namespaces and the like are missing on the host; nothing of ours is.
+            // A parent such as the host namespace is missing.
             Err(error) if *side == Side::Host && error.code() == Some(StatusCode::NOT_FOUND) => {
                 Err(MapError::Rejected(error.to_string()))
             }
@@ -34,8 +34,8 @@ impl Gate {
         }
     }
 
-    /// The name is taken: by our own create whose answer was lost, by an earlier incarnation, or by somebody else. The
-    /// plan for what stands there says which.
+    /// Handles a name that is taken: by our own create whose answer was lost, by an earlier incarnation, or by a foreign
+    /// object. The plan for the existing object decides.
     async fn meet(&self, effect: &Effect, write: &Write, error: ApiError) -> Result<Done, MapError> {
         let ObjectRef { side, kind, namespace, name } = &write.target;
         let Some(found) = self.read(*side, &Target::new(*kind, namespace, name)).await? else {
@@ -44,7 +44,7 @@ impl Gate {
         let projection = self.parts.caches.get(*side, *kind).map(|cache| *cache.projection()).unwrap_or_default();
         let seen = Object::new(projection.cut(found.clone()));
         let writes = match effect {
-            // The tokens of the other create are as good.
+            // The tokens of the other create are valid too.
             Effect::MintTokens(mint) => {
                 self.check_owner(mint, &seen)?;
                 Vec::new()
@@ -53,7 +53,7 @@ impl Gate {
         };
         self.ingest(*side, *kind, found);
         match effect {
-            // What differs follows with the reconcile that the answer wakes.
+            // The reconcile that the stored answer triggers applies the differences.
             Effect::ApplyHost(_) => Ok(Done::Unchanged),
             _ if writes.is_empty() => Ok(Done::Unchanged),
             _ => self.change(&writes, Some(&seen)).await,

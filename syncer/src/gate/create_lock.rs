@@ -1,7 +1,7 @@
 //! Locks on names of host objects: while one is held, the gate creates nothing under that name.
 //!
 //! A WebSocket to a pod runs its command as soon as the host has found the pod by its name.
-//! While one is being opened, the name must not come to mean another pod of ours.
+//! While one is being opened, the name must not be given to another pod of ours.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use dashmap::mapref::entry::Entry;
 use tenet_mapper::HostKey;
 use tokio::time::{Instant, sleep};
 
-/// Longer than any stream takes to open; a create that has waited so long goes on.
+/// Longest wait of a create. It is longer than any stream takes to open.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The create locks that are held, with their number of holders.
+/// Held create locks, with their number of holders.
 #[derive(Default)]
 pub struct CreateLocks(DashMap<HostKey, usize>);
 
@@ -26,7 +26,7 @@ pub struct CreateLock {
 }
 
 impl CreateLocks {
-    /// Takes the lock of a name. This never waits: creates do.
+    /// Takes the lock of a name. Only creates wait, taking a lock never does.
     pub fn lock(self: &Arc<Self>, key: &HostKey) -> CreateLock {
         *self.0.entry(key.clone()).or_insert(0) += 1;
         CreateLock { locks: Arc::clone(self), key: key.clone() }

@@ -1,4 +1,4 @@
-//! Deletes. Nothing is deleted because it was not seen.
+//! Deletes. An object is never deleted only because a cache does not contain its counterpart.
 
 use http::StatusCode;
 use serde_json::Value;
@@ -20,7 +20,7 @@ impl Gate {
                 self.ingest_deleted(deletion, answer);
                 Ok(Done::Wrote)
             }
-            // Gone already, or another object by now: either way ours is not there.
+            // The object is gone, or another object has its name: either way ours does not exist.
             Err(error) if error.is_object_absent() => {
                 self.forget(deletion);
                 Ok(Done::Unchanged)
@@ -45,7 +45,7 @@ impl Gate {
         }
     }
 
-    /// The server says that it is absent: so does the cache from now on.
+    /// Removes an object from the cache that the server reports absent.
     fn forget(&self, deletion: &Deletion) {
         let ObjectRef { side, kind, namespace, name } = deletion.target();
         if let Some(cache) = self.parts.caches.get(*side, *kind)
@@ -55,7 +55,7 @@ impl Gate {
         }
     }
 
-    /// Absence is proved by a quorum read of a cluster with the recorded id.
+    /// Proves an absence by a quorum read of a cluster with the recorded id.
     async fn prove(&self, cause: &Cause) -> Result<(), MapError> {
         let Cause::TwinAbsent { twin: ObjectRef { side, kind, namespace, name }, uid } = cause else { return Ok(()) };
         if *side == Side::Virtual {
@@ -75,7 +75,7 @@ impl Gate {
         }
     }
 
-    /// The virtual API server is still the cluster that we serve.
+    /// Checks that the virtual API server still serves the same cluster.
     async fn check_identity(&self) -> Result<(), MapError> {
         let found = self.read(Side::Virtual, &Target::new(kinds::NAMESPACE, "", "kube-system")).await?;
         let id = found.as_ref().and_then(|found| found.pointer("/metadata/uid")).and_then(Value::as_str);
@@ -83,7 +83,7 @@ impl Gate {
         if id == Some(known) {
             return Ok(());
         }
-        tracing::error!(expected = known, found = id, "the virtual API server answers with another cluster id");
+        tracing::error!(expected = known, found = id, "cluster id of the virtual API server changed");
         Err(MapError::Transient {
             reason: "the virtual cluster has another id: nothing is deleted".to_owned(),
             after: None,

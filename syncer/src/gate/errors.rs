@@ -1,16 +1,16 @@
-//! From an answer of the API server to the class that decides the retry.
+//! Classification of API errors, which decides the retry.
 
 use http::StatusCode;
 use tenet_mapper::MapError;
 
 use crate::api::ApiError;
 
-/// The class of an error.
+/// Returns the class of an error.
 pub fn classify(error: ApiError) -> MapError {
     match error {
         ApiError::Status { code, reason, message, retry_after } => match code {
             StatusCode::CONFLICT | StatusCode::NOT_FOUND => MapError::Conflict(message),
-            // Quota is a 403 that goes away by itself, like a webhook's refusal may.
+            // A 403 for an exceeded quota can pass, and so can the denial of a webhook.
             StatusCode::FORBIDDEN
             | StatusCode::UNPROCESSABLE_ENTITY
             | StatusCode::BAD_REQUEST

@@ -1,4 +1,4 @@
-//! Events on virtual objects: each thing is said once.
+//! Events on virtual objects, each emitted once.
 
 use http::StatusCode;
 use parking_lot::Mutex;
@@ -11,14 +11,14 @@ use time::format_description::well_known::Rfc3339;
 use super::{Done, Gate, errors};
 use crate::api::Target;
 
-/// What was said since the start, so that it need not be looked up.
+/// Events emitted since the start, so that they need not be looked up.
 #[derive(Default)]
 pub(super) struct Told(Mutex<HashSet<String>>);
 
-/// More than this is forgotten, and looked up again.
+/// Number of remembered events; older ones are looked up again.
 const REMEMBERED: usize = 4096;
 impl Gate {
-    /// Tells the tenant, unless the same was said before: the name of the event says what is said.
+    /// Emits an event, unless the same was emitted before: its name is derived from its content.
     pub(super) async fn emit(&self, event: &Event, write: &Write) -> Result<Done, MapError> {
         let ObjectRef { namespace, name, .. } = &write.target;
         let id = format!("{namespace}/{name}");
@@ -49,7 +49,7 @@ impl Gate {
         match self.write(&write).await {
             Ok(_) => Ok(Done::Wrote),
             Err(error) if error.code() == Some(StatusCode::CONFLICT) => Ok(Done::Unchanged),
-            // The namespace is going away: nobody is left to be told.
+            // The namespace is being deleted, so there is no reader.
             Err(error) if matches!(error.code(), Some(StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)) => {
                 Ok(Done::Unchanged)
             }

@@ -1,4 +1,4 @@
-//! How many requests may be in flight: as many as the server bears.
+//! Adaptive limit of requests in flight.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use tokio::time::{Instant, sleep_until};
 
 const START: usize = 16;
 const FLOOR: usize = 2;
-/// An answer that takes longer says that the server is at its limit.
+/// Time after which an answer counts as a sign of overload.
 const SLOW: Duration = Duration::from_secs(2);
-/// One overload answers many requests; it counts once.
+/// Time in which several signs of overload count once, as one overload delays many requests.
 const CALM: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
@@ -24,35 +24,35 @@ struct State {
     closed_until: Option<Instant>,
 }
 
-/// An adaptive bound: grows by one for every full round of good answers, halves when the
-/// server asks for patience.
+/// Adaptive limit: grows by one for every full round of good answers, and halves when the
+/// server is overloaded.
 #[derive(Debug)]
 pub struct Limiter {
     state: Mutex<State>,
     freed: Notify,
 }
 
-/// A place in the bound; free again when dropped.
+/// Permit for one request; returned when dropped.
 pub struct Permit<'l>(&'l Limiter);
 
-/// How the server bore a request.
+/// Load of the server as seen in one answer.
 #[derive(Clone, Copy, Debug)]
 pub enum Verdict {
     /// It was answered in this time.
     Answered(Duration),
-    /// The server is overloaded, and may have said for how long.
+    /// The server is overloaded, and may have sent a delay.
     Overloaded(Option<Duration>),
 }
 
 impl Limiter {
-    /// A bound that never exceeds `ceiling`.
+    /// Creates a limit that never exceeds `ceiling`.
     pub fn new(ceiling: usize) -> Self {
         let state =
             State { in_flight: 0, limit: START.min(ceiling), ceiling, credit: 0, last_cut: None, closed_until: None };
         Self { state: Mutex::new(state), freed: Notify::new() }
     }
 
-    /// Waits for a place.
+    /// Waits for a permit.
     pub async fn enter(&self) -> Permit<'_> {
         loop {
             let freed = self.freed.notified();
@@ -72,7 +72,7 @@ impl Limiter {
         }
     }
 
-    /// Learns from an answer.
+    /// Adapts the limit to an answer.
     pub fn learn(&self, verdict: Verdict) {
         let now = Instant::now();
         let mut state = self.state.lock();
@@ -102,7 +102,7 @@ impl Limiter {
         state.limit = state.limit.min(ceiling);
     }
 
-    /// The present bound.
+    /// Returns the current limit.
     pub fn limit(&self) -> usize {
         self.state.lock().limit
     }

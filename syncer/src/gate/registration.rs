@@ -8,8 +8,8 @@ use super::{Done, Gate, errors};
 use crate::api::{PatchType, Target};
 
 impl Gate {
-    /// Keeps a cluster-scoped object of the virtual API server as it should be: of the
-    /// metadata its labels, of the rest all that `desired` has.
+    /// Keeps a cluster-scoped object of the virtual API server equal to `desired`: of the
+    /// metadata only the labels, of the rest every field in `desired`.
     pub async fn register(&self, kind: Kind, desired: &Value) -> Result<Done, MapError> {
         let name = desired.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let namespace = desired.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
@@ -36,7 +36,7 @@ impl Gate {
         Ok(Done::Wrote)
     }
 
-    /// Takes away what was registered.
+    /// Deletes a registration.
     pub async fn unregister(&self, kind: Kind, namespace: &str, name: &str) -> Result<Done, MapError> {
         let target = Target::new(kind, namespace, name);
         let Some(found) = self.read(Side::Virtual, &target).await? else { return Ok(Done::Unchanged) };
@@ -51,7 +51,7 @@ impl Gate {
     }
 }
 
-/// Whether `found` says all that is wanted; what the server adds does not count.
+/// Returns true if `found` contains all of `wanted`; fields that the server adds are ignored.
 fn covers(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Object(found), Value::Object(wanted)) => {

@@ -1,4 +1,4 @@
-//! Host objects that are made or changed before the virtual API server stores their
+//! Host objects that are created or changed before the virtual API server stores their
 //! originals.
 
 use serde_json::{Value, json};
@@ -10,11 +10,11 @@ use crate::api::{ApiError, PatchType, Target};
 
 /// The mark that makes a host object a reservation.
 pub struct Mark<'m> {
-    /// Since when, in unix seconds.
+    /// Start of the reservation, in unix seconds.
     pub since: i64,
     /// The stored virtual object, when the request changes one.
     pub over: Option<&'m Object>,
-    /// Whether the request only tries.
+    /// True for a dry run.
     pub dry_run: bool,
 }
 
@@ -39,7 +39,7 @@ impl Gate {
         Ok(created)
     }
 
-    /// Adds to a host object what a request needs, and marks it, if it is still as it was seen.
+    /// Adds the values that a request needs to a host object and marks it, if it is unchanged since it was seen.
     pub async fn extend(
         &self,
         kind: Kind,

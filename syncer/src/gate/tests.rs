@@ -21,7 +21,7 @@ use crate::settings::Settings;
 
 const ID: &str = "cluster-1";
 
-/// What was asked, in order: `PATCH /path {body}`.
+/// Requests in order: `PATCH /path {body}`.
 pub(crate) type Asked = Arc<Mutex<Vec<(Method, String, Value)>>>;
 
 /// Answers by method and path; everything else is absent.

@@ -1,4 +1,4 @@
-//! Tokens of the virtual API server, minted into a Secret of the host.
+//! ServiceAccount tokens of the virtual API server, stored in a host Secret.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -11,11 +11,11 @@ use time::format_description::well_known::Rfc3339;
 use super::{Gate, errors};
 use crate::api::Target;
 
-/// The resource that mints tokens.
+/// Resource that issues tokens.
 const SERVICE_ACCOUNT: Kind = Kind::core("ServiceAccount", "serviceaccounts");
 
 impl Gate {
-    /// Mints the tokens of a Secret, unless the Secret is somebody else's.
+    /// Requests the tokens of a Secret, unless the Secret is foreign.
     pub(super) async fn mint_tokens(
         &self,
         mint: &MintTokens,

@@ -1,4 +1,4 @@
-//! What stands between a watcher and the API server: pacing of watches, and the request
+//! Wrapper of a watcher's client: pacing of watches, and requests
 //! for metadata only.
 
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use tower::Service;
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const METADATA_ONLY_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
-/// A watch that ends sooner than this was closed at once.
+/// Duration below which a watch counts as closed at once.
 const SHORT_WATCH: Duration = Duration::from_secs(1);
 const FIRST_DELAY: Duration = Duration::from_millis(200);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
-/// A list that has not answered by then never will.
+/// Time limit of a list.
 const LIST_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often watches of one stream start. `kube_runtime::watcher` watches again at once
+/// Pace of the watches of one stream. `kube_runtime::watcher` watches again at once
 /// when the server closes a watch; a server (or a proxy before it) that closes every
 /// watch at once would make it spin.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// When the next watch may start, if it is asked for at `now`.
+    /// Returns the earliest start of the next watch that is requested at `now`.
     pub(crate) fn next_start(&mut self, now: Instant) -> Instant {
         let start = match self.last_start {
             Some(last) if now.saturating_duration_since(last) < self.delay + SHORT_WATCH => {

@@ -21,7 +21,7 @@ struct Script {
     lists: AtomicUsize,
     watches: AtomicUsize,
     list: fn(usize) -> (u16, String),
-    /// What the watch sends, and whether it stays open then.
+    /// Events that the watch sends, and true if it stays open afterwards.
     watch: fn(usize) -> (u16, String, bool),
 }
 

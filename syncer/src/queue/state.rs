@@ -15,10 +15,10 @@ pub struct Key {
     pub object: VirtualKey,
 }
 
-/// How urgent a key is. Lower lanes are served first, but none starves.
+/// Urgency of a key. Lower lanes are served first, but none starves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Lane {
-    /// Deletes and status: somebody waits.
+    /// Deletes and status changes, which somebody waits for.
     Urgent,
     /// Changes by users.
     Change,
@@ -26,20 +26,20 @@ pub enum Lane {
     Patrol,
 }
 
-/// What the worker knows of the key that it got.
+/// Key for a worker, with its history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
     /// The key.
     pub key: Key,
     /// The lane that it came from.
     pub lane: Lane,
-    /// When it was first asked for, on the caller's clock.
+    /// First time it was enqueued, on the caller's clock.
     pub since: Duration,
-    /// How often it has failed in a row.
+    /// Number of failures in a row.
     pub failures: u32,
 }
 
-/// When the worker wants to see the key again.
+/// Time of the next reconcile of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Again {
     /// When something changes.
@@ -65,7 +65,7 @@ enum Status {
     Running {
         dirty: Option<(Lane, Duration)>,
     },
-    /// Waits for its time. `patient` keys failed and had their wait cut short already.
+    /// Waits for its time. A `patient` key has failed, and its wait was cut short already.
     Waiting {
         until: Duration,
         lane: Lane,
@@ -141,8 +141,8 @@ impl Ring {
     }
 }
 
-/// Keys that wait to be worked on. A key stands in it once, is never worked on twice at
-/// the same time, and an event that comes meanwhile is not lost.
+/// Keys that wait for a reconcile. A key occurs once, is never reconciled twice at
+/// the same time, and an event during its reconcile is not lost.
 #[derive(Debug, Default)]
 pub struct State {
     entries: HashMap<Key, Entry>,
@@ -152,7 +152,7 @@ pub struct State {
 }
 
 impl State {
-    /// Asks for a key.
+    /// Enqueues a key.
     pub fn add(&mut self, key: Key, lane: Lane, now: Duration) {
         let Some(entry) = self.entries.get_mut(&key) else {
             let position = self.rings[lane as usize].push(key.clone());
@@ -172,12 +172,12 @@ impl State {
             Status::Queued { .. } | Status::Waiting { patient: true, .. } => {}
             Status::Waiting { until, lane: timed, patient: false } => {
                 let (until, failed) = (*until, entry.failures > 0);
-                // The patrol does not hurry a key that has its own time.
+                // The patrol does not cut short the wait of a key that has its own time.
                 if lane == Lane::Patrol && failed {
                     return;
                 }
                 if failed {
-                    // A failing key is hurried once per failure, then waits its time.
+                    // A change cuts the wait of a failing key short once per failure.
                     let soon = until.min(now);
                     entry.status = Status::Waiting { until: soon, lane: lane.min(*timed), patient: true };
                     self.timers.remove(&(until, key.clone()));
@@ -191,7 +191,7 @@ impl State {
         }
     }
 
-    /// The next key to work on.
+    /// Returns the next key.
     pub fn pop(&mut self, now: Duration) -> Option<Ticket> {
         self.fire(now);
         let lane = self.choose()?;
@@ -205,7 +205,7 @@ impl State {
         Some(Ticket { key, lane, since, failures: entry.failures })
     }
 
-    /// Gives a key back.
+    /// Returns a key after its reconcile.
     pub fn done(&mut self, key: &Key, again: Again, now: Duration) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let Status::Running { dirty } = entry.status else { return };
@@ -226,7 +226,7 @@ impl State {
         }
     }
 
-    /// When the next key comes due, if none is ready before.
+    /// Returns the time at which the next waiting key is due.
     pub fn next_timer(&self) -> Option<Duration> {
         self.timers.first().map(|(until, _)| *until)
     }

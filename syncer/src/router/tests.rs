@@ -34,7 +34,7 @@ impl Rig {
         Self { router, pods: Cache::new(Side::Virtual, kinds::POD, Projection::Whole) }
     }
 
-    /// What a thread has in hand when it is interrupted before it tells the router.
+    /// Work of a thread that is interrupted before it notifies the router.
     fn stored(&self, pod: &Value) -> (Object, Sight) {
         match self.pods.store(pod.clone()) {
             Change::Stored(object, sight) => (object, sight),

@@ -2,9 +2,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::path::Place;
+use super::path::Location;
 
-/// What the API server fills in by itself, by field pattern.
+/// Defaults of an API server, by field pattern.
 ///
 /// Learnt from a dry-run create: every value that the answer has and the request had not
 /// is a default. A default is never a reason to refuse, so a newer API server does not
@@ -17,10 +17,10 @@ pub struct Defaults {
 impl Defaults {
     /// Learns from what was sent and what the server made of it.
     pub fn learn(&mut self, sent: &Value, stored: &Value) {
-        self.visit(&Place::default(), Some(sent), stored);
+        self.visit(&Location::default(), Some(sent), stored);
     }
 
-    /// Whether `value` at `pattern` is what the server fills in.
+    /// Returns true if `value` at `pattern` is what the server fills in.
     pub fn contains(&self, pattern: &str, value: &Value) -> bool {
         self.values.get(pattern).is_some_and(|known| known.contains(value))
     }
@@ -30,29 +30,29 @@ impl Defaults {
         self.values.keys().map(String::as_str).collect()
     }
 
-    fn visit(&mut self, place: &Place, sent: Option<&Value>, stored: &Value) {
+    fn visit(&mut self, location: &Location, sent: Option<&Value>, stored: &Value) {
         if sent.is_none() {
-            self.add(place, stored);
+            self.add(location, stored);
         }
         match stored {
             Value::Object(members) => {
                 for (name, value) in members {
                     let before = sent.and_then(|sent| sent.get(name));
-                    self.visit(&place.field(name), before, value);
+                    self.visit(&location.field(name), before, value);
                 }
             }
             Value::Array(items) => {
                 for (index, value) in items.iter().enumerate() {
                     let before = sent.and_then(|sent| sent.get(index));
-                    self.visit(&place.element(index), before, value);
+                    self.visit(&location.element(index), before, value);
                 }
             }
             _ => {}
         }
     }
 
-    fn add(&mut self, place: &Place, value: &Value) {
-        let known = self.values.entry(place.pattern().to_owned()).or_default();
+    fn add(&mut self, location: &Location, value: &Value) {
+        let known = self.values.entry(location.pattern().to_owned()).or_default();
         if !known.contains(value) {
             known.push(value.clone());
         }

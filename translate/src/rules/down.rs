@@ -3,13 +3,13 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::path::{Place, Step};
+use super::path::{Location, Step};
 use super::table::{Leaf, Node, Table};
 use super::{Action, Defaults, Rule};
 use crate::GroupKind;
 use crate::selectors::Scope;
 
-/// What to do with a field that the table does not know.
+/// Handling of a field that the table does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unknown {
     /// Refuse the object, with an event on it.
@@ -19,10 +19,10 @@ pub enum Unknown {
     Drop,
 }
 
-/// What an installation decides about the crossing of a kind.
+/// Policy of an installation for the crossing of a kind.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// What happens to unknown fields.
+    /// Handling of unknown fields.
     pub unknown: Unknown,
     /// Paths of refused fields that this installation permits: they cross unchanged.
     pub allow: BTreeSet<String>,
@@ -40,7 +40,7 @@ pub struct Reference {
 /// A reason why an object does not cross.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The place in the object: `spec.containers[0].ports[1].hostPort`.
+    /// The location in the object: `spec.containers[0].ports[1].hostPort`.
     pub field: String,
     /// Why, as a sentence fragment.
     pub why: String,
@@ -52,22 +52,22 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What the walker made of an object.
+/// Result of walking an object.
 #[derive(Clone, Debug, Default)]
 pub struct Crossing {
     /// The part of the host object that crosses.
     pub host: Value,
-    /// What the object refers to, sorted, without repetition.
+    /// References of the object, sorted, without repetition.
     pub references: BTreeSet<Reference>,
-    /// Why the object may not cross; empty when it may.
+    /// Reason why the object may not cross; empty when it may.
     pub refusals: Vec<Refusal>,
 }
 
-/// What the way across depends on besides the object.
+/// Inputs of a crossing besides the object.
 pub struct DownContext<'d> {
-    /// What the installation decides.
+    /// Policy of the installation.
     pub policy: &'d Policy,
-    /// What the virtual API server fills in by itself.
+    /// Defaults of the virtual API server.
     pub defaults: &'d Defaults,
     /// The virtual cluster and the namespace of the object: what selectors are narrowed to.
     pub scope: Scope<'d>,
@@ -80,7 +80,7 @@ impl Table {
     pub fn down(&self, object: &Value, context: &DownContext<'_>) -> Crossing {
         let labels = object.pointer("/metadata/labels");
         let mut walk = Walk { context, labels, references: BTreeSet::new(), refusals: Vec::new() };
-        let host = walk.node(self.root(), &Place::default(), object);
+        let host = walk.node(self.root(), &Location::default(), object);
         Crossing {
             host: host.unwrap_or_else(|| Value::Object(Map::new())),
             references: walk.references,
@@ -88,7 +88,7 @@ impl Table {
         }
     }
 
-    /// What an object refers to, whether or not it may cross.
+    /// Returns the references of an object, whether or not it may cross.
     pub fn references(&self, object: &Value) -> BTreeSet<Reference> {
         let mut found = BTreeSet::new();
         collect(self.root(), object, &mut found);
@@ -124,28 +124,28 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    fn node(&mut self, node: &Node, place: &Place, value: &Value) -> Option<Value> {
+    fn node(&mut self, node: &Node, location: &Location, value: &Value) -> Option<Value> {
         if let Some(leaf) = &node.rule
             && (leaf.covers() || !matches!(value, Value::Object(_) | Value::Array(_)))
         {
-            return self.leaf(leaf, place, value);
+            return self.leaf(leaf, location, value);
         }
         match value {
-            // A null says "not set" to the API server, in any place.
+            // A null says "not set" to the API server, in any location.
             Value::Null => None,
-            Value::Object(members) if node.any().is_some() => self.map(node, place, members),
-            Value::Object(members) => Some(self.object(node, place, members)),
-            Value::Array(items) => self.list(node, place, items),
-            _ => self.unknown(place, value),
+            Value::Object(members) if node.any().is_some() => self.map(node, location, members),
+            Value::Object(members) => Some(self.object(node, location, members)),
+            Value::Array(items) => self.list(node, location, items),
+            _ => self.unknown(location, value),
         }
     }
 
-    fn leaf(&mut self, leaf: &Leaf, place: &Place, value: &Value) -> Option<Value> {
+    fn leaf(&mut self, leaf: &Leaf, location: &Location, value: &Value) -> Option<Value> {
         match leaf.rule.action {
             Action::Copy => Some(value.clone()),
-            Action::Reference(kind) => Some(self.reference(kind, place, value)),
+            Action::Reference(kind) => Some(self.reference(kind, location, value)),
             Action::Selector(form) => form.narrow(value, self.labels, self.context.scope).unwrap_or_else(|error| {
-                self.refuse(place, &error.to_string());
+                self.refuse(location, &error.to_string());
                 None
             }),
             Action::Set | Action::Up | Action::Omit => None,
@@ -153,18 +153,18 @@ impl Walk<'_> {
             Action::Refuse => {
                 let harmless = value.is_null()
                     || leaf.unless.contains(value)
-                    || self.context.defaults.contains(place.pattern(), value);
+                    || self.context.defaults.contains(location.pattern(), value);
                 if !harmless {
-                    self.refuse(place, leaf.rule.why);
+                    self.refuse(location, leaf.rule.why);
                 }
                 None
             }
         }
     }
 
-    fn reference(&mut self, kind: GroupKind, place: &Place, value: &Value) -> Value {
+    fn reference(&mut self, kind: GroupKind, location: &Location, value: &Value) -> Value {
         let Some(name) = value.as_str() else {
-            self.refuse(place, "is not a name");
+            self.refuse(location, "is not a name");
             return Value::Null;
         };
         // An empty name is an omitted one; the API server decides whether it may be.
@@ -177,13 +177,13 @@ impl Walk<'_> {
         Value::String(host)
     }
 
-    fn object(&mut self, node: &Node, place: &Place, members: &Map<String, Value>) -> Value {
+    fn object(&mut self, node: &Node, location: &Location, members: &Map<String, Value>) -> Value {
         let mut host = Map::new();
         for (name, value) in members {
-            let place = place.field(name);
+            let location = location.field(name);
             let crossed = match node.field(name) {
-                Some(child) => self.node(child, &place, value),
-                None => self.unknown(&place, value),
+                Some(child) => self.node(child, &location, value),
+                None => self.unknown(&location, value),
             };
             if let Some(value) = crossed {
                 host.insert(name.clone(), value);
@@ -192,20 +192,20 @@ impl Walk<'_> {
         Value::Object(host)
     }
 
-    fn map(&mut self, node: &Node, place: &Place, members: &Map<String, Value>) -> Option<Value> {
+    fn map(&mut self, node: &Node, location: &Location, members: &Map<String, Value>) -> Option<Value> {
         let child = node.any()?;
         let mut host = Map::new();
         for (key, value) in members {
-            if let Some(value) = self.node(child, &place.value(key), value) {
+            if let Some(value) = self.node(child, &location.value(key), value) {
                 host.insert(key.clone(), value);
             }
         }
         Some(Value::Object(host))
     }
 
-    fn list(&mut self, node: &Node, place: &Place, items: &[Value]) -> Option<Value> {
+    fn list(&mut self, node: &Node, location: &Location, items: &[Value]) -> Option<Value> {
         let Some(child) = node.each() else {
-            return self.unknown(place, &Value::Array(items.to_vec()));
+            return self.unknown(location, &Value::Array(items.to_vec()));
         };
         // A list is a list: an element without content stays in its position.
         let crossed = items
@@ -213,22 +213,22 @@ impl Walk<'_> {
             .enumerate()
             .filter_map(|(index, item)| match item {
                 Value::Null if child.rule.is_none() => Some(Value::Null),
-                item => self.node(child, &place.element(index), item),
+                item => self.node(child, &location.element(index), item),
             })
             .collect();
         Some(Value::Array(crossed))
     }
 
-    fn unknown(&mut self, place: &Place, value: &Value) -> Option<Value> {
-        let harmless = value.is_null() || self.context.defaults.contains(place.pattern(), value);
+    fn unknown(&mut self, location: &Location, value: &Value) -> Option<Value> {
+        let harmless = value.is_null() || self.context.defaults.contains(location.pattern(), value);
         if !harmless && self.context.policy.unknown == Unknown::Refuse {
-            self.refuse(place, "is not known to this version of Tenet, so it is not passed on");
+            self.refuse(location, "is not known to this version of Tenet, so it is not passed on");
         }
         None
     }
 
-    fn refuse(&mut self, place: &Place, why: &str) {
-        self.refusals.push(Refusal { field: place.to_string(), why: why.to_owned() });
+    fn refuse(&mut self, location: &Location, why: &str) {
+        self.refusals.push(Refusal { field: location.to_string(), why: why.to_owned() });
     }
 }
 

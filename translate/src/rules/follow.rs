@@ -146,7 +146,7 @@ impl Follow {
     }
 }
 
-/// Whether a value goes whole: nothing in it is ruled by a line that does not follow.
+/// Returns true if a value goes whole: nothing in it is ruled by a line that does not follow.
 fn goes(node: &Node, have: &Value) -> bool {
     match have {
         Value::Object(members) if !node.is_value(have) => {

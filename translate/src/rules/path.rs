@@ -79,26 +79,26 @@ pub(crate) fn plain(steps: &[Step]) -> String {
 }
 
 /// Where a walk stands: the pattern (`spec.containers[].image`) that rules are looked up
-/// by, and the concrete place (`spec.containers[2].image`) that messages show.
+/// by, and the concrete location (`spec.containers[2].image`) that messages show.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Place {
+pub(crate) struct Location {
     pattern: String,
     shown: String,
 }
 
-impl Place {
-    /// The place of a member.
+impl Location {
+    /// The location of a member.
     pub(crate) fn field(&self, name: &str) -> Self {
         let join = |base: &str| if base.is_empty() { name.to_owned() } else { format!("{base}.{name}") };
         Self { pattern: join(&self.pattern), shown: join(&self.shown) }
     }
 
-    /// The place of a list element.
+    /// The location of a list element.
     pub(crate) fn element(&self, index: usize) -> Self {
         Self { pattern: format!("{}[]", self.pattern), shown: format!("{}[{index}]", self.shown) }
     }
 
-    /// The place of a map value.
+    /// The location of a map value.
     pub(crate) fn value(&self, key: &str) -> Self {
         Self { pattern: format!("{}{{}}", self.pattern), shown: format!("{}[{key}]", self.shown) }
     }
@@ -109,7 +109,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.shown)
     }

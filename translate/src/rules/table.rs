@@ -20,9 +20,9 @@ pub(crate) struct Node {
     pub(crate) children: BTreeMap<Step, Node>,
     /// The members that identify an element of a list; without any, its position does.
     pub(crate) keys: Vec<String>,
-    /// Whether a rule here or below says that changes follow.
+    /// True if a rule here or below says that changes follow.
     pub(crate) follows: bool,
-    /// Whether a rule here or below says that they do not.
+    /// True if a rule here or below says that they do not.
     pub(crate) rests: bool,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Leaf {
     pub(crate) unless: Vec<Value>,
 }
 
-/// What a table says of a field path.
+/// Coverage of a field path by a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coverage {
     /// A rule decides it.
@@ -93,7 +93,7 @@ impl Table {
         self.rules().iter().any(|(_, rule)| matches!(rule.action, Action::Reference(named) if named == kind))
     }
 
-    /// What the table says of `path`, which is spelt as in a rule.
+    /// Returns the coverage of `path`, in the notation of rules.
     pub fn coverage(&self, path: &str) -> Coverage {
         let Some(parsed) = parse(path) else { return Coverage::Missing };
         let mut node = &self.root;
@@ -175,7 +175,7 @@ impl Node {
         self.rests |= !rule.kept;
     }
 
-    /// Whether a value is one to the rules: nothing below it has a rule of its own.
+    /// Returns true if a value is one to the rules: nothing below it has a rule of its own.
     pub(crate) fn is_value(&self, value: &Value) -> bool {
         self.children.is_empty()
             || self
@@ -184,7 +184,7 @@ impl Node {
                 .is_some_and(|leaf| leaf.covers() || !matches!(value, Value::Object(_) | Value::Array(_)))
     }
 
-    /// Whether the rule of this very path says that changes follow.
+    /// Returns true if the rule of this very path says that changes follow.
     pub(crate) fn is_kept(&self) -> bool {
         self.rule.as_ref().is_some_and(|leaf| leaf.rule.kept)
     }
@@ -210,7 +210,7 @@ impl Node {
 }
 
 impl Leaf {
-    /// Whether the rule decides everything below its path.
+    /// Returns true if the rule decides everything below its path.
     pub(crate) fn covers(&self) -> bool {
         match self.rule.action {
             Action::Copy => self.rule.whole,

@@ -39,7 +39,7 @@ pub(super) fn apply(
     Ok(writes)
 }
 
-/// What has to change: of the metadata, labels and annotations that the picture has; of
+/// Differences to write: of the metadata, labels and annotations that the picture has; of
 /// the rest, everything that it has, either the status or all but the status.
 fn changes(desired: &Value, found: &Value, subresource: Option<&str>) -> Value {
     let mut body = json!({});

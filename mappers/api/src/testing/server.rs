@@ -1,4 +1,4 @@
-//! What an API server makes of a request, as far as the effects of mappers need one.
+//! Behaviour of an API server, as far as the effects of mappers need it.
 
 use serde_json::{Value, json};
 

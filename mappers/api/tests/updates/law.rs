@@ -36,7 +36,7 @@ proptest! {
     }
 }
 
-/// Whether two host objects are equal in every field that follows. A struct that is there only for the sake of
+/// Returns true if two host objects are equal in every field that follows. A struct that is there only for the sake of
 /// fields that do not follow is as good as none.
 fn agrees(shape: &Shape, created: Option<&Value>, host: Option<&Value>) -> bool {
     if !shape.follows() {
@@ -70,7 +70,7 @@ fn agrees(shape: &Shape, created: Option<&Value>, host: Option<&Value>) -> bool 
     }
 }
 
-/// Whether the fields that do not follow are what they were, wherever their struct still is.
+/// Returns true if the fields that do not follow are what they were, wherever their struct still is.
 fn stays(shape: &Shape, before: Option<&Value>, after: Option<&Value>) -> bool {
     match (shape, before, after) {
         (Shape::Scalar { follows: false, .. } | Shape::Opaque { follows: false } | Shape::Host, before, after) => {

@@ -3,12 +3,12 @@
 
 use serde_json::Value;
 
-/// What one server does with every object that it stores.
+/// Changes that one server makes to every object that it stores.
 #[derive(Clone, Debug, Default)]
 pub struct Server {
     /// Field patterns (`spec`, `ports`, `[]`, `protocol`) and the value that an absent field gets.
     pub defaults: Vec<(Vec<String>, Value)>,
-    /// Whether zero values without a default are left out.
+    /// True if zero values without a default are left out.
     pub omits_empty: bool,
 }
 

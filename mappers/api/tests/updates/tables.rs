@@ -31,11 +31,11 @@ pub enum Shape {
 
 /// The member that names the elements of a keyed list.
 pub const KEY: &str = "k";
-/// What the server fills in.
+/// Defaults of the server.
 pub const DEFAULT: &str = "default";
 
 impl Shape {
-    /// Whether anything in it follows after creation.
+    /// Returns true if anything in it follows after creation.
     pub fn follows(&self) -> bool {
         match self {
             Self::Scalar { follows, .. } | Self::Opaque { follows } => *follows,

@@ -1,5 +1,5 @@
-//! Where the kubelet of a virtual node is found: at an address that no other node has, as a
-//! request to a kubelet does not say for which node it is.
+//! Address of the kubelet of a virtual node. Every node needs its own, because a
+//! request to a kubelet does not name the node.
 
 use std::net::Ipv4Addr;
 
@@ -12,7 +12,7 @@ use tenet_mapper::{
     PatchFormat, Side, VirtualKey, kinds,
 };
 
-/// Where a kubelet is.
+/// Address of a kubelet.
 enum Address {
     /// The node has no kubelet of ours.
     None,
@@ -21,15 +21,15 @@ enum Address {
     Known(String),
 }
 
-/// What is known of the kubelet of a node.
+/// Result for the kubelet of a node.
 pub(super) struct Found {
     address: Address,
     port: u16,
-    /// What has to be written for it.
+    /// Effects that give the node its address.
     pub(super) effects: Vec<Effect>,
 }
 
-/// Where the kubelet of a node is, and what it takes to find it there.
+/// Finds the address of the kubelet of a node, and the effects that the address needs.
 pub(super) fn find(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Found {
     let Kubelets { enabled, addresses, port } = cx.facts().kubelets;
     let nowhere = |address| Found { address, port, effects: Vec::new() };
@@ -52,7 +52,7 @@ fn service(cx: &Context<'_>, virt: &Object) -> (Option<String>, Vec<Effect>) {
     };
     match cx.ownership(&service).ours() {
         Some(found) if found == owner && !service.is_deleting() => keep(cx, virt, &service, owner),
-        // The Service of a node that had this name before.
+        // The Service belongs to an earlier node of this name.
         Some(found) => (None, orphan(&service, &found).into_iter().collect()),
         None => (None, vec![taken(virt)]),
     }
@@ -86,7 +86,7 @@ fn spec(cx: &Context<'_>, target: u16) -> Value {
     })
 }
 
-/// The address of a Service that is as it should be; else what brings it there.
+/// Returns the address of an up-to-date Service, else the effects that update it.
 fn keep(cx: &Context<'_>, virt: &Object, service: &Object, owner: OwnerRecord) -> (Option<String>, Vec<Effect>) {
     let address = service.str_at("/spec/clusterIP").filter(|address| *address != "None").map(str::to_owned);
     let target = target_port(service);
@@ -118,8 +118,8 @@ impl Address {
 }
 
 impl Found {
-    /// Writes into the picture of a node where its kubelet is. The node is known by nothing
-    /// else: an API server that prefers another kind of address would ask the host's.
+    /// Writes the address of the kubelet into the picture of a node as its only address: an API server
+    /// that prefers another type of address would connect to the host's kubelet.
     pub(super) fn write(&self, picture: &mut Value) {
         picture["status"]["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": self.port}});
         picture["status"]["addresses"] = match &self.address {
@@ -130,7 +130,7 @@ impl Found {
     }
 }
 
-/// What removes the Service of a node that is not shown any more.
+/// Returns the effect that removes the Service of a node that is not shown any more.
 pub(super) fn remove(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Option<Effect> {
     let service = cx.host(kinds::SERVICE, &service_key(cx, key.name()))?;
     let owner = cx.ownership(&service).ours().filter(|owner| owner.kind == kinds::NODE)?;
@@ -153,7 +153,7 @@ fn service_key(cx: &Context<'_>, node: &str) -> HostKey {
     HostKey::new(names.host_namespace(""), names.node_service_name(node))
 }
 
-/// The address that a node has on loopback: the one that it shows, or the best that no
+/// Returns the loopback address of a node: the one that it shows, or the preferred one that no
 /// other node shows.
 fn loopback(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Option<String> {
     let of_ours = |address: &str| address.parse::<Ipv4Addr>().is_ok_and(kubelets::is_loopback_of_node);
@@ -166,7 +166,7 @@ fn loopback(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) -> Option
     all.find(|address| !taken.contains(&address.as_str()))
 }
 
-/// The best port for a node that no other node has.
+/// Returns the preferred port of a node that no other node has.
 fn free_port(cx: &Context<'_>, node: &str) -> u16 {
     let nodes = cx.list(Side::Virtual, kinds::NODE, "");
     let others = nodes.iter().filter(|other| other.name() != node);
@@ -176,8 +176,8 @@ fn free_port(cx: &Context<'_>, node: &str) -> u16 {
     all.find(|port| !taken.contains(port)).unwrap_or_default()
 }
 
-/// Whether another node has this port and does not give way: of two that nobody knows yet,
-/// the one with the greater name does.
+/// Returns true if another node has this port and keeps it: of two nodes without a recorded port,
+/// the one with the greater name gives way.
 fn is_claimed(cx: &Context<'_>, node: &str, port: u16) -> bool {
     let nodes = cx.list(Side::Virtual, kinds::NODE, "");
     nodes.iter().filter(|other| other.name() != node).any(|other| {
@@ -187,7 +187,7 @@ fn is_claimed(cx: &Context<'_>, node: &str, port: u16) -> bool {
     })
 }
 
-/// A map for a merge patch that leaves nothing of the present one.
+/// Builds a merge patch that replaces the whole map.
 fn replaced(present: Option<&Value>, wanted: &Value) -> Value {
     let mut patch = wanted.clone();
     for key in present.and_then(Value::as_object).into_iter().flat_map(|present| present.keys()) {

@@ -6,7 +6,7 @@ use tenet_mapper::rules::{Action, Table};
 
 use super::head;
 
-/// What is read of a host Node besides its metadata: the fields that the table takes up, and
+/// Fields that are read of a host Node besides its metadata: the fields that the table uses, and
 /// conditions without their heartbeats. The rest, above all its images, is most of a Node.
 pub(super) const FIELDS: &[&str] = &[
     "spec.taints",
@@ -23,7 +23,7 @@ pub(super) const FIELDS: &[&str] = &[
     "status.conditions[].lastTransitionTime",
 ];
 
-/// What the table takes up, without what changes with every heartbeat.
+/// Node as the table crosses it, without the fields that change with every heartbeat.
 pub(super) fn node(table: &Table, host: &Object) -> Value {
     let mut node = head(host.name(), host.at("/metadata/labels"));
     node["spec"] = json!({});
@@ -41,7 +41,7 @@ pub(super) fn node(table: &Table, host: &Object) -> Value {
     node
 }
 
-/// A heartbeat shows the time of the last change instead of its own.
+/// Replaces the heartbeat time by the time of the last change.
 fn without_heartbeat(condition: &Value) -> Value {
     let mut condition = condition.clone();
     if let Some(time) = condition.get("lastTransitionTime").cloned() {

@@ -1,4 +1,4 @@
-//! A Node made from the pods that run on it: what is left when the host's Nodes may not be
+//! Node derived from the pods that run on it, used when the host's Nodes may not be
 //! read.
 
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use tenet_mapper::{Context, Object};
 
 use super::{Capacity, head};
 
-/// The conditions of a node, and why each is as it is.
+/// Conditions of a node with their reasons.
 const CONDITIONS: [(&str, &str, &str, &str); 4] = [
     ("Ready", "True", "PodsRunning", "pods of this cluster run on the node"),
     ("MemoryPressure", "False", "Unknown", "the node of the host cannot be read"),
@@ -15,7 +15,7 @@ const CONDITIONS: [(&str, &str, &str, &str); 4] = [
     ("PIDPressure", "False", "Unknown", "the node of the host cannot be read"),
 ];
 
-/// A node that can hold what the configuration says.
+/// Builds a node with the configured capacity.
 pub(super) fn node(cx: &Context<'_>, name: &str, pod: &Object, virt: Option<&Object>, configured: &Capacity) -> Value {
     let labels = json!({"kubernetes.io/arch": "amd64", "kubernetes.io/hostname": name, "kubernetes.io/os": "linux"});
     let capacity = capacity(virt, configured);
@@ -39,8 +39,8 @@ pub(super) fn node(cx: &Context<'_>, name: &str, pod: &Object, virt: Option<&Obj
     node
 }
 
-/// What the configuration says. The API server writes an amount in its own way, so one that
-/// is shown already stays as it is shown.
+/// Returns the configured capacity. The API server normalizes amounts, so an equal amount
+/// that is shown already stays unchanged.
 fn capacity(virt: Option<&Object>, configured: &Capacity) -> Map<String, Value> {
     let Capacity { cpu, memory, ephemeral_storage, pods } = configured;
     let all = [("cpu", cpu), ("memory", memory), ("ephemeral-storage", ephemeral_storage), ("pods", pods)];
@@ -52,13 +52,13 @@ fn capacity(virt: Option<&Object>, configured: &Capacity) -> Map<String, Value> 
     all.map(text).into_iter().collect()
 }
 
-/// When the node came. It stays what it was, whatever pods come and go.
+/// Returns the creation time of the node. It stays the same while pods come and go.
 fn since(pod: &Object, virt: Option<&Object>) -> Value {
     let shown = virt.and_then(|virt| virt.at("/status/conditions/0/lastTransitionTime"));
     shown.or_else(|| pod.at("/metadata/creationTimestamp")).cloned().unwrap_or_default()
 }
 
-/// The addresses that the pod says, or those of before while it says none.
+/// Returns the addresses from the pod, or the previous ones while it has none.
 fn addresses(name: &str, pod: &Object, virt: Option<&Object>) -> Value {
     let all = pod.list_at("/status/hostIPs").iter().filter_map(|address| address.get("ip"));
     let mut told: Vec<_> = all.collect();

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tenet_mapper::format::{DnsSubdomain, FieldPath, IpAddress, ServiceRefText};
 use tenet_mapper::translate::ServiceRef;
 
-/// What tenant pods may use on the host.
+/// Settings for tenant pods on the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Pods {

@@ -1,13 +1,13 @@
-//! What a pod mounts or reads must be on the host before the pod: it must not start with an
-//! older version than the tenant has written.
+//! ConfigMaps and Secrets that a pod mounts or reads must be on the host before the pod, so that it does not start
+//! with an older version than the tenant has written.
 
 use tenet_mapper::keys::SOURCE;
 use tenet_mapper::{Dependency, Outcome, VirtualKey, kinds};
 
 use super::Subject;
 
-/// The copies that are still missing, or older than their original. What does not exist
-/// inside holds nothing back: the kubelet waits for it, unless it is optional.
+/// Returns the wait for copies that are missing, or older than their original. An object that does not exist
+/// inside delays nothing: the kubelet waits for it, unless it is optional.
 pub(super) fn missing(pod: &Subject<'_, '_>) -> Option<Outcome> {
     let mut outcome = Outcome::done();
     for reference in pod.references() {

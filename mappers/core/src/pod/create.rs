@@ -1,4 +1,4 @@
-//! A virtual pod that has no host pod yet.
+//! Creation of the host pod of a virtual pod.
 
 use serde_json::{Value, json};
 use tenet_mapper::keys::FOLLOWED;
@@ -18,7 +18,7 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     if let Some(missing) = env::add(pod, &mut host)? {
         return Ok(Outcome::done().wait_for(missing));
     }
-    // No container starts before its token is there: the kubelet waits for the Secret.
+    // No container starts before its token exists: the kubelet waits for the Secret.
     let tokens = match tokens::of(pod) {
         Tokens::Due(mint) => Some(Effect::MintTokens(mint)),
         _ => None,
@@ -37,7 +37,7 @@ fn stale_secret(pod: &Subject<'_, '_>) -> Option<Effect> {
 }
 
 fn apply(pod: &Subject<'_, '_>, mut host: Value) -> Effect {
-    // The API takes containers to debug with only when the pod is there.
+    // The API accepts ephemeral containers only on an existing pod.
     if let Some(spec) = host.get_mut("spec").and_then(Value::as_object_mut) {
         spec.remove("ephemeralContainers");
     }

@@ -1,4 +1,4 @@
-//! The downward API: field paths are turned so that containers read virtual values.
+//! Downward API: field paths are rewritten so that containers read virtual values.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,16 @@ use tenet_mapper::{kinds, pointer};
 
 use super::{Subject, containers, tokens};
 
-/// All field paths of a pod, turned.
+/// All field paths of a pod, rewritten.
 pub(super) struct Fields {
     turned: Vec<(String, String)>,
     annotations: BTreeMap<String, String>,
-    /// The paths that cannot be turned.
+    /// Paths that cannot be rewritten.
     pub(super) refusals: Vec<Refusal>,
 }
 
 impl Fields {
-    /// Turns all field paths of a virtual pod.
+    /// Rewrites all field paths of a virtual pod.
     pub(super) fn of(pod: &Subject<'_, '_>) -> Self {
         let mut downward = Downward::new(PodFields {
             labels: pod.virt.at("/metadata/labels"),
@@ -38,21 +38,21 @@ impl Fields {
         Self { turned, annotations: downward.annotations(), refusals }
     }
 
-    /// Puts the turned paths into a draft.
+    /// Writes the rewritten paths into a draft.
     pub(super) fn put(&self, draft: &mut Value) {
         for (pointer, path) in &self.turned {
             pointer::set(draft, pointer, json!(path));
         }
     }
 
-    /// The metadata of the host pod, with the values that the turned paths lead to.
+    /// Returns the metadata of the host pod, with the values that the rewritten paths read.
     pub(super) fn metadata(&self, pod: &Subject<'_, '_>) -> Value {
         let mut metadata = pod.cx.metadata(kinds::POD, pod.virt, &pod.place);
         let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else { return metadata };
         let mut crossed = annotations.get(CROSSED).and_then(Value::as_str).unwrap_or_default().to_owned();
         for (key, value) in &self.annotations {
             annotations.insert(key.clone(), json!(value));
-            // The value of one annotation goes when the tenant removes it.
+            // Remove the annotation of a value that the tenant has removed.
             if key.starts_with(VALUE) {
                 crossed.push_str(if crossed.is_empty() { "a:" } else { ",a:" });
                 crossed.push_str(key);

@@ -1,4 +1,4 @@
-//! The host pod of a virtual one, as far as it depends on nothing but the caches.
+//! Draft of the host pod, as far as it depends only on the caches.
 
 use serde_json::{Value, json};
 use tenet_mapper::translate::dns::{DnsInput, dns};
@@ -13,11 +13,11 @@ use super::{Subject, containers, scheduling, security, tokens};
 pub(super) struct Draft {
     /// The host pod.
     pub(super) host: Value,
-    /// What is not quite as the tenant may expect.
+    /// Differences that the tenant may not expect.
     pub(super) remarks: Vec<String>,
 }
 
-/// Carries a virtual pod across. All reasons to refuse it are collected here, and told at once.
+/// Drafts the host pod. All reasons to refuse it are collected and reported at once.
 pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
     let (pods, fields) = (pod.cx.section::<Pods>(), Fields::of(pod));
     let ports = without_ports_of_the_node(pod);
@@ -41,8 +41,8 @@ pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
     Ok(Draft { host, remarks })
 }
 
-/// On the network of its node, every port of a pod is one of the node: the API server says so by
-/// itself. Where that network is permitted, these ports are.
+/// Removes the host ports that the API server sets for a pod on its node's network. Where that network is
+/// permitted, these ports are too.
 fn without_ports_of_the_node(pod: &Subject<'_, '_>) -> Option<Object> {
     let is_permitted = pod.cx.permits(kinds::POD, "spec.hostNetwork");
     if !security::is_on_host_network(pod.virt) || !is_permitted {
@@ -60,21 +60,21 @@ fn without_ports_of_the_node(pod: &Subject<'_, '_>) -> Option<Object> {
     Some(Object::new(virt))
 }
 
-/// Who the pod is on the host: nobody. What it is called: as inside.
+/// Sets the identity of the host pod: a ServiceAccount without rights, and the hostname as inside.
 fn identity(pod: &Subject<'_, '_>, pods: &Pods, host: &mut Value) {
     let spec = &mut host["spec"];
     spec["serviceAccountName"] = json!(pods.service_account);
     spec["automountServiceAccountToken"] = json!(false);
     spec["enableServiceLinks"] = json!(false);
-    // On the network of its node, a pod is called as the node is.
+    // A pod on its node's network has the hostname of the node.
     if !security::is_on_host_network(pod.virt) {
         let own = pod.virt.str_at("/spec/hostname").map(str::to_owned);
         spec["hostname"] = json!(own.unwrap_or_else(|| hostname(pod.virt.name())));
     }
 }
 
-/// The DNS of the virtual cluster. A cluster without the Service has none, and its pods get
-/// that of their node, as from a kubelet that knows no DNS.
+/// Sets the DNS of the virtual cluster. A cluster without a DNS Service has none, and its pods get
+/// that of their node, as from a kubelet without a cluster DNS.
 fn resolver(pod: &Subject<'_, '_>, host: &mut Value) -> Vec<String> {
     let config = pod.cx.section::<Dns>();
     let key = VirtualKey::new(config.service.namespace.as_str(), config.service.name.as_str());

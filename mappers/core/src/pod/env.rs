@@ -9,9 +9,9 @@ use tenet_mapper::{Dependency, MapError, Object, Read, Side, VirtualKey, kinds, 
 
 use super::{Subject, containers};
 
-/// Puts the variables of Services in front of the `env` of every container of a draft.
+/// Adds the variables of Services in front of the `env` of every container of a draft.
 ///
-/// Answers with what has to be there first, if anything: then the draft is not finished.
+/// Returns an object that must exist first, if any; the draft is not complete then.
 pub(super) fn add(pod: &Subject<'_, '_>, draft: &mut Value) -> Result<Option<Dependency>, MapError> {
     let variables = match variables(pod) {
         Ok(variables) => variables,
@@ -33,12 +33,12 @@ fn variables(pod: &Subject<'_, '_>) -> Result<Vec<Variable>, Dependency> {
     let api = api(pod)?;
     let links = pod.virt.at("/spec/enableServiceLinks").and_then(Value::as_bool).unwrap_or(true);
     let linked = if links { pod.cx.list(Side::Virtual, kinds::SERVICE, pod.virt.namespace()) } else { Vec::new() };
-    // The first `default/kubernetes` counts.
+    // The first `default/kubernetes` wins.
     let services = std::iter::once(&api).chain(linked.iter().map(Object::value));
     Ok(service_env(pod.virt.namespace(), services, links))
 }
 
-/// `default/kubernetes` as host pods reach it: at the host Service that leads to the virtual
+/// Returns `default/kubernetes` as host pods reach it: the host Service that leads to the virtual
 /// API server. The virtual one has the same address, or will have.
 fn api(pod: &Subject<'_, '_>) -> Result<Value, Dependency> {
     let place = pod.cx.api_service();
@@ -75,7 +75,7 @@ fn sources<'p>(pod: &'p Subject<'_, '_>, container: &str) -> Vec<(Read, &'p Valu
     sources
 }
 
-/// The variables that a container takes from `ConfigMap`s and Secrets: they hide those of
+/// Returns the variables that a container takes from `ConfigMap`s and Secrets, which hide those of
 /// Services.
 fn env_from(pod: &Subject<'_, '_>, container: &str) -> Result<BTreeSet<String>, MapError> {
     let mut names = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Containers to debug with. They are only ever added, and have to be carried across like the
+//! Ephemeral containers. They can only be added, and cross like the
 //! containers of a new pod.
 
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::{Subject, draft, env};
 
 const LIST: &str = "ephemeralContainers";
 
-/// The write that adds the containers which the host pod does not have. The tenant is told which
+/// Returns the effect that adds the containers which the host pod lacks. An event names those that
 /// cannot be added.
 pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> Result<Vec<Effect>, MapError> {
     let New { containers, refusals } = new(pod, host)?;
@@ -24,12 +24,12 @@ pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> Result<Vec<Effect
     Ok(effects)
 }
 
-/// The containers that the host pod does not have.
+/// Containers that the host pod lacks.
 #[derive(Default)]
 struct New {
-    /// As they are on the host.
+    /// Containers in their host form.
     containers: Vec<Value>,
-    /// Why others may not cross. They stay in the virtual pod, because nobody can remove them.
+    /// Reason why others may not cross. They stay in the virtual pod, because nobody can remove them.
     refusals: Vec<Refusal>,
 }
 
@@ -48,8 +48,8 @@ fn new(pod: &Subject<'_, '_>, host: &Object) -> Result<New, MapError> {
     Ok(new)
 }
 
-/// One container, judged alone: what else there is of the pod runs already, whatever may be
-/// refused by now.
+/// Translates one container alone: the rest of the pod runs already, even if it would be
+/// refused now.
 fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<Value, MapError> {
     let spec = |member: &str| pod.virt.at(&format!("/spec/{member}")).cloned().unwrap_or_default();
     let virt = Object::new(json!({

@@ -1,4 +1,4 @@
-//! Where a pod runs: the host's scheduler decides, the virtual pod is bound to what it chose.
+//! Scheduling: the host's scheduler chooses the node, and the virtual pod is bound to it.
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
@@ -7,7 +7,7 @@ use tenet_mapper::{Bind, Dependency, Effect, Object, VirtualKey, kinds, pointer}
 use super::Subject;
 use super::config::Pods;
 
-/// How the two pods stand on their nodes.
+/// Relation between the nodes of both pods.
 pub(super) enum Binding {
     /// Nothing is to be done: both are on the same node, or the host pod on none yet.
     Same,
@@ -19,8 +19,8 @@ pub(super) enum Binding {
     Apart,
 }
 
-/// Compares the nodes of both pods. A host pod never loses its node, so one without is an
-/// older picture, or waits for the scheduler.
+/// Compares the nodes of both pods. A host pod never loses its node, so one without a node is an
+/// older state, or waits for the scheduler.
 pub(super) fn binding(pod: &Subject<'_, '_>, host: &Object) -> Binding {
     match (pod.virt.str_at("/spec/nodeName"), host.str_at("/spec/nodeName")) {
         (_, None) => Binding::Same,
@@ -37,8 +37,8 @@ pub(super) fn binding(pod: &Subject<'_, '_>, host: &Object) -> Binding {
     }
 }
 
-/// A pod may not choose its node: that would pass the host's scheduler and its taints. The
-/// binding sets a condition that a pod which comes with a node of its own does not have.
+/// Refuses a pod that chooses its node, as that would bypass the host's scheduler and its taints. A
+/// binding sets a condition that a pod created with a node does not have.
 pub(super) fn node_name(virt: &Object) -> Option<Refusal> {
     virt.str_at("/spec/nodeName")?;
     let why = "the host's scheduler chooses the node; use a nodeSelector or an affinity".to_owned();
@@ -56,7 +56,7 @@ pub(super) fn priority(pod: &Subject<'_, '_>, pods: &Pods, draft: &mut Value) ->
             pointer::set(draft, "/spec/priorityClassName", json!(name));
             return refusals;
         }
-        // The class that the virtual cluster gives to every pod.
+        // The virtual cluster gives this class to every pod.
         Some(name) if defaults.contains(class, &json!(name)) => return refusals,
         Some(name) => {
             let why = format!("{name} is not among the classes of pods.priorityClasses");

@@ -7,11 +7,11 @@ use tenet_mapper::{Object, kinds, pointer};
 
 use super::{Subject, containers};
 
-/// A field that is looked at before it crosses.
+/// Field that is checked before it crosses.
 struct Check {
     pointer: &'static str,
     why: &'static str,
-    /// The parts that may not cross: their place below the field, and what stands there.
+    /// Returns the parts that may not cross: their path below the field, and the value.
     bad: fn(&Value) -> Vec<(String, &Value)>,
 }
 
@@ -35,7 +35,7 @@ const CONTAINER: &[Check] = &[
     Check { pointer: "/securityContext/procMount", why: "unmasks /proc of the node", bad: proc_mount },
 ];
 
-/// Lets the checked fields cross, and says which may not.
+/// Lets the checked fields cross, and returns the refusals.
 pub(super) fn cross(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<Refusal> {
     let mut refusals = check(pod, draft, "/spec", &[CONFINEMENT, POD]);
     for container in containers(pod.virt.value()) {
@@ -64,7 +64,7 @@ fn refusal(pointer: &str, below: &str, found: &Value, why: &str) -> Refusal {
     Refusal { field: format!("{}{below}", pointer::field(pointer)), why: format!("{found} {why}") }
 }
 
-/// The whole field, unless its text is fine.
+/// Returns the whole field, unless its text is accepted.
 fn unless(value: &Value, fine: impl Fn(&str) -> bool) -> Vec<(String, &Value)> {
     if value.as_str().is_some_and(fine) { Vec::new() } else { vec![(String::new(), value)] }
 }
@@ -140,7 +140,7 @@ fn sysctls(value: &Value) -> Vec<(String, &Value)> {
     bad
 }
 
-/// Whether the pod is on the network of its node, where the installation permits that.
+/// Returns true if the pod is on the network of its node, where the installation permits that.
 pub(super) fn is_on_host_network(virt: &Object) -> bool {
     virt.at("/spec/hostNetwork").and_then(Value::as_bool).unwrap_or(false)
 }

@@ -1,4 +1,4 @@
-//! The status of a pod: the host's, as it would read inside.
+//! Status of a pod: the host's, translated to the inside.
 
 mod conditions;
 mod wording;
@@ -8,22 +8,22 @@ use tenet_mapper::{Effect, Object, PatchFormat, VirtualPatch, kinds, patch};
 
 use super::{Subject, update};
 
-/// What concerns the virtual side alone.
+/// Status fields that belong to the virtual side.
 const INSIDE: [&str; 4] =
     ["qosClass", "resourceClaimStatuses", "extendedResourceClaimStatus", "nodeAllocatableResourceClaimStatuses"];
 
-/// The write that makes the virtual status that of the host; `None` when it is.
+/// Returns the effect that makes the virtual status equal to the host's; `None` when it is.
 ///
-/// The binding of a pod sets `PodScheduled` by itself, with a time of its own: that is no
-/// difference, and no reason for a write of its own.
+/// The binding of a pod sets `PodScheduled` with its own time, which counts as no
+/// difference and causes no write.
 ///
-/// Some conditions are set inside, and lists are replaced whole: what was derived from an
-/// older version than the one that is there is not written.
+/// Some conditions are set inside, and lists are replaced whole, so a patch that was derived from an
+/// older version than the present one is not written.
 pub(super) fn effect(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
     change(pod, host, Some(pod.virt.resource_version().to_owned()))
 }
 
-/// The first status, right after the binding, which has made a version that is not known.
+/// Returns the first status, right after the binding, whose resulting version is not known.
 pub(super) fn first(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
     change(pod, host, None)
 }
@@ -44,7 +44,7 @@ fn change(pod: &Subject<'_, '_>, host: &Object, version: Option<String>) -> Opti
     }))
 }
 
-/// The status that the virtual pod should have; `None` when the host says nothing yet.
+/// Returns the status that the virtual pod should have; `None` when the host has none yet.
 fn wanted(pod: &Subject<'_, '_>, host: &Object) -> Option<Value> {
     let mut status = host.at("/status").and_then(Value::as_object).filter(|status| !status.is_empty())?.clone();
     for member in INSIDE {
@@ -77,7 +77,7 @@ fn keep(status: &mut Map<String, Value>, virt: &Object, member: &str) {
     };
 }
 
-/// Containers that the host has added are not the tenant's.
+/// Removes the status of containers that the host has added.
 fn retain_known(status: &mut Map<String, Value>, virt: &Object, list: &str, containers: &str) {
     let Some(Value::Array(statuses)) = status.get_mut(list) else { return };
     let known = virt.list_at(&format!("/spec/{containers}"));
@@ -97,11 +97,11 @@ fn minor(version: &str) -> Option<u32> {
     minor.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok()
 }
 
-/// Which generation of the virtual pod a generation of the host pod stands for.
+/// Mapping from generations of the host pod to generations of the virtual pod.
 struct Generations {
     newest: Option<Value>,
     inside: Option<Value>,
-    /// Whether the virtual API server keeps what was observed.
+    /// True if the virtual API server keeps what was observed.
     are_kept: bool,
 }
 
@@ -112,8 +112,8 @@ impl Generations {
         Self { newest: host.at("/metadata/generation").cloned(), inside: inside.cloned(), are_kept }
     }
 
-    /// Turns `observedGeneration` of a status or a condition. While the host has not seen the
-    /// newest, what was shown before stays.
+    /// Translates `observedGeneration` of a status or a condition. While the host has not seen the
+    /// newest generation, the previous value stays.
     fn turn(&self, part: &mut Map<String, Value>, shown: Option<&Value>) {
         const MEMBER: &str = "observedGeneration";
         let Some(seen) = part.remove(MEMBER).filter(|_| self.are_kept) else { return };

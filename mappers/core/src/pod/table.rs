@@ -1,4 +1,4 @@
-//! Who owns each field of a pod, and how it crosses.
+//! Rule table of pods.
 
 mod containers;
 mod volumes;
@@ -58,7 +58,7 @@ const SPEC: &[Rule] = &[
     selector("topologySpreadConstraints[]", SelectorForm::SpreadConstraint),
 ];
 
-/// Fields that the mapper computes, or whose value decides.
+/// Fields that the mapper computes, or whose value decides if they cross.
 const CHECKED: &[Rule] = &[
     set("automountServiceAccountToken", "false: the host never mints a token for a pod of a tenant"),
     set("dnsConfig", "what a kubelet of the virtual cluster would write into resolv.conf"),
@@ -92,7 +92,7 @@ const SECURITY_CONTEXT: &[Rule] = &[
     set("sysctls", "those that Pod Security calls safe"),
 ];
 
-/// What the security contexts of pods and of containers have in common.
+/// Common fields of the security contexts of pods and of containers.
 const CONFINEMENT: &[Rule] = &[
     copy("appArmorProfile.localhostProfile"),
     set("appArmorProfile.type", "Unconfined is refused"),

@@ -1,4 +1,4 @@
-//! `ServiceAccount` tokens: minted by the virtual API server, bound to the pod, in one
+//! `ServiceAccount` tokens: issued by the virtual API server, bound to the pod, in one
 //! Secret beside the host pod.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use tenet_mapper::{Context, HostKey, MintTokens, Object, TokenRequest, VirtualKe
 
 use super::Subject;
 
-/// How the tokens of a pod stand.
+/// State of the tokens of a pod.
 pub(super) enum Tokens {
     /// The pod asks for none.
     None,
@@ -27,7 +27,7 @@ pub(super) fn account(virt: &Object) -> &str {
     virt.str_at("/spec/serviceAccountName").unwrap_or("default")
 }
 
-/// The Secret that stands on the host for a pod of this name, and whose it is.
+/// Returns the token Secret of a pod of this name on the host, and its owner.
 pub(super) fn secret(cx: &Context<'_>, key: &VirtualKey) -> Option<(Object, OwnerRecord)> {
     let secret = cx.host(kinds::SECRET, &secret_key(cx, key))?;
     let owner = cx.ownership(&secret).ours()?;
@@ -40,7 +40,7 @@ fn secret_key(cx: &Context<'_>, key: &VirtualKey) -> HostKey {
     HostKey::new(names.host_namespace(key.namespace()), names.token_secret_name(key.namespace(), key.name()))
 }
 
-/// Makes every token source of a draft a source of the Secret.
+/// Replaces every token source of a draft by a source of the Secret.
 pub(super) fn turn_sources(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<Refusal> {
     let (virt, mut refusals) = (pod.virt.value(), Vec::new());
     for volume in pointer::elements(virt, "/spec/volumes") {
@@ -61,8 +61,8 @@ pub(super) fn turn_sources(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<Refu
     refusals
 }
 
-/// How the tokens of a pod stand. Those in a Secret that was made for this very pod are
-/// never minted twice: a restart makes no difference.
+/// Returns the state of a pod's tokens. Those in a Secret for exactly this pod are
+/// never issued twice, also after a restart.
 pub(super) fn of(pod: &Subject<'_, '_>) -> Tokens {
     let specs = TokenSpec::of_pod(&pod.virt.value()["spec"]);
     if specs.is_empty() {
@@ -75,7 +75,7 @@ pub(super) fn of(pod: &Subject<'_, '_>) -> Tokens {
     }
 }
 
-/// When the first of the tokens has to be renewed; `None` when one is missing.
+/// Returns the time at which the first token must be renewed; `None` when one is missing.
 fn due(secret: &Object, specs: &[TokenSpec], uid: &str) -> Option<i64> {
     let times: BTreeMap<String, (i64, i64)> = serde_json::from_str(secret.annotation(TOKENS)?).ok()?;
     let due =
@@ -83,7 +83,7 @@ fn due(secret: &Object, specs: &[TokenSpec], uid: &str) -> Option<i64> {
     specs.iter().map(due).collect::<Option<Vec<_>>>()?.into_iter().min()
 }
 
-/// The Secret, with its tokens to be minted.
+/// Returns the effect that fills the Secret with tokens.
 fn minted(pod: &Subject<'_, '_>, specs: Vec<TokenSpec>) -> MintTokens {
     let (owner, place) = (pod.owner(), secret_key(pod.cx, pod.key));
     let request = |spec: TokenSpec| TokenRequest {

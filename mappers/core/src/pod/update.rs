@@ -1,8 +1,8 @@
-//! What follows to a host pod after its creation.
+//! Updates of a host pod after its creation.
 //!
-//! The host pod records what the tenant's changeable fields were when they last crossed. Only
-//! a field that has changed inside since then is written, so whatever the host itself makes
-//! of an image, of resources or tolerations stays as the host wants it.
+//! The host pod records the tenant's mutable fields as of their last crossing. Only
+//! a field that has changed inside since then is written, so changes that the host itself makes
+//! to an image, to resources or tolerations stay.
 
 mod record;
 
@@ -34,7 +34,7 @@ pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> Vec<Effect> {
     effects
 }
 
-/// Whether the host has all that the tenant has changed.
+/// Returns true if the host has all changes of the tenant.
 pub(super) fn is_followed(virt: &Object, host: &Object) -> bool {
     Record::on(host) == Record::of(virt)
 }
@@ -97,8 +97,8 @@ fn images(virt: &Object, host: &Object, list: &str, before: &Record) -> Vec<Valu
     changed.map(|container| json!({"name": container["name"], "image": container["image"]})).collect()
 }
 
-/// The host's tolerations, with what the tenant has added, or given another time. Those that
-/// the host has added stay: the API lets nobody remove one.
+/// Returns the host's tolerations with those that the tenant has added or given another time. Tolerations that
+/// the host has added stay: the API does not allow their removal.
 fn tolerations(virt: &Object, host: &Object) -> Option<Value> {
     let found = host.list_at("/spec/tolerations");
     let mut wanted = found.to_vec();
@@ -116,16 +116,16 @@ fn timeless(toleration: &Value) -> [&Value; 4] {
     ["key", "operator", "value", "effect"].map(|field| &toleration[field])
 }
 
-/// The API lets a deadline only come nearer.
+/// Returns the new deadline. The API only accepts an earlier one.
 fn deadline(host: &Object, before: &Record, now: &Record) -> Option<i64> {
     let found = host.at("/spec/activeDeadlineSeconds").and_then(Value::as_i64);
     now.deadline.filter(|_| now.deadline != before.deadline).filter(|wanted| found.is_none_or(|found| *wanted < found))
 }
 
-/// The resources that the tenant has changed, as a strategic merge patch for `resize`. What
-/// the host filled in by itself stays.
+/// Returns the resources that the tenant has changed, as a strategic merge patch for `resize`. Values that
+/// the host has defaulted stay.
 ///
-/// What the host does not have yet is not recorded as crossed, so that it is tried again.
+/// A value that the host does not have yet is not recorded as crossed, so that it is tried again.
 fn resize(virt: &Object, host: &Object, before: &Record, now: &mut Record) -> Option<Value> {
     let mut body = json!({});
     for list in ["initContainers", "containers"] {
@@ -159,7 +159,7 @@ fn is_resize_due(name: &str, wanted: &Value, found: Option<&Value>, before: &Rec
     true
 }
 
-/// Whether the host has every amount that the tenant wants.
+/// Returns true if the host has every amount that the tenant wants.
 fn has_amounts(found: &Value, wanted: &Value) -> bool {
     ["requests", "limits"].iter().all(|part| {
         let amounts = wanted[*part].as_object().into_iter().flatten();

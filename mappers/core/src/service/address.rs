@@ -1,36 +1,36 @@
-//! What the host gives a Service: addresses, node ports, the port of the health check.
+//! Values that the host assigns to a Service: addresses, node ports, the health check port.
 
 use serde_json::{Value, json};
 use tenet_mapper::Object;
 
 use super::growth::node_port;
 
-/// Fields that must be equal on both sides before what the host gave is worth a look.
+/// Fields that must be equal on both sides before the assigned values are compared.
 const SETTLED: [&str; 3] = ["/spec/type", "/spec/ipFamilyPolicy", "/spec/externalTrafficPolicy"];
 
-/// Whether the host Service has followed the virtual one in all that addresses depend on.
+/// Returns true if the host Service has followed the virtual one in all fields that addresses depend on.
 pub(super) fn has_followed(virt: &Object, host: &Object) -> bool {
     SETTLED.iter().all(|pointer| virt.str_at(pointer) == host.str_at(pointer)) && port_ids(virt) == port_ids(host)
 }
 
-/// Whether a Service has no address by its own will.
+/// Returns true if a Service is headless.
 pub(super) fn is_headless(service: &Object) -> bool {
     service.str_at("/spec/clusterIP") == Some("None")
 }
 
-/// The addresses of a Service, the first family first.
+/// Returns the addresses of a Service, the first family first.
 pub(super) fn of(service: &Object) -> Vec<&str> {
     service.list_at("/spec/clusterIPs").iter().filter_map(Value::as_str).collect()
 }
 
-/// The addresses that a Service asks for; a client need not fill both fields.
+/// Returns the requested addresses of a Service; a client need not set both fields.
 pub(super) fn asked(service: &Object) -> Vec<&str> {
     let all = of(service);
     if all.is_empty() { service.str_at("/spec/clusterIP").into_iter().collect() } else { all }
 }
 
-/// Whether both sides have the same addresses, and the same of what nobody can change
-/// while a Service has an address: the port of the health check.
+/// Returns true if both sides have the same addresses and the same health check port, which cannot
+/// change while a Service has an address.
 pub(super) fn same(virt: &Object, host: &Object) -> bool {
     let health = |service: &Object| service.at("/spec/healthCheckNodePort").and_then(Value::as_i64).unwrap_or(0);
     of(virt) == of(host) && health(virt) == health(host)
@@ -52,8 +52,8 @@ pub(super) fn ports(virt: Option<&Value>, host: Option<&Value>) -> Value {
     ports
 }
 
-/// A changed Service with what the API server carries over from the stored one: a client may
-/// leave out what was given to it.
+/// Returns a changed Service with the values that the API server carries over from the stored one: a client may
+/// leave out assigned values.
 pub(super) fn carried(changed: &Value, stored: &Object) -> Value {
     let mut service = changed.clone();
     let Some(spec) = service.get_mut("spec").and_then(Value::as_object_mut) else { return service };
@@ -74,7 +74,7 @@ pub(super) fn carried(changed: &Value, stored: &Object) -> Value {
     let ports = spec.get_mut("ports").and_then(Value::as_array_mut).map(Vec::as_mut_slice).unwrap_or_default();
     let asked: Vec<_> = ports.iter().map(node_port).collect();
     for port in ports.iter_mut().filter(|port| node_port(port) == 0) {
-        // By name, as the API server does: the number may be another.
+        // Ports are matched by name, as by the API server: the number may differ.
         let twin = stored.iter().find(|other| other.get("name") == port.get("name"));
         if let Some(given) = twin.map(node_port).filter(|given| *given != 0 && !asked.contains(given)) {
             port["nodePort"] = json!(given);
@@ -83,8 +83,8 @@ pub(super) fn carried(changed: &Value, stored: &Object) -> Value {
     service
 }
 
-/// The node ports of a host Service stay, wherever the tenant moves them; others are the
-/// host's to choose.
+/// Keeps the node ports of a host Service, even if the tenant moves them; the host chooses
+/// new ones.
 pub(super) fn keep_node_ports(desired: &mut Value, host: &Object) {
     let found = host.list_at("/spec/ports");
     let ports = desired.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten();
@@ -102,8 +102,8 @@ pub(super) fn keep_node_ports(desired: &mut Value, host: &Object) {
     }
 }
 
-/// The same Service, with addresses and node ports of the server's choice. A headless one
-/// asks for none.
+/// Returns the Service with addresses and node ports of the server's choice. A headless one
+/// requests none.
 pub(super) fn without(desired: &Value) -> Option<Value> {
     let mut service = desired.clone();
     let spec = service.get_mut("spec")?.as_object_mut()?;
@@ -113,7 +113,7 @@ pub(super) fn without(desired: &Value) -> Option<Value> {
     for field in ["clusterIP", "clusterIPs", "healthCheckNodePort"] {
         spec.remove(field);
     }
-    // A second family is the server's to add, if it has one.
+    // The server adds a second family if it has one.
     if let Some(families) = spec.get_mut("ipFamilies").and_then(Value::as_array_mut) {
         families.truncate(1);
     }

@@ -1,5 +1,5 @@
-//! What a Service needs of the host before it is stored: addresses and node ports cannot be
-//! changed afterwards, so the host gives them first.
+//! Admission of Services: addresses and node ports cannot change after a Service is
+//! stored, so the host assigns them before.
 
 use serde_json::{Value, json};
 use tenet_mapper::{Admission, Context, MapError, Need, Object, Operation, Request, Scope, VirtualKey};
@@ -7,8 +7,8 @@ use tenet_mapper::{Admission, Context, MapError, Need, Object, Operation, Reques
 use super::growth::{self, addition};
 use super::{ServiceMapper, address, api, change, is_external, ranges};
 
-/// Updates that leave the spec alone need nothing of the host; the Service of the API server
-/// itself is not copied; and from the samples the syncer learns before it can answer.
+/// Conditions of the webhook. Updates that leave the spec alone need nothing from the host; the API server's own Service
+/// itself is not copied; and the syncer sends the samples before its webhook can answer.
 const CONDITIONS: &[(&str, &str)] = &[
     ("not-the-api-server", "!(request.namespace == 'default' && has(request.name) && request.name == 'kubernetes')"),
     (
@@ -46,7 +46,7 @@ impl Admission for ServiceMapper {
             return Err(MapError::refused("spec.clusterIP", why));
         }
         let Some(host) = host else {
-            // It is stored and could not cross: how else would it be mended?
+            // The stored Service could not cross, so a change must be possible to repair it.
             if request.old.as_ref().is_some_and(|old| !is_external(old)) {
                 return Ok(Need::Nothing);
             }
@@ -67,7 +67,7 @@ impl Admission for ServiceMapper {
             return Err(MapError::refused("spec.clusterIP", why));
         }
         let mut values = Vec::new();
-        // An address that was stored stays, whatever the host has: the mapper repairs it.
+        // A stored address stays, whatever the host has: the mapper repairs it.
         if address::of(host).starts_with(&address::asked(&virt)) {
             values.extend(addresses(&request.object, host));
         }
@@ -82,20 +82,20 @@ impl Admission for ServiceMapper {
 }
 
 impl ServiceMapper {
-    /// What could not cross before may be changed: how else would it be mended?
+    /// Returns true if the stored Service could not cross. Its change is allowed, as it may repair that.
     fn was_refused(&self, cx: &Context<'_>, request: &Request) -> bool {
         let old = request.old.as_ref().filter(|old| !is_external(old));
         old.is_some_and(|old| matches!(self.copies.desired(cx, old, None), Err(MapError::Refused(_))))
     }
 }
 
-/// What is no matter of the host, or the syncer's own doing.
+/// Returns true for requests that do not concern the host, and for the syncer's own.
 fn is_ignored(request: &Request) -> bool {
     let key = VirtualKey::new(request.object.namespace(), request.object.name());
     api::is_api(&key) || is_external(&request.object) || request.old.as_ref().is_some_and(change::is_open)
 }
 
-/// The object with what the API server carries over from the stored one by itself.
+/// Returns the object with the values that the API server carries over from the stored one.
 fn whole(cx: &Context<'_>, request: &Request) -> Object {
     let mut object = match &request.old {
         Some(old) if !is_external(old) => address::carried(request.object.value(), old),
@@ -108,14 +108,14 @@ fn whole(cx: &Context<'_>, request: &Request) -> Object {
     Object::new(object)
 }
 
-/// Whether a reservation will do for another request to create the Service: an address
+/// Returns true if a reservation fits another request to create the Service: an address
 /// cannot be changed.
 fn fits(virt: &Object, host: &Object) -> bool {
     !address::is_headless(host) && address::of(host).starts_with(&address::asked(virt))
 }
 
-/// Both lists and the families; a policy that asks for a family which the host does not have
-/// would make the API server add an address of its own.
+/// Returns both address lists and the families; a policy that requests a family which the host lacks
+/// would make the API server assign an address of its own.
 fn addresses(virt: &Object, host: &Object) -> Vec<(String, Value)> {
     let mut values = Vec::new();
     for field in ["clusterIP", "clusterIPs", "ipFamilies"] {
@@ -130,7 +130,7 @@ fn addresses(virt: &Object, host: &Object) -> Vec<(String, Value)> {
     values
 }
 
-/// The ports with what the host has given to each; one that has moved keeps what it has.
+/// Returns the ports with the node ports of the host; a moved port keeps its node port.
 fn ports(virt: &Object, host: &Object) -> Value {
     let mut ports = virt.list_at("/spec/ports").to_vec();
     for port in &mut ports {
@@ -142,7 +142,7 @@ fn ports(virt: &Object, host: &Object) -> Value {
     Value::Array(ports)
 }
 
-/// What the API server of the virtual cluster takes out by itself, but only afterwards.
+/// Removes fields that the virtual API server removes itself, but only after the webhook.
 fn prune(desired: &mut Value) {
     if let Some(spec) = desired.get_mut("spec").and_then(Value::as_object_mut) {
         spec.remove("externalName");

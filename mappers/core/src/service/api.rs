@@ -1,5 +1,5 @@
 //! `default/kubernetes`: the Service at which pods reach the virtual API server. It is
-//! never copied: a Service of the host stands in its place, named by the configuration,
+//! never copied: the configuration names a host Service in its place,
 //! and the virtual one has its address.
 
 use serde_json::{Value, json};
@@ -14,20 +14,20 @@ use super::{address, change};
 /// The port that clients of the virtual API server use.
 const PORT: i64 = 443;
 
-/// Whether this is the Service of the virtual API server.
+/// Returns true if this is the Service of the virtual API server.
 pub(super) fn is_api(key: &VirtualKey) -> bool {
     (key.namespace(), key.name()) == ("default", "kubernetes")
 }
 
-/// Host Services of others: one of them leads to the virtual API server.
+/// Returns the keys for foreign host Services, one of which leads to the virtual API server.
 pub(super) fn key_of_foreign(host: &Object) -> Vec<VirtualKey> {
     if host.label(MANAGED_BY).is_some() { Vec::new() } else { vec![VirtualKey::new("default", "kubernetes")] }
 }
 
-/// Makes the address equal, and fills the Endpoints that nobody else fills.
+/// Makes the address equal, and fills the Endpoints, which no controller fills.
 pub(super) fn reconcile(cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
     let Some(virt) = cx.virt(kinds::SERVICE, key).filter(|virt| !virt.is_deleting()) else {
-        // The API server makes it again within seconds.
+        // The API server creates it again within seconds.
         return Ok(Outcome::done());
     };
     let place = cx.api_service();
@@ -35,7 +35,7 @@ pub(super) fn reconcile(cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, M
     let addresses = host.as_ref().map(address::of).unwrap_or_default();
     let wait = Dependency::host(kinds::SERVICE, &place);
     match addresses.first().filter(|first| **first != "None") {
-        // Between the steps of a change it has no address at all: better its own than none.
+        // While the host Service is being changed it has no address; keep the present one meanwhile.
         None if change::is_open(&virt) => Ok(change::close(&virt, &json!({"type": "ClusterIP"}))),
         None => Ok(missing(&virt, place.name()).wait_for(wait)),
         Some(first) if change::is_open(&virt) => Ok(change::close(&virt, &spec(first))),
@@ -49,7 +49,7 @@ fn missing(virt: &Object, name: &str) -> Outcome {
     Outcome::one(change::event(virt, EventReason::Degraded, EventType::Warning, message))
 }
 
-/// The Service as the API server itself makes it, at another address.
+/// Returns the spec that the API server gives the Service, with another address.
 fn spec(address: &str) -> Value {
     let family = if address.contains(':') { "IPv6" } else { "IPv4" };
     json!({
@@ -63,8 +63,8 @@ fn open(cx: &Context<'_>, virt: &Object, address: &str) -> Outcome {
     Outcome::done().then_each(change::open(cx, virt, &target, EventReason::Changed))
 }
 
-/// They are read from the server, not watched: the Endpoints of all other Services change
-/// with every pod, and nobody but us writes these.
+/// Endpoints are read from the server, not watched: the Endpoints of all other Services change
+/// with every pod, and only the syncer writes these.
 fn endpoints(
     cx: &Context<'_>,
     key: &VirtualKey,

@@ -1,9 +1,9 @@
-//! A virtual Service takes another `ClusterIP`, and stays the same object.
+//! Change of the `ClusterIP` of a virtual Service without a new object.
 //!
-//! The API server lets nobody change an address, but drops it from a Service of type
-//! `ExternalName`, and takes a new one when the type changes back. So the change has two
-//! steps, and the Service itself says that it is between them: whoever finds it there
-//! takes the second. Until then its host Service, which holds the rest, is left alone.
+//! The API server rejects a change of the address, but drops it from a Service of type
+//! `ExternalName`, and accepts a new one when the type changes back. So the change has two
+//! steps, and a mark in the Service shows that the first is done: any reconcile that finds the mark
+//! performs the second. Until then its host Service, which holds the other values, is left alone.
 
 use serde_json::{Value, json};
 use tenet_mapper::{Context, Effect, Event, EventReason, EventType, Object, Outcome, VirtualKey, kinds};
@@ -14,8 +14,8 @@ use super::{address, patch, ranges};
 /// resolve.
 const MARK: &str = "clusterip-change.tenet.sh.invalid";
 
-/// What the API server drops from a Service of type `ExternalName`, tried with 1.37.2, and
-/// the type itself. Source ranges are not dropped but refused, so the first step does it.
+/// Fields that the API server drops from a Service of type `ExternalName` (tested with 1.37.2), and
+/// the type itself. Source ranges are rejected instead of dropped, so the first step removes them.
 const DROPPED: [(&str, &str); 12] = [
     ("type", "/spec/type"),
     ("clusterIP", "/spec/clusterIP"),
@@ -33,13 +33,13 @@ const DROPPED: [(&str, &str); 12] = [
 
 const SOURCE_RANGES: &str = "/spec/loadBalancerSourceRanges";
 
-/// Whether a Service is between the two steps.
+/// Returns true if a Service is between the two steps.
 pub(super) fn is_open(virt: &Object) -> bool {
     virt.str_at("/spec/type") == Some("ExternalName") && virt.str_at("/spec/externalName") == Some(MARK)
 }
 
-/// The first step towards the addresses of `host`, if the virtual API server can give
-/// them at all. `reason` is what the tenant is told.
+/// Returns the first step towards the addresses of `host`, if the virtual API server can assign
+/// them. `reason` is the reason of the event.
 pub(super) fn open(cx: &Context<'_>, virt: &Object, host: &Object, reason: EventReason) -> Vec<Effect> {
     if let Some(why) = ranges::refuses(cx, &address::of(host)) {
         return vec![event(virt, EventReason::Degraded, EventType::Warning, why)];
@@ -55,7 +55,7 @@ pub(super) fn open(cx: &Context<'_>, virt: &Object, host: &Object, reason: Event
     vec![patch(virt, first), event(virt, reason, EventType::Normal, message)]
 }
 
-/// The second step: all that was dropped comes back as `spec` has it.
+/// Returns the second step: all dropped fields are restored from `spec`.
 pub(super) fn close(virt: &Object, spec: &Value) -> Outcome {
     let mut values: Vec<_> =
         DROPPED.iter().map(|(field, pointer)| (*pointer, spec.get(field).cloned().unwrap_or_default())).collect();

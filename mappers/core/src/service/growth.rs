@@ -1,16 +1,16 @@
-//! What a host Service takes on for a change that is not stored yet. It only grows: what the
-//! stored Service uses stays, so that a change which fails takes nothing away.
+//! Additions to a host Service for a change that is not stored yet. They only add values: those that the
+//! stored Service uses stay, so that a failed change removes nothing.
 
 use serde_json::{Value, json};
 use tenet_mapper::Object;
 
 use super::address::port_id;
 
-/// From what gives least to what gives most.
+/// Service types, from the fewest assigned values to the most.
 const TYPES: [&str; 3] = ["ClusterIP", "NodePort", "LoadBalancer"];
 const POLICIES: [&str; 3] = ["SingleStack", "PreferDualStack", "RequireDualStack"];
 
-/// Whether the API server gives node ports to its ports.
+/// Returns true if the API server assigns node ports to the ports.
 pub(super) fn has_node_ports(service: &Object) -> bool {
     let declined = service.at("/spec/allocateLoadBalancerNodePorts") == Some(&Value::Bool(false));
     match service.str_at("/spec/type") {
@@ -20,13 +20,13 @@ pub(super) fn has_node_ports(service: &Object) -> bool {
     }
 }
 
-/// Whether the API server gives it a port for health checks.
+/// Returns true if the API server assigns a health check port.
 pub(super) fn has_health_port(service: &Object) -> bool {
     service.str_at("/spec/type") == Some("LoadBalancer")
         && service.str_at("/spec/externalTrafficPolicy") == Some("Local")
 }
 
-/// The values that the host Service has to take on so that it gives all that `virt` needs.
+/// Returns the values that the host Service needs in addition so that it provides everything that `virt` needs.
 pub(super) fn addition(virt: &Object, host: &Object) -> Vec<(String, Value)> {
     let mut values = Vec::new();
     let mut set = |field: &str, value: Value| {
@@ -62,7 +62,7 @@ pub(super) fn addition(virt: &Object, host: &Object) -> Vec<(String, Value)> {
     values
 }
 
-/// Whether a port of `virt` has no node port on the host, or another than it asks for.
+/// Returns true if a port of `virt` has no node port on the host, or another than it requests.
 fn lacks_node_ports(virt: &Object, host: &Object) -> bool {
     has_node_ports(virt) && virt.list_at("/spec/ports").iter().any(|port| lacks(port, host))
 }
@@ -71,12 +71,12 @@ fn lacks(port: &Value, host: &Object) -> bool {
     let ports = host.list_at("/spec/ports");
     match node_port(port) {
         0 => ports.iter().find(|other| port_id(other) == port_id(port)).is_none_or(|twin| node_port(twin) == 0),
-        // Under another number it is the tenant's still, and moves when the change is stored.
+        // A port under another number still belongs to the tenant, and moves when the change is stored.
         asked => !ports.iter().any(|other| node_port(other) == asked),
     }
 }
 
-/// The ports that the host has, and those that `virt` lacks.
+/// Returns the ports that the host has, and those of `virt` that it lacks.
 fn union(virt: &Object, host: &Object) -> Value {
     let mut ports: Vec<Value> = host.list_at("/spec/ports").to_vec();
     for port in virt.list_at("/spec/ports").iter().filter(|port| lacks(port, host)) {
@@ -92,7 +92,7 @@ fn union(virt: &Object, host: &Object) -> Value {
     Value::Array(ports)
 }
 
-/// Several ports need names, each another one. The first of a name keeps it.
+/// Names the ports: several ports need distinct names. The first of a name keeps it.
 fn name(ports: &mut [Value]) {
     let mut taken = std::collections::BTreeSet::new();
     for port in ports {
@@ -106,7 +106,7 @@ fn name(ports: &mut [Value]) {
     }
 }
 
-/// The value of either that gives more.
+/// Returns the value, of the two, that assigns more.
 fn higher<'s>(order: &[&'s str], virt: &Object, host: &Object, pointer: &str) -> &'s str {
     let rank = |service: &Object| {
         let found = service.str_at(pointer);

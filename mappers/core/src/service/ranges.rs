@@ -1,19 +1,19 @@
-//! The address ranges of the virtual API server. An address outside of them is never
-//! asked for: a Service would lose the one it has and not get the other.
+//! Address ranges of the virtual API server. An address outside of them is never
+//! requested: a Service would lose its address without getting the other.
 
 use std::net::IpAddr;
 
 use tenet_mapper::{Context, Input, KeysOf, Kind, Projection, Side};
 
-/// Kubernetes 1.33 and later say the ranges; before, they are not known.
+/// Kind of the objects that list the ranges, since Kubernetes 1.33; in older versions the ranges are not known.
 const SERVICE_CIDR: Kind = Kind::of("networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs").cluster_scoped();
 
-/// The ranges, if the server says them.
+/// Input for the ranges, if the server has them.
 pub(super) fn input() -> Input {
     Input::new(Side::Virtual, SERVICE_CIDR, Projection::Fields(&["spec.cidrs"]), KeysOf::None).optional()
 }
 
-/// Why the virtual API server cannot give these addresses; `None` when it can, or when
+/// Reason why the virtual API server cannot give these addresses; `None` when it can, or when
 /// nothing is known.
 pub(super) fn refuses(cx: &Context<'_>, addresses: &[&str]) -> Option<String> {
     let (outside, ranges) = outside(cx, addresses)?;
@@ -31,7 +31,7 @@ pub(super) fn outside(cx: &Context<'_>, addresses: &[&str]) -> Option<(String, S
     (!ranges.is_empty()).then(|| ((*outside).to_owned(), ranges.join(" ")))
 }
 
-/// Whether there are ranges of both families; `true` when nothing is known.
+/// Returns true if there are ranges of both families, or nothing is known.
 pub(super) fn are_of_both_families(cx: &Context<'_>) -> bool {
     let ranges = all(cx);
     let six = ranges.iter().filter(|range| range.contains(':')).count();
@@ -44,7 +44,7 @@ fn all(cx: &Context<'_>) -> Vec<String> {
     ranges.filter_map(|range| range.as_str().map(str::to_owned)).collect()
 }
 
-/// Whether a range such as `10.96.0.0/16` contains an address.
+/// Returns true if a range such as `10.96.0.0/16` contains an address.
 fn contains(range: &str, address: &str) -> bool {
     let parsed = range
         .split_once('/')

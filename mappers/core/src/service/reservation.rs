@@ -1,4 +1,4 @@
-//! A host Service that was made or changed for a request which the virtual API server has not
+//! Reservation of a host Service for a request that the virtual API server has not
 //! served yet: see [`super::admission`].
 
 use tenet_mapper::{
@@ -16,8 +16,8 @@ pub(super) fn open(cx: &Context<'_>, host: &Object, virt: Option<&Object>) -> Op
     is_open.then_some(reservation)
 }
 
-/// Reconciles a reservation. Until the virtual Service shows that the request was served, or it
-/// must have failed, all stays as it was reserved.
+/// Reconciles a reservation. It stays unchanged until the virtual Service shows that the request was served, or the
+/// request must have failed.
 pub(super) fn reconcile(
     copies: &CopyMapper<Services>,
     cx: &Context<'_>,
@@ -37,7 +37,7 @@ pub(super) fn reconcile(
     if cx.now() < reservation.until {
         return Ok(Outcome::done().next(Next::At(reservation.until)));
     }
-    // The watch may not have told what became of the request.
+    // The watch may not have shown the result of the request yet.
     let delete = |deletion| Ok(Outcome::one(Effect::Delete(deletion)));
     match cx.content(kind, key)? {
         Some(virt) if !owner.is_reservation() && virt.uid() != owner.uid => {

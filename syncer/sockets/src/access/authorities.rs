@@ -89,7 +89,7 @@ impl Authorities {
                     changed
                 });
             }
-            // What was trusted stays trusted: the API server publishes it again when it starts.
+            // Keep the known authorities: the API server publishes them again when it starts.
             Ok(None) => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot read ConfigMap kube-system/extension-apiserver-authentication");

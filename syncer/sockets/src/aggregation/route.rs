@@ -29,7 +29,7 @@ pub(super) struct Ask {
     pub(super) selector: Selector,
 }
 
-/// What a request asks for.
+/// Resource that a request asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Route {
     Group,

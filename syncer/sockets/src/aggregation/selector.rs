@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// What a list is narrowed to.
+/// Label and field selectors of a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Selector {
     labels: Vec<Requirement>,
@@ -14,7 +14,7 @@ struct Requirement {
     key: String,
     /// The values of which it has one; `None` for any.
     values: Option<Vec<String>>,
-    /// Whether it must not have one of them.
+    /// True if it must have none of the values.
     not: bool,
 }
 

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 /// When one side has ended, the other one may still say so much longer what it has to.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// What is held for one direction at most.
+/// Size of the buffer of one direction.
 const BATCH: usize = 64 * 1024;
 
 /// A stream that is bridged.
@@ -50,7 +50,7 @@ impl End {
     }
 }
 
-/// What has passed.
+/// Bytes that were forwarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
     /// Bytes from the client to the host.

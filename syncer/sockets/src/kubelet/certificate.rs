@@ -39,7 +39,7 @@ pub enum CertificateError {
     /// The signer does not sign it.
     #[error("the signer {SIGNER} did not sign the CertificateSigningRequest: {0}")]
     Unsigned(String),
-    /// What was signed cannot be used.
+    /// The signed certificate cannot be used.
     #[error(transparent)]
     Use(#[from] AuthorityError),
 }

@@ -33,7 +33,7 @@ pub struct PodName {
     pub uid: Option<String>,
 }
 
-/// What a command or an attachment is connected to.
+/// Standard streams of a command or an attachment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(clippy::struct_excessive_bools)] // They are the switches of the Kubernetes API.
 pub struct Channels {
@@ -50,11 +50,11 @@ pub struct Channels {
 /// Bundle part of a log is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {
-    /// Whether to go on with what is written later.
+    /// True if lines that are written later follow.
     pub follow: bool,
-    /// Whether to read the container that ran before.
+    /// True for the log of the container that ran before.
     pub previous: bool,
-    /// Whether each line begins with its time.
+    /// True if each line begins with its time.
     pub timestamps: bool,
     /// Only lines of the last so many seconds.
     pub since_seconds: Option<u64>,
@@ -68,7 +68,7 @@ pub struct LogOptions {
     pub stream: Option<String>,
 }
 
-/// What is done to a container or a pod.
+/// Stream to a container or a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Run a command, with streams.
@@ -77,14 +77,14 @@ pub enum Action {
         container: String,
         /// The command and its arguments.
         command: Vec<String>,
-        /// What it is connected to.
+        /// Standard streams of the command.
         channels: Channels,
     },
     /// Join the main process.
     Attach {
         /// The container.
         container: String,
-        /// What is joined.
+        /// Standard streams of the attachment.
         channels: Channels,
     },
     /// Reach ports.
@@ -108,7 +108,7 @@ pub enum Action {
     },
 }
 
-/// What a request asks for.
+/// Parsed request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// Something is done to a pod.
@@ -123,7 +123,7 @@ pub enum Route {
     MetricsResource,
     /// Usage, under the names of cAdvisor.
     MetricsCadvisor,
-    /// Whether the kubelet works.
+    /// Health of the kubelet.
     Healthz,
     /// The configuration.
     Configz,

@@ -33,7 +33,7 @@ use crate::serving::{BodyError, tune};
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long it may take to answer: a kubelet waits for its container runtime.
 const HEAD: Duration = Duration::from_secs(30);
-/// What an answer that is no stream may measure.
+/// Maximum size of an answer that is not a stream.
 const LONGEST_ERROR: usize = 64 * 1024;
 const LARGEST_BUFFER: usize = 32 * 1024;
 
@@ -83,7 +83,7 @@ pub struct Upstream {
 pub struct Agreed {
     /// The stream.
     pub stream: HostStream,
-    /// What the host has said already.
+    /// Bytes that the host has sent already.
     pub early: Bytes,
     /// The headers of the answer.
     pub headers: HeaderMap,

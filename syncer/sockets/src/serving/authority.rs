@@ -27,7 +27,7 @@ pub enum AuthorityError {
     /// A certificate could not be made.
     #[error("cannot make a certificate")]
     Make(#[from] rcgen::Error),
-    /// What was made cannot be used.
+    /// The created certificate cannot be used.
     #[error("cannot use the certificate")]
     Use(#[from] rustls::Error),
 }

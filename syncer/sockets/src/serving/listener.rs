@@ -31,7 +31,7 @@ use tokio_util::task::TaskTracker;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long it may take for the head of a request, and stay silent between two.
 const HEAD: Duration = Duration::from_secs(10);
-/// What the head of a request may measure.
+/// Maximum size of the head of a request.
 const HEAD_BYTES: usize = 64 * 1024;
 const HEADERS: usize = 64;
 /// A peer whose machine is gone is noticed after about 30 seconds.

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::rand;
 
-/// What Kubernetes itself makes names of: no vowels, no words.
+/// Alphabet of the names that Kubernetes generates: no vowels, so no words.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 const RANDOM: usize = 5;
 /// The longest name of a Service; that of other kinds is longer, and nobody minds.

@@ -105,7 +105,7 @@ impl ReservationHandler {
 
     async fn reserve(&self, case: &Case<'_>) -> Result<Values, Denial> {
         let mut host = case.cx.host(case.kind, &case.host);
-        // What is created tells by itself that it is there already.
+        // Only an update needs this read: the create of an existing host object answers AlreadyExists.
         if host.is_none() && case.is_update() {
             host = self.look(case).await?;
         }
@@ -241,7 +241,7 @@ impl Case<'_> {
 
     fn written(&self, answer: Result<Value, ApiError>) -> Result<Step, Denial> {
         match answer {
-            // What a dry run shows is no address that anybody will get.
+            // The address in the answer to a dry run is never assigned, so it is not used.
             Ok(_) if self.dry_run => Ok(Step::Free),
             Ok(object) => Ok(Step::From(Object::new(object))),
             Err(error) if error.is_lost_race() || error.is_object_absent() => Ok(Step::Again),

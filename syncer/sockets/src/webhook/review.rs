@@ -29,9 +29,9 @@ pub enum ReviewError {
 pub struct Review {
     /// The answer that allows the request as it is.
     response: AdmissionResponse,
-    /// What is about to happen.
+    /// Operation of the request.
     pub operation: Operation,
-    /// Whether it is only tried.
+    /// True for a dry run.
     pub dry_run: bool,
     /// The namespace of the object.
     pub namespace: String,

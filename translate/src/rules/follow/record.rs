@@ -7,7 +7,7 @@ use crate::rules::table::Node;
 /// Long enough to tell one value of a list from the next.
 const DIGEST: usize = 12;
 
-/// What the record on a host object says of one field.
+/// Record on a host object about one field.
 #[derive(Clone, Copy)]
 pub(super) enum Applied<'r> {
     /// There is no record: every field counts as applied.
@@ -33,7 +33,7 @@ impl<'r> Applied<'r> {
         matches!(self, Self::Unknown | Self::Mark(Some(_)))
     }
 
-    /// Whether exactly this was applied.
+    /// Returns true if exactly this was applied.
     pub(super) fn is(self, mark: &Value) -> bool {
         matches!(self, Self::Mark(Some(applied)) if applied == mark)
     }
@@ -63,7 +63,7 @@ pub(super) fn mark(node: &Node, value: &Value) -> Value {
     }
 }
 
-/// Whether a record misses a field that another one has. A digest that differs is no loss: a list that is equal to the
+/// Returns true if a record misses a field that another one has. A digest that differs is no loss: a list that is equal to the
 /// wanted one needs none, and one that is not is written.
 pub fn lacks(record: &Value, other: &Value) -> bool {
     let members = other.as_object().into_iter().flatten();
@@ -104,7 +104,7 @@ fn element(list: &Node, each: &Node, item: &Value) -> Value {
     found
 }
 
-/// Whether two values mean the same to the API server: null members are absent ones.
+/// Returns true if two values mean the same to the API server: null members are absent ones.
 pub fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Object(a), Value::Object(b)) => {
@@ -118,7 +118,7 @@ pub fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Whether `found` is `wanted` with members that the server has filled in, and without zero values that it leaves out.
+/// Returns true if `found` is `wanted` with members that the server has filled in, and without zero values that it leaves out.
 pub(super) fn covers(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Object(found), Value::Object(wanted)) => wanted
@@ -131,7 +131,7 @@ pub(super) fn covers(found: &Value, wanted: &Value) -> bool {
     }
 }
 
-/// Whether a server whose types have `omitempty` leaves the value out.
+/// Returns true if a server whose types have `omitempty` leaves the value out.
 pub(super) fn is_zero(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,

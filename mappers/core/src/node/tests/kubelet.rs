@@ -25,7 +25,7 @@ fn addresses(clusters: &Clusters) -> Vec<String> {
         .collect()
 }
 
-/// What the API server of the host does when a Service is created.
+/// Creates a Service as the host's API server does.
 fn allocate(clusters: &mut Clusters, address: &str) {
     let mut given = service(clusters).unwrap().value().clone();
     given["spec"]["clusterIP"] = json!(address);

@@ -3,7 +3,7 @@ use tenet_mapper::{Object, patch};
 
 use super::Generations;
 
-/// The conditions that a kubelet, a scheduler or the API server sets. All others are set
+/// Conditions that a kubelet, a scheduler or the API server sets. All others are set
 /// inside, for readiness gates and the like.
 const HOSTS: [&str; 9] = [
     "PodScheduled",
@@ -17,10 +17,10 @@ const HOSTS: [&str; 9] = [
     "AllContainersRestarting",
 ];
 
-/// Says why a pod is about to be removed. An eviction inside sets it before it deletes.
+/// Condition for a pod that is about to be removed. An eviction inside sets it before the delete.
 const DISRUPTION: &str = "DisruptionTarget";
 
-/// The host's conditions, and those that are set inside.
+/// Returns the host's conditions, and those that are set inside.
 pub(super) fn wanted(virt: &Object, host: &Object, generations: &Generations) -> Vec<Value> {
     let shown = virt.list_at("/status/conditions");
     let of_host = host.list_at("/status/conditions").iter().filter(|condition| is_of_host(condition));
@@ -42,7 +42,7 @@ fn is_of_host(condition: &Value) -> bool {
     condition["type"].as_str().is_some_and(|name| HOSTS.contains(&name))
 }
 
-/// Whether `wanted` says no more than the status of the virtual pod does, or will as soon as
+/// Returns true if `wanted` says no more than the status of the virtual pod does, or will as soon as
 /// it is bound: the binding sets `PodScheduled` by itself, with a time of its own.
 pub(super) fn differ_by_binding_alone(virt: &Object, wanted: &Value) -> bool {
     let found = virt.at("/status").unwrap_or(&Value::Null);
@@ -60,7 +60,7 @@ fn is_binding(condition: &Value) -> bool {
     condition["type"] == "PodScheduled" && condition["status"] == "True"
 }
 
-/// The status without what a binding says.
+/// Returns the status without the fields that a binding sets.
 fn without_binding(status: &Value) -> Value {
     let mut status = status.clone();
     let conditions = status.get_mut("conditions").map(Value::take).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Volumes: what is made of the virtual cluster's own objects crosses, all else is refused.
+//! Volumes: those made of the virtual cluster's own objects cross, all others are refused.
 
 use tenet_mapper::kinds;
 use tenet_mapper::rules::{Rule, copy, reference, refuse, set};

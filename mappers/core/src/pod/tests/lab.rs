@@ -19,14 +19,14 @@ const RUNNING: &str = include_str!("fixtures/running.yaml");
 pub(super) struct Lab {
     pub(super) clusters: Clusters,
     mapper: PodMapper,
-    /// What the tenant was told.
+    /// Events that the tenant got.
     pub(super) events: Vec<Event>,
     /// The words of what was written, in order.
     pub(super) written: Vec<String>,
 }
 
 impl Lab {
-    /// What surrounds pods, and nothing else.
+    /// Objects around pods, without any pod.
     pub(super) fn empty() -> Self {
         let clusters = Clusters::default()
             .with(Side::Virtual, include_str!("fixtures/around.virtual.yaml"))
@@ -137,7 +137,7 @@ impl Lab {
         self.clusters.reconcile(&self.mapper, "shop", NAME)
     }
 
-    /// What one reconcile would write, one after the other.
+    /// Writes of one reconcile, in order.
     pub(super) fn effects(&mut self) -> Vec<Effect> {
         self.reconcile().unwrap().into_effects()
     }
@@ -161,7 +161,7 @@ impl Lab {
         panic!("no rest after {:?}", self.written);
     }
 
-    /// What the gate does.
+    /// Performs effects as the gate does.
     pub(super) fn perform(&mut self, effect: Effect) {
         self.written.push(word(&effect));
         match effect {

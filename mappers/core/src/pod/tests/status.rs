@@ -4,7 +4,7 @@ use tenet_mapper::Side;
 
 use super::lab::{HOST_NAME, Lab, NAME};
 
-/// What the tenant sees after a change of the host pod.
+/// Status that the tenant sees after a change of the host pod.
 fn shown(pointer: &str, value: Value) -> Value {
     let mut lab = Lab::running();
     lab.edit_host(pointer, value);

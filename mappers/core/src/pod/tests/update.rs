@@ -150,7 +150,7 @@ fn containers_to_debug_with_are_added_and_looked_at() {
     assert_eq!(event.message, "spec.ephemeralContainers[1].securityContext.privileged: has every right on the node");
 }
 
-/// What is refused stays in the virtual pod for ever, and what was permitted once may be
+/// A refused container stays in the virtual pod forever, and a field that was permitted once may be
 /// refused by now: neither stands in the way of another container.
 #[test]
 fn a_container_to_debug_with_is_judged_alone() {

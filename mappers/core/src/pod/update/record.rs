@@ -6,10 +6,10 @@ use tenet_mapper::Object;
 use tenet_mapper::keys::FOLLOWED;
 use tenet_mapper::translate::digest::digest;
 
-/// Long enough to tell one value of a field from the next.
+/// Length that is enough to tell one value of a field from the next.
 const DIGEST: usize = 16;
 
-/// What the tenant's changeable fields were when they last crossed.
+/// Values of the tenant's mutable fields when they last crossed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(in crate::pod) struct Record {
@@ -28,7 +28,7 @@ pub(in crate::pod) struct Record {
 }
 
 impl Record {
-    /// What the fields are now.
+    /// Returns the record of the present fields.
     pub(in crate::pod) fn of(virt: &Object) -> Self {
         let mut record = Self {
             tolerations: short(virt.at("/spec/tolerations")),
@@ -46,12 +46,12 @@ impl Record {
         record
     }
 
-    /// What the host pod says.
+    /// Reads the record on the host pod.
     pub(super) fn on(host: &Object) -> Self {
         host.annotation(FOLLOWED).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 
-    /// As it is written on the host pod.
+    /// Returns the text that is stored on the host pod.
     pub(in crate::pod) fn text(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }

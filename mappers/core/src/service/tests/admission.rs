@@ -1,4 +1,4 @@
-//! What a Service needs of the host before it is stored, and what becomes of it.
+//! Admission of Services: requirements on the host before a Service is stored, and the life of a reservation.
 
 use tenet_mapper::keys::{PENDING, PENDING_OVER, UID};
 use tenet_mapper::{Admission, Need, Next, Operation, Request, Reservation};

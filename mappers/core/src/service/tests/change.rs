@@ -2,7 +2,7 @@ use tenet_mapper::EventReason;
 
 use super::*;
 
-/// What the host's API server made of the fallback.
+/// Host Service as the host's API server stores the fallback.
 fn with_another_address(pair: &Pair) -> Clusters {
     let mut clusters = pair.both();
     edit(&mut clusters, Side::Host, "/spec/clusterIP", json!("10.96.200.1"));
@@ -12,7 +12,7 @@ fn with_another_address(pair: &Pair) -> Clusters {
     clusters
 }
 
-/// What an API server drops from a Service of type `ExternalName` by itself.
+/// Service without the fields that an API server drops for type `ExternalName`.
 fn drop_fields(clusters: &mut Clusters) {
     for field in [
         "clusterIP",

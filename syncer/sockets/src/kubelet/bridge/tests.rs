@@ -87,7 +87,7 @@ async fn a_stop_ends_it_at_once() {
     assert_eq!(bed.bridge.await.unwrap().0, End::Stopped);
 }
 
-/// What one side does, as a fuzzer would say it.
+/// Action of one side, as a fuzzer generates it.
 #[derive(Clone, Debug)]
 enum Step {
     Client(usize),

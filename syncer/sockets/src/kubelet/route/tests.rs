@@ -135,7 +135,7 @@ fn nothing_changes_by_another_method() {
     assert_eq!(ask(&Method::POST, "/containerLogs/shop/web/main"), Err(RouteError::Method));
 }
 
-/// What the host would read: the path of a pod, and the parameters decoded once.
+/// Request as the host would parse it: the path of a pod, and the parameters decoded once.
 fn decoded(subresource: &str) -> Vec<(String, String)> {
     let query = subresource.split_once('?').map_or("", |(_, query)| query);
     query

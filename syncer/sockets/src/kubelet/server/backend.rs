@@ -28,7 +28,7 @@ pub struct Backend {
     pub pod: AtomicU64,
     /// The UID of the host pod that belongs to the virtual one.
     pub ours: AtomicU64,
-    /// What a request for a stream is answered.
+    /// Answer to a request for a stream.
     pub answer: Mutex<String>,
     /// The heads of all requests for streams, and what came after each.
     pub seen: Mutex<Vec<(String, Vec<u8>)>>,

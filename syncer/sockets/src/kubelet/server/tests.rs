@@ -170,7 +170,7 @@ async fn a_pod_that_is_recreated_under_its_name_is_never_reached_by_mistake() {
         backend.ours.store(ours, Ordering::SeqCst);
         backend.pod.store(ours, Ordering::SeqCst);
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        // What the caches know is this pod or an earlier one.
+        // The caches know either this pod or an earlier one.
         if race % 2 == 0 {
             sees(&backend);
         }
@@ -219,7 +219,7 @@ async fn only_what_the_tenant_sees_is_reached() {
     assert!(backend.ran.lock().is_empty());
 }
 
-/// What the caches say decides when the host is asked, and nothing else.
+/// Only the state of the caches decides when the host is asked.
 #[tokio::test]
 async fn caches_that_are_out_of_date_lead_nowhere() {
     let backend = Backend::start().await;

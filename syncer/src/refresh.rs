@@ -1,4 +1,4 @@
-//! The small things that happen every few seconds: reload, versions, gauges.
+//! Periodic refresh of the configuration, the version of the virtual API server, and the gauges.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::queue::Lane;
 use crate::{learn, patrol};
 
 const TICK: Duration = Duration::from_secs(2);
-/// Every so many ticks the version of the virtual API server is asked for.
+/// Number of ticks between two requests for the version of the virtual API server.
 const VERSION_TICKS: u32 = 15;
 
-/// Looks after a running engine.
-pub struct Housekeeping {
+/// Refreshes a running engine.
+pub struct Refresh {
     /// The engine.
     pub engine: Arc<Engine>,
     /// The configuration in force.
@@ -29,7 +29,7 @@ pub struct Housekeeping {
     pub level: LevelHandle,
 }
 
-impl Housekeeping {
+impl Refresh {
     /// Runs until it is told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut ticks = 0u32;
@@ -48,18 +48,19 @@ impl Housekeeping {
         }
     }
 
-    /// Takes over a changed file; whether anything changed that mappers see.
+    /// Applies a changed file. Returns true if a setting changed that mappers read.
     fn reload(&mut self) -> bool {
         let Some(reloader) = &mut self.reloader else { return false };
         match reloader.check() {
             ReloadOutcome::Unchanged => false,
             ReloadOutcome::Refused(problems) => {
-                tracing::error!(%problems, "the changed configuration is not taken over");
+                tracing::error!(%problems, "changed configuration rejected");
                 false
             }
             ReloadOutcome::Reloaded { applied, deferred } => {
-                for field in &deferred {
-                    tracing::warn!("{field}");
+                for change in &deferred {
+                    let tenet_config::Deferred { field, from, to } = change;
+                    tracing::warn!(field, from, to, "configuration change takes effect after a restart");
                 }
                 if applied.is_empty() {
                     return false;
@@ -79,7 +80,7 @@ impl Housekeeping {
         self.level.set(&config.log.level);
     }
 
-    /// Shows a configuration to the mappers. It was checked when it was loaded, so it has no error.
+    /// Applies a configuration for the mappers. It was checked when it was loaded, so this does not fail.
     fn renew_facts(&self, config: &Config, version: &str) {
         let cluster_id = self.engine.facts.load().cluster_id.clone();
         match self.engine.settings.facts(config, &cluster_id, version) {
@@ -88,14 +89,14 @@ impl Housekeeping {
         }
     }
 
-    /// A new version of the virtual API server may fill in more by itself.
+    /// Checks the version of the virtual API server; a new one may have other defaults.
     async fn check_version(&self) {
         let Some(version) = version(&self.engine.view.virt, self.engine.view.limit).await else { return };
         let old = self.engine.facts.load();
         if version == old.virtual_version {
             return;
         }
-        tracing::info!(from = old.virtual_version, to = version, "the virtual API server has another version");
+        tracing::info!(from = old.virtual_version, to = version, "version of the virtual API server changed");
         let learnt = learn::defaults(&self.engine.view.virt, &self.engine.mappers, self.engine.view.limit).await;
         self.engine.view.defaults.store(Arc::new(learnt));
         self.renew_facts(&self.live.get(), &version);
