@@ -184,6 +184,8 @@ pub mod kinds {
     pub const CONFIG_MAP: Kind = Kind::core("ConfigMap", "configmaps");
     /// Secrets.
     pub const SECRET: Kind = Kind::core("Secret", "secrets");
+    /// `ServiceAccount`s.
+    pub const SERVICE_ACCOUNT: Kind = Kind::core("ServiceAccount", "serviceaccounts");
     /// Endpoints.
     pub const ENDPOINTS: Kind = Kind::core("Endpoints", "endpoints");
     /// Events.

@@ -25,6 +25,7 @@ mod policy;
 mod projection;
 mod reservation;
 mod section;
+mod right;
 mod spec;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -48,6 +49,7 @@ pub use policy::Policies;
 pub use projection::Projection;
 pub use reservation::Reservation;
 pub use section::{Section, Sections};
+pub use right::{Right, Verb};
 pub use spec::{Bound, Input, KeysOf, MapperId, MapperSpec};
 pub use tenet_translate as translate;
 pub use tenet_translate::GroupKind;

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tenet_translate::rules::Table;
 
-use crate::{Kind, Object, Projection, Section, Side, VirtualKey};
+use crate::{Kind, Object, Projection, Right, Section, Side, Verb, VirtualKey};
 
 /// The name of a mapper in logs and configuration. It stays the same whatever other mappers there
 /// are, and no two mappers of a syncer share one.
@@ -60,6 +60,8 @@ pub struct MapperSpec {
     pub inputs: Vec<Input>,
     /// The sections of the configuration that it owns.
     pub sections: Vec<Section>,
+    /// The rights that its effects need; see [`MapperSpec::rights`].
+    pub needs: Vec<Right>,
 }
 
 impl MapperSpec {
@@ -73,12 +75,19 @@ impl MapperSpec {
     pub fn new(name: &'static str, kind: Kind) -> Self {
         // Owner records name it: what they say is looked up.
         kind.group_kind().register();
-        let id = MapperId::new(name);
-        Self { id, kind, table: None, samples: Vec::new(), inputs: Vec::new(), sections: Vec::new() }
+        Self {
+            id: MapperId::new(name),
+            kind,
+            table: None,
+            samples: Vec::new(),
+            inputs: Vec::new(),
+            sections: Vec::new(),
+            needs: Vec::new(),
+        }
     }
 
     /// A mapper of `kind` on both sides: its virtual objects and the host objects that
-    /// belong to them.
+    /// belong to them, with the rights to keep the latter.
     ///
     /// ```
     /// use tenet_mapper::rules::Table;
@@ -94,6 +103,7 @@ impl MapperSpec {
                 Input::new(Side::Virtual, kind, Projection::Whole, KeysOf::Own),
                 Input::new(Side::Host, kind, Projection::Whole, KeysOf::Owner),
             ],
+            needs: vec![Right::host(kind, Verb::KEEP, "keeps the copies of virtual objects")],
             ..Self::new(name, kind)
         }
     }

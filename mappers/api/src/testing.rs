@@ -244,7 +244,21 @@ impl Clusters {
     /// let mut clusters = Clusters::default().with(Side::Virtual, map);
     /// assert_eq!(clusters.reconcile(&mapper, "shop", "a").unwrap().effects().len(), 1);
     /// ```
+    ///
+    /// # Panics
+    /// When an effect needs a right that the spec of the mapper does not declare: in a cluster,
+    /// with the Role that is generated from the spec, it would be forbidden.
     pub fn reconcile(&mut self, mapper: &dyn Mapper, namespace: &str, name: &str) -> Result<Outcome, MapError> {
+        let outcome = self.decide(mapper, namespace, name)?;
+        for effect in outcome.effects() {
+            let undeclared: Vec<_> = mapper.spec().undeclared(effect).iter().map(ToString::to_string).collect();
+            let (name, target) = (mapper.spec().id, effect.target());
+            assert!(undeclared.is_empty(), "the mapper {name} does not declare {undeclared:?} for {target}");
+        }
+        Ok(outcome)
+    }
+
+    fn decide(&mut self, mapper: &dyn Mapper, namespace: &str, name: &str) -> Result<Outcome, MapError> {
         self.spec = Some(mapper.spec().clone());
         let (facts, key) = (self.facts.clone(), VirtualKey::new(namespace, name));
         let mut contents = Contents::default();

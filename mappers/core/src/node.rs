@@ -16,7 +16,7 @@ use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::labels::labels_down;
 use tenet_mapper::{
     ApplyVirtual, Bound, Context, Deletion, Dependency, Effect, HostKey, Input, KeysOf, MapError, Mapper, MapperSpec,
-    Object, Outcome, Projection, Section, Side, VirtualKey, crossed, kinds,
+    Object, Outcome, Projection, Right, Section, Side, Verb, VirtualKey, crossed, kinds,
 };
 
 const RULES: &[Rule] = &[
@@ -64,7 +64,10 @@ impl NodeMapper {
                     .foreign()
                     .optional(),
             )
-            .reads(Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::Owner));
+            .reads(Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::Owner))
+            .needs(Right::host(kinds::SERVICE, Verb::KEEP, "keeps the Services of the kubelets of virtual nodes"))
+            .needs(Right::virt(kinds::NODE, Verb::KEEP, "keeps the virtual nodes"))
+            .needs(Right::virt(kinds::NODE, &[Verb::Patch], "keeps the virtual nodes").on("status"));
         let pods = spec.bind(Input::new(
             Side::Host,
             kinds::POD,

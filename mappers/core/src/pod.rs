@@ -24,7 +24,7 @@ use tenet_mapper::rules::{Reference, Table};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{
     Context, Effect, Event, EventReason, EventType, HostKey, HostPatch, Input, KeysOf, MapError, Mapper, MapperSpec,
-    Next, Object, Outcome, PatchFormat, Projection, Section, Side, VirtualKey, kinds, pointer,
+    Next, Object, Outcome, PatchFormat, Projection, Right, Section, Side, Verb, VirtualKey, kinds, pointer,
 };
 
 pub use config::{Dns, Pods};
@@ -80,11 +80,29 @@ impl PodMapper {
             .reads(looked_up(Side::Virtual, kinds::SECRET, Projection::Metadata))
             // The Secret with the tokens of a pod belongs to the pod.
             .reads(Input::new(Side::Host, kinds::SECRET, Projection::Digest(&["data"]), KeysOf::Owner));
+        for right in rights() {
+            spec = spec.needs(right);
+        }
         for sample in samples::samples() {
             spec = spec.sample(sample);
         }
         Self { spec }
     }
+}
+
+/// The rights of its writes, besides the copies themselves.
+fn rights() -> [Right; 8] {
+    use Verb::{Create, Delete, Patch};
+    [
+        Right::host(kinds::POD, &[Patch], "passes on conditions for readiness gates").on("status"),
+        Right::host(kinds::POD, &[Patch], "adds containers to debug with").on("ephemeralcontainers"),
+        Right::host(kinds::POD, &[Patch], "resizes running pods").on("resize"),
+        Right::host(kinds::SECRET, Verb::KEEP, "keeps the tokens of pods"),
+        Right::virt(kinds::POD, &[Delete], "removes pods that have ended on the host"),
+        Right::virt(kinds::POD, &[Patch], "shows the status of the host").on("status"),
+        Right::virt(kinds::POD, &[Create], "binds pods to the nodes that the host has chosen").on("binding"),
+        Right::virt(kinds::SERVICE_ACCOUNT, &[Create], "mints the tokens of pods").on("token"),
+    ]
 }
 
 /// Reconciles a virtual pod without a host pod.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, SelectorForm, copy, refuse, selector, up};
 use tenet_mapper::{
     Admission, Context, CopyMapper, Deletion, Effect, EventReason, Input, KeysOf, MapError, Mapper, MapperSpec, Object,
-    Outcome, Projection, Side, Translate, VirtualKey, VirtualPatch, kinds,
+    Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
 };
 
 const ASKED: &str = "asked for at creation; afterwards the host's counts";
@@ -67,7 +67,14 @@ impl ServiceMapper {
             .reads(
                 Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::With(api::key_of_foreign)).foreign(),
             )
-            .reads(ranges::input());
+            .reads(ranges::input())
+            .needs(Right::virt(kinds::SERVICE, &[Verb::Patch], "shows the addresses and node ports of the host"))
+            .needs(Right::virt(kinds::SERVICE, &[Verb::Patch], "shows the status of the host").on("status"))
+            .needs(Right::virt(
+                kinds::ENDPOINTS,
+                &[Verb::Get, Verb::Create, Verb::Patch],
+                "fills the Endpoints of the virtual API server",
+            ));
         for kind in ["ClusterIP", "NodePort", "LoadBalancer"] {
             spec = spec.sample(json!({
                 "apiVersion": "v1", "kind": "Service", "metadata": {"name": "tenet-defaults"},

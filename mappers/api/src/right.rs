@@ -1,0 +1,229 @@
+//! Rights as data: what a syncer asks of the API servers, and why.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::{Cause, Effect, Kind, MapperSpec, Side, kinds};
+
+/// A verb of the Kubernetes authorization. There is no `update` and no `deletecollection`: the
+/// syncer patches, and deletes one object at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verb {
+    /// Read one object.
+    Get,
+    /// Read a collection.
+    List,
+    /// Follow the changes of a collection.
+    Watch,
+    /// Create an object.
+    Create,
+    /// Change an object.
+    Patch,
+    /// Delete an object.
+    Delete,
+}
+
+impl Verb {
+    /// The verbs of an input.
+    pub const READ: &'static [Self] = &[Self::Get, Self::List, Self::Watch];
+    /// The verbs with which an object is kept: read to prove, created, changed, deleted.
+    pub const KEEP: &'static [Self] = &[Self::Get, Self::Create, Self::Patch, Self::Delete];
+
+    /// The verb as rules spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Watch => "watch",
+            Self::Create => "create",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// A right on one resource of one cluster. On the host, the right on a namespaced kind is one in
+/// the host namespace alone.
+///
+/// ```
+/// use tenet_mapper::{Right, Verb, kinds};
+///
+/// let right = Right::host(kinds::POD, &[Verb::Patch], "resizes running pods").on("resize");
+/// assert_eq!((right.group(), right.resource().as_str()), ("", "pods/resize"));
+/// assert!(!right.is_cluster_scoped());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    /// The cluster.
+    pub side: Side,
+    /// The kind.
+    pub kind: Kind,
+    /// The part of the object: `status`, `resize`; none for the object itself.
+    pub subresource: Option<&'static str>,
+    /// The verbs.
+    pub verbs: BTreeSet<Verb>,
+    /// The reason, as a sentence without its subject: `watches the copies`.
+    pub why: Cow<'static, str>,
+    /// Whether the syncer works without it, with less.
+    pub optional: bool,
+}
+
+impl Right {
+    /// A right on the host.
+    pub fn host(kind: Kind, verbs: &[Verb], why: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Side::Host, kind, verbs, why)
+    }
+
+    /// A right in the virtual cluster.
+    pub fn virt(kind: Kind, verbs: &[Verb], why: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Side::Virtual, kind, verbs, why)
+    }
+
+    fn new(side: Side, kind: Kind, verbs: &[Verb], why: impl Into<Cow<'static, str>>) -> Self {
+        let verbs = verbs.iter().copied().collect();
+        Self { side, kind, subresource: None, verbs, why: why.into(), optional: false }
+    }
+
+    /// The same right on a part of the object.
+    #[must_use]
+    pub fn on(self, subresource: &'static str) -> Self {
+        Self { subresource: Some(subresource), ..self }
+    }
+
+    /// The syncer works without it.
+    #[must_use]
+    pub fn optional(self) -> Self {
+        Self { optional: true, ..self }
+    }
+
+    /// The API group; empty for the core group.
+    pub fn group(&self) -> &str {
+        self.kind.group
+    }
+
+    /// The resource as rules spell it: `pods/status`.
+    pub fn resource(&self) -> String {
+        match self.subresource {
+            Some(subresource) => format!("{}/{subresource}", self.kind.plural),
+            None => self.kind.plural.to_owned(),
+        }
+    }
+
+    /// Whether the right reaches beyond one namespace.
+    pub fn is_cluster_scoped(&self) -> bool {
+        !self.kind.namespaced
+    }
+
+    /// Whether both are rights on the same resource of the same cluster.
+    fn is_on(&self, other: &Self) -> bool {
+        (self.side, self.kind, self.subresource) == (other.side, other.kind, other.subresource)
+    }
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verbs: Vec<_> = self.verbs.iter().map(|verb| verb.as_str()).collect();
+        let group = if self.group().is_empty() { String::new() } else { format!(".{}", self.group()) };
+        write!(f, "{} of {}{group} in the {} cluster", verbs.join(", "), self.resource(), self.side)
+    }
+}
+
+impl MapperSpec {
+    /// Adds a right that the effects of the mapper need. What its inputs need is known already.
+    #[must_use]
+    pub fn needs(mut self, right: Right) -> Self {
+        self.needs.push(right);
+        self
+    }
+
+    /// All rights that the mapper needs: those of its inputs, and those that it declares.
+    pub fn rights(&self) -> Vec<Right> {
+        let mut rights = Vec::new();
+        for input in &self.inputs {
+            let right = Right::new(input.side, input.kind, Verb::READ, "reads them");
+            rights.push(if input.optional { right.optional() } else { right });
+        }
+        if !self.samples.is_empty() {
+            let why = "learns by a dry run what the API server fills in";
+            rights.push(Right::virt(self.kind, &[Verb::Create], why));
+        }
+        rights.extend(self.needs.iter().cloned());
+        rights
+    }
+
+    /// The rights that an effect needs and the mapper does not declare.
+    pub fn undeclared(&self, effect: &Effect) -> Vec<Right> {
+        let declared = self.rights();
+        let is_declared = |needed: &Right| {
+            needed
+                .verbs
+                .iter()
+                .all(|verb| declared.iter().any(|right| right.is_on(needed) && right.verbs.contains(verb)))
+        };
+        effect.rights().into_iter().filter(|needed| !is_declared(needed)).collect()
+    }
+}
+
+impl Effect {
+    /// The rights that the gate needs to perform it.
+    pub fn rights(&self) -> Vec<Right> {
+        use Verb::{Create, Delete, Get, Patch};
+        let (target, why) = (self.target(), "performs an effect");
+        let on = |verbs: &[Verb]| Right::new(target.side, target.kind, verbs, why);
+        let part = |verbs: &[Verb], subresource| Right { subresource, ..on(verbs) };
+        match self {
+            // A conflict is looked into: the object may be ours.
+            Self::ApplyHost(_) => vec![on(&[Get, Create, Patch])],
+            Self::ApplyVirtual(apply) => {
+                let status = apply.desired.get("status").map(|_| part(&[Patch], Some("status")));
+                std::iter::once(on(&[Get, Create, Patch])).chain(status).collect()
+            }
+            Self::PatchHost(patch) => vec![part(&[Patch], patch.subresource)],
+            Self::PatchVirtual(patch) => vec![part(&[Patch], patch.subresource)],
+            Self::MintTokens(_) => {
+                vec![on(&[Get, Create, Patch]), Right::virt(kinds::SERVICE_ACCOUNT, &[Create], why).on("token")]
+            }
+            Self::Bind(_) => vec![part(&[Create], Some("binding"))],
+            Self::Delete(deletion) => {
+                let mut rights = vec![on(&[Delete])];
+                if let Cause::TwinAbsent { twin, .. } = deletion.cause() {
+                    rights.push(Right::new(twin.side, twin.kind, &[Get], why));
+                }
+                rights
+            }
+            // The engine may do that for every mapper.
+            Self::Emit(_) => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Deletion, Input, KeysOf, Object, Projection};
+
+    fn deletion() -> Effect {
+        let service = serde_json::json!({"metadata": {"namespace": "team-a", "name": "s", "uid": "u"}});
+        Effect::Delete(Deletion::redundant(kinds::SERVICE, &Object::new(service)))
+    }
+
+    #[test]
+    fn inputs_bring_their_rights_and_optional_ones_are_optional() {
+        let nodes = Input::new(Side::Host, kinds::NODE, Projection::Whole, KeysOf::None).optional();
+        let rights = MapperSpec::new("node", kinds::NODE).reads(nodes).rights();
+        let [right] = &rights[..] else { panic!("{rights:?}") };
+        assert!(right.optional && right.is_cluster_scoped());
+        assert_eq!(right.to_string(), "get, list, watch of nodes in the host cluster");
+    }
+
+    #[test]
+    fn an_effect_without_a_declared_right_is_found() {
+        let spec = MapperSpec::new("service", kinds::SERVICE);
+        assert_eq!(spec.undeclared(&deletion()).len(), 1);
+        let spec = spec.needs(Right::host(kinds::SERVICE, &[Verb::Patch], "changes them"));
+        assert_eq!(spec.undeclared(&deletion()).len(), 1, "a right to change is none to delete");
+        let spec = spec.needs(Right::host(kinds::SERVICE, &[Verb::Delete], "removes them"));
+        assert_eq!(spec.undeclared(&deletion()), []);
+    }
+}
