@@ -115,13 +115,24 @@ impl Gate {
     pub async fn perform(&self, effect: Effect) -> Result<Done, MapError> {
         let (target, verb) = (effect.target(), effect.verb());
         let result = self.carry_out(&effect).await;
-        let outcome = match &result {
+        self.count(target.kind, target.side, verb, &result);
+        result
+    }
+
+    /// Sets the conditions of a virtual object, which were derived from this very version.
+    pub async fn set_conditions(&self, kind: Kind, virt: &Object, conditions: &Value) -> Result<Done, MapError> {
+        let result = self.change(&plan::conditions(kind, virt, conditions), None).await;
+        self.count(kind, Side::Virtual, "condition", &result);
+        result
+    }
+
+    fn count(&self, kind: Kind, side: Side, verb: &str, result: &Result<Done, MapError>) {
+        let outcome = match result {
             Ok(Done::Wrote) => "ok",
             Ok(Done::Unchanged) => "unchanged",
             Err(error) => error.class(),
         };
-        self.parts.metrics.effect(target.kind, target.side, verb, outcome);
-        result
+        self.parts.metrics.effect(kind, side, verb, outcome);
     }
 
     async fn carry_out(&self, effect: &Effect) -> Result<Done, MapError> {

@@ -19,6 +19,7 @@ mod patrol;
 mod program;
 mod queue;
 mod refresh;
+mod refusal;
 mod registry;
 mod retry;
 mod router;

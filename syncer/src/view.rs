@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -9,7 +10,7 @@ use futures::future::join_all;
 use parking_lot::RwLock;
 use tenet_mapper::rules::Defaults;
 use tenet_mapper::{
-    Bound, Contents, HostKey, Kind, MapError, MapperId, Object, ObjectRef, Read, Side, View, VirtualKey,
+    Bound, Contents, HostKey, Kind, MapError, MapperId, Object, ObjectRef, Read, Side, View, VirtualKey, condition,
 };
 use tokio::sync::Notify;
 
@@ -88,12 +89,21 @@ pub struct EngineView {
 pub struct MapperView<'e> {
     engine: &'e EngineView,
     mapper: MapperId,
+    shown_refusal: AtomicBool,
+}
+
+impl MapperView<'_> {
+    /// Whether a virtual object that was looked up says that its last change did not cross: then
+    /// it is worth the look whether it still has to.
+    pub fn has_shown_refusal(&self) -> bool {
+        self.shown_refusal.load(Ordering::Relaxed)
+    }
 }
 
 impl EngineView {
     /// The view of a mapper.
     pub fn of(&self, mapper: MapperId) -> MapperView<'_> {
-        MapperView { engine: self, mapper }
+        MapperView { engine: self, mapper, shown_refusal: AtomicBool::new(false) }
     }
 
     /// Reads whole virtual objects from the API server.
@@ -112,7 +122,11 @@ impl EngineView {
 
 impl View for MapperView<'_> {
     fn get(&self, object: &ObjectRef) -> Option<Object> {
-        self.engine.caches.get(object.side, object.kind)?.get(&object.namespace, &object.name)
+        let found = self.engine.caches.get(object.side, object.kind)?.get(&object.namespace, &object.name)?;
+        if object.side == Side::Virtual && condition::find(&found).is_some() {
+            self.shown_refusal.store(true, Ordering::Relaxed);
+        }
+        Some(found)
     }
 
     fn list(&self, side: Side, kind: Kind, namespace: &str) -> Vec<Object> {

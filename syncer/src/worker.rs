@@ -15,7 +15,8 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Engine;
 use crate::gate::Done;
 use crate::queue::{Again, Lane, Ticket};
-use crate::retry;
+use crate::view::MapperView;
+use crate::{refusal, retry};
 
 /// Maximum of content reads for one reconcile.
 const READS: usize = 3;
@@ -55,7 +56,7 @@ async fn work(engine: &Engine, ticket: &Ticket) -> Again {
         }
         Ok(Err(error)) => {
             engine.metrics.reconciled(kind, error.class());
-            report(engine, mapper, ticket, &error).await;
+            let error = report(engine, mapper, ticket, error).await;
             retry::after(&error, ticket.failures, &*engine.runtime)
         }
         Err(_) => {
@@ -70,10 +71,15 @@ async fn work(engine: &Engine, ticket: &Ticket) -> Again {
 async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: &Ticket) -> Result<Again, MapError> {
     let now = engine.runtime.unix_seconds();
     let seen = engine.caches.versions();
-    let Outcome { stages, next, wait } = decide(engine, mapper, facts, ticket, now).await?;
+    let view = engine.view.of(ticket.key.mapper);
+    let Outcome { stages, next, wait, refused } = decide(engine, mapper, &view, facts, ticket, now).await?;
     perform(engine, mapper, ticket, stages).await?;
     let kind = mapper.spec().kind;
-    let view = engine.view.of(ticket.key.mapper);
+    if !refused.is_empty() {
+        refusal::tell(engine, mapper.spec(), &ticket.key.object, refused).await?;
+    } else if view.has_shown_refusal() {
+        refusal::withdraw(engine, kind, &ticket.key.object).await?;
+    }
     engine.router.acknowledge(kind, &Context::new(&view, facts, now).host_key(kind, &ticket.key.object));
     if wait.is_empty() {
         return Ok(again(next, now));
@@ -89,19 +95,20 @@ async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: 
 async fn decide(
     engine: &Engine,
     mapper: &dyn Mapper,
+    view: &MapperView<'_>,
     facts: &Facts,
     ticket: &Ticket,
     now: i64,
 ) -> Result<Outcome, MapError> {
-    let (view, mut contents) = (engine.view.of(ticket.key.mapper), Contents::default());
+    let mut contents = Contents::default();
     for _ in 0..READS {
-        let cx = Context::new(&view, facts, now).with(&contents);
+        let cx = Context::new(view, facts, now).with(&contents);
         match mapper.reconcile(&cx, &ticket.key.object) {
             Err(MapError::NeedsContent(reads)) => engine.view.read(reads, &mut contents).await?,
             decided => return decided,
         }
     }
-    match mapper.reconcile(&Context::new(&view, facts, now).with(&contents), &ticket.key.object) {
+    match mapper.reconcile(&Context::new(view, facts, now).with(&contents), &ticket.key.object) {
         Err(MapError::NeedsContent(_)) => Err(MapError::Malformed(format!(
             "the mapper {} asked for content more than {READS} times",
             mapper.spec().id
@@ -166,27 +173,38 @@ fn again(next: Next, now: i64) -> Again {
     }
 }
 
-/// Logs an error, and emits an event when it concerns the tenant.
-async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: &MapError) {
+/// Logs an error, and emits an event when it concerns the tenant. Returns the error that
+/// decides when to try again: a refusal that could not be told is told later.
+async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: MapError) -> MapError {
     let (kind, object) = (mapper.spec().kind, &ticket.key.object);
     let reason = match error {
-        MapError::Refused(_) => EventReason::Refused,
+        MapError::Refused(refusals) => {
+            let error = MapError::Refused(refusals.clone());
+            tracing::info!(%kind, %object, %error, class = error.class(), "not synced");
+            return match refusal::tell(engine, mapper.spec(), object, refusals).await {
+                Ok(()) => error,
+                Err(untold) => {
+                    tracing::warn!(%kind, %object, error = %untold, "the tenant could not be told");
+                    untold
+                }
+            };
+        }
         MapError::Foreign { .. } => EventReason::Blocked,
         MapError::Rejected(_) | MapError::Malformed(_) => EventReason::Rejected,
         MapError::Conflict(_) => {
             tracing::debug!(%kind, %object, %error, "reconcile failed: retrying");
-            return;
+            return error;
         }
         _ => {
             tracing::warn!(%kind, %object, %error, failures = ticket.failures, "reconcile failed: retrying");
-            return;
+            return error;
         }
     };
     tracing::info!(%kind, %object, %error, class = error.class(), "not synced");
     let Some(virt) =
         engine.caches.get(Side::Virtual, kind).and_then(|cache| cache.get(object.namespace(), object.name()))
     else {
-        return;
+        return error;
     };
     let event = Event {
         kind,
@@ -199,6 +217,7 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: &M
     if let Err(error) = engine.gate.perform(Effect::Emit(event)).await {
         tracing::warn!(%kind, %object, %error, "cannot emit the event");
     }
+    error
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
+use tenet_playground::{Options, Playground};
 
-use crate::harness::Harness;
+use crate::harness::{Harness, cluster, dir, new_namespace, syncer};
 
 async fn told(harness: &Harness, namespace: &str, reason: &str) -> Result<Vec<String>> {
     let path = format!("/api/v1/namespaces/{namespace}/events");
@@ -58,4 +59,55 @@ async fn a_foreign_object_under_our_name_is_not_touched() -> Result<()> {
     let after = harness.host.get(&place).await?.expect("the foreign pod");
     assert_eq!(after["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"]);
     harness.host.delete(&place, json!({"gracePeriodSeconds": 0})).await
+}
+
+/// With the webhook, the change would not be stored: without it, it is stored and refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_change_leaves_the_copy_as_it_was_last_accepted() -> Result<()> {
+    let settings = "webhook: { enabled: false }\n".to_owned();
+    let options = Options { dir: Some(dir("refusals")), syncer_settings: settings, ..Options::default() };
+    let playground = Playground::start(options).await?;
+    playground.start_syncer(&syncer().arg("--config").arg(playground.syncer_config())).await?;
+    let virt = cluster("virtual", playground.virtual_kubeconfig()).await?;
+    let host = cluster("host", playground.host_kubeconfig()).await?;
+    new_namespace(&virt, "shop").await?;
+    let service = json!({"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}});
+    virt.create("/api/v1/namespaces/shop/services", service).await?;
+    let inside = "/api/v1/namespaces/shop/services/web";
+    let outside = format!("/api/v1/namespaces/{}/services/web-x-shop-x-vc-1", playground.namespace());
+    let copy = host.until(&outside, "there", Value::is_object).await?;
+    let same_address = |service: &Value| service["spec"]["clusterIP"] == copy["spec"]["clusterIP"];
+    virt.until(inside, "at the address of the host", same_address).await?;
+
+    let synced = |service: &Value| {
+        let conditions = service["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        conditions.into_iter().find(|condition| condition["type"] == "tenet.sh/Synced")
+    };
+    let ports = json!([{"port": 80, "name": "http"}, {"port": 81, "name": "more"}]);
+    virt.patch(inside, json!({"spec": {"externalIPs": ["192.0.2.1"], "ports": ports}})).await?;
+    let marked = virt.until(inside, "marked", |service| synced(service).is_some()).await?;
+    let condition = synced(&marked).unwrap_or_default();
+    assert_eq!((&condition["status"], &condition["reason"]), (&json!("False"), &json!("SyncRefused")));
+    let message = condition["message"].as_str().unwrap_or_default();
+    assert!(message.starts_with("the object on the host stays as it was last accepted: spec.externalIPs"), "{message}");
+    let events = virt.list("/api/v1/namespaces/shop/events").await?;
+    assert!(events.iter().any(|event| event["reason"] == "SyncRefused" && event["message"] == message), "{events:#?}");
+
+    // The host's own status does not push the condition aside, nothing is written again and again,
+    // and the restart of the syncer says nothing new.
+    playground.start_syncer(&syncer().arg("--config").arg(playground.syncer_config())).await?;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    let later = virt.get(inside).await?.unwrap_or_default();
+    assert_eq!(later["metadata"]["resourceVersion"], marked["metadata"]["resourceVersion"]);
+    assert_eq!(virt.list("/api/v1/namespaces/shop/events").await?.len(), events.len());
+    let kept = host.get(&outside).await?.unwrap_or_default();
+    assert_eq!(kept["spec"], copy["spec"]);
+    assert_eq!(kept["status"], copy["status"], "the condition stays inside");
+
+    virt.patch(inside, json!({"spec": {"externalIPs": null}})).await?;
+    let follows = |service: &Value| service["spec"]["ports"].as_array().is_some_and(|ports| ports.len() == 2);
+    host.until(&outside, "following again", follows).await?;
+    virt.until(inside, "unmarked", |service| synced(service).is_none()).await?;
+    playground.shutdown().await;
+    Ok(())
 }

@@ -59,6 +59,10 @@ pub const CONTROL_PLANE: &str = "tenet.sh/control-plane";
 /// Member of a cached object, never of a stored one: digest in place of content that is not kept.
 pub const DIGEST: &str = "tenet.sh/digest";
 
+/// Condition of a virtual object whose last change did not cross: the host keeps what it accepted
+/// last.
+pub const SYNCED: &str = "tenet.sh/Synced";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +91,7 @@ mod tests {
             VALUE,
             CONTROL_PLANE,
             DIGEST,
+            SYNCED,
         ];
         assert!(keys.iter().all(|key| is_reserved(key)));
         assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), keys.len());

@@ -6,6 +6,7 @@
 //! that compute some fields implement [`Translate`]; the odd ones implement [`Mapper`].
 
 mod admission;
+pub mod condition;
 mod content;
 mod context;
 mod copy_mapper;
@@ -24,8 +25,8 @@ pub mod plan;
 mod policy;
 mod projection;
 mod reservation;
-mod section;
 mod right;
+mod section;
 mod spec;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -48,8 +49,8 @@ pub use outcome::{Next, Outcome, Stage, Step};
 pub use policy::Policies;
 pub use projection::Projection;
 pub use reservation::Reservation;
-pub use section::{Section, Sections};
 pub use right::{Right, Verb};
+pub use section::{Section, Sections};
 pub use spec::{Bound, Input, KeysOf, MapperId, MapperSpec};
 pub use tenet_translate as translate;
 pub use tenet_translate::GroupKind;

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tenet_translate::rules::Refusal;
+
 use crate::{Dependency, Effect};
 
 /// An effect, and how its failure is taken.
@@ -80,6 +82,8 @@ pub struct Outcome {
     pub next: Next,
     /// Changes that wake the key.
     pub wait: BTreeSet<Dependency>,
+    /// Why parts of the object may not cross, although the rest does.
+    pub refused: Vec<Refusal>,
 }
 
 impl Outcome {
@@ -140,6 +144,14 @@ impl Outcome {
     #[must_use]
     pub fn wait_for(mut self, dependency: Dependency) -> Self {
         self.wait.insert(dependency);
+        self
+    }
+
+    /// Adds reasons why parts of the object may not cross. When all of it may not, the mapper
+    /// answers with [`crate::MapError::Refused`].
+    #[must_use]
+    pub fn refuse(mut self, refusals: impl IntoIterator<Item = Refusal>) -> Self {
+        self.refused.extend(refusals);
         self
     }
 

@@ -81,6 +81,16 @@ pub fn plan(effect: &Effect, cached: Option<&Object>, cx: &PlanContext<'_>) -> R
     }
 }
 
+/// The request that sets the conditions of a virtual object, which were derived from this very version.
+pub fn conditions(kind: Kind, virt: &Object, conditions: &Value) -> Vec<Write> {
+    let body = json!({
+        "metadata": {"uid": virt.uid(), "resourceVersion": virt.resource_version()},
+        "status": {"conditions": conditions},
+    });
+    let target = ObjectRef::new(Side::Virtual, kind, virt.namespace(), virt.name());
+    vec![Write { target, subresource: Some("status"), payload: Payload::Merge(body) }]
+}
+
 fn plan_bind(bind: &Bind, cached: Option<&Object>) -> Vec<Write> {
     let Bind { pod, uid, node } = bind;
     if cached.is_some_and(|cached| cached.uid() == uid && cached.str_at("/spec/nodeName") == Some(node)) {

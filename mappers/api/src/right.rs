@@ -148,6 +148,9 @@ impl MapperSpec {
             let why = "learns by a dry run what the API server fills in";
             rights.push(Right::virt(self.kind, &[Verb::Create], why));
         }
+        if self.has_conditions {
+            rights.push(Right::virt(self.kind, &[Verb::Patch], "says when a change did not cross").on("status"));
+        }
         rights.extend(self.needs.iter().cloned());
         rights
     }

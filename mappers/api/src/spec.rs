@@ -60,6 +60,9 @@ pub struct MapperSpec {
     pub inputs: Vec<Input>,
     /// The sections of the configuration that it owns.
     pub sections: Vec<Section>,
+    /// Whether objects of the kind have `status.conditions`. There the engine says when a change
+    /// of an object that stands on the host already did not cross.
+    pub has_conditions: bool,
     /// The rights that its effects need; see [`MapperSpec::rights`].
     pub needs: Vec<Right>,
 }
@@ -82,6 +85,7 @@ impl MapperSpec {
             samples: Vec::new(),
             inputs: Vec::new(),
             sections: Vec::new(),
+            has_conditions: false,
             needs: Vec::new(),
         }
     }
@@ -201,6 +205,12 @@ impl MapperSpec {
         let bound = Bound { side: input.side, kind: input.kind, position: self.inputs.len() };
         self.inputs.push(input);
         bound
+    }
+
+    /// Says that objects of the kind have `status.conditions`.
+    #[must_use]
+    pub fn with_conditions(self) -> Self {
+        Self { has_conditions: true, ..self }
     }
 
     /// The projection of its own kind on one side.

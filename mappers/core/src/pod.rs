@@ -71,6 +71,7 @@ impl PodMapper {
         let mut spec = MapperSpec::both_sides("pod", kinds::POD, table::table())
             .owns(Section::of::<Pods>("pods").permits("allow"))
             .section::<Dns>("dns")
+            .with_conditions()
             .project(Side::Host, &Projection::Fields(HOST_FIELDS))
             .reads(looked_up(Side::Virtual, kinds::NODE, Projection::Metadata))
             .reads(looked_up(Side::Virtual, kinds::SERVICE, Projection::Whole))
@@ -143,8 +144,11 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
         }
     }
     effects.extend(update::effects(pod, host));
-    match ephemeral::effects(pod, host) {
-        Ok(added) => effects.extend(added),
+    match ephemeral::added(pod, host) {
+        Ok((added, refusals)) => {
+            effects.extend(added);
+            outcome = outcome.refuse(refusals);
+        }
         Err(error @ MapError::NeedsContent(_)) => return Err(error),
         Err(error) if effects.is_empty() && outcome.stages.is_empty() => return Err(error),
         Err(_) => outcome.next = Next::After(SOON),

@@ -64,6 +64,7 @@ impl ServiceMapper {
     pub fn new() -> Self {
         let table = crate::table(&[("spec", SPEC), ("spec.ports[]", PORT), ("", &[up("status")])]);
         let mut spec = MapperSpec::both_sides("service", kinds::SERVICE, table)
+            .with_conditions()
             .reads(
                 Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::With(api::key_of_foreign)).foreign(),
             )

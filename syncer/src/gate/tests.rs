@@ -7,10 +7,12 @@ use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
 use serde_json::json;
+use tenet_mapper::keys::SYNCED;
 use tenet_mapper::rules::{Table, copy};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{
     ApplyHost, Deletion, Event, EventReason, EventType, HostKey, Object, Projection, VirtualKey, VirtualPatch,
+    condition,
 };
 
 use super::*;
@@ -293,6 +295,47 @@ async fn a_status_with_parts_of_others_is_only_written_over_the_version_that_was
     rig.perform(Effect::PatchVirtual(patch)).await.unwrap();
     let asked = rig.virt.lock().unwrap();
     assert_eq!(asked[0].2["metadata"], json!({"uid": "u", "resourceVersion": "6"}));
+}
+
+/// Virtual pod `a` with these conditions, and an API server that takes its status.
+fn rig_with_conditions(conditions: &Value) -> Rig {
+    let pod = json!({
+        "kind": "Pod",
+        "metadata": {"namespace": "default", "name": "a", "uid": "u", "resourceVersion": "7"},
+        "status": {"conditions": conditions},
+    });
+    let place = "/api/v1/namespaces/default/pods/a/status";
+    Rig::new(vec![], vec![("PATCH", place, 200, json!({}))]).knows(Side::Virtual, kinds::POD, pod)
+}
+
+#[tokio::test]
+async fn a_status_from_the_host_keeps_the_condition_of_a_refusal() {
+    let refused = json!({"type": SYNCED, "status": "False", "reason": "SyncRefused", "message": "no"});
+    let ready = json!({"type": "Ready", "status": "True"});
+    let status = |conditions: Value| VirtualPatch {
+        version: None,
+        kind: kinds::POD,
+        key: VirtualKey::new("default", "a"),
+        uid: "u".to_owned(),
+        subresource: Some("status"),
+        values: vec![("/status/conditions".into(), conditions)],
+    };
+    let rig = rig_with_conditions(&json!([ready, refused]));
+    let unchanged = rig.perform(Effect::PatchVirtual(status(json!([ready])))).await.unwrap();
+    assert_eq!(unchanged, Done::Unchanged, "no mapper takes the condition away");
+    rig.perform(Effect::PatchVirtual(status(Value::Null))).await.unwrap();
+    assert_eq!(rig.virt.lock().unwrap()[0].2["status"], json!({"conditions": [refused]}));
+}
+
+#[tokio::test]
+async fn conditions_of_a_refusal_are_written_over_the_version_that_was_seen() {
+    let rig = rig_with_conditions(&json!([]));
+    let virt = rig.caches.get(Side::Virtual, kinds::POD).unwrap().get("default", "a").unwrap();
+    let conditions = condition::refused(&virt, "SyncRefused", "no", "2027-01-15T08:00:00Z").unwrap();
+    assert_eq!(rig.gate.set_conditions(kinds::POD, &virt, &conditions).await.unwrap(), Done::Wrote);
+    let asked = rig.virt.lock().unwrap();
+    assert_eq!(asked[0].2["metadata"], json!({"uid": "u", "resourceVersion": "7"}));
+    assert_eq!(asked[0].2["status"]["conditions"], conditions);
 }
 
 #[tokio::test]

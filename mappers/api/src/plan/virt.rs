@@ -4,7 +4,7 @@ use tenet_translate::pointer;
 
 use super::{Payload, PlanContext, Write};
 use crate::patch::merge_diff;
-use crate::{ApplyVirtual, MapError, Object, ObjectRef, VirtualPatch};
+use crate::{ApplyVirtual, MapError, Object, ObjectRef, VirtualPatch, condition};
 
 /// The subresource, and the member of objects.
 const STATUS: &str = "status";
@@ -71,7 +71,7 @@ fn metadata_changes(wanted: &Value, found: &Value) -> Option<Value> {
     (change != json!({})).then_some(change)
 }
 
-/// Parts of a virtual object that the host owns: status, addresses.
+/// Parts of a virtual object that the host owns: status, addresses. The condition of the engine stays as it is.
 pub(super) fn patch(wanted: &VirtualPatch, cached: Option<&Object>) -> Result<Vec<Write>, MapError> {
     let VirtualPatch { kind, key, uid, version, subresource, values } = wanted;
     let Some(cached) = cached.filter(|cached| cached.uid() == uid) else {
@@ -79,7 +79,8 @@ pub(super) fn patch(wanted: &VirtualPatch, cached: Option<&Object>) -> Result<Ve
     };
     let mut body = json!({});
     for (pointer, value) in values {
-        if let Some(change) = merge_diff(cached.at(pointer).unwrap_or(&Value::Null), value) {
+        let value = condition::keep(cached, pointer, value);
+        if let Some(change) = merge_diff(cached.at(pointer).unwrap_or(&Value::Null), &value) {
             pointer::set(&mut body, pointer, change);
         }
     }

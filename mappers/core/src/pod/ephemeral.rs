@@ -3,26 +3,11 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
-use tenet_mapper::{Effect, EventReason, MapError, Object, PatchFormat};
+use tenet_mapper::{Effect, MapError, Object, PatchFormat};
 
 use super::{Subject, draft, env};
 
 const LIST: &str = "ephemeralContainers";
-
-/// Returns the effect that adds the containers which the host pod lacks. An event names those that
-/// cannot be added.
-pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> Result<Vec<Effect>, MapError> {
-    let New { containers, refusals } = new(pod, host)?;
-    let mut effects = Vec::new();
-    if !containers.is_empty() {
-        let body = json!({"spec": {"ephemeralContainers": containers}});
-        effects.push(pod.patch_host(Some("ephemeralcontainers"), PatchFormat::Strategic, body));
-    }
-    if !refusals.is_empty() {
-        effects.push(pod.event(EventReason::Refused, &MapError::Refused(refusals).to_string()));
-    }
-    Ok(effects)
-}
 
 /// Containers that the host pod lacks.
 #[derive(Default)]
@@ -31,6 +16,15 @@ struct New {
     containers: Vec<Value>,
     /// Reason why others may not cross. They stay in the virtual pod, because nobody can remove them.
     refusals: Vec<Refusal>,
+}
+
+/// The write that adds the containers which the host pod does not have, and why others cannot be
+/// added.
+pub(super) fn added(pod: &Subject<'_, '_>, host: &Object) -> Result<(Option<Effect>, Vec<Refusal>), MapError> {
+    let New { containers, refusals } = new(pod, host)?;
+    let body = json!({"spec": {"ephemeralContainers": containers}});
+    let added = || pod.patch_host(Some("ephemeralcontainers"), PatchFormat::Strategic, body);
+    Ok(((!containers.is_empty()).then(added), refusals))
 }
 
 fn new(pod: &Subject<'_, '_>, host: &Object) -> Result<New, MapError> {

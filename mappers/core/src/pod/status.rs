@@ -4,6 +4,7 @@ mod conditions;
 mod wording;
 
 use serde_json::{Map, Value, json};
+use tenet_mapper::keys::SYNCED;
 use tenet_mapper::{Effect, Object, PatchFormat, VirtualPatch, kinds, patch};
 
 use super::{Subject, update};
@@ -128,7 +129,9 @@ impl Generations {
 /// them.
 pub(super) fn gates(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
     let gates = pod.virt.list_at("/spec/readinessGates");
-    let own = |condition: &&Value| gates.iter().any(|gate| gate["conditionType"] == condition["type"]);
+    let own = |condition: &&Value| {
+        condition["type"] != SYNCED && gates.iter().any(|gate| gate["conditionType"] == condition["type"])
+    };
     let is_shown = |condition: &Value| {
         let same = |other: &Value| ["type", "status", "reason", "message"].iter().all(|f| other[*f] == condition[*f]);
         host.list_at("/status/conditions").iter().any(same)

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::testing::Clusters;
-use tenet_mapper::{Effect, Event, Facts, HostKey, MapError, Object, Outcome, Side, kinds, pointer};
+use tenet_mapper::{Effect, Event, EventReason, Facts, HostKey, MapError, Object, Outcome, Side, kinds, pointer};
 
 use crate::PodMapper;
 
@@ -142,9 +142,11 @@ impl Lab {
         self.reconcile().unwrap().into_effects()
     }
 
-    /// The same in words.
+    /// The same in words. What is refused comes last, as the engine says it after the writes.
     pub(super) fn planned(&mut self) -> Vec<String> {
-        self.effects().iter().map(word).collect()
+        let outcome = self.reconcile().unwrap();
+        let refused = (!outcome.refused.is_empty()).then(|| EventReason::Refused.as_str().to_owned());
+        outcome.effects().into_iter().map(word).chain(refused).collect()
     }
 
     /// Reconciles and performs the effects, until there are none. Answers with the writes.

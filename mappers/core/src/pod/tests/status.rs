@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 use tenet_mapper::Effect;
 use tenet_mapper::Side;
+use tenet_mapper::keys::SYNCED;
 
 use super::lab::{HOST_NAME, Lab, NAME};
 
@@ -87,6 +88,22 @@ fn conditions_of_readiness_gates_belong_to_the_tenant() {
     conditions.push(json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}));
     lab.edit("/status/conditions", json!(conditions));
     assert_eq!(lab.converge(), [""; 0]);
+}
+
+/// It is the engine's: the status of the host leaves it, and not even a readiness gate takes it down.
+#[test]
+fn the_condition_of_a_refusal_stays_inside_and_is_kept() {
+    let mut lab = Lab::running();
+    lab.edit("/spec/readinessGates", json!([{"conditionType": SYNCED}]));
+    let mut conditions = lab.virt().unwrap().list_at("/status/conditions").to_vec();
+    let refused = json!({"type": SYNCED, "status": "False", "reason": "SyncRefused", "message": "no"});
+    conditions.push(refused.clone());
+    lab.edit("/status/conditions", json!(conditions));
+    assert_eq!(lab.converge(), [""; 0]);
+    lab.edit_host("/status/podIP", json!("10.1.0.9"));
+    assert_eq!(lab.converge(), ["patch virtual status"]);
+    assert!(lab.virt().unwrap().list_at("/status/conditions").contains(&refused));
+    assert!(!lab.host().unwrap().list_at("/status/conditions").contains(&refused));
 }
 
 /// A controller inside may set a condition at the same time.

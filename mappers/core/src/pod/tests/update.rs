@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use tenet_mapper::{Effect, EventReason};
+use tenet_mapper::{Effect, EventReason, MapError};
 
 use super::lab::Lab;
 
@@ -144,10 +144,13 @@ fn containers_to_debug_with_are_added_and_looked_at() {
                      {"name": "root", "image": "busybox", "securityContext": {"privileged": true}}]);
     lab.edit("/spec/ephemeralContainers", two);
     lab.edit_host("/status/podIP", json!("10.1.0.8"));
-    let effects = lab.effects();
-    let [Effect::PatchVirtual(_), Effect::Emit(event)] = &effects[..] else { panic!("{effects:?}") };
-    assert_eq!(event.reason, EventReason::Refused);
-    assert_eq!(event.message, "spec.ephemeralContainers[1].securityContext.privileged: has every right on the node");
+    let outcome = lab.reconcile().unwrap();
+    let effects = outcome.effects();
+    let [Effect::PatchVirtual(_)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(
+        MapError::Refused(outcome.refused).to_string(),
+        "spec.ephemeralContainers[1].securityContext.privileged: has every right on the node"
+    );
 }
 
 /// A refused container stays in the virtual pod forever, and a field that was permitted once may be
