@@ -6,5 +6,5 @@ use tenet_syncer::Args;
 
 /// Runs a syncer with the built-in mappers until it is told to stop.
 pub fn main(args: Args) -> ExitCode {
-    tenet_syncer::main_with(args, tenet_core_mappers::all(), tenet_sockets::run)
+    tenet_syncer::main_with(args, tenet_core_mappers::all(), tenet_sockets::Sockets)
 }

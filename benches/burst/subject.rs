@@ -39,6 +39,8 @@ async fn run(args: &Args, word: Word, subject: &mut Subject) -> Result<()> {
     let result = match word {
         Word::Direct => direct(args, &lab, subject).await,
         Word::Ideal => {
+            // It has the identity of the syncer, and so its rights.
+            lab.playground.give_declared_rights(&command(args, &lab)).await?;
             let _replayer = Replayer::start(&lab).await?;
             inside(args, &lab, subject).await
         }

@@ -139,9 +139,12 @@ async fn start(args: &Args, progress: &Progress) -> Result<Option<Playground>> {
         ..Options::default()
     };
     let playground = Playground::start(options).await?;
-    if !args.no_syncer {
+    let syncer = syncer_command(&playground)?;
+    if args.no_syncer {
+        playground.give_declared_rights(&syncer).await?;
+    } else {
         progress.step("starting the syncer");
-        playground.start_syncer(&syncer_command(&playground)?).await?;
+        playground.start_syncer(&syncer).await?;
     }
     progress.clear();
     println!("The playground is ready after {:.1} s.\n", started.elapsed().as_secs_f64());

@@ -1,4 +1,4 @@
-//! Host objects that a virtual cluster needs: its namespace, the rights of its syncer, the Service of its API
+//! The objects on the host that a virtual cluster starts from: its namespace, the Service that leads to its API
 //! server, and the nodes.
 
 use kube::Client;
@@ -21,7 +21,6 @@ pub(crate) struct Tenancy<'a> {
     pub(crate) name: &'a str,
     pub(crate) namespace: &'a str,
     pub(crate) virtual_port: u16,
-    pub(crate) node_access: bool,
 }
 
 impl Tenancy<'_> {
@@ -32,31 +31,15 @@ impl Tenancy<'_> {
         Ok(())
     }
 
-    fn objects(&self) -> Vec<(String, Value)> {
+    fn objects(&self) -> [(String, Value); 2] {
         let namespace = self.namespace;
-        let rbac = "/apis/rbac.authorization.k8s.io/v1";
-        let mut objects = vec![
+        [
             (
                 format!("/api/v1/namespaces/{namespace}"),
                 json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}),
             ),
-            (format!("{rbac}/namespaces/{namespace}/roles/{SYNCER_USER}"), role()),
-            (format!("{rbac}/namespaces/{namespace}/rolebindings/{SYNCER_USER}"), binding("RoleBinding", "Role")),
             (format!("/api/v1/namespaces/{namespace}/services/{}", self.name), self.service()),
-        ];
-        if self.node_access {
-            let name = self.cluster_role_name();
-            let mut bound = binding("ClusterRoleBinding", "ClusterRole");
-            bound["metadata"]["name"] = json!(name);
-            bound["roleRef"]["name"] = json!(name);
-            objects.push((format!("{rbac}/clusterroles/{name}"), node_reader(&name)));
-            objects.push((format!("{rbac}/clusterrolebindings/{name}"), bound));
-        }
-        objects
-    }
-
-    fn cluster_role_name(&self) -> String {
-        format!("{SYNCER_USER}-{}-nodes", self.name)
+        ]
     }
 
     /// The Service has no EndpointSlice: the API server of a playground listens on loopback only, and the host
@@ -104,66 +87,14 @@ pub(crate) fn takes_pods(node: &Value) -> bool {
     ready && node["spec"]["taints"].as_array().is_none_or(Vec::is_empty)
 }
 
-/// Minimal rights of the syncer in the host namespace.
-fn role() -> Value {
-    const ALL: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
-    let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "Role",
-        "metadata": {"name": SYNCER_USER},
-        "rules": [
-            rule("", &["pods", "services", "configmaps", "secrets"], &ALL),
-            rule("", &["pods/status", "pods/ephemeralcontainers", "pods/resize"], &["patch"]),
-            // Rights for the requests that the kubelets of virtual nodes forward; WebSocket clients use the verb `get`.
-            rule("", &["pods/exec", "pods/attach", "pods/portforward"], &["create", "get"]),
-            rule("", &["pods/log"], &["get"]),
-            rule("metrics.k8s.io", &["pods"], &["get", "list"]),
-            rule("", &["events"], &["get", "list", "watch"]),
-            rule("discovery.k8s.io", &["endpointslices"], &ALL),
-            rule("coordination.k8s.io", &["leases"], &["get", "create", "patch"]),
-        ],
-    })
-}
-
-fn node_reader(name: &str) -> Value {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
-        "metadata": {"name": name},
-        "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"]}],
-    })
-}
-
-fn binding(kind: &str, role_kind: &str) -> Value {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": kind,
-        "metadata": {"name": SYNCER_USER},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": SYNCER_USER}],
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role_kind, "name": SYNCER_USER},
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn objects(node_access: bool) -> Vec<(String, Value)> {
-        Tenancy { name: "vc-1", namespace: "tenet-vc-1", virtual_port: 6443, node_access }.objects()
-    }
-
-    #[test]
-    fn the_syncer_gets_no_right_in_the_whole_cluster_unless_asked_for() {
-        let kinds = |node_access| objects(node_access).into_iter().map(|(_, object)| object["kind"].clone()).collect();
-        let (without, with): (Vec<Value>, Vec<Value>) = (kinds(false), kinds(true));
-        assert_eq!(without, ["Namespace", "Role", "RoleBinding", "Service"]);
-        assert_eq!(with[4..], ["ClusterRole", "ClusterRoleBinding"]);
-    }
-
     #[test]
     fn every_object_has_the_name_that_its_path_ends_with() {
-        for (path, object) in objects(true) {
+        let tenancy = Tenancy { name: "vc-1", namespace: "tenet-vc-1", virtual_port: 6443 };
+        for (path, object) in tenancy.objects() {
             let name = object["metadata"]["name"].as_str().expect("a name");
             assert!(path.ends_with(&format!("/{name}")), "{path}");
         }

@@ -9,7 +9,10 @@ pub use options::Options;
 use std::{
     env, io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,6 +22,7 @@ use crate::{
     component::Component,
     components::Components,
     folder::Folder,
+    grants::{self, GrantError},
     guard,
     host::{self, SYNCER_USER, Tenancy, VIRTUAL_API_ADDRESS},
     kwok::{self, Kwok},
@@ -47,8 +51,19 @@ pub struct Playground {
     kubelet_port: u16,
     webhook_port: u16,
     usage_port: u16,
+    node_access: bool,
+    rights: Rights,
     folder: Folder,
     _temporary: Option<TempDir>,
+}
+
+/// The rights that the syncer has on the host.
+#[derive(Debug, Default)]
+struct Rights {
+    /// Those that a syncer has declared last.
+    declared: tokio::sync::Mutex<String>,
+    /// Whether somebody has given it others.
+    are_given: AtomicBool,
 }
 
 /// Files that a playground writes for its users.
@@ -100,12 +115,7 @@ impl Playground {
         options.progress.step("starting controllers and nodes");
         host_plane.start_controllers()?;
         virtual_plane.start_controllers()?;
-        let tenancy = Tenancy {
-            name: &options.name,
-            namespace: &namespace,
-            virtual_port: virtual_plane.port(),
-            node_access: options.node_access,
-        };
+        let tenancy = Tenancy { name: &options.name, namespace: &namespace, virtual_port: virtual_plane.port() };
         let folders = kwok_folders(&folder);
         let (kwok, ()) = tokio::try_join!(kwok::start(&components, &host_plane, &folders), async {
             Ok(tenancy.create(&host_plane.client()).await?)
@@ -125,6 +135,8 @@ impl Playground {
             host_plane,
             components,
             namespace,
+            node_access: options.node_access,
+            rights: Rights::default(),
             folder,
             _temporary: temporary,
         };
@@ -201,10 +213,39 @@ impl Playground {
         self.syncer().as_ref().map(Process::pid)
     }
 
-    /// Starts a syncer in place of the running one, and waits until its `/readyz` answers 200.
+    /// Starts a syncer in place of the running one, and waits until its `/readyz` answers 200. On the host it has
+    /// exactly the rights that it declares, unless [`Self::give_rights`] has given it others.
     pub async fn start_syncer(&self, command: &Command) -> Result<(), SyncerError> {
+        self.give_declared_rights(command).await?;
         self.launch_syncer(command)?;
         self.until_syncer_is_ready(SYNCER_PATIENCE).await
+    }
+
+    /// Gives the syncer the rights that `command` says it needs, as [`Self::start_syncer`] does.
+    pub async fn give_declared_rights(&self, command: &Command) -> Result<(), GrantError> {
+        if self.rights.are_given.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let documents = self.declared_rights(command).await?;
+        let mut declared = self.rights.declared.lock().await;
+        if *declared != documents {
+            grants::apply(&self.host_plane.client(), &self.namespace, &documents).await?;
+            *declared = documents;
+        }
+        Ok(())
+    }
+
+    /// The Role that `command` says it needs, as YAML, and the `ClusterRole` if the playground gives access to nodes.
+    pub async fn declared_rights(&self, command: &Command) -> Result<String, GrantError> {
+        let role = command.clone().arg("--print-role");
+        let command = if self.node_access { role.arg("--print-cluster-role") } else { role };
+        command.output(self.dir()).await
+    }
+
+    /// Gives the syncer these rights on the host: Roles as YAML. From now on it gets no others.
+    pub async fn give_rights(&self, documents: &str) -> Result<(), GrantError> {
+        self.rights.are_given.store(true, Ordering::Relaxed);
+        grants::apply(&self.host_plane.client(), &self.namespace, documents).await
     }
 
     /// Starts a syncer in place of the running one, without waiting.

@@ -5,6 +5,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    process,
     time::Duration,
 };
 
@@ -15,6 +16,7 @@ use tokio::{
 };
 
 use crate::{
+    grants::GrantError,
     process::{Died, Launch, Process, ProcessError},
     wait::TimedOut,
 };
@@ -25,6 +27,9 @@ pub enum SyncerError {
     /// The process did not start.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// The syncer did not get its rights on the host.
+    #[error("the syncer gets no rights on the host")]
+    Rights(#[from] GrantError),
     /// The syncer did not become ready.
     #[error("the syncer is not ready; its log is {}", log.display())]
     NotReady {
@@ -79,6 +84,23 @@ impl Command {
             .map(|word| quoted(&word.to_string_lossy()))
             .collect::<Vec<_>>()
             .join(" ")
+    }
+
+    /// Runs it to its end, and returns what it prints.
+    pub(crate) async fn output(&self, dir: &Path) -> Result<String, GrantError> {
+        let mut command = process::Command::new(&self.program);
+        command.args(&self.args).envs(self.env.iter().cloned()).current_dir(dir).stdin(process::Stdio::null());
+        let line = self.line();
+        let output = match tokio::task::spawn_blocking(move || command.output()).await {
+            Ok(output) => output,
+            Err(stopped) => Err(io::Error::other(stopped)),
+        };
+        let output = output.map_err(|source| GrantError::Run { command: line.clone(), source })?;
+        if !output.status.success() {
+            let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            return Err(GrantError::Refused { command: line, told });
+        }
+        String::from_utf8(output.stdout).map_err(|error| GrantError::Malformed(error.to_string()))
     }
 
     pub(crate) fn spawn(&self, dir: &Path, log: &Path, pids: &Path) -> Result<Process, ProcessError> {

@@ -106,10 +106,23 @@ async fn pods_run_on_the_host_and_nothing_is_left_behind() {
     assert!(!dir.exists());
 }
 
+const RIGHTS: &str = "apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: pods}
+rules:
+- {apiGroups: [''], resources: [pods], verbs: [create]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: nodes}
+rules:
+- {apiGroups: [''], resources: [nodes], verbs: [list]}
+";
+
 #[tokio::test]
-async fn the_syncer_may_write_in_one_namespace_and_read_nodes_if_asked_for() {
-    let options = Options { node_access: true, ..Options::default() };
-    let playground = start(options).await;
+async fn the_syncer_may_do_on_the_host_what_it_is_given_and_no_more() {
+    let playground = start(Options::default()).await;
+    playground.give_rights(RIGHTS).await.expect("its rights");
     let kubeconfig = kube::config::Kubeconfig::read_from(playground.syncer_host_kubeconfig()).expect("a kubeconfig");
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default())
         .await

@@ -15,6 +15,12 @@ pub struct Args {
     /// Print the JSON schema of the configuration file, with the sections of all mappers, and exit.
     #[arg(long)]
     pub schema: bool,
+    /// Prints the Role on the host that a syncer with this configuration needs, and ends.
+    #[arg(long)]
+    pub print_role: bool,
+    /// Prints the `ClusterRole` of the optional rights beyond the host namespace, and ends.
+    #[arg(long)]
+    pub print_cluster_role: bool,
     /// The name of the virtual cluster.
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use tenet_config::Live;
+use tenet_config::{Config, Live};
 use tenet_mapper::{Admission, Deletion, Effect, Facts, HostKey, Kind, MapError, Object, Side, View};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use crate::api::{ApiError, Target};
 use crate::engine::Engine;
 use crate::gate::{CreateLock, Done, Mark};
 use crate::metrics::Registry;
+use crate::role::Claim;
 
 /// The engine as the sockets of the virtual API server see it: the only door from there to the
 /// caches and to the gate.
@@ -64,9 +65,14 @@ pub trait EngineHandle: Send + Sync + 'static {
     async fn unregister(&self, kind: Kind, namespace: &str, name: &str) -> Result<Done, MapError>;
 }
 
-/// A function that serves the virtual API server beside the engine, until it is told to stop:
-/// `tenet_sockets::run`, or `|_, _, _| async {}` for none.
+/// Serves the virtual API server beside the engine, until it is told to stop:
+/// `tenet_sockets::Sockets`, or `|_, _, _| async {}` for none.
 pub trait Sockets {
+    /// The rights that it needs with this configuration, and the part that needs each.
+    fn rights(&self, _config: &Config) -> Vec<Claim> {
+        Vec::new()
+    }
+
     /// Serves until `stop`.
     fn serve(
         self,

@@ -22,6 +22,7 @@ mod refresh;
 mod refusal;
 mod registry;
 mod retry;
+pub mod role;
 mod router;
 mod runtime;
 mod settings;

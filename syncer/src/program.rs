@@ -6,7 +6,7 @@ use clap::Parser;
 use tenet_mapper::Mapper;
 use tokio::runtime::Builder;
 
-use crate::{Args, Sockets, run};
+use crate::{Args, Sockets, role, run};
 
 /// Number of threads. More would only cost memory, as the syncer mostly waits for two API servers.
 const THREADS: usize = 2;
@@ -17,7 +17,7 @@ const THREADS: usize = 2;
 /// ```no_run
 /// # fn mapper() -> Box<dyn tenet_mapper::Mapper> { unimplemented!() }
 /// fn main() -> std::process::ExitCode {
-///     // With the sockets of the virtual API server: `tenet_sockets::run`.
+///     // With the sockets of the virtual API server: `tenet_sockets::Sockets`.
 ///     tenet_syncer::main(vec![mapper()], |_, _, _| async {})
 /// }
 /// ```
@@ -27,11 +27,17 @@ pub fn main(mappers: Vec<Box<dyn Mapper>>, sockets: impl Sockets) -> ExitCode {
 
 /// [`main`] with a command line that the caller has read.
 pub fn main_with(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Sockets) -> ExitCode {
+    if args.print_role || args.print_cluster_role {
+        return ended(role::print(&args, &mappers, &sockets).map(|text| print!("{text}")));
+    }
     // rustls panics when two crypto providers are installed; keep the first one.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
-    let ended = runtime.map_err(anyhow::Error::new).and_then(|runtime| runtime.block_on(run(args, mappers, sockets)));
-    match ended {
+    ended(runtime.map_err(anyhow::Error::new).and_then(|runtime| runtime.block_on(run(args, mappers, sockets))))
+}
+
+fn ended(result: anyhow::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tenet-syncer: {error:#}");

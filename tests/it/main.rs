@@ -14,6 +14,7 @@ mod pods;
 mod real_node;
 mod refusals;
 mod registry;
+mod rights;
 mod schema;
 mod services;
 mod streams;

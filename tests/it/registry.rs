@@ -5,9 +5,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Parser as _;
 use serde_json::{Value, json};
+use tenet_config::{Config, Overrides};
 use tenet_mapper::rules::{Rule, Table, copy, omit, reference, set};
-use tenet_mapper::{CopyMapper, Kind, MapperSpec, kinds};
+use tenet_mapper::{CopyMapper, Kind, Mapper, MapperSpec, kinds};
 use tenet_playground::{Command, Options, Playground};
+use tenet_syncer::role;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::Cluster;
@@ -35,11 +37,24 @@ const IS_SYNCER: &str = "TENET_TEST_SYNCER_ARGS";
 #[test]
 fn the_syncer_with_widgets() {
     let Ok(config) = std::env::var(IS_SYNCER) else { return };
+    let args = tenet_syncer::Args::parse_from(["tenet-syncer", "--config", &config]);
+    tenet_syncer::main_with(args, mappers_with_widgets(), tenet_sockets::Sockets);
+}
+
+fn mappers_with_widgets() -> Vec<Box<dyn Mapper>> {
     let table = Table::new(&[("", WIDGET_RULES)]).expect("a table without contradictions");
     let mut mappers = tenet_core_mappers::all();
     mappers.push(Box::new(CopyMapper::of_table(MapperSpec::both_sides("widget", WIDGET, table))));
-    let args = tenet_syncer::Args::parse_from(["tenet-syncer", "--config", &config]);
-    tenet_syncer::main_with(args, mappers, tenet_sockets::run);
+    mappers
+}
+
+/// The Role that this syncer needs: it prints none itself, as its flags are those of a test.
+fn role_with_widgets(playground: &Playground) -> Result<String> {
+    let text =
+        format!("name: vc-1\nhost: {{ namespace: {} }}\nvirtual: {{ kubeconfig: unused }}\n", playground.namespace());
+    let config = Config::from_yaml(&text, &Overrides::default())?;
+    let claims = role::claims(&config, &mappers_with_widgets(), &tenet_sockets::Sockets);
+    Ok(role::role(&config, &claims))
 }
 
 fn syncer_with_widgets(playground: &Playground) -> Result<Command> {
@@ -101,6 +116,8 @@ impl Rig {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_right_to_secrets_services_still_sync_and_all_that_is_off_says_so() -> Result<()> {
     let rig = Rig::new("without-secrets").await?;
+    let command = syncer().arg("--config").arg(rig.playground.syncer_config());
+    rig.playground.give_declared_rights(&command).await?;
     let collection = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles", rig.playground.namespace());
     let role = rig.host.list(&collection).await?.first().context("a Role")?.clone();
     let path = format!("{collection}/{}", role["metadata"]["name"].as_str().context("a role")?);
@@ -112,7 +129,7 @@ async fn without_the_right_to_secrets_services_still_sync_and_all_that_is_off_sa
     filled.retain(|rule| rule["resources"].as_array().is_some_and(|resources| !resources.is_empty()));
     rig.host.patch(&path, json!({ "rules": rules })).await?;
 
-    rig.playground.start_syncer(&syncer().arg("--config").arg(rig.playground.syncer_config())).await?;
+    rig.playground.start_syncer(&command).await?;
     let told = rig.until_readyz("that Secrets are off", |body| body.contains("sockets: off")).await?;
     for part in ["ok\n", "secret: off: host secrets", "pod: off: host secrets", "sockets: off: ", "forbidden"] {
         assert!(told.contains(part), "`{part}` is not in:\n{told}");
@@ -150,13 +167,7 @@ async fn without_the_right_to_secrets_services_still_sync_and_all_that_is_off_sa
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_that_comes_late_is_synced_and_one_that_goes_stops_alone() -> Result<()> {
     let rig = Rig::new("late-kind").await?;
-    let collection = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles", rig.playground.namespace());
-    let role = rig.host.list(&collection).await?.first().context("a Role")?.clone();
-    let path = format!("{collection}/{}", role["metadata"]["name"].as_str().context("a role")?);
-    let mut rules = role["rules"].as_array().context("rules")?.clone();
-    rules.push(json!({"apiGroups": ["example.com"], "resources": ["widgets"],
-        "verbs": ["get", "list", "watch", "create", "patch", "delete"]}));
-    rig.host.patch(&path, json!({ "rules": rules })).await?;
+    rig.playground.give_rights(&role_with_widgets(&rig.playground)?).await?;
 
     rig.playground.start_syncer(&syncer_with_widgets(&rig.playground)?).await?;
     rig.until_readyz("that widgets are off", |body| body.contains("widget: off: ")).await?;

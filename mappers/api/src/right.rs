@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
+use tenet_translate::rules::Action;
+
 use crate::{Cause, Effect, Kind, MapperSpec, Side, kinds};
 
 /// A verb of the Kubernetes authorization. There is no `update` and no `deletecollection`: the
@@ -148,11 +150,23 @@ impl MapperSpec {
             let why = "learns by a dry run what the API server fills in";
             rights.push(Right::virt(self.kind, &[Verb::Create], why));
         }
+        rights.extend(self.rights_of_table());
         if self.has_conditions {
             rights.push(Right::virt(self.kind, &[Verb::Patch], "says when a change did not cross").on("status"));
         }
         rights.extend(self.needs.iter().cloned());
         rights
+    }
+
+    /// The rights to bring up what the table says is the host's.
+    fn rights_of_table(&self) -> Vec<Right> {
+        let rules = self.table.iter().flat_map(|table| table.rules());
+        let up: Vec<_> = rules.filter(|(_, rule)| rule.action == Action::Up).map(|(path, _)| path).collect();
+        let is_status = |path: &&str| *path == "status" || path.starts_with("status.");
+        let right = || Right::virt(self.kind, &[Verb::Patch], "shows what the host owns");
+        let status = up.iter().any(is_status).then(|| right().on("status"));
+        let rest = up.iter().any(|path| !is_status(path)).then(right);
+        status.into_iter().chain(rest).collect()
     }
 
     /// The rights that an effect needs and the mapper does not declare.

@@ -1,7 +1,7 @@
 //! The sockets of the virtual API server: what it asks of the syncer, and how it is answered.
 //!
 //! They see the engine through one trait, [`EngineHandle`], and the engine knows nothing of
-//! them: [`run`] is handed to [`tenet_syncer::run`].
+//! them: [`Sockets`] is handed to [`tenet_syncer::run`].
 
 mod access;
 mod aggregation;
@@ -10,6 +10,7 @@ mod fake_engine;
 mod kubelet;
 mod metrics;
 mod resource_metrics;
+mod rights;
 mod serving;
 mod webhook;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tenet_config::{Config, Live};
+use tenet_syncer::role::Claim;
 use tenet_syncer::{EngineHandle, connect};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -42,8 +44,26 @@ const PART: &str = "sockets";
 /// How long until the next attempt when a socket cannot be opened at all.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// The sockets that the configuration asks for.
+pub struct Sockets;
+
+impl tenet_syncer::Sockets for Sockets {
+    fn rights(&self, config: &Config) -> Vec<Claim> {
+        rights::rights(config)
+    }
+
+    fn serve(
+        self,
+        engine: Arc<dyn EngineHandle>,
+        live: Live,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        run(engine, live, stop)
+    }
+}
+
 /// Opens the sockets that the configuration asks for, and serves until it is told to stop.
-pub async fn run(engine: Arc<dyn EngineHandle>, live: Live, stop: CancellationToken) {
+async fn run(engine: Arc<dyn EngineHandle>, live: Live, stop: CancellationToken) {
     let config = (*live.get()).clone();
     if !config.webhook.enabled {
         webhook::withdraw(&*engine).await;

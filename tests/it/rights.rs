@@ -1,0 +1,161 @@
+//! The rights of the syncer on the host: what is declared, printed and documented is what it needs, and all that
+//! it has.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use tenet_config::{Config, Overrides};
+use tenet_mapper::Side;
+use tenet_playground::{Options, Playground};
+use tenet_syncer::role::{self, Claim};
+
+use crate::harness::{cluster, dir, new_namespace, syncer};
+
+/// The user of the syncer in the host cluster of a playground.
+const USER: &str = "tenet-syncer";
+
+fn claims() -> Result<(Config, Vec<Claim>)> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples/minimal.yaml");
+    let config = Config::load(Some(&file), &Overrides::default())?;
+    let claims = role::claims(&config, &tenet_core_mappers::all(), &tenet_sockets::Sockets);
+    Ok((config, claims))
+}
+
+#[test]
+fn the_default_rights_on_the_host_end_at_one_namespace() -> Result<()> {
+    for Claim { by, right } in claims()?.1.iter().filter(|claim| claim.right.side == Side::Host) {
+        assert!(right.optional || !right.is_cluster_scoped(), "{by} cannot do without {right}");
+        assert_ne!(right.resource(), "nodes/proxy", "{by}");
+        assert!(!right.verbs.is_empty() && !right.why.is_empty() && !right.why.contains('\n'), "{by}: {right}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_documented_role_is_the_one_that_the_syncer_prints() -> Result<()> {
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples/minimal.yaml");
+    let print = |flag: &str| -> Result<String> {
+        let run = Command::new(env!("CARGO_BIN_EXE_tenet-syncer")).arg("--config").arg(&config).arg(flag).output()?;
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        Ok(String::from_utf8(run.stdout)?)
+    };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
+    let mut page = std::fs::read_to_string(&file)?;
+    for (flag, mark) in [("--print-role", "kind: Role\n"), ("--print-cluster-role", "kind: ClusterRole\n")] {
+        let printed = print(flag)?;
+        let at = page.find(mark).with_context(|| format!("docs/operations.md has no {mark}"))?;
+        let start = page[..at].rfind("```yaml\n").context("a block")? + "```yaml\n".len();
+        let end = start + page[start..].find("```\n").context("its end")?;
+        if std::env::var_os("UPDATE").is_some() {
+            page.replace_range(start..end, &printed);
+            std::fs::write(&file, &page)?;
+        }
+        assert!(page[start..].starts_with(&printed), "docs/operations.md is not what {flag} prints: run with UPDATE=1");
+    }
+    Ok(())
+}
+
+/// What the host did not permit to the syncer: verb and path of each, from its audit log.
+fn forbidden(playground: &Playground) -> Result<BTreeSet<String>> {
+    let log = std::fs::read_to_string(playground.host_plane().audit_log())?;
+    let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let ours = events.filter(|event| event["user"]["username"] == USER);
+    let forbidden = ours.filter(|event| event["responseStatus"]["code"] == 403);
+    let path = |event: &Value| event["requestURI"].as_str().unwrap_or_default().split('?').next().map(str::to_owned);
+    Ok(forbidden.map(|event| format!("{} {}", event["verb"], path(&event).unwrap_or_default())).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_syncer_lives_with_exactly_the_role_that_it_prints() -> Result<()> {
+    let playground = Playground::start(Options { dir: Some(dir("rights")), ..Options::default() }).await?;
+    let command = syncer().arg("--config").arg(playground.syncer_config());
+    playground.start_syncer(&command).await?;
+    let virt = cluster("virtual", playground.virtual_kubeconfig()).await?;
+    let host = cluster("host", playground.host_kubeconfig()).await?;
+    let namespace = playground.namespace();
+    let roles = host.list("/apis/rbac.authorization.k8s.io/v1/rolebindings").await?;
+    let subjects = |binding: &Value| binding["subjects"].as_array().cloned().unwrap_or_default();
+    let bound = roles.iter().filter(|binding| subjects(binding).iter().any(|subject| subject["name"] == USER));
+    let bound: Vec<_> = bound.map(|binding| &binding["metadata"]["name"]).collect();
+    assert_eq!(bound, ["tenet-syncer-vc-1"], "no other Role");
+
+    new_namespace(&virt, "shop").await?;
+    let objects = "/api/v1/namespaces/shop";
+    let outside = |kind: &str, name: &str| format!("/api/v1/namespaces/{namespace}/{kind}/{name}-x-shop-x-vc-1");
+    virt.create(&format!("{objects}/configmaps"), json!({"metadata": {"name": "settings"}, "data": {"a": "1"}}))
+        .await?;
+    virt.create(&format!("{objects}/secrets"), json!({"metadata": {"name": "key"}, "stringData": {"k": "v"}})).await?;
+    let service = json!({"metadata": {"name": "web"}, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}});
+    virt.create(&format!("{objects}/services"), service).await?;
+    let pod = json!({"metadata": {"name": "web", "labels": {"app": "web"}}, "spec": {
+        "readinessGates": [{"conditionType": "example.com/ok"}],
+        "containers": [{"name": "c", "image": "i", "envFrom": [{"configMapRef": {"name": "settings"}}]}],
+        "volumes": [{"name": "key", "secret": {"secretName": "key"}}],
+    }});
+    virt.create(&format!("{objects}/pods"), pod).await?;
+    let pod = format!("{objects}/pods/web");
+    virt.until(&pod, "running", |pod| pod["status"]["phase"] == "Running").await?;
+
+    // The nodes of the playground do not support a resize.
+    let own = cluster("host", playground.syncer_host_kubeconfig()).await?;
+    let resize = json!({"verb": "patch", "resource": "pods", "subresource": "resize", "namespace": namespace});
+    let review = json!({"spec": {"resourceAttributes": resize}});
+    let review = own.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review).await?;
+    assert_eq!(review["status"]["allowed"], true);
+
+    // Every other write of the mappers, and what the kubelet passes on.
+    virt.patch(&pod, json!({"metadata": {"labels": {"tier": "front"}}})).await?;
+    virt.patch(&format!("{objects}/configmaps/settings"), json!({"data": {"a": "2"}})).await?;
+    virt.patch(&format!("{objects}/services/web"), json!({"spec": {"ports": [{"port": 81}]}})).await?;
+    virt.patch(
+        &format!("{pod}/ephemeralcontainers"),
+        json!({"spec": {"ephemeralContainers": [{"name": "debug", "image": "i"}]}}),
+    )
+    .await?;
+    let gate = json!({"type": "example.com/ok", "status": "True"});
+    let now = virt.get(&pod).await?.unwrap_or_default();
+    let mut conditions = now["status"]["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.push(gate);
+    virt.patch(&format!("{pod}/status"), json!({"status": {"conditions": conditions}})).await?;
+    let followed = |host: &Value| {
+        let debugged = host["spec"]["ephemeralContainers"][0]["name"] == "debug";
+        let conditions = host["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let told = conditions.iter().any(|condition| condition["type"] == "example.com/ok");
+        debugged && told && host["metadata"]["labels"]["tier"] == "front"
+    };
+    host.until(&outside("pods", "web"), "as inside", followed).await?;
+    host.until(&outside("configmaps", "settings"), "as inside", |copy| copy["data"]["a"] == "2").await?;
+    host.until(&outside("services", "web"), "as inside", |copy| copy["spec"]["ports"][0]["port"] == 81).await?;
+    let kubectl = |args: &[&str]| -> Result<std::process::Output> {
+        let kubectl = playground.components().path(tenet_playground::Component::Kubectl);
+        Ok(Command::new(kubectl).arg("--kubeconfig").arg(playground.virtual_kubeconfig()).args(args).output()?)
+    };
+    for args in
+        [&["-n", "shop", "logs", "web", "--tail=1"] as &[_], &["-n", "shop", "exec", "web", "--", "echo", "hello"]]
+    {
+        let output = kubectl(args)?;
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    // The host deletes, and the tenant does.
+    host.delete(&outside("services", "web"), json!({})).await?;
+    host.until(&outside("services", "web"), "made again", Value::is_object).await?;
+    virt.delete(&format!("{objects}/services/web"), json!({})).await?;
+    virt.delete(&pod, json!({})).await?;
+    for (kind, name) in [("services", "web"), ("pods", "web"), ("configmaps", "settings"), ("secrets", "key")] {
+        host.until_gone(&outside(kind, name)).await?;
+    }
+    playground.start_syncer(&command).await?;
+
+    // Nodes are read where that is permitted, and metrics are where there are any.
+    let optional = [r#""list" /api/v1/nodes"#, r#""watch" /api/v1/nodes"#].map(str::to_owned);
+    let mut forbidden = forbidden(&playground)?;
+    assert!(forbidden.contains(&optional[0]), "the log tells what is forbidden: {forbidden:#?}");
+    forbidden.retain(|request| !optional.contains(request));
+    assert!(forbidden.is_empty(), "{forbidden:#?}");
+    playground.shutdown().await;
+    Ok(())
+}
