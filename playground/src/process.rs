@@ -349,6 +349,6 @@ mod tests {
             pid_file: None,
         })
         .expect_err("there is no such program");
-        assert_eq!(error.to_string(), "/nowhere/ghost cannot be started");
+        assert_eq!(error.to_string(), "cannot start /nowhere/ghost");
     }
 }

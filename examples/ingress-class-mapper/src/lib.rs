@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::{
     ApplyVirtual, Context, Deletion, Effect, HostKey, Input, KeysOf, Kind, MapError, Mapper, MapperSpec, Object,
-    Outcome, Projection, Side, VirtualKey,
+    Outcome, Projection, Right, Side, Verb, VirtualKey,
 };
 
 /// IngressClasses, as the API serves them.
@@ -20,7 +20,8 @@ pub fn mapper() -> Box<dyn Mapper> {
         .reads(Input::new(Side::Virtual, KIND, Projection::Whole, KeysOf::Own))
         .reads(
             Input::new(Side::Host, KIND, Projection::Fields(&["spec.controller"]), KeysOf::With(same_name)).foreign(),
-        );
+        )
+        .needs(Right::virt(KIND, Verb::KEEP, "shows the classes of the host"));
     Box::new(IngressClasses(spec))
 }
 

@@ -5,5 +5,5 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut mappers = tenet_core_mappers::all();
     mappers.push(ingress_class_mapper::mapper());
-    tenet_syncer::main(mappers, tenet_sockets::run)
+    tenet_syncer::main(mappers, tenet_sockets::Sockets)
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use tenet_mapper::Side;
 use tenet_mapper::testing::Clusters;
@@ -109,4 +111,14 @@ fn an_ingress_claims_only_what_the_section_permits() {
     assert_eq!(converge(&mut permitted), Ok(1));
     let name = "/spec/defaultBackend/service/name";
     assert_eq!(host(&permitted).unwrap().at(name), Some(&json!("front-x-shop-x-vc-1")));
+}
+
+#[test]
+fn the_role_grants_what_the_mapper_needs_on_the_host() {
+    let role: Value = serde_saphyr::from_str(include_str!("../role.yaml")).unwrap();
+    let spec = mapper().unwrap().spec().clone();
+    let rights: Vec<_> = spec.rights().into_iter().filter(|right| right.side == Side::Host).collect();
+    assert!(rights.iter().all(|right| right.kind == KIND && right.subresource.is_none()), "{rights:?}");
+    let verbs: BTreeSet<_> = rights.iter().flat_map(|right| &right.verbs).map(|verb| verb.as_str()).collect();
+    assert_eq!(role["rules"], json!([{"apiGroups": [KIND.group], "resources": [KIND.plural], "verbs": verbs}]));
 }

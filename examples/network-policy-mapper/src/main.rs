@@ -5,5 +5,5 @@ use std::process::ExitCode;
 fn main() -> Result<ExitCode, tenet_mapper::rules::TableError> {
     let mut mappers = tenet_core_mappers::all();
     mappers.push(network_policy_mapper::mapper()?);
-    Ok(tenet_syncer::main(mappers, tenet_sockets::run))
+    Ok(tenet_syncer::main(mappers, tenet_sockets::Sockets))
 }

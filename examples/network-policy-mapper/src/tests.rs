@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde_json::json;
 use tenet_mapper::Side;
 use tenet_mapper::testing::Clusters;
@@ -131,4 +133,14 @@ fn labels_of_namespaces_cannot_be_followed_and_nobody_selects_by_ours() {
     let ours = with(json!({"podSelector": {"matchLabels": {"tenet.sh/namespace": "other"}}}));
     assert!(refused(&mut clusters(&ours)).starts_with("spec.ingress[0].from[1]: selects by the reserved label"));
     assert!(refused(&mut clusters(&with(json!({"serviceSelector": {}})))).contains("from[1].serviceSelector"));
+}
+
+#[test]
+fn the_role_grants_what_the_mapper_needs_on_the_host() {
+    let role: Value = serde_saphyr::from_str(include_str!("../role.yaml")).unwrap();
+    let spec = mapper().unwrap().spec().clone();
+    let rights: Vec<_> = spec.rights().into_iter().filter(|right| right.side == Side::Host).collect();
+    assert!(rights.iter().all(|right| right.kind == KIND && right.subresource.is_none()), "{rights:?}");
+    let verbs: BTreeSet<_> = rights.iter().flat_map(|right| &right.verbs).map(|verb| verb.as_str()).collect();
+    assert_eq!(role["rules"], json!([{"apiGroups": [KIND.group], "resources": [KIND.plural], "verbs": verbs}]));
 }
