@@ -24,10 +24,10 @@ pub enum GrantError {
     Refused {
         /// The command.
         command: String,
-        /// What it said instead.
+        /// Text that it printed.
         told: String,
     },
-    /// What it said is no Role.
+    /// The printed text is not a Role.
     #[error("the rights of the syncer cannot be read: {0}")]
     Malformed(String),
     /// The host did not take them.

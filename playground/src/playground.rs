@@ -62,7 +62,7 @@ pub struct Playground {
 struct Rights {
     /// Those that a syncer has declared last.
     declared: tokio::sync::Mutex<String>,
-    /// Whether somebody has given it others.
+    /// Set when a test has granted other rights.
     are_given: AtomicBool,
 }
 

@@ -27,7 +27,7 @@ pub struct Mappers {
 }
 
 impl Mappers {
-    /// A all of these mappers.
+    /// All of these mappers.
     pub fn new(mappers: Vec<Box<dyn Mapper>>) -> Result<Self, MappersError> {
         let mut all = Self::default();
         for mapper in mappers {

@@ -1,4 +1,4 @@
-//! What a refusal does to an object that stands on the host already: the copy stays as it was last
+//! Refusal of a change of an object that has a copy on the host: the copy stays as it was last
 //! accepted, and the virtual object says so, in an event and, where the kind has conditions, in
 //! the condition `tenet.sh/Synced`, until a change of it crosses again.
 
@@ -57,7 +57,7 @@ fn cached(engine: &Engine, kind: Kind, key: &VirtualKey) -> Option<Object> {
     engine.caches.get(Side::Virtual, kind)?.get(key.namespace(), key.name())
 }
 
-/// Whether the host has the copy of this very object.
+/// Returns whether the host has the copy of this very object.
 fn has_copy(engine: &Engine, kind: Kind, key: &VirtualKey, virt: &Object) -> bool {
     let facts: &Facts = &engine.facts.load();
     let view = engine.view_of(kind);

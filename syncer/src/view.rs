@@ -93,7 +93,7 @@ pub struct MapperView<'e> {
 }
 
 impl MapperView<'_> {
-    /// Whether a virtual object that was looked up says that its last change did not cross: then
+    /// Set when a virtual object that was looked up says that its last change did not cross: then
     /// it is worth the look whether it still has to.
     pub fn has_shown_refusal(&self) -> bool {
         self.shown_refusal.load(Ordering::Relaxed)

@@ -58,7 +58,7 @@ fn the_documented_role_is_the_one_that_the_syncer_prints() -> Result<()> {
     Ok(())
 }
 
-/// What the host did not permit to the syncer: verb and path of each, from its audit log.
+/// Requests of the syncer that the host forbade: verb and path of each, from its audit log.
 fn forbidden(playground: &Playground) -> Result<BTreeSet<String>> {
     let log = std::fs::read_to_string(playground.host_plane().audit_log())?;
     let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());

@@ -36,7 +36,7 @@ pub struct Section {
     allow_default_backend: bool,
 }
 
-/// What an Ingress is on the host.
+/// Translation of an Ingress for the host.
 struct Ingresses(MapperSpec);
 
 /// The mapper, to be added to the list that a syncer starts with.

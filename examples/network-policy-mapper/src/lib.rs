@@ -34,7 +34,7 @@ pub struct Section {
     allow_any_peer: bool,
 }
 
-/// What a NetworkPolicy is on the host.
+/// Translation of a NetworkPolicy for the host.
 struct NetworkPolicies(MapperSpec);
 
 /// The mapper, to be added to the list that a syncer starts with.

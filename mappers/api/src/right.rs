@@ -67,7 +67,7 @@ pub struct Right {
     pub verbs: BTreeSet<Verb>,
     /// The reason, as a sentence without its subject: `watches the copies`.
     pub why: Cow<'static, str>,
-    /// Whether the syncer works without it, with less.
+    /// Set when the syncer works without it, with less.
     pub optional: bool,
 }
 
@@ -112,12 +112,12 @@ impl Right {
         }
     }
 
-    /// Whether the right reaches beyond one namespace.
+    /// Returns whether the right reaches beyond one namespace.
     pub fn is_cluster_scoped(&self) -> bool {
         !self.kind.namespaced
     }
 
-    /// Whether both are rights on the same resource of the same cluster.
+    /// Returns whether both are rights on the same resource of the same cluster.
     fn is_on(&self, other: &Self) -> bool {
         (self.side, self.kind, self.subresource) == (other.side, other.kind, other.subresource)
     }

@@ -60,7 +60,7 @@ pub struct MapperSpec {
     pub inputs: Vec<Input>,
     /// The sections of the configuration that it owns.
     pub sections: Vec<Section>,
-    /// Whether objects of the kind have `status.conditions`. There the engine says when a change
+    /// Set when objects of the kind have `status.conditions`. There the engine says when a change
     /// of an object that stands on the host already did not cross.
     pub has_conditions: bool,
     /// The rights that its effects need; see [`MapperSpec::rights`].
