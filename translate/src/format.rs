@@ -45,7 +45,7 @@ macro_rules! formats {
             $(Format { name: $name, pattern: $pattern, noun: $noun, accepts: $accepts }),*
         ];
         $(
-            #[doc = concat!("Stands in `#[schemars(with = ...)]` for ", $noun, ".")]
+            #[doc = concat!("Schema of the text format `", $name, "`, for `#[schemars(with = ...)]`.")]
             pub struct $marker;
 
             impl JsonSchema for $marker {
