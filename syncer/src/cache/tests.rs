@@ -1,0 +1,141 @@
+use proptest::prelude::*;
+use serde_json::json;
+use tenet_mapper::kinds;
+
+use super::*;
+
+fn cache() -> Cache {
+    Cache::new(Side::Virtual, kinds::POD, Projection::Whole)
+}
+
+fn pod(name: &str, version: &str) -> Value {
+    json!({"metadata": {"namespace": "n", "name": name, "resourceVersion": version, "uid": format!("u-{name}")}, "v": version})
+}
+
+#[test]
+fn an_older_version_never_replaces_a_newer_one() {
+    let cache = cache();
+    assert!(matches!(cache.store(pod("a", "10")), Change::Stored(..)));
+    assert!(matches!(cache.store(pod("a", "9")), Change::None));
+    assert!(matches!(cache.store(pod("a", "10")), Change::None), "an echo changes nothing");
+    assert!(cache.remove(&pod("a", "8")).is_none());
+    assert_eq!(cache.get("n", "a").unwrap().resource_version(), "10");
+    assert!(cache.remove(&pod("a", "11")).is_some());
+    assert_eq!((cache.len(), cache.bytes()), (0, 0));
+    assert!(matches!(cache.store(pod("a", "10")), Change::None), "a late answer does not bring it back");
+    assert!(matches!(cache.store(pod("a", "10")), Change::None), "nor does a late event");
+    let mut new = pod("a", "12");
+    new["metadata"]["uid"] = json!("another");
+    assert!(matches!(cache.store(new), Change::Stored(..)), "a new object of that name is new");
+}
+
+#[test]
+fn a_list_of_one_stream_removes_nothing_that_another_one_shows() {
+    let cache = cache();
+    let (one, two) = (cache.add_stream(Some("one")), cache.add_stream(Some("two")));
+    let pod = |namespace: &str, name: &str| {
+        let mut pod = pod(&format!("{namespace}-{name}"), "1");
+        pod["metadata"]["namespace"] = json!(namespace);
+        pod
+    };
+    cache.begin_list(one);
+    cache.begin_list(two);
+    for namespace in ["one", "two"] {
+        cache.store(pod(namespace, "a"));
+        cache.store(pod(namespace, "b"));
+    }
+    assert!(cache.sweep(one).is_empty() && cache.sweep(two).is_empty());
+    cache.begin_list(one);
+    cache.store(pod("one", "a"));
+    // The other one lists meanwhile, and is not done yet.
+    cache.begin_list(two);
+    let gone: Vec<_> = cache.sweep(one).iter().map(|object| object.name().to_owned()).collect();
+    assert_eq!(gone, ["one-b"]);
+    assert_eq!(cache.len(), 3);
+    cache.store(pod("two", "b"));
+    let gone: Vec<_> = cache.sweep(two).iter().map(|object| object.name().to_owned()).collect();
+    assert_eq!(gone, ["two-a"]);
+    assert!(cache.get("one", "one-a").is_some());
+}
+
+#[test]
+fn a_complete_list_tells_what_is_gone() {
+    let cache = cache();
+    let stream = cache.add_stream(None);
+    cache.store(pod("a", "1"));
+    cache.store(pod("b", "2"));
+    cache.begin_list(stream);
+    cache.store(pod("b", "2"));
+    cache.store(pod("c", "3"));
+    let gone: Vec<_> = cache.sweep(stream).iter().map(|object| object.name().to_owned()).collect();
+    assert_eq!(gone, ["a"]);
+    assert_eq!(cache.len(), 2);
+}
+
+fn names(objects: &[Object]) -> Vec<String> {
+    objects.iter().map(|object| format!("{}/{}", object.namespace(), object.name())).collect()
+}
+
+/// The answer of [`Cache::list`] by a look at every object.
+fn scan(cache: &Cache, namespace: &str) -> Vec<String> {
+    let mut places = cache.places();
+    places.retain(|place| &*place.namespace == namespace);
+    places.sort();
+    places.iter().map(|place| format!("{}/{}", place.namespace, place.name)).collect()
+}
+
+fn anywhere(namespace: u8, name: u8, version: usize) -> Value {
+    json!({"metadata": {"namespace": format!("n{namespace}"), "name": format!("p{name}"),
+        "uid": format!("{namespace}-{name}-{version}"), "resourceVersion": version.to_string()}})
+}
+
+proptest! {
+    #[test]
+    fn a_list_shows_what_a_scan_shows(
+        steps in prop::collection::vec((0..6u8, 0..3u8, 0..6u8), 1..100),
+    ) {
+        let cache = cache();
+        let stream = cache.add_stream(None);
+        for (version, (step, namespace, name)) in steps.into_iter().enumerate() {
+            let (object, version) = (anywhere(namespace, name, version + 1), version + 1);
+            match step {
+                0..3 => drop(cache.store(object)),
+                3 => drop(cache.remove(&object)),
+                4 => {
+                    let (namespace, name) = (format!("n{namespace}"), format!("p{name}"));
+                    let uid = cache.get(&namespace, &name).map(|found| found.uid().to_owned());
+                    cache.evict(&namespace, &name, uid.as_deref().unwrap_or_default());
+                }
+                _ => {
+                    cache.begin_list(stream);
+                    cache.store(anywhere(namespace, name, version));
+                    cache.sweep(stream);
+                }
+            }
+        }
+        for namespace in ["n0", "n1", "n2", "n3"] {
+            prop_assert_eq!(names(&cache.list(namespace)), scan(&cache, namespace));
+        }
+    }
+}
+
+#[test]
+fn threads_that_store_and_remove_the_same_objects_leave_a_true_index() {
+    let cache = cache();
+    std::thread::scope(|scope| {
+        for thread in 0..4usize {
+            let cache = &cache;
+            scope.spawn(move || {
+                for round in 0..2_000usize {
+                    let object = anywhere(0, u8::try_from(round % 3).unwrap(), round * 4 + thread + 1);
+                    if (round + thread) % 2 == 0 {
+                        cache.store(object);
+                    } else {
+                        cache.remove(&object);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(names(&cache.list("n0")), scan(&cache, "n0"));
+}
