@@ -13,10 +13,10 @@ use tenet_translate::format::{DnsLabel, DurationText, FieldPath, LogDirectives, 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Engine {
-    /// How many objects are reconciled at the same time.
+    /// How many objects of one kind are reconciled at the same time. Kinds do not wait for one another.
     #[schemars(range(min = 1, max = 512))]
     pub workers: u16,
-    /// How many writes may be on the way to the API server of each side.
+    /// How many requests may be in flight to the API server of each side; three quarters of them for one kind.
     #[schemars(range(min = 1, max = 1024))]
     pub max_in_flight: u16,
     /// Time between two full comparisons of both sides.

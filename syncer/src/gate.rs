@@ -36,7 +36,7 @@ use crate::router::Router;
 use crate::runtime::Runtime;
 use crate::view::Caches;
 pub use create_lock::{CreateLock, CreateLocks};
-use limiter::{Limiter, Verdict};
+use limiter::{Class, Limiter, Verdict};
 pub use reserve::Mark;
 
 /// Result of an effect.
@@ -73,7 +73,7 @@ pub struct Parts {
 /// Gate: the only component that writes.
 pub struct Gate {
     parts: Parts,
-    limiters: [Limiter; 2],
+    limiters: [Arc<Limiter>; 2],
     events: event::Told,
     create_locks: Arc<CreateLocks>,
     limit: AtomicU64,
@@ -165,7 +165,16 @@ impl Gate {
     /// Sends the changes of an existing object.
     async fn change(&self, writes: &[Write], cached: Option<&Object>) -> Result<Done, MapError> {
         for write in writes {
-            let answer = self.write(write).await.map_err(errors::classify)?;
+            let answer = match self.write(write).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    // The server contradicts the cache.
+                    if error.is_lost_race() || error.is_object_absent() {
+                        self.refresh(&write.target).await;
+                    }
+                    return Err(errors::classify(error));
+                }
+            };
             self.ingest(write.target.side, write.target.kind, answer);
             let is_reserved = cached.is_some_and(|cached| cached.annotation(PENDING).is_some());
             if is_reserved && matches!(write.payload, Payload::Json(_)) {
@@ -179,19 +188,20 @@ impl Gate {
     async fn write(&self, write: &Write) -> Result<Value, ApiError> {
         let ObjectRef { side, kind, namespace, name } = &write.target;
         let target = Target::new(*kind, namespace, name).subresource(write.subresource);
+        let class = Class::Kind(kind.group_kind());
         let (format, body) = match &write.payload {
             Payload::Create { object, .. } => {
                 let verb = if write.subresource == Some("binding") { "bind" } else { "create" };
-                return self.send(*side, verb, |api, limit| api.create(&target, object, limit)).await;
+                return self.send(*side, class, verb, |api, limit| api.create(&target, object, limit)).await;
             }
             Payload::Delete(options) => {
-                return self.send(*side, "delete", |api, limit| api.delete(&target, options, limit)).await;
+                return self.send(*side, class, "delete", |api, limit| api.delete(&target, options, limit)).await;
             }
             Payload::Json(ops) => (PatchType::Json, Cow::Owned(Value::from(ops.as_slice()))),
             Payload::Merge(body) => (PatchType::Merge, Cow::Borrowed(body)),
             Payload::Strategic(body) => (PatchType::Strategic, Cow::Borrowed(body)),
         };
-        self.send(*side, "patch", |api, limit| api.patch(&target, format, &body, limit)).await
+        self.send(*side, class, "patch", |api, limit| api.patch(&target, format, &body, limit)).await
     }
 
     async fn bind(&self, bind: &Bind, write: &Write) -> Result<Done, MapError> {
@@ -203,7 +213,7 @@ impl Gate {
         Ok(Done::Wrote)
     }
 
-    fn limiter(&self, side: Side) -> &Limiter {
+    fn limiter(&self, side: Side) -> &Arc<Limiter> {
         &self.limiters[usize::from(side == Side::Host)]
     }
 
@@ -219,50 +229,61 @@ impl Gate {
     }
 
     /// Sends a request within the limit of its side, and counts the answer.
-    async fn send<'g, F, R>(&'g self, side: Side, verb: &str, request: F) -> Result<Value, ApiError>
+    async fn send<'g, F, R>(&'g self, side: Side, class: Class, verb: &str, request: F) -> Result<Value, ApiError>
     where
         F: FnOnce(&'g Api, Duration) -> R,
         R: Future<Output = Result<Value, ApiError>>,
     {
         let limiter = self.limiter(side);
-        let _permit = limiter.enter().await;
+        let _permit = limiter.enter(class).await;
         let start = Instant::now();
         let result = request(self.api(side), Duration::from_millis(self.limit.load(Ordering::Relaxed))).await;
-        let took = start.elapsed();
         let code = match &result {
             Ok(_) => "2xx".to_owned(),
             Err(error) => error.code().map_or_else(|| "none".to_owned(), |code| code.as_u16().to_string()),
         };
-        self.parts.metrics.requested(side, verb, &code, took);
-        match &result {
-            Err(ApiError::Status { code: StatusCode::TOO_MANY_REQUESTS, retry_after, .. }) => {
-                self.parts.metrics.throttle(side);
-                limiter.learn(Verdict::Overloaded(*retry_after));
-            }
-            Err(ApiError::Status { code, retry_after, .. }) if code.is_server_error() => {
-                limiter.learn(Verdict::Overloaded(*retry_after));
-            }
-            Err(ApiError::Timeout(_)) => limiter.learn(Verdict::Overloaded(None)),
-            _ => limiter.learn(Verdict::Answered(took)),
+        self.parts.metrics.requested(side, verb, &code, start.elapsed());
+        let verdict = verdict(&result);
+        if matches!(verdict, Verdict::Overloaded(_)) {
+            self.parts.metrics.throttle(side);
         }
+        limiter.learn(verdict, self.parts.runtime.random());
         result
     }
 
     /// Sends a request as [`Self::send`] does, with the error class that decides the retry.
-    async fn call<'g, F, R>(&'g self, side: Side, verb: &str, request: F) -> Result<Value, MapError>
+    async fn call<'g, F, R>(&'g self, side: Side, class: Class, verb: &str, request: F) -> Result<Value, MapError>
     where
         F: FnOnce(&'g Api, Duration) -> R,
         R: Future<Output = Result<Value, ApiError>>,
     {
-        self.send(side, verb, request).await.map_err(errors::classify)
+        self.send(side, class, verb, request).await.map_err(errors::classify)
     }
 
     /// Reads an object from a quorum.
     pub(crate) async fn read(&self, side: Side, target: &Target<'_>) -> Result<Option<Value>, MapError> {
-        match self.send(side, "get", |api, limit| api.get_whole(target, limit)).await {
+        match self.send(side, Class::Spare, "get", |api, limit| api.get_whole(target, limit)).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.is_object_absent() => Ok(None),
             Err(error) => Err(errors::classify(error)),
+        }
+    }
+
+    /// Replaces what the cache holds of an object by a quorum read. The next reconcile then acts on the state
+    /// of the server, and does not wait for a watch that may be late.
+    pub(crate) async fn refresh(&self, object: &ObjectRef) {
+        let ObjectRef { side, kind, namespace, name } = object;
+        let Some(cached) = self.cached(*side, *kind, namespace, name) else { return };
+        match self.read(*side, &Target::new(*kind, namespace, name)).await {
+            Ok(Some(found)) => self.ingest(*side, *kind, found),
+            Ok(None) => {
+                if let Some(cache) = self.parts.caches.get(*side, *kind)
+                    && let Some(last) = cache.evict(namespace, name, cached.uid())
+                {
+                    self.parts.router.gone(cache, &last);
+                }
+            }
+            Err(error) => tracing::debug!(%object, %error, "cannot refresh a cached object"),
         }
     }
 
@@ -277,6 +298,19 @@ impl Gate {
         if let Change::Stored(object, sight) = cache.store(object) {
             self.parts.router.changed(cache, &object, &sight);
         }
+    }
+}
+
+/// Load of the server as an answer shows it. A failing webhook, a timeout or a slow answer concerns one request.
+fn verdict(result: &Result<Value, ApiError>) -> Verdict {
+    match result {
+        Err(ApiError::Status { code: StatusCode::TOO_MANY_REQUESTS, retry_after, .. }) => {
+            Verdict::Overloaded(*retry_after)
+        }
+        Err(ApiError::Status { code: StatusCode::SERVICE_UNAVAILABLE, retry_after: Some(pause), .. }) => {
+            Verdict::Overloaded(Some(*pause))
+        }
+        _ => Verdict::Served,
     }
 }
 

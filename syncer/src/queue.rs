@@ -1,5 +1,7 @@
 //! Queue of keys to reconcile.
 
+mod quota;
+mod ring;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -17,7 +19,7 @@ pub use state::{Again, Key, Lane, Ticket};
 /// The lanes with their names in metrics.
 pub const LANES: [(Lane, &str); 3] = [(Lane::Urgent, "urgent"), (Lane::Change, "change"), (Lane::Patrol, "patrol")];
 
-/// The queue that the workers share.
+/// Queue that the worker serves.
 #[derive(Debug)]
 pub struct Queue {
     state: Mutex<state::State>,
@@ -27,11 +29,17 @@ pub struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { state: Mutex::default(), changed: Notify::new(), started: Instant::now() }
+        Self::new(usize::MAX)
     }
 }
 
 impl Queue {
+    /// Creates a queue in which each mapper has at most `cap` keys at work, so that slow reconciles of one kind
+    /// delay no other.
+    pub fn new(cap: usize) -> Self {
+        Self { state: Mutex::new(state::State::new(cap)), changed: Notify::new(), started: Instant::now() }
+    }
+
     /// Enqueues a key. Never blocks and never loses one.
     pub fn add(&self, key: Key, lane: Lane) {
         self.state.lock().add(key, lane, self.now());

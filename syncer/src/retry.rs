@@ -9,6 +9,8 @@ use crate::runtime::Runtime;
 
 /// Interval at which a missed wake-up is detected.
 pub const FALLBACK: Duration = Duration::from_secs(30);
+/// Longest delay that a server may ask for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Time for which a key is quarantined after its mapper panicked.
 const QUARANTINE: Duration = Duration::from_secs(300);
 
@@ -17,7 +19,11 @@ pub fn after(error: &MapError, failures: u32, runtime: &dyn Runtime) -> Again {
     let (first, longest) = match error {
         // Only a change helps, and a change wakes the key.
         MapError::Refused(_) => return Again::No,
-        MapError::Transient { after: Some(after), .. } => return Again::Failed(*after),
+        MapError::QuotaExceeded { quota, .. } => return Again::Full(quota.as_str().into()),
+        // The cap bounds a server or proxy that asks for an hour; the jitter keeps the retries apart.
+        MapError::Transient { after: Some(after), .. } => {
+            return Again::Failed(runtime.jittered((*after).min(LONGEST_PAUSE)));
+        }
         MapError::Conflict(_) => (Duration::from_millis(10), Duration::from_secs(5)),
         MapError::Transient { .. } => (Duration::from_millis(100), Duration::from_secs(60)),
         MapError::Rejected(_) => (Duration::from_secs(1), Duration::from_secs(300)),
@@ -47,7 +53,9 @@ mod tests {
         assert!((80..=100).contains(&delay(&transient, 0)));
         assert!((48_000..=60_000).contains(&delay(&transient, 30)));
         let asked = MapError::Transient { reason: String::new(), after: Some(Duration::from_secs(7)) };
-        assert_eq!(delay(&asked, 9), 7000);
+        assert!((7_000..=8_400).contains(&delay(&asked, 9)));
+        let hour = MapError::Transient { reason: String::new(), after: Some(Duration::from_secs(3600)) };
+        assert!((30_000..=36_000).contains(&delay(&hour, 0)));
         assert!(delay(&MapError::Conflict(String::new()), 0) <= 10);
         assert_eq!(after(&MapError::refused("spec.x", "no"), 3, &System), Again::No);
     }

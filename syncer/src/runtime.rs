@@ -25,7 +25,7 @@ pub trait Runtime: Send + Sync {
     fn spawn(&self, task: Task);
 }
 
-impl dyn Runtime {
+impl dyn Runtime + '_ {
     /// Returns the time of day in unix seconds.
     pub fn unix_seconds(&self) -> i64 {
         self.now().unix_timestamp()

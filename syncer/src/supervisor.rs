@@ -89,14 +89,12 @@ pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Socket
     Ok(())
 }
 
-/// Runs workers, patrol, and the registry that starts each mapper after its streams are listed, so that
+/// Runs worker, patrol, and the registry that starts each mapper after its streams are listed, so that
 /// no reconcile sees an incomplete list.
 async fn work(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
     let tasks = TaskTracker::new();
     spawn(&*engine.runtime, &tasks, Registry::run(Arc::clone(&engine), stop.clone()));
-    for _ in 0..live.get().engine.workers {
-        spawn(&*engine.runtime, &tasks, worker::run(Arc::clone(&engine), stop.clone()));
-    }
+    spawn(&*engine.runtime, &tasks, worker::run(Arc::clone(&engine), stop.clone()));
     spawn(&*Arc::clone(&engine.runtime), &tasks, patrol::run(engine, live, stop));
     tasks.close();
     tasks.wait().await;
@@ -128,7 +126,7 @@ async fn start(
     for mapper in mappers.iter() {
         metrics.announce(mapper.spec().kind.group_kind().label());
     }
-    let queue = Arc::new(Queue::default());
+    let queue = Arc::new(Queue::new(usize::from(config.engine.workers)));
     let router = Arc::new(Router::new(Arc::clone(&mappers), Arc::clone(&queue), &config.name, &cluster_id));
     let facts = Arc::new(ArcSwap::from_pointee(settings.facts(config, &cluster_id, &virtual_version)?));
 

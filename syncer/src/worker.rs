@@ -11,6 +11,7 @@ use tenet_mapper::{
     Stage, Step,
 };
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::engine::Engine;
 use crate::gate::Done;
@@ -21,17 +22,24 @@ use crate::{refusal, retry};
 /// Maximum of content reads for one reconcile.
 const READS: usize = 3;
 
-/// Runs until it is told to stop; a reconcile in progress is finished.
+/// Takes keys from the queue and reconciles each in a task of its own, until it is told to stop; reconciles
+/// in progress are finished. The queue bounds how many keys of one mapper are at work.
 pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
+    let tasks = TaskTracker::new();
     loop {
         let ticket = tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             ticket = engine.queue.pop() => ticket,
         };
-        let again = work(&engine, &ticket).await;
-        engine.queue.done(&ticket.key, again);
+        let worker = Arc::clone(&engine);
+        engine.runtime.spawn(Box::pin(tasks.track_future(async move {
+            let again = work(&worker, &ticket).await;
+            worker.queue.done(&ticket.key, again);
+        })));
     }
+    tasks.close();
+    tasks.wait().await;
 }
 
 /// Number of writes of one reconcile.
@@ -157,7 +165,9 @@ async fn attempt(engine: &Engine, ticket: &Ticket, step: Step) -> Result<Option<
             }
             Ok(Some(target.side))
         }
-        Err(error @ (MapError::Rejected(_) | MapError::Malformed(_))) if step.best_effort => {
+        Err(error @ (MapError::Rejected(_) | MapError::QuotaExceeded { .. } | MapError::Malformed(_)))
+            if step.best_effort =>
+        {
             tracing::warn!(%target, object = %ticket.key.object, %error, "best-effort write rejected");
             Ok(None)
         }
@@ -190,7 +200,7 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: Ma
             };
         }
         MapError::Foreign { .. } => EventReason::Blocked,
-        MapError::Rejected(_) | MapError::Malformed(_) => EventReason::Rejected,
+        MapError::Rejected(_) | MapError::QuotaExceeded { .. } | MapError::Malformed(_) => EventReason::Rejected,
         MapError::Conflict(_) => {
             tracing::debug!(%kind, %object, %error, "reconcile failed: retrying");
             return error;

@@ -38,10 +38,20 @@ pub enum MapError {
     #[error("needs the content of {} objects", .0.len())]
     NeedsContent(BTreeSet<Read>),
 
-    /// The API refused what we wrote (invalid, forbidden, over quota). The tenant gets an
+    /// The API refused what we wrote (invalid, forbidden). The tenant gets an
     /// event; tried again with growing delays.
     #[error("{0}")]
     Rejected(String),
+
+    /// A quota of the host has no room. The tenant gets an event; tried again when another object of the kind
+    /// has found room, and every few seconds for one of those that wait.
+    #[error("{message}")]
+    QuotaExceeded {
+        /// Name of the `ResourceQuota`.
+        quota: String,
+        /// The server's words.
+        message: String,
+    },
 
     /// The picture was older than the cluster. Tried again from a fresh one.
     #[error("conflict: {0}")]
@@ -81,6 +91,7 @@ impl MapError {
             Self::Foreign { .. } => "foreign",
             Self::NeedsContent(_) => "needs_content",
             Self::Rejected(_) => "rejected",
+            Self::QuotaExceeded { .. } => "quota",
             Self::Conflict(_) => "conflict",
             Self::Transient { .. } => "transient",
             Self::Malformed(_) => "malformed",

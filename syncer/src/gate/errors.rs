@@ -10,7 +10,10 @@ pub fn classify(error: ApiError) -> MapError {
     match error {
         ApiError::Status { code, reason, message, retry_after } => match code {
             StatusCode::CONFLICT | StatusCode::NOT_FOUND => MapError::Conflict(message),
-            // A 403 for an exceeded quota can pass, and so can the denial of a webhook.
+            StatusCode::FORBIDDEN if exceeded_quota(&message).is_some() => {
+                MapError::QuotaExceeded { quota: exceeded_quota(&message).unwrap_or_default().to_owned(), message }
+            }
+            // The denial of a webhook can pass.
             StatusCode::FORBIDDEN
             | StatusCode::UNPROCESSABLE_ENTITY
             | StatusCode::BAD_REQUEST
@@ -21,5 +24,30 @@ pub fn classify(error: ApiError) -> MapError {
             },
         },
         ApiError::Timeout(_) | ApiError::Transport(_) => MapError::Transient { reason: error.to_string(), after: None },
+    }
+}
+
+/// Returns the name of the `ResourceQuota` in the message of the API server's admission:
+/// `pods "x" is forbidden: exceeded quota: compute, requested: pods=1, used: pods=1, limited: pods=1`.
+fn exceeded_quota(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("exceeded quota: ")?;
+    rest.split_once(", requested:").map(|(quota, _)| quota)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_denial_by_a_quota_is_told_from_other_denials() {
+        let denied = |message: &str| {
+            let code = StatusCode::FORBIDDEN;
+            classify(ApiError::Status { code, reason: "Forbidden".into(), message: message.into(), retry_after: None })
+        };
+        let full =
+            r#"pods "a" is forbidden: exceeded quota: compute, requested: pods=1, used: pods=1, limited: pods=1"#;
+        assert_eq!(denied(full), MapError::QuotaExceeded { quota: "compute".into(), message: full.into() });
+        let webhook = r#"admission webhook "q" denied the request: exceeded quota: ask your administrator"#;
+        assert_eq!(denied(webhook), MapError::Rejected(webhook.into()));
     }
 }

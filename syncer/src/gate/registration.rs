@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tenet_mapper::{Kind, MapError, Side, patch};
 
+use super::limiter::Class;
 use super::{Done, Gate, errors};
 use crate::api::{PatchType, Target};
 
@@ -13,9 +14,12 @@ impl Gate {
     pub async fn register(&self, kind: Kind, desired: &Value) -> Result<Done, MapError> {
         let name = desired.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let namespace = desired.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-        let target = Target::new(kind, namespace, name);
+        let (target, class) = (Target::new(kind, namespace, name), Class::Kind(kind.group_kind()));
         let Some(found) = self.read(Side::Virtual, &target).await? else {
-            return match self.send(Side::Virtual, "create", |api, limit| api.create(&target, desired, limit)).await {
+            return match self
+                .send(Side::Virtual, class, "create", |api, limit| api.create(&target, desired, limit))
+                .await
+            {
                 Ok(_) => Ok(Done::Wrote),
                 Err(error) => Err(errors::classify(error)),
             };
@@ -32,18 +36,19 @@ impl Gate {
         }
         change["metadata"]["uid"] = found["metadata"]["uid"].clone();
         change["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
-        self.call(Side::Virtual, "patch", |api, limit| api.patch(&target, PatchType::Merge, &change, limit)).await?;
+        self.call(Side::Virtual, class, "patch", |api, limit| api.patch(&target, PatchType::Merge, &change, limit))
+            .await?;
         Ok(Done::Wrote)
     }
 
     /// Deletes a registration.
     pub async fn unregister(&self, kind: Kind, namespace: &str, name: &str) -> Result<Done, MapError> {
-        let target = Target::new(kind, namespace, name);
+        let (target, class) = (Target::new(kind, namespace, name), Class::Kind(kind.group_kind()));
         let Some(found) = self.read(Side::Virtual, &target).await? else { return Ok(Done::Unchanged) };
         let options = json!({
             "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": found["metadata"]["uid"]},
         });
-        match self.send(Side::Virtual, "delete", |api, limit| api.delete(&target, &options, limit)).await {
+        match self.send(Side::Virtual, class, "delete", |api, limit| api.delete(&target, &options, limit)).await {
             Ok(_) => Ok(Done::Wrote),
             Err(error) if error.code() == Some(StatusCode::NOT_FOUND) => Ok(Done::Unchanged),
             Err(error) => Err(errors::classify(error)),

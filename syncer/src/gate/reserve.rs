@@ -6,6 +6,7 @@ use tenet_mapper::keys::{PENDING, PENDING_OVER};
 use tenet_mapper::{HostKey, Kind, Object, Reservation, Side, pointer};
 
 use super::Gate;
+use super::limiter::Class;
 use crate::api::{ApiError, PatchType, Target};
 
 /// The mark that makes a host object a reservation.
@@ -31,7 +32,8 @@ impl Gate {
             desired["metadata"]["annotations"][annotation] = json!(value);
         }
         let target = Target::new(kind, key.namespace(), key.name()).dry(mark.dry_run);
-        let created = self.send(Side::Host, "create", |api, limit| api.create(&target, &desired, limit)).await?;
+        let created =
+            self.send(Side::Host, Class::Spare, "create", |api, limit| api.create(&target, &desired, limit)).await?;
         self.learn(kind, &created, mark);
         if !mark.dry_run {
             self.parts.metrics.admission.reserved(kind, "created");
@@ -57,8 +59,9 @@ impl Gate {
         }
         ops.extend(values.iter().map(|(path, value)| json!({"op": "add", "path": path, "value": value})));
         let (target, ops) = (Target::new(kind, host.namespace(), host.name()).dry(mark.dry_run), Value::Array(ops));
-        let changed =
-            self.send(Side::Host, "patch", |api, limit| api.patch(&target, PatchType::Json, &ops, limit)).await?;
+        let changed = self
+            .send(Side::Host, Class::Spare, "patch", |api, limit| api.patch(&target, PatchType::Json, &ops, limit))
+            .await?;
         self.learn(kind, &changed, mark);
         if !mark.dry_run {
             self.parts.metrics.admission.reserved(kind, "extended");

@@ -175,6 +175,36 @@ async fn an_update_carries_uid_and_version() {
 }
 
 #[tokio::test]
+async fn a_conflict_or_a_404_leads_to_a_quorum_read_into_the_cache() {
+    let conflict = json!({"kind": "Status", "reason": "Conflict", "message": "changed", "code": 409});
+    let mut newer = host_object("u1", "x");
+    newer["metadata"]["resourceVersion"] = json!("9");
+    let at = |rig: &Rig| rig.caches.get(Side::Host, kinds::CONFIG_MAP).unwrap().get("team-a", key().name());
+    let rig = Rig::new(vec![("PATCH", PLACE, 409, conflict), ("GET", PLACE, 200, newer)], vec![]).knows(
+        Side::Host,
+        kinds::CONFIG_MAP,
+        host_object("u1", "v"),
+    );
+    assert!(matches!(rig.perform(apply("u1", "w")).await, Err(MapError::Conflict(_))));
+    assert_eq!(at(&rig).unwrap().resource_version(), "9");
+    let gone = Rig::new(vec![], vec![]).knows(Side::Host, kinds::CONFIG_MAP, host_object("u1", "v"));
+    assert!(matches!(gone.perform(apply("u1", "w")).await, Err(MapError::Conflict(_))));
+    assert!(at(&gone).is_none());
+}
+
+#[tokio::test]
+async fn a_slow_answer_or_a_failing_webhook_is_no_overload() {
+    let failed = json!({"kind": "Status", "reason": "InternalError", "code": 500,
+        "message": "failed calling webhook \"slow\": context deadline exceeded"});
+    let busy = json!({"kind": "Status", "reason": "TooManyRequests", "message": "later", "code": 429});
+    for (code, body, limit) in [(500, failed, 8), (429, busy, 4)] {
+        let rig = Rig::new(vec![("POST", COLLECTION, code, body)], vec![]);
+        assert!(matches!(rig.perform(apply("u1", "v")).await, Err(MapError::Transient { .. })));
+        assert_eq!(rig.gate.limiter(Side::Host).limit(), limit, "{code}");
+    }
+}
+
+#[tokio::test]
 async fn a_create_whose_answer_was_lost_is_recognised_by_its_owner_record() {
     let conflict = json!({"kind": "Status", "reason": "AlreadyExists", "message": "exists", "code": 409});
     let rig = Rig::new(vec![("POST", COLLECTION, 409, conflict), ("GET", PLACE, 200, host_object("u1", "v"))], vec![]);

@@ -8,6 +8,7 @@ use tenet_mapper::{Kind, MapError, MintTokens, Object, Projection, Side, TokenRe
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::limiter::Class;
 use super::{Gate, errors};
 use crate::api::Target;
 
@@ -51,7 +52,12 @@ impl Gate {
             spec["audiences"] = json!(request.audiences);
         }
         let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
-        let answer = match self.send(Side::Virtual, "token", |api, limit| api.create(&target, &body, limit)).await {
+        let answer = match self
+            .send(Side::Virtual, Class::Kind(SERVICE_ACCOUNT.group_kind()), "token", |api, limit| {
+                api.create(&target, &body, limit)
+            })
+            .await
+        {
             Ok(answer) => answer,
             Err(error) if error.is_object_absent() => {
                 let account = VirtualKey::new(namespace, request.service_account.as_str());

@@ -1,10 +1,12 @@
 //! The queue as a state machine: no clock, no threads, no async.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
 use tenet_mapper::{MapperId, VirtualKey};
+
+use super::quota::{Quota, Quotas};
+use super::ring::Row;
 
 /// A key of one mapper.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,7 +42,7 @@ pub struct Ticket {
 }
 
 /// Time of the next reconcile of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Again {
     /// When something changes.
     No,
@@ -48,6 +50,8 @@ pub enum Again {
     After(Duration),
     /// It failed; after a delay, which a change may cut short once.
     Failed(Duration),
+    /// A quota has no room: when another key has found room, or as one of the probes.
+    Full(Quota),
 }
 
 const LANES: [Lane; 3] = [Lane::Urgent, Lane::Change, Lane::Patrol];
@@ -65,6 +69,12 @@ enum Status {
     Running {
         dirty: Option<(Lane, Duration)>,
     },
+    /// Waits for room in a quota.
+    Full {
+        quota: Quota,
+        /// The position in the line of the quota.
+        position: u64,
+    },
     /// Waits for its time. A `patient` key has failed, and its wait was cut short already.
     Waiting {
         until: Duration,
@@ -77,99 +87,66 @@ enum Status {
 struct Entry {
     status: Status,
     failures: u32,
-}
-
-/// Keys by namespace, served in turn. Positions only grow, so the lowest one is the oldest;
-/// a key or a namespace leaves from the middle without a walk.
-#[derive(Debug, Default)]
-struct Ring {
-    turns: BTreeMap<u64, Arc<str>>,
-    lines: HashMap<Arc<str>, Line>,
-    next: u64,
-}
-
-/// The keys of one namespace by their positions; never empty.
-#[derive(Debug)]
-struct Line {
-    /// The position of the namespace among the turns.
-    turn: u64,
-    keys: BTreeMap<u64, Key>,
-}
-
-impl Ring {
-    /// Adds a key at the end of its namespace. Returns its position.
-    fn push(&mut self, key: Key) -> u64 {
-        let position = self.next;
-        self.next += 1;
-        if let Some(line) = self.lines.get_mut(key.object.namespace()) {
-            line.keys.insert(position, key);
-            return position;
-        }
-        let namespace: Arc<str> = Arc::from(key.object.namespace());
-        self.turns.insert(position, Arc::clone(&namespace));
-        self.lines.insert(namespace, Line { turn: position, keys: BTreeMap::from([(position, key)]) });
-        position
-    }
-
-    /// Takes the first key of the namespace whose turn it is.
-    fn pop(&mut self) -> Option<Key> {
-        let (_, namespace) = self.turns.pop_first()?;
-        let line = self.lines.get_mut(&namespace)?;
-        let (_, key) = line.keys.pop_first()?;
-        if line.keys.is_empty() {
-            self.lines.remove(&namespace);
-        } else {
-            line.turn = self.next;
-            self.turns.insert(self.next, namespace);
-            self.next += 1;
-        }
-        Some(key)
-    }
-
-    /// Takes a key out that [`Self::push`] has put at `position`.
-    fn remove(&mut self, namespace: &str, position: u64) {
-        let Some(line) = self.lines.get_mut(namespace) else { return };
-        line.keys.remove(&position);
-        if line.keys.is_empty() {
-            self.turns.remove(&line.turn);
-            self.lines.remove(namespace);
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.turns.is_empty()
-    }
+    /// The quota that had no room at the last try.
+    full: Option<Quota>,
 }
 
 /// Keys that wait for a reconcile. A key occurs once, is never reconciled twice at
 /// the same time, and an event during its reconcile is not lost.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct State {
     entries: HashMap<Key, Entry>,
-    rings: [Ring; 3],
+    rows: [Row; 3],
     credits: [u32; 3],
     timers: BTreeSet<(Duration, Key)>,
+    quotas: Quotas,
+    /// Number of keys of each mapper that are being reconciled.
+    running: HashMap<MapperId, usize>,
+    /// Number of keys of one mapper that may be reconciled at the same time.
+    cap: usize,
 }
 
+/// Wait after a failed reconcile during which the object has changed.
+const SOON: Duration = Duration::from_secs(1);
+
 impl State {
+    /// Creates an empty queue in which each mapper has at most `cap` keys at work.
+    pub fn new(cap: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            rows: Default::default(),
+            credits: SHARE,
+            timers: BTreeSet::new(),
+            quotas: Quotas::default(),
+            running: HashMap::new(),
+            cap: cap.max(1),
+        }
+    }
+
     /// Enqueues a key.
     pub fn add(&mut self, key: Key, lane: Lane, now: Duration) {
         let Some(entry) = self.entries.get_mut(&key) else {
-            let position = self.rings[lane as usize].push(key.clone());
-            self.entries.insert(key, Entry { status: Status::Queued { lane, since: now, position }, failures: 0 });
+            let position = self.rows[lane as usize].push(key.clone());
+            let status = Status::Queued { lane, since: now, position };
+            self.entries.insert(key, Entry { status, failures: 0, full: None });
             return;
         };
         match &mut entry.status {
             Status::Queued { lane: old, since, position } if lane < *old => {
                 let since = *since;
-                self.rings[*old as usize].remove(key.object.namespace(), *position);
-                let position = self.rings[lane as usize].push(key);
+                self.rows[*old as usize].remove(&key, *position);
+                let position = self.rows[lane as usize].push(key);
                 entry.status = Status::Queued { lane, since, position };
             }
             Status::Running { dirty } => {
                 *dirty = Some(dirty.map_or((lane, now), |(old, since)| (old.min(lane), since)));
             }
-            Status::Queued { .. } | Status::Waiting { patient: true, .. } => {}
+            Status::Full { quota, position } if lane != Lane::Patrol => {
+                self.quotas.leave(key.mapper, quota, *position);
+                let position = self.rows[lane as usize].push(key);
+                entry.status = Status::Queued { lane, since: now, position };
+            }
+            Status::Queued { .. } | Status::Full { .. } | Status::Waiting { patient: true, .. } => {}
             Status::Waiting { until, lane: timed, patient: false } => {
                 let (until, failed) = (*until, entry.failures > 0);
                 // The patrol does not cut short the wait of a key that has its own time.
@@ -184,7 +161,7 @@ impl State {
                     self.timers.insert((soon, key));
                 } else {
                     self.timers.remove(&(until, key.clone()));
-                    let position = self.rings[lane as usize].push(key);
+                    let position = self.rows[lane as usize].push(key);
                     entry.status = Status::Queued { lane, since: now, position };
                 }
             }
@@ -195,13 +172,15 @@ impl State {
     pub fn pop(&mut self, now: Duration) -> Option<Ticket> {
         self.fire(now);
         let lane = self.choose()?;
-        let key = self.rings[lane as usize].pop()?;
+        let (running, cap) = (&self.running, self.cap);
+        let key = self.rows[lane as usize].pop(|mapper| running.get(&mapper).is_none_or(|count| *count < cap))?;
         let entry = self.entries.get_mut(&key)?;
         let since = match entry.status {
             Status::Queued { since, .. } => since,
             _ => now,
         };
         entry.status = Status::Running { dirty: None };
+        *self.running.entry(key.mapper).or_default() += 1;
         Some(Ticket { key, lane, since, failures: entry.failures })
     }
 
@@ -209,26 +188,41 @@ impl State {
     pub fn done(&mut self, key: &Key, again: Again, now: Duration) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let Status::Running { dirty } = entry.status else { return };
-        entry.failures = if matches!(again, Again::Failed(_)) { entry.failures.saturating_add(1) } else { 0 };
+        if let Some(count) = self.running.get_mut(&key.mapper) {
+            *count = count.saturating_sub(1);
+        }
+        let has_failed = matches!(again, Again::Failed(_) | Again::Full(_));
+        entry.failures = if has_failed { entry.failures.saturating_add(1) } else { 0 };
+        let full = if has_failed { None } else { entry.full.take() };
         match (again, dirty) {
-            (Again::Failed(delay), dirty) => {
-                let lane = dirty.map_or(Lane::Change, |(lane, _)| lane);
-                self.wait(key, now + delay, lane);
+            (Again::Failed(delay) | Again::After(delay), None) => self.wait(key, now + delay, Lane::Change, false),
+            // A change came while it failed, which may be the remedy.
+            (Again::Failed(delay), Some((lane, _))) => self.wait(key, now + delay.min(SOON), lane, true),
+            (Again::Full(_), Some((lane, _))) => self.wait(key, now + SOON, lane, true),
+            (Again::Full(quota), None) => {
+                entry.full = Some(quota.clone());
+                let position = self.quotas.join(key, &quota, now);
+                entry.status = Status::Full { quota, position };
             }
             (_, Some((lane, since))) => {
-                let position = self.rings[lane as usize].push(key.clone());
+                let position = self.rows[lane as usize].push(key.clone());
                 entry.status = Status::Queued { lane, since, position };
             }
-            (Again::After(delay), None) => self.wait(key, now + delay, Lane::Change),
             (Again::No, None) => {
                 self.entries.remove(key);
+            }
+        }
+        if let Some(quota) = full {
+            for key in self.quotas.found_room(key.mapper, &quota) {
+                self.ready(key, now);
             }
         }
     }
 
     /// Returns the time at which the next waiting key is due.
     pub fn next_timer(&self) -> Option<Duration> {
-        self.timers.first().map(|(until, _)| *until)
+        let first = self.timers.first().map(|(until, _)| *until);
+        [first, self.quotas.next_probe()].into_iter().flatten().min()
     }
 
     /// How many keys are ready, by mapper and lane.
@@ -262,9 +256,9 @@ impl State {
         failing
     }
 
-    fn wait(&mut self, key: &Key, until: Duration, lane: Lane) {
+    fn wait(&mut self, key: &Key, until: Duration, lane: Lane, patient: bool) {
         if let Some(entry) = self.entries.get_mut(key) {
-            entry.status = Status::Waiting { until, lane, patient: false };
+            entry.status = Status::Waiting { until, lane, patient };
             self.timers.insert((until, key.clone()));
         }
     }
@@ -276,17 +270,30 @@ impl State {
             self.timers.pop_first();
             let Some(entry) = self.entries.get_mut(&key) else { continue };
             let Status::Waiting { lane, .. } = entry.status else { continue };
-            let position = self.rings[lane as usize].push(key);
+            let position = self.rows[lane as usize].push(key);
             entry.status = Status::Queued { lane, since: now, position };
+        }
+        for key in self.quotas.probes(now) {
+            self.ready(key, now);
         }
     }
 
-    /// The most urgent lane that has keys and has not used up its share.
+    /// Enqueues a key that has left the line of its quota.
+    fn ready(&mut self, key: Key, now: Duration) {
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let position = self.rows[Lane::Change as usize].push(key);
+        entry.status = Status::Queued { lane: Lane::Change, since: now, position };
+    }
+
+    /// The most urgent lane that has keys to serve and has not used up its share.
     fn choose(&mut self) -> Option<Lane> {
+        let (running, cap) = (&self.running, self.cap);
         for _ in 0..2 {
             for lane in LANES {
                 let index = lane as usize;
-                if !self.rings[index].is_empty() && self.credits[index] > 0 {
+                if self.credits[index] > 0
+                    && self.rows[index].has(|mapper| running.get(&mapper).is_none_or(|count| *count < cap))
+                {
                     self.credits[index] -= 1;
                     return Some(lane);
                 }

@@ -20,7 +20,7 @@ fn order(state: &mut State) -> Vec<String> {
 
 #[test]
 fn a_key_stands_in_the_queue_once() {
-    let mut state = State::default();
+    let mut state = State::new(usize::MAX);
     state.add(key("a", "x"), Lane::Change, at(0));
     state.add(key("a", "x"), Lane::Change, at(1));
     assert_eq!(order(&mut state), ["a/x"]);
@@ -28,7 +28,7 @@ fn a_key_stands_in_the_queue_once() {
 
 #[test]
 fn namespaces_take_turns() {
-    let mut state = State::default();
+    let mut state = State::new(usize::MAX);
     for name in ["1", "2", "3"] {
         state.add(key("loud", name), Lane::Change, at(0));
     }
@@ -38,7 +38,7 @@ fn namespaces_take_turns() {
 
 #[test]
 fn urgent_keys_come_first_but_no_lane_starves() {
-    let mut state = State::default();
+    let mut state = State::new(usize::MAX);
     state.add(key("a", "patrol"), Lane::Patrol, at(0));
     state.add(key("a", "change"), Lane::Change, at(0));
     for i in 0..40 {
@@ -52,7 +52,7 @@ fn urgent_keys_come_first_but_no_lane_starves() {
 
 #[test]
 fn an_urgent_event_moves_a_queued_key_forward() {
-    let mut state = State::default();
+    let mut state = State::new(usize::MAX);
     state.add(key("a", "1"), Lane::Change, at(0));
     state.add(key("a", "2"), Lane::Change, at(0));
     state.add(key("a", "2"), Lane::Urgent, at(0));
@@ -61,7 +61,7 @@ fn an_urgent_event_moves_a_queued_key_forward() {
 
 #[test]
 fn an_event_during_work_brings_the_key_back_after_it() {
-    let mut state = State::default();
+    let mut state = State::new(usize::MAX);
     state.add(key("a", "x"), Lane::Change, at(0));
     let ticket = state.pop(at(0)).unwrap();
     state.add(key("a", "x"), Lane::Change, at(1));
@@ -72,7 +72,7 @@ fn an_event_during_work_brings_the_key_back_after_it() {
 
 #[test]
 fn a_failed_key_waits_and_is_hurried_once() {
-    let mut state = State::default();
+    let mut state = State::new(usize::MAX);
     state.add(key("a", "x"), Lane::Change, at(0));
     let ticket = state.pop(at(0)).unwrap();
     state.done(&ticket.key, Again::Failed(at(100)), at(0));
@@ -87,7 +87,7 @@ fn a_failed_key_waits_and_is_hurried_once() {
 
 #[test]
 fn a_rest_is_ended_by_a_change() {
-    let mut state = State::default();
+    let mut state = State::new(usize::MAX);
     state.add(key("a", "x"), Lane::Change, at(0));
     let ticket = state.pop(at(0)).unwrap();
     state.done(&ticket.key, Again::After(at(1000)), at(0));
@@ -101,7 +101,7 @@ fn a_rest_is_ended_by_a_change() {
 enum Step {
     Add(u8, u8),
     Pop,
-    Done(u8, bool),
+    Done(u8, u8),
     Pass(u16),
 }
 
@@ -109,7 +109,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         (0..12u8, 0..3u8).prop_map(|(k, l)| Step::Add(k, l)),
         Just(Step::Pop),
-        (0..8u8, any::<bool>()).prop_map(|(i, fail)| Step::Done(i, fail)),
+        (0..8u8, 0..3u8).prop_map(|(i, result)| Step::Done(i, result)),
         (0..500u16).prop_map(Step::Pass),
     ]
 }
@@ -119,7 +119,7 @@ proptest! {
     /// after it, and no key is out twice.
     #[test]
     fn no_event_is_lost_and_no_key_runs_twice(steps in prop::collection::vec(step(), 1..200)) {
-        let mut state = State::default();
+        let mut state = State::new(3);
         let mut now = 0u64;
         let mut running: Vec<Key> = Vec::new();
         let mut owed: HashSet<Key> = HashSet::new();
@@ -136,9 +136,10 @@ proptest! {
                     owed.remove(&ticket.key);
                     running.push(ticket.key);
                 },
-                Step::Done(i, fail) if !running.is_empty() => {
+                Step::Done(i, result) if !running.is_empty() => {
                     let key = running.remove(usize::from(i) % running.len());
-                    state.done(&key, if fail { Again::Failed(at(50)) } else { Again::No }, at(now));
+                    let again = [Again::No, Again::Failed(at(50)), Again::Full("q".into())][usize::from(result)].clone();
+                    state.done(&key, again, at(now));
                 }
                 Step::Done(..) => {}
                 Step::Pass(millis) => now += u64::from(millis),
@@ -147,10 +148,12 @@ proptest! {
         for key in running.drain(..) {
             state.done(&key, Again::No, at(now));
         }
-        let end = at(now + 1_000_000);
-        while let Some(ticket) = state.pop(end) {
-            owed.remove(&ticket.key);
-            state.done(&ticket.key, Again::No, end);
+        for _ in 0..20 {
+            now += 1_000_000;
+            while let Some(ticket) = state.pop(at(now)) {
+                owed.remove(&ticket.key);
+                state.done(&ticket.key, Again::No, at(now));
+            }
         }
         prop_assert!(owed.is_empty(), "lost: {owed:?}");
         prop_assert!(state.next_timer().is_none());
@@ -223,7 +226,7 @@ proptest! {
     fn keys_come_in_the_order_of_the_naive_queue(
         steps in prop::collection::vec((0..10u8, 0..24u8, 0..3usize), 1..400),
     ) {
-        let (mut state, mut naive) = (State::default(), Naive::default());
+        let (mut state, mut naive) = (State::new(usize::MAX), Naive::default());
         for (step, number, lane) in steps {
             match step {
                 0..6 => {
@@ -250,4 +253,76 @@ proptest! {
         }
         prop_assert_eq!(state.pop(at(0)), None);
     }
+}
+
+fn of(mapper: &'static str, name: &str) -> Key {
+    Key { mapper: MapperId::new(mapper), object: VirtualKey::new("a", name) }
+}
+
+#[test]
+fn slow_keys_of_one_mapper_leave_the_others_their_turn() {
+    let mut state = State::new(2);
+    for name in ["1", "2", "3", "4"] {
+        state.add(of("pod", name), Lane::Urgent, at(0));
+    }
+    state.add(of("service", "1"), Lane::Change, at(0));
+    assert_eq!(order(&mut state), ["a/1", "a/2", "a/1"], "two pods, and the service");
+    state.done(&of("pod", "1"), Again::No, at(1));
+    assert_eq!(order(&mut state), ["a/3"]);
+}
+
+#[test]
+fn a_change_during_a_failing_reconcile_shortens_its_wait() {
+    let mut state = State::new(1);
+    state.add(of("pod", "1"), Lane::Change, at(0));
+    let ticket = state.pop(at(0)).unwrap();
+    state.add(of("pod", "1"), Lane::Change, at(1));
+    state.done(&ticket.key, Again::Failed(at(60_000)), at(2));
+    assert_eq!(state.next_timer(), Some(at(1002)));
+    state.add(of("pod", "1"), Lane::Change, at(3));
+    assert_eq!(state.next_timer(), Some(at(1002)), "it was shortened already");
+}
+
+#[test]
+fn one_key_probes_a_full_quota_and_room_spreads() {
+    let mut state = State::new(usize::MAX);
+    let full = || Again::Full("compute".into());
+    for name in ["1", "2", "3", "4", "5"] {
+        state.add(of("pod", name), Lane::Change, at(0));
+        let ticket = state.pop(at(0)).unwrap();
+        state.done(&ticket.key, full(), at(0));
+    }
+    assert_eq!(state.pop(at(4999)), None);
+    let probe = state.pop(at(5000)).unwrap();
+    assert_eq!((probe.key.object.name(), probe.failures), ("1", 1));
+    assert_eq!(state.pop(at(5000)), None, "one at a time");
+    state.done(&probe.key, full(), at(5001));
+    let probe = state.pop(at(10_000)).unwrap();
+    assert_eq!(probe.key.object.name(), "2", "they take turns");
+    state.done(&probe.key, Again::No, at(10_001));
+    assert_eq!(order_at(&mut state, 10_001), ["a/3", "a/4"]);
+    state.done(&of("pod", "3"), Again::No, at(10_002));
+    assert_eq!(order_at(&mut state, 10_002), ["a/5", "a/1"]);
+    for name in ["4", "5", "1"] {
+        state.done(&of("pod", name), Again::No, at(10_003));
+    }
+    assert_eq!(state.next_timer(), None);
+}
+
+#[test]
+fn a_change_takes_a_key_out_of_the_line_of_a_quota() {
+    let mut state = State::new(usize::MAX);
+    state.add(of("pod", "1"), Lane::Change, at(0));
+    let ticket = state.pop(at(0)).unwrap();
+    state.done(&ticket.key, Again::Full("compute".into()), at(0));
+    state.add(of("pod", "1"), Lane::Patrol, at(1));
+    assert_eq!(state.pop(at(1)), None, "the patrol is no change");
+    state.add(of("pod", "1"), Lane::Urgent, at(2));
+    let ticket = state.pop(at(2)).unwrap();
+    state.done(&ticket.key, Again::No, at(3));
+    assert_eq!(state.next_timer(), None);
+}
+
+fn order_at(state: &mut State, now: u64) -> Vec<String> {
+    std::iter::from_fn(|| state.pop(at(now))).map(|ticket| ticket.key.object.to_string()).collect()
 }
