@@ -7,6 +7,7 @@ mod docs;
 mod examples;
 mod fault;
 mod harness;
+mod isolation;
 mod kubelet;
 mod metrics;
 mod operations;
