@@ -146,7 +146,10 @@ impl Gate {
         let writes = self.plan(effect, cached, &minted)?;
         match (effect, writes.first()) {
             (_, None) => Ok(Done::Unchanged),
-            (Effect::Delete(deletion), Some(write)) => self.delete(deletion, write).await,
+            (Effect::Delete(deletion), Some(write)) => match cached {
+                Some(cached) => self.delete(deletion, cached, write).await,
+                None => Ok(Done::Unchanged),
+            },
             (Effect::Emit(event), Some(write)) => self.emit(event, write).await,
             (Effect::Bind(bind), Some(write)) => self.bind(bind, write).await,
             (_, Some(write @ Write { payload: Payload::Create { .. }, .. })) => self.create(effect, write).await,

@@ -82,6 +82,14 @@ pub struct Facts {
     pub reservation: i64,
 }
 
+impl Facts {
+    /// Reads the owner record of a host object.
+    pub fn ownership(&self, host: &Object) -> Ownership {
+        let metadata = host.value().get("metadata").unwrap_or(&Value::Null);
+        OwnerRecord::read(metadata, &self.names.cluster, &self.cluster_id)
+    }
+}
+
 /// Where the virtual API server finds the kubelets of virtual nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kubelets {
@@ -328,8 +336,7 @@ impl<'c> Context<'c> {
     /// }
     /// ```
     pub fn ownership(&self, host: &Object) -> Ownership {
-        let metadata = host.value().get("metadata").unwrap_or(&Value::Null);
-        OwnerRecord::read(metadata, &self.facts.names.cluster, &self.facts.cluster_id)
+        self.facts.ownership(host)
     }
 
     /// The owner record of a host object that is ours; [`MapError::Foreign`] when it is not.
@@ -349,6 +356,27 @@ impl<'c> Context<'c> {
                 why: why.to_string(),
             }),
         }
+    }
+
+    /// The owner record of a host object that belongs to a virtual object of this kind and key, or to an earlier one;
+    /// [`MapError::Foreign`] when it belongs to another. Two virtual objects may have one host name.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, MapError, Object, VirtualKey, kinds};
+    ///
+    /// fn is_current(cx: &Context<'_>, key: &VirtualKey, host: &Object, virt: &Object) -> Result<bool, MapError> {
+    ///     Ok(cx.owned_by(kinds::POD, key, host)?.uid == virt.uid())
+    /// }
+    /// ```
+    pub fn owned_by(&self, kind: Kind, key: &VirtualKey, host: &Object) -> Result<OwnerRecord, MapError> {
+        let owner = self.owned(kind, host)?;
+        if owner.kind == kind && owner.namespace == key.namespace() && owner.name == key.name() {
+            return Ok(owner);
+        }
+        Err(MapError::Foreign {
+            place: format!("{kind} {}/{}", host.namespace(), host.name()),
+            why: format!("it belongs to {} {}/{}", owner.kind, owner.namespace, owner.name),
+        })
     }
 
     /// Carries a virtual object across by its table. The answer holds the refusals of the table:

@@ -274,9 +274,14 @@ impl<T: Translate> Mapper for CopyMapper<T> {
         let host_key = cx.host_key(kind, key);
         match (cx.virt(kind, key), cx.host(kind, &host_key)) {
             (None, None) => Ok(Outcome::done()),
-            (None, Some(host)) => orphan(cx, kind, &host, None),
-            (Some(virt), Some(host)) => match cx.owned(kind, &host)? {
-                owner if owner.uid != virt.uid() => orphan(cx, kind, &host, Some(host_key)),
+            // The copy of another object has the name: its own reconcile looks after it.
+            (None, Some(host)) => {
+                cx.owned_by(kind, key, &host).map_or_else(|_| Ok(Outcome::done()), |_| Ok(orphan(kind, &host, None)))
+            }
+            (Some(virt), Some(host)) => match cx.owned_by(kind, key, &host) {
+                Err(_) if virt.is_deleting() || !self.rules.should_sync(cx, &virt) => Ok(Outcome::done()),
+                Err(error) => Err(error),
+                Ok(owner) if owner.uid != virt.uid() => Ok(orphan(kind, &host, Some(host_key))),
                 _ if virt.is_deleting() => Ok(Deletion::follow(kind, &host, &virt).map_or_else(Outcome::done, delete)),
                 _ if host.is_deleting() => Ok(Outcome::done().wait_for(Dependency::host(kind, &host_key))),
                 _ if !self.rules.should_sync(cx, &virt) => Ok(delete(Deletion::redundant(kind, &host))),
@@ -294,16 +299,15 @@ fn delete(deletion: Deletion) -> Outcome {
 
 /// The host object of an original that is gone. When a new original waits for the place,
 /// it is told when the place is free.
-fn orphan(cx: &Context<'_>, kind: Kind, host: &Object, waiting: Option<HostKey>) -> Result<Outcome, MapError> {
-    let owner = cx.owned(kind, host)?;
+fn orphan(kind: Kind, host: &Object, waiting: Option<HostKey>) -> Outcome {
     let mut outcome = Outcome::done();
     if !host.is_deleting() {
-        outcome = delete(Deletion::orphan(kind, host, &owner, kind));
+        outcome = delete(Deletion::orphan(kind, host, kind));
     }
-    Ok(match waiting {
+    match waiting {
         Some(key) => outcome.wait_for(Dependency::host(kind, &key)),
         None => outcome,
-    })
+    }
 }
 
 /// Returns the source annotation of a copy: UID and resource version of the

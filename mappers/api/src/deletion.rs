@@ -1,10 +1,13 @@
 //! Deletions: none is built without its cause, and each carries the UID.
 
-use tenet_translate::owner::OwnerRecord;
+use tenet_translate::keys::UID;
 
-use crate::{HostKey, Kind, Object, ObjectRef, Side};
+use crate::{Kind, Object, ObjectRef, Side};
 
-/// Reason why an object may be deleted. Only [`Deletion`] makes one, from what was seen.
+/// Reason why an object may be deleted. Only [`Deletion`] makes one.
+///
+/// It says of what kind the reason is, and never names the object that the delete depends on: the twin is derived from the
+/// object that is deleted ([`plan::proof`](crate::plan::proof)), so a mapper cannot ask for the absence of another object.
 ///
 /// ```
 /// use serde_json::json;
@@ -16,15 +19,27 @@ use crate::{HostKey, Kind, Object, ObjectRef, Side};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The twin on the other side was seen being deleted.
-    TwinDeleting,
-    /// The twin is gone: the gate proves it with a quorum read of a cluster with the
-    /// recorded id before it deletes.
-    TwinAbsent {
+    TwinDeleting {
         /// The twin.
         twin: ObjectRef,
-        /// Its UID; an object of that name with another UID is another object. Empty
-        /// when no object of that name may exist.
+        /// Its UID, as it was seen.
         uid: String,
+    },
+    /// The twin is gone: the virtual object that the owner record names, or the copy of a virtual object. The gate proves
+    /// it with a quorum read before it deletes.
+    TwinAbsent {
+        /// Kind of the twin. An owner record that names another kind belongs to another object.
+        twin: Kind,
+    },
+    /// The host object that a picture shows, of the same kind and name, is gone. The gate proves it with a quorum read.
+    ShownAbsent,
+    /// No host object that a picture is made of exists any more. The gate proves with a quorum list that the cache knows
+    /// all of them.
+    SourcesAbsent {
+        /// Kind of the host objects.
+        kind: Kind,
+        /// The field selector that finds them; its value is the name of the picture.
+        field: &'static str,
     },
     /// Nothing needs this copy any more; it can be made again from its original at any
     /// time.
@@ -63,35 +78,33 @@ impl Deletion {
     /// }
     /// ```
     pub fn follow(kind: Kind, host: &Object, original: &Object) -> Option<Self> {
-        original.is_deleting().then(|| Self {
-            grace: original.deletion_grace(),
-            ..Self::new(Side::Host, kind, host, Cause::TwinDeleting)
-        })
+        let cause = || Cause::TwinDeleting {
+            twin: ObjectRef::new(Side::Virtual, kind, original.namespace(), original.name()),
+            uid: original.uid().to_owned(),
+        };
+        original
+            .is_deleting()
+            .then(|| Self { grace: original.deletion_grace(), ..Self::new(Side::Host, kind, host, cause()) })
     }
 
-    /// Deletes a host object because its virtual original, with the UID of the owner
+    /// Deletes a host object because its virtual original, which is of kind `original` and named by the owner
     /// record, is gone. Nobody waits for it any more: without a grace period.
     ///
     /// ```
-    /// use tenet_mapper::{Context, Deletion, Effect, MapError, Object, kinds};
+    /// use tenet_mapper::{Deletion, Effect, Object, kinds};
     ///
-    /// fn without_original(cx: &Context<'_>, host: &Object) -> Result<Effect, MapError> {
-    ///     let owner = cx.owned(kinds::SECRET, host)?;
-    ///     Ok(Effect::Delete(Deletion::orphan(kinds::SECRET, host, &owner, kinds::SECRET)))
+    /// fn without_original(host: &Object) -> Effect {
+    ///     Effect::Delete(Deletion::orphan(kinds::SECRET, host, kinds::SECRET))
     /// }
     /// ```
-    pub fn orphan(kind: Kind, host: &Object, owner: &OwnerRecord, original: Kind) -> Self {
-        let cause = Cause::TwinAbsent {
-            twin: ObjectRef::new(Side::Virtual, original, &owner.namespace, &owner.name),
-            uid: owner.uid.clone(),
-        };
-        Self { grace: Some(0), ..Self::new(Side::Host, kind, host, cause) }
+    pub fn orphan(kind: Kind, host: &Object, original: Kind) -> Self {
+        Self { grace: Some(0), ..Self::new(Side::Host, kind, host, Cause::TwinAbsent { twin: original }) }
     }
 
     /// Deletes a reservation on the host: no virtual object of its name has come, or not as
     /// the request wanted it. A renewal in the meantime is another version, and stays.
-    pub fn lapsed(kind: Kind, host: &Object, owner: &OwnerRecord) -> Self {
-        Self { grace: None, ..Self::orphan(kind, host, owner, kind) }.at_version(host)
+    pub fn lapsed(kind: Kind, host: &Object) -> Self {
+        Self { grace: None, ..Self::orphan(kind, host, kind) }.at_version(host)
     }
 
     /// Only this version of the object: a change in the meantime keeps it.
@@ -122,7 +135,7 @@ impl Deletion {
     }
 
     /// Deletes a virtual object because its host object was seen being deleted; the grace
-    /// period of that delete is passed on. `None` when `host` is not.
+    /// period of that delete is passed on. `None` when `host` is not, or belongs to another.
     ///
     /// ```
     /// use tenet_mapper::{Deletion, Effect, Object, kinds};
@@ -132,36 +145,53 @@ impl Deletion {
     /// }
     /// ```
     pub fn follow_host(kind: Kind, virt: &Object, host: &Object) -> Option<Self> {
-        host.is_deleting()
-            .then(|| Self { grace: host.deletion_grace(), ..Self::new(Side::Virtual, kind, virt, Cause::TwinDeleting) })
+        let cause = || Cause::TwinDeleting {
+            twin: ObjectRef::new(Side::Host, kind, host.namespace(), host.name()),
+            uid: host.uid().to_owned(),
+        };
+        (host.is_deleting() && host.annotation(UID) == Some(virt.uid()))
+            .then(|| Self { grace: host.deletion_grace(), ..Self::new(Side::Virtual, kind, virt, cause()) })
     }
 
-    /// Deletes a virtual object whose host object is gone, at once.
+    /// Deletes a virtual object whose copy on the host is gone, at once.
     ///
     /// ```
     /// use serde_json::json;
-    /// use tenet_mapper::{Deletion, HostKey, Object, kinds};
+    /// use tenet_mapper::{Deletion, Object, kinds};
     ///
     /// let pod = Object::new(json!({"metadata": {"name": "web", "namespace": "shop", "uid": "u"}}));
-    /// let deletion = Deletion::finish(kinds::POD, &pod, &HostKey::new("team-a", "web-x-shop-x-vc-1"));
-    /// assert_eq!(deletion.grace(), Some(0));
+    /// assert_eq!(Deletion::finish(kinds::POD, &pod).grace(), Some(0));
     /// ```
-    pub fn finish(kind: Kind, virt: &Object, host: &HostKey) -> Self {
-        let cause = Cause::TwinAbsent { twin: ObjectRef::host(kind, host), uid: String::new() };
-        Self { grace: Some(0), ..Self::new(Side::Virtual, kind, virt, cause) }
+    pub fn finish(kind: Kind, virt: &Object) -> Self {
+        Self { grace: Some(0), ..Self::new(Side::Virtual, kind, virt, Cause::TwinAbsent { twin: kind }) }
     }
 
-    /// Deletes a picture of the host that nothing needs any more.
+    /// Deletes the picture of a host object of the same kind and name, which is gone.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tenet_mapper::{Cause, Deletion, Object, kinds};
+    ///
+    /// let node = Object::new(json!({"metadata": {"name": "node-1", "uid": "u"}}));
+    /// assert_eq!(Deletion::picture(kinds::NODE, &node).cause(), &Cause::ShownAbsent);
+    /// ```
+    pub fn picture(kind: Kind, virt: &Object) -> Self {
+        Self::new(Side::Virtual, kind, virt, Cause::ShownAbsent)
+    }
+
+    /// Deletes a picture that is made of host objects of the kind `sources`, because none that it still needs exists. They
+    /// are found by `field`, a field selector of that kind, whose value is the name of the picture.
     ///
     /// ```
     /// use serde_json::json;
     /// use tenet_mapper::{Deletion, Object, Side, kinds};
     ///
     /// let node = Object::new(json!({"metadata": {"name": "node-1", "uid": "u"}}));
-    /// assert_eq!(Deletion::picture(kinds::NODE, &node).target().side, Side::Virtual);
+    /// let deletion = Deletion::unused(kinds::NODE, &node, kinds::POD, "spec.nodeName");
+    /// assert_eq!(deletion.target().side, Side::Virtual);
     /// ```
-    pub fn picture(kind: Kind, virt: &Object) -> Self {
-        Self::new(Side::Virtual, kind, virt, Cause::Redundant)
+    pub fn unused(kind: Kind, virt: &Object, sources: Kind, field: &'static str) -> Self {
+        Self::new(Side::Virtual, kind, virt, Cause::SourcesAbsent { kind: sources, field })
     }
 
     fn new(side: Side, kind: Kind, object: &Object, cause: Cause) -> Self {

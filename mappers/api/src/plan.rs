@@ -3,15 +3,16 @@
 //! One pure function says what is sent. The gate of the engine sends it, the test kit performs it on its objects, so an
 //! effect has one meaning. Checks of ownership are part of the plan: a foreign object has none.
 
+mod delete;
 mod event;
 mod host;
 mod virt;
 
+pub use delete::{Proof, proof};
 use serde_json::{Value, json};
-use tenet_translate::keys::MANAGED_BY;
 use tenet_translate::owner::{OwnerRecord, Ownership};
 
-use crate::{Bind, Cause, Deletion, Effect, Facts, Kind, MapError, Object, ObjectRef, Projection, Side, kinds};
+use crate::{Bind, Effect, Facts, Kind, MapError, Object, ObjectRef, Projection, Side, kinds};
 
 /// Inputs of a plan besides the effect and its object.
 #[derive(Clone, Copy)]
@@ -76,7 +77,7 @@ pub fn plan(effect: &Effect, cached: Option<&Object>, cx: &PlanContext<'_>) -> R
         Effect::ApplyVirtual(apply) => virt::apply(apply, cached, cx),
         Effect::PatchVirtual(patch) => virt::patch(patch, cached),
         Effect::Bind(bind) => Ok(plan_bind(bind, cached)),
-        Effect::Delete(deletion) => plan_delete(deletion, cached, cx),
+        Effect::Delete(deletion) => delete::delete(deletion, cached, cx),
         Effect::Emit(event) => Ok(vec![event::create(event, &cx.facts.names)]),
     }
 }
@@ -119,42 +120,12 @@ pub fn note_binding(pod: &mut Value, bind: &Bind) {
     }
 }
 
-/// On the host only what carries our record is deleted, on the virtual side pictures only with our mark.
-fn plan_delete(deletion: &Deletion, cached: Option<&Object>, cx: &PlanContext<'_>) -> Result<Vec<Write>, MapError> {
-    let ObjectRef { side, kind, namespace, name } = deletion.target();
-    let Some(cached) = cached.filter(|cached| cached.uid() == deletion.uid()) else {
-        return Err(MapError::Conflict(format!("{kind} {name} is not what was seen")));
-    };
-    let foreign = |why: String| Err(MapError::Foreign { place: format!("{kind} {namespace}/{name}"), why });
-    match side {
-        Side::Host => {
-            if let Ownership::Foreign(why) = cx.ownership(cached) {
-                return foreign(why.to_string());
-            }
-        }
-        Side::Virtual if *deletion.cause() != Cause::Redundant => {}
-        Side::Virtual if cached.label(MANAGED_BY) == Some(&cx.facts.names.cluster) => {}
-        Side::Virtual => return foreign("it is not a picture of ours".to_owned()),
-    }
-    let mut options = json!({
-        "apiVersion": "v1", "kind": "DeleteOptions",
-        "preconditions": {"uid": deletion.uid()}, "propagationPolicy": "Background",
-    });
-    if let Some(version) = deletion.version() {
-        options["preconditions"]["resourceVersion"] = json!(version);
-    }
-    if let Some(grace) = deletion.grace() {
-        options["gracePeriodSeconds"] = json!(grace);
-    }
-    Ok(vec![Write { target: deletion.target().clone(), subresource: None, payload: Payload::Delete(options) }])
-}
-
 impl PlanContext<'_> {
     /// Checks that a host object belongs to exactly this virtual object.
     pub fn check_owner(&self, kind: Kind, host: &Object, owner: &OwnerRecord) -> Result<(), MapError> {
         let foreign =
             |why: String| Err(MapError::Foreign { place: format!("{kind} {}/{}", host.namespace(), host.name()), why });
-        match self.ownership(host) {
+        match self.facts.ownership(host) {
             Ownership::Ours(found) if found == *owner => Ok(()),
             // A reservation is for whatever comes under the name.
             Ownership::Ours(found)
@@ -164,7 +135,8 @@ impl PlanContext<'_> {
             }
             // An earlier incarnation: its own reconcile removes it.
             Ownership::Ours(found)
-                if found.uid != owner.uid && found.name == owner.name && found.kind == owner.kind =>
+                if found.uid != owner.uid
+                    && (found.kind, &found.namespace, &found.name) == (owner.kind, &owner.namespace, &owner.name) =>
             {
                 Err(MapError::Conflict(format!("{kind} {} still belongs to {}", host.name(), found.uid)))
             }
@@ -173,10 +145,5 @@ impl PlanContext<'_> {
             }
             Ownership::Foreign(why) => foreign(why.to_string()),
         }
-    }
-
-    fn ownership(&self, host: &Object) -> Ownership {
-        let metadata = host.value().get("metadata").unwrap_or(&Value::Null);
-        OwnerRecord::read(metadata, &self.facts.names.cluster, &self.facts.cluster_id)
     }
 }

@@ -185,7 +185,7 @@ impl MapperSpec {
 impl Effect {
     /// The rights that the gate needs to perform it.
     pub fn rights(&self) -> Vec<Right> {
-        use Verb::{Create, Delete, Get, Patch};
+        use Verb::{Create, Delete, Get, List, Patch};
         let (target, why) = (self.target(), "performs an effect");
         let on = |verbs: &[Verb]| Right::new(target.side, target.kind, verbs, why);
         let part = |verbs: &[Verb], subresource| Right { subresource, ..on(verbs) };
@@ -203,11 +203,14 @@ impl Effect {
             }
             Self::Bind(_) => vec![part(&[Create], Some("binding"))],
             Self::Delete(deletion) => {
-                let mut rights = vec![on(&[Delete])];
-                if let Cause::TwinAbsent { twin, .. } = deletion.cause() {
-                    rights.push(Right::new(twin.side, twin.kind, &[Get], why));
-                }
-                rights
+                let other = if target.side == Side::Host { Side::Virtual } else { Side::Host };
+                let proof = match deletion.cause() {
+                    Cause::TwinAbsent { twin } => Some(Right::new(other, *twin, &[Get], why)),
+                    Cause::ShownAbsent => Some(Right::new(other, target.kind, &[Get], why)),
+                    Cause::SourcesAbsent { kind, .. } => Some(Right::new(other, *kind, &[List], why)),
+                    Cause::TwinDeleting { .. } | Cause::Redundant => None,
+                };
+                std::iter::once(on(&[Delete])).chain(proof).collect()
             }
             // The engine may do that for every mapper.
             Self::Emit(_) => Vec::new(),

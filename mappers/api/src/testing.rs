@@ -13,7 +13,7 @@ use tenet_translate::labels::Globs;
 use tenet_translate::names::{NameScheme, Names};
 use tenet_translate::rules::Defaults;
 
-use crate::plan::{MintedToken, Payload, PlanContext, Write};
+use crate::plan::{MintedToken, Payload, PlanContext, Proof, Write};
 use crate::{
     Bound, Contents, Context, Effect, Facts, HostKey, KeysOf, Kind, Kubelets, MapError, Mapper, MapperSpec, Object,
     ObjectRef, Outcome, Policies, Projection, Sections, Side, TokenRequest, View, VirtualKey, patch, plan,
@@ -326,8 +326,24 @@ impl Clusters {
         let cached = self.object(target.side, target.kind, &target.namespace, &target.name).cloned();
         let cx = PlanContext { facts: &self.facts, projection: &Projection::Whole, minted: &minted };
         let writes = plan::plan(effect, cached.as_ref(), &cx)?;
+        if let (Effect::Delete(deletion), Some(cached)) = (effect, &cached)
+            && let Some(proof) = plan::proof(deletion, cached, &self.facts)?
+        {
+            self.prove(&proof)?;
+        }
         let changed: usize = writes.iter().map(|write| usize::from(self.store(effect, write))).sum();
         Ok(if matches!(effect, Effect::Emit(_)) { 0 } else { changed })
+    }
+
+    /// Checks what the gate asks the API servers before a delete.
+    fn prove(&self, proof: &Proof) -> Result<(), MapError> {
+        let Proof::Absent { twin, uid } = proof else { return Ok(()) };
+        match self.get(twin) {
+            Some(found) if uid.is_empty() || found.uid() == uid => {
+                Err(MapError::Conflict(format!("{twin} still exists")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A token that every pod gets.

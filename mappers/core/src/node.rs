@@ -138,7 +138,7 @@ impl Mapper for NodeMapper {
             (Some(_), None) if !ours => Ok(Outcome::done()),
             (Some(virt), _) if virt.is_deleting() => Ok(Outcome::done().wait_for(Dependency::virt(kinds::NODE, key))),
             (Some(virt), None) => {
-                let gone = Effect::Delete(Deletion::picture(kinds::NODE, &virt));
+                let gone = Effect::Delete(Deletion::unused(kinds::NODE, &virt, kinds::POD, "spec.nodeName"));
                 Ok(Outcome::done().then_together(kubelet::remove(cx, key, Some(&virt))).then(gone))
             }
             (Some(_), Some(_)) if !ours => Err(MapError::Foreign {

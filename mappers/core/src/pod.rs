@@ -174,16 +174,17 @@ impl Mapper for PodMapper {
             return Ok(match host {
                 None => deletion::leftovers(cx, key),
                 // A host pod with another owner belongs to the other pod.
-                Some(host) => deletion::owner(cx, key, &host)
-                    .map_or_else(|_| Outcome::done(), |owner| deletion::orphan(&host, &owner)),
+                Some(host) => {
+                    cx.owned_by(kinds::POD, key, &host).map_or_else(|_| Outcome::done(), |_| deletion::orphan(&host))
+                }
             });
         };
         let table = self.spec.table.as_deref();
         let table = table.ok_or_else(|| MapError::Malformed("the mapper of pods has no table".to_owned()))?;
         let pod = Subject { cx, table, key, virt: &virt, place };
         let Some(host) = host else { return alone(&pod) };
-        let owner = deletion::owner(cx, key, &host)?;
-        if owner.uid == virt.uid() { together(&pod, &host) } else { Ok(deletion::make_room(&host, &owner, &pod.place)) }
+        let owner = cx.owned_by(kinds::POD, key, &host)?;
+        if owner.uid == virt.uid() { together(&pod, &host) } else { Ok(deletion::make_room(&host, &pod.place)) }
     }
 }
 

@@ -2,15 +2,19 @@
 
 use http::StatusCode;
 use serde_json::Value;
-use tenet_mapper::plan::Write;
-use tenet_mapper::{Cause, Deletion, MapError, ObjectRef, Side, kinds};
+use tenet_mapper::plan::{self, Proof, Write};
+use tenet_mapper::{Deletion, Kind, MapError, Object, ObjectRef, Side, kinds};
 
+use super::limiter::Class;
 use super::{Done, Gate, errors};
 use crate::api::Target;
 
 impl Gate {
-    pub(super) async fn delete(&self, deletion: &Deletion, write: &Write) -> Result<Done, MapError> {
-        self.prove(deletion.cause()).await?;
+    pub(super) async fn delete(&self, deletion: &Deletion, cached: &Object, write: &Write) -> Result<Done, MapError> {
+        let facts = self.parts.facts.load_full();
+        if let Some(proof) = plan::proof(deletion, cached, &facts)? {
+            self.prove(&proof).await?;
+        }
         let ObjectRef { kind, name, .. } = deletion.target();
         match self.write(write).await {
             Ok(answer) => {
@@ -55,28 +59,66 @@ impl Gate {
         }
     }
 
-    /// Proves an absence by a quorum read of a cluster with the recorded id.
-    async fn prove(&self, cause: &Cause) -> Result<(), MapError> {
-        let Cause::TwinAbsent { twin: ObjectRef { side, kind, namespace, name }, uid } = cause else { return Ok(()) };
-        if *side == Side::Virtual {
-            self.check_identity().await?;
-        }
-        let found = self.read(*side, &Target::new(*kind, namespace, name)).await?;
-        let found_uid = found.as_ref().and_then(|found| found.pointer("/metadata/uid")).and_then(Value::as_str);
-        match found_uid {
-            None => Ok(()),
-            Some(found) if !uid.is_empty() && found != uid => Ok(()),
-            Some(_) => {
-                if let Some(found) = found {
-                    self.ingest(*side, *kind, found);
-                }
-                Err(MapError::Conflict(format!("{kind} {namespace}/{name} is there after all")))
+    /// Proves an absence by a quorum read of the cluster that was claimed.
+    async fn prove(&self, proof: &Proof) -> Result<(), MapError> {
+        self.verify(proof.side()).await?;
+        match proof {
+            Proof::Absent { twin, uid } => self.prove_absent(twin, uid).await,
+            Proof::Known { kind, namespace, field, label } => {
+                let path = format!("{}?fieldSelector={field}&labelSelector={label}", kind.path(namespace));
+                self.prove_known(*kind, &path).await
             }
         }
     }
 
+    async fn prove_absent(&self, twin: &ObjectRef, uid: &str) -> Result<(), MapError> {
+        let ObjectRef { side, kind, namespace, name } = twin;
+        let Some(found) = self.read(*side, &Target::new(*kind, namespace, name)).await? else { return Ok(()) };
+        if !uid.is_empty() && found.pointer("/metadata/uid").and_then(Value::as_str) != Some(uid) {
+            return Ok(());
+        }
+        self.ingest(*side, *kind, found);
+        Err(MapError::Conflict(format!("{kind} {namespace}/{name} still exists")))
+    }
+
+    /// Proves that the cache holds every host object that the path lists.
+    async fn prove_known(&self, kind: Kind, path: &str) -> Result<(), MapError> {
+        let list = self.call(Side::Host, Class::Spare, "list", |api, limit| api.get_path(path, limit)).await?;
+        let Some(items) = list["items"].as_array() else {
+            return Err(MapError::Transient { reason: format!("the list of {kind} has no items"), after: None });
+        };
+        let unknown: Vec<_> = items.iter().filter(|item| !self.knows(kind, item)).collect();
+        for item in &unknown {
+            self.ingest(Side::Host, kind, (*item).clone());
+        }
+        if unknown.is_empty() {
+            Ok(())
+        } else {
+            Err(MapError::Conflict(format!("a {kind} of the host still shows it")))
+        }
+    }
+
+    /// Returns true if the cache holds a listed object, in this version or a later one.
+    fn knows(&self, kind: Kind, item: &Value) -> bool {
+        let item = Object::new(item.clone());
+        let cached = self.cached(Side::Host, kind, item.namespace(), item.name());
+        let version = |object: &Object| object.resource_version().parse::<u64>().ok();
+        cached.is_some_and(|cached| {
+            let is_current = cached.resource_version() == item.resource_version() || version(&cached) > version(&item);
+            is_current && cached.uid() == item.uid()
+        })
+    }
+
+    /// Checks that a side is still the cluster that this syncer has claimed.
+    async fn verify(&self, side: Side) -> Result<(), MapError> {
+        match side {
+            Side::Virtual => self.check_virtual_id().await,
+            Side::Host => Ok(()),
+        }
+    }
+
     /// Checks that the virtual API server still serves the same cluster.
-    async fn check_identity(&self) -> Result<(), MapError> {
+    async fn check_virtual_id(&self) -> Result<(), MapError> {
         let found = self.read(Side::Virtual, &Target::new(kinds::NAMESPACE, "", "kube-system")).await?;
         let id = found.as_ref().and_then(|found| found.pointer("/metadata/uid")).and_then(Value::as_str);
         let known = &self.parts.facts.load().cluster_id;

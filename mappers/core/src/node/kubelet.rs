@@ -145,7 +145,7 @@ pub(super) fn remove(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) 
 
 fn orphan(service: &Object, owner: &OwnerRecord) -> Option<Effect> {
     (!service.is_deleting() && owner.kind == kinds::NODE)
-        .then(|| Effect::Delete(Deletion::orphan(kinds::SERVICE, service, owner, kinds::NODE)))
+        .then(|| Effect::Delete(Deletion::orphan(kinds::SERVICE, service, kinds::NODE)))
 }
 
 fn service_key(cx: &Context<'_>, node: &str) -> HostKey {

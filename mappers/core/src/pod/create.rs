@@ -32,8 +32,8 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
 
 /// The tokens of an earlier pod of this name.
 fn stale_secret(pod: &Subject<'_, '_>) -> Option<Effect> {
-    let (secret, owner) = tokens::secret(pod.cx, pod.key).filter(|(_, owner)| owner.uid != pod.virt.uid())?;
-    Some(Effect::Delete(Deletion::orphan(kinds::SECRET, &secret, &owner, kinds::POD)))
+    let (secret, _) = tokens::secret(pod.cx, pod.key).filter(|(_, owner)| owner.uid != pod.virt.uid())?;
+    Some(Effect::Delete(Deletion::orphan(kinds::SECRET, &secret, kinds::POD)))
 }
 
 fn apply(pod: &Subject<'_, '_>, mut host: Value) -> Effect {

@@ -2,43 +2,27 @@
 //! period; the tenant sees the final state of the containers before the virtual pod is removed.
 
 use serde_json::Value;
-use tenet_mapper::translate::OwnerRecord;
-use tenet_mapper::{
-    Context, Deletion, Dependency, Effect, EventReason, HostKey, MapError, Object, Outcome, VirtualKey, kinds,
-};
+use tenet_mapper::{Context, Deletion, Dependency, Effect, EventReason, HostKey, Object, Outcome, VirtualKey, kinds};
 
 use super::{Subject, status, tokens};
 
-/// Returns the owner of a host pod that belongs to a virtual pod of this name.
-pub(super) fn owner(cx: &Context<'_>, key: &VirtualKey, host: &Object) -> Result<OwnerRecord, MapError> {
-    let owner = cx.owned(kinds::POD, host)?;
-    if owner.kind == kinds::POD && owner.namespace == key.namespace() && owner.name == key.name() {
-        return Ok(owner);
-    }
-    Err(MapError::Foreign {
-        place: format!("Pod {}/{}", host.namespace(), host.name()),
-        why: format!("it belongs to {} {}/{}", owner.kind, owner.namespace, owner.name),
-    })
-}
-
 /// Ends the host pod of a virtual pod that is gone or replaced by another of its name. Nobody waits for it, so a
 /// graceful delete is cut short.
-pub(super) fn orphan(host: &Object, owner: &OwnerRecord) -> Outcome {
+pub(super) fn orphan(host: &Object) -> Outcome {
     if host.is_deleting() && host.deletion_grace() == Some(0) {
         return Outcome::done();
     }
-    Outcome::one(Effect::Delete(Deletion::orphan(kinds::POD, host, owner, kinds::POD)))
+    Outcome::one(Effect::Delete(Deletion::orphan(kinds::POD, host, kinds::POD)))
 }
 
 /// Ends the host pod of an earlier virtual pod of this name; the new one waits until the name is free.
-pub(super) fn make_room(host: &Object, owner: &OwnerRecord, place: &HostKey) -> Outcome {
-    orphan(host, owner).wait_for(Dependency::host(kinds::POD, place))
+pub(super) fn make_room(host: &Object, place: &HostKey) -> Outcome {
+    orphan(host).wait_for(Dependency::host(kinds::POD, place))
 }
 
 /// Removes the tokens when neither pod exists.
 pub(super) fn leftovers(cx: &Context<'_>, key: &VirtualKey) -> Outcome {
-    let deletion =
-        tokens::secret(cx, key).map(|(secret, owner)| Deletion::orphan(kinds::SECRET, &secret, &owner, kinds::POD));
+    let deletion = tokens::secret(cx, key).map(|(secret, _)| Deletion::orphan(kinds::SECRET, &secret, kinds::POD));
     Outcome::done().then_together(deletion.map(Effect::Delete))
 }
 
@@ -96,7 +80,7 @@ pub(super) fn was_there(pod: &Subject<'_, '_>) -> bool {
 /// Returns the last state of the host pod of exactly this virtual pod.
 fn last_seen(pod: &Subject<'_, '_>) -> Option<Object> {
     let last = pod.cx.last_state(kinds::POD, &pod.place)?;
-    owner(pod.cx, pod.key, &last).is_ok_and(|owner| owner.uid == pod.virt.uid()).then_some(last)
+    pod.cx.owned_by(kinds::POD, pod.key, &last).is_ok_and(|owner| owner.uid == pod.virt.uid()).then_some(last)
 }
 
 fn redundant_secret(pod: &Subject<'_, '_>) -> Option<Effect> {
@@ -108,5 +92,5 @@ fn redundant_secret(pod: &Subject<'_, '_>) -> Option<Effect> {
 /// a finalizer still holds the pod.
 fn farewell(pod: &Subject<'_, '_>) -> Option<Effect> {
     let is_sent = pod.virt.is_deleting() && pod.virt.deletion_grace() == Some(0);
-    (!is_sent).then(|| Effect::Delete(Deletion::finish(kinds::POD, pod.virt, &pod.place)))
+    (!is_sent).then(|| Effect::Delete(Deletion::finish(kinds::POD, pod.virt)))
 }

@@ -1,7 +1,8 @@
 use serde_json::json;
-use tenet_mapper::Mapper;
 use tenet_mapper::keys::DIGEST;
-use tenet_mapper::testing::Clusters;
+use tenet_mapper::testing::{CLUSTER, Clusters};
+use tenet_mapper::translate::{NameScheme, Names};
+use tenet_mapper::{Facts, Mapper};
 
 use super::*;
 
@@ -82,4 +83,38 @@ fn content_is_not_kept_in_memory() {
     };
     assert_eq!(cut(Side::Virtual), json!({"metadata": {"name": "x"}}));
     assert!(cut(Side::Host)["data"][DIGEST].is_string());
+}
+
+/// With vcluster's names the Secret `web-sa-token` and the tokens of the pod `web` have one name on the host.
+#[test]
+fn the_tokens_of_a_pod_are_not_taken_for_a_copy_of_the_same_name() {
+    const POD: &str = "{apiVersion: v1, kind: Pod, metadata: {name: web, namespace: shop, uid: u-pod}}";
+    const OWN: &str = "{apiVersion: v1, kind: Secret, metadata: {name: web-sa-token, namespace: shop, uid: u-own}}";
+    let base = || {
+        let vcluster = |facts: &mut Facts| facts.names = Names::new(CLUSTER, "team-a", NameScheme::Vcluster);
+        let mut clusters = Clusters::default().facts(vcluster).with(Side::Virtual, POD);
+        let tokens = clusters.look(|cx| {
+            let (names, pod) = (&cx.facts().names, cx.virt(kinds::POD, &VirtualKey::new("shop", "web")).unwrap());
+            let key = cx.host_key(kinds::SECRET, &VirtualKey::new("shop", "web-sa-token"));
+            assert_eq!(names.token_secret_name("shop", "web"), key.name(), "the names of this case are equal");
+            let owner = cx.owner(kinds::POD, &pod);
+            json!({
+                "apiVersion": "v1", "kind": "Secret",
+                "metadata": {
+                    "namespace": key.namespace(), "name": key.name(), "labels": owner.labels(CLUSTER),
+                    "annotations": owner.annotations(key.namespace(), key.name()),
+                },
+            })
+        });
+        clusters.put(Side::Host, tokens);
+        clusters
+    };
+    let effects = |mut clusters: Clusters| {
+        clusters.reconcile(&mapper(), "shop", "web-sa-token").map(|outcome| outcome.effects().len())
+    };
+    assert_eq!(effects(base()).unwrap(), 0, "the Secret is gone");
+    assert_eq!(effects(base().with(Side::Virtual, OWN)).unwrap(), 0, "nothing refers to the Secret");
+    let wanted = base().with(Side::Virtual, OWN).referenced(kinds::SECRET, "shop", "web-sa-token");
+    let error = effects(wanted).unwrap_err();
+    assert!(error.to_string().contains("belongs to Pod shop/web"), "{error}");
 }

@@ -40,13 +40,11 @@ pub(super) fn reconcile(
     // The watch may not have shown the result of the request yet.
     let delete = |deletion| Ok(Outcome::one(Effect::Delete(deletion)));
     match cx.content(kind, key)? {
-        Some(virt) if !owner.is_reservation() && virt.uid() != owner.uid => {
-            delete(Deletion::orphan(kind, &host, &owner, kind))
-        }
+        Some(virt) if !owner.is_reservation() && virt.uid() != owner.uid => delete(Deletion::orphan(kind, &host, kind)),
         Some(virt) if virt.is_deleting() => Deletion::follow(kind, &host, &virt)
             .map_or_else(|| Ok(Outcome::done()), |gone| delete(gone.at_version(&host))),
         Some(virt) if is_external(&virt) => delete(Deletion::redundant(kind, &host).at_version(&host)),
         Some(virt) => copies.sync(cx, key, virt, Some(host)),
-        None => delete(Deletion::lapsed(kind, &host, &owner)),
+        None => delete(Deletion::lapsed(kind, &host)),
     }
 }

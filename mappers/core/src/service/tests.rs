@@ -4,7 +4,7 @@ mod change;
 
 use serde_json::{Value, json};
 use tenet_mapper::testing::Clusters;
-use tenet_mapper::{Cause, Deletion, Effect, HostKey, MapError, Object, Outcome, Side, kinds};
+use tenet_mapper::{Cause, Deletion, Effect, HostKey, MapError, Object, ObjectRef, Outcome, Side, kinds};
 
 use super::*;
 
@@ -209,6 +209,13 @@ fn what_may_not_cross_is_refused() {
     }
 }
 
+/// The cause of a delete that follows the virtual Service.
+fn follows() -> Cause {
+    let virt = CLUSTER_IP.virtual_only();
+    let uid = virt.object(Side::Virtual, kinds::SERVICE, "shop", "web").unwrap().uid().to_owned();
+    Cause::TwinDeleting { twin: ObjectRef::new(Side::Virtual, kinds::SERVICE, "shop", "web"), uid }
+}
+
 #[test]
 fn the_host_service_goes_with_its_original_and_comes_back_without() {
     let deleting = |clusters: &mut Clusters, side| {
@@ -216,11 +223,11 @@ fn the_host_service_goes_with_its_original_and_comes_back_without() {
     };
     let mut clusters = CLUSTER_IP.both();
     deleting(&mut clusters, Side::Virtual);
-    assert_eq!(deletion(&reconcile(&mut clusters).unwrap()).cause(), &Cause::TwinDeleting);
+    assert_eq!(deletion(&reconcile(&mut clusters).unwrap()).cause(), &follows());
 
     let mut orphan = Clusters::default().with(Side::Host, CLUSTER_IP.host);
     let outcome = reconcile(&mut orphan).unwrap();
-    assert!(matches!(deletion(&outcome).cause(), Cause::TwinAbsent { twin, .. } if twin.side == Side::Virtual));
+    assert_eq!(deletion(&outcome).cause(), &Cause::TwinAbsent { twin: kinds::SERVICE });
 
     let mut again = CLUSTER_IP.both();
     edit(&mut again, Side::Virtual, "/metadata/uid", json!("another"));

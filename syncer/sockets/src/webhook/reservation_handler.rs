@@ -142,6 +142,10 @@ impl ReservationHandler {
     /// Finds out to whom a host object belongs, and what follows.
     async fn standing(&self, case: &Case<'_>, host: &Object) -> Result<Standing, Denial> {
         let Ownership::Ours(owner) = case.cx.ownership(host) else { return Err(Denial::taken(case.kind)) };
+        let object = &case.request.object;
+        if owner.kind != case.kind || (&*owner.namespace, &*owner.name) != (object.namespace(), object.name()) {
+            return Err(Denial::taken(case.kind));
+        }
         if host.is_deleting() {
             return self.gone(case, host).await;
         }
@@ -152,7 +156,7 @@ impl ReservationHandler {
             return Ok(Standing::Left);
         }
         // An earlier one of the name; that it is gone is proved before its host object goes.
-        match self.engine.delete(Deletion::orphan(case.kind, host, &owner, case.kind)).await {
+        match self.engine.delete(Deletion::orphan(case.kind, host, case.kind)).await {
             Ok(_) => self.gone(case, host).await,
             Err(MapError::Conflict(_)) => Ok(Standing::Gone),
             Err(error) => Err(Denial::of_mapper(&error, case.kind)),
@@ -185,7 +189,7 @@ impl ReservationHandler {
     /// Deletes a reservation that was made for another request, once that has failed.
     async fn replace(&self, case: &Case<'_>, host: Option<&Object>) -> Result<Step, Denial> {
         let Some(host) = host else { return Ok(Step::Again) };
-        let (Ownership::Ours(owner), Some(reservation)) = (case.cx.ownership(host), case.cx.reservation(host)) else {
+        let (Ownership::Ours(_), Some(reservation)) = (case.cx.ownership(host), case.cx.reservation(host)) else {
             return Ok(Step::Free);
         };
         if self.virtual_exists(case).await? {
@@ -197,7 +201,7 @@ impl ReservationHandler {
         if case.dry_run {
             return Ok(Step::Free);
         }
-        match self.engine.delete(Deletion::lapsed(case.kind, host, &owner)).await {
+        match self.engine.delete(Deletion::lapsed(case.kind, host)).await {
             Ok(_) | Err(MapError::Conflict(_)) => Ok(Step::Again),
             Err(error) => Err(Denial::of_mapper(&error, case.kind)),
         }
@@ -213,7 +217,7 @@ impl ReservationHandler {
         if let (Some(_), Ownership::Ours(owner)) = (case.cx.reservation(host), case.cx.ownership(host))
             && owner.is_reservation()
             && !case.dry_run
-            && let Err(error) = self.engine.delete(Deletion::lapsed(case.kind, host, &owner)).await
+            && let Err(error) = self.engine.delete(Deletion::lapsed(case.kind, host)).await
         {
             tracing::debug!(kind = %case.kind, host = %case.host, %error, "cannot delete a reservation before it lapses");
         }

@@ -1,6 +1,7 @@
 //! Admission of Services: requirements on the host before a Service is stored, and the life of a reservation.
 
 use tenet_mapper::keys::{PENDING, PENDING_OVER, UID};
+use tenet_mapper::plan::{Proof, proof};
 use tenet_mapper::{Admission, Need, Next, Operation, Request, Reservation};
 
 use super::*;
@@ -227,8 +228,10 @@ fn a_reservation_waits_for_its_service_and_goes_when_none_comes() {
     let outcome = reconcile(&mut late).unwrap();
     let deletion = deletion(&outcome);
     assert_eq!(deletion.version(), Some(host(&late).unwrap().resource_version()));
-    let Cause::TwinAbsent { uid, twin } = deletion.cause() else { panic!("{:?}", deletion.cause()) };
-    assert_eq!((uid.as_str(), &*twin.name), ("", "web"), "no Service of the name may be there");
+    let facts = late.look(|cx| cx.facts().clone());
+    let proof = proof(deletion, host(&late).unwrap(), &facts).unwrap();
+    let twin = ObjectRef::new(Side::Virtual, kinds::SERVICE, "shop", "web");
+    assert_eq!(proof, Some(Proof::Absent { twin, uid: String::new() }), "no Service of the name may exist");
 }
 
 #[test]
@@ -271,5 +274,5 @@ fn a_reservation_for_a_change_of_what_is_deleted_goes_with_it() {
     let base = Reservation::base(virt(&CLUSTER_IP.virtual_only()));
     let mut clusters = reserved(true, Some(&base));
     edit(&mut clusters, Side::Virtual, "/metadata/deletionTimestamp", json!("2026-11-23T10:00:00Z"));
-    assert_eq!(*deletion(&reconcile(&mut clusters).unwrap()).cause(), Cause::TwinDeleting);
+    assert_eq!(*deletion(&reconcile(&mut clusters).unwrap()).cause(), follows());
 }

@@ -1,0 +1,152 @@
+use serde_json::json;
+use tenet_translate::keys::MANAGED_BY;
+use tenet_translate::owner::{OwnerRecord, Ownership};
+
+use super::{Payload, PlanContext, Write};
+use crate::{Cause, Deletion, Facts, Kind, MapError, Object, ObjectRef, Side};
+
+/// Fact that must be proved by a quorum read before an object is deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The twin does not exist.
+    Absent {
+        /// The twin.
+        twin: ObjectRef,
+        /// Its UID; an object of that name with another UID is another object. Empty when no object of that name may
+        /// exist.
+        uid: String,
+    },
+    /// Every host object of a kind that a field selector finds, and that is ours, is in the cache: the mapper knew it when
+    /// it decided.
+    Known {
+        /// The kind.
+        kind: Kind,
+        /// The host namespace.
+        namespace: String,
+        /// The field selector.
+        field: String,
+        /// The label selector.
+        label: String,
+    },
+}
+
+impl Proof {
+    /// The side that is asked.
+    pub fn side(&self) -> Side {
+        match self {
+            Self::Absent { twin, .. } => twin.side,
+            Self::Known { .. } => Side::Host,
+        }
+    }
+}
+
+/// Returns what must be proved before the object of a deletion goes; `None` when what was seen is enough.
+///
+/// The twin is derived from the object itself: from the owner record of a host object, and from the name of a virtual one.
+pub fn proof(deletion: &Deletion, cached: &Object, facts: &Facts) -> Result<Option<Proof>, MapError> {
+    let ObjectRef { side, kind, .. } = deletion.target();
+    let twin = match (deletion.cause(), side) {
+        (Cause::TwinDeleting { .. } | Cause::Redundant, _) => return Ok(None),
+        (Cause::TwinAbsent { twin }, Side::Host) => {
+            let record = record_of(*kind, *twin, cached, facts)?;
+            let twin = ObjectRef::new(Side::Virtual, *twin, &record.namespace, &record.name);
+            return Ok(Some(Proof::Absent { twin, uid: record.uid }));
+        }
+        (Cause::TwinAbsent { twin }, Side::Virtual) => copy_of(*twin, cached, facts),
+        (Cause::ShownAbsent, _) => ObjectRef::new(Side::Host, *kind, cached.namespace(), cached.name()),
+        (Cause::SourcesAbsent { kind, field }, _) => {
+            return Ok(Some(Proof::Known {
+                kind: *kind,
+                namespace: facts.names.host_namespace(cached.namespace()).to_owned(),
+                field: format!("{field}={}", cached.name()),
+                label: format!("{MANAGED_BY}={}", facts.names.cluster),
+            }));
+        }
+    };
+    Ok(Some(Proof::Absent { twin, uid: String::new() }))
+}
+
+/// The owner record of a host object, which must name an object of the kind `original`.
+fn record_of(kind: Kind, original: Kind, host: &Object, facts: &Facts) -> Result<OwnerRecord, MapError> {
+    match facts.ownership(host) {
+        Ownership::Ours(record) if record.kind == original => Ok(record),
+        Ownership::Ours(record) => Err(belongs_to(kind, host, &record)),
+        Ownership::Foreign(why) => Err(foreign(kind, host, why.to_string())),
+    }
+}
+
+fn copy_of(kind: Kind, virt: &Object, facts: &Facts) -> ObjectRef {
+    let (names, namespace) = (&facts.names, virt.namespace());
+    let name = names.host_name(kind.group_kind(), namespace, virt.name());
+    ObjectRef::new(Side::Host, kind, names.host_namespace(namespace), &name)
+}
+
+/// On the host only what carries our record is deleted, on the virtual side pictures only with our mark.
+pub(super) fn delete(
+    deletion: &Deletion,
+    cached: Option<&Object>,
+    cx: &PlanContext<'_>,
+) -> Result<Vec<Write>, MapError> {
+    let ObjectRef { side, kind, name, .. } = deletion.target();
+    let Some(cached) = cached.filter(|cached| cached.uid() == deletion.uid()) else {
+        return Err(MapError::Conflict(format!("{kind} {name} is not what was seen")));
+    };
+    match side {
+        Side::Host => check_host(deletion, cached, cx.facts)?,
+        Side::Virtual => check_virtual(deletion, cached, cx.facts)?,
+    }
+    let mut options = json!({
+        "apiVersion": "v1", "kind": "DeleteOptions",
+        "preconditions": {"uid": deletion.uid()}, "propagationPolicy": "Background",
+    });
+    if let Some(version) = deletion.version() {
+        options["preconditions"]["resourceVersion"] = json!(version);
+    }
+    if let Some(grace) = deletion.grace() {
+        options["gracePeriodSeconds"] = json!(grace);
+    }
+    Ok(vec![Write { target: deletion.target().clone(), subresource: None, payload: Payload::Delete(options) }])
+}
+
+fn check_host(deletion: &Deletion, host: &Object, facts: &Facts) -> Result<(), MapError> {
+    let kind = deletion.target().kind;
+    let record = match facts.ownership(host) {
+        Ownership::Ours(record) => record,
+        Ownership::Foreign(why) => return Err(foreign(kind, host, why.to_string())),
+    };
+    let is_meant = match deletion.cause() {
+        Cause::TwinDeleting { twin, uid } => {
+            record.kind == twin.kind
+                && (record.namespace.as_str(), record.name.as_str()) == (&*twin.namespace, &*twin.name)
+                && (record.is_reservation() || record.uid == *uid)
+        }
+        Cause::TwinAbsent { twin } => record.kind == *twin,
+        Cause::Redundant => true,
+        Cause::ShownAbsent | Cause::SourcesAbsent { .. } => false,
+    };
+    if is_meant { Ok(()) } else { Err(belongs_to(kind, host, &record)) }
+}
+
+fn check_virtual(deletion: &Deletion, virt: &Object, facts: &Facts) -> Result<(), MapError> {
+    let kind = deletion.target().kind;
+    match deletion.cause() {
+        Cause::TwinDeleting { twin, .. } if *twin != copy_of(kind, virt, facts) => {
+            Err(foreign(kind, virt, format!("{twin} is not its copy")))
+        }
+        Cause::TwinDeleting { .. } | Cause::TwinAbsent { .. } => Ok(()),
+        _ if virt.label(MANAGED_BY) == Some(&facts.names.cluster) => Ok(()),
+        _ => Err(foreign(kind, virt, "it is not a picture of ours".to_owned())),
+    }
+}
+
+fn belongs_to(kind: Kind, host: &Object, record: &OwnerRecord) -> MapError {
+    foreign(kind, host, format!("it belongs to {} {}/{}", record.kind, record.namespace, record.name))
+}
+
+fn foreign(kind: Kind, object: &Object, why: String) -> MapError {
+    let namespace: &str = object.namespace();
+    MapError::Foreign { place: format!("{kind} {namespace}/{}", object.name()), why }
+}
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;
