@@ -347,6 +347,12 @@ impl Cache {
         self.changes.subscribe()
     }
 
+    /// Frees memory that is no longer needed.
+    pub fn compact(&self) {
+        self.entries.shrink_to_fit();
+        self.namespaces.compact();
+    }
+
     /// Returns the number of objects.
     pub fn len(&self) -> usize {
         self.entries.len()

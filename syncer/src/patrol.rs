@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tenet_mapper::{MapperId, Object};
 use tokio::time::{Instant, sleep};
@@ -15,6 +16,9 @@ use crate::queue::Lane;
 /// Number of objects after which the patrol yields the thread.
 const STRIDE: usize = 32;
 
+/// Time between two compactions.
+const COMPACTION: Duration = Duration::from_secs(30);
+
 /// Patrols until it is told to stop.
 pub async fn run(engine: Arc<Engine>, config: tenet_config::Live, stop: CancellationToken) {
     loop {
@@ -26,6 +30,23 @@ pub async fn run(engine: Arc<Engine>, config: tenet_config::Live, stop: Cancella
         let start = Instant::now();
         enqueue_all(&engine, Lane::Patrol).await;
         engine.metrics.patrolled(start.elapsed());
+    }
+}
+
+/// Frees the memory of objects that have gone, from time to time: tables grow in bursts, and do not shrink by
+/// themselves.
+pub async fn compact(engine: Arc<Engine>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(COMPACTION) => {}
+        }
+        engine.queue.compact();
+        engine.router.compact();
+        for cache in engine.caches.all() {
+            cache.compact();
+            tokio::task::yield_now().await;
+        }
     }
 }
 

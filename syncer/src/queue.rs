@@ -77,6 +77,21 @@ impl Queue {
         self.now().saturating_sub(ticket.since)
     }
 
+    /// Returns the number of keys: ready, waiting and at work.
+    pub fn len(&self) -> usize {
+        self.state.lock().len()
+    }
+
+    /// Returns true if there are no keys.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Frees memory that is no longer needed.
+    pub fn compact(&self) {
+        self.state.lock().compact();
+    }
+
     /// Returns the number of ready keys, by mapper and lane.
     pub fn depth(&self) -> BTreeMap<(MapperId, Lane), usize> {
         self.state.lock().depth()

@@ -1,5 +1,7 @@
 //! Router from a change of an object to the keys that it affects.
 
+mod waits;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +17,7 @@ use tenet_mapper::{
 use crate::cache::{Cache, NamespacedName, Sight};
 use crate::mappers::Mappers;
 use crate::queue::{Key, Lane, Queue};
+use waits::Waits;
 
 /// An input of a mapper.
 #[derive(Clone, Debug)]
@@ -45,6 +48,19 @@ type Referrer = (MapperId, VirtualKey);
 /// Kinds and names, in the namespace of the referrer.
 type Targets = BTreeSet<(GroupKind, String)>;
 
+/// Incarnation and version of the last state of a host object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastVersion {
+    uid: String,
+    version: String,
+}
+
+impl LastVersion {
+    fn of(last: &Object) -> Self {
+        Self { uid: last.uid().to_owned(), version: last.resource_version().to_owned() }
+    }
+}
+
 /// References between virtual objects.
 #[derive(Default)]
 struct References {
@@ -62,7 +78,7 @@ pub struct Router {
     running: BTreeMap<MapperId, AtomicBool>,
     sources: DashMap<(MapperId, usize), Sources>,
     references: RwLock<References>,
-    waiting: DashMap<Dependency, HashSet<Key>>,
+    waiting: Waits,
     gone: DashMap<(Kind, HostKey), Object>,
     cluster: String,
     cluster_id: String,
@@ -87,7 +103,7 @@ impl Router {
             routes,
             sources: DashMap::new(),
             references: RwLock::default(),
-            waiting: DashMap::new(),
+            waiting: Waits::default(),
             gone: DashMap::new(),
             cluster: cluster.to_owned(),
             cluster_id: cluster_id.to_owned(),
@@ -113,7 +129,8 @@ impl Router {
     pub fn gone(&self, cache: &Cache, last: &Object) {
         if cache.side() == Side::Virtual {
             self.refer(cache, last, true);
-        } else if self.owner_of(last).is_some() {
+        } else if self.owner_of(last).is_some_and(|owner| owner.kind == cache.kind().group_kind()) {
+            // Only the mapper of its own kind acknowledges a last state.
             let key = HostKey::new(last.namespace(), last.name());
             self.gone.insert((cache.kind(), key), last.clone());
         }
@@ -125,9 +142,15 @@ impl Router {
         self.gone.get(&(kind, key.clone())).map(|object| object.clone())
     }
 
-    /// Acknowledges the end of a host object: its last state is not needed any more.
-    pub fn acknowledge(&self, kind: Kind, key: &HostKey) {
-        self.gone.remove(&(kind, key.clone()));
+    /// Returns the incarnation and version of a last state.
+    pub fn last_version(&self, kind: Kind, key: &HostKey) -> Option<LastVersion> {
+        self.gone.get(&(kind, key.clone())).map(|last| LastVersion::of(&last))
+    }
+
+    /// Acknowledges the end of a host object: its last state is not needed any more, unless another one has
+    /// come since `seen`.
+    pub fn acknowledge(&self, kind: Kind, key: &HostKey, seen: &LastVersion) {
+        self.gone.remove_if(&(kind, key.clone()), |_, last| LastVersion::of(last) == *seen);
     }
 
     /// The objects of an input that touch a key, in order of their places.
@@ -143,11 +166,34 @@ impl Router {
         self.references.read().to.contains_key(&(kind.group_kind(), key.clone()))
     }
 
-    /// Wakes a key when one of these changes.
-    pub fn wait(&self, key: &Key, dependencies: impl IntoIterator<Item = Dependency>) {
-        for dependency in dependencies {
-            self.waiting.entry(dependency).or_default().insert(key.clone());
+    /// Wakes a key when one of these changes, and no longer when one of earlier dependencies does.
+    pub fn wait(&self, key: &Key, dependencies: BTreeSet<Dependency>) {
+        self.waiting.set(key, dependencies);
+    }
+
+    /// Returns the number of entries that stand for objects: references, sources, waiting keys and last states.
+    pub fn len(&self) -> usize {
+        let references = self.references.read();
+        let sources: usize = self.sources.iter().map(|sources| sources.by_object.len() + sources.by_key.len()).sum();
+        references.of.len() + references.to.len() + sources + self.waiting.len() + self.gone.len()
+    }
+
+    /// Returns true if no entry stands for an object.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Frees memory that is no longer needed.
+    pub fn compact(&self) {
+        self.waiting.compact();
+        self.gone.shrink_to_fit();
+        for mut sources in self.sources.iter_mut() {
+            sources.by_object.shrink_to_fit();
+            sources.by_key.shrink_to_fit();
         }
+        let mut references = self.references.write();
+        references.of.shrink_to_fit();
+        references.to.shrink_to_fit();
     }
 
     /// Enqueues all keys that an object affects.
@@ -176,10 +222,7 @@ impl Router {
         if let Some(running) = self.running.get(&mapper) {
             running.store(false, Ordering::Release);
         }
-        self.waiting.retain(|_, keys| {
-            keys.retain(|key| key.mapper != mapper);
-            !keys.is_empty()
-        });
+        self.waiting.stop(mapper);
     }
 
     /// Returns true while a mapper runs.
@@ -210,14 +253,9 @@ impl Router {
     }
 
     fn wake(&self, side: Side, kind: Kind, object: &Object) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let changed = ObjectRef::new(side, kind, object.namespace(), object.name());
-        for dependency in [Dependency::Object(changed), Dependency::Any(side, kind)] {
-            for key in self.waiting.remove(&dependency).map(|(_, keys)| keys).into_iter().flatten() {
-                self.queue.add(key, Lane::Urgent);
-            }
+        let changed = || Dependency::Object(ObjectRef::new(side, kind, object.namespace(), object.name()));
+        for key in self.waiting.wake(|| [changed(), Dependency::Any(side, kind)]) {
+            self.queue.add(key, Lane::Urgent);
         }
     }
 

@@ -95,6 +95,7 @@ async fn work(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
     let tasks = TaskTracker::new();
     spawn(&*engine.runtime, &tasks, Registry::run(Arc::clone(&engine), stop.clone()));
     spawn(&*engine.runtime, &tasks, worker::run(Arc::clone(&engine), stop.clone()));
+    spawn(&*engine.runtime, &tasks, patrol::compact(Arc::clone(&engine), stop.clone()));
     spawn(&*Arc::clone(&engine.runtime), &tasks, patrol::run(engine, live, stop));
     tasks.close();
     tasks.wait().await;

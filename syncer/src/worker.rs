@@ -80,20 +80,25 @@ async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: 
     let now = engine.runtime.unix_seconds();
     let seen = engine.caches.versions();
     let view = engine.view.of(ticket.key.mapper);
+    let kind = mapper.spec().kind;
+    let host_key = Context::new(&view, facts, now).host_key(kind, &ticket.key.object);
+    // A last state that comes during the reconcile was not looked at, so it is not acknowledged.
+    let last = engine.router.last_version(kind, &host_key);
     let Outcome { stages, next, wait, refused } = decide(engine, mapper, &view, facts, ticket, now).await?;
     perform(engine, mapper, ticket, stages).await?;
-    let kind = mapper.spec().kind;
     if !refused.is_empty() {
         refusal::tell(engine, mapper.spec(), &ticket.key.object, refused).await?;
     } else if view.has_shown_refusal() {
         refusal::withdraw(engine, kind, &ticket.key.object).await?;
     }
-    engine.router.acknowledge(kind, &Context::new(&view, facts, now).host_key(kind, &ticket.key.object));
-    if wait.is_empty() {
-        return Ok(again(next, now));
+    if let Some(last) = last {
+        engine.router.acknowledge(kind, &host_key, &last);
     }
     let streams: Vec<_> = wait.iter().map(Dependency::stream).collect();
     engine.router.wait(&ticket.key, wait);
+    if streams.is_empty() {
+        return Ok(again(next, now));
+    }
     // A change that arrived during the reconcile may satisfy the wait, so re-check.
     let moved = streams.iter().any(|stream| engine.caches.version(*stream) != seen.get(stream).copied());
     Ok(if moved { Again::After(Duration::from_millis(1)) } else { Again::After(retry::FALLBACK) })

@@ -40,6 +40,10 @@ impl Namespaces {
         }
     }
 
+    pub(super) fn compact(&self) {
+        self.0.shrink_to_fit();
+    }
+
     /// Returns the places in one namespace, in order of their names.
     pub(super) fn places(&self, namespace: &str) -> Vec<NamespacedName> {
         let Some(names) = self.0.get(namespace) else { return Vec::new() };

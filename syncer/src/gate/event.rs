@@ -4,6 +4,7 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use tenet_mapper::plan::{Payload, Write};
 use tenet_mapper::{Event, EventReason, MapError, ObjectRef, Side, kinds};
 use time::format_description::well_known::Rfc3339;
@@ -13,7 +14,7 @@ use crate::api::Target;
 
 /// Events emitted since the start, so that they need not be looked up.
 #[derive(Default)]
-pub(super) struct Told(Mutex<HashSet<String>>);
+pub(super) struct Told(Mutex<HashSet<u64>>);
 
 /// Number of remembered events; older ones are looked up again.
 const REMEMBERED: usize = 4096;
@@ -21,7 +22,10 @@ impl Gate {
     /// Emits an event, unless the same was emitted before: its name is derived from its content.
     pub(super) async fn emit(&self, event: &Event, write: &Write) -> Result<Done, MapError> {
         let ObjectRef { namespace, name, .. } = &write.target;
-        let id = format!("{namespace}/{name}");
+        // The name contains a digest of the event, so that 64 bits do for those of one syncer.
+        let mut hasher = DefaultHasher::new();
+        (namespace, name).hash(&mut hasher);
+        let id = hasher.finish();
         if self.events.0.lock().contains(&id) {
             return Ok(Done::Unchanged);
         }

@@ -219,6 +219,16 @@ impl State {
         }
     }
 
+    /// Returns the number of keys: ready, waiting and at work.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Frees memory that is no longer needed.
+    pub fn compact(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
     /// Returns the time at which the next waiting key is due.
     pub fn next_timer(&self) -> Option<Duration> {
         let first = self.timers.first().map(|(until, _)| *until);

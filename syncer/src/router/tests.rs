@@ -233,7 +233,7 @@ fn a_waiting_key_is_woken_by_any_change() {
     let all = Woken::new();
     all.event(&all.pods, &on(1, "a", "Running"));
     let key = Key { mapper: SECRETS, object: VirtualKey::new("n", "s") };
-    all.router.wait(&key, [Dependency::virt(kinds::POD, &VirtualKey::new("n", "p"))]);
+    all.router.wait(&key, BTreeSet::from([Dependency::virt(kinds::POD, &VirtualKey::new("n", "p"))]));
     assert_eq!(all.event(&all.pods, &on(2, "a", "Running")), [SECRETS]);
     assert_eq!(all.event(&all.pods, &on(3, "a", "Running")), NOBODY, "once");
 }
@@ -290,4 +290,80 @@ fn two_kinds_of_one_name_in_two_groups_never_meet() {
         router.changed(&cache, &copy, &sight);
         assert_eq!(drain(&queue), [mapper], "the owner record of {kind}");
     }
+}
+
+fn host_pod(version: &str, owner: Kind) -> Value {
+    let record = OwnerRecord {
+        cluster: "id".to_owned(),
+        kind: owner.group_kind(),
+        namespace: "n".to_owned(),
+        name: "p".to_owned(),
+        uid: "u".to_owned(),
+    };
+    json!({"metadata": {"namespace": "team-a", "name": "p-x-n-x-vc-1", "uid": "host", "resourceVersion": version,
+        "labels": record.labels("vc-1"), "annotations": record.annotations("team-a", "p-x-n-x-vc-1")}})
+}
+
+#[test]
+fn a_last_state_is_acknowledged_at_the_version_that_was_looked_at() {
+    let rig = Rig::new();
+    let key = HostKey::new("team-a", "p-x-n-x-vc-1");
+    let host = Cache::new(Side::Host, kinds::POD, Projection::Whole);
+    let gone = |version| rig.router.gone(&host, &Object::new(host_pod(version, kinds::POD)));
+    gone("5");
+    let seen = rig.router.last_version(kinds::POD, &key).unwrap();
+    gone("7");
+    rig.router.acknowledge(kinds::POD, &key, &seen);
+    assert_eq!(rig.router.last_state(kinds::POD, &key).unwrap().resource_version(), "7", "nobody has looked at it");
+    rig.router.acknowledge(kinds::POD, &key, &rig.router.last_version(kinds::POD, &key).unwrap());
+    assert!(rig.router.is_empty());
+}
+
+#[test]
+fn the_last_state_of_an_object_that_nobody_acknowledges_is_not_kept() {
+    let rig = Rig::new();
+    let secrets = Cache::new(Side::Host, kinds::SECRET, Projection::Whole);
+    rig.router.gone(&secrets, &Object::new(host_pod("5", kinds::POD)));
+    assert!(rig.router.is_empty());
+}
+
+#[test]
+fn a_key_waits_only_for_what_it_asked_for_last() {
+    let rig = Rig::new();
+    let key = |name: &str| Key { mapper: MapperId::new("pod"), object: VirtualKey::new("n", name) };
+    let on = |name: &str| Dependency::virt(kinds::CONFIG_MAP, &VirtualKey::new("n", name));
+    let maps = Cache::new(Side::Virtual, kinds::CONFIG_MAP, Projection::Whole);
+    let change = |name: &str| {
+        let map = json!({"metadata": {"namespace": "n", "name": name, "resourceVersion": "1"}});
+        rig.router.enqueue_object(&maps, &Object::new(map), Lane::Change);
+    };
+    rig.router.wait(&key("a"), BTreeSet::from([on("x"), on("y")]));
+    rig.router.wait(&key("a"), BTreeSet::from([on("y")]));
+    rig.router.wait(&key("b"), BTreeSet::from([on("y"), on("z")]));
+    change("x");
+    assert!(rig.router.queue.is_empty(), "the wait for it was replaced");
+    change("y");
+    assert_eq!(rig.router.queue.len(), 2);
+    assert!(rig.router.is_empty(), "a woken key asks anew");
+    rig.router.wait(&key("a"), BTreeSet::from([on("x")]));
+    rig.router.wait(&key("a"), BTreeSet::new());
+    assert!(rig.router.is_empty());
+}
+
+#[test]
+fn nothing_is_left_of_objects_that_have_come_and_gone() {
+    let rig = Rig::new();
+    let host = Cache::new(Side::Host, kinds::POD, Projection::Whole);
+    for number in 0..1000 {
+        let mut virt = pod("1", "1", "c", "a");
+        virt["metadata"]["name"] = json!(format!("p{number}"));
+        virt["metadata"]["uid"] = json!(format!("u{number}"));
+        rig.changed(&rig.stored(&virt));
+        let last = rig.removed(&virt);
+        rig.router.gone(&rig.pods, &last);
+        rig.router.gone(&host, &Object::new(host_pod(&format!("{}", number + 1), kinds::POD)));
+    }
+    let key = HostKey::new("team-a", "p-x-n-x-vc-1");
+    rig.router.acknowledge(kinds::POD, &key, &rig.router.last_version(kinds::POD, &key).unwrap());
+    assert!(rig.router.is_empty(), "{} entries", rig.router.len());
 }
