@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tenet_mapper::Kind;
 use thiserror::Error;
@@ -69,6 +72,67 @@ struct StatusBody {
 #[serde(default, rename_all = "camelCase")]
 struct StatusDetails {
     retry_after_seconds: u64,
+}
+
+/// Media type of a list of which only the metadata of the objects is wanted.
+const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+/// Number of objects in a page.
+const PAGE: u32 = 500;
+
+#[derive(Deserialize)]
+struct MetadataList {
+    metadata: ListMeta,
+    items: Vec<ListedObject>,
+}
+
+#[derive(Deserialize)]
+struct ListMeta {
+    #[serde(rename = "continue")]
+    next: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ListedObject {
+    metadata: ObjectMeta,
+}
+
+/// Metadata of an object in a list.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+pub struct ObjectMeta {
+    /// Its namespace; empty for a cluster-scoped object.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    resource_version: String,
+}
+
+impl ObjectMeta {
+    /// The resource version as a number, which can be compared with others of the kind.
+    pub fn version(&self) -> Option<u64> {
+        self.resource_version.parse().ok()
+    }
+}
+
+/// One page of a collection.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// A label selector.
+    pub selector: Option<String>,
+    /// The token that the page before has returned.
+    pub next: Option<String>,
+}
+
+impl Page {
+    fn query(&self) -> String {
+        let parameter = |name: &str, value: &Option<String>| {
+            let value = value.as_deref().map(|value| utf8_percent_encode(value, NON_ALPHANUMERIC));
+            value.map(|value| format!("&{name}={value}")).unwrap_or_default()
+        };
+        let (selector, next) = (parameter("labelSelector", &self.selector), parameter("continue", &self.next));
+        format!("limit={PAGE}{selector}{next}")
+    }
 }
 
 /// One API server.
@@ -174,6 +238,23 @@ impl Api {
         self.call(Method::GET, path, None, limit).await
     }
 
+    /// Reads a page of the metadata of a collection, from a quorum. Returns the token of the next page, if there
+    /// is one.
+    pub async fn list_metadata(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        page: &Page,
+        limit: Duration,
+    ) -> Result<(Vec<ObjectMeta>, Option<String>), ApiError> {
+        let path = format!("{}?{}", kind.path(namespace), page.query());
+        let call = self.request(Method::GET, &path, METADATA_LIST, None);
+        let answer = timeout(limit, call).await.map_err(|_| ApiError::Timeout(limit))??;
+        let list: MetadataList = parse(&answer)?;
+        let next = list.metadata.next.filter(|next| !next.is_empty());
+        Ok((list.items.into_iter().map(|item| item.metadata).collect(), next))
+    }
+
     /// Creates an object, or, with a subresource, posts to it.
     pub async fn create(&self, target: &Target<'_>, object: &Value, limit: Duration) -> Result<Value, ApiError> {
         let path = match target.subresource {
@@ -207,29 +288,37 @@ impl Api {
         body: Option<(&str, &Value)>,
         limit: Duration,
     ) -> Result<Value, ApiError> {
-        let mut request = Request::builder().method(method).uri(path).header(http::header::ACCEPT, "application/json");
+        match timeout(limit, self.request(method, path, "application/json", body)).await {
+            Ok(answer) => parse(&answer?),
+            Err(_) => Err(ApiError::Timeout(limit)),
+        }
+    }
+
+    /// Sends a request. Returns the body of a good answer.
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        accept: &str,
+        body: Option<(&str, &Value)>,
+    ) -> Result<Bytes, ApiError> {
+        let mut request = Request::builder().method(method).uri(path).header(http::header::ACCEPT, accept);
         let mut bytes = Vec::new();
         if let Some((mime, value)) = body {
             request = request.header(http::header::CONTENT_TYPE, mime);
             bytes = serde_json::to_vec(value).map_err(|error| ApiError::Transport(error.to_string()))?;
         }
         let request = request.body(Body::from(bytes)).map_err(|error| ApiError::Transport(error.to_string()))?;
-        match timeout(limit, self.exchange(request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(ApiError::Timeout(limit)),
-        }
+        self.exchange(request).await
     }
 
-    async fn exchange(&self, request: Request<Body>) -> Result<Value, ApiError> {
+    async fn exchange(&self, request: Request<Body>) -> Result<Bytes, ApiError> {
         let transport = |error: &dyn std::error::Error| ApiError::Transport(chain(error));
         let answer = self.client.send(request).await.map_err(|error| transport(&error))?;
         let (parts, body) = answer.into_parts();
         let bytes = body.collect().await.map_err(|error| transport(&error))?.to_bytes();
         if parts.status.is_success() {
-            // The body may hold a Secret, so the error names the position, never the content.
-            return serde_json::from_slice(&bytes).map_err(|error| {
-                ApiError::Transport(format!("the answer is no JSON at line {} column {}", error.line(), error.column()))
-            });
+            return Ok(bytes);
         }
         let status: StatusBody = serde_json::from_slice(&bytes).unwrap_or_default();
         let header = parts.headers.get(http::header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -241,6 +330,13 @@ impl Api {
             retry_after: (seconds > 0).then(|| Duration::from_secs(seconds)),
         })
     }
+}
+
+/// Parses the body of an answer. It may hold a Secret, so the error names the position, never the content.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::Transport(format!("the answer is no JSON at line {} column {}", error.line(), error.column()))
+    })
 }
 
 /// Returns an error with its causes, as one line.

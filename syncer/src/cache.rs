@@ -4,7 +4,7 @@ mod namespaces;
 mod pack;
 mod readers;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -330,6 +330,16 @@ impl Cache {
     /// Returns the keys of all objects, in no order.
     pub fn places(&self) -> Vec<NamespacedName> {
         self.entries.iter().map(|entry| entry.key().clone()).collect()
+    }
+
+    /// Returns the keys of all objects.
+    pub fn keys(&self) -> BTreeSet<NamespacedName> {
+        self.entries.iter().map(|entry| entry.key().clone()).collect()
+    }
+
+    /// Returns the resource version of a cached object.
+    pub fn version_of(&self, object: &NamespacedName) -> Option<u64> {
+        self.entries.get(object).map(|entry| entry.version.0)
     }
 
     /// Returns the objects of one namespace, in order of their names.

@@ -172,10 +172,12 @@ impl Gate {
                 Ok(answer) => answer,
                 Err(error) => {
                     // The server contradicts the cache.
-                    if error.is_lost_race() || error.is_object_absent() {
-                        self.refresh(&write.target).await;
+                    if (error.is_lost_race() || error.is_object_absent())
+                        && let Err(error) = self.refresh(&write.target).await
+                    {
+                        tracing::debug!(object = %write.target, %error, "cannot refresh a cached object");
                     }
-                    return Err(errors::classify(error));
+                    return Err(errors::of_write(&write.target, error));
                 }
             };
             self.ingest(write.target.side, write.target.kind, answer);
@@ -273,34 +275,35 @@ impl Gate {
     }
 
     /// Replaces what the cache holds of an object by a quorum read. The next reconcile then acts on the state
-    /// of the server, and does not wait for a watch that may be late.
-    pub(crate) async fn refresh(&self, object: &ObjectRef) {
+    /// of the server, and does not wait for a watch that may be late. Returns true if the cache has changed.
+    pub(crate) async fn refresh(&self, object: &ObjectRef) -> Result<bool, MapError> {
         let ObjectRef { side, kind, namespace, name } = object;
-        let Some(cached) = self.cached(*side, *kind, namespace, name) else { return };
-        match self.read(*side, &Target::new(*kind, namespace, name)).await {
-            Ok(Some(found)) => self.ingest(*side, *kind, found),
-            Ok(None) => {
-                if let Some(cache) = self.parts.caches.get(*side, *kind)
-                    && let Some(last) = cache.evict(namespace, name, cached.uid())
-                {
-                    self.parts.router.gone(cache, &last);
+        let cached = self.cached(*side, *kind, namespace, name);
+        let found = self.read(*side, &Target::new(*kind, namespace, name)).await?;
+        match (found, cached, self.parts.caches.get(*side, *kind)) {
+            (Some(found), ..) => Ok(self.ingest(*side, *kind, found)),
+            (None, Some(cached), Some(cache)) => {
+                let gone = cache.evict(namespace, name, cached.uid());
+                if let Some(last) = &gone {
+                    self.parts.router.gone(cache, last);
                 }
+                Ok(gone.is_some())
             }
-            Err(error) => tracing::debug!(%object, %error, "cannot refresh a cached object"),
+            (None, ..) => Ok(false),
         }
     }
 
     /// Stores the server's answer in the cache, so that the next reconcile does not act
-    /// on an older state.
-    fn ingest(&self, side: Side, kind: Kind, object: Value) {
-        let Some(cache) = self.parts.caches.get(side, kind) else { return };
+    /// on an older state. Returns true if the cache has changed.
+    fn ingest(&self, side: Side, kind: Kind, object: Value) -> bool {
+        let Some(cache) = self.parts.caches.get(side, kind) else { return false };
         // A Status instead of an object carries no state.
         if object.pointer("/metadata/uid").is_none() {
-            return;
+            return false;
         }
-        if let Change::Stored(object, sight) = cache.store(object) {
-            self.parts.router.changed(cache, &object, &sight);
-        }
+        let Change::Stored(object, sight) = cache.store(object) else { return false };
+        self.parts.router.changed(cache, &object, &sight);
+        true
     }
 }
 

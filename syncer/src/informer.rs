@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use crate::api::Api;
+use crate::audit::Audit;
 use crate::cache::{Cache, Change, StreamId};
 use crate::metrics::Metrics;
 use crate::router::Router;
@@ -96,6 +97,7 @@ pub struct Informer {
 }
 
 /// Scope of a stream.
+#[derive(Clone, Debug)]
 pub struct Scope {
     /// The namespace; all when absent.
     pub namespace: Option<String>,
@@ -133,6 +135,12 @@ impl Informer {
     #[must_use]
     pub fn notifying(self, changed: Arc<Notify>) -> Self {
         Self { changed, ..self }
+    }
+
+    /// Returns the audit of the stream.
+    pub fn audit(&self) -> Audit {
+        let scope = Scope { namespace: self.namespace.clone(), selector: self.selector.clone() };
+        Audit::new(self.api.clone(), scope, Arc::clone(&self.cache))
     }
 
     /// Returns the health of the stream, which stays current.

@@ -5,6 +5,7 @@
 mod admin;
 pub mod api;
 mod args;
+mod audit;
 mod cache;
 pub mod connect;
 mod engine;

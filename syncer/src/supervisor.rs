@@ -32,7 +32,7 @@ use crate::router::Router;
 use crate::runtime::{Runtime, System};
 use crate::settings::Settings;
 use crate::view::{Caches, EngineView};
-use crate::{admin, connect, logging, patrol, worker};
+use crate::{admin, audit, connect, logging, patrol, worker};
 
 /// Time for requests in flight after a signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -67,6 +67,8 @@ pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Socket
         () = stop.cancelled() => None,
     };
     if let Some((engine, informers)) = started {
+        let audits = informers.iter().map(Informer::audit).collect();
+        spawn(&*runtime, &tasks, audit::run(Arc::clone(&engine), audits, live.clone(), stop.clone()));
         for informer in informers {
             // It holds no state, so the shutdown does not wait for it.
             let stop = stop.clone();

@@ -30,7 +30,7 @@ impl Gate {
             Err(error) if *side == Side::Host && error.code() == Some(StatusCode::NOT_FOUND) => {
                 Err(MapError::Rejected(error.to_string()))
             }
-            Err(error) => Err(errors::classify(error)),
+            Err(error) => Err(errors::of_write(&write.target, error)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Classification of API errors, which decides the retry.
 
 use http::StatusCode;
-use tenet_mapper::MapError;
+use tenet_mapper::{MapError, ObjectRef, Side};
 
 use crate::api::ApiError;
 
@@ -24,6 +24,17 @@ pub fn classify(error: ApiError) -> MapError {
             },
         },
         ApiError::Timeout(_) | ApiError::Transport(_) => MapError::Transient { reason: error.to_string(), after: None },
+    }
+}
+
+/// Returns the class of the error of a write to this object. A resource that the host does not serve rejects it;
+/// a virtual API server that answers so is starting.
+pub fn of_write(target: &ObjectRef, error: ApiError) -> MapError {
+    let is_unserved = error.code() == Some(StatusCode::NOT_FOUND) && !error.is_object_absent();
+    match target.side {
+        Side::Host if is_unserved => MapError::Rejected(format!("the host does not serve {}: {error}", target.kind)),
+        Side::Virtual if is_unserved => MapError::Transient { reason: error.to_string(), after: None },
+        _ => classify(error),
     }
 }
 

@@ -57,15 +57,15 @@ fn absent() -> Value {
     json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404, "message": "pods \"a\" not found"})
 }
 
-struct Rig {
-    gate: Gate,
+pub(crate) struct Rig {
+    pub(crate) gate: Gate,
     host: Asked,
     virt: Asked,
-    caches: Arc<Caches>,
+    pub(crate) caches: Arc<Caches>,
 }
 
 impl Rig {
-    fn new(host: Answers, virt: Answers) -> Self {
+    pub(crate) fn new(host: Answers, virt: Answers) -> Self {
         let ((host_api, host), (virt_api, virt)) = (api(host), api(virt));
         let mut caches = Caches::default();
         for side in [Side::Virtual, Side::Host] {
@@ -103,7 +103,7 @@ impl Rig {
         self.gate.perform(effect).await
     }
 
-    fn asked(&self, side: Side) -> Vec<String> {
+    pub(crate) fn asked(&self, side: Side) -> Vec<String> {
         let asked = if side == Side::Host { &self.host } else { &self.virt };
         asked.lock().unwrap().iter().map(|(method, path, _)| format!("{method} {path}")).collect()
     }
@@ -202,6 +202,19 @@ async fn a_slow_answer_or_a_failing_webhook_is_no_overload() {
         assert!(matches!(rig.perform(apply("u1", "v")).await, Err(MapError::Transient { .. })));
         assert_eq!(rig.gate.limiter(Side::Host).limit(), limit, "{code}");
     }
+}
+
+#[tokio::test]
+async fn a_resource_that_the_host_does_not_serve_rejects_a_change() {
+    let unserved = json!({"kind": "Status", "reason": "NotFound", "code": 404,
+        "message": "the server could not find the requested resource"});
+    let rig = Rig::new(vec![("PATCH", PLACE, 404, unserved)], vec![]).knows(
+        Side::Host,
+        kinds::CONFIG_MAP,
+        host_object("u1", "v"),
+    );
+    let error = rig.perform(apply("u1", "w")).await.unwrap_err();
+    assert!(matches!(&error, MapError::Rejected(message) if message.contains("does not serve ConfigMap")), "{error}");
 }
 
 #[tokio::test]
