@@ -5,13 +5,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Admin, Annotations, Engine, Kinds, Kubelet, Log, Names, UnknownFields, Usage, Webhook};
+use crate::{Admin, Annotations, Breaker, Engine, Kinds, Kubelet, Log, Names, UnknownFields, Usage, Webhook};
 use tenet_translate::format::{DnsLabel, Text};
 
 /// Fields that may change while the syncer runs, with all that is under them. A change to any other field waits for a
 /// restart; the sections of mappers say for themselves which of their fields do.
 pub const RELOADABLE: &[&str] = &[
     "annotations",
+    "breaker.release",
     "engine.maxInFlight",
     "engine.patrolInterval",
     "engine.requestTimeout",
@@ -55,6 +56,9 @@ pub struct Config {
     /// How much the syncer does at once, and how often.
     #[serde(default)]
     pub engine: Engine,
+    /// The breaker of deletes.
+    #[serde(default)]
+    pub breaker: Breaker,
     /// The endpoint of `/metrics`, `/healthz` and `/readyz`.
     #[serde(default)]
     pub admin: Admin,

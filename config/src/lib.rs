@@ -39,7 +39,7 @@ pub use crossing::{Annotations, Names, UnknownFields};
 pub use known::{Known, Section, SectionError};
 pub use overrides::Overrides;
 pub use problem::{Location, Problem, Problems};
-pub use process::{Admin, Engine, Kinds, Log, LogFormat};
+pub use process::{Admin, Breaker, Engine, Kinds, Log, LogFormat};
 pub use reload::{Deferred, Live, ReloadOutcome, Reloader};
 pub use schema::schema;
 pub use sockets::{FailurePolicy, Kubelet, KubeletCertificate, Streams, Usage, Webhook};

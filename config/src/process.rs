@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Duration;
-use tenet_translate::format::{DnsLabel, DurationText, FieldPath, LogDirectives, SocketAddress};
+use tenet_translate::format::{DnsLabel, DurationText, FieldPath, LogDirectives, SocketAddress, Text};
 
 /// How much the syncer does at once, and how often.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +36,16 @@ impl Default for Engine {
             request_timeout: Duration::from_secs(15),
         }
     }
+}
+
+/// The breaker of deletes: what happens when unusually many objects have lost their counterpart.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Breaker {
+    /// Kinds, such as `Pod` or `Ingress.networking.k8s.io`, whose deletes a person has released after the breaker has
+    /// stopped them: they are spread over time, and not stopped. To be taken back when it is over.
+    #[schemars(with = "Vec<Text>")]
+    pub release: Vec<String>,
 }
 
 /// The endpoint of `/metrics`, `/healthz` and `/readyz`.

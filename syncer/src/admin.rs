@@ -109,7 +109,8 @@ fn all(engine: &Engine) -> Vec<Report> {
     let mappers = engine.mappers.iter().map(|mapper| report(engine, mapper.spec().id));
     let parts =
         engine.off.lock().iter().map(|(part, why)| Report::Off(format!("{part}: off: {why}"))).collect::<Vec<_>>();
-    mappers.chain(parts).collect()
+    let paused = engine.gate.breaker_report().into_iter().map(Report::Off);
+    mappers.chain(parts).chain(paused).collect()
 }
 
 fn one(engine: &Engine, name: &str) -> Option<Report> {

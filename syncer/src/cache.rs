@@ -4,7 +4,7 @@ mod namespaces;
 mod pack;
 mod readers;
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -72,7 +72,8 @@ impl Version {
 /// after its delete. A UID is never reused.
 #[derive(Default)]
 struct Buried {
-    uids: HashSet<Box<str>>,
+    /// True if the API server itself has told of the delete, in a watch event or in its answer.
+    uids: HashMap<Box<str>, bool>,
     order: VecDeque<Box<str>>,
 }
 
@@ -80,11 +81,16 @@ struct Buried {
 const BURIED: usize = 2048;
 
 impl Buried {
-    fn bury(&mut self, object: &Value) {
-        let uid: Box<str> = uid_of(object).into();
-        if uid.is_empty() || !self.uids.insert(uid.clone()) {
+    fn bury(&mut self, uid: &str, is_told: bool) {
+        if uid.is_empty() {
             return;
         }
+        if let Some(known) = self.uids.get_mut(uid) {
+            *known |= is_told;
+            return;
+        }
+        let uid: Box<str> = uid.into();
+        self.uids.insert(uid.clone(), is_told);
         self.order.push_back(uid);
         if self.order.len() > BURIED
             && let Some(oldest) = self.order.pop_front()
@@ -94,7 +100,7 @@ impl Buried {
     }
 
     fn holds(&self, object: &Value) -> bool {
-        self.uids.contains(uid_of(object))
+        self.uids.contains_key(uid_of(object))
     }
 }
 
@@ -260,7 +266,7 @@ impl Cache {
     pub fn remove(&self, last: &Value) -> Option<Object> {
         let (place, version) = (NamespacedName::of(last), Version::of(last));
         // Record the UID first, so that a concurrent answer cannot restore the object.
-        self.buried.lock().bury(last);
+        self.buried.lock().bury(uid_of(last), true);
         self.forget(&place, |entry| !version.is_older_than(entry.version))?;
         Some(Object::new(self.projection.cut(last.clone())))
     }
@@ -270,9 +276,20 @@ impl Cache {
         let place = NamespacedName::new(namespace, name);
         let object = self.get_at(&place).filter(|object| object.uid() == uid)?;
         let version = Version::of(object.value());
-        self.buried.lock().bury(object.value());
+        self.buried.lock().bury(uid, false);
         self.forget(&place, |entry| entry.version == version)?;
         Some(object)
+    }
+
+    /// Notes that the API server has answered a delete of this UID.
+    pub fn note_deleted(&self, uid: &str) {
+        self.buried.lock().bury(uid, true);
+    }
+
+    /// Returns true if the API server has told of the delete of this UID, and it was not long ago. That the
+    /// object is missing in a list, or not found by a read, tells less.
+    pub fn is_deleted(&self, uid: &str) -> bool {
+        self.buried.lock().uids.get(uid).copied().unwrap_or_default()
     }
 
     /// Removes an entry if `is_it` accepts it.

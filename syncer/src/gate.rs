@@ -4,6 +4,7 @@
 //! change nothing, keeps to the limit of requests in flight, and counts. Every guarantee about
 //! writes is enforced here.
 
+pub mod breaker;
 mod create;
 mod create_lock;
 mod deletion;
@@ -77,6 +78,7 @@ pub struct Gate {
     events: event::Told,
     create_locks: Arc<CreateLocks>,
     limit: AtomicU64,
+    breaker: breaker::Breakers,
 }
 
 impl Gate {
@@ -84,7 +86,14 @@ impl Gate {
     pub fn new(parts: Parts) -> Self {
         let limiters = [Limiter::new(parts.ceiling), Limiter::new(parts.ceiling)];
         let limit = AtomicU64::new(millis(parts.limit));
-        Self { parts, limiters, events: event::Told::default(), create_locks: Arc::default(), limit }
+        Self {
+            parts,
+            limiters,
+            events: event::Told::default(),
+            create_locks: Arc::default(),
+            limit,
+            breaker: breaker::Breakers::default(),
+        }
     }
 
     /// Locks the name of a host object: until the lock is dropped nothing is created there.
@@ -109,6 +118,7 @@ impl Gate {
         for side in [Side::Virtual, Side::Host] {
             self.parts.metrics.limit(side, self.limiter(side).limit());
         }
+        self.report_breaker();
     }
 
     /// Performs one effect.

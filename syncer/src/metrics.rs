@@ -1,6 +1,7 @@
 //! Prometheus metrics.
 
 mod admission;
+mod breaker;
 
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use prometheus::{
 use tenet_mapper::{Kind, Side};
 
 pub use admission::Admission;
+pub use breaker::Breaker;
 
 const LAG_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
@@ -36,6 +38,8 @@ pub struct Metrics {
     patrol_seconds: Gauge,
     /// Those of the admission of objects.
     pub admission: Admission,
+    /// Those of the breaker of deletes.
+    pub breaker: Breaker,
 }
 
 /// A metric could not be registered: two have one name.
@@ -140,6 +144,7 @@ impl Metrics {
             in_flight_limit: make.gauge("tenet_in_flight_limit", "Writes that may be in flight at once.", &["side"])?,
             patrol_seconds,
             admission: Admission::new(&make)?,
+            breaker: Breaker::new(&make)?,
             registry: make,
         })
     }

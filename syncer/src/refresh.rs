@@ -77,6 +77,7 @@ impl Refresh {
         self.renew_facts(config, &version);
         self.engine.gate.set_ceiling(usize::from(config.engine.max_in_flight));
         self.engine.gate.set_limit(*config.engine.request_timeout);
+        self.engine.gate.release(&config.breaker.release);
         self.level.set(&config.log.level);
     }
 

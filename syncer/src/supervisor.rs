@@ -172,6 +172,7 @@ async fn start(
         ceiling: usize::from(config.engine.max_in_flight),
         limit,
     });
+    gate.release(&config.breaker.release);
     let (registry, runtime) = (Registry::new(&mappers), Arc::clone(runtime));
     let engine = Engine {
         mappers,

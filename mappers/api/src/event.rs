@@ -39,6 +39,8 @@ pub enum EventReason {
     Changed,
     /// It was stored without what the host had to give, and has it now.
     Repaired,
+    /// Deletes of its kind wait, because unusually many objects have lost their counterpart.
+    Paused,
 }
 
 impl EventReason {
@@ -51,6 +53,7 @@ impl EventReason {
             Self::Degraded => "SyncDegraded",
             Self::Changed => "SyncChanged",
             Self::Repaired => "SyncRepaired",
+            Self::Paused => "SyncPaused",
         }
     }
 }

@@ -5,6 +5,7 @@ use serde_json::Value;
 use tenet_mapper::plan::{self, Proof, Write};
 use tenet_mapper::{Deletion, Kind, MapError, Object, ObjectRef, Side, kinds};
 
+use super::breaker::Breaker;
 use super::limiter::Class;
 use super::{Done, Gate, errors};
 use crate::api::Target;
@@ -13,7 +14,14 @@ impl Gate {
     pub(super) async fn delete(&self, deletion: &Deletion, cached: &Object, write: &Write) -> Result<Done, MapError> {
         let facts = self.parts.facts.load_full();
         if let Some(proof) = plan::proof(deletion, cached, &facts)? {
+            let is_counted = !self.is_known_to_end(cached, &proof);
+            if is_counted {
+                self.pass_breaker(deletion, proof.side(), Breaker::judge).await?;
+            }
             self.prove(&proof).await?;
+            if is_counted {
+                self.pass_breaker(deletion, proof.side(), Breaker::admit).await?;
+            }
         }
         let ObjectRef { kind, name, .. } = deletion.target();
         match self.write(write).await {
@@ -42,11 +50,15 @@ impl Gate {
         let metadata = &answer["metadata"];
         let held = metadata["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
         let graceful = metadata["deletionGracePeriodSeconds"].as_i64().is_some_and(|seconds| seconds > 0);
+        let (side, kind) = (deletion.target().side, deletion.target().kind);
         if metadata["deletionTimestamp"].is_string() && (held || graceful) {
-            self.ingest(deletion.target().side, deletion.target().kind, answer);
-        } else {
-            self.forget(deletion);
+            self.ingest(side, kind, answer);
+            return;
         }
+        if let Some(cache) = self.parts.caches.get(side, kind) {
+            cache.note_deleted(deletion.uid());
+        }
+        self.forget(deletion);
     }
 
     /// Removes an object from the cache that the server reports absent.
@@ -131,4 +143,10 @@ impl Gate {
             after: None,
         })
     }
+}
+
+/// Returns true if a side is checked to be the claimed cluster, so that an absence in it is evidence. Of the host
+/// nothing is recorded yet that could be compared.
+pub(super) fn is_agreed(side: Side) -> bool {
+    side == Side::Virtual
 }

@@ -3,6 +3,7 @@ use super::*;
 /// Fields that change at run time, and a line that changes each.
 const LIVE: &[(&str, &str)] = &[
     ("annotations.allow", "annotations: { allow: ['a/*'] }"),
+    ("breaker.release", "breaker: { release: [Pod] }"),
     ("dns.address", "dns: { address: 10.0.0.1 }"),
     ("dns.clusterDomain", "dns: { clusterDomain: a.local }"),
     ("dns.service", "dns: { service: a/b }"),
