@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tenet_translate::GroupKind;
 use tenet_translate::keys::CROSSED;
 use tenet_translate::kubelets::NodeAddresses;
@@ -440,10 +440,36 @@ impl<'c> Context<'c> {
     /// }
     /// ```
     pub fn metadata(&self, kind: Kind, virt: &Object, key: &HostKey) -> Value {
-        let (owner, tenant) = (self.owner(kind, virt), virt.value().get("metadata"));
-        let mut labels = labels::labels_down(tenant.and_then(|metadata| metadata.get("labels")));
+        let tenant = virt.value().get("metadata");
+        let labels = labels::labels_down(tenant.and_then(|metadata| metadata.get("labels")));
         let allow = &self.facts.annotations;
-        let mut annotations = labels::annotations_down(tenant.and_then(|metadata| metadata.get("annotations")), allow);
+        let annotations = labels::annotations_down(tenant.and_then(|metadata| metadata.get("annotations")), allow);
+        self.with_owner(kind, virt, key, labels, annotations)
+    }
+
+    /// The metadata of a host object without labels and annotations of the tenant: name and owner record.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, HostKey, Object, kinds};
+    /// use serde_json::{Value, json};
+    ///
+    /// fn bare(cx: &Context<'_>, secret: &Object, key: &HostKey) -> Value {
+    ///     json!({"apiVersion": "v1", "kind": "Secret", "metadata": cx.bare_metadata(kinds::SECRET, secret, key)})
+    /// }
+    /// ```
+    pub fn bare_metadata(&self, kind: Kind, virt: &Object, key: &HostKey) -> Value {
+        self.with_owner(kind, virt, key, Map::new(), Map::new())
+    }
+
+    fn with_owner(
+        &self,
+        kind: Kind,
+        virt: &Object,
+        key: &HostKey,
+        mut labels: Map<String, Value>,
+        mut annotations: Map<String, Value>,
+    ) -> Value {
+        let owner = self.owner(kind, virt);
         annotations.insert(CROSSED.to_owned(), crossed::list(&labels, &annotations).into());
         labels.extend(owner.labels(&self.facts.names.cluster));
         annotations.extend(owner.annotations(key.namespace(), key.name()));

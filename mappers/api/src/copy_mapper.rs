@@ -171,17 +171,26 @@ impl<T: Translate> CopyMapper<T> {
 
     /// Returns true if the copy was made from this very version, and nobody changed it since.
     fn is_current(&self, cx: &Context<'_>, virt: &Object, host: &Object) -> bool {
-        let (kind, projection) = (self.rules.spec().kind, self.host_projection());
+        let projection = self.host_projection();
         let source = source_of(virt, host.value(), &projection);
         let key = HostKey::new(host.namespace(), host.name());
-        let metadata = json!({ "metadata": cx.metadata(kind, virt, &key) });
+        let metadata = json!({ "metadata": self.metadata(cx, virt, &key) });
         host.annotation(SOURCE) == Some(&source)
             && patch::host_ops(&metadata, host.value(), None, &projection).is_empty()
+    }
+
+    fn metadata(&self, cx: &Context<'_>, virt: &Object, key: &HostKey) -> Value {
+        let spec = self.rules.spec();
+        if spec.bare { cx.bare_metadata(spec.kind, virt, key) } else { cx.metadata(spec.kind, virt, key) }
     }
 
     /// The host object of a virtual one. `host` is the present one.
     pub fn desired(&self, cx: &Context<'_>, virt: &Object, host: Option<&Object>) -> Result<Value, MapError> {
         let mut draft = cx.draft(self.rules.spec().kind, self.table()?, virt)?;
+        if self.rules.spec().bare {
+            let key = cx.host_key(self.rules.spec().kind, &VirtualKey::new(virt.namespace(), virt.name()));
+            draft["metadata"] = self.metadata(cx, virt, &key);
+        }
         if self.is_metadata_only() {
             mark_source(&mut draft, virt, &self.host_projection());
         }

@@ -63,6 +63,8 @@ pub struct MapperSpec {
     /// Set when objects of the kind have `status.conditions`. There the engine says when a change
     /// of an object that stands on the host already did not cross.
     pub has_conditions: bool,
+    /// Set when the copies carry no labels and no annotations of the tenant.
+    pub bare: bool,
     /// The rights that its effects need; see [`MapperSpec::rights`].
     pub needs: Vec<Right>,
 }
@@ -86,6 +88,7 @@ impl MapperSpec {
             inputs: Vec::new(),
             sections: Vec::new(),
             has_conditions: false,
+            bare: false,
             needs: Vec::new(),
         }
     }
@@ -211,6 +214,20 @@ impl MapperSpec {
     #[must_use]
     pub fn with_conditions(self) -> Self {
         Self { has_conditions: true, ..self }
+    }
+
+    /// Says that the copies carry no labels and no annotations of the tenant: nothing selects them, and a controller of
+    /// the host would take them for its own.
+    ///
+    /// ```
+    /// use tenet_mapper::rules::Table;
+    /// use tenet_mapper::{MapperSpec, kinds};
+    ///
+    /// assert!(MapperSpec::both_sides("secret", kinds::SECRET, Table::default()).bare().bare);
+    /// ```
+    #[must_use]
+    pub fn bare(self) -> Self {
+        Self { bare: true, ..self }
     }
 
     /// The projection of its own kind on one side.

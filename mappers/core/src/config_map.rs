@@ -18,8 +18,9 @@ pub struct ConfigMaps(MapperSpec);
 
 /// The mapper of `ConfigMap`s.
 pub(crate) fn mapper() -> ConfigMapMapper {
-    let table = crate::table(&[("", RULES)]);
+    let table = crate::table_with(crate::BARE_HEAD, &[("", RULES)]);
     let spec = MapperSpec::both_sides("config-map", kinds::CONFIG_MAP, table)
+        .bare()
         .project(Side::Virtual, &Projection::Metadata)
         .project(Side::Host, &Projection::Digest(&["data", "binaryData"]))
         .sample(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "tenet-defaults"}}));

@@ -7,7 +7,7 @@ mod secret;
 mod service;
 
 use tenet_mapper::Mapper;
-use tenet_mapper::rules::{HEAD, Rule, Table};
+use tenet_mapper::rules::{HEAD, Rule, Table, set};
 
 pub use config_map::ConfigMapMapper;
 pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
@@ -26,9 +26,20 @@ pub fn all() -> Vec<Box<dyn Mapper>> {
     ]
 }
 
+/// The head of a table of a kind whose copies are [bare](tenet_mapper::MapperSpec::bare).
+const BARE_HEAD: &[Rule] = &[
+    set("apiVersion", "is the same on both sides"),
+    set("kind", "is the same on both sides"),
+    set("metadata", "carries the host's name and the owner record, and no labels or annotations of the tenant"),
+];
+
 /// The table of a kind: the head, and these parts.
 fn table(parts: &[(&str, &[Rule])]) -> Table {
-    let parts = [&[("", HEAD)], parts].concat();
+    table_with(HEAD, parts)
+}
+
+fn table_with(head: &'static [Rule], parts: &[(&str, &[Rule])]) -> Table {
+    let parts = [&[("", head)], parts].concat();
     // The tables are constants, and a test builds every one of them.
     Table::new(&parts).expect("the tables do not contradict themselves")
 }

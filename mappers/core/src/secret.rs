@@ -8,12 +8,12 @@ const RULES: &[Rule] = &[
     copy("data").whole().kept(),
     omit("stringData", "the API server has merged it into data"),
     copy("immutable").kept().because("an immutable copy spares the kubelets of the host their watch"),
-    set("type", "a token of a ServiceAccount crosses as Opaque: the host's token controller would delete or fill it"),
+    set("type", "TLS and registry credentials keep it, all others cross as Opaque: tools of the host act on a type"),
 ];
 
-/// The type of a Secret that the token controller fills, and deletes when it does not know
-/// the `ServiceAccount`.
-const TOKEN: &str = "kubernetes.io/service-account-token";
+/// The types that a pod or an Ingress needs. Tools of the host take others for their own: Helm a release, the token
+/// controller a token to fill or delete.
+const NEEDED: &[&str] = &["kubernetes.io/tls", "kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg"];
 
 /// Carries Secrets across.
 pub type SecretMapper = CopyMapper<Secrets>;
@@ -23,8 +23,9 @@ pub struct Secrets(MapperSpec);
 
 /// The mapper of Secrets.
 pub(crate) fn mapper() -> SecretMapper {
-    let table = crate::table(&[("", RULES)]);
+    let table = crate::table_with(crate::BARE_HEAD, &[("", RULES)]);
     let spec = MapperSpec::both_sides("secret", kinds::SECRET, table)
+        .bare()
         .project(Side::Virtual, &Projection::Metadata)
         .project(Side::Host, &Projection::Digest(&["data"]))
         .sample(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tenet-defaults"}}));
@@ -48,7 +49,7 @@ impl Translate for Secrets {
         mut draft: Value,
     ) -> Result<Value, MapError> {
         // The API server does not allow a change of it, so it matters at creation only.
-        let kind = virt.str_at("/type").filter(|kind| *kind != TOKEN).unwrap_or("Opaque");
+        let kind = virt.str_at("/type").filter(|kind| NEEDED.contains(kind)).unwrap_or("Opaque");
         draft["type"] = Value::String(kind.to_owned());
         Ok(draft)
     }

@@ -1,6 +1,7 @@
 use serde_json::json;
 use tenet_mapper::keys::DIGEST;
 use tenet_mapper::testing::{CLUSTER, Clusters};
+use tenet_mapper::translate::labels::Globs;
 use tenet_mapper::translate::{NameScheme, Names};
 use tenet_mapper::{Facts, Mapper};
 
@@ -34,13 +35,15 @@ fn host(clusters: &Clusters) -> Option<&Object> {
 }
 
 #[test]
-fn its_type_crosses_except_that_of_a_token() {
+fn a_type_that_pods_and_ingress_do_not_need_crosses_as_opaque() {
     for (kind, expected) in [
         ("Opaque", "Opaque"),
         ("kubernetes.io/tls", "kubernetes.io/tls"),
         ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockerconfigjson"),
-        ("bootstrap.kubernetes.io/token", "bootstrap.kubernetes.io/token"),
-        ("example.com/own", "example.com/own"),
+        ("kubernetes.io/dockercfg", "kubernetes.io/dockercfg"),
+        ("bootstrap.kubernetes.io/token", "Opaque"),
+        ("helm.sh/release.v1", "Opaque"),
+        ("example.com/own", "Opaque"),
         ("kubernetes.io/service-account-token", "Opaque"),
     ] {
         let mut clusters = clusters(kind);
@@ -51,6 +54,33 @@ fn its_type_crosses_except_that_of_a_token() {
         assert_eq!(copy.annotation("kubernetes.io/service-account.name"), None);
         assert_eq!(converge(&mut clusters), 0, "{kind}");
     }
+}
+
+/// Helm lists its releases by the labels and the type of Secrets.
+#[test]
+fn a_release_of_helm_is_none_on_the_host() {
+    const RELEASE: &str = "
+apiVersion: v1
+kind: Secret
+metadata:
+  name: key
+  namespace: shop
+  labels: {owner: helm, name: prod, status: deployed, version: '1'}
+  annotations: {example.com/ok: 'yes'}
+data: {release: SDRz}
+type: helm.sh/release.v1";
+    let allow = |facts: &mut Facts| facts.annotations = Globs::new(["*"]);
+    let mut clusters =
+        Clusters::default().facts(allow).with(Side::Virtual, RELEASE).referenced(kinds::SECRET, "shop", "key");
+    assert_eq!(converge(&mut clusters), 1);
+    let copy = host(&clusters).unwrap();
+    assert_eq!(copy.str_at("/type"), Some("Opaque"));
+    for map in ["labels", "annotations"] {
+        let keys = copy.value()["metadata"][map].as_object().unwrap().keys();
+        let foreign: Vec<_> = keys.filter(|key| !key.starts_with("tenet.sh/")).collect();
+        assert!(foreign.is_empty(), "{map}: {foreign:?}");
+    }
+    assert_eq!(converge(&mut clusters), 0);
 }
 
 #[test]
