@@ -9,7 +9,12 @@ use crate::{Config, Known, Overrides, Section, check, overrides, schema, yaml};
 impl Config {
     /// Reads a configuration from YAML, under the flags. All problems are reported at once.
     pub fn from_yaml(text: &str, overrides: &Overrides) -> Result<Self, Problems> {
-        Reader::new(overrides, &Known::default()).text("<yaml>", text)
+        Self::from_yaml_knowing(text, overrides, &Known::default())
+    }
+
+    /// [`Config::from_yaml`], with the sections of mappers, and names of the program to check against.
+    pub fn from_yaml_knowing(text: &str, overrides: &Overrides, known: &Known) -> Result<Self, Problems> {
+        Reader::new(overrides, known).text("<yaml>", text)
     }
 
     /// Reads a configuration from a file, under the flags, or from the flags alone. All problems are reported at once.

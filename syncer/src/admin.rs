@@ -32,6 +32,7 @@ pub type Handle = Arc<OnceLock<Arc<Engine>>>;
 pub async fn serve(listener: TcpListener, engine: Handle, stop: CancellationToken) {
     loop {
         let stream = tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,

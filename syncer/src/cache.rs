@@ -4,7 +4,7 @@ mod namespaces;
 mod pack;
 mod readers;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -329,27 +329,23 @@ impl Cache {
     pub fn sweep(&self, stream: StreamId) -> Vec<Object> {
         let streams = self.streams.read();
         let Some(stream) = streams.get(stream.0) else { return Vec::new() };
-        let mut gone = Vec::new();
+        // In order, so that one seed of the simulator always gives the same run.
+        let mut gone = BTreeMap::new();
         self.entries.retain(|place, entry| {
             if entry.epoch == stream.epoch || !stream.shows(&place.namespace) {
                 return true;
             }
             self.namespaces.remove(place);
             self.bytes.fetch_sub(entry.packed.len() as u64, Ordering::Relaxed);
-            gone.extend(unpack(&entry.packed));
+            gone.extend(unpack(&entry.packed).map(|last| (place.clone(), last)));
             false
         });
         self.entries.shrink_to_fit();
         self.changes.send_modify(|changes| *changes += 1);
-        gone
+        gone.into_values().collect()
     }
 
-    /// Returns the keys of all objects, in no order.
-    pub fn places(&self) -> Vec<NamespacedName> {
-        self.entries.iter().map(|entry| entry.key().clone()).collect()
-    }
-
-    /// Returns the keys of all objects.
+    /// Returns the keys of all objects, in order.
     pub fn keys(&self) -> BTreeSet<NamespacedName> {
         self.entries.iter().map(|entry| entry.key().clone()).collect()
     }

@@ -8,6 +8,7 @@ mod args;
 mod audit;
 mod cache;
 pub mod connect;
+mod embedded;
 mod engine;
 mod gate;
 mod handle;
@@ -37,6 +38,14 @@ pub use handle::{EngineHandle, Sockets};
 pub use metrics::{MetricsError, Registry};
 pub use program::{main, main_with};
 pub use supervisor::run;
+
+/// An engine between any two API servers, on a clock of its own: for the simulator.
+#[doc(hidden)]
+pub mod embed {
+    pub use crate::embedded::{Embedded, Sizes};
+    pub use crate::runtime::{Runtime, Task};
+    pub use crate::supervisor::Clients;
+}
 
 /// Caches, router and queue, for benches.
 #[doc(hidden)]

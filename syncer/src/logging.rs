@@ -16,7 +16,8 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
 /// Directives that no configuration overrides: kube prints whole bodies that it cannot decode, Secrets among them.
 const QUIET: &str = "kube_client::client=error,kube_runtime=error";
 
-/// Handle that changes the level while the syncer runs.
+/// Handle that changes the level while the syncer runs; the default one changes nothing.
+#[derive(Default)]
 pub struct LevelHandle(Option<reload::Handle<EnvFilter, Registry>>);
 
 impl LevelHandle {

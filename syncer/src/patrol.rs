@@ -24,6 +24,7 @@ pub async fn run(engine: Arc<Engine>, config: tenet_config::Live, stop: Cancella
     loop {
         let interval = *config.get().engine.patrol_interval;
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = sleep(interval.mul_f64(0.9 + engine.runtime.random() / 5.0)) => {}
         }
@@ -38,6 +39,7 @@ pub async fn run(engine: Arc<Engine>, config: tenet_config::Live, stop: Cancella
 pub async fn compact(engine: Arc<Engine>, stop: CancellationToken) {
     loop {
         tokio::select! {
+            biased;
             () = stop.cancelled() => return,
             () = sleep(COMPACTION) => {}
         }
@@ -69,7 +71,7 @@ pub async fn enqueue_mapper(engine: &Engine, mapper: MapperId, lane: Lane) {
 
 /// Shows every object of a cache, and lets others have the thread from time to time.
 async fn visit(cache: &Cache, mut show: impl FnMut(Object)) {
-    for (count, place) in cache.places().iter().enumerate() {
+    for (count, place) in cache.keys().iter().enumerate() {
         if let Some(object) = cache.get_at(place) {
             show(object);
         }

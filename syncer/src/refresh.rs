@@ -35,6 +35,7 @@ impl Refresh {
         let mut ticks = 0u32;
         loop {
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = sleep(TICK) => {}
             }

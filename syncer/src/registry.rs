@@ -73,6 +73,7 @@ impl Registry {
                 engine.registry.step(&engine, mapper.spec().id);
             }
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = changed.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}

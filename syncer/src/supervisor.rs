@@ -1,6 +1,6 @@
 //! Start order and end of a syncer.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -62,25 +62,17 @@ pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Socket
     spawn(&*runtime, &tasks, admin::serve(listener, Arc::clone(&handle), stop.clone()));
     tracing::info!(name = config.name, namespace = config.host.namespace, admin = %config.admin.listen, "tenet-syncer starts");
 
+    let connected =
+        async { Syncer::start(live.clone(), settings, mappers, Clients::connect(&config).await?, &runtime).await };
     let started = tokio::select! {
-        started = start(&config, settings, mappers, &runtime) => Some(started?),
+        biased;
         () = stop.cancelled() => None,
+        started = connected => Some(started?),
     };
-    if let Some((engine, informers)) = started {
-        let audits = informers.iter().map(Informer::audit).collect();
-        spawn(&*runtime, &tasks, audit::run(Arc::clone(&engine), audits, live.clone(), stop.clone()));
-        for informer in informers {
-            // It holds no state, so the shutdown does not wait for it.
-            let stop = stop.clone();
-            runtime.spawn(Box::pin(async move {
-                stop.run_until_cancelled_owned(informer.run()).await;
-            }));
-        }
-        drop(handle.set(Arc::clone(&engine)));
-        let house = Refresh { engine: Arc::clone(&engine), live: live.clone(), reloader, level };
-        spawn(&*runtime, &tasks, house.run(stop.clone()));
-        spawn(&*runtime, &tasks, work(Arc::clone(&engine), live.clone(), stop.clone()));
-        spawn(&*runtime, &tasks, sockets.serve(engine, live, stop.clone()));
+    if let Some(syncer) = started {
+        drop(handle.set(Arc::clone(&syncer.engine)));
+        let house = Refresh { engine: Arc::clone(&syncer.engine), live, reloader, level };
+        syncer.spawn(house, sockets, &tasks, &stop);
         stop.cancelled().await;
     }
     tasks.close();
@@ -89,6 +81,134 @@ pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Socket
     }
     tracing::info!("tenet-syncer ends");
     Ok(())
+}
+
+/// The two API servers between which a syncer runs.
+pub struct Clients {
+    /// The virtual one.
+    pub virt: Api,
+    /// The host's.
+    pub host: Api,
+}
+
+impl Clients {
+    /// Connects to the API servers that the configuration names.
+    async fn connect(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self { host: connect::host(config).await?, virt: connect::virt(config).await? })
+    }
+}
+
+/// An engine with its informers, before its tasks run.
+pub(crate) struct Syncer {
+    pub(crate) engine: Arc<Engine>,
+    informers: Vec<Informer>,
+    live: Live,
+}
+
+impl Syncer {
+    /// Identifies the virtual cluster, and builds the engine.
+    pub(crate) async fn start(
+        live: Live,
+        settings: Settings,
+        mappers: Vec<Box<dyn Mapper>>,
+        clients: Clients,
+        runtime: &Arc<dyn Runtime>,
+    ) -> anyhow::Result<Self> {
+        let config = &*live.get();
+        let Clients { virt, host } = clients;
+        let limit = *config.engine.request_timeout;
+        let disabled = &config.kinds.disable;
+        let mut mappers = mappers;
+        mappers.retain(|mapper| !disabled.iter().any(|name| name == mapper.spec().id.as_str()));
+        let mappers = Arc::new(Mappers::new(mappers)?);
+
+        let cluster_id = cluster_id(&virt, limit).await;
+        let virtual_version = version(&virt, limit).await.unwrap_or_default();
+        tracing::info!(cluster_id, virtual_version, "connected to the virtual API server");
+
+        let metrics = Arc::new(Metrics::new().context("metrics")?);
+        for mapper in mappers.iter() {
+            metrics.announce(mapper.spec().kind.group_kind().label());
+        }
+        let queue = Arc::new(Queue::new(usize::from(config.engine.workers)));
+        let router = Arc::new(Router::new(Arc::clone(&mappers), Arc::clone(&queue), &config.name, &cluster_id));
+        let facts = Arc::new(ArcSwap::from_pointee(settings.facts(config, &cluster_id, &virtual_version)?));
+
+        let (mut caches, mut informers) = (Caches::default(), Vec::new());
+        let changed = caches.changed();
+        for ((side, kind), plan) in plans(&mappers) {
+            let cache = Arc::new(Cache::new(side, kind, plan.projection));
+            cache.read_through(router.readers(side, kind));
+            let api = if side == Side::Host { &host } else { &virt };
+            for scope in scopes(config, side, kind, plan.foreign) {
+                let informer = Informer::new(
+                    api.clone(),
+                    scope,
+                    Arc::clone(&cache),
+                    Arc::clone(&router),
+                    Arc::clone(&metrics),
+                    Arc::clone(runtime),
+                )
+                .notifying(Arc::clone(&changed));
+                caches.add(Arc::clone(&cache), informer.health());
+                informers.push(informer);
+            }
+        }
+        let caches = Arc::new(caches);
+        let view = EngineView {
+            caches: Arc::clone(&caches),
+            router: Arc::clone(&router),
+            defaults: ArcSwap::default(),
+            virt: virt.clone(),
+            limit,
+        };
+        let gate = Gate::new(Parts {
+            virt,
+            host,
+            caches: Arc::clone(&caches),
+            router: Arc::clone(&router),
+            facts: Arc::clone(&facts),
+            metrics: Arc::clone(&metrics),
+            runtime: Arc::clone(runtime),
+            ceiling: usize::from(config.engine.max_in_flight),
+            limit,
+        });
+        gate.release(&config.breaker.release);
+        let (registry, runtime) = (Registry::new(&mappers), Arc::clone(runtime));
+        let engine = Engine {
+            mappers,
+            registry,
+            queue,
+            router,
+            caches,
+            view,
+            settings,
+            facts,
+            gate,
+            metrics,
+            off: Mutex::default(),
+            runtime,
+        };
+        Ok(Self { engine: Arc::new(engine), informers, live })
+    }
+
+    /// Spawns the tasks, which run until `stop`.
+    pub(crate) fn spawn(self, house: Refresh, sockets: impl Sockets, tasks: &TaskTracker, stop: &CancellationToken) {
+        let Self { engine, informers, live } = self;
+        let runtime = Arc::clone(&engine.runtime);
+        let audits = informers.iter().map(Informer::audit).collect();
+        spawn(&*runtime, tasks, audit::run(Arc::clone(&engine), audits, live.clone(), stop.clone()));
+        for informer in informers {
+            // It holds no state, so the shutdown does not wait for it.
+            let stop = stop.clone();
+            runtime.spawn(Box::pin(async move {
+                stop.run_until_cancelled_owned(informer.run()).await;
+            }));
+        }
+        spawn(&*runtime, tasks, house.run(stop.clone()));
+        spawn(&*runtime, tasks, work(Arc::clone(&engine), live.clone(), stop.clone()));
+        spawn(&*runtime, tasks, sockets.serve(engine, live, stop.clone()));
+    }
 }
 
 /// Runs worker, patrol, and the registry that starts each mapper after its streams are listed, so that
@@ -108,89 +228,6 @@ fn spawn(runtime: &dyn Runtime, tasks: &TaskTracker, task: impl Future<Output = 
     runtime.spawn(Box::pin(tasks.track_future(task)));
 }
 
-async fn start(
-    config: &Config,
-    settings: Settings,
-    mappers: Vec<Box<dyn Mapper>>,
-    runtime: &Arc<dyn Runtime>,
-) -> anyhow::Result<(Arc<Engine>, Vec<Informer>)> {
-    let (host, virt) = (connect::host(config).await?, connect::virt(config).await?);
-    let limit = *config.engine.request_timeout;
-    let disabled = &config.kinds.disable;
-    let mut mappers = mappers;
-    mappers.retain(|mapper| !disabled.iter().any(|name| name == mapper.spec().id.as_str()));
-    let mappers = Arc::new(Mappers::new(mappers)?);
-
-    let cluster_id = cluster_id(&virt, limit).await;
-    let virtual_version = version(&virt, limit).await.unwrap_or_default();
-    tracing::info!(cluster_id, virtual_version, "connected to the virtual API server");
-
-    let metrics = Arc::new(Metrics::new().context("metrics")?);
-    for mapper in mappers.iter() {
-        metrics.announce(mapper.spec().kind.group_kind().label());
-    }
-    let queue = Arc::new(Queue::new(usize::from(config.engine.workers)));
-    let router = Arc::new(Router::new(Arc::clone(&mappers), Arc::clone(&queue), &config.name, &cluster_id));
-    let facts = Arc::new(ArcSwap::from_pointee(settings.facts(config, &cluster_id, &virtual_version)?));
-
-    let (mut caches, mut informers) = (Caches::default(), Vec::new());
-    let changed = caches.changed();
-    for ((side, kind), plan) in plans(&mappers) {
-        let cache = Arc::new(Cache::new(side, kind, plan.projection));
-        cache.read_through(router.readers(side, kind));
-        let api = if side == Side::Host { &host } else { &virt };
-        for scope in scopes(config, side, kind, plan.foreign) {
-            let informer = Informer::new(
-                api.clone(),
-                scope,
-                Arc::clone(&cache),
-                Arc::clone(&router),
-                Arc::clone(&metrics),
-                Arc::clone(runtime),
-            )
-            .notifying(Arc::clone(&changed));
-            caches.add(Arc::clone(&cache), informer.health());
-            informers.push(informer);
-        }
-    }
-    let caches = Arc::new(caches);
-    let view = EngineView {
-        caches: Arc::clone(&caches),
-        router: Arc::clone(&router),
-        defaults: ArcSwap::default(),
-        virt: virt.clone(),
-        limit,
-    };
-    let gate = Gate::new(Parts {
-        virt,
-        host,
-        caches: Arc::clone(&caches),
-        router: Arc::clone(&router),
-        facts: Arc::clone(&facts),
-        metrics: Arc::clone(&metrics),
-        runtime: Arc::clone(runtime),
-        ceiling: usize::from(config.engine.max_in_flight),
-        limit,
-    });
-    gate.release(&config.breaker.release);
-    let (registry, runtime) = (Registry::new(&mappers), Arc::clone(runtime));
-    let engine = Engine {
-        mappers,
-        registry,
-        queue,
-        router,
-        caches,
-        view,
-        settings,
-        facts,
-        gate,
-        metrics,
-        off: Mutex::default(),
-        runtime,
-    };
-    Ok((Arc::new(engine), informers))
-}
-
 /// Requirements on one stream.
 struct Demand {
     projection: Projection,
@@ -198,8 +235,8 @@ struct Demand {
 }
 
 /// One stream per side and kind, whatever number of mappers read it.
-fn plans(mappers: &Mappers) -> HashMap<(Side, Kind), Demand> {
-    let mut plans: HashMap<(Side, Kind), Demand> = HashMap::new();
+fn plans(mappers: &Mappers) -> BTreeMap<(Side, Kind), Demand> {
+    let mut plans: BTreeMap<(Side, Kind), Demand> = BTreeMap::new();
     for input in mappers.iter().flat_map(|mapper| &mapper.spec().inputs) {
         plans
             .entry((input.side, input.kind))

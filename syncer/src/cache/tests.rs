@@ -78,9 +78,8 @@ fn names(objects: &[Object]) -> Vec<String> {
 
 /// The answer of [`Cache::list`] by a look at every object.
 fn scan(cache: &Cache, namespace: &str) -> Vec<String> {
-    let mut places = cache.places();
+    let mut places = cache.keys();
     places.retain(|place| &*place.namespace == namespace);
-    places.sort();
     places.iter().map(|place| format!("{}/{}", place.namespace, place.name)).collect()
 }
 

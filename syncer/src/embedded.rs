@@ -1,0 +1,65 @@
+//! An engine without command line, files, signals, sockets and connections of its own.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tenet_config::{Config, Live, Overrides};
+use tenet_mapper::{Kind, Mapper, Side};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::engine::Engine;
+use crate::logging::LevelHandle;
+use crate::refresh::Refresh;
+use crate::runtime::Runtime;
+use crate::settings::Settings;
+use crate::supervisor::{Clients, Syncer};
+
+/// A running engine.
+pub struct Embedded {
+    engine: Arc<Engine>,
+}
+
+/// Number of entries that an engine keeps for objects.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Keys in the queue: ready, waiting and at work.
+    pub queue: usize,
+    /// References, sources, waiting keys and last states.
+    pub router: usize,
+    /// Objects of each cache.
+    pub caches: BTreeMap<(Side, Kind), usize>,
+}
+
+impl Embedded {
+    /// Reads a configuration for these mappers.
+    pub fn config(yaml: &str, mappers: &[Box<dyn Mapper>]) -> anyhow::Result<Config> {
+        Ok(Config::from_yaml_knowing(yaml, &Overrides::default(), Settings::of(mappers)?.known())?)
+    }
+
+    /// Starts an engine. Its tasks run on `runtime`, until `stop`.
+    pub async fn start(
+        config: Config,
+        mappers: Vec<Box<dyn Mapper>>,
+        clients: Clients,
+        runtime: Arc<dyn Runtime>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let (settings, live) = (Settings::of(&mappers)?, Live::new(config));
+        let syncer = Syncer::start(live.clone(), settings, mappers, clients, &runtime).await?;
+        let engine = Arc::clone(&syncer.engine);
+        let house = Refresh { engine: Arc::clone(&engine), live, reloader: None, level: LevelHandle::default() };
+        syncer.spawn(house, |_, _, _| async {}, &TaskTracker::new(), stop);
+        Ok(Self { engine })
+    }
+
+    /// Returns the number of entries that the engine keeps for objects.
+    pub fn sizes(&self) -> Sizes {
+        let caches = self.engine.caches.all();
+        Sizes {
+            queue: self.engine.queue.len(),
+            router: self.engine.router.len(),
+            caches: caches.into_iter().map(|cache| ((cache.side(), cache.kind()), cache.len())).collect(),
+        }
+    }
+}
