@@ -1,0 +1,165 @@
+//! Creates.
+
+use serde_json::{Value, json};
+use tenet_mapper::kinds;
+
+use super::object::Object;
+use super::request::Request;
+use super::resource::Resource;
+use super::server::{Answer, State, timestamp};
+use super::status::{Cause, Status};
+use super::store::key;
+use super::{account, defaults, validation};
+
+/// Creates an object.
+pub(super) fn create(state: &mut State, resource: &Resource, request: &Request) -> Result<Answer, Status> {
+    let mut object = decode(resource, &request.body)?;
+    prepare_metadata(state, resource, request, &mut object)?;
+    check_namespace(state, resource, request, &object)?;
+    defaults::decoded(resource, &mut object);
+    account::admit(state, resource, &mut object)?;
+    defaults::admitted(resource, &mut object);
+    state.admit(request, resource, None, &mut object)?;
+    if state.admission.is_some() {
+        // What a webhook adds gets its defaults too.
+        defaults::decoded(resource, &mut object);
+    }
+    defaults::created(resource, &mut object);
+    let name = text(&object, "name").to_owned();
+    let causes = validation::created(resource, &object);
+    if !causes.is_empty() {
+        return Err(Status::invalid(resource, &name, causes));
+    }
+    let key = key(&request.namespace, &name);
+    if resource.kind == kinds::SERVICE {
+        let causes = state.addresses.allocate(&mut state.random, None, &mut object, request.options.dry_run);
+        if !causes.is_empty() {
+            return Err(Status::invalid(resource, &name, causes));
+        }
+    }
+    if state.store.get(request.resource, &key).is_some() {
+        if resource.kind == kinds::SERVICE && !request.options.dry_run {
+            state.addresses.release(&object);
+        }
+        return Err(Status::already_exists(resource, &name));
+    }
+    if request.options.dry_run {
+        return Ok(Answer::value(201, object));
+    }
+    Ok(Answer::object(201, state.store.put(request.resource, &key, object)))
+}
+
+/// Reads the body of a create or an update: it has the kind of its resource.
+pub(super) fn decode(resource: &Resource, body: &Value) -> Result<Value, Status> {
+    let kind = &resource.kind;
+    if !body.is_object() {
+        return Err(Status::bad_request(format!("the body is no {}", kind.kind)));
+    }
+    let mut object = body.clone();
+    let said = body["kind"].as_str().unwrap_or(kind.kind);
+    if said != kind.kind {
+        return Err(Status::bad_request(format!(
+            "{said} in version \"{}\" cannot be handled as a {}: converting (v1.{said}) to (core.{}): unknown conversion",
+            kind.version, kind.kind, kind.kind
+        )));
+    }
+    object["kind"] = json!(kind.kind);
+    object["apiVersion"] = json!(kind.api_version());
+    if !object["metadata"].is_object() {
+        object["metadata"] = json!({});
+    }
+    Ok(object)
+}
+
+/// Sets what the server decides of the metadata.
+fn prepare_metadata(
+    state: &mut State,
+    resource: &Resource,
+    request: &Request,
+    object: &mut Value,
+) -> Result<(), Status> {
+    check_namespace_of_body(request, object)?;
+    if !text(object, "resourceVersion").is_empty() {
+        return Err(Status::internal("resourceVersion should not be set on objects to be created"));
+    }
+    let (uid, now) = (state.random.uid(), timestamp(state.now()));
+    let metadata = &mut object["metadata"];
+    if resource.kind.namespaced {
+        metadata["namespace"] = json!(request.namespace);
+    }
+    metadata["uid"] = json!(uid);
+    metadata["creationTimestamp"] = json!(now);
+    if let Some(members) = metadata.as_object_mut() {
+        for member in ["deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "managedFields"] {
+            members.remove(member);
+        }
+    }
+    if resource.has_generation {
+        metadata["generation"] = json!(1);
+    }
+    if let (None, Some(base)) = (name_of(metadata), metadata["generateName"].as_str()) {
+        metadata["name"] = json!(format!("{base}{}", state.random.suffix()));
+    }
+    if name_of(&object["metadata"]).is_none() {
+        let cause = Cause::required("metadata.name", "name or generateName is required");
+        return Err(Status::invalid(resource, "", vec![cause]));
+    }
+    Ok(())
+}
+
+fn name_of(metadata: &Value) -> Option<&str> {
+    metadata["name"].as_str().filter(|name| !name.is_empty())
+}
+
+/// Checks that the body does not name another namespace than the path.
+pub(super) fn check_namespace_of_body(request: &Request, object: &Value) -> Result<(), Status> {
+    let named = text(object, "namespace");
+    if named.is_empty() || named == request.namespace {
+        return Ok(());
+    }
+    Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"))
+}
+
+/// Checks that the namespace takes new objects.
+pub(super) fn check_namespace(
+    state: &State,
+    resource: &Resource,
+    request: &Request,
+    object: &Value,
+) -> Result<(), Status> {
+    if !resource.kind.namespaced {
+        return Ok(());
+    }
+    let Some(namespaces) = state.store.find(kinds::NAMESPACE) else { return Ok(()) };
+    let Some(namespace) = state.store.get(namespaces, &request.namespace) else {
+        return Err(Status::not_found(&state.store.tables[namespaces].resource, &request.namespace));
+    };
+    if !namespace.is_deleting() {
+        return Ok(());
+    }
+    let (name, namespace) = (text(object, "name"), &request.namespace);
+    let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+    let cause = Cause {
+        reason: "NamespaceTerminating",
+        message: format!("namespace {namespace} is being terminated"),
+        field: "metadata.namespace".to_owned(),
+    };
+    Err(Status::forbidden(resource, name, &why).because(cause))
+}
+
+/// A member of the metadata as text.
+pub(super) fn text<'o>(object: &'o Value, member: &str) -> &'o str {
+    object["metadata"][member].as_str().unwrap_or_default()
+}
+
+/// Returns true if two objects say the same, apart from their versions.
+pub(super) fn is_same(old: &Object, new: &Value) -> bool {
+    let strip = |value: &Value| {
+        let mut value = value.clone();
+        if let Some(metadata) = value["metadata"].as_object_mut() {
+            metadata.remove("resourceVersion");
+        }
+        value
+    };
+    strip(old.value()) == strip(new)
+}
