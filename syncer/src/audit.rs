@@ -32,14 +32,14 @@ pub struct Audit {
 }
 
 /// Audits all streams, one after the other, after each interval of the patrol, until it is told to stop.
-pub async fn run(engine: Arc<Engine>, audits: Vec<Audit>, config: tenet_config::Live, stop: CancellationToken) {
+pub async fn run(engine: Arc<Engine>, audits: Arc<[Audit]>, config: tenet_config::Live, stop: CancellationToken) {
     loop {
         let interval = *config.get().engine.patrol_interval;
         let pause = interval.mul_f64(0.9 + engine.runtime.random() / 5.0);
         if stop.run_until_cancelled(sleep(pause)).await.is_none() {
             return;
         }
-        for audit in &audits {
+        for audit in &*audits {
             match stop.run_until_cancelled(audit.run(&engine.gate, &engine.metrics, engine.view.limit)).await {
                 None => return,
                 Some(Ok(())) => {}

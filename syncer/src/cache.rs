@@ -57,6 +57,9 @@ struct Entry {
 struct Version(u64);
 
 impl Version {
+    /// Later than any other.
+    const LAST: Self = Self(u64::MAX);
+
     fn of(object: &Value) -> Self {
         let text = object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
         Self(text.parse().unwrap_or(0))
@@ -68,12 +71,20 @@ impl Version {
     }
 }
 
-/// UIDs of recently removed objects. They keep a late answer or event from restoring an object
-/// after its delete. A UID is never reused.
+/// Removal of an object.
+#[derive(Clone, Copy, Debug)]
+struct Burial {
+    /// Version at which it was removed.
+    version: Version,
+    /// True if the API server itself has told of the delete, in a watch event or in its answer.
+    is_told: bool,
+}
+
+/// UIDs of recently removed objects. They keep a late answer or event from restoring an object after its
+/// delete. A later version is a proof of life: the object had only left the stream, because it lost our label for a time.
 #[derive(Default)]
 struct Buried {
-    /// True if the API server itself has told of the delete, in a watch event or in its answer.
-    uids: HashMap<Box<str>, bool>,
+    uids: HashMap<Box<str>, Burial>,
     order: VecDeque<Box<str>>,
 }
 
@@ -81,16 +92,17 @@ struct Buried {
 const BURIED: usize = 2048;
 
 impl Buried {
-    fn bury(&mut self, uid: &str, is_told: bool) {
+    fn bury(&mut self, uid: &str, burial: Burial) {
         if uid.is_empty() {
             return;
         }
         if let Some(known) = self.uids.get_mut(uid) {
-            *known |= is_told;
+            known.is_told |= burial.is_told;
+            known.version = known.version.max(burial.version);
             return;
         }
         let uid: Box<str> = uid.into();
-        self.uids.insert(uid.clone(), is_told);
+        self.uids.insert(uid.clone(), burial);
         self.order.push_back(uid);
         if self.order.len() > BURIED
             && let Some(oldest) = self.order.pop_front()
@@ -99,8 +111,14 @@ impl Buried {
         }
     }
 
-    fn holds(&self, object: &Value) -> bool {
-        self.uids.contains_key(uid_of(object))
+    fn holds(&mut self, object: &Value) -> bool {
+        let Some(burial) = self.uids.get_mut(uid_of(object)) else { return false };
+        if !burial.version.is_older_than(Version::of(object)) {
+            return true;
+        }
+        // It lives, so the server has told of no delete.
+        burial.is_told = false;
+        false
     }
 }
 
@@ -266,7 +284,7 @@ impl Cache {
     pub fn remove(&self, last: &Value) -> Option<Object> {
         let (place, version) = (NamespacedName::of(last), Version::of(last));
         // Record the UID first, so that a concurrent answer cannot restore the object.
-        self.buried.lock().bury(uid_of(last), true);
+        self.buried.lock().bury(uid_of(last), Burial { version, is_told: true });
         self.forget(&place, |entry| !version.is_older_than(entry.version))?;
         Some(Object::new(self.projection.cut(last.clone())))
     }
@@ -276,20 +294,21 @@ impl Cache {
         let place = NamespacedName::new(namespace, name);
         let object = self.get_at(&place).filter(|object| object.uid() == uid)?;
         let version = Version::of(object.value());
-        self.buried.lock().bury(uid, false);
+        // A UID is never reused, so no later version of it is alive.
+        self.buried.lock().bury(uid, Burial { version: Version::LAST, is_told: false });
         self.forget(&place, |entry| entry.version == version)?;
         Some(object)
     }
 
     /// Notes that the API server has answered a delete of this UID.
     pub fn note_deleted(&self, uid: &str) {
-        self.buried.lock().bury(uid, true);
+        self.buried.lock().bury(uid, Burial { version: Version::LAST, is_told: true });
     }
 
     /// Returns true if the API server has told of the delete of this UID, and it was not long ago. That the
     /// object is missing in a list, or not found by a read, tells less.
     pub fn is_deleted(&self, uid: &str) -> bool {
-        self.buried.lock().uids.get(uid).copied().unwrap_or_default()
+        self.buried.lock().uids.get(uid).is_some_and(|burial| burial.is_told)
     }
 
     /// Removes an entry if `is_it` accepts it.

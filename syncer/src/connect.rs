@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use http::HeaderValue;
+use hyper_util::client::legacy::Client as HyperClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::ConfigExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config as KubeConfig};
 use tenet_config::Config;
 use tenet_mapper::Side;
+use tower::{BoxError, ServiceBuilder};
 
 use crate::api::Api;
 
@@ -16,6 +21,10 @@ use crate::api::Api;
 pub const USER_AGENT: &str = concat!("tenet-syncer/", env!("CARGO_PKG_VERSION"));
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Silence of a connection after which its peer is probed, and the pause between probes that are not answered.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+const PROBE_INTERVAL: Duration = Duration::from_secs(10);
+const PROBES: u32 = 3;
 
 /// Returns the client of the host API server.
 pub async fn host(config: &Config) -> anyhow::Result<Api> {
@@ -56,5 +65,32 @@ fn api(side: Side, mut kube: KubeConfig) -> anyhow::Result<Api> {
     // The virtual API server is in the same pod, and the host's is near.
     kube.disable_compression = true;
     kube.headers.push((http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
-    Ok(Api::new(Client::try_from(kube).with_context(|| format!("cannot make a client of the {side} API server"))?))
+    Ok(Api::new(client(kube).with_context(|| format!("cannot make a client of the {side} API server"))?))
+}
+
+/// Returns a client whose connections are probed. Its layers are those of `Client::try_from`, which has no
+/// connector of the caller's.
+fn client(kube: KubeConfig) -> Result<Client, kube::Error> {
+    if kube.proxy_url.is_some() {
+        return Client::try_from(kube);
+    }
+    let connector = kube.rustls_https_connector_with_connector(connector())?;
+    let service = ServiceBuilder::new()
+        .layer(kube.base_uri_layer())
+        .option_layer(kube.auth_layer()?)
+        .layer(kube.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(HyperClient::builder(TokioExecutor::new()).build(connector));
+    Ok(Client::new(service, kube.default_namespace))
+}
+
+/// Returns a connector of TCP connections with keepalive: a peer that is gone without a word ends them.
+fn connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_connect_timeout(Some(CONNECT_LIMIT));
+    connector.set_keepalive(Some(KEEPALIVE));
+    connector.set_keepalive_interval(Some(PROBE_INTERVAL));
+    connector.set_keepalive_retries(Some(PROBES));
+    connector
 }

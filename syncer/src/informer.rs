@@ -4,11 +4,13 @@ mod guard;
 mod raw;
 #[cfg(test)]
 mod tests;
+mod timed;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt;
+use futures::{FutureExt, TryStreamExt};
 use http::StatusCode;
 use kube::Api as KubeApi;
 use kube::core::ApiResource;
@@ -23,6 +25,7 @@ use crate::api::Api;
 use crate::audit::Audit;
 use crate::cache::{Cache, Change, StreamId};
 use crate::metrics::Metrics;
+use crate::panics::contain;
 use crate::router::Router;
 use crate::runtime::Runtime;
 use guard::Guard;
@@ -40,6 +43,9 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 const PATIENCE: u32 = 3;
 /// The longest delay between two probes of a stream that is missing.
 const PROBE: Duration = Duration::from_secs(10);
+
+/// Name of the informers among the tasks that may panic.
+const TASK: &str = "informer";
 
 /// Failures in a row.
 #[derive(Default)]
@@ -153,8 +159,13 @@ impl Informer {
     pub async fn run(self) {
         let mut failures = Failures::default();
         loop {
-            let error = self.follow(&mut failures).await;
-            sleep(self.fail(&error, &mut failures)).await;
+            let delay = if let Ok(error) = AssertUnwindSafe(self.follow(&mut failures)).catch_unwind().await {
+                self.fail(&error, &mut failures)
+            } else {
+                self.metrics.task_panicked(TASK);
+                self.count("the informer panicked".to_owned(), None, &mut failures)
+            };
+            sleep(delay).await;
         }
     }
 
@@ -185,15 +196,16 @@ impl Informer {
     fn take(&self, event: Event<RawObject>) {
         match event {
             Event::Init => self.cache.begin_list(self.stream),
-            Event::InitApply(object) | Event::Apply(object) => self.store(&object),
+            Event::InitApply(object) | Event::Apply(object) => {
+                contain(Some(&self.metrics), TASK, object.place(), || self.store(&object));
+            }
             Event::Delete(object) => {
-                if let Some(last) = self.parse(&object).and_then(|last| self.cache.remove(&last)) {
-                    self.router.gone(&self.cache, &last);
-                }
+                contain(Some(&self.metrics), TASK, object.place(), || self.remove(&object));
             }
             Event::InitDone => {
                 for last in self.cache.sweep(self.stream) {
-                    self.router.gone(&self.cache, &last);
+                    let place = format!("{}/{}", last.namespace(), last.name());
+                    contain(Some(&self.metrics), TASK, place, || self.router.gone(&self.cache, &last));
                 }
                 let mut health = self.health.write();
                 (health.synced, health.missing) = (true, None);
@@ -209,6 +221,12 @@ impl Informer {
         }
     }
 
+    fn remove(&self, object: &RawObject) {
+        if let Some(last) = self.parse(object).and_then(|last| self.cache.remove(&last)) {
+            self.router.gone(&self.cache, &last);
+        }
+    }
+
     fn parse(&self, object: &RawObject) -> Option<Value> {
         match serde_json::from_str(object.json()) {
             Ok(value) => Some(value),
@@ -221,13 +239,16 @@ impl Informer {
         }
     }
 
-    /// Counts a failure. Returns the delay until the next attempt.
+    /// Counts an error of the watcher. Returns the delay until the next attempt.
     fn fail(&self, error: &watcher::Error, failures: &mut Failures) -> Duration {
+        self.count(crate::api::chain(error), missing(error), failures)
+    }
+
+    /// Counts a failure for this reason. Returns the delay until the next attempt.
+    fn count(&self, reason: String, missing: Option<Missing>, failures: &mut Failures) -> Duration {
         failures.all += 1;
-        let missing = missing(error);
         failures.missing = if missing.is_some() { failures.missing + 1 } else { 0 };
         let (side, kind) = (self.cache.side(), self.cache.kind());
-        let reason = crate::api::chain(error);
         self.metrics.watch_failed(side, kind);
         let mut health = self.health.write();
         // One refusal at the restart of a watch may come from a server that is starting.
@@ -257,7 +278,11 @@ impl Informer {
             kind: kind.kind.to_owned(),
             plural: kind.plural.to_owned(),
         };
-        let client = Guard::client(self.api.client(), *self.cache.projection() == Projection::Metadata);
+        let client = Guard::client(
+            self.api.client(),
+            *self.cache.projection() == Projection::Metadata,
+            Arc::clone(&self.health),
+        );
         match &self.namespace {
             Some(namespace) => KubeApi::namespaced_with(client, namespace, &resource),
             None => KubeApi::all_with(client, &resource),

@@ -17,6 +17,7 @@ mod learn;
 mod logging;
 mod mappers;
 mod metrics;
+mod panics;
 mod patrol;
 mod program;
 mod queue;

@@ -25,6 +25,7 @@ pub struct Metrics {
     requests: HistogramVec,
     throttled: IntCounterVec,
     panics: IntCounterVec,
+    task_panics: IntCounterVec,
     watch_failures: IntCounterVec,
     tokens: IntCounterVec,
     queue_depth: IntGaugeVec,
@@ -120,6 +121,11 @@ impl Metrics {
                 "Keys quarantined because a mapper panicked.",
                 &["kind"],
             )?,
+            task_panics: make.counter(
+                "tenet_task_panics_total",
+                "Panics outside of a mapper's reconcile. Each costs one object, or starts the task again.",
+                &["task"],
+            )?,
             watch_failures: make.counter(
                 "tenet_watch_failures_total",
                 "Lists and watches that failed.",
@@ -206,6 +212,11 @@ impl Metrics {
     /// A mapper panicked.
     pub fn panicked(&self, kind: &str) {
         self.panics.with_label_values(&[kind]).inc();
+    }
+
+    /// Counts a panic of a task.
+    pub fn task_panicked(&self, task: &str) {
+        self.task_panics.with_label_values(&[task]).inc();
     }
 
     /// Counts a list or watch that failed.

@@ -31,7 +31,7 @@ pub struct Refresh {
 
 impl Refresh {
     /// Runs until it is told to stop.
-    pub async fn run(mut self, stop: CancellationToken) {
+    pub async fn run(&mut self, stop: CancellationToken) {
         let mut ticks = 0u32;
         loop {
             tokio::select! {

@@ -16,6 +16,8 @@ use tenet_mapper::{
 
 use crate::cache::{Cache, NamespacedName, Sight};
 use crate::mappers::Mappers;
+use crate::metrics::Metrics;
+use crate::panics::contain;
 use crate::queue::{Key, Lane, Queue};
 use waits::Waits;
 
@@ -82,6 +84,8 @@ pub struct Router {
     gone: DashMap<(Kind, HostKey), Object>,
     cluster: String,
     cluster_id: String,
+    /// Counts the panics of key functions.
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Router {
@@ -107,7 +111,14 @@ impl Router {
             gone: DashMap::new(),
             cluster: cluster.to_owned(),
             cluster_id: cluster_id.to_owned(),
+            metrics: None,
         }
+    }
+
+    /// Counts panics of key functions in these metrics.
+    #[must_use]
+    pub fn counting(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// Returns the projections of the readers of a kind that a change wakes.
@@ -264,9 +275,29 @@ impl Router {
             KeysOf::None => Vec::new(),
             KeysOf::Own => vec![VirtualKey::new(object.namespace(), object.name())],
             KeysOf::Owner => self.owner_key(route.mapper, object).into_iter().collect(),
-            KeysOf::With(keys_of) => return self.reindex(route, cache, object, keys_of(object), gone),
+            KeysOf::With(keys_of) => {
+                match self.contain(route.mapper, object, || keys_of(object)) {
+                    Some(keys) => return self.reindex(route, cache, object, keys, gone),
+                    None if gone => return self.reindex(route, cache, object, Vec::new(), gone),
+                    // The index stays as it is: what it shows keeps other objects alive.
+                    None => self.indexed(route, object),
+                }
+            }
         };
         Touched { keys, moved: false }
+    }
+
+    /// Runs code of a mapper about an object. A panic costs that mapper this object: the others are woken.
+    fn contain<T>(&self, mapper: MapperId, object: &Object, run: impl FnOnce() -> T) -> Option<T> {
+        let at = format!("{mapper} {}/{}", object.namespace(), object.name());
+        contain(self.metrics.as_deref(), "router", at, run)
+    }
+
+    /// Returns the keys of a route that the index has for an object.
+    fn indexed(&self, route: &Route, object: &Object) -> Vec<VirtualKey> {
+        let place = NamespacedName::new(object.namespace(), object.name());
+        let sources = self.sources.get(&(route.mapper, route.position));
+        sources.and_then(|sources| sources.by_object.get(&place).cloned()).unwrap_or_default()
     }
 
     /// Records the keys that an object affects now. Returns them with those that it affected before.
@@ -325,7 +356,9 @@ impl Router {
         let now: Targets = if gone {
             Targets::new()
         } else {
-            table.references(object.value()).into_iter().map(|r| (r.kind, r.name)).collect()
+            // Without an answer the references stay as they are: they keep other objects alive.
+            let Some(references) = self.contain(spec.id, object, || table.references(object.value())) else { return };
+            references.into_iter().map(|r| (r.kind, r.name)).collect()
         };
         let referrer = (spec.id, VirtualKey::new(namespace, object.name()));
         let changed = {

@@ -25,6 +25,7 @@ use crate::handle::Sockets;
 use crate::informer::{Informer, Scope, is_selected};
 use crate::mappers::Mappers;
 use crate::metrics::Metrics;
+use crate::panics::restart;
 use crate::queue::Queue;
 use crate::refresh::{Refresh, version};
 use crate::registry::Registry;
@@ -131,7 +132,8 @@ impl Syncer {
             metrics.announce(mapper.spec().kind.group_kind().label());
         }
         let queue = Arc::new(Queue::new(usize::from(config.engine.workers)));
-        let router = Arc::new(Router::new(Arc::clone(&mappers), Arc::clone(&queue), &config.name, &cluster_id));
+        let router = Router::new(Arc::clone(&mappers), Arc::clone(&queue), &config.name, &cluster_id);
+        let router = Arc::new(router.counting(Arc::clone(&metrics)));
         let facts = Arc::new(ArcSwap::from_pointee(settings.facts(config, &cluster_id, &virtual_version)?));
 
         let (mut caches, mut informers) = (Caches::default(), Vec::new());
@@ -196,8 +198,10 @@ impl Syncer {
     pub(crate) fn spawn(self, house: Refresh, sockets: impl Sockets, tasks: &TaskTracker, stop: &CancellationToken) {
         let Self { engine, informers, live } = self;
         let runtime = Arc::clone(&engine.runtime);
-        let audits = informers.iter().map(Informer::audit).collect();
-        spawn(&*runtime, tasks, audit::run(Arc::clone(&engine), audits, live.clone(), stop.clone()));
+        let (audits, audited): (Arc<[_]>, _) = (informers.iter().map(Informer::audit).collect(), live.clone());
+        keep(&engine, tasks, "audit", stop, move |engine, stop| {
+            audit::run(engine, Arc::clone(&audits), audited.clone(), stop)
+        });
         for informer in informers {
             // It holds no state, so the shutdown does not wait for it.
             let stop = stop.clone();
@@ -205,7 +209,11 @@ impl Syncer {
                 stop.run_until_cancelled_owned(informer.run()).await;
             }));
         }
-        spawn(&*runtime, tasks, house.run(stop.clone()));
+        let house = Arc::new(tokio::sync::Mutex::new(house));
+        keep(&engine, tasks, "refresh", stop, move |_, stop| {
+            let house = Arc::clone(&house);
+            async move { house.lock().await.run(stop).await }
+        });
         spawn(&*runtime, tasks, work(Arc::clone(&engine), live.clone(), stop.clone()));
         spawn(&*runtime, tasks, sockets.serve(engine, live, stop.clone()));
     }
@@ -215,12 +223,25 @@ impl Syncer {
 /// no reconcile sees an incomplete list.
 async fn work(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
     let tasks = TaskTracker::new();
-    spawn(&*engine.runtime, &tasks, Registry::run(Arc::clone(&engine), stop.clone()));
-    spawn(&*engine.runtime, &tasks, worker::run(Arc::clone(&engine), stop.clone()));
-    spawn(&*engine.runtime, &tasks, patrol::compact(Arc::clone(&engine), stop.clone()));
-    spawn(&*Arc::clone(&engine.runtime), &tasks, patrol::run(engine, live, stop));
+    keep(&engine, &tasks, "registry", &stop, Registry::run);
+    keep(&engine, &tasks, "worker", &stop, worker::run);
+    keep(&engine, &tasks, "compaction", &stop, patrol::compact);
+    keep(&engine, &tasks, "patrol", &stop, move |engine, stop| patrol::run(engine, live.clone(), stop));
     tasks.close();
     tasks.wait().await;
+}
+
+/// Runs a task that starts again when it panics, and whose end the tracker waits for.
+fn keep<F: Future<Output = ()> + Send + 'static>(
+    engine: &Arc<Engine>,
+    tasks: &TaskTracker,
+    task: &'static str,
+    stop: &CancellationToken,
+    run: impl Fn(Arc<Engine>, CancellationToken) -> F + Send + 'static,
+) {
+    let (shared, stop) = (Arc::clone(engine), stop.clone());
+    let run = move || run(Arc::clone(&shared), stop.clone());
+    spawn(&*engine.runtime, tasks, restart(Arc::clone(&engine.metrics), task, run));
 }
 
 /// Runs a task whose end the tracker waits for.

@@ -34,7 +34,7 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
         };
         let worker = Arc::clone(&engine);
         engine.runtime.spawn(Box::pin(tasks.track_future(async move {
-            let again = work(&worker, &ticket).await;
+            let again = contained(&worker, &ticket).await;
             worker.queue.done(&ticket.key, again);
         })));
     }
@@ -47,6 +47,18 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
 struct Written {
     down: usize,
     up: usize,
+}
+
+/// Works on a key. A panic beside the mapper quarantines the key as well: it must not stay at work forever.
+async fn contained(engine: &Engine, ticket: &Ticket) -> Again {
+    let again = AssertUnwindSafe(work(engine, ticket)).catch_unwind().await.unwrap_or_else(|_| {
+        engine.metrics.task_panicked("worker");
+        let (mapper, object) = (ticket.key.mapper, &ticket.key.object);
+        tracing::error!(%mapper, %object, "worker panicked: object quarantined");
+        retry::after_panic()
+    });
+    // A stopped mapper waits for nothing: its start enqueues every key again.
+    if engine.router.is_running(ticket.key.mapper) { again } else { Again::No }
 }
 
 async fn work(engine: &Engine, ticket: &Ticket) -> Again {

@@ -24,6 +24,10 @@ fn an_older_version_never_replaces_a_newer_one() {
     assert_eq!((cache.len(), cache.bytes()), (0, 0));
     assert!(matches!(cache.store(pod("a", "10")), Change::None), "a late answer does not bring it back");
     assert!(matches!(cache.store(pod("a", "10")), Change::None), "nor does a late event");
+    assert!(matches!(cache.store(pod("a", "12")), Change::Stored(..)), "a later version had only left the stream");
+    assert!(!cache.is_deleted("u-a"), "so nobody has told of its end");
+    assert!(cache.evict("n", "a", "u-a").is_some());
+    assert!(matches!(cache.store(pod("a", "13")), Change::None), "a quorum read said that it is gone");
     let mut new = pod("a", "12");
     new["metadata"]["uid"] = json!("another");
     assert!(matches!(cache.store(new), Change::Stored(..)), "a new object of that name is new");

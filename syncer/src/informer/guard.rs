@@ -1,4 +1,4 @@
-//! Wrapper of a watcher's client: pacing of watches, and requests
+//! Wrapper of a watcher's client: pacing of watches, deadlines of lists and watches, and requests
 //! for metadata only.
 
 use std::sync::Arc;
@@ -9,9 +9,12 @@ use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
 use kube::Client;
 use kube::client::Body;
-use parking_lot::Mutex;
-use tokio::time::{Instant, sleep_until};
+use parking_lot::{Mutex, RwLock};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tower::Service;
+
+use super::Health;
+use super::timed::Timed;
 
 const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const METADATA_ONLY_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
@@ -20,8 +23,13 @@ const METADATA_ONLY_LIST: &str = "application/json;as=PartialObjectMetadataList;
 const SHORT_WATCH: Duration = Duration::from_secs(1);
 const FIRST_DELAY: Duration = Duration::from_millis(200);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
-/// Time limit of a list.
+/// Time limit of one page of a list, with its body.
 const LIST_LIMIT: Duration = Duration::from_secs(60);
+/// Time until the server must have begun to answer a watch.
+const WATCH_START: Duration = Duration::from_secs(15);
+/// Longest silence of a watch. An API server sends a bookmark every minute, so a longer one means that the
+/// connection is dead, which nobody else would notice: a watch sends nothing.
+const WATCH_SILENCE: Duration = Duration::from_secs(150);
 
 /// Pace of the watches of one stream. `kube_runtime::watcher` watches again at once
 /// when the server closes a watch; a server (or a proxy before it) that closes every
@@ -56,18 +64,20 @@ pub(crate) struct Guard {
     client: Client,
     metadata_only: bool,
     pace: Arc<Mutex<Pace>>,
+    health: Arc<RwLock<Health>>,
 }
 
 impl Guard {
-    /// A client for one stream.
-    pub(crate) fn client(client: &Client, metadata_only: bool) -> Client {
+    /// A client for one stream, whose health ceases to fail when a watch has started: a kind at rest has no
+    /// event that would show it.
+    pub(crate) fn client(client: &Client, metadata_only: bool, health: Arc<RwLock<Health>>) -> Client {
         let namespace = client.default_namespace().to_owned();
-        Client::new(Self { client: client.clone(), metadata_only, pace: Arc::default() }, namespace)
+        Client::new(Self { client: client.clone(), metadata_only, pace: Arc::default(), health }, namespace)
     }
 }
 
 impl Service<Request<Body>> for Guard {
-    type Response = Response<Body>;
+    type Response = Response<Timed>;
     type Error = tower::BoxError;
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
@@ -82,17 +92,20 @@ impl Service<Request<Body>> for Guard {
             let accept = if is_watch { METADATA_ONLY } else { METADATA_ONLY_LIST };
             request.headers_mut().insert(http::header::ACCEPT, HeaderValue::from_static(accept));
         }
-        let (client, pace) = (self.client.clone(), Arc::clone(&self.pace));
+        let (client, pace, health) = (self.client.clone(), Arc::clone(&self.pace), Arc::clone(&self.health));
         Box::pin(async move {
             if is_watch {
                 let start = pace.lock().next_start(Instant::now());
                 sleep_until(start).await;
-                return client.send(request).await.map_err(Into::into);
+                let answer = timeout(WATCH_START, client.send(request)).await??;
+                if answer.status().is_success() {
+                    health.write().failing = None;
+                }
+                return Ok(answer.map(|body| Timed::with_silence(body, WATCH_SILENCE)));
             }
-            match tokio::time::timeout(LIST_LIMIT, client.send(request)).await {
-                Ok(answer) => answer.map_err(Into::into),
-                Err(elapsed) => Err(elapsed.into()),
-            }
+            let deadline = Instant::now() + LIST_LIMIT;
+            let answer = timeout_at(deadline, client.send(request)).await??;
+            Ok(answer.map(|body| Timed::until(body, deadline)))
         })
     }
 }

@@ -8,10 +8,11 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use kube::Client;
 use kube::client::Body;
-use tenet_mapper::kinds;
+use tenet_mapper::{CopyMapper, Input, KeysOf, Mapper, MapperId, MapperSpec, Object, VirtualKey, kinds};
 use tokio::time::timeout;
 
 use super::*;
+use crate::mappers::Mappers;
 use crate::queue::Queue;
 
 type Stream = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -61,10 +62,15 @@ async fn follow(script: &Arc<Script>, span: Duration) -> (Arc<Cache>, Health) {
         let answer = server.answer(&request);
         async move { Ok::<_, std::convert::Infallible>(answer) }
     });
+    follow_client(Client::new(service, "default"), span).await
+}
+
+/// Follows a server for so long.
+async fn follow_client(client: Client, span: Duration) -> (Arc<Cache>, Health) {
     let cache = Arc::new(Cache::new(Side::Virtual, kinds::POD, Projection::Whole));
     let router = Arc::new(Router::new(Arc::default(), Arc::new(Queue::default()), "vc-1", "id"));
     let informer = Informer::new(
-        Api::new(Client::new(service, "default")),
+        Api::new(client),
         Scope { namespace: None, selector: None },
         Arc::clone(&cache),
         router,
@@ -173,7 +179,24 @@ async fn a_kind_that_is_not_served_is_probed_until_it_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_refusal_at_the_restart_of_a_watch_is_no_missing_right() {
+async fn one_refusal_at_the_restart_of_a_watch_changes_nothing_for_good() {
+    type Refusal = fn(usize) -> (u16, String, bool);
+    let refusals: [Refusal; 3] = [
+        |number| if number == 0 { (401, status(401, "Unauthorized"), false) } else { (200, String::new(), true) },
+        |number| if number == 0 { (403, status(403, "Forbidden"), false) } else { (200, String::new(), true) },
+        |number| if number == 0 { (404, status(404, "NotFound"), false) } else { (200, String::new(), true) },
+    ];
+    for refusal in refusals {
+        let script = Script::new(|_| list(5, &[pod("a", 4)]), refusal);
+        let (cache, health) = follow(&script, Duration::from_secs(20)).await;
+        assert_eq!((health.missing, health.synced), (None, true));
+        assert!(health.failing.is_none(), "it is followed again: {health:?}");
+        assert_eq!(cache.len(), 1, "and nothing was taken for deleted");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_the_list_after_one_of_the_watch_is_no_missing_right() {
     let script = Script::new(
         |number| if number == 1 { (403, status(403, "Forbidden")) } else { list(5, &[pod("a", 4)]) },
         |number| match number {
@@ -184,6 +207,151 @@ async fn one_refusal_at_the_restart_of_a_watch_is_no_missing_right() {
     let (cache, health) = follow(&script, Duration::from_secs(20)).await;
     assert_eq!((health.missing, health.synced), (None, true));
     assert_eq!(cache.len(), 1, "and nothing was taken for deleted");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_watch_is_restarted_where_it_was() {
+    let script = Script::new(|_| list(5, &[pod("a", 4)]), |_| (200, String::new(), true));
+    follow(&script, Duration::from_secs(140)).await;
+    assert_eq!(script.counts(), (1, 1), "a server may be silent for a while");
+    let script = Script::new(
+        |_| list(5, &[pod("a", 4)]),
+        |number| {
+            let event = format!("{{\"type\":\"ADDED\",\"object\":{}}}\n", pod("b", 6));
+            (200, if number == 1 { event } else { String::new() }, true)
+        },
+    );
+    let (cache, health) = follow(&script, Duration::from_secs(170)).await;
+    assert_eq!(script.counts(), (1, 2), "the list is not repeated");
+    assert!(cache.get("n", "b").is_some() && health.synced);
+}
+
+/// Answers a list with `text` and then keeps silent, or does not answer watches at all.
+fn stalling(text: String, asked: &Arc<RwLock<Vec<String>>>) -> Client {
+    let asked = Arc::clone(asked);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let query = request.uri().query().unwrap_or_default().to_owned();
+        let is_watch = query.contains("watch=");
+        asked.write().push(query);
+        let first = stream::iter([Ok::<_, std::io::Error>(Frame::data(Bytes::from(text.clone())))]);
+        let is_complete = text.ends_with(']') || text.ends_with('}');
+        let body = if is_complete {
+            StreamBody::new(first).boxed_unsync()
+        } else {
+            StreamBody::new(first.chain(stream::pending())).boxed_unsync()
+        };
+        async move {
+            if is_watch {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, std::convert::Infallible>(Response::new(body))
+        }
+    });
+    Client::new(service, "default")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_not_answered_is_asked_for_again() {
+    let asked = Arc::default();
+    let (_, health) = follow_client(stalling(list(5, &[]).1, &asked), Duration::from_secs(40)).await;
+    let watches = asked.read().iter().filter(|query| query.contains("watch=")).count();
+    assert_eq!(watches, 3, "after 15 seconds each: {:?}", asked.read());
+    assert!(health.failing.is_some_and(|(_, reason)| reason.contains("deadline")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_whose_body_does_not_end_is_asked_for_again() {
+    let asked = Arc::default();
+    let client = stalling("{\"kind\":\"PodList\",\"items\":[".to_owned(), &asked);
+    let (_, health) = follow_client(client, Duration::from_secs(90)).await;
+    assert_eq!(asked.read().len(), 2);
+    let (_, reason) = health.failing.unwrap();
+    assert!(reason.contains("not complete in time"), "{reason}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_gets_our_label_back_is_seen_again() {
+    let script = Script::new(
+        |_| list(5, &[pod("a", 4)]),
+        |_| {
+            let events = [("DELETED", 6), ("ADDED", 7)]
+                .map(|(event, version)| format!("{{\"type\":\"{event}\",\"object\":{}}}\n", pod("a", version)));
+            (200, events.concat(), true)
+        },
+    );
+    let (cache, _) = follow(&script, Duration::from_secs(5)).await;
+    assert_eq!(cache.get("n", "a").unwrap().resource_version(), "7");
+}
+
+/// A runtime that panics when it is first asked for a random number.
+#[derive(Default)]
+struct Faulty(AtomicUsize);
+
+impl Runtime for Faulty {
+    fn now(&self) -> time::OffsetDateTime {
+        crate::runtime::System.now()
+    }
+
+    fn random(&self) -> f64 {
+        assert!(self.0.fetch_add(1, Ordering::SeqCst) > 0, "a bug");
+        0.5
+    }
+
+    fn spawn(&self, task: crate::runtime::Task) {
+        crate::runtime::System.spawn(task);
+    }
+}
+
+fn key_of_broken(object: &Object) -> Vec<VirtualKey> {
+    assert!(object.name() != "broken", "a bug");
+    vec![VirtualKey::new(object.namespace(), object.name())]
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_costs_one_object_or_one_start_of_the_informer() {
+    let script = Script::new(
+        |number| match number {
+            0 => (500, status(500, "InternalError")),
+            _ => list(5, &[pod("broken", 4), pod("whole", 5)]),
+        },
+        |_| (200, String::new(), true),
+    );
+    let server = Arc::clone(&script);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let answer = server.answer(&request);
+        async move { Ok::<_, std::convert::Infallible>(answer) }
+    });
+    let reads = |keys| Input::new(Side::Virtual, kinds::POD, Projection::Whole, keys);
+    let mapper = |id, kind, keys| {
+        let own = Input::new(Side::Virtual, kind, Projection::Whole, KeysOf::Own);
+        Box::new(CopyMapper::of_table(MapperSpec::new(id, kind).reads(own).reads(reads(keys)))) as Box<dyn Mapper>
+    };
+    let mappers =
+        vec![mapper("faulty", kinds::NODE, KeysOf::With(key_of_broken)), mapper("sound", kinds::SERVICE, KeysOf::Own)];
+    let (metrics, queue) = (Arc::new(Metrics::new().unwrap()), Arc::new(Queue::default()));
+    let router = Router::new(Arc::new(Mappers::new(mappers).unwrap()), Arc::clone(&queue), "vc-1", "id");
+    let router = Arc::new(router.counting(Arc::clone(&metrics)));
+    router.start(MapperId::new("faulty"));
+    router.start(MapperId::new("sound"));
+    let cache = Arc::new(Cache::new(Side::Virtual, kinds::POD, Projection::Whole));
+    let informer = Informer::new(
+        Api::new(Client::new(service, "default")),
+        Scope { namespace: None, selector: None },
+        Arc::clone(&cache),
+        router,
+        Arc::clone(&metrics),
+        Arc::new(Faulty::default()),
+    );
+    assert!(timeout(Duration::from_secs(20), informer.run()).await.is_err());
+    let mut keys = Vec::new();
+    while let Ok(ticket) = timeout(Duration::from_millis(1), queue.pop()).await {
+        keys.push(format!("{} {}", ticket.key.mapper, ticket.key.object));
+    }
+    keys.sort();
+    assert_eq!(keys, ["faulty n/whole", "sound n/broken", "sound n/whole"]);
+    let text = String::from_utf8(metrics.text()).unwrap();
+    assert!(text.contains("tenet_task_panics_total{task=\"informer\"} 1"), "the start with the bug");
+    assert!(text.contains("tenet_task_panics_total{task=\"router\"} 1"), "the object with the bug");
 }
 
 #[tokio::test(start_paused = true)]
