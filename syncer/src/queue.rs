@@ -40,6 +40,11 @@ impl Queue {
         Self { state: Mutex::new(state::State::new(cap)), changed: Notify::new(), started: Instant::now() }
     }
 
+    /// Sets the time that changed keys of a mapper wait, so that a burst of changes is one reconcile.
+    pub fn settle(&self, mapper: MapperId, delay: Duration) {
+        self.state.lock().settle(mapper, delay);
+    }
+
     /// Enqueues a key. Never blocks and never loses one.
     pub fn add(&self, key: Key, lane: Lane) {
         self.state.lock().add(key, lane, self.now());

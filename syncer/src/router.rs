@@ -99,6 +99,9 @@ impl Router {
                 routes.entry((input.side, input.kind)).or_default().push(route);
             }
         }
+        for mapper in mappers.iter() {
+            queue.settle(mapper.spec().id, mapper.spec().settle);
+        }
         let running = mappers.iter().map(|mapper| (mapper.spec().id, AtomicBool::new(false))).collect();
         Self {
             running,

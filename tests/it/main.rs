@@ -19,3 +19,4 @@ mod rights;
 mod schema;
 mod services;
 mod streams;
+mod world;

@@ -65,10 +65,14 @@ async fn a_deployment_runs_on_the_host_and_leaves_nothing_behind() -> Result<()>
     let spec = &pod["spec"];
     assert_eq!(spec["automountServiceAccountToken"], false);
     assert_eq!(spec["enableServiceLinks"], false);
-    let env = spec["containers"][0]["env"].as_array().expect("env");
-    let value = |name: &str| env.iter().find(|entry| entry["name"] == name).map(|entry| entry["value"].clone());
-    assert_eq!(value("KUBERNETES_SERVICE_HOST"), Some(json!("10.96.0.20")));
-    assert_eq!(value("KUBERNETES_SERVICE_PORT"), Some(json!("443")));
+    let first = &spec["containers"][0]["envFrom"][0]["configMapRef"];
+    assert_eq!(first["optional"], false, "{first}");
+    let map = harness.on_host(&format!("configmaps/{}", first["name"].as_str().unwrap_or_default()));
+    let env = harness.host.get(&map).await?.expect("the variables of the API server")["data"].clone();
+    assert_eq!(
+        (&env["KUBERNETES_SERVICE_HOST"], &env["KUBERNETES_SERVICE_PORT"]),
+        (&json!("10.96.0.20"), &json!("443"))
+    );
     assert!(!spec["volumes"].to_string().contains("serviceAccountToken"), "the host must mint nothing: {spec:#}");
 
     // An edit is copied, and a deleted copy is created again.

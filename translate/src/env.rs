@@ -1,15 +1,12 @@
 //! Environment variables of Services. The host's kubelet would set those of the host's Services, so the
-//! host pod has `enableServiceLinks: false` and carries the variables of the virtual Services in its
-//! `env`.
+//! host pod has `enableServiceLinks: false` and takes the variables of the virtual Services by `envFrom`.
 //!
-//! The kubelet still adds those of the host's own `default/kubernetes`; the virtual ones are
-//! declared in `env`, which wins.
+//! The kubelet still adds those of the host's own `default/kubernetes`, but only where neither `env` nor `envFrom` defines
+//! them.
 
-mod expand;
+use std::collections::BTreeMap;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Service whose variables every pod gets, independent of its namespace and `enableServiceLinks`.
 const MASTER: (&str, &str) = ("default", "kubernetes");
@@ -118,48 +115,9 @@ fn bracketed(address: &str) -> String {
     if address.contains([':', '%']) { format!("[{address}]") } else { address.to_owned() }
 }
 
-/// Returns the names of the variables of one `envFrom` source, given the keys in `data` of its ConfigMap or
-/// Secret (`binaryData` adds none).
-pub fn env_from_keys<'a>(source: &Value, data_keys: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
-    let prefix = text(source.get("prefix"));
-    data_keys.into_iter().map(|key| format!("{prefix}{key}")).collect()
-}
-
-/// Returns the `env` of a host container: the variables of Services in front, so that `$(NAME)` in later
-/// variables finds them, then the container's own.
-///
-/// A kubelet lets `envFrom` win over Services and `env` over both. So a variable that the container
-/// defines is not added: `env` would hide the one of `envFrom`, and a name may occur in `env` only
-/// once. But up to the container's own definition a kubelet resolves `$(NAME)` to the Service's value, so
-/// such a reference is replaced by that value.
-pub fn prepend_service_env(
-    container_env: &[Value],
-    env_from_keys: &BTreeSet<String>,
-    service_env: &[Variable],
-) -> Vec<Value> {
-    let own: BTreeSet<&str> = container_env.iter().map(|env| text(env.get("name"))).collect();
-    let from_services = service_env.iter().filter(|(name, _)| !env_from_keys.contains(name));
-    let (mut hidden, added): (BTreeMap<&str, &str>, Vec<&Variable>) = {
-        let (hidden, added): (Vec<_>, Vec<_>) = from_services.partition(|(name, _)| own.contains(name.as_str()));
-        (hidden.into_iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(), added)
-    };
-    let mut env: Vec<Value> = added.into_iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-    for variable in container_env {
-        let mut variable = variable.clone();
-        if let Some(Value::String(value)) = variable.get_mut("value")
-            && !hidden.is_empty()
-        {
-            *value = expand::references(value, &hidden);
-        }
-        hidden.remove(text(variable.get("name")));
-        env.push(variable);
-    }
-    env
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
 
@@ -241,84 +199,5 @@ mod tests {
         assert_eq!(env, service_env("shop", [&b, &a], true));
         let port: Vec<_> = env.iter().filter(|(name, _)| name == "FOO_SERVICE_PORT").collect();
         assert_eq!(port, [&("FOO_SERVICE_PORT".to_owned(), "tcp://10.0.0.2:2".to_owned())]);
-    }
-
-    #[test]
-    fn env_from_brings_its_keys_with_the_prefix() {
-        let keys = env_from_keys(&json!({"prefix": "P_", "configMapRef": {"name": "c"}}), ["a", "b.c"]);
-        assert_eq!(keys, ["P_a".to_owned(), "P_b.c".to_owned()].into());
-        assert_eq!(env_from_keys(&json!({}), ["a"]), ["a".to_owned()].into());
-    }
-
-    fn prepend(own: &Value, env_from: &[&str]) -> Value {
-        let services: Vec<_> = [("A", "1"), ("B", "2")].map(|(n, v)| (n.to_owned(), v.to_owned())).into();
-        let env_from = env_from.iter().map(|key| (*key).to_owned()).collect();
-        Value::Array(prepend_service_env(own.as_array().unwrap(), &env_from, &services))
-    }
-
-    #[test]
-    fn what_the_container_defines_wins() {
-        let [a, b] = [json!({"name": "A", "value": "1"}), json!({"name": "B", "value": "2"})];
-        let own = json!({"name": "A", "value": "mine"});
-        let from = json!({"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}});
-        for (container, env_from, expected) in [
-            (json!([]), &[][..], json!([a, b])),
-            (json!([own]), &[], json!([b, own])),
-            (json!([from]), &[], json!([b, from])),
-            (json!([]), &["A", "C"], json!([b])),
-            (json!([own]), &["B"], json!([own])),
-        ] {
-            assert_eq!(prepend(&container, env_from), expected);
-        }
-    }
-
-    #[test]
-    fn references_find_what_a_kubelet_would_find() {
-        for (container, env_from, expected) in [
-            // Before the container's own definition, and within it, the Service's value applies.
-            (
-                json!([["X", "http://$(A):$(B)"], ["A", "$(A)!"], ["Y", "$(A)"]]),
-                &[][..],
-                json!([["B", "2"], ["X", "http://1:$(B)"], ["A", "1!"], ["Y", "$(A)"]]),
-            ),
-            (json!([["X", "$$(A) $$$(A)"], ["A", "m"]]), &[], json!([["B", "2"], ["X", "$$(A) $$1"], ["A", "m"]])),
-            // Variables of `envFrom` are defined from the start.
-            (json!([["X", "$(A)"], ["A", "m"]]), &["A"], json!([["B", "2"], ["X", "$(A)"], ["A", "m"]])),
-        ] {
-            let env = |list: &Value| -> Value {
-                let pair = |pair: &Value| json!({"name": pair[0], "value": pair[1]});
-                list.as_array().unwrap().iter().map(pair).collect()
-            };
-            assert_eq!(prepend(&env(&container), env_from), env(&expected));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn every_service_variable_stands_once_and_in_front(
-            own in prop::collection::btree_set("[A-D]", 0..4),
-            env_from in prop::collection::btree_set("[A-D]", 0..4),
-            values in prop::collection::vec("[$()A-D]{0,8}", 4),
-        ) {
-            let services = [("A", "1"), ("B", "2"), ("C", "3")];
-            let services = services.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let pairs = own.iter().zip(&values);
-            let container: Vec<_> =
-                pairs.map(|(name, value)| json!({"name": name, "value": value})).collect();
-            let env = prepend_service_env(&container, &env_from, &services);
-            let names: Vec<_> = env.iter().map(|env| text(env.get("name"))).collect();
-            let added = services.iter().map(|(name, _)| name);
-            let mut expected: Vec<_> =
-                added.filter(|name| !own.contains(*name) && !env_from.contains(*name)).collect();
-            expected.extend(&own);
-            prop_assert_eq!(names, expected);
-        }
-    }
-
-    #[test]
-    fn odd_entries_pass_through() {
-        let own = json!([{}, {"name": "X"}, {"name": "Y", "value": 5}, 7, null]);
-        let env = prepend(&own, &[]);
-        assert_eq!(env.as_array().unwrap()[2..], own.as_array().unwrap()[..]);
     }
 }

@@ -102,6 +102,17 @@ impl Names {
         }
     }
 
+    /// Returns the name of the host `ConfigMap` with the variables of the Services of a namespace. They may need several,
+    /// which are numbered from 0. No `ConfigMap` of a tenant ever gets this name.
+    pub fn service_env_name(&self, namespace: &str, index: usize) -> String {
+        hashed("service-env", &["services", namespace], &[namespace, &index.to_string(), &self.cluster])
+    }
+
+    /// Returns the name of the host `ConfigMap` with the variables of the virtual API server.
+    pub fn api_env_name(&self) -> String {
+        hashed("api-env", &["kubernetes", &self.cluster], &[&self.cluster])
+    }
+
     /// Returns the name of the host Service of a virtual node: `<VC>-node-<node>`, or a hashed form
     /// when that is not a valid Service name or is ambiguous.
     pub fn node_service_name(&self, node: &str) -> String {

@@ -25,7 +25,7 @@ pub fn translate(pod: &Value) -> Value {
         "options": [{"name": "ndots", "value": "5"}],
     });
     for container in spec["containers"].as_array_mut().into_iter().flatten() {
-        container["env"] = environment();
+        container["envFrom"] = environment();
     }
     let volumes = spec["volumes"].as_array_mut().into_iter().flatten();
     for source in volumes.filter_map(|volume| volume["projected"]["sources"].as_array_mut()).flatten() {
@@ -92,18 +92,10 @@ pub fn node(name: &str) -> Value {
     })
 }
 
+/// Builds the sources of the variables of Services.
 fn environment() -> Value {
-    let set = |name: &str, value: &str| json!({"name": name, "value": value});
-    json!([
-        set("KUBERNETES_SERVICE_HOST", "10.96.0.20"),
-        set("KUBERNETES_SERVICE_PORT", "443"),
-        set("KUBERNETES_SERVICE_PORT_HTTPS", "443"),
-        set("KUBERNETES_PORT", "tcp://10.96.0.20:443"),
-        set("KUBERNETES_PORT_443_TCP", "tcp://10.96.0.20:443"),
-        set("KUBERNETES_PORT_443_TCP_PROTO", "tcp"),
-        set("KUBERNETES_PORT_443_TCP_PORT", "443"),
-        set("KUBERNETES_PORT_443_TCP_ADDR", "10.96.0.20"),
-    ])
+    let map = |name: &str| json!({"configMapRef": {"name": name, "optional": false}});
+    json!([map("kubernetes-vc-1-aaaaaaaaaaaaaaaaaaaaaaaaaa"), map("services-default-aaaaaaaaaaaaaaaaaaaaaaaaaa")])
 }
 
 /// Builds labels and annotations with the owner record.

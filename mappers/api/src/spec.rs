@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -63,6 +64,8 @@ pub struct MapperSpec {
     /// Set when objects of the kind have `status.conditions`. There the engine says when a change
     /// of an object that stands on the host already did not cross.
     pub has_conditions: bool,
+    /// The time that a changed key waits, so that a burst of changes is one reconcile.
+    pub settle: Duration,
     /// Set when the copies carry no labels and no annotations of the tenant.
     pub bare: bool,
     /// The rights that its effects need; see [`MapperSpec::rights`].
@@ -88,6 +91,7 @@ impl MapperSpec {
             inputs: Vec::new(),
             sections: Vec::new(),
             has_conditions: false,
+            settle: Duration::ZERO,
             bare: false,
             needs: Vec::new(),
         }
@@ -214,6 +218,20 @@ impl MapperSpec {
     #[must_use]
     pub fn with_conditions(self) -> Self {
         Self { has_conditions: true, ..self }
+    }
+
+    /// Sets the time that a changed key waits, so that a burst of changes is one reconcile.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tenet_mapper::{MapperSpec, kinds};
+    ///
+    /// let spec = MapperSpec::new("namespace", kinds::NAMESPACE).settles(Duration::from_secs(1));
+    /// assert_eq!(spec.settle.as_secs(), 1);
+    /// ```
+    #[must_use]
+    pub fn settles(self, settle: Duration) -> Self {
+        Self { settle, ..self }
     }
 
     /// Says that the copies carry no labels and no annotations of the tenant: nothing selects them, and a controller of

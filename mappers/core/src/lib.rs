@@ -1,6 +1,7 @@
 //! Built-in mappers: one file per kind, and one explicit list.
 
 mod config_map;
+mod namespace;
 mod node;
 mod pod;
 mod secret;
@@ -10,6 +11,7 @@ use tenet_mapper::Mapper;
 use tenet_mapper::rules::{HEAD, Rule, Table, set};
 
 pub use config_map::ConfigMapMapper;
+pub use namespace::NamespaceMapper;
 pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
 pub use pod::{Dns, PodMapper, Pods};
 pub use secret::SecretMapper;
@@ -19,6 +21,7 @@ pub use service::ServiceMapper;
 pub fn all() -> Vec<Box<dyn Mapper>> {
     vec![
         Box::new(config_map::mapper()),
+        Box::new(NamespaceMapper::new()),
         Box::new(NodeMapper::new()),
         Box::new(PodMapper::new()),
         Box::new(secret::mapper()),

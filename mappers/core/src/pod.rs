@@ -74,6 +74,7 @@ impl PodMapper {
             .with_conditions()
             .project(Side::Host, &Projection::Fields(HOST_FIELDS))
             .reads(looked_up(Side::Virtual, kinds::NODE, Projection::Metadata))
+            .reads(looked_up(Side::Virtual, kinds::NAMESPACE, Projection::Metadata))
             .reads(looked_up(Side::Virtual, kinds::SERVICE, Projection::Whole))
             .reads(looked_up(Side::Host, kinds::SERVICE, Projection::Whole).foreign())
             .reads(looked_up(Side::Virtual, kinds::CONFIG_MAP, Projection::Metadata))
@@ -92,13 +93,14 @@ impl PodMapper {
 }
 
 /// The rights of its writes, besides the copies themselves.
-fn rights() -> [Right; 8] {
-    use Verb::{Create, Delete, Patch};
+fn rights() -> [Right; 9] {
+    use Verb::{Create, Delete, Get, Patch};
     [
         Right::host(kinds::POD, &[Patch], "passes on conditions for readiness gates").on("status"),
         Right::host(kinds::POD, &[Patch], "adds containers to debug with").on("ephemeralcontainers"),
         Right::host(kinds::POD, &[Patch], "resizes running pods").on("resize"),
         Right::host(kinds::SECRET, Verb::KEEP, "keeps the tokens of pods"),
+        Right::host(kinds::CONFIG_MAP, &[Create, Get, Patch], "brings the variables of Services"),
         Right::virt(kinds::POD, &[Delete], "removes pods that have ended on the host"),
         Right::virt(kinds::POD, &[Patch], "shows the status of the host").on("status"),
         Right::virt(kinds::POD, &[Create], "binds pods to the nodes that the host has chosen").on("binding"),

@@ -18,6 +18,7 @@ pub fn classify(error: ApiError) -> MapError {
             | StatusCode::UNPROCESSABLE_ENTITY
             | StatusCode::BAD_REQUEST
             | StatusCode::PAYLOAD_TOO_LARGE => MapError::Rejected(message),
+            _ if code.is_server_error() && is_too_large(&message) => MapError::Rejected(message),
             _ => MapError::Transient {
                 reason: format!("{code} {reason} {message}").trim().to_owned(),
                 after: retry_after,
@@ -25,6 +26,12 @@ pub fn classify(error: ApiError) -> MapError {
         },
         ApiError::Timeout(_) | ApiError::Transport(_) => MapError::Transient { reason: error.to_string(), after: None },
     }
+}
+
+/// Returns true if a server error says that the object is too large for the store, which no retry changes: the API server
+/// passes on the refusal of etcd, or of its own client of etcd.
+fn is_too_large(message: &str) -> bool {
+    message.contains("request is too large") || message.contains("message larger than max")
 }
 
 /// Returns the class of the error of a write to this object. A resource that the host does not serve rejects it;
@@ -58,6 +65,17 @@ mod tests {
         let full =
             r#"pods "a" is forbidden: exceeded quota: compute, requested: pods=1, used: pods=1, limited: pods=1"#;
         assert_eq!(denied(full), MapError::QuotaExceeded { quota: "compute".into(), message: full.into() });
+        let failed = |message: &str| {
+            let code = StatusCode::INTERNAL_SERVER_ERROR;
+            classify(ApiError::Status { code, reason: String::new(), message: message.into(), retry_after: None })
+        };
+        for message in [
+            "etcdserver: request is too large",
+            "rpc error: code = ResourceExhausted desc = trying to send message larger than max (2100000 vs. 2097152)",
+        ] {
+            assert_eq!(failed(message), MapError::Rejected(message.into()));
+        }
+        assert!(matches!(failed("etcdserver: leader changed"), MapError::Transient { .. }));
         let webhook = r#"admission webhook "q" denied the request: exceeded quota: ask your administrator"#;
         assert_eq!(denied(webhook), MapError::Rejected(webhook.into()));
     }

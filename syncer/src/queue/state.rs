@@ -75,7 +75,8 @@ enum Status {
         /// The position in the line of the quota.
         position: u64,
     },
-    /// Waits for its time. A `patient` key has failed, and its wait was cut short already.
+    /// Waits for its time, which a change does not cut short when the key is `patient`: it settles, or it has failed and
+    /// its wait was cut short already.
     Waiting {
         until: Duration,
         lane: Lane,
@@ -104,6 +105,8 @@ pub struct State {
     running: HashMap<MapperId, usize>,
     /// Number of keys of one mapper that may be reconciled at the same time.
     cap: usize,
+    /// Times that changed keys wait, of the mappers that have one.
+    settle: HashMap<MapperId, Duration>,
 }
 
 /// Wait after a failed reconcile during which the object has changed.
@@ -120,12 +123,27 @@ impl State {
             quotas: Quotas::default(),
             running: HashMap::new(),
             cap: cap.max(1),
+            settle: HashMap::new(),
+        }
+    }
+
+    /// Sets the time that changed keys of a mapper wait, so that a burst of changes is one reconcile.
+    pub fn settle(&mut self, mapper: MapperId, delay: Duration) {
+        if !delay.is_zero() {
+            self.settle.insert(mapper, delay);
         }
     }
 
     /// Enqueues a key.
     pub fn add(&mut self, key: Key, lane: Lane, now: Duration) {
         let Some(entry) = self.entries.get_mut(&key) else {
+            if let Some(delay) = self.settle.get(&key.mapper) {
+                let until = now + *delay;
+                self.timers.insert((until, key.clone()));
+                let status = Status::Waiting { until, lane, patient: true };
+                self.entries.insert(key, Entry { status, failures: 0, full: None });
+                return;
+            }
             let position = self.rows[lane as usize].push(key.clone());
             let status = Status::Queued { lane, since: now, position };
             self.entries.insert(key, Entry { status, failures: 0, full: None });
@@ -203,6 +221,10 @@ impl State {
                 entry.full = Some(quota.clone());
                 let position = self.quotas.join(key, &quota, now);
                 entry.status = Status::Full { quota, position };
+            }
+            (_, Some((lane, _))) if self.settle.contains_key(&key.mapper) => {
+                let delay = self.settle.get(&key.mapper).copied().unwrap_or_default();
+                self.wait(key, now + delay, lane, true);
             }
             (_, Some((lane, since))) => {
                 let position = self.rows[lane as usize].push(key.clone());

@@ -71,6 +71,24 @@ fn an_event_during_work_brings_the_key_back_after_it() {
 }
 
 #[test]
+fn changes_of_a_key_that_settles_are_one_reconcile() {
+    let mut state = State::new(usize::MAX);
+    state.settle(MapperId::new("pod"), Duration::from_millis(500));
+    for now in [0, 100, 499] {
+        state.add(key("a", "x"), Lane::Change, at(now));
+        assert_eq!(state.pop(at(now)), None, "{now}");
+    }
+    let ticket = state.pop(at(500)).unwrap();
+    state.add(key("a", "x"), Lane::Urgent, at(510));
+    state.done(&ticket.key, Again::No, at(520));
+    state.add(key("a", "x"), Lane::Change, at(600));
+    assert_eq!(state.pop(at(1019)), None, "a change during the reconcile settles, too");
+    let ticket = state.pop(at(1020)).unwrap();
+    state.done(&ticket.key, Again::No, at(1021));
+    assert_eq!(state.len(), 0);
+}
+
+#[test]
 fn a_failed_key_waits_and_is_hurried_once() {
     let mut state = State::new(usize::MAX);
     state.add(key("a", "x"), Lane::Change, at(0));

@@ -5,6 +5,7 @@ use tenet_mapper::keys::FOLLOWED;
 use tenet_mapper::{ApplyHost, Deletion, Effect, EventReason, MapError, Outcome, kinds};
 
 use super::draft::Draft;
+use super::env::NotYet;
 use super::tokens::Tokens;
 use super::update::Record;
 use super::{Subject, content, draft, env, tokens};
@@ -15,9 +16,11 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     if let Some(waiting) = content::missing(pod) {
         return Ok(waiting);
     }
-    if let Some(missing) = env::add(pod, &mut host)? {
-        return Ok(Outcome::done().wait_for(missing));
-    }
+    let variables = match env::add(pod, &mut host) {
+        Ok(variables) => variables,
+        Err(NotYet::Missing(missing)) => return Ok(Outcome::done().wait_for(missing)),
+        Err(NotYet::Taken(error)) => return Err(error),
+    };
     // No container starts before its token exists: the kubelet waits for the Secret.
     let tokens = match tokens::of(pod) {
         Tokens::Due(mint) => Some(Effect::MintTokens(mint)),
@@ -25,7 +28,7 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     };
     let remarks = remarks.iter().map(|remark| pod.event(EventReason::Degraded, remark));
     Ok(Outcome::done()
-        .then_together(stale_secret(pod))
+        .then_together(stale_secret(pod).into_iter().chain(variables))
         .then_together(tokens.into_iter().chain([apply(pod, host)]))
         .then_together(remarks))
 }

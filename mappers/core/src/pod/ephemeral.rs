@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
 use tenet_mapper::{Effect, MapError, Object, PatchFormat};
 
+use super::env::NotYet;
 use super::{Subject, draft, env};
 
 const LIST: &str = "ephemeralContainers";
@@ -14,17 +15,21 @@ const LIST: &str = "ephemeralContainers";
 struct New {
     /// Containers in their host form.
     containers: Vec<Value>,
+    /// Writes of the variables of Services, for which the kubelet waits.
+    variables: Vec<Effect>,
     /// Reason why others may not cross. They stay in the virtual pod, because nobody can remove them.
     refusals: Vec<Refusal>,
 }
 
-/// The write that adds the containers which the host pod does not have, and why others cannot be
+/// The writes that add the containers which the host pod does not have, and why others cannot be
 /// added.
-pub(super) fn added(pod: &Subject<'_, '_>, host: &Object) -> Result<(Option<Effect>, Vec<Refusal>), MapError> {
-    let New { containers, refusals } = new(pod, host)?;
-    let body = json!({"spec": {"ephemeralContainers": containers}});
-    let added = || pod.patch_host(Some("ephemeralcontainers"), PatchFormat::Strategic, body);
-    Ok(((!containers.is_empty()).then(added), refusals))
+pub(super) fn added(pod: &Subject<'_, '_>, host: &Object) -> Result<(Vec<Effect>, Vec<Refusal>), MapError> {
+    let New { containers, variables: mut effects, refusals } = new(pod, host)?;
+    if !containers.is_empty() {
+        let body = json!({"spec": {"ephemeralContainers": containers}});
+        effects.push(pod.patch_host(Some("ephemeralcontainers"), PatchFormat::Strategic, body));
+    }
+    Ok((effects, refusals))
 }
 
 fn new(pod: &Subject<'_, '_>, host: &Object) -> Result<New, MapError> {
@@ -34,7 +39,11 @@ fn new(pod: &Subject<'_, '_>, host: &Object) -> Result<New, MapError> {
             continue;
         }
         match cross(pod, container) {
-            Ok(crossed) => new.containers.push(crossed),
+            Ok((crossed, variables)) => {
+                new.containers.push(crossed);
+                // They are the same for all containers.
+                new.variables = variables;
+            }
             Err(MapError::Refused(refusals)) => new.refusals.extend(refusals.into_iter().map(|r| numbered(r, index))),
             Err(error) => return Err(error),
         }
@@ -44,7 +53,7 @@ fn new(pod: &Subject<'_, '_>, host: &Object) -> Result<New, MapError> {
 
 /// Translates one container alone: the rest of the pod runs already, even if it would be
 /// refused now.
-fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<Value, MapError> {
+fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<(Value, Vec<Effect>), MapError> {
     let spec = |member: &str| pod.virt.at(&format!("/spec/{member}")).cloned().unwrap_or_default();
     let virt = Object::new(json!({
         "metadata": pod.virt.at("/metadata"),
@@ -56,10 +65,13 @@ fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<Value, MapError> {
     }));
     let alone = Subject { cx: pod.cx, table: pod.table, key: pod.key, virt: &virt, place: pod.place.clone() };
     let mut made = draft::draft(&alone)?.host;
-    if let Some(missing) = env::add(&alone, &mut made)? {
-        return Err(MapError::Transient { reason: format!("{missing} has no address yet"), after: None });
-    }
-    Ok(made["spec"][LIST][0].take())
+    let variables = env::add(&alone, &mut made).map_err(|why| match why {
+        NotYet::Missing(missing) => {
+            MapError::Transient { reason: format!("{missing} has no address yet"), after: None }
+        }
+        NotYet::Taken(error) => error,
+    })?;
+    Ok((made["spec"][LIST][0].take(), variables))
 }
 
 fn numbered(refusal: Refusal, index: usize) -> Refusal {

@@ -17,9 +17,10 @@ fn with(pointer: &str, value: Value) -> Value {
     created(|lab| lab.edit(pointer, value))
 }
 
-fn variables(container: &Value) -> Vec<Variable> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    container["env"].as_array().unwrap().iter().map(|env| (text(&env["name"]), text(&env["value"]))).collect()
+/// The variables of the first container from Services.
+fn variables(lab: &mut Lab) -> Vec<Variable> {
+    lab.converge();
+    lab.variables(lab.host().unwrap().at("/spec/containers/0").unwrap())
 }
 
 #[test]
@@ -73,46 +74,122 @@ fn a_pod_waits_until_what_it_mounts_is_on_the_host_as_it_is_inside() {
 fn what_does_not_exist_inside_holds_no_pod_back() {
     let source = json!([{"secretRef": {"name": "later", "optional": true}}]);
     let host = with("/spec/containers/0/envFrom", source);
-    assert_eq!(host["spec"]["containers"][0]["envFrom"][0]["secretRef"]["name"], "later-x-shop-x-vc-1");
+    assert_eq!(host["spec"]["containers"][0]["envFrom"][2]["secretRef"]["name"], "later-x-shop-x-vc-1");
 }
 
 #[test]
-fn env_from_wins_over_services() {
+fn what_a_container_defines_comes_after_the_variables_of_services() {
     let mut lab = Lab::fresh()
-        .with(Side::Virtual, "kind: Secret\nmetadata: {name: e, namespace: shop, uid: s, resourceVersion: '1'}\ndata: {SERVICE_HOST: aQ==, WEB_PORT: aQ==}")
-        .with(Side::Host, "kind: Secret\nmetadata: {name: e-x-shop-x-vc-1, namespace: team-a, annotations: {tenet.sh/source: s/1/x}}");
-    lab.edit(
-        "/spec/containers/0/envFrom",
-        json!([{"prefix": "WEB_", "secretRef": {"name": "e"}}, {"secretRef": {"name": "e"}}]),
-    );
+        .with(
+            Side::Virtual,
+            "kind: Secret\nmetadata: {name: e, namespace: shop, uid: s, resourceVersion: '1'}\ndata: {WEB_PORT: aQ==}",
+        )
+        .with(
+            Side::Host,
+            "kind: Secret\nmetadata: {name: e-x-shop-x-vc-1, namespace: team-a, annotations: {tenet.sh/source: s/1/x}}",
+        );
+    let own =
+        json!([{"name": "WEB_SERVICE_HOST", "value": "mine"}, {"name": "URL", "value": "http://$(WEB_SERVICE_HOST)"}]);
+    lab.edit("/spec/containers/0/env", own.clone());
+    lab.edit("/spec/containers/0/envFrom", json!([{"secretRef": {"name": "e"}}]));
     lab.converge();
-    let names: Vec<_> =
-        variables(&lab.host().unwrap().value()["spec"]["containers"][0]).into_iter().map(|v| v.0).collect();
-    assert!(!names.contains(&"WEB_SERVICE_HOST".to_owned()) && !names.contains(&"WEB_PORT".to_owned()), "{names:?}");
-    assert!(names.contains(&"WEB_SERVICE_PORT".to_owned()));
+    let names = lab.clusters.look(|cx| cx.facts().names.clone());
+    let container = lab.host().unwrap().at("/spec/containers/0").unwrap();
+    let of_services = |name: String| json!({"configMapRef": {"name": name, "optional": false}});
+    assert_eq!(
+        container["envFrom"],
+        json!([
+            of_services(names.api_env_name()),
+            of_services(names.service_env_name("shop", 0)),
+            {"secretRef": {"name": "e-x-shop-x-vc-1"}},
+        ]),
+        "a later source hides an earlier one"
+    );
+    assert_eq!(container["env"], own, "env hides both");
+}
+
+/// With `enableServiceLinks: true` a kubelet sets about 500 bytes for each Service, in each container.
+#[test]
+fn a_pod_does_not_grow_with_the_services_of_its_namespace() {
+    let size = |services: usize| {
+        let mut lab = Lab::fresh();
+        for number in 0..services {
+            let metadata = json!({"name": format!("svc-{number}"), "namespace": "shop"});
+            let spec = json!({"clusterIP": "10.96.0.1", "ports": [{"port": 80, "protocol": "TCP"}]});
+            lab.clusters.put(Side::Virtual, json!({"kind": "Service", "metadata": metadata, "spec": spec}));
+        }
+        let containers: Vec<_> = (0..10).map(|n| json!({"name": format!("c{n}"), "image": "busybox"})).collect();
+        lab.edit("/spec/containers", json!(containers));
+        let found = variables(&mut lab);
+        assert_eq!(found.iter().filter(|(name, _)| name.ends_with("_SERVICE_HOST")).count(), services + 2);
+        lab.host().unwrap().value().to_string().len()
+    };
+    assert_eq!(size(0), size(400));
+}
+
+#[test]
+fn the_first_pod_of_a_namespace_brings_the_variables_of_its_services() {
+    let names = Lab::empty().clusters.look(|cx| cx.facts().names.clone());
+    let mut lab = Lab::fresh();
+    let pod = lab.virt().unwrap().value().clone();
+    lab.clusters.put(Side::Virtual, json!({"kind": "Namespace", "metadata": {"name": "new", "uid": "ns-new"}}));
+    for (key, value) in [
+        ("/metadata/namespace", json!("new")),
+        ("/spec/volumes", json!([])),
+        ("/spec/containers/0/volumeMounts", json!([])),
+    ] {
+        let mut pod = lab
+            .clusters
+            .object(Side::Virtual, kinds::POD, "new", super::lab::NAME)
+            .map_or_else(|| pod.clone(), |pod| pod.value().clone());
+        tenet_mapper::pointer::set(&mut pod, key, value);
+        lab.clusters.put(Side::Virtual, pod);
+    }
+    let outcome = lab.clusters.reconcile(&crate::PodMapper::new(), "new", super::lab::NAME).unwrap();
+    let targets: Vec<_> = outcome.stages.iter().map(|stage| stage.0[0].effect.target().to_string()).collect();
+    let map = format!("host ConfigMap team-a/{}", names.service_env_name("new", 0));
+    assert_eq!(targets.len(), 2, "{targets:?}");
+    assert_eq!(targets[0], map, "the pod comes after it");
 }
 
 #[test]
 fn service_links_can_be_declined_and_the_api_server_stays() {
-    let env = variables(&with("/spec/enableServiceLinks", json!(false))["spec"]["containers"][0]);
+    let mut lab = Lab::fresh();
+    lab.edit("/spec/enableServiceLinks", json!(false));
+    let env = variables(&mut lab);
     assert_eq!(env.len(), 8);
-    assert_eq!(env[0], ("KUBERNETES_SERVICE_HOST".to_owned(), "10.96.0.20".to_owned()));
+    assert!(env.contains(&("KUBERNETES_SERVICE_HOST".to_owned(), "10.96.0.20".to_owned())), "{env:?}");
+}
+
+#[test]
+fn a_service_named_kubernetes_hides_the_api_server_from_its_namespace() {
+    let own = "{kind: Service, metadata: {name: kubernetes, namespace: shop}, spec: {clusterIP: 10.9.9.9, ports: [{port: 80}]}}";
+    let hosts = |lab: &mut Lab| {
+        let found = variables(lab).into_iter().filter(|(name, _)| name == "KUBERNETES_SERVICE_HOST");
+        found.map(|(_, value)| value).collect::<Vec<_>>()
+    };
+    assert_eq!(hosts(&mut Lab::fresh().with(Side::Virtual, own)), ["10.9.9.9"]);
+    let headless = own.replace("10.9.9.9", "None");
+    assert_eq!(hosts(&mut Lab::fresh().with(Side::Virtual, &headless)), ["10.96.0.20"]);
+    let mut declined = Lab::fresh().with(Side::Virtual, own);
+    declined.edit("/spec/enableServiceLinks", json!(false));
+    assert_eq!(hosts(&mut declined), ["10.96.0.20"]);
 }
 
 #[test]
 fn the_api_server_is_where_the_host_says_and_else_where_it_says_itself() {
     let host = |spec: &str| format!("kind: Service\nmetadata: {{name: vc-1, namespace: team-a}}\nspec: {spec}");
     let inside = "kind: Service\nmetadata: {name: kubernetes, namespace: default}\nspec: {}";
-    let first = |lab: &mut Lab| {
-        lab.converge();
-        variables(&lab.host().unwrap().value()["spec"]["containers"][0])[0].1.clone()
+    let address = |lab: &mut Lab| {
+        let found = variables(lab).into_iter().find(|(name, _)| name == "KUBERNETES_SERVICE_HOST");
+        found.unwrap().1
     };
     let mut lab = Lab::fresh().with(Side::Host, &host("{clusterIP: None}"));
-    assert_eq!(first(&mut lab), "10.0.0.1");
+    assert_eq!(address(&mut lab), "10.0.0.1");
     let mut lab = Lab::fresh()
         .facts(|facts| facts.api_service = "door".to_owned())
         .with(Side::Host, "kind: Service\nmetadata: {name: door, namespace: team-a}\nspec: {clusterIP: 10.96.0.30, ports: [{port: 6443}]}");
-    assert_eq!(first(&mut lab), "10.96.0.30");
+    assert_eq!(address(&mut lab), "10.96.0.30");
     let mut lab = Lab::fresh().with(Side::Host, &host("{}")).with(Side::Virtual, inside);
     let outcome = lab.reconcile().unwrap();
     assert!(outcome.stages.is_empty(), "it is known nowhere");
@@ -203,9 +280,10 @@ fn containers_to_debug_with_come_after_the_pod() {
         json!([{"name": "debug", "image": "busybox", "targetContainerName": "nginx"}]),
     );
     assert_eq!(lab.converge(), ["mint Secret", "apply Pod", "patch host ephemeralcontainers"]);
-    let host = lab.host().unwrap().value().clone();
-    assert_eq!(host["spec"]["ephemeralContainers"][0]["targetContainerName"], "nginx");
-    assert_eq!(variables(&host["spec"]["ephemeralContainers"][0])[0].0, "KUBERNETES_SERVICE_HOST");
+    let container = lab.host().unwrap().at("/spec/ephemeralContainers/0").unwrap();
+    assert_eq!(container["targetContainerName"], "nginx");
+    let variables = lab.variables(container);
+    assert!(variables.iter().any(|(name, _)| name == "KUBERNETES_SERVICE_HOST"), "{variables:?}");
 }
 
 #[test]

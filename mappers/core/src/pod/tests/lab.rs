@@ -2,9 +2,12 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::testing::Clusters;
-use tenet_mapper::{Effect, Event, EventReason, Facts, HostKey, MapError, Object, Outcome, Side, kinds, pointer};
+use tenet_mapper::{
+    ApplyHost, Effect, Event, EventReason, Facts, HostKey, MapError, Object, Outcome, Side, VirtualKey, kinds, pointer,
+};
 
 use crate::PodMapper;
+use crate::namespace::service_env::{of_api, of_namespace};
 
 pub(super) const NAME: &str = "web-6d4cf56db6-x7k2p";
 pub(super) const HOST_NAME: &str = "web-6d4cf56db6-x7k2p-x-shop-x-vc-1";
@@ -32,7 +35,30 @@ impl Lab {
             .with(Side::Virtual, include_str!("fixtures/around.virtual.yaml"))
             .with(Side::Host, include_str!("fixtures/around.host.yaml"))
             .at(NOW);
-        Self { clusters, mapper: PodMapper::new(), events: Vec::new(), written: Vec::new() }
+        let mut lab = Self { clusters, mapper: PodMapper::new(), events: Vec::new(), written: Vec::new() };
+        for map in lab.maps() {
+            lab.clusters.perform(Effect::ApplyHost(Box::new(map)));
+        }
+        lab
+    }
+
+    /// The `ConfigMap`s that an earlier pod has brought: the variables of the API server, and of the namespace.
+    fn maps(&self) -> Vec<ApplyHost> {
+        self.clusters.look(|cx| {
+            let namespace = |name| cx.virt(kinds::NAMESPACE, &VirtualKey::new("", name)).unwrap();
+            let mut maps = vec![of_api(cx, &namespace("default")).unwrap()];
+            maps.extend(of_namespace(cx, &namespace("shop")));
+            maps
+        })
+    }
+
+    /// The variables that a container of the host pod takes from `ConfigMap`s, in the order in which later ones win.
+    pub(super) fn variables(&self, container: &Value) -> Vec<(String, String)> {
+        let sources = container["envFrom"].as_array().into_iter().flatten();
+        let names = sources.filter_map(|source| source["configMapRef"]["name"].as_str());
+        let maps = names.filter_map(|name| self.clusters.object(Side::Host, kinds::CONFIG_MAP, "team-a", name));
+        let data = maps.filter_map(|map| map.at("/data")).filter_map(Value::as_object).flatten();
+        data.map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
     }
 
     /// The pod of a Deployment with default settings, fresh from the API server.
@@ -202,5 +228,7 @@ fn indented(text: &str) -> String {
 
 /// The pod that the fixture says the host has, with the digest that no fixture can know.
 pub(super) fn expected_host(tolerations: &str) -> Value {
-    yaml(&HOST.replace("TOLERATIONS", tolerations))
+    let names = Clusters::default().look(|cx| cx.facts().names.clone());
+    let host = HOST.replace("TOLERATIONS", tolerations).replace("API_ENV", &names.api_env_name());
+    yaml(&host.replace("SERVICE_ENV", &names.service_env_name("shop", 0)))
 }

@@ -167,7 +167,7 @@ fn a_container_to_debug_with_is_judged_alone() {
     let added = patches(&mut lab).remove(0).1["spec"]["ephemeralContainers"].clone();
     assert_eq!(added.as_array().map(Vec::len), Some(1));
     assert_eq!(
-        (&added[0]["name"], &added[0]["envFrom"][0]["secretRef"]["name"]),
+        (&added[0]["name"], &added[0]["envFrom"][2]["secretRef"]["name"]),
         (&json!("debug"), &json!("s-x-shop-x-vc-1"))
     );
 }

@@ -1,0 +1,108 @@
+//! The world on the host: its controllers, policies and limits, and what tenants write into their objects.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::cluster::phase;
+use crate::harness::Harness;
+
+/// As a kubelet computes them, the variables of 400 Services are about 200 KB for each container.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_services_do_not_make_a_pod_larger() -> Result<()> {
+    const SERVICES: usize = 400;
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let at = |kind: &str| format!("/api/v1/namespaces/{namespace}/{kind}");
+    let containers =
+        |count: usize| (0..count).map(|n| json!({"name": format!("c{n}"), "image": "i"})).collect::<Vec<_>>();
+    let pod = |name: &str, count: usize| json!({"metadata": {"name": name}, "spec": {"containers": containers(count), "terminationGracePeriodSeconds": 1}});
+    harness.virt.create(&at("pods"), pod("first", 1)).await?;
+    harness.virt.until(&at("pods/first"), "running", |pod| phase(pod) == "Running").await?;
+    let host = |pod: &str| harness.on_host(&format!("pods/{pod}-x-{namespace}-x-vc-1"));
+    let first = harness.host.get(&host("first")).await?.context("the host pod")?;
+    let sources = first["spec"]["containers"][0]["envFrom"].clone();
+    assert_eq!(sources.as_array().map(Vec::len), Some(2), "{sources}");
+    let map = sources[1]["configMapRef"]["name"].as_str().context("a name")?;
+    let map = harness.on_host(&format!("configmaps/{map}"));
+
+    let ports = json!([{"port": 80}]);
+    let services = (0..SERVICES).map(|n| json!({"metadata": {"name": format!("svc-{n}")}, "spec": {"ports": ports}}));
+    let services: Vec<_> = services.collect();
+    let (started, collection) = (std::time::Instant::now(), at("services"));
+    for some in services.chunks(20) {
+        let created = some.iter().map(|service| harness.virt.create(&collection, service.clone()));
+        futures::future::try_join_all(created).await?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let hosts = |map: &Value| {
+        let data = map["data"].as_object().into_iter().flatten();
+        data.filter(|(name, _)| name.ends_with("_SERVICE_HOST")).count()
+    };
+    let complete = harness.host.until(&map, "complete", |map| hosts(map) == SERVICES).await?;
+    // The API server counts changes of the content in the fields of its writers, not in a generation.
+    println!("{SERVICES} Services in {seconds:.1} s; {} bytes of variables", complete["data"].to_string().len());
+
+    harness.virt.create(&at("pods"), pod("many", 10)).await?;
+    harness.virt.until(&at("pods/many"), "running", |pod| phase(pod) == "Running").await?;
+    let many = harness.host.get(&host("many")).await?.context("the host pod")?;
+    for container in many["spec"]["containers"].as_array().into_iter().flatten() {
+        assert_eq!(container["envFrom"], sources, "{}", container["name"]);
+        assert!(container["env"].is_null(), "{container}");
+    }
+    let bytes = many["spec"].to_string().len();
+    println!("{bytes} bytes of the spec of a host pod with 10 containers");
+    assert!(bytes < 20_000, "{bytes} bytes");
+    Ok(())
+}
+
+/// The tenant reads the words of the host's policy, without the names of the host, and can act on them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_of_the_host_speaks_to_the_tenant() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+    let bindings = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings";
+    let rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]});
+    let marked = json!({"name": "marked", "expression": "has(object.metadata.labels) && 'host-policy-denies' in object.metadata.labels"});
+    let team = json!({"expression": "'team' in object.metadata.labels", "message": "pods need the label team"});
+    let policy = json!({"metadata": {"name": "host-policy-denies-team"}, "spec": {
+        "failurePolicy": "Fail", "matchConstraints": {"resourceRules": [rule]}, "matchConditions": [marked],
+        "validations": [team],
+    }});
+    harness.host.create(policies, policy).await?;
+    let binding = json!({"policyName": "host-policy-denies-team", "validationActions": ["Deny"]});
+    harness.host.create(bindings, json!({"metadata": {"name": "host-policy-denies-team"}, "spec": binding})).await?;
+    // The API server needs a moment to learn of a policy.
+    let probe = json!({"metadata": {"name": "probe", "labels": {"host-policy-denies": "yes"}},
+        "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let dry = harness.on_host("pods?dryRun=All");
+    for _ in 0..200 {
+        if harness.host.create(&dry, probe.clone()).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    let at = |kind: &str| format!("/api/v1/namespaces/{namespace}/{kind}");
+    let pod = json!({"metadata": {"name": "app", "labels": {"host-policy-denies": "yes"}},
+        "spec": {"containers": [{"name": "main", "image": "i"}], "terminationGracePeriodSeconds": 1}});
+    harness.virt.create(&at("pods"), pod).await?;
+    let told = |events: &[Value]| {
+        let rejected = events.iter().find(|event| event["reason"] == "SyncRejected");
+        rejected.and_then(|event| event["message"].as_str()).map(str::to_owned)
+    };
+    let events = harness.virt.until_list(&at("events"), "told", |events| told(events).is_some()).await?;
+    let message = told(&events).unwrap_or_default();
+    assert!(message.contains("pods need the label team"), "{message}");
+    for word in ["-x-", harness.playground.namespace()] {
+        assert!(!message.contains(word), "{word:?} of the host is in: {message}");
+    }
+    let started = std::time::Instant::now();
+    harness.virt.patch(&at("pods/app"), json!({"metadata": {"labels": {"team": "a"}}})).await?;
+    harness.virt.until(&at("pods/app"), "running", |pod| phase(pod) == "Running").await?;
+    assert!(started.elapsed() < Duration::from_secs(10), "after {:?}", started.elapsed());
+    harness.host.delete(&format!("{bindings}/host-policy-denies-team"), json!({})).await?;
+    harness.host.delete(&format!("{policies}/host-policy-denies-team"), json!({})).await
+}
