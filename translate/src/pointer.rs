@@ -14,6 +14,19 @@ pub fn unescape(token: &str) -> String {
     token.replace("~1", "/").replace("~0", "~")
 }
 
+/// Returns the value at a pointer, as [`Value::pointer`] does, and allocates nothing for names that need no escape.
+pub fn get<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
+    if !pointer.starts_with('/') || pointer.contains('~') {
+        return value.pointer(pointer);
+    }
+    pointer.split('/').skip(1).try_fold(value, |at, token| match at {
+        Value::Object(members) => members.get(token),
+        // Leading zeros and signs are no index.
+        Value::Array(_) => at.pointer(&format!("/{token}")),
+        _ => None,
+    })
+}
+
 /// Sets the value at a pointer. Missing objects on the way are created, list elements are not. An
 /// unreachable location stays unchanged.
 pub fn set(object: &mut Value, pointer: &str, value: Value) {
@@ -88,6 +101,28 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_found_where_the_standard_finds_it() {
+        let object = json!({"a": {"b": [1, {"c~d": 2, "0": 3}], "": 4}, "0": {"e/f": 5}});
+        for pointer in [
+            "",
+            "/",
+            "a",
+            "/a",
+            "/a/",
+            "/a/b/0",
+            "/a/b/00",
+            "/a/b/+1",
+            "/a/b/1/c~0d",
+            "/a/b/1/0",
+            "/a/b/2",
+            "/0/e~1f",
+            "/a/b/0/x",
+        ] {
+            assert_eq!(get(&object, pointer), object.pointer(pointer), "{pointer}");
+        }
+    }
+
+    #[test]
     fn members_are_made_and_elements_are_not() {
         let mut object = json!({"list": [{}], "text": "t"});
         for pointer in ["/a/b", "/list/0/c", "/list/1/c", "/list/x", "/text/d"] {
@@ -115,6 +150,7 @@ mod tests {
             set(&mut object, &pointer, json!(1));
             prop_assert_eq!(&object, &json!({ name.as_str(): { inner.as_str(): 1 } }));
             prop_assert_eq!(object.pointer(&pointer), Some(&json!(1)));
+            prop_assert_eq!(get(&object, &pointer), Some(&json!(1)));
             prop_assert_eq!(unescape(&escape(&name)), name);
             prop_assert_eq!(remove(&mut object, &pointer), Some(json!(1)));
         }

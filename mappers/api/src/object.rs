@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tenet_translate::pointer;
 
 /// One object of either cluster, as the caches hold it: pruned, never decoded into a
 /// type, so that unknown fields survive. Cheap to clone.
@@ -31,7 +32,7 @@ impl Object {
 
     /// The value at a JSON pointer: `/spec/nodeName`.
     pub fn at(&self, pointer: &str) -> Option<&Value> {
-        self.0.pointer(pointer)
+        pointer::get(&self.0, pointer)
     }
 
     /// The string at a JSON pointer; `None` also when it is empty.

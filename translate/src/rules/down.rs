@@ -102,7 +102,7 @@ fn collect(node: &Node, value: &Value, found: &mut BTreeSet<Reference>) {
     {
         found.insert(Reference { kind: *kind, name: name.to_owned() });
     }
-    for (step, child) in &node.children {
+    for (step, child) in node.children.iter().filter(|(_, child)| child.refers) {
         match (step, value) {
             (Step::Field(name), Value::Object(members)) => {
                 if let Some(value) = members.get(name) {

@@ -24,6 +24,8 @@ pub(crate) struct Node {
     pub(crate) follows: bool,
     /// True if a rule here or below says that they do not.
     pub(crate) rests: bool,
+    /// True if a rule here or below names another object.
+    pub(crate) refers: bool,
 }
 
 /// A rule at its full path.
@@ -86,6 +88,11 @@ impl Table {
         self.root.collect(&mut found);
         found.sort_by_key(|(path, _)| *path);
         found
+    }
+
+    /// Returns the first path that follows changes and that `is_sought` accepts.
+    pub fn find_followed(&self, is_sought: impl Fn(&str) -> bool) -> Option<&str> {
+        self.root.find_followed(&is_sought)
     }
 
     /// Returns whether a rule names objects of this kind.
@@ -170,9 +177,17 @@ impl Node {
         }
     }
 
+    fn find_followed(&self, is_sought: &impl Fn(&str) -> bool) -> Option<&str> {
+        let own = self.rule.as_ref().filter(|leaf| leaf.rule.kept && is_sought(&leaf.path));
+        own.map(|leaf| leaf.path.as_str()).or_else(|| {
+            self.children.values().filter(|child| child.follows).find_map(|child| child.find_followed(is_sought))
+        })
+    }
+
     fn note(&mut self, rule: &Rule) {
         self.follows |= rule.kept;
         self.rests |= !rule.kept;
+        self.refers |= matches!(rule.action, Action::Reference(_));
     }
 
     /// Returns true if a value is one to the rules: nothing below it has a rule of its own.
@@ -224,6 +239,18 @@ impl Leaf {
 mod tests {
     use super::super::{copy, omit, refuse, up};
     use super::*;
+
+    #[test]
+    fn a_table_finds_the_paths_that_follow() {
+        let table = Table::new(&[
+            ("", &[copy("spec.once"), copy("spec.image").kept()]),
+            ("spec.items[]", &[copy("port").kept()]),
+        ])
+        .unwrap();
+        assert_eq!(table.find_followed(|_| true), Some("spec.image"));
+        assert_eq!(table.find_followed(|path| path.contains("[]")), Some("spec.items[].port"));
+        assert_eq!(table.find_followed(|path| path == "spec.once"), None, "it does not follow");
+    }
 
     #[test]
     fn a_table_says_what_it_covers() {

@@ -13,8 +13,7 @@ pub(super) fn apply(apply: &ApplyHost, cached: Option<&Object>, cx: &PlanContext
     }
     let (mut desired, mut fallback) = (apply.desired.clone(), apply.fallback.clone());
     if let Some(table) = table {
-        let mut followed = table.rules().into_iter().filter(|(_, rule)| rule.kept);
-        if let Some((path, _)) = followed.find(|(path, _)| !cx.projection.shows(path)) {
+        if let Some(path) = table.find_followed(|path| !cx.projection.shows(path)) {
             let why = format!("{}: {path} follows, and the projection of the host object does not keep it", apply.kind);
             return Err(MapError::Malformed(why));
         }
