@@ -120,6 +120,16 @@ pub fn note_binding(pod: &mut Value, bind: &Bind) {
     }
 }
 
+/// Returns true if a pod is as [`note_binding`] has left it: the version that the binding has made is not known yet.
+pub fn is_binding_noted(pod: &Object) -> bool {
+    let is_noted = |condition: &Value| {
+        condition["type"] == "PodScheduled"
+            && condition["status"] == "True"
+            && condition.get("lastTransitionTime").is_none()
+    };
+    pod.list_at("/status/conditions").iter().any(is_noted)
+}
+
 impl PlanContext<'_> {
     /// Checks that a host object belongs to exactly this virtual object.
     pub fn check_owner(&self, kind: Kind, host: &Object, owner: &OwnerRecord) -> Result<(), MapError> {

@@ -5,6 +5,7 @@ mod wording;
 
 use serde_json::{Map, Value, json};
 use tenet_mapper::keys::SYNCED;
+use tenet_mapper::plan::is_binding_noted;
 use tenet_mapper::{Effect, Object, PatchFormat, VirtualPatch, kinds, patch};
 
 use super::{Subject, update};
@@ -19,9 +20,12 @@ const INSIDE: [&str; 4] =
 /// difference and causes no write.
 ///
 /// Some conditions are set inside, and lists are replaced whole, so a patch that was derived from an
-/// older version than the present one is not written.
+/// older version than the present one is not written. After a binding the present version is not known until the
+/// watch shows it, so the status of a pod for which nobody sets conditions inside is not held up for that.
 pub(super) fn effect(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
-    change(pod, host, Some(pod.virt.resource_version().to_owned()))
+    let has_gates = !pod.virt.list_at("/spec/readinessGates").is_empty();
+    let is_unknown = is_binding_noted(pod.virt) && !has_gates;
+    change(pod, host, (!is_unknown).then(|| pod.virt.resource_version().to_owned()))
 }
 
 /// Returns the first status, right after the binding, whose resulting version is not known.

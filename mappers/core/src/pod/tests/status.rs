@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
-use tenet_mapper::Effect;
-use tenet_mapper::Side;
 use tenet_mapper::keys::SYNCED;
+use tenet_mapper::plan::note_binding;
+use tenet_mapper::{Bind, Effect, Side, VirtualKey};
 
 use super::lab::{HOST_NAME, Lab, NAME};
 
@@ -114,6 +114,25 @@ fn a_status_is_written_over_the_version_that_it_was_derived_from() {
     let version = lab.virt().unwrap().resource_version().to_owned();
     let [Effect::PatchVirtual(patch)] = &lab.effects()[..] else { panic!("one write") };
     assert_eq!(patch.version.as_ref(), Some(&version));
+}
+
+/// The version that the binding has made is not known before the watch shows it.
+#[test]
+fn a_status_is_not_refused_for_the_binding_that_the_gate_has_made_itself() {
+    let mut lab = Lab::created();
+    let bind =
+        Bind { pod: VirtualKey::new("shop", NAME), uid: lab.virt().unwrap().uid().into(), node: "node-1".into() };
+    let mut bound = lab.virt().unwrap().value().clone();
+    note_binding(&mut bound, &bind);
+    lab.clusters.put(Side::Virtual, bound);
+    lab.runs();
+    let version = |lab: &mut Lab| match &lab.effects()[..] {
+        [.., Effect::PatchVirtual(patch)] => patch.version.clone(),
+        effects => panic!("no status: {effects:?}"),
+    };
+    assert_eq!(version(&mut lab), None);
+    lab.edit("/spec/readinessGates", json!([{"conditionType": "example.com/ok"}]));
+    assert!(version(&mut lab).is_some(), "somebody inside may set the condition of the gate at this moment");
 }
 
 #[test]
