@@ -51,6 +51,14 @@ struct Entry {
     seen: Seen,
 }
 
+impl Entry {
+    /// Notes that the list of this epoch shows the object. Returns true if the entry is this version or a newer one.
+    fn confirm(&mut self, version: Version, epoch: u32) -> bool {
+        self.epoch = epoch;
+        version.is_older_than(self.version) || (version == self.version && version.0 != 0)
+    }
+}
+
 /// A resource version, for comparing two of one kind. Kubernetes promises since 1.35
 /// that they can be compared as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,7 +69,10 @@ impl Version {
     const LAST: Self = Self(u64::MAX);
 
     fn of(object: &Value) -> Self {
-        let text = object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+        Self::parse(object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default())
+    }
+
+    fn parse(text: &str) -> Self {
         Self(text.parse().unwrap_or(0))
     }
 
@@ -228,6 +239,14 @@ impl Cache {
         self.entries.contains_key(&NamespacedName::new(object.namespace(), object.name()))
     }
 
+    /// Returns true if the cache contains this version of an object, or a newer one; a list that shows the
+    /// object then keeps it. The answer to a write comes again as an event, which need not be decoded.
+    pub fn confirm(&self, namespace: &str, name: &str, version: &str) -> bool {
+        let place = NamespacedName::new(namespace, name);
+        let epoch = self.epoch_of(namespace);
+        self.entries.get_mut(&place).is_some_and(|mut known| known.confirm(Version::parse(version), epoch))
+    }
+
     /// Stores an object, unless the cached one is newer.
     pub fn store(&self, object: Value) -> Change {
         let (place, version) = (NamespacedName::of(&object), Version::of(&object));
@@ -238,8 +257,7 @@ impl Cache {
         let sight = match self.entries.entry(self.namespaces.share(place)) {
             MapEntry::Occupied(mut found) => {
                 let known = found.get_mut();
-                known.epoch = epoch;
-                if version.is_older_than(known.version) || (version == known.version && version.0 != 0) {
+                if known.confirm(version, epoch) {
                     return Change::None;
                 }
                 let removed = known.packed.len() as u64;

@@ -215,6 +215,10 @@ impl Informer {
     }
 
     fn store(&self, object: &RawObject) {
+        let (namespace, name, version) = object.identity();
+        if self.cache.confirm(namespace, name, version) {
+            return;
+        }
         let Some(value) = self.parse(object) else { return };
         if let Change::Stored(object, sight) = self.cache.store(value) {
             self.router.changed(&self.cache, &object, &sight);

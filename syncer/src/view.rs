@@ -53,14 +53,14 @@ impl Caches {
         streams.iter().map(|health| health.read().clone()).reduce(Health::and)
     }
 
-    /// Returns how often the cache of a kind has changed.
-    pub fn version(&self, (side, kind): (Side, Kind)) -> Option<u64> {
-        self.get(side, kind).map(|cache| cache.changes())
+    /// Returns how often each cache has changed, in a fixed order.
+    pub fn versions(&self) -> Vec<u64> {
+        self.caches.values().map(|(cache, _)| cache.changes()).collect()
     }
 
-    /// Returns how often each cache has changed.
-    pub fn versions(&self) -> HashMap<(Side, Kind), u64> {
-        self.caches.iter().map(|(key, (cache, _))| (*key, cache.changes())).collect()
+    /// Returns true if one of these caches has changed since [`Self::versions`] was `seen`.
+    pub fn have_changed(&self, seen: &[u64], caches: &[(Side, Kind)]) -> bool {
+        self.caches.iter().zip(seen).any(|((key, (cache, _)), seen)| caches.contains(key) && cache.changes() != *seen)
     }
 
     /// All caches, in a fixed order.

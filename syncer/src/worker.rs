@@ -112,7 +112,7 @@ async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: 
         return Ok(again(next, now));
     }
     // A change that arrived during the reconcile may satisfy the wait, so re-check.
-    let moved = streams.iter().any(|stream| engine.caches.version(*stream) != seen.get(stream).copied());
+    let moved = engine.caches.have_changed(&seen, &streams);
     Ok(if moved { Again::After(Duration::from_millis(1)) } else { Again::After(retry::FALLBACK) })
 }
 

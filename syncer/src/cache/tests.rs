@@ -34,6 +34,20 @@ fn an_older_version_never_replaces_a_newer_one() {
 }
 
 #[test]
+fn what_is_known_is_confirmed_without_its_content_and_stays_on_the_list() {
+    let cache = cache();
+    let stream = cache.add_stream(None);
+    assert!(!cache.confirm("n", "a", "10"), "nothing is known");
+    cache.store(pod("a", "10"));
+    cache.store(pod("b", "10"));
+    cache.begin_list(stream);
+    assert!(cache.confirm("n", "a", "10") && cache.confirm("n", "a", "9"));
+    assert!(!cache.confirm("n", "a", "11") && !cache.confirm("n", "a", "") && !cache.confirm("m", "a", "10"));
+    let gone: Vec<_> = cache.sweep(stream).iter().map(|object| object.name().to_owned()).collect();
+    assert_eq!(gone, ["b"]);
+}
+
+#[test]
 fn a_list_of_one_stream_removes_nothing_that_another_one_shows() {
     let cache = cache();
     let (one, two) = (cache.add_stream(Some("one")), cache.add_stream(Some("two")));

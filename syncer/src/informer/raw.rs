@@ -21,6 +21,13 @@ impl RawObject {
         self.json.get()
     }
 
+    /// Namespace, name and resource version; empty where there is none.
+    pub fn identity(&self) -> (&str, &str, &str) {
+        let [namespace, name, version] = [&self.meta.namespace, &self.meta.name, &self.meta.resource_version]
+            .map(|text| text.as_deref().unwrap_or_default());
+        (namespace, name, version)
+    }
+
     /// `metadata.namespace` and `metadata.name`, for messages.
     pub fn place(&self) -> String {
         let of = |text: &Option<String>| text.clone().unwrap_or_default();
