@@ -111,7 +111,8 @@ fn all(engine: &Engine) -> Vec<Report> {
     let parts =
         engine.off.lock().iter().map(|(part, why)| Report::Off(format!("{part}: off: {why}"))).collect::<Vec<_>>();
     let paused = engine.gate.breaker_report().into_iter().map(Report::Off);
-    mappers.chain(parts).chain(paused).collect()
+    let claim = engine.claim.check().err().map(|error| Report::Trouble(format!("claim: {error}")));
+    claim.into_iter().chain(mappers).chain(parts).chain(paused).collect()
 }
 
 fn one(engine: &Engine, name: &str) -> Option<Report> {

@@ -15,6 +15,8 @@ use tenet_mapper::Kind;
 use thiserror::Error;
 use tokio::time::timeout;
 
+use crate::claim::ClaimError;
+
 /// Reason why a request was not served.
 #[derive(Debug, Error)]
 pub enum ApiError {
@@ -36,6 +38,9 @@ pub enum ApiError {
     /// The request could not be sent, or the answer not be read.
     #[error("{0}")]
     Transport(String),
+    /// The request was not sent: the claim of the two clusters permits no write.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
 }
 
 impl ApiError {

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use tenet_config::Overrides;
+
+use crate::claim;
 
 /// Makes the pods of a virtual cluster run on a host cluster.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "tenet-syncer", version)]
 pub struct Args {
     /// Configuration file. It is watched, and changes take effect while the syncer runs.
-    #[arg(long, env = "TENET_CONFIG", value_name = "FILE")]
+    #[arg(long, env = "TENET_CONFIG", value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Print the JSON schema of the configuration file, with the sections of all mappers, and exit.
     #[arg(long)]
@@ -22,22 +24,22 @@ pub struct Args {
     #[arg(long)]
     pub print_cluster_role: bool,
     /// The name of the virtual cluster.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", global = true)]
     pub name: Option<String>,
     /// The kubeconfig of the host; without it the pod's own `ServiceAccount` is used.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub host_kubeconfig: Option<PathBuf>,
     /// The context in the host kubeconfig.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", global = true)]
     pub host_context: Option<String>,
     /// The host namespace that takes the tenant's objects.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", global = true)]
     pub host_namespace: Option<String>,
     /// The kubeconfig of the virtual cluster.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub virtual_kubeconfig: Option<PathBuf>,
     /// The context in the virtual kubeconfig.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", global = true)]
     pub virtual_context: Option<String>,
     /// The host Service that leads to the virtual API server.
     #[arg(long, value_name = "NAME")]
@@ -46,11 +48,22 @@ pub struct Args {
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub admin_listen: Option<String>,
     /// Log directives: `info`, `debug`, `tenet_syncer=trace`.
-    #[arg(long, value_name = "DIRECTIVES")]
+    #[arg(long, value_name = "DIRECTIVES", global = true)]
     pub log_level: Option<String>,
     /// Log format: `text` or `json`.
-    #[arg(long, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT", global = true)]
     pub log_format: Option<String>,
+    /// What to do instead of running.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Command of an operator, performed instead of running.
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum Command {
+    /// The claim of the host namespace and the virtual cluster: print, adopt or release it.
+    #[command(subcommand)]
+    Claim(claim::Action),
 }
 
 impl Args {

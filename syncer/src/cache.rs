@@ -355,6 +355,17 @@ impl Cache {
         self.streams.read().iter().find(|stream| stream.shows(namespace)).map_or(0, |stream| stream.epoch)
     }
 
+    /// Forgets the versions of the objects of a stream, and what was removed: its store was restored, so an older state
+    /// is the valid one. The next list replaces every object.
+    pub fn forget_versions(&self, stream: StreamId) {
+        let streams = self.streams.read();
+        let Some(stream) = streams.get(stream.0) else { return };
+        for mut entry in self.entries.iter_mut().filter(|entry| stream.shows(&entry.key().namespace)) {
+            entry.version = Version(0);
+        }
+        *self.buried.lock() = Buried::default();
+    }
+
     /// Begins a list of a stream: [`Self::sweep`] removes every object that it does not contain.
     pub fn begin_list(&self, stream: StreamId) {
         if let Some(stream) = self.streams.write().get_mut(stream.0) {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tenet_mapper::{Facts, Kind, MapperId};
+use tenet_mapper::{Facts, Kind, MapperId, Side};
 
+use crate::claim::Claim;
 use crate::gate::Gate;
 use crate::mappers::Mappers;
 use crate::metrics::Metrics;
@@ -35,6 +36,8 @@ pub struct Engine {
     pub settings: Settings,
     /// Values that are fixed during one reconcile.
     pub facts: Arc<ArcSwap<Facts>>,
+    /// Claim of both sides.
+    pub claim: Arc<Claim>,
     /// Only component that writes.
     pub gate: Gate,
     /// The counters.
@@ -50,6 +53,12 @@ impl Engine {
     pub fn view_of(&self, kind: Kind) -> MapperView<'_> {
         let mapper = self.mappers.of_kind(kind);
         self.view.of(mapper.map_or(MapperId::new(""), |mapper| mapper.spec().id))
+    }
+
+    /// Lets the caches of one side start anew: its store was restored. The mappers stop until both sides are listed.
+    pub fn start_anew(&self, side: Side) {
+        self.caches.start_anew(side);
+        self.registry.start_anew(self);
     }
 
     /// The kind of a mapper, as a label of metrics.

@@ -32,6 +32,7 @@ use tokio::time::Instant;
 
 use crate::api::{Api, ApiError, PatchType, Target};
 use crate::cache::Change;
+use crate::claim::Claim;
 use crate::metrics::Metrics;
 use crate::router::Router;
 use crate::runtime::Runtime;
@@ -63,6 +64,8 @@ pub struct Parts {
     pub facts: Arc<ArcSwap<Facts>>,
     /// The counters.
     pub metrics: Arc<Metrics>,
+    /// The claim, which permits writes.
+    pub claim: Arc<Claim>,
     /// The clock.
     pub runtime: Arc<dyn Runtime>,
     /// Highest limit of requests in flight, per side.
@@ -243,7 +246,7 @@ impl Gate {
         self.parts.caches.get(side, kind)?.get(namespace, name)
     }
 
-    /// Sends a request within the limit of its side, and counts the answer.
+    /// Sends a request within the limit of its side, and counts the answer. A write is sent only while the claim agrees.
     async fn send<'g, F, R>(&'g self, side: Side, class: Class, verb: &str, request: F) -> Result<Value, ApiError>
     where
         F: FnOnce(&'g Api, Duration) -> R,
@@ -251,6 +254,10 @@ impl Gate {
     {
         let limiter = self.limiter(side);
         let _permit = limiter.enter(class).await;
+        let is_write = !matches!(verb, "get" | "list");
+        if is_write {
+            self.parts.claim.check()?;
+        }
         let start = Instant::now();
         let result = request(self.api(side), Duration::from_millis(self.limit.load(Ordering::Relaxed))).await;
         let code = match &result {
@@ -258,6 +265,9 @@ impl Gate {
             Err(error) => error.code().map_or_else(|| "none".to_owned(), |code| code.as_u16().to_string()),
         };
         self.parts.metrics.requested(side, verb, &code, start.elapsed());
+        if is_write && !matches!(&result, Err(error) if error.code().is_some()) {
+            self.parts.claim.note_write();
+        }
         let verdict = verdict(&result);
         if matches!(verdict, Verdict::Overloaded(_)) {
             self.parts.metrics.throttle(side);

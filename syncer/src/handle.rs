@@ -13,7 +13,7 @@ use crate::api::{ApiError, Target};
 use crate::engine::Engine;
 use crate::gate::{CreateLock, Done, Mark};
 use crate::metrics::Registry;
-use crate::role::Claim;
+use crate::role::Need;
 
 /// The engine as the sockets of the virtual API server see it: the only door from there to the
 /// caches and to the gate.
@@ -36,6 +36,9 @@ pub trait EngineHandle: Send + Sync + 'static {
 
     /// Reports that a part beside the mappers is off, and why; or that it is on again. `/readyz` shows it.
     fn report_off(&self, part: &'static str, why: Option<String>);
+
+    /// Returns the reason while nothing may be written, on either side.
+    fn check_claim(&self) -> Result<(), MapError>;
 
     /// Locks the name of a host object: until the lock is dropped the gate creates nothing there.
     fn lock_create(&self, key: &HostKey) -> CreateLock;
@@ -69,7 +72,7 @@ pub trait EngineHandle: Send + Sync + 'static {
 /// `tenet_sockets::Sockets`, or `|_, _, _| async {}` for none.
 pub trait Sockets {
     /// The rights that it needs with this configuration, and the part that needs each.
-    fn rights(&self, _config: &Config) -> Vec<Claim> {
+    fn rights(&self, _config: &Config) -> Vec<Need> {
         Vec::new()
     }
 
@@ -126,6 +129,10 @@ impl EngineHandle for Engine {
 
     fn registry(&self) -> &Registry {
         self.metrics.registry()
+    }
+
+    fn check_claim(&self) -> Result<(), MapError> {
+        Ok(self.claim.check()?)
     }
 
     fn lock_create(&self, key: &HostKey) -> CreateLock {

@@ -64,6 +64,8 @@ pub struct Health {
     pub missing: Option<Missing>,
     /// Start and reason of the current failure.
     pub failing: Option<(Instant, String)>,
+    /// Asks the stream to forget the versions that it has seen, and to list again: its store was restored.
+    pub anew: Arc<Notify>,
 }
 
 /// Reason why the API server refuses a stream.
@@ -83,6 +85,7 @@ impl Health {
             synced: self.synced && other.synced,
             missing: self.missing.max(other.missing),
             failing: self.failing.or(other.failing),
+            anew: self.anew,
         }
     }
 }
@@ -158,15 +161,29 @@ impl Informer {
     /// complete list or a change resets.
     pub async fn run(self) {
         let mut failures = Failures::default();
+        let anew = Arc::clone(&self.health.read().anew);
         loop {
-            let delay = if let Ok(error) = AssertUnwindSafe(self.follow(&mut failures)).catch_unwind().await {
-                self.fail(&error, &mut failures)
-            } else {
-                self.metrics.task_panicked(TASK);
-                self.count("the informer panicked".to_owned(), None, &mut failures)
-            };
-            sleep(delay).await;
+            tokio::select! {
+                biased;
+                () = anew.notified() => {
+                    self.cache.forget_versions(self.stream);
+                    self.health.write().synced = false;
+                    failures = Failures::default();
+                }
+                () = self.attempt(&mut failures) => {}
+            }
         }
+    }
+
+    /// Follows one watcher until a new one is needed, and waits until it may start.
+    async fn attempt(&self, failures: &mut Failures) {
+        let delay = if let Ok(error) = AssertUnwindSafe(self.follow(failures)).catch_unwind().await {
+            self.fail(&error, failures)
+        } else {
+            self.metrics.task_panicked(TASK);
+            self.count("the informer panicked".to_owned(), None, failures)
+        };
+        sleep(delay).await;
     }
 
     /// Follows one watcher until a new one is needed.

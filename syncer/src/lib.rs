@@ -7,6 +7,7 @@ pub mod api;
 mod args;
 mod audit;
 mod cache;
+mod claim;
 pub mod connect;
 mod embedded;
 mod engine;
@@ -33,7 +34,8 @@ mod supervisor;
 mod view;
 mod worker;
 
-pub use args::Args;
+pub use args::{Args, Command};
+pub use claim::Action as ClaimAction;
 pub use gate::{CreateLock, CreateLocks, Done, Mark};
 pub use handle::{EngineHandle, Sockets};
 pub use metrics::{MetricsError, Registry};

@@ -2,6 +2,7 @@
 
 mod admission;
 mod breaker;
+mod claim;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tenet_mapper::{Kind, Side};
 
 pub use admission::Admission;
 pub use breaker::Breaker;
+pub use claim::Claim;
 
 const LAG_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
@@ -41,6 +43,8 @@ pub struct Metrics {
     pub admission: Admission,
     /// Those of the breaker of deletes.
     pub breaker: Breaker,
+    /// Those of the claim.
+    pub claim: Claim,
 }
 
 /// A metric could not be registered: two have one name.
@@ -151,6 +155,7 @@ impl Metrics {
             patrol_seconds,
             admission: Admission::new(&make)?,
             breaker: Breaker::new(&make)?,
+            claim: Claim::new(&make)?,
             registry: make,
         })
     }

@@ -3,10 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use tenet_config::Config;
 use tenet_mapper::Mapper;
 use tokio::runtime::Builder;
 
-use crate::{Args, Sockets, role, run};
+use crate::args::Command;
+use crate::claim::{self, Claim};
+use crate::settings::Settings;
+use crate::{Args, Sockets, connect, role, run};
 
 /// Number of threads. More would only cost memory, as the syncer mostly waits for two API servers.
 const THREADS: usize = 2;
@@ -33,7 +37,23 @@ pub fn main_with(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Socket
     // rustls panics when two crypto providers are installed; keep the first one.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let runtime = Builder::new_multi_thread().worker_threads(THREADS).enable_all().build();
-    ended(runtime.map_err(anyhow::Error::new).and_then(|runtime| runtime.block_on(run(args, mappers, sockets))))
+    let runtime = runtime.map_err(anyhow::Error::new);
+    match args.command {
+        Some(Command::Claim(action)) => {
+            let printed = runtime.and_then(|runtime| runtime.block_on(act(&args, &mappers, action)));
+            ended(printed.map(|text| print!("{text}")))
+        }
+        None => ended(runtime.and_then(|runtime| runtime.block_on(run(args, mappers, sockets)))),
+    }
+}
+
+/// Performs a command on the claim of the configuration.
+async fn act(args: &Args, mappers: &[Box<dyn Mapper>], action: claim::Action) -> anyhow::Result<String> {
+    let settings = Settings::of(mappers)?;
+    let config = Config::load_knowing(args.config.as_deref(), &args.overrides(), settings.known())?;
+    let (host, virt) = (connect::host(&config).await?, connect::virt(&config).await?);
+    let claim = Claim::new(claim::wiring(&config), virt, host, *config.engine.request_timeout);
+    claim::run_command(&claim, action).await
 }
 
 fn ended(result: anyhow::Result<()>) -> ExitCode {

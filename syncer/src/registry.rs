@@ -81,6 +81,15 @@ impl Registry {
         }
     }
 
+    /// Stops every mapper until its streams are listed again.
+    pub fn start_anew(&self, engine: &Engine) {
+        for (mapper, state) in &mut *self.states.write() {
+            *state = State::Listing(Vec::new());
+            engine.router.stop(*mapper);
+            engine.metrics.running(engine.kind_of(*mapper), false);
+        }
+    }
+
     /// Compares a mapper with its streams.
     fn step(&self, engine: &Arc<Engine>, mapper: MapperId) {
         let (missing, unlisted) = self.streams(engine, mapper);

@@ -19,6 +19,8 @@ pub fn after(error: &MapError, failures: u32, runtime: &dyn Runtime) -> Again {
     let (first, longest) = match error {
         // Only a change helps, and a change wakes the key.
         MapError::Refused(_) => return Again::No,
+        // Every key is reconciled when the claim agrees again; meanwhile nothing has failed.
+        MapError::Suspended(_) => return Again::After(FALLBACK),
         MapError::QuotaExceeded { quota, .. } => return Again::Full(quota.as_str().into()),
         // The cap bounds a server or proxy that asks for an hour; the jitter keeps the retries apart.
         MapError::Transient { after: Some(after), .. } => {

@@ -6,50 +6,51 @@ use std::fmt::Write as _;
 use tenet_config::Config;
 use tenet_mapper::{Mapper, Right, Side, Verb};
 
+use crate::claim;
 use crate::settings::Settings;
 use crate::{Args, Sockets};
 
 /// A right, and the part of the syncer that needs it.
 #[derive(Clone, Debug)]
-pub struct Claim {
+pub struct Need {
     /// The part: the name of a mapper, or `kubelet`.
     pub by: &'static str,
     /// The right.
     pub right: Right,
 }
 
-/// The rights of the sockets, and of the mappers that the configuration does not turn off. The
-/// engine needs none on the host: it watches and writes for mappers alone.
-pub fn claims(config: &Config, mappers: &[Box<dyn Mapper>], sockets: &impl Sockets) -> Vec<Claim> {
+/// The rights of the claim, of the sockets, and of the mappers that the configuration does not turn off. The engine
+/// needs no others on the host: it watches and writes for mappers alone.
+pub fn needs(config: &Config, mappers: &[Box<dyn Mapper>], sockets: &impl Sockets) -> Vec<Need> {
     let is_off = |name: &str| config.kinds.disable.iter().any(|off| off == name);
     let specs = mappers.iter().map(|mapper| mapper.spec()).filter(|spec| !is_off(spec.id.as_str()));
-    let of_mappers =
-        specs.flat_map(|spec| spec.rights().into_iter().map(|right| Claim { by: spec.id.as_str(), right }));
-    of_mappers.chain(sockets.rights(config)).collect()
+    let of_mappers = specs.flat_map(|spec| spec.rights().into_iter().map(|right| Need { by: spec.id.as_str(), right }));
+    let of_claim = claim::rights().into_iter().map(|right| Need { by: "claim", right });
+    of_claim.chain(of_mappers).chain(sockets.rights(config)).collect()
 }
 
 /// The documents that the command line asks for, one after the other.
 pub(crate) fn print(args: &Args, mappers: &[Box<dyn Mapper>], sockets: &impl Sockets) -> anyhow::Result<String> {
     let settings = Settings::of(mappers)?;
     let config = Config::load_knowing(args.config.as_deref(), &args.overrides(), settings.known())?;
-    let claims = claims(&config, mappers, sockets);
-    let role = args.print_role.then(|| role(&config, &claims));
-    let cluster_role = if args.print_cluster_role { cluster_role(&config, &claims) } else { None };
+    let needs = needs(&config, mappers, sockets);
+    let role = args.print_role.then(|| role(&config, &needs));
+    let cluster_role = if args.print_cluster_role { cluster_role(&config, &needs) } else { None };
     Ok(role.into_iter().chain(cluster_role).collect::<Vec<_>>().join("---\n"))
 }
 
 /// The Role in the host namespace: all that a syncer with this configuration needs, and the
 /// optional rights that reach no further.
-pub fn role(config: &Config, claims: &[Claim]) -> String {
+pub fn role(config: &Config, needs: &[Need]) -> String {
     let mut text = head("Role", &format!("tenet-syncer-{}", config.name), Some(&config.host.namespace));
-    write_rules(&mut text, on_host(claims).filter(|claim| !claim.right.is_cluster_scoped()));
+    write_rules(&mut text, on_host(needs).filter(|need| !need.right.is_cluster_scoped()));
     text
 }
 
 /// The `ClusterRole` on the host: the rights that reach beyond the host namespace, all of which are
 /// optional. `None` when there are none.
-pub fn cluster_role(config: &Config, claims: &[Claim]) -> Option<String> {
-    let mut wide = on_host(claims).filter(|claim| claim.right.is_cluster_scoped()).peekable();
+pub fn cluster_role(config: &Config, needs: &[Need]) -> Option<String> {
+    let mut wide = on_host(needs).filter(|need| need.right.is_cluster_scoped()).peekable();
     wide.peek()?;
     let name = format!("tenet-syncer:{}:{}", config.host.namespace, config.name);
     let mut text = head("ClusterRole", &name, None);
@@ -57,8 +58,8 @@ pub fn cluster_role(config: &Config, claims: &[Claim]) -> Option<String> {
     Some(text)
 }
 
-fn on_host(claims: &[Claim]) -> impl Iterator<Item = &Claim> {
-    claims.iter().filter(|claim| claim.right.side == Side::Host)
+fn on_host(needs: &[Need]) -> impl Iterator<Item = &Need> {
+    needs.iter().filter(|need| need.right.side == Side::Host)
 }
 
 fn head(kind: &str, name: &str, namespace: Option<&str>) -> String {
@@ -80,9 +81,9 @@ struct Rule<'c> {
 }
 
 /// Writes one rule for each resource, below a comment for each part that needs it.
-fn write_rules<'c>(text: &mut String, claims: impl Iterator<Item = &'c Claim>) {
+fn write_rules<'c>(text: &mut String, needs: impl Iterator<Item = &'c Need>) {
     let mut rules: BTreeMap<(String, String), Rule<'_>> = BTreeMap::new();
-    for Claim { by, right } in claims {
+    for Need { by, right } in needs {
         let rule = rules.entry((right.group().to_owned(), right.resource())).or_default();
         rule.verbs.extend(&right.verbs);
         let by = if right.optional { format!("{by}, optional") } else { (*by).to_owned() };
@@ -113,21 +114,21 @@ mod tests {
         Config::from_yaml(text, &Overrides::default()).unwrap()
     }
 
-    fn claims() -> Vec<Claim> {
+    fn needs() -> Vec<Need> {
         vec![
-            Claim { by: "pod", right: Right::host(kinds::POD, &[Verb::Patch], "resizes running pods").on("resize") },
-            Claim { by: "budget", right: Right::host(POLICY, Verb::READ, "reads them") },
-            Claim { by: "budget", right: Right::host(POLICY, Verb::KEEP, "keeps the copies") },
-            Claim { by: "node", right: Right::host(POLICY, &[Verb::List], "counts them").optional() },
-            Claim { by: "node", right: Right::host(kinds::NODE, Verb::READ, "reads them").optional() },
-            Claim { by: "pod", right: Right::virt(kinds::POD, &[Verb::Create], "binds pods").on("binding") },
+            Need { by: "pod", right: Right::host(kinds::POD, &[Verb::Patch], "resizes running pods").on("resize") },
+            Need { by: "budget", right: Right::host(POLICY, Verb::READ, "reads them") },
+            Need { by: "budget", right: Right::host(POLICY, Verb::KEEP, "keeps the copies") },
+            Need { by: "node", right: Right::host(POLICY, &[Verb::List], "counts them").optional() },
+            Need { by: "node", right: Right::host(kinds::NODE, Verb::READ, "reads them").optional() },
+            Need { by: "pod", right: Right::virt(kinds::POD, &[Verb::Create], "binds pods").on("binding") },
         ]
     }
 
     #[test]
     fn one_rule_for_each_resource_says_who_needs_it_and_why() {
         assert_eq!(
-            role(&config(), &claims()),
+            role(&config(), &needs()),
             "apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
@@ -149,9 +150,9 @@ rules:
 
     #[test]
     fn what_reaches_beyond_the_namespace_stands_in_a_cluster_role() {
-        let text = cluster_role(&config(), &claims()).unwrap();
+        let text = cluster_role(&config(), &needs()).unwrap();
         assert!(text.contains("name: tenet-syncer:123:vc-1\nrules:\n  # node, optional: reads them\n"), "{text}");
         assert!(text.ends_with("resources: [nodes]\n    verbs: [get, list, watch]\n"), "{text}");
-        assert_eq!(cluster_role(&config(), &claims()[..4]), None);
+        assert_eq!(cluster_role(&config(), &needs()[..4]), None);
     }
 }

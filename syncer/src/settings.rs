@@ -67,14 +67,10 @@ impl Settings {
 
     /// Returns the values that mappers read from a configuration.
     pub fn facts(&self, config: &Config, cluster_id: &str, virtual_version: &str) -> anyhow::Result<Facts> {
-        let scheme = match config.names {
-            NamesConfig::Tenet => NameScheme::Tenet,
-            NamesConfig::Vcluster => NameScheme::Vcluster,
-        };
         let sections = Sections::read(&self.sections, |name| config.sections.get(name))
             .map_err(|error| anyhow::anyhow!("configuration section {error}"))?;
         Ok(Facts {
-            names: Names::new(config.name.as_str(), config.host.namespace.as_str(), scheme),
+            names: Names::new(config.name.as_str(), config.host.namespace.as_str(), scheme(config)),
             cluster_id: cluster_id.to_owned(),
             virtual_version: virtual_version.to_owned(),
             annotations: Globs::new(&config.annotations.allow),
@@ -108,6 +104,14 @@ impl Settings {
             }
         }
         policies
+    }
+}
+
+/// Returns the naming scheme of the host objects.
+pub fn scheme(config: &Config) -> NameScheme {
+    match config.names {
+        NamesConfig::Tenet => NameScheme::Tenet,
+        NamesConfig::Vcluster => NameScheme::Vcluster,
     }
 }
 

@@ -7,18 +7,18 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use serde_json::Value;
 use tenet_config::{Config, Live, Reloader};
 use tenet_mapper::keys::MANAGED_BY;
-use tenet_mapper::{Kind, Mapper, Projection, Side, kinds};
+use tenet_mapper::{Kind, Mapper, Projection, Side};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api::{Api, Target};
+use crate::api::Api;
 use crate::args::Args;
 use crate::cache::Cache;
+use crate::claim::{self, Claim};
 use crate::engine::Engine;
 use crate::gate::{Gate, Parts};
 use crate::handle::Sockets;
@@ -37,8 +37,6 @@ use crate::{admin, audit, connect, logging, patrol, worker};
 
 /// Time for requests in flight after a signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// Runs a syncer with these mappers and sockets until SIGTERM or SIGINT.
 pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Sockets) -> anyhow::Result<()> {
@@ -70,17 +68,25 @@ pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Socket
         () = stop.cancelled() => None,
         started = connected => Some(started?),
     };
+    let mut replaced = false;
     if let Some(syncer) = started {
-        drop(handle.set(Arc::clone(&syncer.engine)));
-        let house = Refresh { engine: Arc::clone(&syncer.engine), live, reloader, level };
+        let engine = Arc::clone(&syncer.engine);
+        drop(handle.set(Arc::clone(&engine)));
+        let house = Refresh { engine: Arc::clone(&engine), live, reloader, level };
         syncer.spawn(house, sockets, &tasks, &stop);
-        stop.cancelled().await;
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            () = engine.claim.replaced() => replaced = true,
+        }
+        stop.cancel();
     }
     tasks.close();
     if timeout(GRACE, tasks.wait()).await.is_err() {
         tracing::warn!("shutdown timed out: a restart resumes the unfinished work");
     }
     tracing::info!("tenet-syncer ends");
+    anyhow::ensure!(!replaced, "another cluster was adopted while this syncer ran: start it again");
     Ok(())
 }
 
@@ -107,7 +113,7 @@ pub(crate) struct Syncer {
 }
 
 impl Syncer {
-    /// Identifies the virtual cluster, and builds the engine.
+    /// Checks that both clusters belong together, and builds the engine.
     pub(crate) async fn start(
         live: Live,
         settings: Settings,
@@ -123,11 +129,14 @@ impl Syncer {
         mappers.retain(|mapper| !disabled.iter().any(|name| name == mapper.spec().id.as_str()));
         let mappers = Arc::new(Mappers::new(mappers)?);
 
-        let cluster_id = cluster_id(&virt, limit).await;
+        let claim = Arc::new(Claim::new(claim::wiring(config), virt.clone(), host.clone(), limit));
+        claim.establish().await?;
+        let cluster_id = claim.cluster_id();
         let virtual_version = version(&virt, limit).await.unwrap_or_default();
         tracing::info!(cluster_id, virtual_version, "connected to the virtual API server");
 
         let metrics = Arc::new(Metrics::new().context("metrics")?);
+        metrics.claim.agrees(true);
         for mapper in mappers.iter() {
             metrics.announce(mapper.spec().kind.group_kind().label());
         }
@@ -171,6 +180,7 @@ impl Syncer {
             router: Arc::clone(&router),
             facts: Arc::clone(&facts),
             metrics: Arc::clone(&metrics),
+            claim: Arc::clone(&claim),
             runtime: Arc::clone(runtime),
             ceiling: usize::from(config.engine.max_in_flight),
             limit,
@@ -186,6 +196,7 @@ impl Syncer {
             view,
             settings,
             facts,
+            claim,
             gate,
             metrics,
             off: Mutex::default(),
@@ -214,6 +225,7 @@ impl Syncer {
             let house = Arc::clone(&house);
             async move { house.lock().await.run(stop).await }
         });
+        keep(&engine, tasks, "claim", stop, |engine, stop| Arc::clone(&engine.claim).watch(engine, stop));
         spawn(&*runtime, tasks, work(Arc::clone(&engine), live.clone(), stop.clone()));
         spawn(&*runtime, tasks, sockets.serve(engine, live, stop.clone()));
     }
@@ -276,24 +288,6 @@ fn scopes(config: &Config, side: Side, kind: Kind, foreign: bool) -> Vec<Scope> 
         if side == Side::Host && kind.namespaced { vec![Some(config.host.namespace.clone())] } else { vec![None] };
     let selector = is_selected(side, foreign).then(|| format!("{MANAGED_BY}={}", config.name));
     namespaces.into_iter().map(|namespace| Scope { namespace, selector: selector.clone() }).collect()
-}
-
-/// Reads the UID of the virtual `kube-system` namespace; waits for it.
-async fn cluster_id(virt: &Api, limit: Duration) -> String {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let reason = match virt.get(&Target::new(kinds::NAMESPACE, "", "kube-system"), limit).await {
-            Ok(Some(namespace)) => match namespace.pointer("/metadata/uid").and_then(Value::as_str) {
-                Some(uid) => return uid.to_owned(),
-                None => "the namespace kube-system has no UID".to_owned(),
-            },
-            Ok(None) => "the namespace kube-system does not exist yet".to_owned(),
-            Err(error) => error.to_string(),
-        };
-        tracing::info!(reason, "waiting for the virtual API server");
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
-    }
 }
 
 fn stop_on_signals(stop: &CancellationToken) -> anyhow::Result<()> {

@@ -63,6 +63,18 @@ impl Caches {
         self.caches.iter().zip(seen).any(|((key, (cache, _)), seen)| caches.contains(key) && cache.changes() != *seen)
     }
 
+    /// Lets every stream of a side list anew, and forget what it knows of versions.
+    pub fn start_anew(&self, side: Side) {
+        for (_, (_, streams)) in self.caches.iter().filter(|((at, _), _)| *at == side) {
+            for health in streams {
+                let mut health = health.write();
+                health.synced = false;
+                health.anew.notify_one();
+            }
+        }
+        self.changed.notify_one();
+    }
+
     /// All caches, in a fixed order.
     pub fn all(&self) -> Vec<&Arc<Cache>> {
         let mut all: Vec<_> = self.caches.values().map(|(cache, _)| cache).collect();

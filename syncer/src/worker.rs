@@ -30,7 +30,7 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
         let ticket = tokio::select! {
             biased;
             () = stop.cancelled() => break,
-            ticket = engine.queue.pop() => ticket,
+            ticket = next(&engine) => ticket,
         };
         let worker = Arc::clone(&engine);
         engine.runtime.spawn(Box::pin(tasks.track_future(async move {
@@ -40,6 +40,12 @@ pub async fn run(engine: Arc<Engine>, stop: CancellationToken) {
     }
     tasks.close();
     tasks.wait().await;
+}
+
+/// Returns the next ticket; while writes are suspended, none.
+async fn next(engine: &Engine) -> Ticket {
+    engine.claim.agreed().await;
+    engine.queue.pop().await
 }
 
 /// Number of writes of one reconcile.
@@ -218,7 +224,7 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: Ma
         }
         MapError::Foreign { .. } => EventReason::Blocked,
         MapError::Rejected(_) | MapError::QuotaExceeded { .. } | MapError::Malformed(_) => EventReason::Rejected,
-        MapError::Conflict(_) => {
+        MapError::Conflict(_) | MapError::Suspended(_) => {
             tracing::debug!(%kind, %object, %error, "reconcile failed: retrying");
             return error;
         }

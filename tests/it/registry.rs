@@ -53,8 +53,8 @@ fn role_with_widgets(playground: &Playground) -> Result<String> {
     let text =
         format!("name: vc-1\nhost: {{ namespace: {} }}\nvirtual: {{ kubeconfig: unused }}\n", playground.namespace());
     let config = Config::from_yaml(&text, &Overrides::default())?;
-    let claims = role::claims(&config, &mappers_with_widgets(), &tenet_sockets::Sockets);
-    Ok(role::role(&config, &claims))
+    let needs = role::needs(&config, &mappers_with_widgets(), &tenet_sockets::Sockets);
+    Ok(role::role(&config, &needs))
 }
 
 fn syncer_with_widgets(playground: &Playground) -> Result<Command> {

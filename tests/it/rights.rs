@@ -10,23 +10,23 @@ use serde_json::{Value, json};
 use tenet_config::{Config, Overrides};
 use tenet_mapper::Side;
 use tenet_playground::{Options, Playground};
-use tenet_syncer::role::{self, Claim};
+use tenet_syncer::role::{self, Need};
 
 use crate::harness::{cluster, dir, new_namespace, syncer};
 
 /// The user of the syncer in the host cluster of a playground.
 const USER: &str = "tenet-syncer";
 
-fn claims() -> Result<(Config, Vec<Claim>)> {
+fn needs() -> Result<(Config, Vec<Need>)> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples/minimal.yaml");
     let config = Config::load(Some(&file), &Overrides::default())?;
-    let claims = role::claims(&config, &tenet_core_mappers::all(), &tenet_sockets::Sockets);
-    Ok((config, claims))
+    let needs = role::needs(&config, &tenet_core_mappers::all(), &tenet_sockets::Sockets);
+    Ok((config, needs))
 }
 
 #[test]
 fn the_default_rights_on_the_host_end_at_one_namespace() -> Result<()> {
-    for Claim { by, right } in claims()?.1.iter().filter(|claim| claim.right.side == Side::Host) {
+    for Need { by, right } in needs()?.1.iter().filter(|need| need.right.side == Side::Host) {
         assert!(right.optional || !right.is_cluster_scoped(), "{by} cannot do without {right}");
         assert_ne!(right.resource(), "nodes/proxy", "{by}");
         assert!(!right.verbs.is_empty() && !right.why.is_empty() && !right.why.contains('\n'), "{by}: {right}");

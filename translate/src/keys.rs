@@ -24,6 +24,9 @@ pub const UID: &str = "tenet.sh/uid";
 /// one of ours.
 pub const HOST_NAME: &str = "tenet.sh/host-name";
 
+/// Label of the two halves of the claim: name of the virtual cluster. They are no copies, so they lack [`MANAGED_BY`].
+pub const CLAIM: &str = "tenet.sh/claim";
+
 /// Annotation of a reservation: its start in unix seconds. The object was created or changed for a
 /// request that the virtual API server has not answered yet. Without a [`UID`], which an object
 /// gets when it is stored, the reservation belongs to the next object with its name.
@@ -78,6 +81,7 @@ mod tests {
             NAME,
             UID,
             HOST_NAME,
+            CLAIM,
             PENDING,
             PENDING_OVER,
             CROSSED,

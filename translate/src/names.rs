@@ -39,6 +39,16 @@ pub enum NameScheme {
     Vcluster,
 }
 
+impl NameScheme {
+    /// Returns the scheme with its version. A change of the names that a scheme makes needs another version.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::Tenet => "tenet/1",
+            Self::Vcluster => "vcluster/1",
+        }
+    }
+}
+
 /// Naming of the host objects of one virtual cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {

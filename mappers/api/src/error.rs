@@ -66,6 +66,10 @@ pub enum MapError {
         after: Option<Duration>,
     },
 
+    /// Writes are suspended: the claim of the two clusters does not agree. Tried again when it does.
+    #[error("writes are suspended: {0}")]
+    Suspended(String),
+
     /// A configuration section or a cached object does not have the shape that the mapper
     /// needs.
     #[error("{0}")]
@@ -94,6 +98,7 @@ impl MapError {
             Self::QuotaExceeded { .. } => "quota",
             Self::Conflict(_) => "conflict",
             Self::Transient { .. } => "transient",
+            Self::Suspended(_) => "suspended",
             Self::Malformed(_) => "malformed",
         }
     }

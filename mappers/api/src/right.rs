@@ -112,9 +112,11 @@ impl Right {
         }
     }
 
-    /// Returns whether the right reaches beyond one namespace.
+    /// Returns whether the right reaches beyond one namespace. To read the host namespace itself does not: such a
+    /// request is authorized in that namespace, so a Role in it is enough.
     pub fn is_cluster_scoped(&self) -> bool {
-        !self.kind.namespaced
+        let reads_own_namespace = self.kind == kinds::NAMESPACE && self.verbs.iter().all(|verb| *verb == Verb::Get);
+        !self.kind.namespaced && !reads_own_namespace
     }
 
     /// Returns whether both are rights on the same resource of the same cluster.
@@ -235,6 +237,12 @@ mod tests {
         let [right] = &rights[..] else { panic!("{rights:?}") };
         assert!(right.optional && right.is_cluster_scoped());
         assert_eq!(right.to_string(), "get, list, watch of nodes in the host cluster");
+    }
+
+    #[test]
+    fn the_host_namespace_is_read_with_a_role_in_it() {
+        assert!(!Right::host(kinds::NAMESPACE, &[Verb::Get], "identifies it").is_cluster_scoped());
+        assert!(Right::host(kinds::NAMESPACE, &[Verb::Get, Verb::List], "lists them").is_cluster_scoped());
     }
 
     #[test]

@@ -102,6 +102,10 @@ impl EngineHandle for FakeEngine {
         &self.registry
     }
 
+    fn check_claim(&self) -> Result<(), MapError> {
+        Ok(())
+    }
+
     fn lock_create(&self, key: &HostKey) -> CreateLock {
         self.locks.lock(key)
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tenet_config::{Config, Live};
-use tenet_syncer::role::Claim;
+use tenet_syncer::role::Need;
 use tenet_syncer::{EngineHandle, connect};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -48,7 +48,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub struct Sockets;
 
 impl tenet_syncer::Sockets for Sockets {
-    fn rights(&self, config: &Config) -> Vec<Claim> {
+    fn rights(&self, config: &Config) -> Vec<Need> {
         rights::rights(config)
     }
 
@@ -117,6 +117,7 @@ async fn open(
     config: &Config,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Opened> {
+    engine.check_claim()?;
     let limit = *config.engine.request_timeout;
     let (virt, host) = (connect::virt(config).await?, connect::host(config).await?);
     let names = ["localhost", "127.0.0.1", "::1", aggregation::SERVER_NAME].map(str::to_owned).to_vec();
@@ -158,7 +159,8 @@ async fn open(
 
 impl Opened {
     async fn serve(self, stop: CancellationToken) {
-        let keep = self.certificates.run(stop.clone());
+        let engine = Arc::clone(&self.engine);
+        let keep = self.certificates.run(&*engine, stop.clone());
         let authorities = self.authorities.run(stop.clone());
         let kubelet = async {
             if self.config.kubelet.enabled {

@@ -2,36 +2,36 @@
 
 use tenet_config::Config;
 use tenet_mapper::{Kind, Right, Verb, kinds};
-use tenet_syncer::role::Claim;
+use tenet_syncer::role::Need;
 
 /// The resource usage of pods. Its collection is called `pods`, too.
 const POD_METRICS: Kind = Kind::of("metrics.k8s.io", "v1beta1", "PodMetrics", "pods");
 
 /// The rights of the sockets that the configuration opens.
-pub fn rights(config: &Config) -> Vec<Claim> {
+pub fn rights(config: &Config) -> Vec<Need> {
     use Verb::{Create, Get, List, Patch};
-    let mut claims = Vec::new();
-    let mut claim = |by, right| claims.push(Claim { by, right });
+    let mut needs = Vec::new();
+    let mut need = |by, right| needs.push(Need { by, right });
     if config.kubelet.enabled || config.webhook.enabled || config.usage.enabled {
         let right = Right::host(kinds::SECRET, &[Get, Create, Patch], "keeps the certificates of the sockets");
-        claim("sockets", right);
+        need("sockets", right);
     }
     if config.kubelet.enabled {
-        claim("kubelet", Right::host(kinds::POD, &[Get], "proves which pod a stream leads to"));
+        need("kubelet", Right::host(kinds::POD, &[Get], "proves which pod a stream leads to"));
         for (subresource, why) in [
             ("exec", "kubectl exec and cp; WebSocket clients ask with `get`"),
             ("attach", "kubectl attach and debug; WebSocket clients ask with `get`"),
             ("portforward", "kubectl port-forward; WebSocket clients ask with `get`"),
         ] {
-            claim("kubelet", Right::host(kinds::POD, &[Create, Get], why).on(subresource));
+            need("kubelet", Right::host(kinds::POD, &[Create, Get], why).on(subresource));
         }
-        claim("kubelet", Right::host(kinds::POD, &[Get], "kubectl logs").on("log"));
+        need("kubelet", Right::host(kinds::POD, &[Get], "kubectl logs").on("log"));
     }
     if config.kubelet.enabled || config.usage.enabled {
         let why = "kubectl top and autoscalers inside; without it there are none";
-        claim("usage", Right::host(POD_METRICS, &[List], why).optional());
+        need("usage", Right::host(POD_METRICS, &[List], why).optional());
     }
-    claims
+    needs
 }
 
 #[cfg(test)]
@@ -45,7 +45,7 @@ mod tests {
         let text = "name: vc-1\nhost: { namespace: team-a }\nvirtual: { kubeconfig: /virtual }\n";
         let mut config = Config::from_yaml(text, &Overrides::default()).unwrap();
         let resources = |config: &Config| {
-            let rights = rights(config).into_iter().map(|claim| claim.right.resource());
+            let rights = rights(config).into_iter().map(|need| need.right.resource());
             rights.collect::<Vec<_>>()
         };
         assert!(resources(&config).contains(&"pods/exec".to_owned()));

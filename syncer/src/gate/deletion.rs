@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::Value;
 use tenet_mapper::plan::{self, Proof, Write};
-use tenet_mapper::{Deletion, Kind, MapError, Object, ObjectRef, Side, kinds};
+use tenet_mapper::{Deletion, Kind, MapError, Object, ObjectRef, Side};
 
 use super::breaker::Breaker;
 use super::limiter::Class;
@@ -73,14 +73,15 @@ impl Gate {
 
     /// Proves an absence by a quorum read of the cluster that was claimed.
     async fn prove(&self, proof: &Proof) -> Result<(), MapError> {
-        self.verify(proof.side()).await?;
         match proof {
-            Proof::Absent { twin, uid } => self.prove_absent(twin, uid).await,
+            Proof::Absent { twin, uid } => self.prove_absent(twin, uid).await?,
             Proof::Known { kind, namespace, field, label } => {
                 let path = format!("{}?fieldSelector={field}&labelSelector={label}", kind.path(namespace));
-                self.prove_known(*kind, &path).await
+                self.prove_known(*kind, &path).await?;
             }
         }
+        // Verified last: a store that was replaced before the read does not pass.
+        Ok(self.parts.claim.verify(proof.side()).await?)
     }
 
     async fn prove_absent(&self, twin: &ObjectRef, uid: &str) -> Result<(), MapError> {
@@ -118,29 +119,6 @@ impl Gate {
         cached.is_some_and(|cached| {
             let is_current = cached.resource_version() == item.resource_version() || version(&cached) > version(&item);
             is_current && cached.uid() == item.uid()
-        })
-    }
-
-    /// Checks that a side is still the cluster that this syncer has claimed.
-    async fn verify(&self, side: Side) -> Result<(), MapError> {
-        match side {
-            Side::Virtual => self.check_virtual_id().await,
-            Side::Host => Ok(()),
-        }
-    }
-
-    /// Checks that the virtual API server still serves the same cluster.
-    async fn check_virtual_id(&self) -> Result<(), MapError> {
-        let found = self.read(Side::Virtual, &Target::new(kinds::NAMESPACE, "", "kube-system")).await?;
-        let id = found.as_ref().and_then(|found| found.pointer("/metadata/uid")).and_then(Value::as_str);
-        let known = &self.parts.facts.load().cluster_id;
-        if id == Some(known) {
-            return Ok(());
-        }
-        tracing::error!(expected = known, found = id, "cluster id of the virtual API server changed");
-        Err(MapError::Transient {
-            reason: "the virtual cluster has another id: nothing is deleted".to_owned(),
-            after: None,
         })
     }
 }

@@ -24,6 +24,7 @@ pub fn classify(error: ApiError) -> MapError {
                 after: retry_after,
             },
         },
+        ApiError::Claim(error) => error.into(),
         ApiError::Timeout(_) | ApiError::Transport(_) => MapError::Transient { reason: error.to_string(), after: None },
     }
 }

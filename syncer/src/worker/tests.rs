@@ -11,6 +11,7 @@ use tenet_mapper::{
 
 use super::*;
 use crate::cache::Cache;
+use crate::claim::Claim;
 use crate::gate::tests::{Answers, Asked, api};
 use crate::gate::{Gate, Parts};
 use crate::informer::Health;
@@ -79,8 +80,10 @@ impl Rig {
         let config = tenet_config::Config::from_yaml(config, &tenet_config::Overrides::default()).unwrap();
         let facts = Arc::new(ArcSwap::from_pointee(Settings::default().facts(&config, "cluster-1", "").unwrap()));
         let (metrics, limit) = (Arc::new(Metrics::new().unwrap()), Duration::from_secs(5));
+        let claim = Arc::new(Claim::agreed_for_tests());
         let gate = Gate::new(Parts {
             virt: virt_api.clone(),
+            claim: Arc::clone(&claim),
             host,
             caches: Arc::clone(&caches),
             router: Arc::clone(&router),
@@ -106,6 +109,7 @@ impl Rig {
             view,
             settings: Settings::default(),
             facts,
+            claim,
             gate,
             metrics,
             off: Mutex::default(),

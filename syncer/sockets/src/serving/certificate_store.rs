@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::authority::{Authority, AuthorityError, Signed};
 use super::certificate::ServedCertificate;
 use super::rotation::Chain;
+use tenet_syncer::EngineHandle;
 use tenet_syncer::api::{Api, ApiError, PatchType, Target, chain};
 
 /// How often ages are looked at.
@@ -119,12 +120,15 @@ impl CertificateStore {
         self.chain.borrow().current.sign("tenet", names, OffsetDateTime::now_utc())
     }
 
-    /// Renews what ages, until it is told to stop.
-    pub async fn run(&self, stop: CancellationToken) {
+    /// Renews what ages while the claim agrees, until it is told to stop.
+    pub async fn run(&self, engine: &dyn EngineHandle, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(LOOK) => {}
+            }
+            if engine.check_claim().is_err() {
+                continue;
             }
             if let Err(error) = self.look().await {
                 tracing::warn!(error = %chain(&error), "cannot renew the serving certificate");

@@ -69,7 +69,7 @@ impl Denial {
             }
             MapError::Foreign { .. } => Self::taken(kind),
             MapError::Conflict(_) => Self::busy(kind),
-            MapError::Transient { .. } => Self::silent(),
+            MapError::Transient { .. } | MapError::Suspended(_) => Self::silent(),
             _ => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "InternalError",

@@ -1,0 +1,158 @@
+//! Quorum reads of both sides.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::Value;
+use tenet_mapper::keys::MANAGED_BY;
+use tenet_mapper::{Side, kinds};
+use tokio::sync::Mutex;
+
+use super::decide::{Found, Inside, Seen};
+use super::half::{Half, Wiring};
+use crate::api::{Api, ApiError};
+
+/// The API servers of both sides.
+pub struct Servers {
+    /// The virtual API server.
+    pub virt: Api,
+    /// The host API server.
+    pub host: Api,
+    /// Time limit of a request.
+    pub limit: Duration,
+}
+
+/// What one read of a side has found.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Identity and half.
+    pub seen: Seen,
+    /// Resource version of the half; empty when there is none.
+    pub version: String,
+    /// Revision of the store at the read; 0 when the server does not tell.
+    pub revision: u64,
+}
+
+/// One read of each side.
+#[derive(Clone)]
+pub struct Pair {
+    /// The host.
+    pub host: Arc<Reading>,
+    /// The virtual side.
+    pub virt: Arc<Reading>,
+}
+
+/// Reason why a side could not be read.
+#[derive(Clone, Debug)]
+pub enum ReadError {
+    /// No answer, or one that says nothing about the claim.
+    Unreachable(Side, String),
+    /// A right is missing.
+    Refused(Side, String),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(side, reason) => write!(f, "cannot read the claim on the {side} side: {reason}"),
+            Self::Refused(side, reason) => write!(
+                f,
+                "cannot read the claim on the {side} side: {reason}; `tenet-syncer --print-role` prints the rights \
+                 that the syncer needs"
+            ),
+        }
+    }
+}
+
+impl Servers {
+    /// The API server of a side.
+    pub fn of(&self, side: Side) -> &Api {
+        if side == Side::Host { &self.host } else { &self.virt }
+    }
+
+    /// Reads the identity and the half of a side.
+    pub async fn read(&self, wiring: &Wiring, side: Side) -> Result<Reading, ReadError> {
+        let (api, (namespace, name)) = (self.of(side), wiring.target(side));
+        // A list tells the revision of the store, too.
+        let path = format!("{}?fieldSelector=metadata.name%3D{name}", kinds::CONFIG_MAP.path(namespace));
+        let anchor = wiring.anchor(side);
+        let (anchor, list) = tokio::join!(api.get(&anchor, self.limit), api.get_path(&path, self.limit));
+        let (anchor, list) = (anchor.map_err(|error| told(side, &error))?, list.map_err(|error| told(side, &error))?);
+        let text = |object: &Value, path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_owned);
+        let half = list.pointer("/items/0");
+        Ok(Reading {
+            seen: Seen {
+                uid: anchor.as_ref().and_then(|namespace| text(namespace, "/metadata/uid")),
+                deleting: anchor.is_some_and(|namespace| namespace.pointer("/metadata/deletionTimestamp").is_some()),
+                half: match half.map(Half::read) {
+                    None => Found::Missing,
+                    Some(Ok(half)) => Found::There(half),
+                    Some(Err(why)) => Found::Unreadable(why),
+                },
+            },
+            version: half.and_then(|half| text(half, "/metadata/resourceVersion")).unwrap_or_default(),
+            revision: text(&list, "/metadata/resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0),
+        })
+    }
+
+    /// Reads what the virtual cluster contains.
+    pub async fn inside(&self, wiring: &Wiring) -> Result<Inside, ReadError> {
+        let list = async |path: &str| {
+            let list = self.virt.get_path(path, self.limit).await.map_err(|error| told(Side::Virtual, &error))?;
+            Ok(list["items"].as_array().cloned().unwrap_or_default())
+        };
+        let (nodes, pods) = tokio::try_join!(
+            list("/api/v1/nodes?limit=500"),
+            list("/api/v1/pods?fieldSelector=spec.nodeName%21%3D&limit=1"),
+        )?;
+        let is_ours = |node: &&Value| node["metadata"]["labels"][MANAGED_BY] == wiring.name.as_str();
+        let name = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        Ok(Inside {
+            picture: nodes.iter().find(is_ours).map(name),
+            foreign_node: nodes.iter().find(|node| !is_ours(node)).map(name),
+            placed_pod: pods
+                .first()
+                .map(|pod| format!("{}/{}", pod["metadata"]["namespace"].as_str().unwrap_or_default(), name(pod))),
+        })
+    }
+}
+
+fn told(side: Side, error: &ApiError) -> ReadError {
+    let reason = error.to_string();
+    match error.code() {
+        Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => ReadError::Refused(side, reason),
+        _ => ReadError::Unreachable(side, reason),
+    }
+}
+
+/// Reads of one side, one at a time. Callers that wait share the next read, which starts after all of them have
+/// asked; so no answer is older than its question, and the answers of one side are in order.
+#[derive(Default)]
+pub struct Reads {
+    last: Mutex<(u64, Option<Answer>)>,
+    started: std::sync::atomic::AtomicU64,
+}
+
+type Answer = Result<Arc<Reading>, ReadError>;
+
+impl Reads {
+    /// Returns the answer of a read that starts now or later.
+    pub async fn next(&self, servers: &Servers, wiring: &Wiring, side: Side) -> Answer {
+        use std::sync::atomic::Ordering::SeqCst;
+        let asked = self.started.load(SeqCst);
+        let mut last = self.last.lock().await;
+        if let (number, Some(answer)) = &*last
+            && *number > asked
+        {
+            return answer.clone();
+        }
+        let number = self.started.fetch_add(1, SeqCst) + 1;
+        // Until it has an answer, nobody may take the one before for it.
+        *last = (number, None);
+        let answer = servers.read(wiring, side).await.map(Arc::new);
+        *last = (number, Some(answer.clone()));
+        answer
+    }
+}

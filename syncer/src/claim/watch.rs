@@ -1,0 +1,167 @@
+//! Watch over the claim of a running syncer, and its epoch.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tenet_mapper::Side;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::decide::{Difference, Found, Verdict, decide};
+use super::half::{Half, Progress};
+use super::read::Pair;
+use super::{Claim, State};
+use crate::api::ApiError;
+use crate::engine::Engine;
+use crate::patrol;
+use crate::queue::Lane;
+
+/// Interval between two looks. With the reads that confirm a change, a restored store is noticed within 15 s.
+const LOOK: Duration = Duration::from_secs(5);
+/// Delay of the read that confirms a change. Another syncer of this claim may be raising the epoch.
+const CONFIRMATION: Duration = Duration::from_millis(300);
+/// Number of reads after which a look ends without a result.
+const READS: usize = 4;
+/// Least interval between two raises of the epoch.
+const RAISE: Duration = Duration::from_secs(10);
+
+/// Result of one read of both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Judgement {
+    verdict: Verdict,
+    /// The sides whose store went back.
+    went_back: Vec<Side>,
+}
+
+impl Claim {
+    /// Watches the claim until it is told to stop: suspends writes while it does not agree, lets the caches of a
+    /// restored store start anew, and raises the epoch beside the writes of the gate.
+    pub async fn watch(self: Arc<Self>, engine: Arc<Engine>, stop: CancellationToken) {
+        let mut raised: Option<Instant> = None;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = self.hint.notified() => {}
+                () = sleep(LOOK) => {}
+            }
+            let Some(pair) = self.look(&engine).await else { continue };
+            let is_due = raised.is_none_or(|raised| raised.elapsed() >= RAISE);
+            if is_due && self.has_written.swap(false, Ordering::Relaxed) {
+                raised = Some(Instant::now());
+                if let Err(error) = self.raise(&pair).await {
+                    self.note_write();
+                    tracing::debug!(%error, "cannot raise the epoch of the claim: trying again");
+                }
+            }
+        }
+    }
+
+    /// Reads both sides until two reads in a row say the same. Returns what was read if the claim agrees.
+    async fn look(&self, engine: &Arc<Engine>) -> Option<Pair> {
+        let mut last = None;
+        for _ in 0..READS {
+            let pair = match self.read_both().await {
+                Ok(pair) => pair,
+                // Writes to that side fail, too, and nothing is proved; so nothing is suspended.
+                Err(error) => {
+                    tracing::debug!(%error, "cannot read the claim");
+                    return None;
+                }
+            };
+            let judgement = self.judge(&pair);
+            let is_quiet = judgement.verdict == Verdict::Agrees && judgement.went_back.is_empty();
+            if is_quiet || last.as_ref() == Some(&judgement) {
+                return self.conclude(engine, judgement, pair).await;
+            }
+            last = Some(judgement);
+            sleep(CONFIRMATION).await;
+        }
+        None
+    }
+
+    fn judge(&self, pair: &Pair) -> Judgement {
+        let sides = [(Side::Host, &pair.host), (Side::Virtual, &pair.virt)];
+        let went_back = sides.into_iter().filter(|(side, reading)| self.went_back(*side, reading));
+        Judgement {
+            verdict: decide(&self.wiring, &pair.host.seen, &pair.virt.seen, None),
+            went_back: went_back.map(|(side, _)| side).collect(),
+        }
+    }
+
+    async fn conclude(&self, engine: &Arc<Engine>, judgement: Judgement, pair: Pair) -> Option<Pair> {
+        let Judgement { verdict, went_back } = judgement;
+        for side in went_back {
+            self.publish(State::Suspended(format!("the {side} store was restored: the caches start anew").into()));
+            tracing::error!(%side, "store went back in time: it was restored; the caches start anew");
+            engine.metrics.claim.restored(side);
+            self.relearn(side, if side == Side::Host { &pair.host } else { &pair.virt });
+            engine.start_anew(side);
+        }
+        match verdict {
+            Verdict::Agrees => {
+                let identity = pair.identity();
+                if identity != *self.identity.lock() {
+                    self.suspend(
+                        engine,
+                        "another cluster was adopted: this process ends, and the next one starts with it",
+                    );
+                    self.replaced.cancel();
+                    return None;
+                }
+                self.learn(Side::Host, &pair.host);
+                self.learn(Side::Virtual, &pair.virt);
+                self.resume(engine).await;
+                Some(pair)
+            }
+            Verdict::Differs(difference) => {
+                self.suspend(engine, &reason(&difference));
+                None
+            }
+            // Without a look inside there is no first start.
+            Verdict::First(_) | Verdict::Unfinished(_) => None,
+        }
+    }
+
+    fn suspend(&self, engine: &Engine, reason: &str) {
+        let state = State::Suspended(reason.into());
+        if *self.state.borrow() != state {
+            tracing::error!(reason, "claim does not agree: writes are suspended");
+        }
+        engine.metrics.claim.agrees(false);
+        self.publish(state);
+    }
+
+    async fn resume(&self, engine: &Engine) {
+        engine.metrics.claim.agrees(true);
+        if *self.state.borrow() == State::Agrees {
+            return;
+        }
+        tracing::info!("claim agrees: writes are resumed");
+        self.publish(State::Agrees);
+        patrol::enqueue_all(engine, Lane::Change).await;
+    }
+
+    /// Raises the epoch of both halves. The host half is pending until the virtual one is raised, so that a crash in
+    /// between does not look like a restored store.
+    async fn raise(&self, pair: &Pair) -> Result<(), ApiError> {
+        let (Found::There(host), Found::There(virt)) = (&pair.host.seen.half, &pair.virt.seen.half) else {
+            return Ok(());
+        };
+        // A raise that a crash has cut short is completed.
+        let epoch = if host.epoch > virt.epoch { host.epoch } else { host.epoch + 1 };
+        let pending = Half { epoch, progress: Progress::Pending, ..host.clone() };
+        let version = if pending == *host {
+            pair.host.version.clone()
+        } else {
+            self.put(Side::Host, &pending, &pair.host.version).await?
+        };
+        self.put(Side::Virtual, &Half { epoch, ..virt.clone() }, &pair.virt.version).await?;
+        self.put(Side::Host, &Half { progress: Progress::Bound, ..pending }, &version).await.map(drop)
+    }
+}
+
+fn reason(difference: &Difference) -> String {
+    format!("{difference}. To resolve it: {}", difference.remedy())
+}
