@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tenet_mapper::kinds;
 
-use super::create::text;
+use super::create::{admission_name, text};
 use super::defaults::items_mut;
 use super::resource::Resource;
 use super::server::State;
@@ -29,7 +29,7 @@ pub(super) fn admit(state: &mut State, resource: &Resource, pod: &mut Value) -> 
         }
         let why =
             format!("error looking up service account {namespace}/{account}: serviceaccount \"{account}\" not found");
-        return Err(Status::forbidden(resource, text(pod, "name"), &why));
+        return Err(Status::forbidden(resource, admission_name(pod), &why));
     };
     if !state.config.service_accounts {
         return Ok(());

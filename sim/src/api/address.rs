@@ -11,6 +11,8 @@ use super::status::Cause;
 
 const FIRST_NODE_PORT: u64 = 30_000;
 const NODE_PORTS: u64 = 2768;
+/// A dry run tells the numbers after this one, since it does not look for a free port.
+const DRY_NODE_PORT: u64 = 32_768;
 
 /// Addresses and node ports that Services have.
 #[derive(Clone, Debug)]
@@ -62,15 +64,21 @@ impl Addresses {
         dry_run: bool,
     ) -> Vec<Cause> {
         let kept = self.clone();
-        let causes = self.take_address(random, old, service);
-        let causes = if causes.is_empty() { self.take_ports(random, old, service) } else { causes };
+        let causes = self.take_address(random, old, service, dry_run);
+        let causes = if causes.is_empty() { self.take_ports(random, old, service, dry_run) } else { causes };
         if dry_run || !causes.is_empty() {
             *self = kept;
         }
         causes
     }
 
-    fn take_address(&mut self, random: &mut Random, old: Option<&Value>, service: &mut Value) -> Vec<Cause> {
+    fn take_address(
+        &mut self,
+        random: &mut Random,
+        old: Option<&Value>,
+        service: &mut Value,
+        dry_run: bool,
+    ) -> Vec<Cause> {
         let spec = &service["spec"];
         if spec["type"] == "ExternalName" || spec["clusterIP"] == "None" {
             return Vec::new();
@@ -78,7 +86,9 @@ impl Addresses {
         let had = old.and_then(address_of);
         let wanted = spec["clusterIP"].as_str().unwrap_or_default().to_owned();
         let address = if wanted.is_empty() {
-            match had.or_else(|| self.free(random)) {
+            // A dry run does not look for a free address.
+            let free = |random| if dry_run { Some(self.network) } else { self.free(random) };
+            match had.or_else(|| free(random)) {
                 Some(address) => address,
                 None => return vec![wrong(&json!([]), "failed to allocate a serviceIP: range is full")],
             }
@@ -94,7 +104,7 @@ impl Addresses {
                     );
                     return vec![wrong(&told, &why)];
                 }
-                if self.taken.contains(&address) {
+                if !dry_run && self.taken.contains(&address) {
                     let why = format!("failed to allocate IP {address}: provided IP is already allocated");
                     return vec![wrong(&told, &why)];
                 }
@@ -118,12 +128,18 @@ impl Addresses {
             .find(|address| self.contains(*address) && !self.taken.contains(address))
     }
 
-    fn take_ports(&mut self, random: &mut Random, old: Option<&Value>, service: &mut Value) -> Vec<Cause> {
+    fn take_ports(
+        &mut self,
+        random: &mut Random,
+        old: Option<&Value>,
+        service: &mut Value,
+        dry_run: bool,
+    ) -> Vec<Cause> {
         let has_ports = matches!(service["spec"]["type"].as_str(), Some("NodePort"))
             || (service["spec"]["type"] == "LoadBalancer"
                 && service["spec"]["allocateLoadBalancerNodePorts"] != json!(false));
         let had: Vec<u64> = old.map(|old| ports_of(old).collect()).unwrap_or_default();
-        let mut causes = Vec::new();
+        let (mut causes, mut last) = (Vec::new(), DRY_NODE_PORT);
         for (position, port) in items_mut(service, "/spec/ports").enumerate() {
             let wanted = port["nodePort"].as_u64().filter(|port| *port != 0);
             match wanted {
@@ -133,6 +149,10 @@ impl Addresses {
                     causes.push(Cause::invalid(&field, &json!(wanted), "provided port is already allocated"));
                 }
                 Some(wanted) => drop(self.ports.insert(wanted)),
+                None if has_ports && dry_run => {
+                    last += 1;
+                    port["nodePort"] = json!(last);
+                }
                 None if has_ports => {
                     let start = random.below(NODE_PORTS);
                     let free = (0..NODE_PORTS).map(|step| FIRST_NODE_PORT + (start + step) % NODE_PORTS);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tenet_mapper::kinds;
 
 use super::object::Object;
-use super::request::Request;
+use super::request::{Request, Verb};
 use super::resource::Resource;
 use super::server::{Answer, State, timestamp};
 use super::status::{Cause, Status};
@@ -24,7 +24,9 @@ pub(super) fn create(state: &mut State, resource: &Resource, request: &Request) 
         // What a webhook adds gets its defaults too.
         defaults::decoded(resource, &mut object);
     }
-    defaults::created(resource, &mut object);
+    let now = timestamp(state.now());
+    defaults::created(resource, &mut object, &now);
+    name_it(state, resource, &mut object)?;
     let name = text(&object, "name").to_owned();
     let causes = validation::created(resource, &object);
     if !causes.is_empty() {
@@ -37,16 +39,30 @@ pub(super) fn create(state: &mut State, resource: &Resource, request: &Request) 
             return Err(Status::invalid(resource, &name, causes));
         }
     }
-    if state.store.get(request.resource, &key).is_some() {
+    if let Err(status) = check_free(state, resource, request, &key, &object) {
         if resource.kind == kinds::SERVICE && !request.options.dry_run {
             state.addresses.release(&object);
         }
-        return Err(Status::already_exists(resource, &name));
+        return Err(status);
     }
     if request.options.dry_run {
         return Ok(Answer::value(201, object));
     }
     Ok(Answer::object(201, state.store.put(request.resource, &key, object)))
+}
+
+/// Checks what the store itself checks.
+fn check_free(state: &State, resource: &Resource, request: &Request, key: &str, object: &Value) -> Result<(), Status> {
+    let has_version = !matches!(text(object, "resourceVersion"), "" | "0");
+    if has_version && request.verb == Verb::Create && !request.options.dry_run {
+        return Err(Status::internal("resourceVersion should not be set on objects to be created"));
+    }
+    let Some(found) = state.store.get(request.resource, key) else { return Ok(()) };
+    let status = Status::already_exists(resource, text(object, "name"));
+    if !found.is_deleting() {
+        return Err(status);
+    }
+    Err(Status { message: format!("object is being deleted: {}", status.message), ..status })
 }
 
 /// Reads the body of a create or an update: it has the kind of its resource.
@@ -78,14 +94,13 @@ fn prepare_metadata(
     request: &Request,
     object: &mut Value,
 ) -> Result<(), Status> {
-    check_namespace_of_body(request, object)?;
-    if !text(object, "resourceVersion").is_empty() {
-        return Err(Status::internal("resourceVersion should not be set on objects to be created"));
-    }
+    check_namespace_of_body(resource, request, object)?;
     let (uid, now) = (state.random.uid(), timestamp(state.now()));
     let metadata = &mut object["metadata"];
     if resource.kind.namespaced {
         metadata["namespace"] = json!(request.namespace);
+    } else if let Some(members) = metadata.as_object_mut() {
+        members.remove("namespace");
     }
     metadata["uid"] = json!(uid);
     metadata["creationTimestamp"] = json!(now);
@@ -97,14 +112,27 @@ fn prepare_metadata(
     if resource.has_generation {
         metadata["generation"] = json!(1);
     }
-    if let (None, Some(base)) = (name_of(metadata), metadata["generateName"].as_str()) {
-        metadata["name"] = json!(format!("{base}{}", state.random.suffix()));
+    Ok(())
+}
+
+/// Generates the name of an object that has none.
+fn name_it(state: &mut State, resource: &Resource, object: &mut Value) -> Result<(), Status> {
+    let metadata = &mut object["metadata"];
+    if name_of(metadata).is_some() {
+        return Ok(());
     }
-    if name_of(&object["metadata"]).is_none() {
+    let Some(base) = metadata["generateName"].as_str().filter(|base| !base.is_empty()) else {
         let cause = Cause::required("metadata.name", "name or generateName is required");
         return Err(Status::invalid(resource, "", vec![cause]));
-    }
+    };
+    metadata["name"] = json!(format!("{base}{}", state.random.suffix()));
     Ok(())
+}
+
+/// The name by which admission knows an object, which may still be without one.
+pub(super) fn admission_name(object: &Value) -> &str {
+    let metadata = &object["metadata"];
+    name_of(metadata).or_else(|| metadata["generateName"].as_str()).unwrap_or_default()
 }
 
 fn name_of(metadata: &Value) -> Option<&str> {
@@ -112,9 +140,9 @@ fn name_of(metadata: &Value) -> Option<&str> {
 }
 
 /// Checks that the body does not name another namespace than the path.
-pub(super) fn check_namespace_of_body(request: &Request, object: &Value) -> Result<(), Status> {
+pub(super) fn check_namespace_of_body(resource: &Resource, request: &Request, object: &Value) -> Result<(), Status> {
     let named = text(object, "namespace");
-    if named.is_empty() || named == request.namespace {
+    if !resource.kind.namespaced || named.is_empty() || named == request.namespace {
         return Ok(());
     }
     Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"))
@@ -137,7 +165,7 @@ pub(super) fn check_namespace(
     if !namespace.is_deleting() {
         return Ok(());
     }
-    let (name, namespace) = (text(object, "name"), &request.namespace);
+    let (name, namespace) = (admission_name(object), &request.namespace);
     let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
     let cause = Cause {
         reason: "NamespaceTerminating",

@@ -73,6 +73,7 @@ pub(super) fn decoded(resource: &Resource, object: &mut Value) {
             set(object, "status", json!({}));
         }
         "Event" => event(object),
+        "Lease" => set(object, "spec", json!({})),
         "PersistentVolumeClaim" => {
             set(object, "spec", json!({}));
             set(&mut object["spec"], "volumeMode", "Filesystem");
@@ -100,9 +101,9 @@ pub(super) fn admitted(resource: &Resource, object: &mut Value) {
 }
 
 /// State that every new object has.
-pub(super) fn created(resource: &Resource, object: &mut Value) {
+pub(super) fn created(resource: &Resource, object: &mut Value, now: &str) {
     match resource.kind.kind {
-        "Pod" => pod::created(object),
+        "Pod" => pod::created(object, now),
         "Service" if resource.kind.group.is_empty() => object["status"] = json!({"loadBalancer": {}}),
         "Namespace" => {
             set(&mut object["spec"], "finalizers", json!([]));

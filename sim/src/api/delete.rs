@@ -34,7 +34,7 @@ pub(super) fn delete(state: &mut State, resource: &Resource, request: &Request) 
     };
     check_preconditions(resource, request, &old)?;
     if resource.kind == kinds::NAMESPACE
-        && let Some(answer) = delete_namespace(state, request, &key, &old)
+        && let Some(answer) = delete_namespace(state, resource, request, &key, &old)
     {
         return Ok(answer);
     }
@@ -44,7 +44,7 @@ pub(super) fn delete(state: &mut State, resource: &Resource, request: &Request) 
         (true, Grace::Set(seconds, end)) => Some((seconds, end)),
         _ => None,
     };
-    let finalizers = finalizers(&old, &request.body);
+    let finalizers = finalizers(resource, &old, &request.body);
     if grace.is_none() && finalizers.is_empty() {
         return Ok(remove(state, resource, request, &key, &old));
     }
@@ -82,7 +82,7 @@ pub(super) fn delete_collection(state: &mut State, resource: &Resource, request:
     Ok(answer)
 }
 
-fn check_preconditions(resource: &Resource, request: &Request, old: &Object) -> Result<(), Status> {
+pub(super) fn check_preconditions(resource: &Resource, request: &Request, old: &Object) -> Result<(), Status> {
     let wanted = &request.body["preconditions"];
     let is_namespace = resource.kind == kinds::NAMESPACE;
     let found = old.uid();
@@ -116,10 +116,16 @@ fn check_preconditions(resource: &Resource, request: &Request, old: &Object) -> 
 }
 
 /// First delete of a namespace: it ends when its content and its finalizers are gone.
-fn delete_namespace(state: &mut State, request: &Request, key: &str, old: &Arc<Object>) -> Option<Answer> {
+fn delete_namespace(
+    state: &mut State,
+    resource: &Resource,
+    request: &Request,
+    key: &str,
+    old: &Arc<Object>,
+) -> Option<Answer> {
     if !old.is_deleting() {
         let mut new = old.value().clone();
-        set_finalizers(&mut new, &finalizers(old, &request.body));
+        set_finalizers(&mut new, &finalizers(resource, old, &request.body));
         new["metadata"]["deletionTimestamp"] = json!(timestamp(state.now()));
         new["status"]["phase"] = json!("Terminating");
         return Some(if request.options.dry_run {
@@ -167,9 +173,13 @@ fn grace(pod: &Object, options: &Value, now: OffsetDateTime) -> Grace {
 }
 
 /// The finalizers that the object keeps, with those that the options ask for.
-fn finalizers(object: &Object, options: &Value) -> Vec<String> {
+fn finalizers(resource: &Resource, object: &Object, options: &Value) -> Vec<String> {
     let found = object.value()["metadata"]["finalizers"].as_array();
     let found: Vec<_> = found.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    if resource.kind == kinds::EVENT {
+        // The garbage collector does not know events.
+        return found;
+    }
     let policy = options["propagationPolicy"].as_str();
     let has = |name: &str| found.iter().any(|finalizer| finalizer == name);
     let orphans = policy

@@ -153,8 +153,13 @@ fn text(table: &Table, request: &Request, page: &Page<'_>, remaining: Option<usi
             metadata["remainingItemCount"] = json!(remaining);
         }
     }
-    let head = format!(r#"{{"kind":"{list}","apiVersion":"{api_version}","metadata":{metadata},"items":["#);
+    let head = format!(r#"{{"kind":"{list}","apiVersion":"{api_version}","metadata":{metadata},"items":"#);
     let mut text = BytesMut::from(head.as_bytes());
+    if request.metadata_only && page.items.is_empty() {
+        text.put_slice(b"null}");
+        return text.freeze();
+    }
+    text.put_u8(b'[');
     for (position, object) in page.items.iter().enumerate() {
         if position > 0 {
             text.put_u8(b',');

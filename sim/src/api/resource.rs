@@ -56,6 +56,16 @@ impl Resource {
         Self { needs_version: true, ..self }
     }
 
+    /// The key of an object in the store of an API server.
+    pub(super) fn storage_key(&self, key: &str) -> String {
+        match self.kind.kind {
+            "Service" => format!("services/specs/{key}"),
+            "Endpoints" => format!("services/endpoints/{key}"),
+            "Node" => format!("minions/{key}"),
+            _ => format!("{}/{key}", self.kind.plural),
+        }
+    }
+
     /// The resource as errors name it: `leases.coordination.k8s.io`.
     pub fn qualified(&self) -> String {
         self.kind.resource()
@@ -80,7 +90,7 @@ pub fn built_in() -> Vec<Resource> {
     let (discovery, networking, storage) = ("discovery.k8s.io", "networking.k8s.io", "storage.k8s.io");
     vec![
         core("Pod", "pods").status().generation().returns_deleted(),
-        core("Service", "services").status().returns_deleted(),
+        core("Service", "services").status().returns_deleted().creates_on_update(),
         core("ConfigMap", "configmaps"),
         core("Secret", "secrets"),
         cluster(core("Namespace", "namespaces")).status().returns_deleted(),
@@ -103,11 +113,15 @@ pub fn built_in() -> Vec<Resource> {
         of(networking, "v1", "NetworkPolicy", "networkpolicies").generation(),
         cluster(of(networking, "v1", "IngressClass", "ingressclasses")).generation(),
         cluster(of(networking, "v1", "ServiceCIDR", "servicecidrs")).status(),
-        of("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets").status().generation(),
+        of("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets").status().generation().needs_version(),
         cluster(of("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses")).generation(),
         cluster(of(storage, "v1", "StorageClass", "storageclasses")).returns_deleted(),
-        cluster(of(admission, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations")).generation(),
-        cluster(of(admission, "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations")).generation(),
+        cluster(of(admission, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"))
+            .generation()
+            .needs_version(),
+        cluster(of(admission, "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations"))
+            .generation()
+            .needs_version(),
         cluster(of("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"))
             .status()
             .generation(),

@@ -142,7 +142,12 @@ fn field_term(resource: &Resource, term: &str) -> Result<FieldTerm, Status> {
         _ => false,
     };
     if !supported {
-        return Err(Status::bad_request(format!("field label not supported: {path}")));
+        return Err(Status::bad_request(match resource.kind.kind {
+            "Pod" | "Node" | "Namespace" | "Secret" | "Service" | "Event" => {
+                format!("field label not supported: {path}")
+            }
+            _ => format!(r#""{path}" is not a known field selector: only "metadata.name", "metadata.namespace""#),
+        }));
     }
     let default = if path == "spec.unschedulable" { "false" } else { "" };
     let pointer = format!("/{}", path.replace('.', "/"));

@@ -198,6 +198,16 @@ impl State {
     }
 
     fn write(&mut self, request: &Request) -> Result<Answer, Status> {
+        if request.body["dryRun"][0] == "All" && matches!(request.verb, Verb::Delete | Verb::DeleteCollection) {
+            let mut dry = request.clone();
+            dry.options.dry_run = true;
+            dry.body = request
+                .body
+                .as_object()
+                .map(|members| members.clone().into_iter().filter(|(name, _)| name != "dryRun").collect())
+                .unwrap_or_default();
+            return self.write(&dry);
+        }
         let start = self.store.version;
         let old = self.store.get(request.resource, &key(&request.namespace, &request.name)).cloned();
         let resource = self.resource(request);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tenet_mapper::kinds;
 use time::Duration;
 
+use super::create::is_same;
 use super::delete;
 use super::object::Object;
 use super::request::{Request, Verb};
@@ -79,23 +80,30 @@ fn bind(state: &mut State, resource: &Resource, request: &Request) -> Result<Ans
         }
     }
     let now = timestamp(state.now());
-    schedule(&mut new, &now);
+    set_condition(
+        &mut new,
+        json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now}),
+    );
     if !request.options.dry_run {
         state.store.put(request.resource, &key, new);
     }
     Ok(Answer::success(201))
 }
 
-/// Sets the condition that says that a pod has a node.
-fn schedule(pod: &mut Value, now: &str) {
-    let condition = json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now});
+/// Sets a condition of a pod; its time stays unless its status changes.
+fn set_condition(pod: &mut Value, mut condition: Value) {
     let conditions = &mut pod["status"]["conditions"];
     if !conditions.is_array() {
         *conditions = json!([]);
     }
     let Some(conditions) = conditions.as_array_mut() else { return };
-    match conditions.iter_mut().find(|found| found["type"] == "PodScheduled") {
-        Some(found) => *found = condition,
+    match conditions.iter_mut().find(|found| found["type"] == condition["type"]) {
+        Some(found) => {
+            if found["status"] == condition["status"] {
+                condition["lastTransitionTime"] = found["lastTransitionTime"].clone();
+            }
+            *found = condition;
+        }
         None => conditions.push(condition),
     }
 }
@@ -103,9 +111,8 @@ fn schedule(pod: &mut Value, now: &str) {
 fn check_preconditions(resource: &Resource, request: &Request, key: &str, old: &Object) -> Result<(), Status> {
     let (metadata, name) = (&request.body["metadata"], &request.name);
     let refuse = |what: &str, wanted: &str, found: &str| {
-        let path = format!("{}/{key}", resource.kind.plural);
         let why = format!("{what} in precondition: {wanted}, {what} in object meta: {found}");
-        Err(Status::storage_conflict(resource, &path, name, &why))
+        Err(Status::storage_conflict(resource, &resource.storage_key(key), name, &why))
     };
     if let Some(uid) = metadata["uid"].as_str().filter(|uid| !uid.is_empty() && *uid != old.uid()) {
         return refuse("UID", uid, old.uid());
@@ -118,7 +125,23 @@ fn check_preconditions(resource: &Resource, request: &Request, key: &str, old: &
 /// An eviction is a delete, as far as no disruption budget is counted.
 fn evict(state: &mut State, resource: &Resource, request: &Request) -> Result<Answer, Status> {
     let options = request.body.get("deleteOptions").cloned().unwrap_or_else(|| json!({}));
+    if request.body["metadata"]["name"].as_str().unwrap_or_default() != request.name {
+        return Err(Status::bad_request("name in URL does not match name in Eviction object"));
+    }
     let delete = Request { verb: Verb::Delete, subresource: String::new(), body: options, ..request.clone() };
+    let key = key(&request.namespace, &request.name);
+    if let Some(old) = state.store.get(request.resource, &key).filter(|_| !request.options.dry_run).cloned() {
+        delete::check_preconditions(resource, &delete, &old)?;
+        let mut new = old.value().clone();
+        let disrupted = json!({
+            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting", "lastProbeTime": null, "lastTransitionTime": timestamp(state.now()),
+        });
+        set_condition(&mut new, disrupted);
+        if !is_same(&old, &new) {
+            state.store.put(request.resource, &key, new);
+        }
+    }
     delete::delete(state, resource, &delete).map(|_| Answer::success(201))
 }
 
@@ -166,6 +189,12 @@ fn check_bound(state: &State, request: &Request, bound: &Value) -> Result<(), St
     let Some(found) = state.store.get(id, &key(&request.namespace, name)) else {
         return Err(Status::not_found(resource, name));
     };
+    if kind == kinds::POD && found.value()["spec"]["serviceAccountName"] != request.name.as_str() {
+        return Err(Status::bad_request(format!(
+            "cannot bind token for serviceaccount \"{}\" to pod running with different serviceaccount name.",
+            request.name
+        )));
+    }
     match bound["uid"].as_str().filter(|uid| !uid.is_empty() && *uid != found.uid()) {
         None => Ok(()),
         Some(uid) => {

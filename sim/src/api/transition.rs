@@ -12,7 +12,7 @@ pub(super) fn keep(resource: &Resource, subresource: &str, old: &Object, new: &m
         "status" => {
             keep_members(old, new, |member| member != "status" && member != "metadata");
             if is_pod {
-                restore(old, new, &["ownerReferences"]);
+                restore(old, new, &["ownerReferences", "deletionTimestamp"]);
                 let quality = old.value()["status"]["qosClass"].clone();
                 if new["status"].get("qosClass").is_none() {
                     new["status"]["qosClass"] = quality;
@@ -22,7 +22,6 @@ pub(super) fn keep(resource: &Resource, subresource: &str, old: &Object, new: &m
         "finalize" => {
             let finalizers = new.pointer("/spec/finalizers").cloned();
             keep_members(old, new, |member| member != "metadata");
-            restore(old, new, &["labels", "annotations", "finalizers", "ownerReferences"]);
             new["spec"] = finalizers.map_or_else(|| json!({}), |finalizers| json!({"finalizers": finalizers}));
         }
         "ephemeralcontainers" => {

@@ -21,17 +21,21 @@ pub(super) fn update(state: &mut State, resource: &Resource, request: &Request) 
     }
     let key = key(&request.namespace, &request.name);
     let Some(old) = state.store.get(request.resource, &key).cloned() else {
-        if request.verb == Verb::Update && resource.creates_on_update && request.subresource.is_empty() {
-            check_body(request, &decode(resource, &request.body)?)?;
-            return create::create(state, resource, request);
-        }
         if request.verb == Verb::Update {
-            check_body(request, &decode(resource, &request.body)?)?;
+            check_body(resource, request, &decode(resource, &request.body)?)?;
+            if resource.creates_on_update && request.subresource.is_empty() {
+                check_uid(resource, request, &key, "")?;
+                return create::create(state, resource, request);
+            }
         }
         return Err(Status::not_found(resource, &request.name));
     };
+    if request.verb == Verb::Update {
+        check_body(resource, request, &decode(resource, &request.body)?)?;
+        check_uid(resource, request, &key, old.uid())?;
+    }
     let mut new = changed(resource, request, &old)?;
-    check_body(request, &new)?;
+    check_body(resource, request, &new)?;
     defaults::decoded(resource, &mut new);
     state.admit(request, resource, Some(&old), &mut new)?;
     check_version(resource, request, &old, &new)?;
@@ -41,6 +45,12 @@ pub(super) fn update(state: &mut State, resource: &Resource, request: &Request) 
         transition::service(&old, &mut new);
     }
     keep_metadata(&old, &mut new);
+    if resource.kind == kinds::SERVICE && request.subresource.is_empty() {
+        let causes = validation::families(&new);
+        if !causes.is_empty() {
+            return Err(Status::invalid(resource, &request.name, causes));
+        }
+    }
     let mut causes = validation::metadata(&old, &new);
     causes.extend(validation::updated(resource, &request.subresource, &old, &new));
     if !causes.is_empty() {
@@ -105,14 +115,24 @@ fn changed(resource: &Resource, request: &Request, old: &Object) -> Result<Value
     decode(resource, &new)
 }
 
-fn check_body(request: &Request, object: &Value) -> Result<(), Status> {
+fn check_body(resource: &Resource, request: &Request, object: &Value) -> Result<(), Status> {
     let name = text(object, "name");
     if name != request.name {
         let (name, path) = (name, &request.name);
         let why = format!("the name of the object ({name}) does not match the name on the URL ({path})");
         return Err(Status::bad_request(why));
     }
-    check_namespace_of_body(request, object)
+    check_namespace_of_body(resource, request, object)
+}
+
+/// Checks that a replacement names the object that is stored.
+fn check_uid(resource: &Resource, request: &Request, key: &str, found: &str) -> Result<(), Status> {
+    let wanted = text(&request.body, "uid");
+    if wanted.is_empty() || wanted == found {
+        return Ok(());
+    }
+    let why = format!("UID in precondition: {wanted}, UID in object meta: {found}");
+    Err(Status::storage_conflict(resource, &resource.storage_key(key), &request.name, &why))
 }
 
 fn check_version(resource: &Resource, request: &Request, old: &Object, new: &Value) -> Result<(), Status> {
@@ -124,7 +144,7 @@ fn check_version(resource: &Resource, request: &Request, old: &Object, new: &Val
             let status = Status::invalid(resource, &request.name, vec![cause]);
             let message = status.message.replacen(&resource.kind.to_string(), &plural, 1);
             let status = Status { message, ..status };
-            return Err(status.detailed(|details| plural.clone_into(&mut details.kind)));
+            return Err(status.detailed(|details| resource.kind.plural.clone_into(&mut details.kind)));
         }
         return Ok(());
     }
@@ -142,7 +162,10 @@ fn check_version(resource: &Resource, request: &Request, old: &Object, new: &Val
 fn keep_metadata(old: &Object, new: &mut Value) {
     let old = &old.value()["metadata"];
     let Some(metadata) = new["metadata"].as_object_mut() else { return };
-    for member in ["creationTimestamp", "deletionTimestamp", "namespace", "generateName"] {
+    if let Some(end) = old.get("deletionTimestamp") {
+        metadata.insert("deletionTimestamp".to_owned(), end.clone());
+    }
+    for member in ["creationTimestamp", "namespace", "generateName"] {
         match old.get(member) {
             Some(value) => drop(metadata.insert(member.to_owned(), value.clone())),
             None => drop(metadata.remove(member)),

@@ -17,6 +17,14 @@ pub(super) fn created(resource: &Resource, object: &Value) -> Vec<Cause> {
     match resource.kind.kind {
         "Pod" => causes.extend(pod::created(object)),
         "Service" if resource.kind.group.is_empty() => causes.extend(service(object)),
+        "Event" => {
+            let named = object["involvedObject"]["namespace"].as_str().unwrap_or_default();
+            let own = object["metadata"]["namespace"].as_str().unwrap_or_default();
+            if named != own && !(named.is_empty() && own == "default") {
+                let why = "does not match event.namespace";
+                causes.push(Cause::invalid("involvedObject.namespace", &json!(named), why));
+            }
+        }
         _ => {}
     }
     causes
@@ -30,7 +38,8 @@ pub(super) fn metadata(old: &Object, new: &Value) -> Vec<Cause> {
         let empty = Vec::new();
         let of = |metadata: &Value| metadata["finalizers"].as_array().unwrap_or(&empty).clone();
         let known = of(old_metadata);
-        let added: Vec<_> = of(new_metadata).into_iter().filter(|finalizer| !known.contains(finalizer)).collect();
+        let mut added: Vec<_> = of(new_metadata).into_iter().filter(|finalizer| !known.contains(finalizer)).collect();
+        added.sort_by(|left, right| left.as_str().cmp(&right.as_str()));
         if !added.is_empty() {
             let added: Vec<_> = added.iter().filter_map(Value::as_str).map(|name| format!("\"{name}\"")).collect();
             let why = format!(
@@ -40,7 +49,7 @@ pub(super) fn metadata(old: &Object, new: &Value) -> Vec<Cause> {
             causes.push(Cause::forbidden("metadata.finalizers", &why));
         }
     }
-    for member in ["uid", "deletionGracePeriodSeconds"] {
+    for member in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         if old_metadata.get(member) != new_metadata.get(member) {
             causes.push(Cause::invalid(&format!("metadata.{member}"), &new_metadata[member], "field is immutable"));
         }
@@ -108,6 +117,9 @@ fn service(service: &Value) -> Vec<Cause> {
         if spec["externalName"].as_str().unwrap_or_default().is_empty() {
             causes.push(Cause::required("spec.externalName", "must be a lowercase RFC-1123 hostname"));
         }
+        if spec.get("clusterIP").is_some() || spec.get("clusterIPs").is_some() {
+            causes.push(Cause::forbidden("spec.clusterIPs", "may not be set for ExternalName services"));
+        }
         return causes;
     }
     let ports = spec["ports"].as_array().map_or(&[][..], Vec::as_slice);
@@ -128,4 +140,18 @@ fn service(service: &Value) -> Vec<Cause> {
         }
     }
     causes
+}
+
+/// Returns what is wrong with the address families of a Service, in a cluster with IPv4 alone.
+pub(super) fn families(service: &Value) -> Vec<Cause> {
+    let spec = &service["spec"];
+    let is_headless = spec["clusterIP"] == "None" && spec.get("selector").is_none();
+    if is_headless || spec["ipFamilyPolicy"] != "RequireDualStack" {
+        return Vec::new();
+    }
+    let why = "this cluster is not configured for dual-stack services";
+    vec![
+        Cause::invalid("spec.ipFamilyPolicy", &spec["ipFamilyPolicy"], why),
+        Cause::invalid("spec.ipFamilies[1]", &spec["ipFamilies"][1], "not configured on this cluster"),
+    ]
 }

@@ -39,6 +39,7 @@ pub(super) fn decoded(pod: &mut Value) {
     {
         status["podIPs"] = json!([{"ip": address}]);
     }
+    drop_empty(status, &["conditions", "podIPs", "hostIPs", "containerStatuses", "initContainerStatuses"]);
     if let Some(members) = status.as_object_mut() {
         members.retain(|_, value| !value.is_null());
     }
@@ -150,12 +151,12 @@ pub(super) fn admitted(pod: &mut Value) {
     set(spec, "preemptionPolicy", "PreemptLowerPriority");
 }
 
-pub(super) fn created(pod: &mut Value) {
+pub(super) fn created(pod: &mut Value, now: &str) {
     pod["status"] = json!({"phase": "Pending", "qosClass": quality(&pod["spec"])});
     if pod["spec"].get("schedulingGates").is_some() {
         let message = "Scheduling is blocked due to non-empty scheduling gates";
         pod["status"]["conditions"] = json!([{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
-            "message": message, "lastProbeTime": null, "lastTransitionTime": null}]);
+            "message": message, "lastProbeTime": null, "lastTransitionTime": now}]);
     }
 }
 
