@@ -251,12 +251,12 @@ fn show(kind: Kind, table: &Table, virt: &Object, host: &Object) -> Vec<Effect> 
         part.push((pointer.into(), wanted.clone()));
     }
     let parts = [(None, main), (Some(STATUS), status)].into_iter().filter(|(_, values)| !values.is_empty());
-    let patch = |(subresource, values)| {
+    let patch = |(subresource, values): (Option<&'static str>, _)| {
         Effect::PatchVirtual(VirtualPatch {
             kind,
             key: VirtualKey::new(virt.namespace(), virt.name()),
             uid: virt.uid().to_owned(),
-            version: None,
+            version: subresource.is_none().then(|| virt.resource_version().to_owned()),
             subresource,
             values,
         })

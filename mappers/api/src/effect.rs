@@ -234,7 +234,7 @@ pub struct VirtualPatch {
     /// The incarnation that the values were derived from; another one is not written.
     pub uid: String,
     /// The version that the values were derived from, if they hold parts that others write: a
-    /// newer one is not written.
+    /// newer one is not written. Outside of the status the tenant writes too, so there it is required.
     pub version: Option<String>,
     /// `status`, or none.
     pub subresource: Option<&'static str>,

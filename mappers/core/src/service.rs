@@ -198,7 +198,7 @@ fn patch(virt: &Object, values: Vec<(&'static str, Value)>) -> Effect {
         kind: kinds::SERVICE,
         key: VirtualKey::new(virt.namespace(), virt.name()),
         uid: virt.uid().to_owned(),
-        version: None,
+        version: Some(virt.resource_version().to_owned()),
         subresource: None,
         values: values.into_iter().map(|(pointer, value)| (pointer.into(), value)).collect(),
     })

@@ -89,10 +89,15 @@ pub(super) fn patch(wanted: &VirtualPatch, cached: Option<&Object>) -> Result<Ve
     }
     // The server compares the UID: another incarnation answers with a conflict.
     body["metadata"]["uid"] = json!(uid);
-    // Outside of a status the tenant writes too, and lists are replaced whole.
-    let seen = || subresource.is_none().then(|| cached.resource_version().to_owned());
-    if let Some(version) = version.clone().or_else(seen) {
-        body["metadata"]["resourceVersion"] = json!(version);
+    match (version, subresource) {
+        (Some(version), _) => body["metadata"]["resourceVersion"] = json!(version),
+        // The present version may hold a change of the tenant that the mapper has not seen.
+        (None, None) => {
+            return Err(MapError::Malformed(format!(
+                "a patch of {kind} {key} needs the version that it was derived from"
+            )));
+        }
+        (None, Some(_)) => {}
     }
     Ok(vec![Write { target: ObjectRef::virt(*kind, key), subresource: *subresource, payload: Payload::Merge(body) }])
 }
@@ -100,6 +105,28 @@ pub(super) fn patch(wanted: &VirtualPatch, cached: Option<&Object>) -> Result<Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{VirtualKey, kinds};
+
+    #[test]
+    fn a_change_of_the_tenant_that_the_mapper_has_not_seen_is_not_reverted() {
+        let service = |version: &str, port: u16| {
+            Object::new(json!({"kind": "Service", "metadata": {"namespace": "shop", "name": "web", "uid": "u",
+                "resourceVersion": version}, "spec": {"ports": [{"port": port}]}}))
+        };
+        let derived = |version: Option<&str>| VirtualPatch {
+            kind: kinds::SERVICE,
+            key: VirtualKey::new("shop", "web"),
+            uid: "u".to_owned(),
+            version: version.map(str::to_owned),
+            subresource: None,
+            values: vec![("/spec/ports".into(), json!([{"port": 80, "nodePort": 30_000}]))],
+        };
+        // It was derived from version 1, with the port 80; the tenant has changed the port since.
+        let writes = patch(&derived(Some("1")), Some(&service("2", 81))).unwrap();
+        let Payload::Merge(body) = &writes[0].payload else { panic!("a merge patch") };
+        assert_eq!(body["metadata"]["resourceVersion"], "1", "the server answers with a conflict");
+        assert!(matches!(patch(&derived(None), Some(&service("2", 81))), Err(MapError::Malformed(_))));
+    }
 
     #[test]
     fn a_picture_enforces_what_it_shows_and_leaves_the_rest() {
