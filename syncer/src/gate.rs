@@ -132,9 +132,9 @@ impl Gate {
         result
     }
 
-    /// Sets the conditions of a virtual object, which were derived from this very version.
-    pub async fn set_conditions(&self, kind: Kind, virt: &Object, conditions: &Value) -> Result<Done, MapError> {
-        let result = self.change(&plan::conditions(kind, virt, conditions), None).await;
+    /// Sets members of the status of a virtual object, which were derived from this very version.
+    pub async fn set_status(&self, kind: Kind, virt: &Object, status: &Value) -> Result<Done, MapError> {
+        let result = self.change(&plan::status(kind, virt, status), None).await;
         self.count(kind, Side::Virtual, "condition", &result);
         result
     }

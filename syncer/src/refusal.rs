@@ -1,11 +1,13 @@
-//! Refusal of a change of an object that has a copy on the host: the copy stays as it was last
-//! accepted, and the virtual object says so, in an event and, where the kind has conditions, in
-//! the condition `tenet.sh/Synced`, until a change of it crosses again.
+//! Refusals: the virtual object says why it, or its last change, does not cross.
+//!
+//! The copy of a change that is refused stays as it was last accepted. The tenant gets an event and, where the kind has conditions,
+//! a condition: `tenet.sh/Synced` of an object that stands on the host, a condition of its kind (of pods
+//! `PodScheduled`) of one that does not. Both go when the object crosses again.
 
 use tenet_mapper::rules::Refusal;
 use tenet_mapper::{
     Context, Effect, Event, EventReason, EventType, Facts, Kind, MapError, MapperSpec, Object, Side, VirtualKey,
-    condition,
+    condition, plan,
 };
 use time::format_description::well_known::Rfc3339;
 
@@ -13,42 +15,56 @@ use crate::engine::Engine;
 
 const STAYS: &str = "the object on the host stays as it was last accepted";
 
-/// Tells the tenant why an object, or a change of it, does not cross.
+/// Tells the tenant why an object, or a change of it, is refused.
 pub async fn tell(
     engine: &Engine,
     spec: &MapperSpec,
     key: &VirtualKey,
     refusals: Vec<Refusal>,
 ) -> Result<(), MapError> {
+    say(engine, spec, key, EventReason::Refused, MapError::Refused(refusals).to_string()).await
+}
+
+/// Tells the tenant why an object, or a change of it, does not cross.
+pub async fn say(
+    engine: &Engine,
+    spec: &MapperSpec,
+    key: &VirtualKey,
+    reason: EventReason,
+    why: String,
+) -> Result<(), MapError> {
     let Some(virt) = cached(engine, spec.kind, key) else { return Ok(()) };
     let has_copy = has_copy(engine, spec.kind, key, &virt);
-    let why = MapError::Refused(refusals).to_string();
     let message = if has_copy { format!("{STAYS}: {why}") } else { why };
-    let event = Event {
-        kind: spec.kind,
-        key: key.clone(),
-        uid: virt.uid().to_owned(),
-        reason: EventReason::Refused,
-        event_type: EventType::Warning,
-        message: message.clone(),
-    };
+    let (kind, key, uid) = (spec.kind, key.clone(), virt.uid().to_owned());
+    let event = Event { kind, key, uid, reason, event_type: EventType::Warning, message };
+    let message = plan::event::told(&event, &engine.facts.load().names);
     engine.gate.perform(Effect::Emit(event)).await?;
-    if !has_copy || !spec.has_conditions || virt.is_deleting() {
+    if !spec.has_conditions || virt.is_deleting() {
         return Ok(());
     }
     let now = engine.runtime.now().replace_nanosecond(0).ok().and_then(|now| now.format(&Rfc3339).ok());
     let now = now.unwrap_or_default();
-    match condition::refused(&virt, EventReason::Refused.as_str(), &message, &now) {
-        Some(conditions) => engine.gate.set_conditions(spec.kind, &virt, &conditions).await.map(drop),
+    let status = match (has_copy, spec.pending_condition) {
+        (true, _) => condition::refused(&virt, reason.as_str(), &message, &now),
+        // For the tenant a foreign object in the way is a refusal, too.
+        (false, Some(pending)) => {
+            let reason = if reason == EventReason::Blocked { EventReason::Refused } else { reason };
+            condition::pending(&virt, pending, reason.as_str(), &message, &now)
+        }
+        (false, None) => None,
+    };
+    match status {
+        Some(status) => engine.gate.set_status(spec.kind, &virt, &status).await.map(drop),
         None => Ok(()),
     }
 }
 
 /// Takes the condition away from an object that crosses again.
-pub async fn withdraw(engine: &Engine, kind: Kind, key: &VirtualKey) -> Result<(), MapError> {
-    let Some(virt) = cached(engine, kind, key).filter(|virt| !virt.is_deleting()) else { return Ok(()) };
-    match condition::accepted(&virt) {
-        Some(conditions) => engine.gate.set_conditions(kind, &virt, &conditions).await.map(drop),
+pub async fn withdraw(engine: &Engine, spec: &MapperSpec, key: &VirtualKey) -> Result<(), MapError> {
+    let Some(virt) = cached(engine, spec.kind, key).filter(|virt| !virt.is_deleting()) else { return Ok(()) };
+    match condition::accepted(&virt, spec.pending_condition) {
+        Some(status) => engine.gate.set_status(spec.kind, &virt, &status).await.map(drop),
         None => Ok(()),
     }
 }

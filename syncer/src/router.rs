@@ -10,8 +10,8 @@ use dashmap::DashMap;
 use parking_lot::RwLock;
 use tenet_mapper::translate::{OwnerRecord, Ownership};
 use tenet_mapper::{
-    Dependency, GroupKind, HostKey, Input, KeysOf, Kind, Mapper, MapperId, Object, ObjectRef, Projection, Side,
-    VirtualKey,
+    Dependency, GroupKind, HostKey, Input, KeysOf, Kind, Mapper, MapperId, MapperSpec, Object, ObjectRef, Projection,
+    Side, VirtualKey,
 };
 
 use crate::cache::{Cache, NamespacedName, Sight};
@@ -122,6 +122,11 @@ impl Router {
     #[must_use]
     pub fn counting(self, metrics: Arc<Metrics>) -> Self {
         Self { metrics: Some(metrics), ..self }
+    }
+
+    /// Returns the declaration of a mapper.
+    pub fn spec(&self, mapper: MapperId) -> Option<&MapperSpec> {
+        self.mappers.get(mapper).map(Mapper::spec)
     }
 
     /// Returns the projections of the readers of a kind that a change wakes.

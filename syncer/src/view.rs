@@ -10,7 +10,8 @@ use futures::future::join_all;
 use parking_lot::RwLock;
 use tenet_mapper::rules::Defaults;
 use tenet_mapper::{
-    Bound, Contents, HostKey, Kind, MapError, MapperId, Object, ObjectRef, Read, Side, View, VirtualKey, condition,
+    Bound, Contents, HostKey, Kind, MapError, MapperId, MapperSpec, Object, ObjectRef, Read, Side, View, VirtualKey,
+    condition,
 };
 use tokio::sync::Notify;
 
@@ -101,6 +102,7 @@ pub struct EngineView {
 pub struct MapperView<'e> {
     engine: &'e EngineView,
     mapper: MapperId,
+    spec: Option<&'e MapperSpec>,
     shown_refusal: AtomicBool,
 }
 
@@ -115,7 +117,7 @@ impl MapperView<'_> {
 impl EngineView {
     /// The view of a mapper.
     pub fn of(&self, mapper: MapperId) -> MapperView<'_> {
-        MapperView { engine: self, mapper, shown_refusal: AtomicBool::new(false) }
+        MapperView { engine: self, mapper, spec: self.router.spec(mapper), shown_refusal: AtomicBool::new(false) }
     }
 
     /// Reads whole virtual objects from the API server.
@@ -135,7 +137,10 @@ impl EngineView {
 impl View for MapperView<'_> {
     fn get(&self, object: &ObjectRef) -> Option<Object> {
         let found = self.engine.caches.get(object.side, object.kind)?.get(&object.namespace, &object.name)?;
-        if object.side == Side::Virtual && condition::find(&found).is_some() {
+        if object.side == Side::Virtual
+            && let Some(spec) = self.spec.filter(|spec| spec.kind == object.kind && spec.has_conditions)
+            && condition::is_said(&found, spec.pending_condition)
+        {
             self.shown_refusal.store(true, Ordering::Relaxed);
         }
         Some(found)

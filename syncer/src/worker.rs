@@ -7,8 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::join_all;
 use tenet_mapper::{
-    Contents, Context, Dependency, Effect, Event, EventReason, EventType, Facts, MapError, Mapper, Next, Outcome, Side,
-    Stage, Step,
+    Contents, Context, Dependency, Effect, EventReason, Facts, MapError, Mapper, Next, Outcome, Side, Stage, Step,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -107,7 +106,7 @@ async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: 
     if !refused.is_empty() {
         refusal::tell(engine, mapper.spec(), &ticket.key.object, refused).await?;
     } else if view.has_shown_refusal() {
-        refusal::withdraw(engine, kind, &ticket.key.object).await?;
+        refusal::withdraw(engine, mapper.spec(), &ticket.key.object).await?;
     }
     if let Some(last) = last {
         engine.router.acknowledge(kind, &host_key, &last);
@@ -234,21 +233,8 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: Ma
         }
     };
     tracing::info!(%kind, %object, %error, class = error.class(), "not synced");
-    let Some(virt) =
-        engine.caches.get(Side::Virtual, kind).and_then(|cache| cache.get(object.namespace(), object.name()))
-    else {
-        return error;
-    };
-    let event = Event {
-        kind,
-        key: object.clone(),
-        uid: virt.uid().to_owned(),
-        reason,
-        event_type: EventType::Warning,
-        message: error.to_string(),
-    };
-    if let Err(error) = engine.gate.perform(Effect::Emit(event)).await {
-        tracing::warn!(%kind, %object, %error, "cannot emit the event");
+    if let Err(untold) = refusal::say(engine, mapper.spec(), object, reason, error.to_string()).await {
+        tracing::warn!(%kind, %object, error = %untold, "the tenant could not be told");
     }
     error
 }

@@ -139,10 +139,12 @@ async fn room_in_a_quota_is_used_soon_by_all_that_wait() -> Result<()> {
     let told = |events: &[Value]| {
         events.iter().any(|event| {
             event["reason"] == "SyncRejected"
-                && event["message"].as_str().is_some_and(|message| message.contains("exceeded quota"))
+                && event["message"].as_str().is_some_and(|message| message.contains("exceeded a quota of the host"))
         })
     };
     rig.virt.until_list("/api/v1/namespaces/apps/events", "with a rejection", told).await?;
+    let says = |pod: &Value| pod["status"]["reason"] == "SyncRejected";
+    rig.virt.until(&format!("{pods}/later-0"), "saying that it is rejected", says).await?;
     // A backoff of each pod would be at 32 s by now.
     sleep(Duration::from_secs(35)).await;
     rig.virt.delete(&format!("{pods}/first"), json!({})).await?;
@@ -150,5 +152,7 @@ async fn room_in_a_quota_is_used_soon_by_all_that_wait() -> Result<()> {
     let later = |pods: &[Value]| pods.iter().any(|pod| pod["metadata"]["name"].as_str() != Some("first-x-apps-x-vc-1"));
     rig.host.until_list(&on_host, "a pod that has waited", later).await?;
     rig.host.patch(&format!("{quotas}/pods"), json!({"spec": {"hard": {"pods": "100"}}})).await?;
-    rig.host.until_list(&on_host, "all that have waited", |pods| pods.len() == 20).await.map(drop)
+    rig.host.until_list(&on_host, "all that have waited", |pods| pods.len() == 20).await?;
+    let runs = |pod: &Value| phase(pod) == "Running" && pod["status"]["reason"].is_null();
+    rig.virt.until(&format!("{pods}/later-0"), "running, and saying nothing else", runs).await.map(drop)
 }

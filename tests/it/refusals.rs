@@ -33,6 +33,13 @@ async fn a_refused_pod_says_which_field_and_does_not_stop_others() -> Result<()>
     for field in ["spec.hostNetwork", "spec.containers[0].securityContext.privileged", "spec.volumes[0].hostPath"] {
         assert!(message.contains(field), "{field} is not named in: {message}");
     }
+    let says = |pod: &Value| {
+        let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        let scheduled: Vec<_> = conditions.filter(|condition| condition["type"] == "PodScheduled").collect();
+        pod["status"]["reason"] == "SyncRefused"
+            && matches!(scheduled[..], [one] if one["status"] == "False" && one["reason"] == "SyncRefused")
+    };
+    harness.virt.until(&format!("{pods}/bad"), "saying that it is refused", says).await?;
     let good = format!("{pods}/good");
     harness.virt.until(&good, "running", |pod| pod["status"]["phase"] == "Running").await?;
     let bad = harness.on_host(&format!("pods/bad-x-{namespace}-x-vc-1"));
@@ -54,6 +61,8 @@ async fn a_foreign_object_under_our_name_is_not_touched() -> Result<()> {
     let ours = json!({"metadata": {"name": "taken"}, "spec": {"containers": [{"name": "ours", "image": "i"}]}});
     harness.virt.create(&pods, ours).await?;
     told(&harness, &namespace, "SyncBlocked").await?;
+    let says = |pod: &Value| pod["status"]["reason"] == "SyncRefused";
+    harness.virt.until(&format!("{pods}/taken"), "saying that it is blocked", says).await?;
     harness.virt.delete(&format!("{pods}/taken"), json!({})).await?;
     harness.virt.until_gone(&format!("{pods}/taken")).await?;
     let after = harness.host.get(&place).await?.expect("the foreign pod");

@@ -31,4 +31,4 @@ pub use names::{NameScheme, Names};
 pub use owner::{OwnerRecord, Ownership};
 pub use quantity::{Quantity, QuantityError};
 pub use service_ref::{ServiceRef, ServiceRefError};
-pub use wording::Wording;
+pub use wording::{Wording, without_numbers};

@@ -3,7 +3,11 @@
 //! API servers and kubelets of the host speak of host objects. What they say reaches the tenant in
 //! statuses, events, denied requests and failed streams, always through a [`Wording`].
 
+mod denials;
+
 use std::net::IpAddr;
+
+use crate::Names;
 
 /// Takes the place of what says something about the host.
 const HIDDEN: &str = "the host";
@@ -16,6 +20,8 @@ pub struct Wording {
     outer: String,
     inner: String,
     names: Vec<(String, String)>,
+    /// End of the readable host names of the objects of the virtual namespace.
+    suffix: Option<String>,
     hides_addresses: bool,
 }
 
@@ -23,7 +29,20 @@ impl Wording {
     /// A wording for objects of the host namespace `outer` that stand for some of the virtual
     /// namespace `inner`.
     pub fn new(outer: impl Into<String>, inner: impl Into<String>) -> Self {
-        Self { outer: outer.into(), inner: inner.into(), names: Vec::new(), hides_addresses: false }
+        let (outer, inner) = (outer.into(), inner.into());
+        // A bare word may be anything, so the namespace is hidden where the text says that it is one.
+        let said =
+            ["namespace \"{}\"", "namespaces \"{}\"", "namespace '{}'", "namespace: {}", "namespace {}", "in \"{}\""];
+        let told = |said: &str| said.replace(['"', '\''], "").replace("{}", HIDDEN);
+        let names = said.map(|said| (said.replace("{}", &outer), told(said))).into();
+        Self { outer, inner, names, suffix: None, hides_addresses: false }.sorted()
+    }
+
+    /// Adds every object of the virtual namespace whose host name is readable.
+    #[must_use]
+    pub fn named_by(self, names: &Names) -> Self {
+        let suffix = (!self.inner.is_empty()).then(|| format!("-x-{}-x-{}", self.inner, names.cluster));
+        Self { suffix, ..self }
     }
 
     /// Adds an object, in all the spellings of API servers and kubelets.
@@ -54,15 +73,46 @@ impl Wording {
         Self { hides_addresses: true, ..self }
     }
 
-    /// Returns `text` with the names inside, and without service accounts of the host.
+    /// Returns `text` with the names inside, and without accounts, policies, webhooks and quotas of the host.
     pub fn translate(&self, text: &str) -> String {
-        let mut text = without_accounts(text, &format!("system:serviceaccount:{}:", self.outer));
+        let mut text = denials::anonymous(&without_accounts(text, &format!("system:serviceaccount:{}:", self.outer)));
         for (outside, inside) in &self.names {
             if text.contains(outside.as_str()) {
                 text = replace(&text, outside, inside);
             }
         }
-        text
+        match &self.suffix {
+            Some(suffix) => self.without_suffix(&text, suffix),
+            None => text,
+        }
+    }
+
+    /// Replaces readable host names of other objects of the virtual namespace.
+    fn without_suffix(&self, text: &str, suffix: &str) -> String {
+        let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+        while let Some(at) = rest.find(suffix) {
+            let (before, after) = (&rest[..at], &rest[at + suffix.len()..]);
+            out.push_str(before);
+            if after.starts_with(is_of_name) {
+                out.push_str(suffix);
+            } else {
+                // The Secret with the tokens of a pod.
+                if let Some(pod) = out.strip_suffix("-x-token") {
+                    out = format!("{pod}-token");
+                }
+                let start = out.rfind(|c: char| !is_of_name(c) && c != '.').map_or(0, |at| at + 1);
+                for namespace in [format!("{}/", self.outer), format!("\"{}\"/\"", self.outer)] {
+                    if let Some(found) = out[..start].strip_suffix(&namespace) {
+                        let told = namespace.replace(&self.outer, &self.inner);
+                        out = format!("{found}{told}{}", &out[start..]);
+                        break;
+                    }
+                }
+            }
+            rest = after;
+        }
+        out.push_str(rest);
+        out
     }
 
     /// Returns `text` as [`Self::translate`] does, and hides the words about the host that are left:
@@ -86,6 +136,19 @@ impl Wording {
             || ["https://", "http://", "->"].iter().any(|part| word.contains(part))
             || (self.hides_addresses && is_address(bare))
     }
+}
+
+/// Returns the text with each number as `0`, to compare two messages that count something.
+pub fn without_numbers(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '0'..='9' if out.ends_with('0') => {}
+            '0'..='9' => out.push('0'),
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 /// Returns whether a word is an address, with or without a port.
@@ -179,6 +242,26 @@ mod tests {
             ("dial tcp 127.0.0.1:80: connection refused", "dial tcp 127.0.0.1:80: connection refused"),
         ] {
             assert_eq!(wording.redact(said), told);
+        }
+    }
+
+    #[test]
+    fn every_readable_name_of_the_namespace_is_told_as_the_tenant_knows_it() {
+        let names = Names::new("vc-1", "team-a", crate::NameScheme::Tenet);
+        let wording = Wording::new("team-a", "shop").named_by(&names);
+        for (said, told) in [
+            (r#"configmap "settings-x-shop-x-vc-1" not found"#, r#"configmap "settings" not found"#),
+            (
+                r#"object "team-a"/"settings-x-shop-x-vc-1" not registered"#,
+                r#"object "shop"/"settings" not registered"#,
+            ),
+            ("team-a/web.v1-x-shop-x-vc-1: no", "shop/web.v1: no"),
+            (r#"secret "web-x-token-x-shop-x-vc-1" not found"#, r#"secret "web-token" not found"#),
+            ("a-x-shop-x-vc-10 b-x-other-x-vc-1", "a-x-shop-x-vc-10 b-x-other-x-vc-1"),
+            (r#"pods "a-x-shop-x-vc-1" in namespace "team-a""#, r#"pods "a" in namespace the host"#),
+            ("the default of team-a", "the default of team-a"),
+        ] {
+            assert_eq!(wording.translate(said), told);
         }
     }
 

@@ -1,10 +1,15 @@
-//! The condition [`SYNCED`] of a virtual object. It belongs to the engine: a mapper that copies
-//! the status of the host neither carries it nor takes it away.
+//! Conditions in which a virtual object says that it, or its last change, does not cross.
+//!
+//! The condition [`SYNCED`] is for an object that stands on the host. It belongs to the engine: a mapper that copies
+//! the status of the host neither carries it nor takes it away. An object that does not stand there says so in
+//! a condition of its kind, which the status of the host later replaces.
+//!
+//! All functions return members of `status`, for a merge patch.
 
 use serde_json::{Value, json};
 use tenet_translate::keys::SYNCED;
 
-use crate::Object;
+use crate::{EventReason, Object};
 
 /// The pointer of the list.
 pub const CONDITIONS: &str = "/status/conditions";
@@ -14,24 +19,66 @@ pub fn find(object: &Object) -> Option<&Value> {
     object.list_at(CONDITIONS).iter().find(|condition| is_ours(condition))
 }
 
-/// The conditions of an object that says, since `now`, why its last change did not cross; `None`
-/// when it says so already.
-pub fn refused(object: &Object, reason: &str, message: &str, now: &str) -> Option<Value> {
-    let says = |condition: &Value| {
-        condition["status"] == "False" && condition["reason"] == reason && condition["message"] == message
-    };
-    if find(object).is_some_and(says) {
-        return None;
-    }
-    let condition = json!({
-        "type": SYNCED, "status": "False", "reason": reason, "message": message, "lastTransitionTime": now,
-    });
-    Some(with(object.list_at(CONDITIONS), Some(&condition)))
+/// Returns true if an object says that it, or its last change, does not cross.
+pub fn is_said(object: &Object, pending: Option<&str>) -> bool {
+    find(object).is_some() || pending.is_some_and(|pending| find_pending(object, pending).is_some())
 }
 
-/// The conditions of an object that crosses again; `None` when it says nothing else.
-pub fn accepted(object: &Object) -> Option<Value> {
-    find(object).map(|_| with(object.list_at(CONDITIONS), None))
+/// Makes an object that stands on the host say, since `now`, why its last change did not cross; `None`
+/// when it says so already.
+pub fn refused(object: &Object, reason: &str, message: &str, now: &str) -> Option<Value> {
+    if find(object).is_some_and(|condition| says(condition, reason, message)) {
+        return None;
+    }
+    let condition = new(SYNCED, reason, message, now);
+    Some(json!({"conditions": with(object.list_at(CONDITIONS), is_ours, Some(&condition))}))
+}
+
+/// Makes an object that does not stand on the host say, since `now`, why, in the condition of type
+/// `pending`; `None` when it says so already, or when somebody else has set the condition.
+pub fn pending(object: &Object, pending: &str, reason: &str, message: &str, now: &str) -> Option<Value> {
+    let of_type = |condition: &Value| condition["type"] == pending;
+    let found = object.list_at(CONDITIONS).iter().find(|condition| of_type(condition));
+    if found.is_some_and(|condition| !is_pending(condition, pending) || says(condition, reason, message)) {
+        return None;
+    }
+    let condition = new(pending, reason, message, now);
+    Some(json!({"conditions": with(object.list_at(CONDITIONS), of_type, Some(&condition)), "reason": reason}))
+}
+
+/// Takes back that an object, or its last change, does not cross; `None` when it says nothing else.
+pub fn accepted(object: &Object, pending: Option<&str>) -> Option<Value> {
+    let is_pending = |condition: &Value| pending.is_some_and(|pending| is_pending(condition, pending));
+    let (is_said, was_pending) = (is_said(object, pending), object.list_at(CONDITIONS).iter().any(is_pending));
+    let mut status = json!({"conditions": with(object.list_at(CONDITIONS), |condition| is_ours(condition) || is_pending(condition), None)});
+    if was_pending {
+        status["reason"] = Value::Null;
+    }
+    is_said.then_some(status)
+}
+
+/// Returns true if a condition says this already. Numbers are not compared: those of a quota change with each try.
+fn says(condition: &Value, reason: &str, message: &str) -> bool {
+    let told = condition["message"].as_str().unwrap_or_default();
+    condition["status"] == "False"
+        && condition["reason"] == reason
+        && tenet_translate::without_numbers(told) == tenet_translate::without_numbers(message)
+}
+
+fn new(condition: &str, reason: &str, message: &str, now: &str) -> Value {
+    json!({"type": condition, "status": "False", "reason": reason, "message": message, "lastTransitionTime": now})
+}
+
+fn find_pending<'o>(object: &'o Object, pending: &str) -> Option<&'o Value> {
+    object.list_at(CONDITIONS).iter().find(|condition| is_pending(condition, pending))
+}
+
+/// Returns true if the engine has set this condition of type `pending`.
+fn is_pending(condition: &Value, pending: &str) -> bool {
+    let reason = condition["reason"].as_str();
+    condition["type"] == pending
+        && condition["status"] == "False"
+        && EventReason::ALL.iter().any(|known| reason == Some(known.as_str()))
 }
 
 /// The value for `pointer` of a virtual object, with the condition that the object has, whatever
@@ -48,15 +95,16 @@ pub fn keep(object: &Object, pointer: &str, value: &Value) -> Value {
     if let Some(conditions) = conditions {
         let wanted = conditions.as_array().map(Vec::as_slice).unwrap_or_default();
         if wanted.iter().find(|condition| is_ours(condition)) != found {
-            *conditions = with(wanted, found);
+            *conditions = with(wanted, is_ours, found);
         }
     }
     kept
 }
 
-fn with(conditions: &[Value], ours: Option<&Value>) -> Value {
-    let others = conditions.iter().filter(|condition| !is_ours(condition));
-    let all: Vec<_> = others.chain(ours).cloned().collect();
+/// The conditions without those that `replaced` accepts, and with `condition`.
+fn with(conditions: &[Value], replaced: impl Fn(&Value) -> bool, condition: Option<&Value>) -> Value {
+    let others = conditions.iter().filter(|other| !replaced(other));
+    let all: Vec<_> = others.chain(condition).cloned().collect();
     if all.is_empty() { Value::Null } else { Value::Array(all) }
 }
 
@@ -82,13 +130,41 @@ mod tests {
         let (ready, now) = (json!({"type": "Ready", "status": "True"}), "2027-01-15T08:00:00Z");
         let fine = object(&json!([ready]));
         let said = refused(&fine, "SyncRefused", "no", now).unwrap();
-        assert_eq!(said, json!([ready, synced("no")]));
-        let marked = object(&said);
+        assert_eq!(said, json!({"conditions": [ready, synced("no")]}));
+        let marked = object(&said["conditions"]);
         assert_eq!(refused(&marked, "SyncRefused", "no", "2027-01-15T09:00:00Z"), None, "at rest nothing is written");
-        assert_eq!(refused(&marked, "SyncRefused", "still no", now), Some(json!([ready, synced("still no")])));
-        assert_eq!(accepted(&marked), Some(json!([ready])));
-        assert_eq!(accepted(&fine), None);
-        assert_eq!(accepted(&object(&json!([synced("no")]))), Some(Value::Null));
+        assert_eq!(
+            refused(&marked, "SyncRefused", "still no", now),
+            Some(json!({"conditions": [ready, synced("still no")]}))
+        );
+        assert_eq!(accepted(&marked, None), Some(json!({"conditions": [ready]})));
+        assert_eq!(accepted(&fine, None), None);
+        assert_eq!(accepted(&object(&json!([synced("no")])), None), Some(json!({"conditions": null})));
+    }
+
+    #[test]
+    fn an_object_that_is_not_on_the_host_says_why_in_a_condition_of_its_kind() {
+        let (now, kind) = ("2027-01-15T08:00:00Z", "PodScheduled");
+        let condition = |reason: &str, message: &str| json!({"type": kind, "status": "False", "reason": reason, "message": message, "lastTransitionTime": now});
+        let said = pending(&object(&json!([])), kind, "SyncRefused", "no", now).unwrap();
+        assert_eq!(said, json!({"conditions": [condition("SyncRefused", "no")], "reason": "SyncRefused"}));
+        let marked = object(&said["conditions"]);
+        assert!(is_said(&marked, Some(kind)) && !is_said(&marked, None));
+        assert_eq!(pending(&marked, kind, "SyncRefused", "no", "2027-01-15T09:00:00Z"), None);
+        let full = |used: u8| format!("exceeded a quota of the host, used: pods={used}");
+        let over = object(&json!([condition("SyncRejected", &full(3))]));
+        assert_eq!(pending(&over, kind, "SyncRejected", &full(4), now), None, "only a number differs");
+        assert!(pending(&over, kind, "SyncRefused", "no", now).is_some());
+        assert_eq!(accepted(&marked, Some(kind)), Some(json!({"conditions": null, "reason": null})));
+    }
+
+    #[test]
+    fn a_condition_that_somebody_else_has_set_is_left_alone() {
+        for reason in ["Unschedulable", "SchedulingGated"] {
+            let theirs = object(&json!([{"type": "PodScheduled", "status": "False", "reason": reason}]));
+            assert_eq!(pending(&theirs, "PodScheduled", "SyncRefused", "no", "2027-01-15T08:00:00Z"), None);
+            assert_eq!(accepted(&theirs, Some("PodScheduled")), None);
+        }
     }
 
     #[test]

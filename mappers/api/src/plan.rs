@@ -4,7 +4,7 @@
 //! effect has one meaning. Checks of ownership are part of the plan: a foreign object has none.
 
 mod delete;
-mod event;
+pub mod event;
 mod host;
 mod virt;
 
@@ -82,11 +82,11 @@ pub fn plan(effect: &Effect, cached: Option<&Object>, cx: &PlanContext<'_>) -> R
     }
 }
 
-/// The request that sets the conditions of a virtual object, which were derived from this very version.
-pub fn conditions(kind: Kind, virt: &Object, conditions: &Value) -> Vec<Write> {
+/// The request that sets members of the status of a virtual object, which were derived from this very version.
+pub fn status(kind: Kind, virt: &Object, status: &Value) -> Vec<Write> {
     let body = json!({
         "metadata": {"uid": virt.uid(), "resourceVersion": virt.resource_version()},
-        "status": {"conditions": conditions},
+        "status": status,
     });
     let target = ObjectRef::new(Side::Virtual, kind, virt.namespace(), virt.name());
     vec![Write { target, subresource: Some("status"), payload: Payload::Merge(body) }]

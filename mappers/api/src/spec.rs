@@ -68,6 +68,9 @@ pub struct MapperSpec {
     pub settle: Duration,
     /// Set when the copies carry no labels and no annotations of the tenant.
     pub bare: bool,
+    /// The condition in which an object that does not stand on the host says why; see
+    /// [`MapperSpec::pending_in`].
+    pub pending_condition: Option<&'static str>,
     /// The rights that its effects need; see [`MapperSpec::rights`].
     pub needs: Vec<Right>,
 }
@@ -93,6 +96,7 @@ impl MapperSpec {
             has_conditions: false,
             settle: Duration::ZERO,
             bare: false,
+            pending_condition: None,
             needs: Vec::new(),
         }
     }
@@ -246,6 +250,21 @@ impl MapperSpec {
     #[must_use]
     pub fn bare(self) -> Self {
         Self { bare: true, ..self }
+    }
+
+    /// Says in which condition of `status.conditions` an object that does not stand on the host says why: with the
+    /// status `False`, and a reason that is also that of the object, in `status.reason`. A condition of this type
+    /// that somebody else has set is left as it is.
+    ///
+    /// ```
+    /// use tenet_mapper::{MapperSpec, kinds};
+    ///
+    /// let spec = MapperSpec::new("pod", kinds::POD).with_conditions().pending_in("PodScheduled");
+    /// assert_eq!(spec.pending_condition, Some("PodScheduled"));
+    /// ```
+    #[must_use]
+    pub fn pending_in(self, condition: &'static str) -> Self {
+        Self { pending_condition: Some(condition), ..self }
     }
 
     /// The projection of its own kind on one side.

@@ -72,6 +72,7 @@ impl PodMapper {
             .owns(Section::of::<Pods>("pods").permits("allow"))
             .section::<Dns>("dns")
             .with_conditions()
+            .pending_in("PodScheduled")
             .project(Side::Host, &Projection::Fields(HOST_FIELDS))
             .reads(looked_up(Side::Virtual, kinds::NODE, Projection::Metadata))
             .reads(looked_up(Side::Virtual, kinds::NAMESPACE, Projection::Metadata))

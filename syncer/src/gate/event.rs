@@ -2,47 +2,72 @@
 
 use http::StatusCode;
 use parking_lot::Mutex;
-use serde_json::json;
-use std::collections::HashSet;
+use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
 use tenet_mapper::plan::{Payload, Write};
 use tenet_mapper::{Event, EventReason, MapError, ObjectRef, Side, kinds};
+use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::time::Instant;
 
 use super::{Done, Gate, errors};
 use crate::api::Target;
 
-/// Events emitted since the start, so that they need not be looked up.
+/// Events emitted since the start, so that they need not be looked up, with the time of the last one.
 #[derive(Default)]
-pub(super) struct Told(Mutex<HashSet<u64>>);
+pub(super) struct Told(Mutex<HashMap<u64, Instant>>);
 
 /// Number of remembered events; older ones are looked up again.
 const REMEMBERED: usize = 4096;
+/// Time after which an event is emitted again. An API server keeps events for an hour, unless it is told
+/// otherwise.
+const RENEWAL: Duration = Duration::from_secs(45 * 60);
+
 impl Gate {
-    /// Emits an event, unless the same was emitted before: its name is derived from its content.
+    /// Emits an event, unless the same was emitted lately: its name is derived from its content.
     pub(super) async fn emit(&self, event: &Event, write: &Write) -> Result<Done, MapError> {
         let ObjectRef { namespace, name, .. } = &write.target;
         // The name contains a digest of the event, so that 64 bits do for those of one syncer.
         let mut hasher = DefaultHasher::new();
         (namespace, name).hash(&mut hasher);
         let id = hasher.finish();
-        if self.events.0.lock().contains(&id) {
+        if self.events.0.lock().get(&id).is_some_and(|told| told.elapsed() < RENEWAL) {
             return Ok(Done::Unchanged);
         }
         let done = match self.read(Side::Virtual, &Target::new(kinds::EVENT, namespace, name)).await? {
-            Some(_) => Done::Unchanged,
+            Some(found) => self.renew(&found, write).await?,
             None => self.post(event, write.clone()).await?,
         };
         let mut told = self.events.0.lock();
         if told.len() >= REMEMBERED {
             told.clear();
         }
-        told.insert(id);
+        told.insert(id, Instant::now());
         Ok(done)
     }
 
+    /// Emits an event again that still holds, before the API server forgets it.
+    async fn renew(&self, found: &Value, write: &Write) -> Result<Done, MapError> {
+        let now = self.parts.runtime.now();
+        let last = found["lastTimestamp"].as_str().and_then(|last| OffsetDateTime::parse(last, &Rfc3339).ok());
+        if last.is_some_and(|last| now - last < RENEWAL) {
+            return Ok(Done::Unchanged);
+        }
+        let (uid, count) = (&found["metadata"]["uid"], found["count"].as_i64().unwrap_or(1) + 1);
+        let change = json!({"metadata": {"uid": uid}, "count": count, "lastTimestamp": timestamp(now)});
+        match self.write(&Write { payload: Payload::Merge(change), ..write.clone() }).await {
+            Ok(_) => Ok(Done::Wrote),
+            Err(error) if matches!(error.code(), Some(StatusCode::CONFLICT | StatusCode::NOT_FOUND)) => {
+                Ok(Done::Unchanged)
+            }
+            Err(error) => Err(errors::classify(error)),
+        }
+    }
+
     async fn post(&self, event: &Event, mut write: Write) -> Result<Done, MapError> {
-        let now = self.parts.runtime.now().replace_nanosecond(0).ok().and_then(|now| now.format(&Rfc3339).ok());
+        let now = timestamp(self.parts.runtime.now());
         if let Payload::Create { object, .. } = &mut write.payload {
             object["firstTimestamp"] = json!(now);
             object["lastTimestamp"] = json!(now);
@@ -60,4 +85,9 @@ impl Gate {
             Err(error) => Err(errors::classify(error)),
         }
     }
+}
+
+/// A time as events carry it, without fractions of a second.
+fn timestamp(time: OffsetDateTime) -> Option<String> {
+    time.replace_nanosecond(0).ok().and_then(|time| time.format(&Rfc3339).ok())
 }

@@ -581,28 +581,52 @@ async fn a_status_from_the_host_keeps_the_condition_of_a_refusal() {
 async fn conditions_of_a_refusal_are_written_over_the_version_that_was_seen() {
     let rig = rig_with_conditions(&json!([]));
     let virt = rig.caches.get(Side::Virtual, kinds::POD).unwrap().get("default", "a").unwrap();
-    let conditions = condition::refused(&virt, "SyncRefused", "no", "2027-01-15T08:00:00Z").unwrap();
-    assert_eq!(rig.gate.set_conditions(kinds::POD, &virt, &conditions).await.unwrap(), Done::Wrote);
+    let status = condition::refused(&virt, "SyncRefused", "no", "2027-01-15T08:00:00Z").unwrap();
+    assert_eq!(rig.gate.set_status(kinds::POD, &virt, &status).await.unwrap(), Done::Wrote);
     let asked = rig.virt.lock().unwrap();
     assert_eq!(asked[0].2["metadata"], json!({"uid": "u", "resourceVersion": "7"}));
-    assert_eq!(asked[0].2["status"]["conditions"], conditions);
+    assert_eq!(asked[0].2["status"], status);
 }
 
-#[tokio::test]
-async fn a_thing_is_said_once() {
-    let event = || {
-        Effect::Emit(Event {
-            kind: kinds::POD,
-            key: VirtualKey::new("default", "a"),
-            uid: "u".to_owned(),
-            reason: EventReason::Refused,
-            event_type: EventType::Warning,
-            message: "spec.hostNetwork: no".to_owned(),
-        })
-    };
-    let rig = Rig::new(vec![], vec![("POST", "/api/v1/namespaces/default/events", 201, json!({}))]);
-    assert_eq!(rig.perform(event()).await.unwrap(), Done::Wrote);
-    assert_eq!(rig.perform(event()).await.unwrap(), Done::Unchanged);
-    let posts = rig.asked(Side::Virtual).iter().filter(|asked| asked.starts_with("POST")).count();
-    assert_eq!(posts, 1);
+/// An event of a refusal.
+fn refusal() -> Effect {
+    Effect::Emit(Event {
+        kind: kinds::POD,
+        key: VirtualKey::new("default", "a"),
+        uid: "u".to_owned(),
+        reason: EventReason::Refused,
+        event_type: EventType::Warning,
+        message: "spec.hostNetwork: no".to_owned(),
+    })
+}
+
+const EVENTS: &str = "/api/v1/namespaces/default/events";
+
+#[tokio::test(start_paused = true)]
+async fn an_event_is_emitted_once_and_again_before_it_expires() {
+    let rig = Rig::new(vec![], vec![("POST", EVENTS, 201, json!({}))]);
+    assert_eq!(rig.perform(refusal()).await.unwrap(), Done::Wrote);
+    assert_eq!(rig.perform(refusal()).await.unwrap(), Done::Unchanged);
+    let posts = || rig.asked(Side::Virtual).iter().filter(|asked| asked.starts_with("POST")).count();
+    assert_eq!(posts(), 1);
+    tokio::time::advance(Duration::from_secs(46 * 60)).await;
+    assert_eq!(rig.perform(refusal()).await.unwrap(), Done::Wrote);
+    assert_eq!(posts(), 2, "the API server had dropped it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_still_stands_is_renewed_when_it_is_old() {
+    let rig = Rig::new(vec![], vec![("POST", EVENTS, 201, json!({}))]);
+    rig.perform(refusal()).await.unwrap();
+    let name = rig.virt.lock().unwrap().last().unwrap().2["metadata"]["name"].as_str().unwrap().to_owned();
+    let path: &'static str = format!("{EVENTS}/{name}").leak();
+    for (last, expected) in [("2020-01-01T00:00:00Z", Done::Wrote), ("2999-01-01T00:00:00Z", Done::Unchanged)] {
+        let found = json!({"metadata": {"name": name, "uid": "e"}, "count": 4, "lastTimestamp": last});
+        let rig = Rig::new(vec![], vec![("GET", path, 200, found.clone()), ("PATCH", path, 200, found)]);
+        assert_eq!(rig.perform(refusal()).await.unwrap(), expected, "{last}");
+        let asked = rig.virt.lock().unwrap();
+        let counts: Vec<_> =
+            asked.iter().filter(|(method, ..)| *method == "PATCH").map(|(.., body)| &body["count"]).collect();
+        assert_eq!(counts, if expected == Done::Wrote { vec![5] } else { vec![] });
+    }
 }

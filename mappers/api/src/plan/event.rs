@@ -1,5 +1,7 @@
+//! Events on virtual objects.
+
 use serde_json::json;
-use tenet_translate::{Names, Wording, digest};
+use tenet_translate::{Names, Wording, digest, without_numbers};
 
 use super::{Payload, Write};
 use crate::{Event, EventType, ObjectRef, VirtualKey, kinds};
@@ -11,7 +13,9 @@ const LONGEST_MESSAGE: usize = 1024;
 pub(super) fn create(event: &Event, names: &Names) -> Write {
     let message = told(event, names);
     let message = shorten(&message);
-    let id = digest::of_parts("notice", &[&event.uid, event.reason.as_str(), message]);
+    // Numbers do not tell two events apart: those of a quota change with each try.
+    let said = without_numbers(message);
+    let id = digest::of_parts("notice", &[&event.uid, event.reason.as_str(), &said]);
     // Cluster-scoped objects have their events in `default`.
     let namespace = if event.key.namespace().is_empty() { "default" } else { event.key.namespace() };
     let name = format!("{}.{id}", event.key.name());
@@ -35,10 +39,13 @@ pub(super) fn create(event: &Event, names: &Names) -> Write {
 }
 
 /// Returns the message in the names that the tenant knows: the host's own words may be in it.
-fn told(event: &Event, names: &Names) -> String {
+pub fn told(event: &Event, names: &Names) -> String {
     let (namespace, name) = (event.key.namespace(), event.key.name());
     let host = names.host_name(event.kind.group_kind(), namespace, name);
-    Wording::new(names.host_namespace(namespace), namespace).object(&host, name).translate(&event.message)
+    Wording::new(names.host_namespace(namespace), namespace)
+        .named_by(names)
+        .object(&host, name)
+        .translate(&event.message)
 }
 
 fn shorten(message: &str) -> &str {

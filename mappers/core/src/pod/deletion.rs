@@ -70,9 +70,10 @@ pub(super) fn apart(pod: &Subject<'_, '_>, host: &Object) -> Outcome {
 
 /// Returns true if a virtual pod without a host pod had one before, and so must not be created again.
 pub(super) fn was_there(pod: &Subject<'_, '_>) -> bool {
-    // The API server itself sets the condition for closed gates on a new pod.
-    let scheduler = |condition: &Value| condition["type"] == "PodScheduled" && condition["reason"] != "SchedulingGated";
-    pod.virt.list_at("/status/conditions").iter().any(scheduler)
+    // That a pod is not scheduled may be said by anybody: the API server of closed gates, the engine of a refusal, a
+    // scheduler of the tenant.
+    let is_bound = |condition: &Value| condition["type"] == "PodScheduled" && condition["status"] == "True";
+    pod.virt.list_at("/status/conditions").iter().any(is_bound)
         || pod.virt.str_at("/status/startTime").is_some()
         || last_seen(pod).is_some()
 }
