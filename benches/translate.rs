@@ -7,6 +7,7 @@ use serde_json::Value;
 use tenet_core_mappers::Dns;
 use tenet_mapper::rules::{Defaults, DownContext, Policy};
 use tenet_mapper::testing::Clusters;
+use tenet_mapper::translate::labels::LabelPolicy;
 use tenet_mapper::translate::selectors::Scope;
 use tenet_mapper::translate::{NameScheme, Names};
 use tenet_mapper::{Mapper, Side, kinds};
@@ -50,7 +51,7 @@ fn bench(criterion: &mut Criterion) {
         let context = DownContext {
             policy: &Policy::default(),
             defaults: &Defaults::default(),
-            scope: Scope { vc: "vc-1", namespace: "default" },
+            scope: Scope { vc: "vc-1", namespace: "default", labels: &LabelPolicy::default() },
             name_of: &|reference| reference.name.clone(),
         };
         bencher.iter(|| table.down(black_box(&pod), &context));

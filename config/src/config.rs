@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Admin, Annotations, Breaker, Engine, Kinds, Kubelet, Log, Names, UnknownFields, Usage, Webhook};
+use crate::{Admin, Annotations, Breaker, Engine, Kinds, Kubelet, Labels, Log, Names, UnknownFields, Usage, Webhook};
 use tenet_translate::format::{DnsLabel, Text};
 
 /// Fields that may change while the syncer runs, with all that is under them. A change to any other field waits for a
@@ -18,6 +18,7 @@ pub const RELOADABLE: &[&str] = &[
     "engine.requestTimeout",
     "kinds.allow",
     "kubelet.streams",
+    "labels",
     "log.level",
     "unknownFields",
 ];
@@ -44,6 +45,9 @@ pub struct Config {
     /// Which annotations of the tenant cross to the host.
     #[serde(default)]
     pub annotations: Annotations,
+    /// Which labels of the tenant cross to the host under their own keys.
+    #[serde(default)]
+    pub labels: Labels,
     /// The kubelet of the nodes that the tenant sees.
     #[serde(default)]
     pub kubelet: Kubelet,

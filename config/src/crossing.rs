@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tenet_translate::format::AnnotationGlob;
+use tenet_translate::labels::LabelPolicy;
 
 /// How host objects are named. It cannot change once something was synced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,4 +35,25 @@ pub struct Annotations {
     /// never cross, whatever is allowed here.
     #[schemars(with = "Vec<AnnotationGlob>")]
     pub allow: Vec<String>,
+}
+
+/// Which labels of the tenant cross to the host under their own keys. All others cross under `labels.tenet/`, in labels and
+/// selectors alike, so that selectors match what they match inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Labels {
+    /// Globs of label keys that do not cross under their own keys. By default those that controllers of a host are known
+    /// to act on: Argo CD, Flux, Helm, injectors, workload identity, queues, policy engines.
+    #[schemars(with = "Vec<AnnotationGlob>")]
+    pub deny: Vec<String>,
+    /// Globs of the only label keys that cross under their own keys. Empty: all that are not denied.
+    #[schemars(with = "Vec<AnnotationGlob>")]
+    pub allow: Vec<String>,
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        let deny = LabelPolicy::DENIED.iter().map(|glob| (*glob).to_owned()).collect();
+        Self { deny, allow: Vec::new() }
+    }
 }

@@ -35,7 +35,7 @@ mod sockets;
 mod yaml;
 
 pub use config::{Config, Host, RELOADABLE, Virtual};
-pub use crossing::{Annotations, Names, UnknownFields};
+pub use crossing::{Annotations, Labels, Names, UnknownFields};
 pub use known::{Known, Section, SectionError};
 pub use overrides::Overrides;
 pub use problem::{Location, Problem, Problems};

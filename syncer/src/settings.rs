@@ -4,7 +4,7 @@
 use anyhow::Context as _;
 use tenet_config::{Config, Known, Names as NamesConfig, UnknownFields};
 use tenet_mapper::rules::{Action, Unknown};
-use tenet_mapper::translate::labels::Globs;
+use tenet_mapper::translate::labels::{Globs, LabelPolicy};
 use tenet_mapper::translate::{NameScheme, Names};
 use tenet_mapper::{Facts, Kind, Kubelets, Mapper, MapperSpec, Policies, Section, Sections};
 
@@ -74,6 +74,7 @@ impl Settings {
             cluster_id: cluster_id.to_owned(),
             virtual_version: virtual_version.to_owned(),
             annotations: Globs::new(&config.annotations.allow),
+            labels: LabelPolicy::new(&config.labels.allow, &config.labels.deny),
             api_service: config.service_name().to_owned(),
             kubelets: Kubelets {
                 enabled: config.kubelet.enabled,

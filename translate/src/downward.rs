@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::digest;
 use crate::keys::{ANNOTATIONS, LABELS, NAME, NAMESPACE, SERVICE_ACCOUNT, UID, VALUE};
-use crate::labels::{Globs, annotation_crosses, is_reserved};
+use crate::labels::{Globs, LabelPolicy, annotation_crosses, is_reserved};
 
 /// Fields of a virtual pod that the downward API can show.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ pub struct PodFields<'a> {
     pub service_account: &'a str,
     /// Annotations that cross to the host under their own key.
     pub allow: &'a Globs,
+    /// Keys that labels have on the host.
+    pub policy: &'a LabelPolicy,
 }
 
 /// Error of rewriting a field path.
@@ -52,8 +54,8 @@ impl<'a> Downward<'a> {
 
     /// Returns the field path on the host pod for one on the virtual pod.
     ///
-    /// The owner record already holds name, namespace and UID. A single label crosses under its own
-    /// key, and so does an annotation on the allow-list; any other value gets an annotation of its
+    /// The owner record already holds name, namespace and UID. A single label has a key on the host,
+    /// and so has an annotation on the allow-list; any other value gets an annotation of its
     /// own. Status and node are the same on both sides.
     pub fn turn(&mut self, path: &str) -> Result<String, UnknownFieldPath> {
         match subscripted(path) {
@@ -61,7 +63,8 @@ impl<'a> Downward<'a> {
             Some(("metadata.annotations", key)) if !annotation_crosses(key, self.pod.allow) => {
                 Ok(self.value("annotations", self.pod.annotations, key))
             }
-            Some(("metadata.labels" | "metadata.annotations", _)) => Ok(path.to_owned()),
+            Some(("metadata.labels", key)) => Ok(format!("metadata.labels['{}']", self.pod.policy.host_key(key))),
+            Some(("metadata.annotations", _)) => Ok(path.to_owned()),
             Some(_) => Err(UnknownFieldPath(path.to_owned())),
             None => self.turn_whole(path),
         }
@@ -131,6 +134,7 @@ mod tests {
             annotations: Some(&annotations),
             service_account: "robot",
             allow: &allow,
+            policy: &LabelPolicy::default(),
         };
         let value = |map, key| format!("tenet.sh/value-{}", digest::of_parts("tenet.sh/downward", &[map, key]));
         let at = annotation;
@@ -166,8 +170,9 @@ mod tests {
 
     #[test]
     fn unknown_paths_are_named() {
-        let allow = Globs::default();
-        let pod = PodFields { labels: None, annotations: None, service_account: "default", allow: &allow };
+        let (allow, policy) = (Globs::default(), LabelPolicy::default());
+        let pod =
+            PodFields { labels: None, annotations: None, service_account: "default", allow: &allow, policy: &policy };
         for path in ["", "spec.image", "status.phase", "metadata", "spec['a']", "['a']", "metadata.labels['a'"] {
             let error = Downward::new(pod).turn(path).unwrap_err();
             assert_eq!(error.to_string(), format!("the field path {path:?} is not known to the downward API"));
@@ -184,10 +189,10 @@ mod tests {
             key in "(tenet.sh/|x.TENET.sh/|ok/)?[a-z'\\[\\]]{0,8}",
             subscript in any::<bool>(),
         ) {
-            let allow = Globs::new(["ok/*"]);
+            let (allow, policy) = (Globs::new(["ok/*"]), LabelPolicy::default());
             let values = json!({&key: "value"});
             let values = Some(&values);
-            let pod = PodFields { labels: values, annotations: values, service_account: "a", allow: &allow };
+            let pod = PodFields { labels: values, annotations: values, service_account: "a", allow: &allow, policy: &policy };
             let path = if subscript { format!("{map}['{key}']") } else { map.to_owned() };
             if let Ok(host) = Downward::new(pod).turn(&path) {
                 let ours = host.starts_with("metadata.annotations['tenet.sh/");

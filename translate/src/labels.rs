@@ -1,8 +1,10 @@
 //! Labels and annotations on their way to the host. None of the host's come back up.
 
 mod glob;
+mod policy;
 
 pub use glob::Globs;
+pub use policy::LabelPolicy;
 
 use serde_json::{Map, Value};
 
@@ -19,12 +21,17 @@ pub fn is_reserved(key: &str) -> bool {
     domain.strip_suffix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Returns the labels of a virtual object that cross: all under their own keys, except reserved ones.
+/// Returns the labels of a virtual object that cross, under the keys that they have on the host: all except reserved ones.
 ///
 /// A host object that selects by labels in our namespace must therefore select on a reserved key
 /// as well, as every translated selector does, see [`selectors`](crate::selectors).
-pub fn labels_down(tenant: Option<&Value>) -> Map<String, Value> {
-    down(tenant, |key| !is_reserved(key))
+pub fn labels_down(tenant: Option<&Value>, policy: &LabelPolicy) -> Map<String, Value> {
+    unreserved(tenant).into_iter().map(|(key, value)| (policy.host_key(&key).into_owned(), value)).collect()
+}
+
+/// Returns the labels that are not reserved, under their own keys.
+pub fn unreserved(labels: Option<&Value>) -> Map<String, Value> {
+    down(labels, |key| !is_reserved(key))
 }
 
 /// Returns the annotations of a virtual object that cross: those that `allow` lists, except reserved ones
@@ -77,9 +84,12 @@ mod tests {
     fn labels_cross_except_reserved_ones() {
         let tenant =
             json!({"app": "web", "pod-template-hash": "1", "tenet.sh/managed-by": "other", "X.tenet.sh/a": "b"});
-        assert_eq!(Value::Object(labels_down(Some(&tenant))), json!({"app": "web", "pod-template-hash": "1"}));
+        assert_eq!(
+            Value::Object(labels_down(Some(&tenant), &LabelPolicy::default())),
+            json!({"app": "web", "pod-template-hash": "1"})
+        );
         for nothing in [None, Some(&json!(null)), Some(&json!([])), Some(&json!({"a": 1}))] {
-            assert!(labels_down(nothing).is_empty());
+            assert!(labels_down(nothing, &LabelPolicy::default()).is_empty());
         }
     }
 

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::keys::{MANAGED_BY, NAMESPACE};
-use crate::labels::is_reserved;
+use crate::labels::{LabelPolicy, is_reserved};
 
 /// Scope that a selector is narrowed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Scope<'a> {
     pub vc: &'a str,
     /// Virtual namespace of the object that carries the selector.
     pub namespace: &'a str,
+    /// Keys that labels have on the host.
+    pub labels: &'a LabelPolicy,
 }
 
 /// Reason why a selector cannot cross.
@@ -64,7 +66,8 @@ pub fn service_selector(
     if let Some(key) = selector.keys().find(|key| is_reserved(key)) {
         return Err(SelectorError::Reserved(key.clone()));
     }
-    let mut narrowed = selector.clone();
+    let on_host = |(key, value): (&String, &Value)| (scope.labels.host_key(key).into_owned(), value.clone());
+    let mut narrowed: Map<_, _> = selector.iter().map(on_host).collect();
     narrowed.insert(MANAGED_BY.to_owned(), scope.vc.into());
     narrowed.insert(NAMESPACE.to_owned(), scope.namespace.into());
     Ok(Some(narrowed))
@@ -72,15 +75,20 @@ pub fn service_selector(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use serde_json::json;
 
     use super::*;
 
-    const SCOPE: Scope<'static> = Scope { vc: "vc", namespace: "shop" };
+    fn scope() -> Scope<'static> {
+        static POLICY: LazyLock<LabelPolicy> = LazyLock::new(LabelPolicy::default);
+        Scope { vc: "vc", namespace: "shop", labels: &POLICY }
+    }
 
     #[test]
     fn a_service_selects_pods_of_its_own_namespace_only() {
-        let narrowed = service_selector(Some(&json!({"app": "web"})), SCOPE);
+        let narrowed = service_selector(Some(&json!({"app": "web"})), scope());
         let expected = json!({"app": "web", "tenet.sh/managed-by": "vc", "tenet.sh/namespace": "shop"});
         assert_eq!(narrowed.unwrap().map(Value::Object), Some(expected));
     }
@@ -88,7 +96,7 @@ mod tests {
     #[test]
     fn a_service_without_selector_gets_none() {
         for selector in [None, Some(&json!(null)), Some(&json!({}))] {
-            assert_eq!(service_selector(selector, SCOPE), Ok(None));
+            assert_eq!(service_selector(selector, scope()), Ok(None));
         }
     }
 
@@ -97,9 +105,9 @@ mod tests {
         for key in ["tenet.sh/managed-by", "tenet.sh/namespace", "X.Tenet.sh/a"] {
             let selector = json!({"app": "web", key: "other"});
             let error = SelectorError::Reserved(key.to_owned());
-            assert_eq!(service_selector(Some(&selector), SCOPE), Err(error));
+            assert_eq!(service_selector(Some(&selector), scope()), Err(error));
         }
         let error = SelectorError::Malformed("selector");
-        assert_eq!(service_selector(Some(&json!("app=web")), SCOPE), Err(error));
+        assert_eq!(service_selector(Some(&json!("app=web")), scope()), Err(error));
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tenet_mapper::rules::{HEAD, Refusal, Rule, SelectorForm, Table, TableError, copy, omit, selector, set};
-use tenet_mapper::translate::selectors::{Scope, select_pods};
+use tenet_mapper::translate::selectors::select_pods;
 use tenet_mapper::{Context, CopyMapper, Kind, MapError, Mapper, MapperSpec, Object, Translate, pointer};
 
 /// NetworkPolicies, as the API serves them.
@@ -65,7 +65,7 @@ impl Translate for NetworkPolicies {
         mut draft: Value,
     ) -> Result<Value, MapError> {
         let section = cx.section::<Section>();
-        let scope = Scope { vc: &cx.facts().names.cluster, namespace: virt.namespace() };
+        let scope = cx.scope(virt.namespace());
         // Without a selector the policy would be for all pods of the host namespace.
         if draft["spec"].get("podSelector").is_none() {
             let own = select_pods(None, None, scope);

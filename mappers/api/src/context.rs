@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use tenet_translate::GroupKind;
 use tenet_translate::keys::CROSSED;
 use tenet_translate::kubelets::NodeAddresses;
-use tenet_translate::labels::{self, Globs};
+use tenet_translate::labels::{self, Globs, LabelPolicy};
 use tenet_translate::names::Names;
 use tenet_translate::owner::{OwnerRecord, Ownership};
 use tenet_translate::rules::{Crossing, Defaults, DownContext, Table};
@@ -69,6 +69,8 @@ pub struct Facts {
     pub virtual_version: String,
     /// Which tenant annotations cross.
     pub annotations: Globs,
+    /// Keys that tenant labels have on the host.
+    pub labels: LabelPolicy,
     /// The host Service that leads host pods to the virtual API server, in the host namespace.
     pub api_service: String,
     /// Where the virtual API server finds the kubelets of virtual nodes.
@@ -379,6 +381,21 @@ impl<'c> Context<'c> {
         })
     }
 
+    /// The scope that selectors in objects of a virtual namespace are narrowed to.
+    ///
+    /// ```
+    /// use serde_json::Value;
+    /// use tenet_mapper::{Context, Object};
+    /// use tenet_mapper::translate::selectors::{SelectorError, label_selector};
+    ///
+    /// fn selector(cx: &Context<'_>, budget: &Object) -> Result<Option<Value>, SelectorError> {
+    ///     label_selector(budget.at("/spec/selector"), cx.scope(budget.namespace()))
+    /// }
+    /// ```
+    pub fn scope<'s>(&'s self, namespace: &'s str) -> Scope<'s> {
+        Scope { vc: &self.facts.names.cluster, namespace, labels: &self.facts.labels }
+    }
+
     /// Carries a virtual object across by its table. The answer holds the refusals of the table:
     /// a mapper that adds its own tells all of them at once.
     ///
@@ -395,7 +412,7 @@ impl<'c> Context<'c> {
         let context = DownContext {
             policy: self.facts.policies.of(kind),
             defaults: &self.view.defaults(kind),
-            scope: Scope { vc: &names.cluster, namespace },
+            scope: self.scope(namespace),
             name_of: &|reference| names.host_name(reference.kind, namespace, &reference.name),
         };
         table.down(virt.value(), &context)
@@ -441,7 +458,7 @@ impl<'c> Context<'c> {
     /// ```
     pub fn metadata(&self, kind: Kind, virt: &Object, key: &HostKey) -> Value {
         let tenant = virt.value().get("metadata");
-        let labels = labels::labels_down(tenant.and_then(|metadata| metadata.get("labels")));
+        let labels = labels::labels_down(tenant.and_then(|metadata| metadata.get("labels")), &self.facts.labels);
         let allow = &self.facts.annotations;
         let annotations = labels::annotations_down(tenant.and_then(|metadata| metadata.get("annotations")), allow);
         self.with_owner(kind, virt, key, labels, annotations)

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use tenet_translate::GroupKind;
 use tenet_translate::kubelets::NodeAddresses;
-use tenet_translate::labels::Globs;
+use tenet_translate::labels::{Globs, LabelPolicy};
 use tenet_translate::names::{NameScheme, Names};
 use tenet_translate::rules::Defaults;
 
@@ -64,6 +64,7 @@ impl Default for Clusters {
                 cluster_id: CLUSTER_ID.to_owned(),
                 virtual_version: "v1.37.2".to_owned(),
                 annotations: Globs::default(),
+                labels: LabelPolicy::default(),
                 api_service: CLUSTER.to_owned(),
                 kubelets: Kubelets { enabled: false, addresses: NodeAddresses::Service, port: 10250 },
                 policies: Policies::default(),

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use tenet_mapper::keys::{CROSSED, MANAGED_BY};
 use tenet_mapper::rules::{Rule, Table, omit, set, up};
 use tenet_mapper::translate::OwnerRecord;
-use tenet_mapper::translate::labels::labels_down;
+use tenet_mapper::translate::labels::unreserved;
 use tenet_mapper::{
     ApplyVirtual, Bound, Context, Deletion, Dependency, Effect, HostKey, Input, KeysOf, MapError, Mapper, MapperSpec,
     Object, Outcome, Projection, Right, Section, Side, Verb, VirtualKey, crossed, kinds,
@@ -161,7 +161,7 @@ impl Mapper for NodeMapper {
 
 /// The head of a picture with these labels.
 fn head(name: &str, labels: Option<&Value>) -> Value {
-    let labels = labels_down(labels);
+    let labels = unreserved(labels);
     let crossed = crossed::list(&labels, &Map::new());
     json!({
         "apiVersion": "v1", "kind": "Node",

@@ -8,6 +8,7 @@ mod downward;
 mod draft;
 mod env;
 mod ephemeral;
+mod exposure;
 mod samples;
 mod scheduling;
 mod security;
@@ -28,6 +29,7 @@ use tenet_mapper::{
 };
 
 pub use config::{Dns, Pods};
+use exposure::World;
 use scheduling::Binding;
 use tokens::Tokens;
 
@@ -53,6 +55,7 @@ const SOON: Duration = Duration::from_millis(100);
 /// Carries pods across, and their status back.
 pub struct PodMapper {
     spec: MapperSpec,
+    world: World,
 }
 
 /// Virtual pod, and the key of its host pod.
@@ -62,6 +65,7 @@ struct Subject<'s, 'c> {
     key: &'s VirtualKey,
     virt: &'s Object,
     place: HostKey,
+    world: World,
 }
 
 impl PodMapper {
@@ -77,19 +81,19 @@ impl PodMapper {
             .reads(looked_up(Side::Virtual, kinds::NODE, Projection::Metadata))
             .reads(looked_up(Side::Virtual, kinds::NAMESPACE, Projection::Metadata))
             .reads(looked_up(Side::Virtual, kinds::SERVICE, Projection::Whole))
-            .reads(looked_up(Side::Host, kinds::SERVICE, Projection::Whole).foreign())
             .reads(looked_up(Side::Virtual, kinds::CONFIG_MAP, Projection::Metadata))
             .reads(looked_up(Side::Host, kinds::CONFIG_MAP, Projection::Metadata))
             .reads(looked_up(Side::Virtual, kinds::SECRET, Projection::Metadata))
             // The Secret with the tokens of a pod belongs to the pod.
             .reads(Input::new(Side::Host, kinds::SECRET, Projection::Digest(&["data"]), KeysOf::Owner));
+        let world = World::read(&mut spec);
         for right in rights() {
             spec = spec.needs(right);
         }
         for sample in samples::samples() {
             spec = spec.sample(sample);
         }
-        Self { spec }
+        Self { spec, world }
     }
 }
 
@@ -146,7 +150,9 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
             Tokens::Due(mint) => effects.push(Effect::MintTokens(mint)),
         }
     }
-    effects.extend(update::effects(pod, host));
+    let (updates, refusal) = update::effects(pod, host);
+    effects.extend(updates);
+    outcome = outcome.refuse(refusal);
     match ephemeral::added(pod, host) {
         Ok((added, refusals)) => {
             effects.extend(added);
@@ -184,7 +190,7 @@ impl Mapper for PodMapper {
         };
         let table = self.spec.table.as_deref();
         let table = table.ok_or_else(|| MapError::Malformed("the mapper of pods has no table".to_owned()))?;
-        let pod = Subject { cx, table, key, virt: &virt, place };
+        let pod = Subject { cx, table, key, virt: &virt, place, world: self.world };
         let Some(host) = host else { return alone(&pod) };
         let owner = cx.owned_by(kinds::POD, key, &host)?;
         if owner.uid == virt.uid() { together(&pod, &host) } else { Ok(deletion::make_room(&host, &pod.place)) }

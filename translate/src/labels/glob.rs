@@ -9,6 +9,11 @@ impl Globs {
         Self(patterns.into_iter().map(|pattern| pattern.as_ref().to_owned()).collect())
     }
 
+    /// Returns true if there is no pattern.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns true if any pattern matches all of `key`.
     pub fn matches(&self, key: &str) -> bool {
         self.0.iter().any(|pattern| matches(pattern, key))

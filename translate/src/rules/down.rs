@@ -238,6 +238,7 @@ mod tests {
 
     use super::super::{SelectorForm, copy, omit, reference, refuse, selector, set, up};
     use super::*;
+    use crate::labels::LabelPolicy;
 
     fn table() -> Table {
         Table::new(&[
@@ -258,7 +259,7 @@ mod tests {
     }
 
     fn down(object: &Value, policy: &Policy, defaults: &Defaults) -> Crossing {
-        let scope = Scope { vc: "vc-1", namespace: "shop" };
+        let scope = Scope { vc: "vc-1", namespace: "shop", labels: &LabelPolicy::default() };
         table().down(
             object,
             &DownContext { policy, defaults, scope, name_of: &|reference| format!("{}-x", reference.name) },
@@ -311,7 +312,7 @@ mod tests {
         .unwrap();
         let down = |spec: Value| {
             let (policy, defaults) = (Policy::default(), Defaults::default());
-            let scope = Scope { vc: "vc-1", namespace: "shop" };
+            let scope = Scope { vc: "vc-1", namespace: "shop", labels: &LabelPolicy::default() };
             table.down(
                 &json!({ "spec": spec }),
                 &DownContext { policy: &policy, defaults: &defaults, scope, name_of: &|_| String::new() },

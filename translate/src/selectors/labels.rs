@@ -2,7 +2,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Scope, SelectorError};
 use crate::keys::{MANAGED_BY, NAMESPACE};
-use crate::labels::is_reserved;
+use crate::labels::{LabelPolicy, is_reserved};
 
 /// Narrows a `metav1.LabelSelector` to the pods of one virtual namespace of one virtual cluster.
 ///
@@ -11,9 +11,10 @@ use crate::labels::is_reserved;
 ///
 /// ```
 /// use serde_json::json;
+/// use tenet_translate::labels::LabelPolicy;
 /// use tenet_translate::selectors::{Scope, label_selector};
 ///
-/// let scope = Scope { vc: "vc-1", namespace: "shop" };
+/// let scope = Scope { vc: "vc-1", namespace: "shop", labels: &LabelPolicy::default() };
 /// assert_eq!(
 ///     label_selector(Some(&json!({"matchLabels": {"app": "web"}})), scope),
 ///     Ok(Some(json!({"matchLabels": {
@@ -23,6 +24,7 @@ use crate::labels::is_reserved;
 /// ```
 pub fn label_selector(selector: Option<&Value>, scope: Scope<'_>) -> Result<Option<Value>, SelectorError> {
     Ok(LabelSelector::read(selector)?.map(|mut selector| {
+        selector.rename(scope.labels);
         // `read` refuses our own labels, so these inserts overwrite none.
         selector.labels.insert(MANAGED_BY.to_owned(), scope.vc.into());
         selector.labels.insert(NAMESPACE.to_owned(), scope.namespace.into());
@@ -84,6 +86,19 @@ impl LabelSelector {
         self.expressions.push(requirement);
     }
 
+    /// Gives every key the name that it has on the host. Requirements that are added later keep theirs.
+    pub fn rename(&mut self, policy: &LabelPolicy) {
+        self.labels = std::mem::take(&mut self.labels)
+            .into_iter()
+            .map(|(key, value)| (policy.host_key(&key).into_owned(), value))
+            .collect();
+        for expression in &mut self.expressions {
+            if let Some(Value::String(key)) = expression.get_mut("key") {
+                *key = policy.host_key(key).into_owned();
+            }
+        }
+    }
+
     /// Returns all requirements, those of `matchLabels` included.
     pub fn requirements(&self) -> Vec<Value> {
         let of_label = |(key, value)| json!({"key": key, "operator": "In", "values": [value]});
@@ -143,9 +158,14 @@ pub fn texts<'a>(list: Option<&'a Value>, field: &'static str) -> Result<Vec<&'a
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
 
-    const SCOPE: Scope<'static> = Scope { vc: "vc-1", namespace: "shop" };
+    fn scope() -> Scope<'static> {
+        static POLICY: LazyLock<LabelPolicy> = LazyLock::new(LabelPolicy::default);
+        Scope { vc: "vc-1", namespace: "shop", labels: &POLICY }
+    }
 
     #[test]
     fn a_selector_is_narrowed_and_none_stays_none() {
@@ -156,10 +176,10 @@ mod tests {
             (json!({"matchLabels": null, "matchExpressions": []}), json!({"matchLabels": own})),
             (json!({"matchExpressions": exists}), json!({"matchLabels": own, "matchExpressions": exists})),
         ] {
-            assert_eq!(label_selector(Some(&selector), SCOPE), Ok(Some(expected)), "{selector}");
+            assert_eq!(label_selector(Some(&selector), scope()), Ok(Some(expected)), "{selector}");
         }
-        assert_eq!(label_selector(None, SCOPE), Ok(None));
-        assert_eq!(label_selector(Some(&Value::Null), SCOPE), Ok(None));
+        assert_eq!(label_selector(None, scope()), Ok(None));
+        assert_eq!(label_selector(Some(&Value::Null), scope()), Ok(None));
     }
 
     #[test]
@@ -171,7 +191,7 @@ mod tests {
             (json!({"fresh": {}}), SelectorError::Unknown("labelSelector.fresh".to_owned())),
             (json!(["app"]), SelectorError::Malformed("labelSelector")),
         ] {
-            assert_eq!(label_selector(Some(&selector), SCOPE), Err(error), "{selector}");
+            assert_eq!(label_selector(Some(&selector), scope()), Err(error), "{selector}");
         }
     }
 }

@@ -17,9 +17,10 @@ const NAME: &str = "kubernetes.io/metadata.name";
 ///
 /// ```
 /// use serde_json::json;
+/// use tenet_translate::labels::LabelPolicy;
 /// use tenet_translate::selectors::{Scope, select_pods};
 ///
-/// let scope = Scope { vc: "vc-1", namespace: "shop" };
+/// let scope = Scope { vc: "vc-1", namespace: "shop", labels: &LabelPolicy::default() };
 /// let web = json!({"matchLabels": {"app": "web"}});
 /// let selector = select_pods(Some(&web), None, scope).unwrap();
 /// assert_eq!(selector["matchExpressions"][1]["values"], json!(["shop"]));
@@ -27,6 +28,7 @@ const NAME: &str = "kubernetes.io/metadata.name";
 pub fn select_pods(pods: Option<&Value>, namespaces: Option<&Value>, scope: Scope<'_>) -> Result<Value, SelectorError> {
     let all = json!({});
     let mut selector = LabelSelector::read(pods.filter(|pods| !pods.is_null()).or(Some(&all)))?.unwrap_or_default();
+    selector.rename(scope.labels);
     selector.require(MANAGED_BY, "In", &[scope.vc]);
     match LabelSelector::read(namespaces)? {
         None => selector.require(NAMESPACE, "In", &[scope.namespace]),
@@ -46,13 +48,19 @@ pub fn select_pods(pods: Option<&Value>, namespaces: Option<&Value>, scope: Scop
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::LazyLock;
 
-    const SCOPE: Scope<'static> = Scope { vc: "vc", namespace: "shop" };
+    use super::*;
+    use crate::labels::LabelPolicy;
+
+    fn scope() -> Scope<'static> {
+        static POLICY: LazyLock<LabelPolicy> = LazyLock::new(LabelPolicy::default);
+        Scope { vc: "vc", namespace: "shop", labels: &POLICY }
+    }
 
     fn requirements(namespaces: &Value) -> Result<Value, SelectorError> {
         let pods = json!({"matchLabels": {"app": "web"}});
-        let selector = select_pods(Some(&pods), Some(namespaces), SCOPE)?;
+        let selector = select_pods(Some(&pods), Some(namespaces), scope())?;
         assert_eq!(selector["matchLabels"], pods["matchLabels"]);
         assert_eq!(selector["matchExpressions"][0], json!({"key": MANAGED_BY, "operator": "In", "values": ["vc"]}));
         Ok(json!(selector["matchExpressions"].as_array().unwrap()[1..]))
@@ -87,13 +95,13 @@ mod tests {
         }
         let reserved = SelectorError::Reserved(NAMESPACE.to_owned());
         assert_eq!(requirements(&json!({"matchLabels": {NAMESPACE: "a"}})), Err(reserved.clone()));
-        assert_eq!(select_pods(Some(&json!({"matchLabels": {NAMESPACE: "a"}})), None, SCOPE), Err(reserved));
+        assert_eq!(select_pods(Some(&json!({"matchLabels": {NAMESPACE: "a"}})), None, scope()), Err(reserved));
     }
 
     #[test]
     fn no_selector_of_pods_selects_all_of_them() {
-        let narrowed = select_pods(None, None, SCOPE).unwrap();
-        assert_eq!(narrowed, select_pods(Some(&json!({})), None, SCOPE).unwrap());
+        let narrowed = select_pods(None, None, scope()).unwrap();
+        assert_eq!(narrowed, select_pods(Some(&json!({})), None, scope()).unwrap());
         assert_eq!(narrowed["matchExpressions"].as_array().unwrap().len(), 2);
     }
 }

@@ -67,6 +67,7 @@ pub fn affinity_term(term: &Value, pod_labels: Option<&Value>, scope: Scope<'_>)
     if let Some(mut selector) = LabelSelector::read(term.get("labelSelector"))? {
         selector.merge_keys(term.get("matchLabelKeys"), "In", pod_labels)?;
         selector.merge_keys(term.get("mismatchLabelKeys"), "NotIn", pod_labels)?;
+        selector.rename(scope.labels);
         selector.require(MANAGED_BY, "In", &[scope.vc]);
         if !everywhere {
             selector.require(NAMESPACE, "In", &namespaces);
@@ -94,6 +95,7 @@ pub fn spread_constraint(
     }
     if let Some(mut selector) = LabelSelector::read(constraint.get("labelSelector"))? {
         selector.merge_keys(constraint.get("matchLabelKeys"), "In", pod_labels)?;
+        selector.rename(scope.labels);
         selector.require(MANAGED_BY, "In", &[scope.vc]);
         selector.require(NAMESPACE, "In", &[scope.namespace]);
         narrowed.insert("labelSelector".to_owned(), selector.write());
@@ -132,11 +134,17 @@ fn selects_all(selector: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use serde_json::json;
 
     use super::*;
+    use crate::labels::LabelPolicy;
 
-    const SCOPE: Scope<'static> = Scope { vc: "vc", namespace: "shop" };
+    fn scope() -> Scope<'static> {
+        static POLICY: LazyLock<LabelPolicy> = LazyLock::new(LabelPolicy::default);
+        Scope { vc: "vc", namespace: "shop", labels: &POLICY }
+    }
 
     fn in_vc() -> Value {
         json!({"key": "tenet.sh/managed-by", "operator": "In", "values": ["vc"]})
@@ -151,7 +159,7 @@ mod tests {
         for (field, value) in extra.as_object().unwrap() {
             term[field] = value.clone();
         }
-        affinity_term(&term, Some(&json!({"app": "a", "hash": "1"})), SCOPE)
+        affinity_term(&term, Some(&json!({"app": "a", "hash": "1"})), scope())
     }
 
     fn expressions(extra: &Value) -> Value {
@@ -235,14 +243,14 @@ mod tests {
             "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 5, "podAffinityTerm": term}]
         });
         assert_eq!(
-            pod_affinity(&affinity, None, SCOPE).unwrap(),
+            pod_affinity(&affinity, None, scope()).unwrap(),
             json!({
                 "requiredDuringSchedulingIgnoredDuringExecution": [narrowed],
                 "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 5, "podAffinityTerm": narrowed}]
             })
         );
         let future = json!({"requiredDuringSchedulingRequiredDuringExecution": []});
-        assert!(matches!(pod_affinity(&future, None, SCOPE), Err(SelectorError::Unknown(_))));
+        assert!(matches!(pod_affinity(&future, None, scope()), Err(SelectorError::Unknown(_))));
     }
 
     #[test]
@@ -250,12 +258,12 @@ mod tests {
         let constraint = json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule",
             "minDomains": 2, "matchLabelKeys": ["hash"], "labelSelector": {"matchLabels": {"app": "a"}}});
         assert_eq!(
-            spread_constraint(&constraint, Some(&json!({"hash": "1"})), SCOPE).unwrap(),
+            spread_constraint(&constraint, Some(&json!({"hash": "1"})), scope()).unwrap(),
             json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "minDomains": 2,
                 "labelSelector": {"matchLabels": {"app": "a"}, "matchExpressions": [
                     {"key": "hash", "operator": "In", "values": ["1"]}, in_vc(), in_namespaces(&["shop"])]}})
         );
         let nothing = json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"});
-        assert_eq!(spread_constraint(&nothing, None, SCOPE).unwrap(), nothing);
+        assert_eq!(spread_constraint(&nothing, None, scope()).unwrap(), nothing);
     }
 }

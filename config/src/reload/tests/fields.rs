@@ -14,6 +14,8 @@ const LIVE: &[(&str, &str)] = &[
     ("kubelet.streams.idleTimeout", "kubelet: { streams: { idleTimeout: 1h } }"),
     ("kubelet.streams.perPod", "kubelet: { streams: { perPod: 7 } }"),
     ("kubelet.streams.total", "kubelet: { streams: { total: 7 } }"),
+    ("labels.allow", "labels: { allow: [app] }"),
+    ("labels.deny", "labels: { deny: [team] }"),
     ("log.level", "log: { level: debug }"),
     ("nodes.capacity.cpu", "nodes: { capacity: { cpu: 1 } }"),
     ("nodes.capacity.ephemeral-storage", "nodes: { capacity: { ephemeral-storage: 1Gi } }"),

@@ -8,6 +8,7 @@ mod tables;
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Defaults, DownContext, Policy, Table};
+use tenet_mapper::translate::labels::LabelPolicy;
 use tenet_mapper::translate::selectors::Scope;
 use tenet_mapper::{Projection, patch};
 
@@ -16,7 +17,7 @@ fn creation(table: &Table, virt: &Value) -> Value {
     let context = DownContext {
         policy: &Policy::default(),
         defaults: &Defaults::default(),
-        scope: Scope { vc: "vc-1", namespace: "shop" },
+        scope: Scope { vc: "vc-1", namespace: "shop", labels: &LabelPolicy::default() },
         name_of: &|reference| reference.name.clone(),
     };
     let crossing = table.down(virt, &context);

@@ -26,6 +26,7 @@ impl Fields {
             annotations: pod.virt.at("/metadata/annotations"),
             service_account: tokens::account(pod.virt),
             allow: &pod.cx.facts().annotations,
+            policy: &pod.cx.facts().labels,
         });
         let (mut turned, mut refusals) = (Vec::new(), Vec::new());
         for pointer in pointers(pod.virt.value()) {

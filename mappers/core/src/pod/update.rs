@@ -7,19 +7,22 @@
 mod record;
 
 use serde_json::{Map, Value, json};
-use tenet_mapper::keys::FOLLOWED;
+use tenet_mapper::keys::{CROSSED, FOLLOWED};
+use tenet_mapper::rules::Refusal;
 use tenet_mapper::{Effect, Object, PatchFormat, crossed, patch};
 
 pub(super) use record::Record;
 
 use super::downward::Fields;
-use super::{Subject, status};
+use super::{Subject, exposure, status};
 
-/// The writes that bring a host pod up to date.
-pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> Vec<Effect> {
+/// The writes that bring a host pod up to date, and why its labels may not follow.
+pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> (Vec<Effect>, Option<Refusal>) {
     let (before, mut now) = (Record::on(host), Record::of(pod.virt));
     let resized = resize(pod.virt, host, &before, &mut now);
-    let mut body = metadata(pod, host, &now);
+    let mut wanted = Fields::of(pod).metadata(pod);
+    let refusal = labels(pod, host, &mut wanted);
+    let mut body = metadata(wanted, host, &now);
     if now != before
         && let Some(change) = spec(pod.virt, host, &before, &now)
     {
@@ -31,7 +34,24 @@ pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> Vec<Effect> {
     }
     effects.extend(status::gates(pod, host));
     effects.extend(resized.map(|body| pod.patch_host(Some("resize"), PatchFormat::Strategic, body)));
-    effects
+    (effects, refusal)
+}
+
+/// Refuses labels with which the host pod would be selected as a workload of the host: those that it has stay.
+fn labels(pod: &Subject<'_, '_>, host: &Object, wanted: &mut Value) -> Option<Refusal> {
+    let found = host.value()["metadata"].get("labels").cloned().unwrap_or_default();
+    let is_new = |(key, value): (&String, &Value)| found.get(key) != Some(value);
+    if !wanted["labels"].as_object().into_iter().flatten().any(is_new) {
+        return None;
+    }
+    let refusal = exposure::refusal(pod, &wanted["labels"])?;
+    let marked = |object: &Value, mark: char| {
+        crossed::before(object, mark).into_iter().map(move |key| format!("{mark}:{key}")).collect::<Vec<_>>()
+    };
+    let crossed = [marked(host.value(), 'l'), marked(&json!({"metadata": wanted}), 'a')].concat();
+    wanted["annotations"][CROSSED] = json!(crossed.join(","));
+    wanted["labels"] = found;
+    Some(refusal)
 }
 
 /// Returns true if the host has all changes of the tenant.
@@ -46,8 +66,7 @@ fn named<'o>(object: &'o Object, list: &str, name: &Value) -> Option<&'o Value> 
 
 /// Labels and annotations that have changed, the values of the downward API among them, as a
 /// merge patch of the pod.
-fn metadata(pod: &Subject<'_, '_>, host: &Object, now: &Record) -> Value {
-    let mut wanted = Fields::of(pod).metadata(pod);
+fn metadata(mut wanted: Value, host: &Object, now: &Record) -> Value {
     wanted["annotations"][FOLLOWED] = json!(now.text());
     let mut body = json!({});
     for (map, mark) in [("labels", 'l'), ("annotations", 'a')] {

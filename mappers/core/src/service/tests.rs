@@ -87,6 +87,22 @@ fn a_service_crosses_with_its_addresses_and_a_narrowed_selector() {
     }
 }
 
+/// Argo CD prunes what carries its label and is not in its source; a Service has no owner that keeps it.
+#[test]
+fn a_label_that_controllers_of_the_host_act_on_crosses_under_another_name_in_the_selector_too() {
+    const KEY: &str = "app.kubernetes.io/instance";
+    const ON_HOST: &str = "labels.tenet/app.kubernetes.io_instance";
+    let mut clusters = CLUSTER_IP.virtual_only();
+    edit(&mut clusters, Side::Virtual, "/metadata/labels", json!({KEY: "prod"}));
+    edit(&mut clusters, Side::Virtual, "/spec/selector", json!({KEY: "prod", "app": "web"}));
+    converge(&mut clusters);
+    let copy = host(&clusters).unwrap();
+    assert_eq!((copy.label(KEY), copy.label(ON_HOST)), (None, Some("prod")));
+    let selector = copy.at("/spec/selector").unwrap();
+    assert_eq!((selector.get(KEY), &selector[ON_HOST], &selector["app"]), (None, &json!("prod"), &json!("web")));
+    assert_eq!(converge(&mut clusters), 0);
+}
+
 #[test]
 fn what_the_tenant_changes_follows() {
     for (pointer, value) in [

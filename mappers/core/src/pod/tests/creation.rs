@@ -257,6 +257,37 @@ fn selectors_see_the_virtual_cluster_only() {
     assert!(host["spec"]["topologySpreadConstraints"][0]["labelSelector"].to_string().contains("tenet.sh/namespace"));
 }
 
+/// Argo CD prunes what carries its label, and an injector changes pods with its own.
+#[test]
+fn a_label_that_controllers_of_the_host_act_on_crosses_under_another_name_in_selectors_too() {
+    const KEY: &str = "app.kubernetes.io/instance";
+    const ON_HOST: &str = "labels.tenet/app.kubernetes.io_instance";
+    let mut lab = Lab::fresh();
+    lab.edit("/metadata/labels", json!({"app": "web", KEY: "prod", "sidecar.istio.io/inject": "true"}));
+    let labels = json!({"matchLabels": {KEY: "prod"}, "matchExpressions": [{"key": KEY, "operator": "Exists"}]});
+    let term = json!({"topologyKey": "zone", "labelSelector": labels, "matchLabelKeys": [KEY]});
+    let spread =
+        json!([{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": labels}]);
+    lab.edit("/spec/affinity", json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}));
+    lab.edit("/spec/topologySpreadConstraints", spread);
+    let field = |path: &str| json!([{"name": "F", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}]);
+    lab.edit("/spec/containers/0/env", field(&format!("metadata.labels['{KEY}']")));
+    lab.converge();
+    let host = lab.host().unwrap();
+    assert_eq!((host.label(KEY), host.label(ON_HOST)), (None, Some("prod")));
+    assert_eq!((host.label("sidecar.istio.io/inject"), host.label("app")), (None, Some("web")));
+    let spec = host.at("/spec").unwrap();
+    let affinity = &spec["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0];
+    for selector in [&affinity["labelSelector"], &spec["topologySpreadConstraints"][0]["labelSelector"]] {
+        assert_eq!(selector["matchLabels"], json!({ON_HOST: "prod"}));
+        assert_eq!(selector["matchExpressions"][0]["key"], ON_HOST);
+        assert!(!selector.to_string().contains(&format!("\"{KEY}\"")), "{selector}");
+    }
+    let path = &spec["containers"][0]["env"][0]["valueFrom"]["fieldRef"]["fieldPath"];
+    assert_eq!(path, &json!(format!("metadata.labels['{ON_HOST}']")));
+    assert_eq!(lab.converge(), [""; 0]);
+}
+
 #[test]
 fn what_security_lets_pass_crosses_unchanged() {
     let context = json!({

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 use tenet_mapper::rules::Defaults;
-use tenet_mapper::{MapError, kinds};
+use tenet_mapper::{MapError, Side, kinds};
 
 use super::lab::Lab;
 use crate::pod::Pods;
@@ -232,4 +232,45 @@ fn a_default_of_the_virtual_api_server_is_left_out() {
     let spec = &lab.host().unwrap().value()["spec"];
     assert!(spec.get("priorityClassName").is_none() && spec.get("brandNew").is_none());
     assert_eq!(spec["securityContext"], json!({"seccompProfile": {}}));
+}
+
+/// A Service and a pod of the host with this label.
+fn workload(label: &str) -> String {
+    format!(
+        "{{kind: Service, metadata: {{name: front, namespace: team-a}}, spec: {{selector: {{{label}}}}}}}
+---
+{{kind: Pod, metadata: {{name: front-0, namespace: team-a, labels: {{{label}, pod-template-hash: x}}}}}}"
+    )
+}
+
+/// The Service of the control plane is one: its traffic is that of the API server.
+#[test]
+fn a_pod_that_a_service_of_the_host_would_take_for_its_own_is_refused() {
+    let refused =
+        "metadata.labels: a Service of the host would send the pod traffic that is meant for others, by app=web";
+    assert_eq!(refusals(&mut Lab::fresh().with(Side::Host, &workload("app: web"))), [refused]);
+    assert_eq!(refusals(&mut Lab::fresh().with(Side::Host, &workload("app: other"))), [""; 0]);
+    let mut both = Lab::fresh().with(Side::Host, &workload("app: web"));
+    both.edit("/spec/hostPID", json!(true));
+    assert_eq!(refusals(&mut both).len(), 2, "all reasons are told at once");
+
+    // The administrator exposes pods of the tenant, and nothing else is behind the Service.
+    let exposed = "{kind: Service, metadata: {name: front, namespace: team-a}, spec: {selector: {app: web}}}";
+    assert_eq!(refusals(&mut Lab::fresh().with(Side::Host, exposed)), [""; 0]);
+    let endpoints_by_hand = "{kind: Service, metadata: {name: front, namespace: team-a}, spec: {selector: {}}}";
+    assert_eq!(refusals(&mut Lab::fresh().with(Side::Host, endpoints_by_hand)), [""; 0]);
+}
+
+#[test]
+fn a_label_of_a_running_pod_that_a_service_of_the_host_selects_does_not_follow() {
+    let mut lab = Lab::running().with(Side::Host, &workload("app: vcluster"));
+    lab.edit("/metadata/labels", json!({"app": "vcluster"}));
+    assert_eq!(lab.planned(), ["SyncRefused"]);
+    assert_eq!(lab.host().unwrap().label("app"), Some("web"), "it stays as it was last accepted");
+    lab.edit("/spec/containers/0/image", json!("nginx:1.28"));
+    assert_eq!(lab.planned(), ["patch host pod", "SyncRefused"], "everything else follows");
+    lab.edit("/metadata/labels", json!({"app": "other"}));
+    lab.converge();
+    let host = lab.host().unwrap();
+    assert_eq!((host.label("app"), host.label("pod-template-hash")), (Some("other"), None), "what was removed goes");
 }
