@@ -186,7 +186,8 @@ impl View for Cluster {
     fn visit_sources(&self, _: Bound, _: &VirtualKey, _: &mut dyn FnMut(Object) -> bool) {}
 
     fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool {
-        self.router.is_referenced(kind, key)
+        // Everything is admitted here.
+        self.router.is_mentioned(kind, key)
     }
 
     fn can_read(&self, _: Side, kind: Kind) -> bool {

@@ -1,5 +1,6 @@
 //! Router from a change of an object to the keys that it affects.
 
+mod references;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -19,6 +20,8 @@ use crate::mappers::Mappers;
 use crate::metrics::Metrics;
 use crate::panics::contain;
 use crate::queue::{Key, Lane, Queue};
+pub use references::Standing;
+use references::{References, Targets};
 use waits::Waits;
 
 /// An input of a mapper.
@@ -46,10 +49,6 @@ struct Sources {
     by_key: HashMap<VirtualKey, HashSet<NamespacedName>>,
 }
 
-type Referrer = (MapperId, VirtualKey);
-/// Kinds and names, in the namespace of the referrer.
-type Targets = BTreeSet<(GroupKind, String)>;
-
 /// Incarnation and version of the last state of a host object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastVersion {
@@ -61,14 +60,6 @@ impl LastVersion {
     fn of(last: &Object) -> Self {
         Self { uid: last.uid().to_owned(), version: last.resource_version().to_owned() }
     }
-}
-
-/// References between virtual objects.
-#[derive(Default)]
-struct References {
-    of: HashMap<Referrer, Targets>,
-    /// Counted by kind and place of the target.
-    to: HashMap<(GroupKind, VirtualKey), usize>,
 }
 
 /// Index from objects to keys. It enqueues the keys that a change affects.
@@ -180,9 +171,27 @@ impl Router {
         places
     }
 
-    /// Returns true if an object that is being synced refers to this one.
+    /// Returns true if an object that is on the host, or may be, refers to this one.
     pub fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool {
-        self.references.read().to.contains_key(&(kind.group_kind(), key.clone()))
+        self.references.read().is_referenced(&(kind.group_kind(), key.clone()))
+    }
+
+    /// Returns true if an object refers to this one of which no reconcile has said yet that it may not be on the host.
+    pub fn is_mentioned(&self, kind: Kind, key: &VirtualKey) -> bool {
+        self.references.read().is_mentioned(&(kind.group_kind(), key.clone()))
+    }
+
+    /// Notes what the reconcile of a key says about its references, and wakes the objects that are needed now, or not any
+    /// more.
+    pub fn judge(&self, key: &Key, standing: Standing) {
+        let referrer = (key.mapper, key.object.clone());
+        if !self.references.read().stands_otherwise(&referrer, standing) {
+            return;
+        }
+        let changed = self.references.write().judge(&referrer, standing);
+        for (kind, key) in &changed {
+            self.enqueue_kind(*kind, key);
+        }
     }
 
     /// Wakes a key when one of these changes, and no longer when one of earlier dependencies does.
@@ -194,7 +203,7 @@ impl Router {
     pub fn len(&self) -> usize {
         let references = self.references.read();
         let sources: usize = self.sources.iter().map(|sources| sources.by_object.len() + sources.by_key.len()).sum();
-        references.of.len() + references.to.len() + sources + self.waiting.len() + self.gone.len()
+        references.len() + sources + self.waiting.len() + self.gone.len()
     }
 
     /// Returns true if no entry stands for an object.
@@ -210,9 +219,7 @@ impl Router {
             sources.by_object.shrink_to_fit();
             sources.by_key.shrink_to_fit();
         }
-        let mut references = self.references.write();
-        references.of.shrink_to_fit();
-        references.to.shrink_to_fit();
+        self.references.write().compact();
     }
 
     /// Enqueues all keys that an object affects.
@@ -361,7 +368,7 @@ impl Router {
         let Some(spec) = self.mappers.of_kind(cache.kind()).map(Mapper::spec) else { return };
         let Some(table) = &spec.table else { return };
         let namespace = object.namespace();
-        let now: Targets = if gone {
+        let now: Targets = if gone || !(spec.refers)(object) {
             Targets::new()
         } else {
             // Without an answer the references stay as they are: they keep other objects alive.
@@ -374,7 +381,7 @@ impl Router {
             if !is_last(cache, object, gone) {
                 return;
             }
-            references.replace(referrer, namespace, now)
+            references.replace(referrer, now)
         };
         for (kind, key) in &changed {
             self.enqueue_kind(*kind, key);
@@ -386,40 +393,6 @@ impl Router {
         if let Some(mapper) = mapper.filter(|mapper| self.is_running(*mapper)) {
             self.queue.add(Key { mapper, object: object.clone() }, Lane::Change);
         }
-    }
-}
-
-impl References {
-    /// Replaces the references of `referrer`. Returns the targets that are referred to
-    /// for the first time, or not any more.
-    fn replace(&mut self, referrer: Referrer, namespace: &str, now: Targets) -> Vec<(GroupKind, VirtualKey)> {
-        if self.of.get(&referrer).map_or(now.is_empty(), |before| *before == now) {
-            return Vec::new();
-        }
-        let before = self.of.remove(&referrer).unwrap_or_default();
-        let mut changed = Vec::new();
-        for (kind, name) in now.difference(&before) {
-            let key = VirtualKey::new(namespace, name.as_str());
-            let count = self.to.entry((*kind, key.clone())).or_default();
-            *count += 1;
-            if *count == 1 {
-                changed.push((*kind, key));
-            }
-        }
-        for (kind, name) in before.difference(&now) {
-            let target = (*kind, VirtualKey::new(namespace, name.as_str()));
-            if let Some(count) = self.to.get_mut(&target) {
-                *count -= 1;
-                if *count == 0 {
-                    self.to.remove(&target);
-                    changed.push(target);
-                }
-            }
-        }
-        if !now.is_empty() {
-            self.of.insert(referrer, now);
-        }
-        changed
     }
 }
 

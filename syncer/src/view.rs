@@ -167,6 +167,10 @@ impl View for MapperView<'_> {
         self.engine.router.is_referenced(kind, key)
     }
 
+    fn is_mentioned(&self, kind: Kind, key: &VirtualKey) -> bool {
+        self.engine.router.is_mentioned(kind, key)
+    }
+
     fn can_read(&self, side: Side, kind: Kind) -> bool {
         self.engine.caches.health(side, kind).is_some_and(|health| health.synced && health.missing.is_none())
     }

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::engine::Engine;
 use crate::gate::Done;
 use crate::queue::{Again, Lane, Ticket};
+use crate::router::Standing;
 use crate::view::MapperView;
 use crate::{refusal, retry};
 
@@ -101,7 +102,23 @@ async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: 
     let host_key = Context::new(&view, facts, now).host_key(kind, &ticket.key.object);
     // A last state that comes during the reconcile was not looked at, so it is not acknowledged.
     let last = engine.router.last_version(kind, &host_key);
-    let Outcome { stages, next, wait, refused } = decide(engine, mapper, &view, facts, ticket, now).await?;
+    let decided = decide(engine, mapper, &view, facts, ticket, now).await;
+    let has_copy = || {
+        engine
+            .caches
+            .get(Side::Host, kind)
+            .is_some_and(|cache| cache.get(host_key.namespace(), host_key.name()).is_some())
+    };
+    match &decided {
+        Ok(_) => engine.router.judge(&ticket.key, Standing::Admitted),
+        // What stands on the host stays as it was last accepted, with all that it needs.
+        Err(MapError::Refused(_)) => {
+            let standing = if has_copy() { Standing::Admitted } else { Standing::Withheld };
+            engine.router.judge(&ticket.key, standing);
+        }
+        Err(_) => {}
+    }
+    let Outcome { stages, next, wait, refused } = decided?;
     perform(engine, mapper, ticket, stages).await?;
     if !refused.is_empty() {
         refusal::tell(engine, mapper.spec(), &ticket.key.object, refused).await?;

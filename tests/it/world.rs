@@ -106,3 +106,46 @@ async fn a_policy_of_the_host_speaks_to_the_tenant() -> Result<()> {
     harness.host.delete(&format!("{bindings}/host-policy-denies-team"), json!({})).await?;
     harness.host.delete(&format!("{policies}/host-policy-denies-team"), json!({})).await
 }
+
+/// A tenant whose pods never run fills the store of the host with nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_refused_gated_or_finished_pods_refer_to_is_not_on_the_host() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let at = |kind: &str| format!("/api/v1/namespaces/{namespace}/{kind}");
+    let copy = |name: &str| harness.on_host(&format!("secrets/{name}-x-{namespace}-x-vc-1"));
+    for name in ["refused", "gated", "finished"] {
+        let secret = json!({"metadata": {"name": name}, "stringData": {"k": "v"}});
+        harness.virt.create(&at("secrets"), secret).await?;
+    }
+    let pod = |name: &str, spec: Value| {
+        let source = json!([{"secretRef": {"name": name}}]);
+        let mut pod = json!({"metadata": {"name": name}, "spec": {
+            "containers": [{"name": "c", "image": "i", "envFrom": source}], "terminationGracePeriodSeconds": 1}});
+        for (field, value) in spec.as_object().into_iter().flatten() {
+            pod["spec"][field] = value.clone();
+        }
+        pod
+    };
+    harness.virt.create(&at("pods"), pod("refused", json!({"hostPID": true}))).await?;
+    harness.virt.create(&at("pods"), pod("gated", json!({"schedulingGates": [{"name": "example.com/wait"}]}))).await?;
+    harness.virt.create(&at("pods"), pod("finished", json!({"restartPolicy": "Never"}))).await?;
+    harness.virt.until(&at("pods/finished"), "running", |pod| phase(pod) == "Running").await?;
+    harness.host.until(&copy("finished"), "there", Value::is_object).await?;
+    let is_told = |events: &[Value]| events.iter().any(|event| event["reason"] == "SyncRefused");
+    harness.virt.until_list(&at("events"), "told", is_told).await?;
+    for name in ["refused", "gated"] {
+        assert_eq!(harness.host.get(&copy(name)).await?, None, "{name}");
+    }
+
+    // The pod ends on the host, and the Secret goes.
+    let host = harness.on_host(&format!("pods/finished-x-{namespace}-x-vc-1"));
+    harness.host.patch(&format!("{host}/status"), json!({"status": {"phase": "Succeeded"}})).await?;
+    harness.virt.until(&at("pods/finished"), "finished", |pod| phase(pod) == "Succeeded").await?;
+    harness.host.until_gone(&copy("finished")).await?;
+
+    // The gate opens, and the Secret comes.
+    harness.virt.patch(&at("pods/gated"), json!({"spec": {"schedulingGates": null}})).await?;
+    harness.virt.until(&at("pods/gated"), "running", |pod| phase(pod) == "Running").await?;
+    harness.host.until(&copy("gated"), "there", Value::is_object).await.map(drop)
+}

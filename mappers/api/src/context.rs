@@ -40,8 +40,14 @@ pub trait View: Send + Sync {
     /// order of their names, until `visit` returns `false`.
     fn visit_sources(&self, input: Bound, key: &VirtualKey, visit: &mut dyn FnMut(Object) -> bool);
 
-    /// Returns whether a virtual object that is being synced refers to this one.
+    /// Returns whether a virtual object refers to this one that is on the host, or may be: then it is needed there.
     fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool;
+
+    /// As [`Self::is_referenced`], or it is not known yet whether the object that refers to this one may be on the host:
+    /// then a copy is not made, and one that exists stays.
+    fn is_mentioned(&self, kind: Kind, key: &VirtualKey) -> bool {
+        self.is_referenced(kind, key)
+    }
 
     /// Returns whether an optional input can be read.
     fn can_read(&self, side: Side, kind: Kind) -> bool;

@@ -39,6 +39,11 @@ pub trait Translate: Send + Sync + 'static {
         true
     }
 
+    /// Returns whether the copy of an object that should not be synced now stays for the time being.
+    fn is_kept(&self, _cx: &Context<'_>, _virt: &Object) -> bool {
+        false
+    }
+
     /// Finishes the draft of the host object. `host` is the present one.
     fn complete(
         &self,
@@ -293,6 +298,7 @@ impl<T: Translate> Mapper for CopyMapper<T> {
                 Ok(owner) if owner.uid != virt.uid() => Ok(orphan(kind, &host, Some(host_key))),
                 _ if virt.is_deleting() => Ok(Deletion::follow(kind, &host, &virt).map_or_else(Outcome::done, delete)),
                 _ if host.is_deleting() => Ok(Outcome::done().wait_for(Dependency::host(kind, &host_key))),
+                _ if !self.rules.should_sync(cx, &virt) && self.rules.is_kept(cx, &virt) => Ok(Outcome::done()),
                 _ if !self.rules.should_sync(cx, &virt) => Ok(delete(Deletion::redundant(kind, &host))),
                 _ => self.sync(cx, key, virt, Some(host)),
             },

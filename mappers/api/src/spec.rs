@@ -64,6 +64,8 @@ pub struct MapperSpec {
     /// Set when objects of the kind have `status.conditions`. There the engine says when a change
     /// of an object that stands on the host already did not cross.
     pub has_conditions: bool,
+    /// Tells from an object alone if its references are needed on the host.
+    pub refers: fn(&Object) -> bool,
     /// The time that a changed key waits, so that a burst of changes is one reconcile.
     pub settle: Duration,
     /// Set when the copies carry no labels and no annotations of the tenant.
@@ -94,6 +96,7 @@ impl MapperSpec {
             inputs: Vec::new(),
             sections: Vec::new(),
             has_conditions: false,
+            refers: |_| true,
             settle: Duration::ZERO,
             bare: false,
             pending_condition: None,
@@ -222,6 +225,18 @@ impl MapperSpec {
     #[must_use]
     pub fn with_conditions(self) -> Self {
         Self { has_conditions: true, ..self }
+    }
+
+    /// Sets a condition on an object without which its references are not needed on the host.
+    ///
+    /// ```
+    /// use tenet_mapper::{MapperSpec, kinds};
+    ///
+    /// let spec = MapperSpec::new("pod", kinds::POD).refers_while(|pod| pod.str_at("/status/phase") != Some("Failed"));
+    /// ```
+    #[must_use]
+    pub fn refers_while(self, refers: fn(&Object) -> bool) -> Self {
+        Self { refers, ..self }
     }
 
     /// Sets the time that a changed key waits, so that a burst of changes is one reconcile.

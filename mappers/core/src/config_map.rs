@@ -35,6 +35,10 @@ impl Translate for ConfigMaps {
     fn should_sync(&self, cx: &Context<'_>, virt: &Object) -> bool {
         cx.is_referenced(kinds::CONFIG_MAP, &VirtualKey::new(virt.namespace(), virt.name()))
     }
+
+    fn is_kept(&self, cx: &Context<'_>, virt: &Object) -> bool {
+        cx.is_mentioned(kinds::CONFIG_MAP, &VirtualKey::new(virt.namespace(), virt.name()))
+    }
 }
 
 #[cfg(test)]

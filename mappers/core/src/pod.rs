@@ -77,6 +77,7 @@ impl PodMapper {
             .section::<Dns>("dns")
             .with_conditions()
             .pending_in("PodScheduled")
+            .refers_while(needs_references)
             .project(Side::Host, &Projection::Fields(HOST_FIELDS))
             .reads(looked_up(Side::Virtual, kinds::NODE, Projection::Metadata))
             .reads(looked_up(Side::Virtual, kinds::NAMESPACE, Projection::Metadata))
@@ -197,15 +198,28 @@ impl Mapper for PodMapper {
     }
 }
 
+/// Returns true if all containers have ended permanently.
+fn is_finished(virt: &Object) -> bool {
+    matches!(virt.str_at("/status/phase"), Some("Succeeded" | "Failed"))
+}
+
+/// Returns true if a scheduling gate inside still holds the pod.
+fn is_gated(virt: &Object) -> bool {
+    !virt.list_at("/spec/schedulingGates").is_empty()
+}
+
+/// Returns true while a container may still read what the pod refers to.
+fn needs_references(virt: &Object) -> bool {
+    !is_finished(virt) && !is_gated(virt)
+}
+
 impl Subject<'_, '_> {
-    /// Returns true if all containers have ended permanently.
     fn is_finished(&self) -> bool {
-        matches!(self.virt.str_at("/status/phase"), Some("Succeeded" | "Failed"))
+        is_finished(self.virt)
     }
 
-    /// Returns true if a scheduling gate inside still holds the pod.
     fn is_gated(&self) -> bool {
-        !self.virt.list_at("/spec/schedulingGates").is_empty()
+        is_gated(self.virt)
     }
 
     fn owner(&self) -> OwnerRecord {

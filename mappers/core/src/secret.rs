@@ -41,6 +41,10 @@ impl Translate for Secrets {
         cx.is_referenced(kinds::SECRET, &VirtualKey::new(virt.namespace(), virt.name()))
     }
 
+    fn is_kept(&self, cx: &Context<'_>, virt: &Object) -> bool {
+        cx.is_mentioned(kinds::SECRET, &VirtualKey::new(virt.namespace(), virt.name()))
+    }
+
     fn complete(
         &self,
         _cx: &Context<'_>,

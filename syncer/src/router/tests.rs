@@ -51,7 +51,7 @@ impl Rig {
     }
 
     fn is_used(&self, config_map: &str) -> bool {
-        self.router.is_referenced(kinds::CONFIG_MAP, &VirtualKey::new("n", config_map))
+        self.router.is_mentioned(kinds::CONFIG_MAP, &VirtualKey::new("n", config_map))
     }
 
     fn on(&self, node: &str) -> usize {
@@ -282,6 +282,9 @@ fn two_kinds_of_one_name_in_two_groups_never_meet() {
     router.changed(&cache, &pod, &sight);
     assert_eq!(drain(&queue), ["core", "pod"], "the reference wakes the kind that it names");
     let key = VirtualKey::new("n", "c");
+    let referrer = Key { mapper: MapperId::new("pod"), object: VirtualKey::new("n", "p") };
+    router.judge(&referrer, Standing::Admitted);
+    assert_eq!(drain(&queue), ["core"], "it is needed when the reconcile has accepted what refers to it");
     assert!(router.is_referenced(kinds::CONFIG_MAP, &key) && !router.is_referenced(OTHER, &key));
 
     for (kind, mapper) in [(kinds::CONFIG_MAP, "core"), (OTHER, "other")] {
