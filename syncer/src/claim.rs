@@ -157,6 +157,11 @@ impl Claim {
         self.identity.lock().as_ref().map(|identity| identity.virt.clone()).unwrap_or_default()
     }
 
+    /// UID of the host namespace; empty before the claim has agreed.
+    pub fn host_namespace_uid(&self) -> String {
+        self.identity.lock().as_ref().map(|identity| identity.host.clone()).unwrap_or_default()
+    }
+
     async fn read(&self, side: Side) -> Result<Arc<Reading>, ReadError> {
         self.reads[index(side)].next(&self.servers, &self.wiring, side).await
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tenet_config::{Config, Live, ReloadOutcome, Reloader};
+use tenet_mapper::Facts;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -84,9 +85,12 @@ impl Refresh {
 
     /// Applies a configuration for the mappers. It was checked when it was loaded, so this does not fail.
     fn renew_facts(&self, config: &Config, version: &str) {
-        let cluster_id = self.engine.facts.load().cluster_id.clone();
-        match self.engine.settings.facts(config, &cluster_id, version) {
-            Ok(facts) => self.engine.facts.store(Arc::new(facts)),
+        let old = self.engine.facts.load();
+        match self.engine.settings.facts(config, &old.cluster_id, version) {
+            Ok(facts) => {
+                let host_namespace_uid = old.host_namespace_uid.clone();
+                self.engine.facts.store(Arc::new(Facts { host_namespace_uid, ..facts }));
+            }
             Err(error) => tracing::error!(error = %format!("{error:#}"), "cannot apply the changed configuration"),
         }
     }

@@ -72,6 +72,7 @@ impl Settings {
         Ok(Facts {
             names: Names::new(config.name.as_str(), config.host.namespace.as_str(), scheme(config)),
             cluster_id: cluster_id.to_owned(),
+            host_namespace_uid: String::new(),
             virtual_version: virtual_version.to_owned(),
             annotations: Globs::new(&config.annotations.allow),
             labels: LabelPolicy::new(&config.labels.allow, &config.labels.deny),

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tenet_config::{Config, Live, Reloader};
 use tenet_mapper::keys::MANAGED_BY;
-use tenet_mapper::{Kind, Mapper, Projection, Side};
+use tenet_mapper::{Facts, Kind, Mapper, Projection, Side};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -143,7 +143,9 @@ impl Syncer {
         let queue = Arc::new(Queue::new(usize::from(config.engine.workers)));
         let router = Router::new(Arc::clone(&mappers), Arc::clone(&queue), &config.name, &cluster_id);
         let router = Arc::new(router.counting(Arc::clone(&metrics)));
-        let facts = Arc::new(ArcSwap::from_pointee(settings.facts(config, &cluster_id, &virtual_version)?));
+        let facts = settings.facts(config, &cluster_id, &virtual_version)?;
+        let facts = Facts { host_namespace_uid: claim.host_namespace_uid(), ..facts };
+        let facts = Arc::new(ArcSwap::from_pointee(facts));
 
         let (mut caches, mut informers) = (Caches::default(), Vec::new());
         let changed = caches.changed();

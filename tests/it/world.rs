@@ -5,8 +5,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::cluster::phase;
-use crate::harness::Harness;
+use tenet_playground::{Options, Playground};
+
+use crate::cluster::{name, phase};
+use crate::harness::{Harness, cluster, dir, new_namespace, syncer};
 
 /// As a kubelet computes them, the variables of 400 Services are about 200 KB for each container.
 #[tokio::test(flavor = "multi_thread")]
@@ -148,4 +150,91 @@ async fn what_only_refused_gated_or_finished_pods_refer_to_is_not_on_the_host() 
     harness.virt.patch(&at("pods/gated"), json!({"spec": {"schedulingGates": null}})).await?;
     harness.virt.until(&at("pods/gated"), "running", |pod| phase(pod) == "Running").await?;
     harness.host.until(&copy("gated"), "there", Value::is_object).await.map(drop)
+}
+
+fn plain(name: &str, labels: &Value) -> Value {
+    json!({"metadata": {"name": name, "labels": labels},
+        "spec": {"containers": [{"name": "main", "image": "i"}], "terminationGracePeriodSeconds": 1}})
+}
+
+/// A `ReplicaSet` takes every pod without a controller that its selector matches, and deletes what is too much.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_workload_of_the_host_takes_no_pod_of_a_tenant() -> Result<()> {
+    let options = Options { dir: Some(dir("world")), ..Options::default() };
+    let playground = Playground::start(options).await?;
+    playground.start_syncer(&syncer().arg("--config").arg(playground.syncer_config())).await?;
+    let virt = cluster("virtual", playground.virtual_kubeconfig()).await?;
+    let host = cluster("host", playground.host_kubeconfig()).await?;
+    new_namespace(&virt, "shop").await?;
+    let team = playground.namespace();
+    let on_host = |rest: &str| format!("/api/v1/namespaces/{team}/{rest}");
+    let labels = json!({"app": "host-replicaset-adop-front"});
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "i"}]}});
+    let set = json!({"metadata": {"name": "front"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template}});
+    let sets = format!("/apis/apps/v1/namespaces/{team}/replicasets");
+    host.create(&sets, set).await?;
+    let service = json!({"metadata": {"name": "front"}, "spec": {"selector": labels, "ports": [{"port": 80}]}});
+    host.create(&on_host("services"), service).await?;
+    let ready = |set: &Value| set["status"]["readyReplicas"] == 1;
+    host.until(&format!("{sets}/front"), "ready", ready).await?;
+    let own = |pods: &[Value]| {
+        pods.iter().filter(|pod| name(pod).starts_with("front-")).map(name).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = own(&host.list(&on_host("pods")).await?);
+
+    // A Service of the host would send it traffic that is meant for the workload.
+    let pods = "/api/v1/namespaces/shop/pods";
+    virt.create(pods, plain("double", &labels)).await?;
+    let told = |events: &[Value]| {
+        events.iter().any(|event| event["reason"] == "SyncRefused" && event["involvedObject"]["name"] == "double")
+    };
+    virt.until_list("/api/v1/namespaces/shop/events", "refused", told).await?;
+    assert_eq!(host.get(&on_host("pods/double-x-shop-x-vc-1")).await?, None);
+
+    // Without the Service it runs, and the ReplicaSet leaves it alone.
+    host.delete(&on_host("services/front"), json!({})).await?;
+    host.until_gone(&on_host("services/front")).await?;
+    virt.create(pods, plain("bare", &labels)).await?;
+    virt.until(&format!("{pods}/bare"), "running", |pod| phase(pod) == "Running").await?;
+    let place = on_host("pods/bare-x-shop-x-vc-1");
+    let controller = |pod: &Value| {
+        let owners = pod["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
+        owners.into_iter().find(|owner| owner["controller"] == true).unwrap_or_default()
+    };
+    let first = host.get(&place).await?.context("the host pod")?;
+    assert_eq!(
+        (&controller(&first)["kind"], &controller(&first)["name"]),
+        (&json!("ConfigMap"), &json!("tenet-pods-vc-1"))
+    );
+    assert_eq!(first["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"], "false");
+
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(own(&host.list(&on_host("pods")).await?), before, "the workload of the host is untouched");
+    let later = host.get(&place).await?.context("the host pod")?;
+    assert_eq!(controller(&later), controller(&first));
+    virt.delete(&format!("{pods}/bare"), json!({})).await?;
+    virt.until_gone(&format!("{pods}/bare")).await?;
+
+    // Somebody deletes the owner: the garbage collector takes no pod, and the next owner is as good.
+    virt.create(pods, plain("calm", &json!({"app": "calm"}))).await?;
+    let virtual_pod = virt.until(&format!("{pods}/calm"), "running", |pod| phase(pod) == "Running").await?;
+    let place = on_host("pods/calm-x-shop-x-vc-1");
+    let first = host.get(&place).await?.context("the host pod")?;
+    let owner = on_host("configmaps/tenet-pods-vc-1");
+    host.delete(&owner, json!({})).await?;
+    let is_next = |pod: &Value| {
+        let uid = &controller(pod)["uid"];
+        !uid.is_null() && *uid != controller(&first)["uid"]
+    };
+    let after = host.until(&place, "owned by the next ConfigMap", is_next).await?;
+    let next = host.get(&owner).await?.context("the next owner")?;
+    assert_eq!(controller(&after)["uid"], next["metadata"]["uid"]);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let later = host.get(&place).await?.context("the host pod")?;
+    assert_eq!(later["metadata"]["uid"], first["metadata"]["uid"]);
+    let inside = virt.get(&format!("{pods}/calm")).await?.context("the virtual pod")?;
+    assert_eq!(inside["metadata"]["uid"], virtual_pod["metadata"]["uid"]);
+    playground.shutdown().await;
+    Ok(())
 }

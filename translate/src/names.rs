@@ -112,6 +112,12 @@ impl Names {
         }
     }
 
+    /// Returns the name of the host `ConfigMap` that owns all host pods. No `ConfigMap` of a tenant ever gets this name: in
+    /// both schemes those end in `-x-VC` or a hash.
+    pub fn pod_owner_name(&self) -> String {
+        format!("tenet-pods-{}", self.cluster)
+    }
+
     /// Returns the name of the host `ConfigMap` with the variables of the Services of a namespace. They may need several,
     /// which are numbered from 0. No `ConfigMap` of a tenant ever gets this name.
     pub fn service_env_name(&self, namespace: &str, index: usize) -> String {

@@ -71,6 +71,8 @@ pub struct Facts {
     pub names: Names,
     /// The UID of the virtual `kube-system` namespace.
     pub cluster_id: String,
+    /// The UID of the host namespace.
+    pub host_namespace_uid: String,
     /// The version of the virtual API server: `v1.37.2`.
     pub virtual_version: String,
     /// Which tenant annotations cross.

@@ -21,6 +21,8 @@ use crate::{
 
 /// The host namespace of a [`Clusters`].
 pub const HOST_NAMESPACE: &str = "team-a";
+/// The UID of the host namespace.
+pub const HOST_NAMESPACE_UID: &str = "00000000-0000-0000-0000-0000000005a1";
 /// The name of its virtual cluster.
 pub const CLUSTER: &str = "vc-1";
 /// The id of its virtual cluster.
@@ -62,6 +64,7 @@ impl Default for Clusters {
             facts: Facts {
                 names: Names::new(CLUSTER, HOST_NAMESPACE, NameScheme::Tenet),
                 cluster_id: CLUSTER_ID.to_owned(),
+                host_namespace_uid: HOST_NAMESPACE_UID.to_owned(),
                 virtual_version: "v1.37.2".to_owned(),
                 annotations: Globs::default(),
                 labels: LabelPolicy::default(),

@@ -9,6 +9,7 @@ mod draft;
 mod env;
 mod ephemeral;
 mod exposure;
+mod owner;
 mod samples;
 mod scheduling;
 mod security;
@@ -30,6 +31,7 @@ use tenet_mapper::{
 
 pub use config::{Dns, Pods};
 use exposure::World;
+use owner::Owner;
 use scheduling::Binding;
 use tokens::Tokens;
 
@@ -106,7 +108,7 @@ fn rights() -> [Right; 9] {
         Right::host(kinds::POD, &[Patch], "adds containers to debug with").on("ephemeralcontainers"),
         Right::host(kinds::POD, &[Patch], "resizes running pods").on("resize"),
         Right::host(kinds::SECRET, Verb::KEEP, "keeps the tokens of pods"),
-        Right::host(kinds::CONFIG_MAP, &[Create, Get, Patch], "brings the variables of Services"),
+        Right::host(kinds::CONFIG_MAP, &[Create, Get, Patch], "brings the variables of Services and the owner of pods"),
         Right::virt(kinds::POD, &[Delete], "removes pods that have ended on the host"),
         Right::virt(kinds::POD, &[Patch], "shows the status of the host").on("status"),
         Right::virt(kinds::POD, &[Create], "binds pods to the nodes that the host has chosen").on("binding"),
@@ -149,6 +151,13 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
             Tokens::None => {}
             Tokens::Fresh(due) => outcome.next = Next::At(due),
             Tokens::Due(mint) => effects.push(Effect::MintTokens(mint)),
+        }
+    }
+    match owner::find(pod.cx)? {
+        Owner::Known(owners) => effects.extend(owner::adopt(pod, host, &owners)),
+        Owner::Missing(missing) => {
+            effects.push(owner::create(pod.cx));
+            outcome = outcome.wait_for(missing);
         }
     }
     let (updates, refusal) = update::effects(pod, host);

@@ -6,9 +6,10 @@ use tenet_mapper::{ApplyHost, Deletion, Effect, EventReason, MapError, Outcome, 
 
 use super::draft::Draft;
 use super::env::NotYet;
+use super::owner::Owner;
 use super::tokens::Tokens;
 use super::update::Record;
-use super::{Subject, content, draft, env, exposure, tokens};
+use super::{Subject, content, draft, env, exposure, owner, tokens};
 
 /// Creates the host pod, and its tokens.
 pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
@@ -16,6 +17,11 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     if let Some(waiting) = content::missing(pod) {
         return Ok(waiting);
     }
+    let owners = match owner::find(pod.cx)? {
+        Owner::Known(owners) => owners,
+        Owner::Missing(missing) => return Ok(Outcome::one(owner::create(pod.cx)).wait_for(missing)),
+    };
+    host["metadata"]["ownerReferences"] = owners;
     let variables = match env::add(pod, &mut host) {
         Ok(variables) => variables,
         Err(NotYet::Missing(missing)) => return Ok(Outcome::done().wait_for(missing)),

@@ -51,6 +51,11 @@ impl Fields {
         let mut metadata = pod.cx.metadata(kinds::POD, pod.virt, &pod.place);
         let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else { return metadata };
         let mut crossed = annotations.get(CROSSED).and_then(Value::as_str).unwrap_or_default().to_owned();
+        if let Some(value) = safe_to_evict(pod).filter(|_| !annotations.contains_key(SAFE_TO_EVICT)) {
+            annotations.insert(SAFE_TO_EVICT.to_owned(), json!(value));
+            crossed.push_str(if crossed.is_empty() { "a:" } else { ",a:" });
+            crossed.push_str(SAFE_TO_EVICT);
+        }
         for (key, value) in &self.annotations {
             annotations.insert(key.clone(), json!(value));
             // Remove the annotation of a value that the tenant has removed.
@@ -62,6 +67,15 @@ impl Fields {
         annotations.insert(CROSSED.to_owned(), json!(crossed));
         metadata
     }
+}
+
+/// Annotation that tells the cluster autoscaler if it may evict a pod. It evicts pods that have a controller.
+const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+
+/// Returns the tenant's word for the cluster autoscaler, or that nothing inside would replace the pod.
+fn safe_to_evict<'p>(pod: &'p Subject<'_, '_>) -> Option<&'p str> {
+    let has_controller = pod.virt.list_at("/metadata/ownerReferences").iter().any(|owner| owner["controller"] == true);
+    pod.virt.annotation(SAFE_TO_EVICT).or_else(|| (!has_controller).then_some("false"))
 }
 
 /// The pointers of all field paths.

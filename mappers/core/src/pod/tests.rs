@@ -2,6 +2,7 @@ mod lab;
 
 mod creation;
 mod deletion;
+mod owner;
 mod refusal;
 mod status;
 mod tokens;

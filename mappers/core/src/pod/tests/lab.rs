@@ -8,6 +8,7 @@ use tenet_mapper::{
 
 use crate::PodMapper;
 use crate::namespace::service_env::{of_api, of_namespace};
+use crate::pod::owner;
 
 pub(super) const NAME: &str = "web-6d4cf56db6-x7k2p";
 pub(super) const HOST_NAME: &str = "web-6d4cf56db6-x7k2p-x-shop-x-vc-1";
@@ -36,6 +37,8 @@ impl Lab {
             .with(Side::Host, include_str!("fixtures/around.host.yaml"))
             .at(NOW);
         let mut lab = Self { clusters, mapper: PodMapper::new(), events: Vec::new(), written: Vec::new() };
+        let owner = lab.clusters.look(owner::create);
+        lab.clusters.perform(owner);
         for map in lab.maps() {
             lab.clusters.perform(Effect::ApplyHost(Box::new(map)));
         }
