@@ -125,7 +125,6 @@ fn report(engine: &Engine, mapper: MapperId) -> Report {
         None => Report::Trouble(format!("{mapper}: unknown")),
         Some(State::Off(missing)) => Report::Off(format!("{mapper}: off: {}", missing.join("; "))),
         Some(State::Listing(streams)) => Report::Trouble(format!("{mapper}: not listed yet: {}", streams.join("; "))),
-        Some(State::Learning) => Report::Trouble(format!("{mapper}: defaults of its kind are being learnt")),
         Some(State::Running) => {
             let behind = engine.registry.behind(engine, mapper, FAILING);
             let age = engine.queue.oldest().get(&mapper).copied().filter(|age| *age > STUCK);
@@ -146,6 +145,10 @@ fn scrape(engine: &Engine) -> Vec<u8> {
     let (depth, oldest, failing) = (engine.queue.depth(), engine.queue.oldest(), engine.queue.failing());
     for mapper in engine.mappers.iter() {
         let (id, kind) = (mapper.spec().id, mapper.spec().kind.group_kind().label());
+        if !engine.router.is_running(id) {
+            metrics.withdraw(kind);
+            continue;
+        }
         for (lane, word) in crate::queue::LANES {
             metrics.queue(kind, word, depth.get(&(id, lane)).copied().unwrap_or(0));
         }

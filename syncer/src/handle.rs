@@ -13,6 +13,7 @@ use crate::api::{ApiError, Target};
 use crate::engine::Engine;
 use crate::gate::{CreateLock, Done, Mark};
 use crate::metrics::Registry;
+use crate::registry::State;
 use crate::role::Need;
 
 /// The engine as the sockets of the virtual API server see it: the only door from there to the
@@ -24,6 +25,9 @@ pub trait EngineHandle: Send + Sync + 'static {
 
     /// Returns the kinds whose mappers are asked before an object is stored, with what answers.
     fn admissions(&self) -> Vec<(Kind, &dyn Admission)>;
+
+    /// Returns true while the mapper of a kind is off, because an API or a right is missing: it cannot judge.
+    fn is_off(&self, kind: Kind) -> bool;
 
     /// Returns the caches, as the mapper of a kind sees them.
     fn view(&self, kind: Kind) -> Box<dyn View + '_>;
@@ -117,6 +121,11 @@ impl EngineHandle for Engine {
 
     fn admissions(&self) -> Vec<(Kind, &dyn Admission)> {
         self.mappers.iter().filter_map(|mapper| Some((mapper.spec().kind, mapper.admission()?))).collect()
+    }
+
+    fn is_off(&self, kind: Kind) -> bool {
+        let state = self.mappers.of_kind(kind).and_then(|mapper| self.registry.state(mapper.spec().id));
+        matches!(state, Some(State::Off(_)))
     }
 
     fn view(&self, kind: Kind) -> Box<dyn View + '_> {

@@ -11,6 +11,8 @@ mod claim;
 pub mod connect;
 mod embedded;
 mod engine;
+#[cfg(test)]
+mod fixture;
 mod gate;
 mod handle;
 mod informer;

@@ -11,6 +11,8 @@ use prometheus::{
 };
 use tenet_mapper::{Kind, Side};
 
+use crate::queue::LANES;
+
 pub use admission::Admission;
 pub use breaker::Breaker;
 pub use claim::Claim;
@@ -249,6 +251,16 @@ impl Metrics {
         self.failing.with_label_values(&[kind]).set(gauge(count));
     }
 
+    /// Removes the gauges of the queue of a mapper that does not run. Its counters stay: what has happened, has.
+    pub fn withdraw(&self, kind: &str) {
+        // A series that does not exist is as good as removed.
+        for (_, lane) in LANES {
+            drop(self.queue_depth.remove_label_values(&[kind, lane]));
+        }
+        drop(self.queue_age.remove_label_values(&[kind]));
+        drop(self.failing.remove_label_values(&[kind]));
+    }
+
     /// The size of a cache.
     pub fn cache(&self, side: Side, kind: Kind, objects: usize, bytes: u64) {
         self.cache_objects.with_label_values(&[name(side), kind.group_kind().label()]).set(gauge(objects));
@@ -290,4 +302,26 @@ fn name(side: Side) -> &'static str {
 
 fn gauge(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gauges_of_a_mapper_that_is_off_are_removed_and_its_counters_stay() {
+        let metrics = Metrics::new().unwrap();
+        for kind in ["Pod", "Secret"] {
+            metrics.queue(kind, "urgent", 3);
+            metrics.fail(kind, 2);
+            metrics.reconciled(kind, "ok");
+        }
+        metrics.withdraw("Secret");
+        metrics.withdraw("Secret");
+        let text = String::from_utf8(metrics.text()).unwrap();
+        let of = |kind: &str, name: &str| text.contains(&format!("{name}{{kind=\"{kind}\""));
+        assert!(of("Pod", "tenet_queue_depth") && of("Pod", "tenet_failing_objects"));
+        assert!(!of("Secret", "tenet_queue_depth") && !of("Secret", "tenet_failing_objects"));
+        assert!(of("Secret", "tenet_reconciles_total"));
+    }
 }

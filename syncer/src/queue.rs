@@ -77,6 +77,11 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Drops the keys of a mapper, except those at work.
+    pub fn stop(&self, mapper: MapperId) {
+        self.state.lock().drop_keys(mapper);
+    }
+
     /// Returns how long ago the key of a ticket was first enqueued.
     pub fn age(&self, ticket: &Ticket) -> Duration {
         self.now().saturating_sub(ticket.since)

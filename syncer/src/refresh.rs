@@ -103,8 +103,11 @@ impl Refresh {
             return;
         }
         tracing::info!(from = old.virtual_version, to = version, "version of the virtual API server changed");
-        let learnt = learn::defaults(&self.engine.view.virt, &self.engine.mappers, self.engine.view.limit).await;
-        self.engine.view.defaults.store(Arc::new(learnt));
+        for mapper in self.engine.mappers.iter().map(|mapper| mapper.spec().id) {
+            if self.engine.router.is_running(mapper) {
+                learn::begin(&self.engine, mapper);
+            }
+        }
         self.renew_facts(&self.live.get(), &version);
         patrol::enqueue_all(&self.engine, Lane::Change).await;
     }

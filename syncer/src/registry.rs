@@ -26,8 +26,6 @@ const LOOK: Duration = Duration::from_secs(1);
 pub enum State {
     /// Some of its streams are not listed yet: these.
     Listing(Vec<String>),
-    /// Its streams are listed; the defaults of its kind are being learnt.
-    Learning,
     /// It is asked about its keys.
     Running,
     /// An API or a right that it needs is missing: these.
@@ -108,17 +106,17 @@ impl Registry {
                         "mapper stopped: an API or a right is missing"
                     );
                     engine.router.stop(mapper);
+                    engine.queue.stop(mapper);
                 }
                 *state = off;
             }
             // A stream that fails for another reason resumes at its last version.
-            State::Running | State::Learning => return,
+            State::Running => return,
             _ if !unlisted.is_empty() => *state = State::Listing(unlisted),
             _ => {
-                *state = State::Learning;
-                let engine = Arc::clone(engine);
-                let runtime = Arc::clone(&engine.runtime);
-                runtime.spawn(Box::pin(async move { start(&engine, mapper).await }));
+                *state = State::Running;
+                start(engine, mapper);
+                return;
             }
         }
         engine.metrics.running(engine.kind_of(mapper), false);
@@ -158,29 +156,14 @@ impl Registry {
     }
 }
 
-/// Learns the defaults that the mapper needs, and starts it.
-async fn start(engine: &Arc<Engine>, mapper: MapperId) {
-    let Some(spec) = engine.mappers.get(mapper).map(Mapper::spec) else { return };
-    if !spec.samples.is_empty() && !engine.view.defaults.load().contains_key(&spec.kind) {
-        let learnt = Arc::new(learn::of_kind(&engine.view.virt, spec, engine.view.limit).await);
-        engine.view.defaults.rcu(|known| {
-            let mut known = (**known).clone();
-            known.insert(spec.kind, Arc::clone(&learnt));
-            known
-        });
-    }
-    {
-        let mut states = engine.registry.states.write();
-        match states.get_mut(&mapper) {
-            Some(state @ State::Learning) => *state = State::Running,
-            // Its streams have gone in the meantime.
-            _ => return,
-        }
-        engine.router.start(mapper);
-    }
+/// Starts a mapper, and enqueues all of its keys.
+fn start(engine: &Arc<Engine>, mapper: MapperId) {
+    learn::begin(engine, mapper);
+    engine.router.start(mapper);
     engine.metrics.running(engine.kind_of(mapper), true);
     tracing::info!(%mapper, "mapper started");
-    patrol::enqueue_mapper(engine, mapper, Lane::Change).await;
+    let (engine, runtime) = (Arc::clone(engine), Arc::clone(&engine.runtime));
+    runtime.spawn(Box::pin(async move { patrol::enqueue_mapper(&engine, mapper, Lane::Change).await }));
 }
 
 impl Needs {

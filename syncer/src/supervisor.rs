@@ -23,6 +23,7 @@ use crate::engine::Engine;
 use crate::gate::{Gate, Parts};
 use crate::handle::Sockets;
 use crate::informer::{Informer, Scope, is_selected};
+use crate::learn::Learnt;
 use crate::mappers::Mappers;
 use crate::metrics::Metrics;
 use crate::panics::restart;
@@ -171,7 +172,7 @@ impl Syncer {
         let view = EngineView {
             caches: Arc::clone(&caches),
             router: Arc::clone(&router),
-            defaults: ArcSwap::default(),
+            defaults: Learnt::default(),
             virt: virt.clone(),
             limit,
         };

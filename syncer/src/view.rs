@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use futures::future::join_all;
 use parking_lot::RwLock;
 use tenet_mapper::rules::Defaults;
@@ -19,6 +18,7 @@ use crate::api::{Api, Target};
 use crate::cache::Cache;
 use crate::gate::errors;
 use crate::informer::Health;
+use crate::learn::Learnt;
 use crate::router::Router;
 
 /// A cache and the health of each stream into it.
@@ -91,7 +91,7 @@ pub struct EngineView {
     /// Index from objects to keys.
     pub router: Arc<Router>,
     /// Defaults of the virtual API server.
-    pub defaults: ArcSwap<HashMap<Kind, Arc<Defaults>>>,
+    pub defaults: Learnt,
     /// The virtual API server, for single reads.
     pub virt: Api,
     /// Time limit of a read.
@@ -176,6 +176,6 @@ impl View for MapperView<'_> {
     }
 
     fn defaults(&self, kind: Kind) -> Arc<Defaults> {
-        self.engine.defaults.load().get(&kind).cloned().unwrap_or_default()
+        self.engine.defaults.of(kind)
     }
 }

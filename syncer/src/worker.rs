@@ -121,6 +121,7 @@ async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: 
     let Outcome { stages, next, wait, refused } = decided?;
     perform(engine, mapper, ticket, stages).await?;
     if !refused.is_empty() {
+        engine.view.defaults.check(kind)?;
         refusal::tell(engine, mapper.spec(), &ticket.key.object, refused).await?;
     } else if view.has_shown_refusal() {
         refusal::withdraw(engine, mapper.spec(), &ticket.key.object).await?;
@@ -229,6 +230,9 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: Ma
     let reason = match error {
         MapError::Refused(refusals) => {
             let error = MapError::Refused(refusals.clone());
+            if let Err(learning) = engine.view.defaults.check(kind) {
+                return learning;
+            }
             tracing::info!(%kind, %object, %error, class = error.class(), "not synced");
             return match refusal::tell(engine, mapper.spec(), object, refusals).await {
                 Ok(()) => error,

@@ -83,6 +83,9 @@ impl PodMapper {
             .project(Side::Host, &Projection::Fields(HOST_FIELDS))
             .reads(looked_up(Side::Virtual, kinds::NODE, Projection::Metadata))
             .reads(looked_up(Side::Virtual, kinds::NAMESPACE, Projection::Metadata))
+            .reads(
+                looked_up(Side::Virtual, scheduling::PRIORITY_CLASS, Projection::Fields(&["globalDefault"])).optional(),
+            )
             .reads(looked_up(Side::Virtual, kinds::SERVICE, Projection::Whole))
             .reads(looked_up(Side::Virtual, kinds::CONFIG_MAP, Projection::Metadata))
             .reads(looked_up(Side::Host, kinds::CONFIG_MAP, Projection::Metadata))

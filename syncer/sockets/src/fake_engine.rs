@@ -90,6 +90,10 @@ impl EngineHandle for FakeEngine {
         Vec::new()
     }
 
+    fn is_off(&self, _kind: Kind) -> bool {
+        false
+    }
+
     fn view(&self, _kind: Kind) -> Box<dyn View + '_> {
         Box::new(Caches(self))
     }

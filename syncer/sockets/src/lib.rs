@@ -14,10 +14,12 @@ mod rights;
 mod serving;
 mod webhook;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::FutureExt;
 use tenet_config::{Config, Live};
 use tenet_syncer::role::Need;
 use tenet_syncer::{EngineHandle, connect};
@@ -84,7 +86,10 @@ async fn run(engine: Arc<dyn EngineHandle>, live: Live, stop: CancellationToken)
             opened = open(&engine, &live, &config, &metrics) => match opened {
                 Ok(opened) => {
                     engine.report_off(PART, None);
-                    return Box::pin(opened.serve(stop)).await;
+                    if AssertUnwindSafe(Box::pin(opened.serve(stop.clone()))).catch_unwind().await.is_ok() {
+                        return;
+                    }
+                    anyhow::anyhow!("a task of the sockets panicked")
                 }
                 Err(error) => error,
             },

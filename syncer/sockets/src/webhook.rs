@@ -12,18 +12,21 @@ mod registration;
 mod reservation_handler;
 mod review;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
+use futures::FutureExt;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use kube::core::DynamicObject;
 use kube::core::admission::AdmissionReview;
-use tenet_config::Live;
+use serde_json::Value;
+use tenet_config::{FailurePolicy, Live};
 use tenet_mapper::{Admission, Kind};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -66,6 +69,8 @@ pub struct Webhook {
     certificates: Arc<CertificateStore>,
     reservations: ReservationHandler,
     registration: Registration,
+    /// Decides about the objects of a kind whose mapper is off.
+    policy: FailurePolicy,
     limit: Duration,
 }
 
@@ -104,6 +109,7 @@ async fn serve(parts: &Parts, stop: &CancellationToken) -> anyhow::Result<()> {
     };
     let limit = config.timeout.saturating_sub(MARGIN);
     let webhook = Arc::new(Webhook {
+        policy: config.failure_policy,
         registration: Registration::new(config),
         reservations: ReservationHandler::new(Arc::clone(engine)),
         engine: Arc::clone(engine),
@@ -164,8 +170,7 @@ impl Webhook {
 
     async fn review(&self, kind: Kind, admission: &dyn Admission, review: &Review) -> AdmissionReview<DynamicObject> {
         let start = Instant::now();
-        let served = timeout(self.limit, self.reservations.serve(kind, admission, review)).await;
-        let result = served.unwrap_or_else(|_| Err(Denial::silent()));
+        let result = self.judge(kind, admission, review).await;
         let metrics = &self.metrics;
         let verdict = match &result {
             Ok(_) => "allowed",
@@ -176,6 +181,31 @@ impl Webhook {
             }
         };
         metrics.reviewed(kind, review.operation_name(), verdict, start.elapsed());
-        review.answer(result)
+        match result {
+            Ok(_) if self.engine.is_off(kind) => review.allow_with(Denial::off(kind).message),
+            result => review.answer(result),
+        }
+    }
+
+    /// Returns the values that the object takes on. While the mapper of its kind is off, nobody can say, and the
+    /// failure policy decides.
+    async fn judge(
+        &self,
+        kind: Kind,
+        admission: &dyn Admission,
+        review: &Review,
+    ) -> Result<Vec<(String, Value)>, Denial> {
+        if self.engine.is_off(kind) {
+            return if self.policy == FailurePolicy::Ignore { Ok(Vec::new()) } else { Err(Denial::off(kind)) };
+        }
+        let serve = self.reservations.serve(kind, admission, review);
+        match AssertUnwindSafe(timeout(self.limit, serve)).catch_unwind().await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Denial::silent()),
+            Err(_) => {
+                tracing::error!(%kind, namespace = review.namespace, name = review.name, "admission panicked");
+                Err(Denial::panicked())
+            }
+        }
     }
 }

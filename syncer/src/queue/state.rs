@@ -241,6 +241,26 @@ impl State {
         }
     }
 
+    /// Drops the keys of a mapper, except those at work, which it forgets to reconcile again.
+    pub fn drop_keys(&mut self, mapper: MapperId) {
+        let (rows, timers, quotas) = (&mut self.rows, &mut self.timers, &mut self.quotas);
+        self.entries.retain(|key, entry| {
+            if key.mapper != mapper {
+                return true;
+            }
+            match &mut entry.status {
+                Status::Running { dirty } => {
+                    *dirty = None;
+                    return true;
+                }
+                Status::Queued { lane, position, .. } => rows[*lane as usize].remove(key, *position),
+                Status::Waiting { until, .. } => drop(timers.remove(&(*until, key.clone()))),
+                Status::Full { quota, position } => quotas.leave(mapper, quota, *position),
+            }
+            false
+        });
+    }
+
     /// Returns the number of keys: ready, waiting and at work.
     pub fn len(&self) -> usize {
         self.entries.len()

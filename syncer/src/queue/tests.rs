@@ -344,3 +344,26 @@ fn a_change_takes_a_key_out_of_the_line_of_a_quota() {
 fn order_at(state: &mut State, now: u64) -> Vec<String> {
     std::iter::from_fn(|| state.pop(at(now))).map(|ticket| ticket.key.object.to_string()).collect()
 }
+
+#[test]
+fn the_keys_of_a_mapper_that_stops_are_dropped_except_those_at_work() {
+    let mut state = State::new(usize::MAX);
+    let other = Key { mapper: MapperId::new("node"), object: VirtualKey::new("", "other") };
+    for name in ["at-work", "failed", "full"] {
+        state.add(key("a", name), Lane::Urgent, at(0));
+    }
+    let taken: Vec<_> = std::iter::from_fn(|| state.pop(at(0))).map(|ticket| ticket.key).collect();
+    assert_eq!(taken.len(), 3);
+    state.done(&key("a", "failed"), Again::Failed(at(60_000)), at(0));
+    state.done(&key("a", "full"), Again::Full("quota".into()), at(0));
+    state.add(key("a", "queued"), Lane::Change, at(0));
+    state.add(key("a", "at-work"), Lane::Change, at(0));
+    state.add(other.clone(), Lane::Change, at(0));
+    state.drop_keys(MapperId::new("pod"));
+    assert_eq!((state.len(), state.next_timer()), (2, None), "one at work, and that of the other mapper");
+    assert_eq!(state.pop(at(120_000)).map(|ticket| ticket.key), Some(other));
+    state.done(&key("a", "at-work"), Again::No, at(0));
+    assert_eq!((state.len(), state.pop(at(120_000))), (1, None));
+    state.add(key("a", "queued"), Lane::Change, at(120_000));
+    assert_eq!(order(&mut state), ["a/queued"], "it starts anew");
+}

@@ -2,27 +2,15 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arc_swap::ArcSwap;
-use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
 use tenet_mapper::{
     Deletion, Input, KeysOf, MapperId, MapperSpec, Object, Projection, VirtualKey, VirtualPatch, kinds,
 };
 
 use super::*;
-use crate::cache::Cache;
-use crate::claim::Claim;
+use crate::fixture::Fixture;
 use crate::gate::tests::{Answers, Asked, api};
-use crate::gate::{Gate, Parts};
-use crate::informer::Health;
-use crate::mappers::Mappers;
-use crate::metrics::Metrics;
-use crate::queue::{Key, Queue};
-use crate::registry::Registry;
-use crate::router::Router;
-use crate::runtime::System;
-use crate::settings::Settings;
-use crate::view::{Caches, EngineView};
+use crate::queue::Key;
 
 type Decide = fn(&Context<'_>) -> Result<Outcome, MapError>;
 
@@ -66,55 +54,10 @@ impl Rig {
             KeysOf::Own,
         ));
         let mapper = Decided { spec, decide, asked: Arc::clone(&asked) };
-        let mappers = Arc::new(Mappers::new(vec![Box::new(mapper) as Box<dyn Mapper>]).unwrap());
-        let mut caches = Caches::default();
-        for side in [Side::Virtual, Side::Host] {
-            let health = Health { synced: true, ..Health::default() };
-            caches.add(Arc::new(Cache::new(side, kinds::POD, Projection::Whole)), Arc::new(RwLock::new(health)));
-        }
-        let (caches, queue) = (Arc::new(caches), Arc::new(Queue::default()));
-        caches.get(Side::Virtual, kinds::POD).unwrap().store(pod().value().clone());
-        let router = Arc::new(Router::new(Arc::clone(&mappers), Arc::clone(&queue), "vc-1", "cluster-1"));
-        router.start(ID);
-        let config = "name: vc-1\nhost: { namespace: team-a }\nvirtual: { kubeconfig: /v }\n";
-        let config = tenet_config::Config::from_yaml(config, &tenet_config::Overrides::default()).unwrap();
-        let facts = Arc::new(ArcSwap::from_pointee(Settings::default().facts(&config, "cluster-1", "").unwrap()));
-        let (metrics, limit) = (Arc::new(Metrics::new().unwrap()), Duration::from_secs(5));
-        let claim = Arc::new(Claim::agreed_for_tests());
-        let gate = Gate::new(Parts {
-            virt: virt_api.clone(),
-            claim: Arc::clone(&claim),
-            host,
-            caches: Arc::clone(&caches),
-            router: Arc::clone(&router),
-            facts: Arc::clone(&facts),
-            metrics: Arc::clone(&metrics),
-            runtime: Arc::new(System),
-            ceiling: 8,
-            limit,
-        });
-        let view = EngineView {
-            caches: Arc::clone(&caches),
-            router: Arc::clone(&router),
-            defaults: ArcSwap::default(),
-            virt: virt_api,
-            limit,
-        };
-        let engine = Engine {
-            registry: Registry::new(&mappers),
-            mappers,
-            queue,
-            router,
-            caches,
-            view,
-            settings: Settings::default(),
-            facts,
-            claim,
-            gate,
-            metrics,
-            off: Mutex::default(),
-            runtime: Arc::new(System),
-        };
+        let fixture = Fixture { virt: virt_api, host, kinds: vec![kinds::POD] };
+        let engine = fixture.engine(vec![Box::new(mapper)]);
+        engine.caches.get(Side::Virtual, kinds::POD).unwrap().store(pod().value().clone());
+        engine.router.start(ID);
         Self { engine, virt, asked }
     }
 
@@ -232,4 +175,31 @@ async fn a_mapper_that_is_stopped_is_not_asked() {
     rig.engine.router.stop(ID);
     assert_eq!(rig.work().await, Again::No);
     assert_eq!(rig.asked.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_panic_beside_the_mapper_quarantines_the_key_too() {
+    let rig = Rig::new(Vec::new(), |_| Err(MapError::refused("spec.x", "no")));
+    let key = Key { mapper: ID, object: VirtualKey::new("n", "a") };
+    let ticket = Ticket { key, lane: Lane::Change, since: Duration::ZERO, failures: 0 };
+    assert_eq!(contained(&rig.engine, &ticket).await, Again::No, "told");
+    let engine = Engine { runtime: Arc::new(Broken), ..rig.engine };
+    assert!(matches!(contained(&engine, &ticket).await, Again::Failed(delay) if delay.as_secs() >= 60));
+    engine.router.stop(ID);
+    assert_eq!(contained(&engine, &ticket).await, Again::No, "a stopped mapper waits for nothing");
+}
+
+/// A runtime without a clock.
+struct Broken;
+
+impl crate::runtime::Runtime for Broken {
+    fn now(&self) -> time::OffsetDateTime {
+        panic!("a bug")
+    }
+
+    fn random(&self) -> f64 {
+        panic!("a bug")
+    }
+
+    fn spawn(&self, _: crate::runtime::Task) {}
 }

@@ -26,7 +26,8 @@ pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
     let mut refusals: Vec<_> = scheduling::node_name(pod.virt).into_iter().collect();
     refusals.extend(crossing.refusals);
     refusals.extend(security::cross(pod, &mut host));
-    refusals.extend(scheduling::priority(pod, &pods, &mut host));
+    let mut remarks = Vec::new();
+    refusals.extend(scheduling::priority(pod, &pods, &mut host, &mut remarks)?);
     refusals.extend(tokens::turn_sources(pod, &mut host));
     refusals.extend_from_slice(&fields.refusals);
     if !refusals.is_empty() {
@@ -37,7 +38,7 @@ pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
     host["kind"] = json!(kinds::POD.kind);
     host["metadata"] = fields.metadata(pod);
     identity(pod, &pods, &mut host);
-    let remarks = resolver(pod, &mut host);
+    remarks.extend(resolver(pod, &mut host));
     Ok(Draft { host, remarks })
 }
 

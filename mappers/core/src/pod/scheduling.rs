@@ -2,10 +2,14 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
-use tenet_mapper::{Bind, Dependency, Effect, Object, VirtualKey, kinds, pointer};
+use tenet_mapper::{Bind, Dependency, Effect, Kind, MapError, Object, VirtualKey, kinds, pointer};
 
 use super::Subject;
 use super::config::Pods;
+
+/// The kind of the classes that a pod may name.
+pub(super) const PRIORITY_CLASS: Kind =
+    Kind::of("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses").cluster_scoped();
 
 /// Relation between the nodes of both pods.
 pub(super) enum Binding {
@@ -45,8 +49,14 @@ pub(super) fn node_name(virt: &Object) -> Option<Refusal> {
     Some(Refusal { field: "spec.nodeName".to_owned(), why })
 }
 
-/// Only listed classes may be used; the host computes number and preemption from the class.
-pub(super) fn priority(pod: &Subject<'_, '_>, pods: &Pods, draft: &mut Value) -> Vec<Refusal> {
+/// Only listed classes may be used; the host computes number and preemption from the class. A class that
+/// nobody asked for is left out: it comes from the virtual cluster, and means nothing on the host.
+pub(super) fn priority(
+    pod: &Subject<'_, '_>,
+    pods: &Pods,
+    draft: &mut Value,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<Refusal>, MapError> {
     let defaults = pod.cx.defaults(kinds::POD);
     let permitted = |field: &str| pod.cx.permits(kinds::POD, field);
     let (class, preemption) = ("spec.priorityClassName", "spec.preemptionPolicy");
@@ -54,10 +64,14 @@ pub(super) fn priority(pod: &Subject<'_, '_>, pods: &Pods, draft: &mut Value) ->
     match pod.virt.str_at("/spec/priorityClassName") {
         Some(name) if permitted(class) || pods.priority_classes.iter().any(|known| known == name) => {
             pointer::set(draft, "/spec/priorityClassName", json!(name));
-            return refusals;
+            return Ok(refusals);
         }
         // The virtual cluster gives this class to every pod.
-        Some(name) if defaults.contains(class, &json!(name)) => return refusals,
+        Some(name) if defaults.contains(class, &json!(name)) || is_global_default(pod, name) => return Ok(refusals),
+        Some(name) if !asks_for_class(pod)? => {
+            remarks.push(format!("{class}: {name} was not asked for, and means nothing on the host"));
+            return Ok(refusals);
+        }
         Some(name) => {
             let why = format!("{name} is not among the classes of pods.priorityClasses");
             refusals.push(Refusal { field: class.to_owned(), why });
@@ -73,5 +87,19 @@ pub(super) fn priority(pod: &Subject<'_, '_>, pods: &Pods, draft: &mut Value) ->
         }
         _ => {}
     }
-    refusals
+    Ok(refusals)
+}
+
+fn is_global_default(pod: &Subject<'_, '_>, class: &str) -> bool {
+    let class = pod.cx.virt(PRIORITY_CLASS, &VirtualKey::new("", class));
+    class.is_some_and(|class| class.at("/globalDefault") == Some(&json!(true)))
+}
+
+/// Returns true if a client has set the class of a pod: then it is among the fields that the API server notes
+/// before admission. A class that was the default when the pod was created is not, nor is that of a webhook.
+fn asks_for_class(pod: &Subject<'_, '_>) -> Result<bool, MapError> {
+    let stored = pod.cx.content(kinds::POD, pod.key)?;
+    let managers = stored.as_ref().map(|stored| stored.list_at("/metadata/managedFields")).unwrap_or_default();
+    let sets_class = |manager: &Value| manager.pointer("/fieldsV1/f:spec/f:priorityClassName").is_some();
+    Ok(managers.is_empty() || managers.iter().any(sets_class))
 }

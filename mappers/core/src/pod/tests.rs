@@ -8,6 +8,8 @@ mod status;
 mod tokens;
 mod update;
 
+mod priority;
+
 use tenet_mapper::Mapper;
 use tenet_mapper::rules::Coverage;
 

@@ -30,6 +30,20 @@ impl Denial {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "unavailable", message)
     }
 
+    /// The mapper of the kind is off.
+    pub fn off(kind: Kind) -> Self {
+        let message = format!(
+            "the {kind} cannot be brought to the host at present, because the syncer lacks an API or a right there"
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", "off", message)
+    }
+
+    /// The code of the mapper panicked.
+    pub fn panicked() -> Self {
+        let message = "the syncer has a bug; its log says more";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "panic", message)
+    }
+
     /// Something of somebody else stands in the place on the host.
     pub fn taken(kind: Kind) -> Self {
         let message = format!(

@@ -113,6 +113,13 @@ impl Review {
         response.unwrap_or_else(|error| self.response.clone().deny(error)).into_review()
     }
 
+    /// Returns the answer that allows the request as it is, with a warning that the client shows.
+    pub fn allow_with(&self, warning: String) -> AdmissionReview<DynamicObject> {
+        let mut response = self.response.clone();
+        response.warnings = Some(vec![warning]);
+        response.into_review()
+    }
+
     /// Returns the changes of the object as it was sent.
     fn changes(&self, values: &[(String, Value)]) -> Patch {
         let differs = |(pointer, value): &&(String, Value)| {
@@ -154,6 +161,14 @@ mod tests {
 
     fn review(object: &Value) -> Review {
         read(&body(json!({"operation": "CREATE", "namespace": "team", "object": object, "oldObject": null}))).unwrap()
+    }
+
+    #[test]
+    fn an_object_whose_mapper_is_off_may_be_allowed_with_a_warning() {
+        let answer = review(&json!({"metadata": {"name": "web"}})).allow_with(Denial::off(kinds::SERVICE).message);
+        let response = answer.response.unwrap();
+        assert!(response.allowed && response.patch.is_none());
+        assert!(response.warnings.unwrap()[0].contains("lacks an API or a right"));
     }
 
     #[test]

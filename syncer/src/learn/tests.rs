@@ -1,0 +1,97 @@
+use serde_json::json;
+use tenet_mapper::{Context, Input, KeysOf, Outcome, Projection, Side, VirtualKey, kinds};
+
+use super::*;
+use crate::fixture::Fixture;
+use crate::gate::tests::{Answers, Asked, api};
+use crate::registry::{Registry, State};
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+const ID: MapperId = MapperId::new("refusing");
+
+/// A mapper that refuses all pods with a class that is no default.
+struct Refusing(MapperSpec);
+
+impl Mapper for Refusing {
+    fn spec(&self) -> &MapperSpec {
+        &self.0
+    }
+
+    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        let pod = cx.virt(kinds::POD, key);
+        let class = pod.as_ref().and_then(|pod| pod.at("/spec/class")).cloned().unwrap_or_default();
+        if cx.defaults(kinds::POD).contains("spec.class", &class) {
+            return Ok(Outcome::done());
+        }
+        Err(MapError::refused("spec.class", "is not known"))
+    }
+}
+
+fn spec() -> MapperSpec {
+    MapperSpec::new(ID.as_str(), kinds::POD)
+        .reads(Input::new(Side::Virtual, kinds::POD, Projection::Whole, KeysOf::Own))
+        .sample(json!({"metadata": {"name": "tenet-defaults"}, "spec": {}}))
+}
+
+fn engine(answers: Answers) -> (Arc<Engine>, Asked) {
+    let ((virt, asked), (host, _)) = (api(answers), api(Vec::new()));
+    let engine = Fixture { virt, host, kinds: vec![kinds::POD] }.engine(vec![Box::new(Refusing(spec()))]);
+    engine.caches.get(Side::Virtual, kinds::POD).unwrap().store(json!({
+        "metadata": {"namespace": "n", "name": "a", "uid": "u", "resourceVersion": "5"}, "spec": {"class": "gold"},
+    }));
+    (Arc::new(engine), asked)
+}
+
+fn status(code: u16, reason: &str, message: &str) -> Value {
+    json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message})
+}
+
+fn posts(asked: &Asked, path: &str) -> usize {
+    asked.lock().unwrap().iter().filter(|(method, at, _)| *method == "POST" && at.ends_with(path)).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_stays_the_same_is_final_and_others_are_tried_until_the_deadline() {
+    let service_account = "pods is forbidden: error looking up service account default/default: not found";
+    for (code, message, tries) in [
+        (400, "admission webhook does not support dry run", 1..=1),
+        (403, "pods is forbidden", 1..=1),
+        (422, "Pod is invalid", 1..=1),
+        (403, service_account, 55..=61),
+        (500, "etcdserver: leader changed", 55..=61),
+    ] {
+        let (api, asked) = api(vec![("POST", PODS, code, status(code, "R", message))]);
+        let learnt = of_kind(&api, &spec(), Duration::from_secs(5)).await;
+        assert_eq!(learnt, Defaults::default());
+        assert!(tries.contains(&posts(&asked, "/pods")), "{code} {message}: {}", posts(&asked, "/pods"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mapper_runs_while_its_defaults_are_learnt_and_only_a_refusal_waits() {
+    let silent = status(500, "InternalError", "no");
+    let (engine, asked) = engine(vec![("POST", PODS, 500, silent)]);
+    let stop = tokio_util::sync::CancellationToken::new();
+    tokio::spawn(Registry::run(Arc::clone(&engine), stop.clone()));
+    tokio::spawn(crate::worker::run(Arc::clone(&engine), stop.clone()));
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(engine.registry.state(ID), Some(State::Running));
+    assert_eq!(posts(&asked, "/events"), 0, "what is refused may be a default");
+    assert!(posts(&asked, "/pods") > 10);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(posts(&asked, "/events"), 1, "it is told after the deadline");
+    stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_default_is_never_refused_not_even_before_it_is_learnt() {
+    let stored = json!({"metadata": {"name": "tenet-defaults"}, "spec": {"class": "gold"}});
+    let (engine, asked) = engine(vec![("POST", PODS, 201, stored)]);
+    let stop = tokio_util::sync::CancellationToken::new();
+    tokio::spawn(Registry::run(Arc::clone(&engine), stop.clone()));
+    tokio::spawn(crate::worker::run(Arc::clone(&engine), stop.clone()));
+    sleep(Duration::from_secs(120)).await;
+    assert_eq!((posts(&asked, "/pods"), posts(&asked, "/events")), (1, 0));
+    assert!(engine.queue.is_empty());
+    stop.cancel();
+}
