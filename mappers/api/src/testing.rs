@@ -47,6 +47,8 @@ pub struct Clusters {
     referenced: BTreeSet<(GroupKind, VirtualKey)>,
     unreadable: BTreeSet<(Side, GroupKind)>,
     spec: Option<MapperSpec>,
+    /// True while a mapper is asked, which may read its inputs alone.
+    deciding: bool,
     defaults: Arc<Defaults>,
     facts: Facts,
     now: i64,
@@ -60,6 +62,7 @@ impl Default for Clusters {
             referenced: BTreeSet::new(),
             unreadable: BTreeSet::new(),
             spec: None,
+            deciding: false,
             defaults: Arc::default(),
             facts: Facts {
                 names: Names::new(CLUSTER, HOST_NAMESPACE, NameScheme::Tenet),
@@ -264,6 +267,13 @@ impl Clusters {
 
     fn decide(&mut self, mapper: &dyn Mapper, namespace: &str, name: &str) -> Result<Outcome, MapError> {
         self.spec = Some(mapper.spec().clone());
+        self.deciding = true;
+        let outcome = self.read_and_decide(mapper, namespace, name);
+        self.deciding = false;
+        outcome
+    }
+
+    fn read_and_decide(&self, mapper: &dyn Mapper, namespace: &str, name: &str) -> Result<Outcome, MapError> {
         let (facts, key) = (self.facts.clone(), VirtualKey::new(namespace, name));
         let mut contents = Contents::default();
         for _ in 0..ROUNDS {
@@ -378,12 +388,23 @@ impl Clusters {
     }
 }
 
+impl Clusters {
+    /// Panics when a mapper reads a kind that is none of its inputs: the engine may not watch it.
+    fn assert_declared(&self, side: Side, kind: Kind) {
+        let Some(spec) = self.spec.as_ref().filter(|_| self.deciding) else { return };
+        let is_declared = spec.inputs.iter().any(|input| input.side == side && input.kind == kind.group_kind());
+        assert!(is_declared, "the mapper {} reads {kind} in the {side} cluster, which is none of its inputs", spec.id);
+    }
+}
+
 impl View for Clusters {
     fn get(&self, object: &ObjectRef) -> Option<Object> {
+        self.assert_declared(object.side, object.kind);
         self.object(object.side, object.kind, &object.namespace, &object.name).cloned()
     }
 
     fn list(&self, side: Side, kind: Kind, namespace: &str) -> Vec<Object> {
+        self.assert_declared(side, kind);
         self.all(side, kind).filter(|object| object.namespace() == namespace).cloned().collect()
     }
 

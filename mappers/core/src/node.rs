@@ -65,6 +65,8 @@ impl NodeMapper {
                     .optional(),
             )
             .reads(Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::Owner))
+            // Its owners, which a pod has from its creation on, so that no change of it wakes the node.
+            .reads(Input::new(Side::Virtual, kinds::POD, Projection::Metadata, KeysOf::None))
             .needs(Right::host(kinds::SERVICE, Verb::KEEP, "keeps the Services of the kubelets of virtual nodes"))
             .needs(Right::virt(kinds::NODE, Verb::KEEP, "keeps the virtual nodes"))
             .needs(Right::virt(kinds::NODE, &[Verb::Patch], "keeps the virtual nodes").on("status"));

@@ -24,6 +24,9 @@ pub(super) const FIELDS: &[&str] = &[
 ];
 
 /// Node as the table crosses it, without the fields that change with every heartbeat.
+///
+/// The `up` rules are walked here, because their executor, the `CopyMapper`, patches an original that exists: a picture
+/// has none, and is written whole.
 pub(super) fn node(table: &Table, host: &Object) -> Value {
     let mut node = head(host.name(), host.at("/metadata/labels"));
     node["spec"] = json!({});
