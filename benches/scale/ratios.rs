@@ -8,7 +8,7 @@ use serde_json::Value;
 /// The group of all benches here.
 pub const GROUP: &str = "scale";
 
-/// Where criterion writes.
+/// Folder into which criterion writes.
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("scale")
 }

@@ -36,13 +36,13 @@ pub struct Config {
     pub host: Host,
     /// The virtual cluster, which the tenant uses.
     pub r#virtual: Virtual,
-    /// How host objects are named.
+    /// Scheme of the names of host objects.
     #[serde(default)]
     pub names: Names,
     /// Handling of an object with a field that the rule table of its kind does not know.
     #[serde(default)]
     pub unknown_fields: UnknownFields,
-    /// Which annotations of the tenant cross to the host.
+    /// Annotations of the tenant that cross to the host.
     #[serde(default)]
     pub annotations: Annotations,
     /// Which labels of the tenant cross to the host under their own keys.
@@ -57,7 +57,7 @@ pub struct Config {
     /// The metrics of pods and nodes inside.
     #[serde(default)]
     pub usage: Usage,
-    /// How much the syncer does at once, and how often.
+    /// Amount of work at the same time, and its intervals.
     #[serde(default)]
     pub engine: Engine,
     /// The breaker of deletes.
@@ -69,7 +69,7 @@ pub struct Config {
     /// The syncer's log.
     #[serde(default)]
     pub log: Log,
-    /// Which kinds are synced, and what they may have.
+    /// Kinds that are synced, and fields that they may have.
     #[serde(default)]
     pub kinds: Kinds,
     /// The sections that [`Known`](crate::Known) adds, complete: mappers read them.
@@ -78,7 +78,7 @@ pub struct Config {
     pub sections: BTreeMap<String, Value>,
 }
 
-/// How to reach the host cluster, and the place in it that the syncer may use.
+/// Access to the host cluster, and the namespace in it that the syncer may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Host {
@@ -96,7 +96,7 @@ pub struct Host {
     pub namespace: String,
 }
 
-/// How the syncer and the tenant's pods reach the virtual cluster.
+/// Access of the syncer and of the tenant's pods to the virtual cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Virtual {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tenet_translate::format::AnnotationGlob;
 use tenet_translate::labels::LabelPolicy;
 
-/// How host objects are named. It cannot change once something was synced.
+/// Scheme of the names of host objects. It cannot change once something was synced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Names {
@@ -27,7 +27,7 @@ pub enum UnknownFields {
     Drop,
 }
 
-/// Which annotations of the tenant cross to the host.
+/// Annotations of the tenant that cross to the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Annotations {

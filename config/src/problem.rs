@@ -20,7 +20,7 @@ pub enum Location {
 /// One problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
-    /// Where it is.
+    /// Line and column.
     pub place: Location,
     /// The field that it is about, such as `pods.allow[1]`; empty when it is about none.
     pub field: String,

@@ -1,4 +1,4 @@
-//! How the syncer runs as a process.
+//! Settings of the syncer as a process.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -9,20 +9,20 @@ use serde::{Deserialize, Serialize};
 use crate::Duration;
 use tenet_translate::format::{DnsLabel, DurationText, FieldPath, LogDirectives, SocketAddress, Text};
 
-/// How much the syncer does at once, and how often.
+/// Amount of work at the same time, and its intervals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Engine {
-    /// How many objects of one kind are reconciled at the same time. Kinds do not wait for one another.
+    /// Number of objects of one kind that are reconciled at the same time. Kinds do not wait for one another.
     #[schemars(range(min = 1, max = 512))]
     pub workers: u16,
-    /// How many requests may be in flight to the API server of each side; three quarters of them for one kind.
+    /// Number of requests that may be in flight to the API server of each side; three quarters of them for one kind.
     #[schemars(range(min = 1, max = 1024))]
     pub max_in_flight: u16,
     /// Time between two full comparisons of both sides.
     #[schemars(with = "DurationText")]
     pub patrol_interval: Duration,
-    /// How long one API request may take. Watches are not bound by it.
+    /// Time limit of one API request. Watches are not bound by it.
     #[schemars(with = "DurationText")]
     pub request_timeout: Duration,
 }
@@ -63,7 +63,7 @@ impl Default for Admin {
     }
 }
 
-/// How a line of the log is written.
+/// Format of a line of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -82,7 +82,7 @@ pub struct Log {
     /// syncer, separated by commas.
     #[schemars(with = "LogDirectives")]
     pub level: String,
-    /// How a line is written.
+    /// Format of a line.
     pub format: LogFormat,
 }
 
@@ -92,7 +92,7 @@ impl Default for Log {
     }
 }
 
-/// Which kinds are synced, and what they may have.
+/// Kinds that are synced, and fields that they may have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Kinds {

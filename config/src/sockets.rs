@@ -15,7 +15,7 @@ use tenet_translate::kubelets::NodeAddresses;
 pub struct Kubelet {
     /// True if the virtual nodes have a kubelet at all.
     pub enabled: bool,
-    /// Where the virtual API server finds the kubelet of a node.
+    /// Address at which the virtual API server finds the kubelet of a node.
     pub addresses: NodeAddresses,
     /// Port of the kubelet of every virtual node.
     #[schemars(range(min = 1))]
@@ -58,10 +58,10 @@ pub enum KubeletCertificate {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Streams {
-    /// How many may be open at once.
+    /// Number of streams that may be open at once.
     #[schemars(range(min = 1, max = 100_000))]
     pub total: u32,
-    /// How many may be open at once to one pod.
+    /// Number of streams that may be open at once to one pod.
     #[schemars(range(min = 1, max = 100_000))]
     pub per_pod: u32,
     /// A stream on which nothing moves for so long is closed.
@@ -88,10 +88,10 @@ pub struct Webhook {
     pub listen: SocketAddr,
     /// Handling of Services while the syncer does not answer.
     pub failure_policy: FailurePolicy,
-    /// How long the virtual API server waits for an answer: at most 30s.
+    /// Time that the virtual API server waits for an answer: at most 30s.
     #[schemars(with = "WebhookTimeoutText")]
     pub timeout: Duration,
-    /// How long what the host gave is kept for a request of which nothing is heard any more. Longer than any request to
+    /// Time for which a reservation is kept for a request of which nothing is heard any more. Longer than any request to
     /// the virtual API server takes: its own limit is 60s, and the answer of the webhook may be the first thing in it.
     #[schemars(with = "DurationText")]
     pub reservation: Duration,

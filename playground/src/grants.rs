@@ -8,7 +8,7 @@ use crate::{
     host::SYNCER_USER,
 };
 
-/// Why the syncer did not get its rights.
+/// Reason why the syncer did not get its rights.
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
     /// The program that should say what it needs did not run.
@@ -16,7 +16,7 @@ pub enum GrantError {
     Run {
         /// The command.
         command: String,
-        /// Why.
+        /// Reason.
         source: std::io::Error,
     },
     /// It ended without an answer.

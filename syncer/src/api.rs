@@ -29,7 +29,7 @@ pub enum ApiError {
         reason: String,
         /// The server's words.
         message: String,
-        /// How long the server asks us to wait.
+        /// Time that the server asks us to wait.
         retry_after: Option<Duration>,
     },
     /// No answer in time.
@@ -146,7 +146,7 @@ pub struct Api {
     client: Client,
 }
 
-/// How the body of a patch is merged.
+/// Format of the body of a patch.
 #[derive(Clone, Copy, Debug)]
 pub enum PatchType {
     /// RFC 6902.

@@ -53,7 +53,7 @@ pub struct Args {
     /// Log format: `text` or `json`.
     #[arg(long, value_name = "FORMAT", global = true)]
     pub log_format: Option<String>,
-    /// What to do instead of running.
+    /// Command to run instead of the syncer.
     #[command(subcommand)]
     pub command: Option<Command>,
 }

@@ -20,7 +20,7 @@ use readers::{Readers, Seen};
 
 pub use readers::Sight;
 
-/// Where an object stands, on either side.
+/// Namespace and name of an object, on either side.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NamespacedName {
     /// The namespace; empty for a cluster-scoped object.

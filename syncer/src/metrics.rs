@@ -162,7 +162,7 @@ impl Metrics {
         })
     }
 
-    /// Where other parts of the syncer register their metrics.
+    /// Returns the registry in which other parts of the syncer register their metrics.
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
@@ -241,12 +241,12 @@ impl Metrics {
         self.queue_depth.with_label_values(&[kind, lane]).set(gauge(depth));
     }
 
-    /// How long the oldest key of a mapper has been ready.
+    /// Records the time for which the oldest key of a mapper has been ready.
     pub fn age(&self, kind: &str, age: Duration) {
         self.queue_age.with_label_values(&[kind]).set(age.as_secs_f64());
     }
 
-    /// How many keys of a mapper fail.
+    /// Records the number of keys of a mapper that fail.
     pub fn fail(&self, kind: &str, count: usize) {
         self.failing.with_label_values(&[kind]).set(gauge(count));
     }

@@ -16,7 +16,7 @@ use crate::cluster::Cluster;
 use crate::harness::{cluster, dir, new_namespace, syncer};
 use crate::operations::scrape;
 
-/// How long a probe of a missing API or right may take, and what follows from it.
+/// Time limit of a probe of a missing API or right, and of its consequences.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const WIDGET: Kind = Kind::of("example.com", "v1", "Widget", "widgets");

@@ -15,7 +15,7 @@ const LOOPBACK_BITS: u32 = 22;
 const FIRST_PORT: u16 = 20_000;
 const PORTS: u16 = 10_000;
 
-/// Where the virtual API server finds the kubelet of a node.
+/// Address at which the virtual API server finds the kubelet of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeAddresses {

@@ -23,7 +23,7 @@ pub use table::{Coverage, Table, TableError};
 
 use crate::GroupKind;
 
-/// How one field crosses, and who owns it.
+/// Rule of one field: the side that owns it, and its way across.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// The virtual side owns it; the value crosses unchanged.
@@ -51,7 +51,7 @@ pub enum Action {
 pub struct Rule {
     /// The field path, relative to the part of the table that it stands in.
     pub path: &'static str,
-    /// How the field crosses.
+    /// Way of the field across.
     pub action: Action,
     /// True if changes after creation follow to the host.
     pub kept: bool,

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::yaml::{Kind, Scalar};
 use tenet_translate::format::{self, Format};
 
-/// How many options a problem lists.
+/// Number of options that a problem lists.
 const MOST_OPTIONS: usize = 12;
 
 /// The names under `type`, of which there may be one or several.

@@ -80,7 +80,7 @@ impl Translate for Ingresses {
     }
 }
 
-/// Where the hosts stand: one in each rule, and those of each certificate.
+/// Fields with hosts: one in each rule, and those of each certificate.
 fn hosts(virt: &Object) -> Vec<String> {
     let mut hosts = Vec::new();
     for rule in pointer::elements(virt.value(), "/spec/rules") {

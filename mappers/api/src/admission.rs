@@ -26,7 +26,7 @@ use crate::{Context, MapError, Object};
 /// }
 /// ```
 pub trait Admission: Send + Sync {
-    /// Which requests are asked about.
+    /// Requests that are asked about.
     fn scope(&self) -> Scope;
 
     /// Returns what the host must provide before the request may be served. `host` is the present host
@@ -39,7 +39,7 @@ pub trait Admission: Send + Sync {
     fn answer(&self, cx: &Context<'_>, request: &Request, host: &Object) -> Result<Vec<(String, Value)>, MapError>;
 }
 
-/// Which requests are asked about.
+/// Requests that are asked about.
 ///
 /// ```
 /// use tenet_mapper::Scope;

@@ -67,7 +67,7 @@ pub trait View: Send + Sync {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// How names are translated.
+    /// Naming of host objects.
     pub names: Names,
     /// The UID of the virtual `kube-system` namespace.
     pub cluster_id: String,
@@ -75,19 +75,19 @@ pub struct Facts {
     pub host_namespace_uid: String,
     /// The version of the virtual API server: `v1.37.2`.
     pub virtual_version: String,
-    /// Which tenant annotations cross.
+    /// Annotations of the tenant that cross.
     pub annotations: Globs,
     /// Keys that tenant labels have on the host.
     pub labels: LabelPolicy,
     /// The host Service that leads host pods to the virtual API server, in the host namespace.
     pub api_service: String,
-    /// Where the virtual API server finds the kubelets of virtual nodes.
+    /// Addresses at which the virtual API server finds the kubelets of virtual nodes.
     pub kubelets: Kubelets,
     /// Policies of the installation for unknown and refused fields.
     pub policies: Policies,
     /// The sections of the configuration that mappers own.
     pub sections: Sections,
-    /// How long a reservation counts, in seconds: longer than any request to the virtual API
+    /// Time for which a reservation counts, in seconds: longer than any request to the virtual API
     /// server takes.
     pub reservation: i64,
 }
@@ -100,7 +100,7 @@ impl Facts {
     }
 }
 
-/// Where the virtual API server finds the kubelets of virtual nodes.
+/// Addresses at which the virtual API server finds the kubelets of virtual nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kubelets {
     /// Tells whether virtual nodes have kubelets, and so addresses of their own.
@@ -196,7 +196,7 @@ impl<'c> Context<'c> {
         self.facts.policies.of(kind).allow.contains(path)
     }
 
-    /// Where the host Service stands that leads host pods to the virtual API server.
+    /// Returns the key of the host Service that leads host pods to the virtual API server.
     pub fn api_service(&self) -> HostKey {
         HostKey::new(self.facts.names.host_namespace("default"), self.facts.api_service.as_str())
     }
@@ -298,7 +298,7 @@ impl<'c> Context<'c> {
         if missing.is_empty() { Ok(()) } else { Err(MapError::NeedsContent(missing)) }
     }
 
-    /// Where the host object of a virtual one stands.
+    /// Returns the key of the host object of a virtual one.
     ///
     /// ```
     /// use tenet_mapper::{Context, HostKey, VirtualKey, kinds};

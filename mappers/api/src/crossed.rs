@@ -1,4 +1,4 @@
-//! Which labels and annotations of a host object came from the tenant: those that the
+//! Labels and annotations of a host object that came from the tenant: those that the
 //! tenant removes must go, those that others added must stay.
 
 use serde_json::{Map, Value};

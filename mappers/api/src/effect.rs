@@ -105,7 +105,7 @@ impl Effect {
 pub struct ApplyHost {
     /// The kind of the host object.
     pub kind: Kind,
-    /// Where it stands.
+    /// Its namespace and name.
     pub key: HostKey,
     /// The virtual object that it belongs to.
     pub owner: OwnerRecord,
@@ -168,7 +168,7 @@ pub struct TokenRequest {
     pub pod_uid: String,
 }
 
-/// How the body of a [`HostPatch`] is to be read.
+/// Format of the body of a [`HostPatch`].
 ///
 /// ```
 /// use tenet_mapper::PatchFormat;
@@ -200,13 +200,13 @@ pub enum PatchFormat {
 pub struct HostPatch {
     /// The kind of the host object.
     pub kind: Kind,
-    /// Where it stands.
+    /// Its namespace and name.
     pub key: HostKey,
     /// The virtual object that it belongs to.
     pub owner: OwnerRecord,
     /// `resize`, `ephemeralcontainers`, `status`, or none.
     pub subresource: Option<&'static str>,
-    /// How `body` is merged.
+    /// Format of `body`.
     pub format: PatchFormat,
     /// The change; the mapper has made sure that it changes something.
     pub body: Value,
@@ -229,7 +229,7 @@ pub struct HostPatch {
 pub struct VirtualPatch {
     /// The kind of the virtual object.
     pub kind: Kind,
-    /// Where it stands.
+    /// Its namespace and name.
     pub key: VirtualKey,
     /// The incarnation that the values were derived from; another one is not written.
     pub uid: String,
@@ -275,7 +275,7 @@ pub struct Bind {
 pub struct ApplyVirtual {
     /// The kind of the virtual object.
     pub kind: Kind,
-    /// Where it stands.
+    /// Its namespace and name.
     pub key: VirtualKey,
     /// The whole object. Of the metadata, labels and annotations count.
     pub desired: Value,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use crate::{Kind, Side, kinds};
 
-/// Where an object stands in the virtual cluster. Only the translator makes a
+/// Namespace and name of an object in the virtual cluster. Only the translator makes a
 /// [`HostKey`] of it.
 ///
 /// ```
@@ -15,7 +15,7 @@ use crate::{Kind, Side, kinds};
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VirtualKey(Name);
 
-/// Where an object stands on the host.
+/// Namespace and name of an object on the host.
 ///
 /// ```
 /// use tenet_mapper::HostKey;

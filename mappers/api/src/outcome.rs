@@ -46,7 +46,7 @@ impl From<Effect> for Step {
 #[derive(Clone, Debug, Default)]
 pub struct Stage(pub Vec<Step>);
 
-/// When a key is due again although nothing changes.
+/// Time at which a key is due again although nothing changes.
 ///
 /// ```
 /// use tenet_mapper::{Next, Outcome};
@@ -78,11 +78,11 @@ pub enum Next {
 pub struct Outcome {
     /// The stages, in order. A failure in one ends the reconcile after that stage.
     pub stages: Vec<Stage>,
-    /// When the key is due again.
+    /// Time at which the key is due again.
     pub next: Next,
     /// Changes that wake the key.
     pub wait: BTreeSet<Dependency>,
-    /// Why parts of the object may not cross, although the rest does.
+    /// Reasons why parts of the object may not cross, although the rest does.
     pub refused: Vec<Refusal>,
 }
 

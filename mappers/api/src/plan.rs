@@ -30,9 +30,9 @@ pub struct PlanContext<'p> {
 pub struct MintedToken {
     /// The token, as `data` of a Secret has it: base64.
     pub data: String,
-    /// When it was issued, in unix seconds.
+    /// Time of issue, in unix seconds.
     pub issued: i64,
-    /// When it expires, in unix seconds.
+    /// Time of expiry, in unix seconds.
     pub expires: i64,
 }
 
@@ -47,7 +47,7 @@ pub struct Write {
     pub payload: Payload,
 }
 
-/// How a request changes an object.
+/// Change of an object by a request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Payload {
     /// Creates it.

@@ -15,7 +15,7 @@ use crate::{Context, Object};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
-    /// When the request is over for sure, in unix seconds: served or failed.
+    /// Time at which the request is over for sure, in unix seconds: served or failed.
     pub until: i64,
     over: Option<String>,
 }

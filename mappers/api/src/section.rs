@@ -184,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// How backups are made.
+    /// Settings of backups.
     #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
     #[serde(default)]
     struct Backups {

@@ -342,7 +342,7 @@ pub struct Input {
     pub kind: Kind,
     /// Projection that is kept of each object.
     pub projection: Projection,
-    /// Which keys of the mapper a change touches.
+    /// Keys of the mapper that a change affects.
     pub keys: KeysOf,
     /// True if the mapper works without it: when the right to read it is missing.
     pub optional: bool,
@@ -374,7 +374,7 @@ impl Input {
     }
 }
 
-/// Which keys of a mapper a change of an input touches.
+/// Keys of a mapper that a change of an input affects.
 ///
 /// ```
 /// use tenet_mapper::{KeysOf, Object, VirtualKey};

@@ -87,7 +87,7 @@ impl Clusters {
     /// versions are made up.
     ///
     /// # Panics
-    /// When the text is no YAML: a test has no better use for it.
+    /// Panics when the text is no YAML: a test has no better use for it.
     ///
     /// ```
     /// use tenet_mapper::testing::Clusters;
@@ -253,7 +253,7 @@ impl Clusters {
     /// ```
     ///
     /// # Panics
-    /// When an effect needs a right that the spec of the mapper does not declare: in a cluster,
+    /// Panics when an effect needs a right that the spec of the mapper does not declare: in a cluster,
     /// with the Role that is generated from the spec, it would be forbidden.
     pub fn reconcile(&mut self, mapper: &dyn Mapper, namespace: &str, name: &str) -> Result<Outcome, MapError> {
         let outcome = self.decide(mapper, namespace, name)?;
@@ -323,7 +323,7 @@ impl Clusters {
     /// many of them changed something, not counting events.
     ///
     /// # Panics
-    /// When the engine would refuse the effect: the object is foreign, or not what was seen.
+    /// Panics when the engine would refuse the effect: the object is foreign, or not what was seen.
     #[allow(clippy::panic)] // A test kit fails tests.
     #[allow(clippy::needless_pass_by_value)] // An effect is performed once.
     pub fn perform(&mut self, effect: Effect) -> usize {

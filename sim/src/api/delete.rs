@@ -138,7 +138,7 @@ fn delete_namespace(
     waits.then(|| Answer::object(200, Arc::clone(old)))
 }
 
-/// How long a pod may still run.
+/// Time for which a pod may still run.
 enum Grace {
     /// The server does not ask.
     None,

@@ -73,7 +73,7 @@ fn page<'p>(table: &'p Table, version: u64, request: &Request, selector: &Select
     Page { version, items, next, remaining }
 }
 
-/// Where a list begins: the version, if it is not the latest, and the key.
+/// Start of a list: the version, if it is not the latest, and the key.
 fn start(state: &State, request: &Request) -> Result<(Option<u64>, String), Status> {
     let options = &request.options;
     if !options.continue_token.is_empty() {

@@ -8,7 +8,7 @@ use super::resource::ResourceId;
 use super::status::Status;
 use super::store::Store;
 
-/// How the body of a patch is merged.
+/// Format of the body of a patch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PatchType {
     /// RFC 6902.

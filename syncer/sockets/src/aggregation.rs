@@ -29,7 +29,7 @@ use tenet_syncer::EngineHandle;
 
 pub use registration::{SERVER_NAME, withdraw};
 
-/// How many connections the virtual API server may have.
+/// Number of connections that the virtual API server may have.
 const CONNECTIONS: usize = 256;
 const AGAIN: Duration = Duration::from_secs(5);
 

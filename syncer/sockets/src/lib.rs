@@ -43,7 +43,7 @@ pub mod fuzz {
 
 /// The name of the sockets in `/readyz` and in metrics.
 const PART: &str = "sockets";
-/// How long until the next attempt when a socket cannot be opened at all.
+/// Delay of the next attempt when a socket cannot be opened at all.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// The sockets that the configuration asks for.

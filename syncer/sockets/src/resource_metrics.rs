@@ -53,7 +53,7 @@ pub struct PodUsage {
     pub labels: Map<String, Value>,
     /// Its node.
     pub node: String,
-    /// When it was measured.
+    /// Time of the measurement.
     pub timestamp: String,
     /// Over what time.
     pub window: String,

@@ -43,11 +43,11 @@ use tenet_syncer::EngineHandle;
 
 /// A Service has a limit of 1.5 MiB in the store; an update carries two.
 const LONGEST: usize = 8 * 1024 * 1024;
-/// How many connections the virtual API server may have.
+/// Number of connections that the virtual API server may have.
 const CONNECTIONS: usize = 512;
 /// An answer after the virtual API server has given up is no answer.
 const MARGIN: Duration = Duration::from_millis(500);
-/// How long until the next attempt to listen.
+/// Delay of the next attempt to listen.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// Parts that the webhook needs.

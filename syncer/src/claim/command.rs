@@ -12,7 +12,7 @@ use super::decide::{Found, Inside, Verdict, decide};
 use super::read::{Pair, Reading};
 use crate::api::Target;
 
-/// What to do with a claim.
+/// Command about a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
 pub enum Action {
     /// Print both halves of the claim, and what differs. It writes nothing.

@@ -6,7 +6,7 @@ use tenet_mapper::Side;
 
 use super::half::{FIRST_EPOCH, Half, Identity, Progress, Wiring};
 
-/// What was read of one side.
+/// Content of one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// UID of the namespace that identifies the side; `None` when the namespace does not exist.
@@ -28,7 +28,7 @@ pub enum Found {
     There(Half),
 }
 
-/// What the virtual cluster contains. It tells a first start from a lost claim and from a real cluster.
+/// Content of the virtual cluster. It tells a first start from a lost claim and from a real cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inside {
     /// A node that is a picture of ours.

@@ -24,7 +24,7 @@ pub struct Servers {
     pub limit: Duration,
 }
 
-/// What one read of a side has found.
+/// Result of one read of a side.
 #[derive(Clone, Debug)]
 pub struct Reading {
     /// Identity and half.

@@ -104,7 +104,7 @@ struct Count {
 
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
-    /// When it may be performed; absent while the kind is stopped.
+    /// Time at which it may be performed; absent while the kind is stopped.
     slot: Option<Instant>,
     asked: Instant,
 }

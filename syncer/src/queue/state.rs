@@ -44,7 +44,7 @@ pub struct Ticket {
 /// Time of the next reconcile of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Again {
-    /// When something changes.
+    /// After a change.
     No,
     /// After a delay; a change comes first.
     After(Duration),
@@ -277,7 +277,7 @@ impl State {
         [first, self.quotas.next_probe()].into_iter().flatten().min()
     }
 
-    /// How many keys are ready, by mapper and lane.
+    /// Returns the number of ready keys, by mapper and lane.
     pub fn depth(&self) -> BTreeMap<(MapperId, Lane), usize> {
         let mut depth = BTreeMap::new();
         for (key, entry) in &self.entries {
@@ -299,7 +299,7 @@ impl State {
         oldest
     }
 
-    /// How many keys of each mapper wait after a failure.
+    /// Returns the number of keys of each mapper that wait after a failure.
     pub fn failing(&self) -> BTreeMap<MapperId, usize> {
         let mut failing = BTreeMap::new();
         for key in self.entries.iter().filter(|(_, entry)| entry.failures > 0).map(|(key, _)| key) {

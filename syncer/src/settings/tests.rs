@@ -16,7 +16,7 @@ const RULES: &[Rule] = &[
     refuse("spec.ingressClassName", "is the host's to choose"),
 ];
 
-/// How Ingresses cross.
+/// Section of Ingresses.
 #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 struct Ingresses {

@@ -35,7 +35,7 @@ impl Mapper for Decided {
 struct Rig {
     engine: Engine,
     virt: Asked,
-    /// How often the mapper was asked.
+    /// Number of calls of the mapper.
     asked: Arc<AtomicUsize>,
 }
 

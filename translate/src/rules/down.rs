@@ -42,7 +42,7 @@ pub struct Reference {
 pub struct Refusal {
     /// The location in the object: `spec.containers[0].ports[1].hostPort`.
     pub field: String,
-    /// Why, as a sentence fragment.
+    /// Reason, as a sentence fragment.
     pub why: String,
 }
 

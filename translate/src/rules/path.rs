@@ -78,7 +78,7 @@ pub(crate) fn plain(steps: &[Step]) -> String {
     shown
 }
 
-/// Where a walk stands: the pattern (`spec.containers[].image`) that rules are looked up
+/// Position of a walk: the pattern (`spec.containers[].image`) that rules are looked up
 /// by, and the concrete location (`spec.containers[2].image`) that messages show.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Location {

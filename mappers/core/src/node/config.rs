@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tenet_mapper::format::QuantityText;
 use tenet_mapper::translate::Quantity;
 
-/// Where the pictures of nodes that the tenant sees come from.
+/// Source of the pictures of nodes that the tenant sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeSource {
@@ -22,7 +22,7 @@ pub enum NodeSource {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Nodes {
-    /// Where the pictures of nodes come from.
+    /// Source of the pictures of nodes.
     pub source: NodeSource,
     /// Capacity of each synthetic node.
     pub capacity: Capacity,
@@ -41,7 +41,7 @@ pub struct Capacity {
     /// Local storage in bytes, such as `100Gi`.
     #[schemars(with = "QuantityText")]
     pub ephemeral_storage: Quantity,
-    /// How many pods fit on the node.
+    /// Number of pods that fit on the node.
     #[schemars(with = "QuantityText")]
     pub pods: Quantity,
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use tenet_syncer::api::{Api, Target};
 
-/// How long another authority may take to be noticed.
+/// Time until another authority is noticed.
 const LOOK: Duration = Duration::from_secs(30);
 const FIRST_LOOKS: Duration = Duration::from_secs(1);
 

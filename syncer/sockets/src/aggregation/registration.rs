@@ -25,7 +25,7 @@ const SERVICE: &str = "tenet-metrics";
 pub const SERVER_NAME: &str = "tenet-metrics.kube-system.svc";
 const LABEL: &str = "app.kubernetes.io/managed-by";
 
-/// How often it is looked whether the host measures, and whether the registration stands.
+/// Interval of the checks whether the host measures, and whether the registration stands.
 const LOOK: Duration = Duration::from_secs(15);
 /// A metrics server that restarts is not away.
 const AWAY: Duration = Duration::from_secs(120);

@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// When one side has ended, the other one may still say so much longer what it has to.
+/// Time for which the other side may still send after one side has ended.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Size of the buffer of one direction.
@@ -25,7 +25,7 @@ pub trait Stream: AsyncBufRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncBufRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// Why a bridge has ended.
+/// Reason of the end of a bridge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// A side has closed.

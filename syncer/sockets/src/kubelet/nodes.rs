@@ -27,9 +27,9 @@ use tenet_syncer::EngineHandle;
 
 /// Changes of nodes are told; this is for one that was missed.
 const LOOK: Duration = Duration::from_secs(30);
-/// When a socket cannot be had, the next attempt.
+/// Delay of the next attempt when a socket cannot be opened.
 const AGAIN: Duration = Duration::from_secs(1);
-/// How long streams may go on after a request to stop.
+/// Time for which streams may go on after a request to stop.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Connections that are no streams yet.
 const MORE_CONNECTIONS: usize = 1024;

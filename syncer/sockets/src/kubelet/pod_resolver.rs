@@ -41,7 +41,7 @@ pub struct PodResolver {
     pub host: Api,
     /// Names, what was seen of pods, and the create locks.
     pub engine: Arc<dyn EngineHandle>,
-    /// How long a read may take.
+    /// Time limit of a read.
     pub limit: Duration,
 }
 

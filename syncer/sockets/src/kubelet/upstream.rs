@@ -29,9 +29,9 @@ use tower::{Layer, ServiceExt};
 use super::upgrade::{Upgrade, UpgradeError};
 use crate::serving::{BodyError, tune};
 
-/// How long the host may take to connect.
+/// Time limit of a connection to the host.
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long it may take to answer: a kubelet waits for its container runtime.
+/// Time limit of an answer: a kubelet waits for its container runtime.
 const HEAD: Duration = Duration::from_secs(30);
 /// Maximum size of an answer that is not a stream.
 const LONGEST_ERROR: usize = 64 * 1024;

@@ -11,9 +11,9 @@ use thiserror::Error;
 use time::{Duration, OffsetDateTime};
 use x509_parser::pem::parse_x509_pem;
 
-/// How long an authority is good for.
+/// Lifetime of an authority.
 pub const AUTHORITY_LIFETIME: Duration = Duration::days(365);
-/// How long a serving certificate is good for, if its authority is.
+/// Lifetime of a serving certificate, within that of its authority.
 const CERTIFICATE_LIFETIME: Duration = Duration::days(30);
 /// Clocks of two machines differ.
 const SKEW: Duration = Duration::hours(1);
@@ -105,7 +105,7 @@ impl Authority {
 pub struct Signed {
     /// For rustls.
     pub key: CertifiedKey,
-    /// When it is good.
+    /// Period of validity.
     pub validity: Validity,
 }
 

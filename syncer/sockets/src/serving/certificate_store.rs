@@ -22,7 +22,7 @@ use super::rotation::Chain;
 use tenet_syncer::EngineHandle;
 use tenet_syncer::api::{Api, ApiError, PatchType, Target, chain};
 
-/// How often ages are looked at.
+/// Interval of the checks of ages.
 const LOOK: Duration = Duration::from_secs(60);
 /// At this part of its life, in percent, a serving certificate is made anew.
 const RENEW: i64 = 66;
@@ -43,7 +43,7 @@ pub enum CertificateStoreError {
     Secret {
         /// Its name.
         secret: String,
-        /// Why.
+        /// Reason.
         source: ApiError,
     },
     /// The authority cannot be made or used.

@@ -27,9 +27,9 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long a client may take for the TLS handshake.
+/// Time limit of the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How long it may take for the head of a request, and stay silent between two.
+/// Time limit of the head of a request, and of the silence between two requests.
 const HEAD: Duration = Duration::from_secs(10);
 /// Maximum size of the head of a request.
 const HEAD_BYTES: usize = 64 * 1024;
@@ -68,7 +68,7 @@ pub struct Listener {
     pub socket: TcpListener,
     /// Its TLS; another one counts from the next connection on.
     pub tls: Arc<ArcSwap<ServerConfig>>,
-    /// How many connections there may be, over all sockets that share it.
+    /// Number of connections that there may be, over all sockets that share it.
     pub connections: Arc<Semaphore>,
 }
 

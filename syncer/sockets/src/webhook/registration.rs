@@ -23,10 +23,10 @@ pub const KIND: Kind =
 /// Its name.
 pub const NAME: &str = "tenet-admission";
 
-/// How soon it is noticed that somebody changed it, or that the store was restored.
+/// Interval of the checks whether somebody changed it, or the store was restored.
 const LOOK: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
-/// How many secrets are accepted: the registered one and the one before.
+/// Number of accepted secrets: the registered one and the one before.
 const SECRETS: usize = 2;
 
 /// The registration.
