@@ -18,7 +18,7 @@ pub enum RouteError {
     #[error("405 method not allowed")]
     Method,
     /// A parameter cannot be read.
-    #[error("the query of the request: {0}")]
+    #[error("cannot parse the query of the request: {0}")]
     Query(String),
 }
 
