@@ -204,7 +204,7 @@ mod tests {
     fn a_section_has_a_schema_and_is_completed_with_its_defaults() {
         let section = Section::of::<Backups>("backups").fixed(&["schedule"]);
         let schema = section.schema();
-        assert_eq!(schema["description"], "How backups are made.");
+        assert_eq!(schema["description"], "Settings of backups.");
         assert_eq!(schema["properties"]["keep"]["description"], "Copies to keep.");
         assert_eq!(schema["default"], json!({"keep": 3, "schedule": "daily"}));
         let complete = section.complete();

@@ -65,7 +65,7 @@ fn a_section_of_an_outside_mapper_is_like_any_other() {
     let (settings, folder) = (Settings::of(&mappers()).unwrap(), tempfile::tempdir().unwrap());
     let path = folder.path().join("tenet.yaml");
     let schema = tenet_config::schema(settings.known());
-    assert_eq!(schema["properties"]["ingresses"]["description"], "How Ingresses cross.");
+    assert_eq!(schema["properties"]["ingresses"]["description"], "Section of Ingresses.");
     assert_eq!(schema["properties"]["ingresses"]["properties"]["controllerPort"]["default"], 80);
     for (text, problem) in [
         ("ingresses:\n  clas: own", "FILE:5:3: ingresses.clas: unknown key; did you mean \"class\"?"),
