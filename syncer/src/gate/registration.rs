@@ -10,12 +10,14 @@ use crate::api::{PatchType, Target};
 
 impl Gate {
     /// Keeps a cluster-scoped object of the virtual API server equal to `desired`: of the
-    /// metadata only the labels, of the rest every field in `desired`.
+    /// metadata only the labels, of the rest every field in `desired`. The sockets register as soon as the API server
+    /// is back, which may be another one, so the claim is verified first.
     pub async fn register(&self, kind: Kind, desired: &Value) -> Result<Done, MapError> {
         let name = desired.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let namespace = desired.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
         let (target, class) = (Target::new(kind, namespace, name), Class::Kind(kind.group_kind()));
         let Some(found) = self.read(Side::Virtual, &target).await? else {
+            self.parts.claim.verify(Side::Virtual).await?;
             return match self
                 .send(Side::Virtual, class, "create", |api, limit| api.create(&target, desired, limit))
                 .await
@@ -34,6 +36,7 @@ impl Gate {
         if change == json!({}) {
             return Ok(Done::Unchanged);
         }
+        self.parts.claim.verify(Side::Virtual).await?;
         change["metadata"]["uid"] = found["metadata"]["uid"].clone();
         change["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"].clone();
         self.call(Side::Virtual, class, "patch", |api, limit| api.patch(&target, PatchType::Merge, &change, limit))
