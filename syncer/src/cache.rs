@@ -4,7 +4,7 @@ mod namespaces;
 mod pack;
 mod readers;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -162,6 +162,10 @@ struct Stream {
 impl Stream {
     fn shows(&self, namespace: &str) -> bool {
         self.namespace.as_deref().is_none_or(|shown| shown == namespace)
+    }
+
+    fn lacks(&self, place: &NamespacedName, entry: &Entry) -> bool {
+        entry.epoch != self.epoch && self.shows(&place.namespace)
     }
 }
 
@@ -366,31 +370,30 @@ impl Cache {
         *self.buried.lock() = Buried::default();
     }
 
-    /// Begins a list of a stream: [`Self::sweep`] removes every object that it does not contain.
+    /// Begins a list of a stream: [`Self::end_list`] returns every object that it does not contain.
     pub fn begin_list(&self, stream: StreamId) {
         if let Some(stream) = self.streams.write().get_mut(stream.0) {
             stream.epoch += 1;
         }
     }
 
-    /// Ends a list of a stream: removes and returns the objects that the stream showed before and does not show now.
-    pub fn sweep(&self, stream: StreamId) -> Vec<Object> {
+    /// Ends a list of a stream. Returns the objects that the stream showed before and does not show now. They stay: a
+    /// list may lack an object that exists.
+    pub fn end_list(&self, stream: StreamId) -> BTreeSet<NamespacedName> {
         let streams = self.streams.read();
-        let Some(stream) = streams.get(stream.0) else { return Vec::new() };
+        let Some(stream) = streams.get(stream.0) else { return BTreeSet::new() };
+        let unlisted = self.entries.iter().filter(|entry| stream.lacks(entry.key(), entry.value()));
         // In order, so that one seed of the simulator always gives the same run.
-        let mut gone = BTreeMap::new();
-        self.entries.retain(|place, entry| {
-            if entry.epoch == stream.epoch || !stream.shows(&place.namespace) {
-                return true;
-            }
-            self.namespaces.remove(place);
-            self.bytes.fetch_sub(entry.packed.len() as u64, Ordering::Relaxed);
-            gone.extend(unpack(&entry.packed).map(|last| (place.clone(), last)));
-            false
-        });
-        self.entries.shrink_to_fit();
+        let unlisted = unlisted.map(|entry| entry.key().clone()).collect();
         self.changes.send_modify(|changes| *changes += 1);
-        gone.into_values().collect()
+        unlisted
+    }
+
+    /// Returns true if the last list of a stream did not contain a cached object, and no event has shown it since.
+    pub fn lacks(&self, stream: StreamId, place: &NamespacedName) -> bool {
+        let streams = self.streams.read();
+        let entry = self.entries.get(place);
+        streams.get(stream.0).zip(entry).is_some_and(|(stream, entry)| stream.lacks(place, &entry))
     }
 
     /// Returns the keys of all objects, in order.

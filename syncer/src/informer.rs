@@ -5,6 +5,7 @@ mod raw;
 #[cfg(test)]
 mod tests;
 mod timed;
+mod unlisted;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use crate::router::Router;
 use crate::runtime::Runtime;
 use guard::Guard;
 use raw::RawObject;
+use unlisted::Unlisted;
 
 const PAGE: u32 = 250;
 /// Page size for objects that arrive whole although only a digest is kept: each may have a megabyte.
@@ -100,6 +102,7 @@ pub struct Informer {
     router: Arc<Router>,
     metrics: Arc<Metrics>,
     health: Arc<RwLock<Health>>,
+    unlisted: Unlisted,
     /// Notified when the health has changed.
     changed: Arc<Notify>,
     runtime: Arc<dyn Runtime>,
@@ -135,6 +138,7 @@ impl Informer {
             router,
             metrics,
             health: Arc::default(),
+            unlisted: Unlisted::default(),
             changed: Arc::default(),
             runtime,
         }
@@ -157,9 +161,14 @@ impl Informer {
         Arc::clone(&self.health)
     }
 
-    /// Follows the stream forever. Errors are retried with growing delays, which only a
-    /// complete list or a change resets.
+    /// Follows the stream forever, and confirms what its lists lack.
     pub async fn run(self) {
+        tokio::join!(self.follow_forever(), self.confirm());
+    }
+
+    /// Follows the stream. Errors are retried with growing delays, which only a
+    /// complete list or a change resets.
+    async fn follow_forever(&self) {
         let mut failures = Failures::default();
         let anew = Arc::clone(&self.health.read().anew);
         loop {
@@ -220,10 +229,7 @@ impl Informer {
                 contain(Some(&self.metrics), TASK, object.place(), || self.remove(&object));
             }
             Event::InitDone => {
-                for last in self.cache.sweep(self.stream) {
-                    let place = format!("{}/{}", last.namespace(), last.name());
-                    contain(Some(&self.metrics), TASK, place, || self.router.gone(&self.cache, &last));
-                }
+                self.unlisted.add(self.cache.end_list(self.stream));
                 let mut health = self.health.write();
                 (health.synced, health.missing) = (true, None);
                 self.changed.notify_one();

@@ -43,8 +43,8 @@ fn what_is_known_is_confirmed_without_its_content_and_stays_on_the_list() {
     cache.begin_list(stream);
     assert!(cache.confirm("n", "a", "10") && cache.confirm("n", "a", "9"));
     assert!(!cache.confirm("n", "a", "11") && !cache.confirm("n", "a", "") && !cache.confirm("m", "a", "10"));
-    let gone: Vec<_> = cache.sweep(stream).iter().map(|object| object.name().to_owned()).collect();
-    assert_eq!(gone, ["b"]);
+    let unlisted: Vec<_> = cache.end_list(stream).iter().map(|place| place.name.to_string()).collect();
+    assert_eq!(unlisted, ["b"]);
 }
 
 #[test]
@@ -62,22 +62,21 @@ fn a_list_of_one_stream_removes_nothing_that_another_one_shows() {
         cache.store(pod(namespace, "a"));
         cache.store(pod(namespace, "b"));
     }
-    assert!(cache.sweep(one).is_empty() && cache.sweep(two).is_empty());
+    assert!(cache.end_list(one).is_empty() && cache.end_list(two).is_empty());
     cache.begin_list(one);
     cache.store(pod("one", "a"));
     // The other one lists meanwhile, and is not done yet.
     cache.begin_list(two);
-    let gone: Vec<_> = cache.sweep(one).iter().map(|object| object.name().to_owned()).collect();
-    assert_eq!(gone, ["one-b"]);
-    assert_eq!(cache.len(), 3);
+    let unlisted =
+        |stream| -> Vec<String> { cache.end_list(stream).iter().map(|place| place.name.to_string()).collect() };
+    assert_eq!(unlisted(one), ["one-b"]);
     cache.store(pod("two", "b"));
-    let gone: Vec<_> = cache.sweep(two).iter().map(|object| object.name().to_owned()).collect();
-    assert_eq!(gone, ["two-a"]);
+    assert_eq!(unlisted(two), ["two-a"]);
     assert!(cache.get("one", "one-a").is_some());
 }
 
 #[test]
-fn a_complete_list_tells_what_is_gone() {
+fn a_complete_list_tells_what_it_lacks() {
     let cache = cache();
     let stream = cache.add_stream(None);
     cache.store(pod("a", "1"));
@@ -85,9 +84,12 @@ fn a_complete_list_tells_what_is_gone() {
     cache.begin_list(stream);
     cache.store(pod("b", "2"));
     cache.store(pod("c", "3"));
-    let gone: Vec<_> = cache.sweep(stream).iter().map(|object| object.name().to_owned()).collect();
-    assert_eq!(gone, ["a"]);
-    assert_eq!(cache.len(), 2);
+    let unlisted: Vec<_> = cache.end_list(stream).into_iter().collect();
+    assert_eq!(unlisted.iter().map(|place| &*place.name).collect::<Vec<_>>(), ["a"]);
+    assert!(cache.lacks(stream, &unlisted[0]));
+    assert_eq!(cache.len(), 3, "it stays until it is known to be gone");
+    cache.store(pod("a", "1"));
+    assert!(!cache.lacks(stream, &unlisted[0]), "a read has shown it");
 }
 
 fn names(objects: &[Object]) -> Vec<String> {
@@ -126,7 +128,10 @@ proptest! {
                 _ => {
                     cache.begin_list(stream);
                     cache.store(anywhere(namespace, name, version));
-                    cache.sweep(stream);
+                    for place in cache.end_list(stream) {
+                        let uid = cache.get_at(&place).map(|object| object.uid().to_owned()).unwrap_or_default();
+                        cache.evict(&place.namespace, &place.name, &uid);
+                    }
                 }
             }
         }

@@ -32,6 +32,14 @@ impl Script {
     }
 
     fn answer(&self, request: &Request<Body>) -> Response<Stream> {
+        if let Some(name) = request.uri().path().strip_prefix("/api/v1/namespaces/n/pods/") {
+            let missing = status(404, "NotFound").replace("\"m\"", &format!(r#""pods \"{name}\" not found""#));
+            let (code, text) = if name.starts_with("kept") { (200, pod(name, 4)) } else { (404, missing) };
+            let text = stream::iter([Ok(Frame::data(Bytes::from(text)))]);
+            let mut response = Response::new(StreamBody::new(text).boxed_unsync());
+            *response.status_mut() = code.try_into().unwrap();
+            return response;
+        }
         let is_watch = request.uri().query().is_some_and(|query| query.contains("watch="));
         let (code, text, open) = if is_watch {
             (self.watch)(self.watches.fetch_add(1, Ordering::SeqCst))
@@ -147,6 +155,20 @@ async fn a_410_in_a_watch_lists_again_and_tells_what_is_gone() {
     let (cache, _) = follow(&script, Duration::from_secs(10)).await;
     assert!(cache.get("n", "a").is_none(), "it was deleted while nobody watched");
     assert!(cache.get("n", "b").is_some() && cache.get("n", "c").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_list_lacks_is_gone_only_when_a_quorum_read_says_so() {
+    let script = Script::new(
+        |number| if number == 0 { list(5, &[pod("kept", 4), pod("gone", 5)]) } else { list(9, &[]) },
+        |number| match number {
+            0 => (200, format!("{{\"type\":\"ERROR\",\"object\":{}}}\n", status(410, "Expired")), false),
+            _ => (200, String::new(), true),
+        },
+    );
+    let (cache, _) = follow(&script, Duration::from_secs(10)).await;
+    assert!(cache.get("n", "gone").is_none());
+    assert!(cache.get("n", "kept").is_some(), "a list that lacks it proves nothing");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,106 @@
+//! Objects of a cache that a new list does not contain.
+//!
+//! A successful list may lack an object that exists: a lost page, a wrong backend, a filter in between. So each such
+//! object is a question for a quorum read, a few at a time, before it is treated as deleted.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures::future::join_all;
+use parking_lot::Mutex;
+use tenet_mapper::Object;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::{Informer, TASK, backoff};
+use crate::api::Target;
+use crate::cache::{Change, NamespacedName};
+use crate::panics::contain;
+
+/// Number of reads at once.
+const AT_ONCE: usize = 4;
+/// Time limit of a read.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Objects whose absence from a list is not confirmed yet.
+#[derive(Default)]
+pub(super) struct Unlisted {
+    places: Mutex<BTreeSet<NamespacedName>>,
+    added: Notify,
+}
+
+impl Unlisted {
+    /// Adds the objects that a list lacks.
+    pub fn add(&self, places: BTreeSet<NamespacedName>) {
+        if !places.is_empty() {
+            self.places.lock().extend(places);
+            self.added.notify_one();
+        }
+    }
+}
+
+impl Informer {
+    /// Reads what lists lacked, forever.
+    pub(super) async fn confirm(&self) {
+        let mut failures = 0;
+        loop {
+            let some: Vec<_> = self.unlisted.places.lock().iter().take(AT_ONCE).cloned().collect();
+            if some.is_empty() {
+                self.unlisted.added.notified().await;
+                continue;
+            }
+            let answered = join_all(some.iter().map(|place| self.look_at(place))).await;
+            {
+                let mut places = self.unlisted.places.lock();
+                for (place, _) in some.iter().zip(&answered).filter(|(_, answered)| **answered) {
+                    places.remove(place);
+                }
+            }
+            if answered.contains(&false) {
+                failures += 1;
+                sleep(self.runtime.jittered(backoff(failures))).await;
+            } else {
+                failures = 0;
+            }
+        }
+    }
+
+    /// Reads one object from a quorum, and removes it from the cache only if it is absent. Returns false if there was no answer.
+    async fn look_at(&self, place: &NamespacedName) -> bool {
+        let Some(cached) = self.cache.get_at(place) else { return true };
+        if !self.cache.lacks(self.stream, place) {
+            return true;
+        }
+        let target = Target::new(self.cache.kind(), &place.namespace, &place.name);
+        match self.api.get(&target, LIMIT).await {
+            Ok(Some(found)) if self.selects(&Object::new(found.clone())) => {
+                tracing::warn!(side = %self.cache.side(), kind = %self.cache.kind(), namespace = %place.namespace,
+                    name = %place.name, "object missing from a list still exists");
+                if let Change::Stored(object, sight) = self.cache.store(found) {
+                    self.contained(place, || self.router.changed(&self.cache, &object, &sight));
+                }
+                true
+            }
+            Ok(_) => {
+                if let Some(last) = self.cache.evict(&place.namespace, &place.name, cached.uid()) {
+                    self.contained(place, || self.router.gone(&self.cache, &last));
+                }
+                true
+            }
+            Err(error) => {
+                tracing::debug!(side = %self.cache.side(), kind = %self.cache.kind(), %error, "cannot read an unlisted object");
+                false
+            }
+        }
+    }
+
+    fn contained(&self, place: &NamespacedName, work: impl FnOnce()) {
+        contain(Some(&self.metrics), TASK, format!("{}/{}", place.namespace, place.name), work);
+    }
+
+    /// Returns true if the stream selects an object. One that lost its label is gone from the stream.
+    fn selects(&self, object: &Object) -> bool {
+        let label = self.selector.as_deref().and_then(|selector| selector.split_once('='));
+        label.is_none_or(|(key, value)| object.label(key) == Some(value))
+    }
+}
