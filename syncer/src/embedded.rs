@@ -53,6 +53,11 @@ impl Embedded {
         Ok(Self { engine })
     }
 
+    /// Returns the reason while the claim permits no write.
+    pub fn suspended(&self) -> Option<String> {
+        self.engine.claim.check().err().map(|error| error.to_string())
+    }
+
     /// Returns the number of entries that the engine keeps for objects.
     pub fn sizes(&self) -> Sizes {
         let caches = self.engine.caches.all();

@@ -1,0 +1,230 @@
+//! The claim of an engine between in-memory API servers: restored stores, its epoch, and two syncers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tenet_mapper::{Side, kinds};
+use tenet_sim::api::{Cluster, ClusterConfig, Status};
+use tenet_syncer::api::Api;
+use tenet_syncer::embed::{Clients, Embedded, Runtime, Task};
+use time::OffsetDateTime;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+const CONFIG: &str = "name: vc-1\nhost: { namespace: team-a }\nvirtual: { kubeconfig: /unused }\n";
+/// Time in which a restored store is noticed.
+const NOTICED: Duration = Duration::from_secs(15);
+/// Time after which the epoch of the last write was raised.
+const SETTLED: Duration = Duration::from_secs(30);
+
+/// Tasks on the paused clock of a test.
+struct Paused;
+
+impl Runtime for Paused {
+    fn now(&self) -> OffsetDateTime {
+        OffsetDateTime::UNIX_EPOCH
+    }
+
+    fn random(&self) -> f64 {
+        0.5
+    }
+
+    fn spawn(&self, task: Task) {
+        tokio::spawn(task);
+    }
+}
+
+struct Lab {
+    host: Cluster,
+    virt: Cluster,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let cluster =
+            |name: &str, seed| Cluster::new(ClusterConfig { name: name.into(), seed, ..ClusterConfig::default() });
+        let lab = Self { host: cluster("host", 1), virt: cluster("virtual", 2) };
+        lab.host.create("admin", kinds::NAMESPACE, "", json!({"metadata": {"name": "team-a"}})).unwrap();
+        lab
+    }
+
+    async fn start(&self, stop: &CancellationToken) -> Result<Embedded, String> {
+        let mappers = tenet_core_mappers::all();
+        let config = Embedded::config(CONFIG, &mappers).unwrap();
+        let clients =
+            Clients { virt: Api::new(self.virt.client("syncer")), host: Api::new(self.host.client("syncer")) };
+        let started = Embedded::start(config, mappers, clients, Arc::new(Paused), stop).await;
+        started.map_err(|error| format!("{error:#}"))
+    }
+
+    fn service(&self, name: &str) {
+        let spec = json!({"clusterIP": "None", "selector": {"app": name}, "ports": [{"port": 80}]});
+        self.virt
+            .create("tenant", kinds::SERVICE, "default", json!({"metadata": {"name": name}, "spec": spec}))
+            .unwrap();
+    }
+
+    fn has_copy(&self, name: &str) -> bool {
+        self.host.get(kinds::SERVICE, "team-a", &format!("{name}-x-default-x-vc-1")).is_some()
+    }
+
+    fn half(&self, side: Side) -> Value {
+        let half = match side {
+            Side::Host => self.host.get(kinds::CONFIG_MAP, "team-a", "tenet-claim-vc-1"),
+            Side::Virtual => self.virt.get(kinds::CONFIG_MAP, "kube-system", "tenet-claim"),
+        };
+        half.map(|half| (**half)["data"].clone()).unwrap_or_default()
+    }
+
+    /// Both epochs, while the host half is bound.
+    fn epochs(&self) -> [u64; 2] {
+        assert_eq!(self.half(Side::Host)["state"], "bound");
+        [Side::Host, Side::Virtual].map(|side| self.half(side)["epoch"].as_str().unwrap().parse().unwrap())
+    }
+
+    /// Writes of the syncer since the last call.
+    fn writes(&self) -> Vec<String> {
+        let entries = [self.host.take_audit(), self.virt.take_audit()].concat();
+        let ours = entries.into_iter().filter(|entry| entry.user == "syncer" && entry.is_changed);
+        ours.map(|entry| format!("{:?} {} {}/{}", entry.verb, entry.kind, entry.namespace, entry.name)).collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_epoch_is_raised_beside_writes_and_nothing_is_written_at_rest() {
+    let (lab, stop) = (Lab::new(), CancellationToken::new());
+    let engine = lab.start(&stop).await.unwrap();
+    lab.service("a");
+    sleep(SETTLED).await;
+    assert!(lab.has_copy("a") && engine.suspended().is_none());
+    let [host, virt] = lab.epochs();
+    assert!(host == virt && host > 1);
+    lab.writes();
+    sleep(Duration::from_secs(300)).await;
+    assert_eq!(lab.writes(), [""; 0], "at rest");
+
+    for number in 0..60 {
+        lab.service(&format!("s{number}"));
+        sleep(Duration::from_secs(1)).await;
+    }
+    let raised = lab.epochs()[0] - host;
+    assert!((3..=7).contains(&raised), "{raised} raises in a minute of writes");
+    stop.cancel();
+
+    sleep(SETTLED).await;
+    lab.writes();
+    let stop = CancellationToken::new();
+    let engine = lab.start(&stop).await.unwrap();
+    sleep(Duration::from_secs(60)).await;
+    assert!(engine.suspended().is_none());
+    assert_eq!(lab.writes(), [""; 0], "at rest after a restart");
+    stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_of_either_side_that_was_restored_suspends_all_writes_and_keeps_what_is_newer() {
+    for side in [Side::Virtual, Side::Host] {
+        let (lab, stop) = (Lab::new(), CancellationToken::new());
+        let engine = lab.start(&stop).await.unwrap();
+        lab.service("old");
+        sleep(SETTLED).await;
+        let restored = if side == Side::Host { &lab.host } else { &lab.virt };
+        let backup = restored.snapshot();
+        lab.service("new");
+        sleep(SETTLED).await;
+        assert!(lab.has_copy("new"));
+        restored.restore(&backup);
+        sleep(NOTICED).await;
+        let reason = engine.suspended().unwrap_or_default();
+        assert!(reason.contains(&format!("the {side} store looks restored")), "{side}: {reason}");
+        lab.writes();
+        lab.service("later");
+        sleep(Duration::from_secs(120)).await;
+        assert_eq!(lab.writes(), [""; 0], "{side}");
+        assert_eq!(lab.has_copy("new"), side == Side::Virtual, "{side}");
+        stop.cancel();
+        sleep(SETTLED).await;
+        let refused = lab.start(&CancellationToken::new()).await.err().unwrap_or_default();
+        assert!(refused.contains("looks restored"), "{side}: a restart changes nothing: {refused}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stores_that_were_restored_together_are_followed_again_without_a_person() {
+    let (lab, stop) = (Lab::new(), CancellationToken::new());
+    let engine = lab.start(&stop).await.unwrap();
+    lab.service("old");
+    sleep(SETTLED).await;
+    let backups = (lab.host.snapshot(), lab.virt.snapshot());
+    lab.service("new");
+    sleep(SETTLED).await;
+    lab.host.restore(&backups.0);
+    lab.virt.restore(&backups.1);
+    sleep(NOTICED).await;
+    lab.service("later");
+    sleep(NOTICED).await;
+    assert_eq!(engine.suspended(), None);
+    assert!(lab.has_copy("old") && lab.has_copy("later") && !lab.has_copy("new"));
+    stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_virtual_cluster_that_was_replaced_is_not_written_and_takes_nothing_with_it() {
+    let (lab, stop) = (Lab::new(), CancellationToken::new());
+    let engine = lab.start(&stop).await.unwrap();
+    lab.service("old");
+    sleep(SETTLED).await;
+    lab.virt.replace();
+    lab.writes();
+    sleep(NOTICED).await;
+    let reason = engine.suspended().unwrap_or_default();
+    assert!(reason.contains("for the virtual cluster with the UID"), "{reason}");
+    sleep(Duration::from_secs(120)).await;
+    assert_eq!(lab.writes(), [""; 0]);
+    assert!(lab.has_copy("old"));
+    stop.cancel();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_start_that_ends_between_two_writes_is_completed() {
+    for failed in 0..3 {
+        let lab = Lab::new();
+        let count = Arc::new(AtomicUsize::new(0));
+        for cluster in [&lab.host, &lab.virt] {
+            let count = Arc::clone(&count);
+            cluster.set_admission(Some(Arc::new(move |review, _| {
+                let is_half = review.user == "syncer" && review.name.starts_with("tenet-claim");
+                if is_half && count.fetch_add(1, Ordering::SeqCst) == failed {
+                    return Err(Status::internal("for a test"));
+                }
+                Ok(())
+            })));
+        }
+        let stop = CancellationToken::new();
+        let engine = lab.start(&stop).await.unwrap();
+        assert_eq!(lab.epochs(), [1, 1], "write {failed} failed");
+        assert_eq!(engine.suspended(), None);
+        stop.cancel();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_syncers_of_one_claim_do_not_suspend_each_other() {
+    let lab = Lab::new();
+    let stops = [CancellationToken::new(), CancellationToken::new()];
+    let (one, two) = (lab.start(&stops[0]).await.unwrap(), lab.start(&stops[1]).await.unwrap());
+    for number in 0..120 {
+        lab.service(&format!("s{number}"));
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!((one.suspended(), two.suspended()), (None, None));
+    }
+    sleep(SETTLED).await;
+    assert!((0..120).all(|number| lab.has_copy(&format!("s{number}"))));
+    let [host, virt] = lab.epochs();
+    assert_eq!(host, virt);
+    for stop in stops {
+        stop.cancel();
+    }
+}
