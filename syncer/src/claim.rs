@@ -7,6 +7,7 @@
 mod command;
 mod decide;
 mod half;
+mod newer;
 mod read;
 mod start;
 #[cfg(test)]

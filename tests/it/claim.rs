@@ -335,6 +335,9 @@ async fn a_restored_virtual_store_is_noticed_and_what_is_newer_is_kept_until_a_p
     // A restart changes nothing.
     let said = rig.refused(&[]).await?;
     ensure!(said.contains("looks restored from a backup") && said.contains("claim show"), "{said}");
+    let (ok, said) = rig.claim(&["show"]).await?;
+    ensure!(ok && said.contains("1 copies on the host have no original"), "{said}");
+    ensure!(said.contains("Pod new-x-shop-x-vc-1, the copy of shop/new"), "{said}");
     let (ok, said) = rig.claim(&["adopt", "--yes"]).await?;
     ensure!(ok, "{said}");
     rig.until_ready().await?;

@@ -10,7 +10,10 @@ use tenet_mapper::{Side, kinds};
 use super::Claim;
 use super::decide::{Found, Inside, Verdict, decide};
 use super::read::{Pair, Reading};
-use crate::api::Target;
+use crate::api::{ApiError, Target};
+
+/// Number of copies without an original that are printed.
+const SHOWN: usize = 50;
 
 /// Command about a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
@@ -36,6 +39,9 @@ pub async fn run(claim: &Claim, action: Action) -> anyhow::Result<String> {
     let pair = claim.read_both().await.map_err(|error| anyhow::anyhow!("{error}"))?;
     let inside = claim.servers.inside(&claim.wiring).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     let mut text = describe(claim, &pair, &inside);
+    if let Some(cluster) = &pair.virt.seen.uid {
+        text += &newer(claim.without_original(cluster).await);
+    }
     match action {
         Action::Show => {}
         Action::Adopt { yes: false } => {
@@ -79,6 +85,24 @@ impl Claim {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Describes the copies without an original.
+fn newer(found: Result<Vec<String>, ApiError>) -> String {
+    let mut text = String::new();
+    match found {
+        Ok(lines) if lines.is_empty() => {}
+        Ok(lines) => {
+            let _ = writeln!(text, "{} copies on the host have no original; the syncer will delete them:", lines.len());
+            for line in lines.iter().take(SHOWN) {
+                let _ = writeln!(text, "  {line}");
+            }
+        }
+        Err(error) => {
+            let _ = writeln!(text, "cannot list the copies on the host: {error}");
+        }
+    }
+    text
 }
 
 /// Describes both sides and the verdict.
