@@ -46,13 +46,13 @@ impl Lab {
         let cluster =
             |name: &str, seed| Cluster::new(ClusterConfig { name: name.into(), seed, ..ClusterConfig::default() });
         let lab = Self { host: cluster("host", 1), virt: cluster("virtual", 2) };
-        lab.host.create("admin", kinds::NAMESPACE, "", json!({"metadata": {"name": "team-a"}})).unwrap();
+        lab.host.create("admin", kinds::NAMESPACE, "", json!({"metadata": {"name": "team-a"}})).expect("an answer");
         lab
     }
 
     async fn start(&self, stop: &CancellationToken) -> Result<Embedded, String> {
         let mappers = tenet_core_mappers::all();
-        let config = Embedded::config(CONFIG, &mappers).unwrap();
+        let config = Embedded::config(CONFIG, &mappers).expect("an answer");
         let clients =
             Clients { virt: Api::new(self.virt.client("syncer")), host: Api::new(self.host.client("syncer")) };
         let started = Embedded::start(config, mappers, clients, Arc::new(Paused), stop).await;
@@ -63,7 +63,7 @@ impl Lab {
         let spec = json!({"clusterIP": "None", "selector": {"app": name}, "ports": [{"port": 80}]});
         self.virt
             .create("tenant", kinds::SERVICE, "default", json!({"metadata": {"name": name}, "spec": spec}))
-            .unwrap();
+            .expect("an answer");
     }
 
     fn has_copy(&self, name: &str) -> bool {
@@ -81,7 +81,8 @@ impl Lab {
     /// Both epochs, while the host half is bound.
     fn epochs(&self) -> [u64; 2] {
         assert_eq!(self.half(Side::Host)["state"], "bound");
-        [Side::Host, Side::Virtual].map(|side| self.half(side)["epoch"].as_str().unwrap().parse().unwrap())
+        [Side::Host, Side::Virtual]
+            .map(|side| self.half(side)["epoch"].as_str().expect("an answer").parse().expect("an answer"))
     }
 
     /// Writes of the syncer since the last call.
@@ -95,7 +96,7 @@ impl Lab {
 #[tokio::test(start_paused = true)]
 async fn the_epoch_is_raised_beside_writes_and_nothing_is_written_at_rest() {
     let (lab, stop) = (Lab::new(), CancellationToken::new());
-    let engine = lab.start(&stop).await.unwrap();
+    let engine = lab.start(&stop).await.expect("an answer");
     lab.service("a");
     sleep(SETTLED).await;
     assert!(lab.has_copy("a") && engine.suspended().is_none());
@@ -116,7 +117,7 @@ async fn the_epoch_is_raised_beside_writes_and_nothing_is_written_at_rest() {
     sleep(SETTLED).await;
     lab.writes();
     let stop = CancellationToken::new();
-    let engine = lab.start(&stop).await.unwrap();
+    let engine = lab.start(&stop).await.expect("an answer");
     sleep(Duration::from_secs(60)).await;
     assert!(engine.suspended().is_none());
     assert_eq!(lab.writes(), [""; 0], "at rest after a restart");
@@ -127,7 +128,7 @@ async fn the_epoch_is_raised_beside_writes_and_nothing_is_written_at_rest() {
 async fn a_store_of_either_side_that_was_restored_suspends_all_writes_and_keeps_what_is_newer() {
     for side in [Side::Virtual, Side::Host] {
         let (lab, stop) = (Lab::new(), CancellationToken::new());
-        let engine = lab.start(&stop).await.unwrap();
+        let engine = lab.start(&stop).await.expect("an answer");
         lab.service("old");
         sleep(SETTLED).await;
         let restored = if side == Side::Host { &lab.host } else { &lab.virt };
@@ -154,7 +155,7 @@ async fn a_store_of_either_side_that_was_restored_suspends_all_writes_and_keeps_
 #[tokio::test(start_paused = true)]
 async fn stores_that_were_restored_together_are_followed_again_without_a_person() {
     let (lab, stop) = (Lab::new(), CancellationToken::new());
-    let engine = lab.start(&stop).await.unwrap();
+    let engine = lab.start(&stop).await.expect("an answer");
     lab.service("old");
     sleep(SETTLED).await;
     let backups = (lab.host.snapshot(), lab.virt.snapshot());
@@ -173,7 +174,7 @@ async fn stores_that_were_restored_together_are_followed_again_without_a_person(
 #[tokio::test(start_paused = true)]
 async fn a_virtual_cluster_that_was_replaced_is_not_written_and_takes_nothing_with_it() {
     let (lab, stop) = (Lab::new(), CancellationToken::new());
-    let engine = lab.start(&stop).await.unwrap();
+    let engine = lab.start(&stop).await.expect("an answer");
     lab.service("old");
     sleep(SETTLED).await;
     lab.virt.replace();
@@ -203,7 +204,7 @@ async fn a_first_start_that_ends_between_two_writes_is_completed() {
             })));
         }
         let stop = CancellationToken::new();
-        let engine = lab.start(&stop).await.unwrap();
+        let engine = lab.start(&stop).await.expect("an answer");
         assert_eq!(lab.epochs(), [1, 1], "write {failed} failed");
         assert_eq!(engine.suspended(), None);
         stop.cancel();
@@ -214,7 +215,7 @@ async fn a_first_start_that_ends_between_two_writes_is_completed() {
 async fn two_syncers_of_one_claim_do_not_suspend_each_other() {
     let lab = Lab::new();
     let stops = [CancellationToken::new(), CancellationToken::new()];
-    let (one, two) = (lab.start(&stops[0]).await.unwrap(), lab.start(&stops[1]).await.unwrap());
+    let (one, two) = (lab.start(&stops[0]).await.expect("an answer"), lab.start(&stops[1]).await.expect("an answer"));
     for number in 0..120 {
         lab.service(&format!("s{number}"));
         sleep(Duration::from_secs(1)).await;

@@ -318,7 +318,8 @@ impl Cache {
         let version = Version::of(object.value());
         // A UID is never reused, so no later version of it is alive.
         self.buried.lock().bury(uid, Burial { version: Version::LAST, is_told: false });
-        self.forget(&place, |entry| entry.version == version)?;
+        // The version may have been forgotten.
+        self.forget(&place, |entry| entry.version == version || entry.version == Version(0))?;
         Some(object)
     }
 

@@ -48,6 +48,19 @@ fn what_is_known_is_confirmed_without_its_content_and_stays_on_the_list() {
 }
 
 #[test]
+fn after_a_restore_an_older_state_is_the_valid_one_and_what_is_absent_can_be_removed() {
+    let cache = cache();
+    let stream = cache.add_stream(None);
+    cache.store(pod("a", "10"));
+    cache.store(pod("b", "11"));
+    cache.remove(&pod("c", "12"));
+    cache.forget_versions(stream);
+    assert!(matches!(cache.store(pod("a", "7")), Change::Stored(..)), "the older state");
+    assert!(matches!(cache.store(pod("c", "8")), Change::Stored(..)), "it was removed after the backup");
+    assert!(cache.evict("n", "b", "u-b").is_some(), "a quorum read says that it is gone");
+}
+
+#[test]
 fn a_list_of_one_stream_removes_nothing_that_another_one_shows() {
     let cache = cache();
     let (one, two) = (cache.add_stream(Some("one")), cache.add_stream(Some("two")));
