@@ -199,3 +199,30 @@ fn decode(text: &str) -> String {
     let bytes = base64::engine::general_purpose::STANDARD.decode(text).expect("base64");
     String::from_utf8(bytes).expect("a token")
 }
+
+/// A Job with `podReplacementPolicy: Failed` replaces a pod when its phase is final, and its finalizer keeps the pod until then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_goes_on_when_the_host_removes_its_pod_at_once() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let template = json!({
+        // The simulated node does not end it by itself.
+        "metadata": {"labels": {"app": "j"}},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]},
+    });
+    let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "j"}, "spec": {
+        "backoffLimit": 9, "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {"rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]},
+        "template": template,
+    }});
+    harness.virt.create(&format!("/apis/batch/v1/namespaces/{namespace}/jobs"), job).await?;
+    let pods = format!("/api/v1/namespaces/{namespace}/pods");
+    let bound = |pods: &[Value]| pods.iter().any(|pod| pod["spec"]["nodeName"].is_string());
+    let first = harness.virt.until_list(&pods, "with a scheduled pod", bound).await?.remove(0);
+    let name = crate::cluster::name(&first).to_owned();
+    let host = harness.on_host(&format!("pods/{name}-x-{namespace}-x-vc-1"));
+    harness.host.delete(&host, json!({"gracePeriodSeconds": 0})).await?;
+    let replaced = |pods: &[Value]| pods.iter().any(|pod| crate::cluster::name(pod) != name);
+    harness.virt.until_list(&pods, "with a replacement", replaced).await?;
+    harness.virt.until_gone(&format!("{pods}/{name}")).await
+}

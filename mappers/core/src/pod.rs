@@ -123,7 +123,7 @@ fn rights() -> [Right; 9] {
 fn alone(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     if pod.virt.is_deleting() {
         Ok(deletion::finish(pod))
-    } else if pod.is_finished() {
+    } else if pod.is_finished() && !status::is_ended_by_host(pod.virt) {
         Ok(deletion::finished(pod))
     } else if deletion::was_there(pod) {
         Ok(deletion::lost(pod))

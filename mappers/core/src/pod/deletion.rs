@@ -37,14 +37,19 @@ pub(super) fn together(pod: &Subject<'_, '_>, host: &Object) -> Outcome {
     }
     // A finished pod stays unchanged as a record.
     let follow = Deletion::follow_host(kinds::POD, pod.virt, host).filter(|_| !pod.is_finished());
+    let shown = if follow.is_some() { status::ending(pod, host) } else { shown };
     Outcome::done().then_each(shown.map(Effect::best_effort)).then_together(follow.map(Effect::Delete))
 }
 
 /// The virtual pod is being deleted, and there is no host pod (any more): nothing holds it.
 pub(super) fn finish(pod: &Subject<'_, '_>) -> Outcome {
-    let last = last_seen(pod).and_then(|last| status::effect(pod, &last));
+    end(pod, status::is_ended_by_host(pod.virt))
+}
+
+fn end(pod: &Subject<'_, '_>, by_host: bool) -> Outcome {
+    let shown = if was_there(pod) { status::last(pod, last_seen(pod).as_ref(), by_host) } else { None };
     Outcome::done()
-        .then_each(last.map(Effect::best_effort))
+        .then_each(shown.map(Effect::best_effort))
         .then_together(redundant_secret(pod))
         .then_together(farewell(pod))
 }
@@ -52,7 +57,7 @@ pub(super) fn finish(pod: &Subject<'_, '_>) -> Outcome {
 /// Handles a host pod that existed and is gone: the virtual pod is deleted too, and its controller replaces
 /// it.
 pub(super) fn lost(pod: &Subject<'_, '_>) -> Outcome {
-    finish(pod).then(pod.event(EventReason::Changed, "its pod on the host is gone, so it is deleted"))
+    end(pod, true).then(pod.event(EventReason::Changed, "its pod on the host is gone, so it is deleted"))
 }
 
 /// Keeps a finished virtual pod whose host pod is gone, for controllers that count

@@ -49,6 +49,54 @@ fn change(pod: &Subject<'_, '_>, host: &Object, version: Option<String>) -> Opti
     }))
 }
 
+/// Reason of the condition of a pod that the host has ended.
+const ENDED_BY_HOST: &str = "DeletedOnHost";
+
+/// Returns the last status of a pod that is removed, from the last state of its host pod where that is known. Its phase is final: a
+/// controller that waits for the end of a pod looks at nothing else, and a finalizer may keep the pod.
+pub(super) fn last(pod: &Subject<'_, '_>, host: Option<&Object>, by_host: bool) -> Option<Effect> {
+    let found = pod.virt.at("/status").unwrap_or(&Value::Null);
+    let mut status = host.and_then(|host| wanted(pod, host)).unwrap_or_else(|| found.clone());
+    if !matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")) {
+        status["phase"] = json!("Failed");
+        for condition in status["conditions"].as_array_mut().into_iter().flatten() {
+            if matches!(condition["type"].as_str(), Some("Ready" | "ContainersReady")) {
+                condition["status"] = json!("False");
+                condition["reason"] = json!("PodFailed");
+            }
+        }
+    }
+    if by_host {
+        conditions::disrupt(&mut status, ENDED_BY_HOST);
+    }
+    (!patch::same(found, &status)).then(|| of(pod, status))
+}
+
+/// Returns true if a virtual pod carries the mark that its host pod was ended by the host.
+pub(super) fn is_ended_by_host(virt: &Object) -> bool {
+    conditions::is_disrupted(virt, ENDED_BY_HOST)
+}
+
+/// Returns the status of a pod that the host is ending.
+pub(super) fn ending(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
+    let found = pod.virt.at("/status").unwrap_or(&Value::Null);
+    let mut status = wanted(pod, host)?;
+    conditions::disrupt(&mut status, ENDED_BY_HOST);
+    (!patch::same(found, &status)).then(|| of(pod, status))
+}
+
+/// Returns the write of a status that was derived from the present version of the pod.
+fn of(pod: &Subject<'_, '_>, status: Value) -> Effect {
+    Effect::PatchVirtual(VirtualPatch {
+        kind: kinds::POD,
+        key: pod.key.clone(),
+        uid: pod.virt.uid().to_owned(),
+        version: Some(pod.virt.resource_version().to_owned()),
+        subresource: Some("status"),
+        values: vec![("/status".into(), status)],
+    })
+}
+
 /// Returns the status that the virtual pod should have; `None` when the host has none yet.
 fn wanted(pod: &Subject<'_, '_>, host: &Object) -> Option<Value> {
     let mut status = host.at("/status").and_then(Value::as_object).filter(|status| !status.is_empty())?.clone();
@@ -133,8 +181,11 @@ impl Generations {
 /// them.
 pub(super) fn gates(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
     let gates = pod.virt.list_at("/spec/readinessGates");
+    // A gate may name any condition; one that the host sets has its writer there.
     let own = |condition: &&Value| {
-        condition["type"] != SYNCED && gates.iter().any(|gate| gate["conditionType"] == condition["type"])
+        condition["type"] != SYNCED
+            && !conditions::is_of_host(condition)
+            && gates.iter().any(|gate| gate["conditionType"] == condition["type"])
     };
     let is_shown = |condition: &Value| {
         let same = |other: &Value| ["type", "status", "reason", "message"].iter().all(|f| other[*f] == condition[*f]);

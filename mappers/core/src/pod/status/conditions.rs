@@ -1,4 +1,4 @@
-use serde_json::Value;
+use serde_json::{Value, json};
 use tenet_mapper::{Object, patch};
 
 use super::Generations;
@@ -38,7 +38,25 @@ pub(super) fn wanted(virt: &Object, host: &Object, generations: &Generations) ->
     wanted
 }
 
-fn is_of_host(condition: &Value) -> bool {
+/// Adds the condition of a pod that something outside of its own cluster ends, if nobody has said so yet.
+pub(super) fn disrupt(status: &mut Value, reason: &str) {
+    let Some(status) = status.as_object_mut() else { return };
+    let conditions = status.entry("conditions").or_insert_with(|| json!([]));
+    let Some(conditions) = conditions.as_array_mut() else { return };
+    if !conditions.iter().any(|condition| condition["type"] == DISRUPTION) {
+        let message = "its pod on the host is deleted";
+        conditions.push(json!({"type": DISRUPTION, "status": "True", "reason": reason, "message": message}));
+    }
+}
+
+/// Returns true if a pod has that condition with this reason.
+pub(super) fn is_disrupted(pod: &Object, reason: &str) -> bool {
+    let mut conditions = pod.list_at("/status/conditions").iter();
+    conditions.any(|condition| condition["type"] == DISRUPTION && condition["reason"] == reason)
+}
+
+/// Returns true if a kubelet, a scheduler or the API server of the host sets the condition.
+pub(super) fn is_of_host(condition: &Value) -> bool {
     condition["type"].as_str().is_some_and(|name| HOSTS.contains(&name))
 }
 

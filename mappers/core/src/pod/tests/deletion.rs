@@ -25,8 +25,8 @@ fn the_side_that_is_deleted_leads() {
         (Some(30), Some(5), vec![]),
         (Some(5), Some(30), vec!["delete host Pod 5"]),
         (Some(0), Some(30), vec!["delete host Pod 0"]),
-        (None, Some(30), vec!["delete virtual Pod 30"]),
-        (None, Some(0), vec!["delete virtual Pod 0"]),
+        (None, Some(30), vec!["patch virtual status", "delete virtual Pod 30"]),
+        (None, Some(0), vec!["patch virtual status", "delete virtual Pod 0"]),
     ] {
         let mut lab = Lab::running();
         if let Some(grace) = virt {
@@ -73,7 +73,7 @@ fn a_host_pod_that_vanishes_takes_the_virtual_one_along() {
     for scheduled in [true, false] {
         let mut lab = if scheduled { Lab::running() } else { Lab::created() };
         lab.vanish();
-        let expected = ["delete host Secret", "delete virtual Pod 0", "SyncChanged"];
+        let expected = ["patch virtual status", "delete host Secret", "delete virtual Pod 0", "SyncChanged"];
         assert_eq!(lab.planned(), expected, "it is not created again");
     }
 }
@@ -84,9 +84,65 @@ fn a_restart_does_not_forget_that_a_pod_has_run() {
     let running = lab.virt().unwrap().value().clone();
     let mut later = Lab::empty();
     later.clusters.put(Side::Virtual, running);
-    assert_eq!(later.planned(), ["delete virtual Pod 0", "SyncChanged"]);
+    assert_eq!(later.planned(), ["patch virtual status", "delete virtual Pod 0", "SyncChanged"]);
     lab.vanish();
-    assert_eq!(lab.planned().len(), 3);
+    assert_eq!(lab.planned().len(), 4);
+}
+
+/// A Job with `podReplacementPolicy: Failed` waits for the final phase, and its finalizer keeps the pod until then.
+#[test]
+fn the_phase_is_final_before_a_pod_is_removed() {
+    let phase = |lab: &Lab| lab.virt().unwrap().str_at("/status/phase").map(str::to_owned);
+    let is_disrupted = |lab: &Lab| {
+        lab.virt()
+            .unwrap()
+            .list_at("/status/conditions")
+            .iter()
+            .any(|condition| condition["type"] == "DisruptionTarget")
+    };
+    for by_host in [true, false] {
+        let mut lab = Lab::running();
+        lab.edit("/metadata/finalizers", json!(["batch.kubernetes.io/job-tracking"]));
+        if !by_host {
+            lab.delete(Side::Virtual, 30);
+        }
+        lab.vanish();
+        let first = lab.reconcile().unwrap().into_effects().remove(0);
+        lab.perform(first);
+        assert_eq!((phase(&lab).as_deref(), is_disrupted(&lab)), (Some("Failed"), by_host));
+        let ready = lab
+            .virt()
+            .unwrap()
+            .list_at("/status/conditions")
+            .iter()
+            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
+        assert!(!ready, "nothing sends it traffic");
+    }
+}
+
+#[test]
+fn a_pod_that_the_host_deletes_says_so_before_it_ends() {
+    let mut lab = Lab::running();
+    lab.delete(Side::Host, 30);
+    assert_eq!(lab.planned(), ["patch virtual status", "delete virtual Pod 30"]);
+    let first = lab.reconcile().unwrap().into_effects().remove(0);
+    lab.perform(first);
+    let conditions = lab.virt().unwrap().list_at("/status/conditions").to_vec();
+    let disrupted = conditions.iter().find(|condition| condition["type"] == "DisruptionTarget").unwrap();
+    assert_eq!((&disrupted["status"], &disrupted["reason"]), (&json!("True"), &json!("DeletedOnHost")));
+}
+
+/// The syncer ended between the two writes of the test above.
+#[test]
+fn a_removal_that_was_interrupted_after_the_final_phase_goes_on() {
+    let mut lab = Lab::running();
+    lab.vanish();
+    let effects = lab.reconcile().unwrap().into_effects();
+    lab.perform(effects[0].clone());
+    let failed = lab.virt().unwrap().value().clone();
+    let mut later = Lab::empty();
+    later.clusters.put(Side::Virtual, failed);
+    assert_eq!(later.planned(), ["delete virtual Pod 0", "SyncChanged"]);
 }
 
 #[test]
@@ -156,7 +212,7 @@ fn a_finalizer_inside_is_waited_for() {
     lab.edit("/metadata/finalizers", json!(["batch.kubernetes.io/job-tracking"]));
     lab.delete(Side::Virtual, 0);
     lab.vanish();
-    assert_eq!(lab.converge(), ["delete host Secret"]);
+    assert_eq!(lab.converge(), ["patch virtual status", "delete host Secret"]);
 }
 
 #[test]

@@ -90,6 +90,22 @@ fn conditions_of_readiness_gates_belong_to_the_tenant() {
     assert_eq!(lab.converge(), [""; 0]);
 }
 
+/// Both sides would write it in turns, without end.
+#[test]
+fn a_readiness_gate_that_names_a_condition_of_the_host_writes_nothing() {
+    for gate in ["Ready", "PodScheduled", "ContainersReady", "Initialized", "DisruptionTarget"] {
+        let mut lab = Lab::running();
+        lab.edit("/spec/readinessGates", json!([{"conditionType": gate}]));
+        let mut conditions = lab.virt().unwrap().list_at("/status/conditions").to_vec();
+        conditions.retain(|condition| condition["type"] != gate);
+        conditions.push(json!({"type": gate, "status": "False", "reason": "Tenant"}));
+        lab.edit("/status/conditions", json!(conditions));
+        let written = lab.converge();
+        assert!(!written.iter().any(|write| write.contains("host")), "{gate}: {written:?}");
+        assert!(written.len() <= 1, "{gate}: {written:?}");
+    }
+}
+
 /// It is the engine's: the status of the host leaves it, and not even a readiness gate takes it down.
 #[test]
 fn the_condition_of_a_refusal_stays_inside_and_is_kept() {
