@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::resource::Resource;
 
+pub(super) use pod::quality;
+
 /// The elements of a list.
 pub(super) fn items_mut<'v>(value: &'v mut Value, pointer: &str) -> impl Iterator<Item = &'v mut Value> + use<'v> {
     value.pointer_mut(pointer).and_then(Value::as_array_mut).into_iter().flatten()

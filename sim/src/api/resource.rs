@@ -56,14 +56,16 @@ impl Resource {
         Self { needs_version: true, ..self }
     }
 
-    /// The key of an object in the store of an API server.
-    pub(super) fn storage_key(&self, key: &str) -> String {
-        match self.kind.kind {
-            "Service" => format!("services/specs/{key}"),
-            "Endpoints" => format!("services/endpoints/{key}"),
-            "Node" => format!("minions/{key}"),
-            _ => format!("{}/{key}", self.kind.plural),
-        }
+    /// The key of an object in the store of an API server; a dry run does not know where in the store that is.
+    pub(super) fn storage_key(&self, key: &str, dry_run: bool) -> String {
+        let root = if dry_run { "" } else { "/registry" };
+        let place = match self.kind.kind {
+            "Service" => "services/specs",
+            "Endpoints" => "services/endpoints",
+            "Node" => "minions",
+            _ => self.kind.plural,
+        };
+        format!("{root}/{place}/{key}")
     }
 
     /// The resource as errors name it: `leases.coordination.k8s.io`.

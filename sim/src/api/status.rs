@@ -143,7 +143,7 @@ impl Status {
     /// 409 of the store itself.
     pub fn storage_conflict(resource: &Resource, key: &str, name: &str, why: &str) -> Self {
         let why = format!(
-            "StorageError: invalid object, Code: 4, Key: /registry/{key}, ResourceVersion: 0, \
+            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, \
              AdditionalErrorMsg: Precondition failed: {why}"
         );
         Self::conflict(resource, name, &why)

@@ -112,7 +112,7 @@ fn check_preconditions(resource: &Resource, request: &Request, key: &str, old: &
     let (metadata, name) = (&request.body["metadata"], &request.name);
     let refuse = |what: &str, wanted: &str, found: &str| {
         let why = format!("{what} in precondition: {wanted}, {what} in object meta: {found}");
-        Err(Status::storage_conflict(resource, &resource.storage_key(key), name, &why))
+        Err(Status::storage_conflict(resource, &resource.storage_key(key, false), name, &why))
     };
     if let Some(uid) = metadata["uid"].as_str().filter(|uid| !uid.is_empty() && *uid != old.uid()) {
         return refuse("UID", uid, old.uid());

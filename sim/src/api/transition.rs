@@ -156,10 +156,10 @@ fn drop_ports(old: &Value, spec: &mut Map<String, Value>) {
     }
 }
 
-/// Keeps the node port of each port that is still there.
+/// Keeps the node port of each port whose name is still there.
 fn keep_ports(old: &Value, spec: &mut Map<String, Value>) {
     for port in ports(spec).filter(|port| !port.contains_key("nodePort")) {
-        let same = |old: &&Value| old.get("port") == port.get("port") && old.get("protocol") == port.get("protocol");
+        let same = |old: &&Value| old.get("name") == port.get("name");
         let found = old["ports"].as_array().into_iter().flatten().find(same).and_then(|old| old.get("nodePort"));
         if let Some(found) = found {
             port.insert("nodePort".to_owned(), found.clone());

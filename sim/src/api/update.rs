@@ -56,6 +56,9 @@ pub(super) fn update(state: &mut State, resource: &Resource, request: &Request) 
     if !causes.is_empty() {
         return Err(Status::invalid(resource, &request.name, causes));
     }
+    if request.subresource == "resize" {
+        check_node(state, resource, &old)?;
+    }
     if resource.kind == kinds::SERVICE && request.subresource.is_empty() {
         let dry_run = request.options.dry_run;
         let causes = state.addresses.allocate(&mut state.random, Some(old.value()), &mut new, dry_run);
@@ -125,6 +128,16 @@ fn check_body(resource: &Resource, request: &Request, object: &Value) -> Result<
     check_namespace_of_body(resource, request, object)
 }
 
+/// Checks that the node of a pod exists: a resize depends on it.
+fn check_node(state: &State, resource: &Resource, pod: &Object) -> Result<(), Status> {
+    let Some(node) = pod.value()["spec"]["nodeName"].as_str() else { return Ok(()) };
+    let found = state.store.find(kinds::NODE).and_then(|nodes| state.store.get(nodes, node));
+    if found.is_some() {
+        return Ok(());
+    }
+    Err(Status::forbidden(resource, pod.name(), &format!("node \"{node}\" not found")))
+}
+
 /// Checks that a replacement names the object that is stored.
 fn check_uid(resource: &Resource, request: &Request, key: &str, found: &str) -> Result<(), Status> {
     let wanted = text(&request.body, "uid");
@@ -132,7 +145,7 @@ fn check_uid(resource: &Resource, request: &Request, key: &str, found: &str) -> 
         return Ok(());
     }
     let why = format!("UID in precondition: {wanted}, UID in object meta: {found}");
-    Err(Status::storage_conflict(resource, &resource.storage_key(key), &request.name, &why))
+    Err(Status::storage_conflict(resource, &resource.storage_key(key, request.options.dry_run), &request.name, &why))
 }
 
 fn check_version(resource: &Resource, request: &Request, old: &Object, new: &Value) -> Result<(), Status> {

@@ -126,6 +126,11 @@ fn service(service: &Value) -> Vec<Cause> {
     if ports.is_empty() && !is_headless {
         causes.push(Cause::required("spec.ports", ""));
     }
+    let kind = spec["type"].as_str().unwrap_or_default();
+    if is_headless && matches!(kind, "NodePort" | "LoadBalancer") {
+        let why = format!("may not be set to 'None' for {kind} services");
+        causes.push(Cause::invalid("spec.clusterIPs[0]", &json!("None"), &why));
+    }
     for (position, port) in ports.iter().enumerate() {
         let field = |member: &str| format!("spec.ports[{position}].{member}");
         if ports.len() > 1 && port["name"].as_str().unwrap_or_default().is_empty() {

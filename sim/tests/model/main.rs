@@ -1,6 +1,8 @@
 //! Conformance of the model: the same random scripts of requests run against it and a real kube-apiserver, and the
 //! answers are compared.
 //!
+//! Managed fields are not compared, since the model has none.
+//!
 //! `TENET_MODEL_SCRIPTS` sets the number of scripts, `TENET_MODEL_SEED` the seed of the first.
 
 mod normal;
@@ -95,5 +97,10 @@ fn first_difference(script: &Script, expected: &[Value], found: &[Value]) -> Opt
     let step = script.steps.get(position).map_or_else(|| "the end".to_owned(), ToString::to_string);
     let part = |side: &[Value]| side.get(position).cloned().unwrap_or_default();
     let (expected, found) = (part(expected), part(found));
-    Some(format!("script {} step {position}: {step}\n{}", script.seed, normal::describe("", &expected, &found)))
+    let object = script.steps.get(position).map(|step| step.object.as_str()).unwrap_or_default();
+    let earlier = script.steps.iter().take(position).filter(|step| step.object == object || object.is_empty());
+    let earlier: Vec<_> = earlier.map(|step| format!("    after {step}\n")).collect();
+    let earlier = earlier.concat();
+    let difference = normal::describe("", &expected, &found);
+    Some(format!("script {} step {position}: {step}\n{earlier}{difference}", script.seed))
 }

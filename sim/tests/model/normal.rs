@@ -82,9 +82,13 @@ impl Symbols {
         match member {
             "resourceVersion" => return self.version(text),
             "continue" | "token" => return "a token".to_owned(),
+            "message" if text.contains("Too large resource version") => {
+                return text.split(", current").next().unwrap_or_default().to_owned();
+            }
             _ if is_time(text) => return "a time".to_owned(),
             _ => {}
         }
+        let text = &without_times(text);
         let words =
             text.split_inclusive(|character: char| !(character.is_ascii_alphanumeric() || "-.".contains(character)));
         words.map(|word| self.word(text, word)).collect()
@@ -109,6 +113,24 @@ impl Symbols {
         };
         symbol + rest
     }
+}
+
+/// Replaces times within a message.
+fn without_times(text: &str) -> String {
+    let mut told = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('T') {
+        let time = at.checked_sub(10).and_then(|start| rest.get(start..at + 10)).filter(|time| is_time(time));
+        if time.is_some() {
+            told.push_str(&rest[..at - 10]);
+            told.push_str("a time");
+            rest = &rest[at + 10..];
+        } else {
+            told.push_str(&rest[..=at]);
+            rest = &rest[at + 1..];
+        }
+    }
+    told + rest
 }
 
 fn is_time(text: &str) -> bool {

@@ -11,6 +11,10 @@ pub const JSON: &str = "application/json";
 pub const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 pub const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 
+/// Starts of a watch: the begin of the script, or the objects that exist.
+const SINCE: &str = "&resourceVersion=$since";
+const INITIAL: &str = "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan";
+
 /// The label of every object that a script makes.
 pub const LABEL: &str = "by=script";
 
@@ -105,9 +109,14 @@ impl Script {
         let mut watches = Vec::new();
         for (kind, path, last) in watched(&names) {
             script.push(Step::new("POST", path.as_str(), format!("{kind}/zz-last"), last));
-            let selector = random.pick(&["", "&labelSelector=by%3Dscript", "&labelSelector=by%3Dscript,mark!%3Don"]);
+            let mut selectors = vec!["", "&labelSelector=by%3Dscript", "&labelSelector=by%3Dscript,mark!%3Don"];
+            if kind == "Pod" {
+                selectors.extend(["&fieldSelector=status.phase%3DPending", "&fieldSelector=spec.nodeName%3D"]);
+            }
+            let selector = random.pick(&selectors);
+            let from = random.pick(&[SINCE, SINCE, INITIAL]);
             let accept = random.pick(&[JSON, JSON, METADATA]);
-            let path = format!("{path}?watch=true&timeoutSeconds=60&allowWatchBookmarks=true{selector}");
+            let path = format!("{path}?watch=true&timeoutSeconds=60&allowWatchBookmarks=true{selector}{from}");
             watches.push(Watch { kind: kind.to_owned(), path, accept, last: "zz-last".to_owned() });
         }
         let end = steps::clean_up(&names);

@@ -48,6 +48,7 @@ impl Server {
         let mut body = step.body.clone();
         if step.on_last {
             let mut last = self.last(&step.object).cloned().unwrap_or_else(|| json!({}));
+            json_patch::merge(&mut last, &json!({"metadata": {"managedFields": null}}));
             json_patch::merge(&mut last, &body);
             body = last;
         }
@@ -113,7 +114,7 @@ impl Server {
     /// Follows a resource from the start of the script to its last object.
     async fn watch(&self, watch: &Watch) -> Result<Value> {
         let version = self.versions.get(&watch.kind).context("the script lists first")?;
-        let path = format!("{}&resourceVersion={version}", watch.path);
+        let path = watch.path.replace("$since", version);
         let request = http::Request::get(path).header(ACCEPT, watch.accept).body(Vec::new())?;
         let mut lines = self.client.request_stream(request).await?.lines();
         let mut events = Vec::new();

@@ -94,7 +94,7 @@ fn create(random: &mut Random, names: &Names, subject: &Subject, number: usize) 
     let mut body = body(random, names, subject);
     let metadata = &mut body["metadata"];
     metadata["labels"] = json!({"by": "script", "mark": random.pick(&["on", "off"])});
-    match random.below(14) {
+    match random.below(16) {
         0 => metadata["finalizers"] = json!(["script.test/wait"]),
         1 => metadata["annotations"] = json!({"a": "b"}),
         2 if subject.kind != "Node" && subject.kind != "Namespace" => {
@@ -105,6 +105,10 @@ fn create(random: &mut Random, names: &Names, subject: &Subject, number: usize) 
         4 => metadata["namespace"] = json!("elsewhere"),
         5 => metadata["resourceVersion"] = json!("1"),
         6 => metadata["labels"] = json!({}),
+        7 => {
+            let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "$uid:ConfigMap/a"});
+            metadata["ownerReferences"] = json!([owner]);
+        }
         _ => {}
     }
     Step::new("POST", subject.collection.clone() + dry(random), subject.object(), body)
@@ -222,7 +226,7 @@ fn read(random: &mut Random, names: &Names, subject: &Subject) -> Step {
 fn list(random: &mut Random, names: &Names) -> Step {
     let kind = ["Pod", "Service", "ConfigMap", "Secret", "Pod"][random.below(5)];
     let subject = of_kind(random, names, kind);
-    let query = match random.below(9) {
+    let query = match random.below(13) {
         0 => "?limit=1".to_owned(),
         1 => "?limit=1&continue=$token".to_owned(),
         2 => "?labelSelector=mark%3Don".to_owned(),
@@ -231,6 +235,8 @@ fn list(random: &mut Random, names: &Names) -> Step {
         5 => "?fieldSelector=metadata.name%3Da".to_owned(),
         6 if kind == "Pod" => format!("?fieldSelector=spec.nodeName%3D{}", random.pick(&["", "n"])),
         7 if kind == "Pod" => "?fieldSelector=status.phase!%3DRunning".to_owned(),
+        9 | 10 => format!("?resourceVersion=99999999{}", random.pick(&["", "&resourceVersionMatch=Exact"])),
+        11 | 12 => format!("?resourceVersionMatch={}", random.pick(&["Exact", "NotOlderThan"])),
         8 => format!("?fieldSelector={}", random.pick(&["spec.nothing%3D1", "metadata.name!%3Db"])),
         _ => String::new(),
     };
@@ -356,8 +362,9 @@ fn service_change(random: &mut Random) -> Value {
             json!({"spec": {"selector": {"app": "b"}}}),
             json!({"spec": {"clusterIP": "10.96.0.250"}}),
             json!({"spec": {"clusterIP": "10.96.0.250", "clusterIPs": ["10.96.0.250"]}}),
-            json!({"spec": {"type": "ExternalName", "externalName": "example.com"}}),
-            json!({"spec": {"type": "ClusterIP", "externalName": null, "ports": [{"port": 80}]}}),
+            external_name(),
+            json!({"spec": {"type": "ClusterIP", "externalName": null, "ports": [{"port": 80}],
+                "externalTrafficPolicy": null, "allocateLoadBalancerNodePorts": null}}),
             json!({"spec": {"type": "NodePort"}}),
             json!({"spec": {"type": "LoadBalancer"}}),
             json!({"spec": {"ports": [{"port": 8080}]}}),
@@ -365,6 +372,17 @@ fn service_change(random: &mut Random) -> Value {
             json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.9"}]}}}),
         ],
     )
+}
+
+/// Turns a Service into a name. It says itself which fields go: what the server drops stays in the managed fields,
+/// which the model does not have, until the next update, which then writes.
+fn external_name() -> Value {
+    let gone = ["internalTrafficPolicy", "externalTrafficPolicy", "allocateLoadBalancerNodePorts"];
+    let mut spec = json!({"type": "ExternalName", "externalName": "example.com"});
+    for member in gone {
+        spec[member] = Value::Null;
+    }
+    json!({"spec": spec})
 }
 
 fn json_patch(random: &mut Random, subject: &Subject) -> Step {
@@ -426,7 +444,7 @@ fn delete(random: &mut Random, subject: &Subject) -> Step {
 
 fn subresource(random: &mut Random, names: &Names) -> Step {
     let pod = of_kind(random, names, "Pod");
-    match random.below(9) {
+    match random.below(12) {
         0..4 => {
             let mut body = json!({
                 "apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod.name},
@@ -455,6 +473,15 @@ fn subresource(random: &mut Random, names: &Names) -> Step {
             Step::new("POST", path, pod.object(), body)
         }
         7 => pod.step("POST", "/eviction", json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod.name, "namespace": names.namespace}})),
+        8 | 9 => {
+            let containers = json!([{"name": random.pick(&["debug", "other"]), "image": random.pick(&["tool", "tool:2"])}]);
+            pod.patch(STRATEGIC, "/ephemeralcontainers", json!({"spec": {"ephemeralContainers": containers}}))
+        }
+        10 => {
+            let requests = json!({"cpu": random.pick(&["100m", "200m"])});
+            let container = json!({"name": "c", "resources": {"requests": requests}});
+            pod.patch(STRATEGIC, "/resize", json!({"spec": {"containers": [container]}}))
+        }
         _ => {
             let namespace = of_kind(random, names, "Namespace");
             let body = json!({"metadata": {"name": namespace.name}, "spec": {"finalizers": []}});

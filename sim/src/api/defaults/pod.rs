@@ -161,7 +161,7 @@ pub(super) fn created(pod: &mut Value, now: &str) {
 }
 
 /// The quality of service of a pod.
-fn quality(spec: &Value) -> &'static str {
+pub(in super::super) fn quality(spec: &Value) -> &'static str {
     let (mut is_any, mut is_all) = (false, true);
     for list in ["initContainers", "containers"] {
         for container in spec.get(list).and_then(Value::as_array).into_iter().flatten() {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::defaults::quality;
 use super::super::status::Cause;
 
 const UPDATE: &str = "pod updates may not change fields other than \
@@ -36,7 +37,11 @@ pub(super) fn updated(subresource: &str, old: &Value, new: &Value) -> Vec<Cause>
         return ephemeral(old, new);
     }
     if subresource == "resize" {
-        return Vec::new();
+        let had = &old["status"]["qosClass"];
+        if *had == quality(&new["spec"]) {
+            return Vec::new();
+        }
+        return vec![Cause::invalid("spec", had, "Pod QOS Class may not change as a result of resizing")];
     }
     let (old, new) = (&old["spec"], &new["spec"]);
     for list in ["containers", "initContainers"] {
