@@ -53,8 +53,16 @@ impl ApiError {
     }
 
     /// Returns true if a concurrent write won: the object exists, or has another version.
+    ///
+    /// A patch that names the UID of an earlier object of the name is answered with 422, not with 409.
     pub fn is_lost_race(&self) -> bool {
-        matches!(self, Self::Status { code: StatusCode::CONFLICT, .. })
+        match self {
+            Self::Status { code: StatusCode::CONFLICT, .. } => true,
+            Self::Status { code: StatusCode::UNPROCESSABLE_ENTITY, message, .. } => {
+                message.contains("metadata.uid: Invalid value: ") && message.contains("field is immutable")
+            }
+            _ => false,
+        }
     }
 
     /// Returns true if the object itself is absent: the server knows the resource and reports the object missing.

@@ -7,9 +7,11 @@ use crate::api::ApiError;
 
 /// Returns the class of an error.
 pub fn classify(error: ApiError) -> MapError {
+    let is_lost_race = error.is_lost_race();
     match error {
+        ApiError::Status { message, .. } if is_lost_race => MapError::Conflict(message),
         ApiError::Status { code, reason, message, retry_after } => match code {
-            StatusCode::CONFLICT | StatusCode::NOT_FOUND => MapError::Conflict(message),
+            StatusCode::NOT_FOUND => MapError::Conflict(message),
             StatusCode::FORBIDDEN if exceeded_quota(&message).is_some() => {
                 MapError::QuotaExceeded { quota: exceeded_quota(&message).unwrap_or_default().to_owned(), message }
             }
@@ -56,6 +58,18 @@ fn exceeded_quota(message: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_patch_of_an_earlier_object_of_the_name_is_a_lost_race() {
+        let answered = |message: &str| {
+            let code = StatusCode::UNPROCESSABLE_ENTITY;
+            classify(ApiError::Status { code, reason: "Invalid".into(), message: message.into(), retry_after: None })
+        };
+        let replaced = r#"Pod "a" is invalid: metadata.uid: Invalid value: "u-1": field is immutable"#;
+        assert_eq!(answered(replaced), MapError::Conflict(replaced.into()));
+        let refused = r#"Pod "a" is invalid: spec.containers: Required value"#;
+        assert_eq!(answered(refused), MapError::Rejected(refused.into()));
+    }
 
     #[test]
     fn a_denial_by_a_quota_is_told_from_other_denials() {
