@@ -5,7 +5,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Admin, Annotations, Breaker, Engine, Kinds, Kubelet, Labels, Log, Names, UnknownFields, Usage, Webhook};
+use crate::{
+    Admin, Annotations, Breaker, Engine, Kinds, Kubelet, Labels, Lease, Log, Names, UnknownFields, Usage, Webhook,
+};
 use tenet_translate::format::{DnsLabel, Text};
 
 /// Fields that may change while the syncer runs, with all that is under them. A change to any other field waits for a
@@ -60,6 +62,9 @@ pub struct Config {
     /// Amount of work at the same time, and its intervals.
     #[serde(default)]
     pub engine: Engine,
+    /// The lease of replicas.
+    #[serde(default)]
+    pub lease: Lease,
     /// The breaker of deletes.
     #[serde(default)]
     pub breaker: Breaker,

@@ -72,7 +72,10 @@ fn answer(engine: &Handle, request: &Request<Incoming>) -> Response<Full<Bytes>>
         "/healthz" | "/livez" => text(StatusCode::OK, "ok\n".into()),
         "/readyz" => match engine.get() {
             None => text(StatusCode::SERVICE_UNAVAILABLE, "starting\n".into()),
-            Some(engine) => readiness(&all(engine)),
+            Some(engine) => match standby(engine) {
+                Some(line) => text(StatusCode::OK, line),
+                None => readiness(&all(engine)),
+            },
         },
         "/metrics" => {
             let body = engine.get().map(|engine| scrape(engine)).unwrap_or_default();
@@ -83,6 +86,12 @@ fn answer(engine: &Handle, request: &Request<Incoming>) -> Response<Full<Bytes>>
             None => text(StatusCode::NOT_FOUND, "/metrics, /healthz, /readyz and /readyz/MAPPER are served\n".into()),
         },
     }
+}
+
+/// The answer of a replica that stands by: it is ready to take over.
+fn standby(engine: &Engine) -> Option<String> {
+    let lease = engine.lease.as_ref().filter(|lease| !lease.is_held())?;
+    Some(format!("ok\nstandby: {} holds the lease\n", lease.other_holder().unwrap_or_else(|| "nobody".to_owned())))
 }
 
 /// Readiness of one mapper.
@@ -156,6 +165,9 @@ fn scrape(engine: &Engine) -> Vec<u8> {
         metrics.fail(kind, failing.get(&id).copied().unwrap_or(0));
     }
     engine.gate.report();
+    if let Some(lease) = &engine.lease {
+        metrics.lease_held(lease.is_held());
+    }
     metrics.text()
 }
 

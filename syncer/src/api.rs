@@ -41,6 +41,9 @@ pub enum ApiError {
     /// The request was not sent: the claim of the two clusters permits no write.
     #[error(transparent)]
     Claim(#[from] ClaimError),
+    /// The write was not sent: another replica may hold the lease.
+    #[error("this replica does not hold the lease")]
+    NotHeld,
 }
 
 impl ApiError {

@@ -9,6 +9,7 @@ use tenet_mapper::{Facts, Kind, MapperId, Side};
 
 use crate::claim::Claim;
 use crate::gate::Gate;
+use crate::lease::Lease;
 use crate::mappers::Mappers;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -40,6 +41,8 @@ pub struct Engine {
     pub claim: Arc<Claim>,
     /// Only component that writes.
     pub gate: Gate,
+    /// Lease of replicas, if there are any.
+    pub lease: Option<Arc<Lease>>,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// Components beside the mappers that are off, with the reasons.

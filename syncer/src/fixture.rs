@@ -65,6 +65,7 @@ impl Fixture {
             facts: Arc::clone(&facts),
             metrics: Arc::clone(&metrics),
             runtime: Arc::new(System),
+            hold: Arc::new(crate::lease::Hold::always()),
             ceiling: 8,
             limit,
         });
@@ -86,6 +87,7 @@ impl Fixture {
             facts,
             claim,
             gate,
+            lease: None,
             metrics,
             off: Mutex::default(),
             runtime: Arc::new(System),

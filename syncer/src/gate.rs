@@ -33,6 +33,7 @@ use tokio::time::Instant;
 use crate::api::{Api, ApiError, PatchType, Target};
 use crate::cache::Change;
 use crate::claim::Claim;
+use crate::lease::Hold;
 use crate::metrics::Metrics;
 use crate::router::Router;
 use crate::runtime::Runtime;
@@ -68,6 +69,8 @@ pub struct Parts {
     pub claim: Arc<Claim>,
     /// The clock.
     pub runtime: Arc<dyn Runtime>,
+    /// Permission to write.
+    pub hold: Arc<Hold>,
     /// Highest limit of requests in flight, per side.
     pub ceiling: usize,
     /// Time limit of a request.
@@ -257,6 +260,11 @@ impl Gate {
         let is_write = !matches!(verb, "get" | "list");
         if is_write {
             self.parts.claim.check()?;
+        }
+        // After the wait for a slot, so that the permission is as fresh as can be.
+        let writing = is_write.then(|| self.parts.hold.enter(Instant::now()));
+        if matches!(writing, Some(None)) {
+            return Err(ApiError::NotHeld);
         }
         let start = Instant::now();
         let result = request(self.api(side), Duration::from_millis(self.limit.load(Ordering::Relaxed))).await;

@@ -17,6 +17,7 @@ mod gate;
 mod handle;
 mod informer;
 mod learn;
+mod lease;
 mod logging;
 mod mappers;
 mod metrics;

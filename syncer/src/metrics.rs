@@ -41,6 +41,7 @@ pub struct Metrics {
     cache_bytes: IntGaugeVec,
     in_flight_limit: IntGaugeVec,
     patrol_seconds: Gauge,
+    lease: IntGaugeVec,
     /// Those of the admission of objects.
     pub admission: Admission,
     /// Those of the breaker of deletes.
@@ -155,6 +156,7 @@ impl Metrics {
             cache_bytes: make.gauge("tenet_cache_bytes", "Bytes of the cached objects.", &["side", "kind"])?,
             in_flight_limit: make.gauge("tenet_in_flight_limit", "Writes that may be in flight at once.", &["side"])?,
             patrol_seconds,
+            lease: make.gauge("tenet_lease_held", "1 while this replica may write; absent without a lease.", &[])?,
             admission: Admission::new(&make)?,
             breaker: Breaker::new(&make)?,
             claim: Claim::new(&make)?,
@@ -272,6 +274,11 @@ impl Metrics {
     /// The present bound of a side.
     pub fn limit(&self, side: Side, limit: usize) {
         self.in_flight_limit.with_label_values(&[name(side)]).set(gauge(limit));
+    }
+
+    /// Whether this replica holds the lease.
+    pub fn lease_held(&self, is_held: bool) {
+        self.lease.with_label_values::<&str>(&[]).set(i64::from(is_held));
     }
 
     /// The patrol has finished.

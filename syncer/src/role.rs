@@ -8,7 +8,7 @@ use tenet_mapper::{Mapper, Right, Side, Verb};
 
 use crate::claim;
 use crate::settings::Settings;
-use crate::{Args, Sockets};
+use crate::{Args, Sockets, lease};
 
 /// A right, and the part of the syncer that needs it.
 #[derive(Clone, Debug)]
@@ -19,14 +19,14 @@ pub struct Need {
     pub right: Right,
 }
 
-/// The rights of the claim, of the sockets, and of the mappers that the configuration does not turn off. The engine
-/// needs no others on the host: it watches and writes for mappers alone.
+/// The rights of the claim, of the sockets, of the mappers that the configuration does not turn off, and of the lease.
+/// The engine needs no others on the host: it watches and writes for mappers alone.
 pub fn needs(config: &Config, mappers: &[Box<dyn Mapper>], sockets: &impl Sockets) -> Vec<Need> {
     let is_off = |name: &str| config.kinds.disable.iter().any(|off| off == name);
     let specs = mappers.iter().map(|mapper| mapper.spec()).filter(|spec| !is_off(spec.id.as_str()));
     let of_mappers = specs.flat_map(|spec| spec.rights().into_iter().map(|right| Need { by: spec.id.as_str(), right }));
     let of_claim = claim::rights().into_iter().map(|right| Need { by: "claim", right });
-    of_claim.chain(of_mappers).chain(sockets.rights(config)).collect()
+    of_claim.chain(of_mappers).chain(sockets.rights(config)).chain(lease::needs(config)).collect()
 }
 
 /// The documents that the command line asks for, one after the other.

@@ -139,12 +139,23 @@ impl Router {
     pub fn gone(&self, cache: &Cache, last: &Object) {
         if cache.side() == Side::Virtual {
             self.refer(cache, last, true);
+            self.forget_last_of(cache.kind(), last.uid());
         } else if self.owner_of(last).is_some_and(|owner| owner.kind == cache.kind().group_kind()) {
             // Only the mapper of its own kind acknowledges a last state.
             let key = HostKey::new(last.namespace(), last.name());
             self.gone.insert((cache.kind(), key), last.clone());
         }
         self.route(cache, last, Lane::Urgent, None, true);
+    }
+
+    /// Forgets the last state of the copy of a virtual object that has gone, while no mapper runs that would
+    /// acknowledge it: in a replica that stands by another one shows it.
+    fn forget_last_of(&self, kind: Kind, uid: &str) {
+        let mapper = self.mappers.of_kind(kind);
+        if self.gone.is_empty() || mapper.is_some_and(|mapper| self.is_running(mapper.spec().id)) {
+            return;
+        }
+        self.gone.retain(|(of, _), last| *of != kind || self.owner_of(last).is_none_or(|owner| owner.uid != uid));
     }
 
     /// The last state of a host object that has gone.
@@ -239,6 +250,12 @@ impl Router {
     pub fn start(&self, mapper: MapperId) {
         if let Some(running) = self.running.get(&mapper) {
             running.store(true, Ordering::Release);
+        }
+        // What has gone before is in no cache.
+        for last in &self.gone {
+            if let Some(object) = self.owner_key(mapper, &last) {
+                self.queue.add(Key { mapper, object }, Lane::Change);
+            }
         }
     }
 

@@ -21,9 +21,10 @@ use crate::cache::Cache;
 use crate::claim::{self, Claim};
 use crate::engine::Engine;
 use crate::gate::{Gate, Parts};
-use crate::handle::Sockets;
+use crate::handle::{EngineHandle, Sockets};
 use crate::informer::{Informer, Scope, is_selected};
 use crate::learn::Learnt;
+use crate::lease::{Hold, Lease};
 use crate::mappers::Mappers;
 use crate::metrics::Metrics;
 use crate::panics::restart;
@@ -34,7 +35,7 @@ use crate::router::Router;
 use crate::runtime::{Runtime, System};
 use crate::settings::Settings;
 use crate::view::{Caches, EngineView};
-use crate::{admin, audit, connect, logging, patrol, worker};
+use crate::{admin, audit, connect, lease, logging, patrol, worker};
 
 /// Time for requests in flight after a signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -69,9 +70,10 @@ pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Socket
         () = stop.cancelled() => None,
         started = connected => Some(started?),
     };
-    let mut replaced = false;
+    let (mut replaced, mut lease) = (false, None);
     if let Some(syncer) = started {
         let engine = Arc::clone(&syncer.engine);
+        lease.clone_from(&engine.lease);
         drop(handle.set(Arc::clone(&engine)));
         let house = Refresh { engine: Arc::clone(&engine), live, reloader, level };
         syncer.spawn(house, sockets, &tasks, &stop);
@@ -88,7 +90,10 @@ pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Socket
     }
     tracing::info!("tenet-syncer ends");
     anyhow::ensure!(!replaced, "another cluster was adopted while this syncer ran: start it again");
-    Ok(())
+    match lease.and_then(|lease| lease.lost()) {
+        Some(lost) => Err(anyhow::Error::new(lost)),
+        None => Ok(()),
+    }
 }
 
 /// The two API servers between which a syncer runs.
@@ -176,6 +181,8 @@ impl Syncer {
             virt: virt.clone(),
             limit,
         };
+        let hold = Arc::new(if config.lease.enabled { Hold::default() } else { Hold::always() });
+        let lease = Lease::of(config, &host, &hold, runtime)?.map(Arc::new);
         let gate = Gate::new(Parts {
             virt,
             host,
@@ -185,6 +192,7 @@ impl Syncer {
             metrics: Arc::clone(&metrics),
             claim: Arc::clone(&claim),
             runtime: Arc::clone(runtime),
+            hold,
             ceiling: usize::from(config.engine.max_in_flight),
             limit,
         });
@@ -201,6 +209,7 @@ impl Syncer {
             facts,
             claim,
             gate,
+            lease,
             metrics,
             off: Mutex::default(),
             runtime,
@@ -229,9 +238,28 @@ impl Syncer {
             async move { house.lock().await.run(stop).await }
         });
         keep(&engine, tasks, "claim", stop, |engine, stop| Arc::clone(&engine.claim).watch(engine, stop));
-        spawn(&*runtime, tasks, work(Arc::clone(&engine), live.clone(), stop.clone()));
-        spawn(&*runtime, tasks, sockets.serve(engine, live, stop.clone()));
+        let sockets = sockets.serve(Arc::clone(&engine) as Arc<dyn EngineHandle>, live.clone(), stop.clone());
+        spawn(&*runtime, tasks, lead(engine, live, sockets, stop.clone()));
     }
+}
+
+/// Works and serves sockets once this process may write.
+async fn lead(
+    engine: Arc<Engine>,
+    live: Live,
+    sockets: impl Future<Output = ()> + Send + 'static,
+    stop: CancellationToken,
+) {
+    let (runtime, lease) = (Arc::clone(&engine.runtime), engine.lease.clone());
+    if stop.run_until_cancelled(lease::acquire(lease.as_deref())).await.is_none() {
+        return;
+    }
+    let tasks = TaskTracker::new();
+    spawn(&*runtime, &tasks, work(engine, live, stop.clone()));
+    spawn(&*runtime, &tasks, sockets);
+    lease::hold_until(lease.as_deref(), &stop).await;
+    tasks.close();
+    tasks.wait().await;
 }
 
 /// Runs worker, patrol, and the registry that starts each mapper after its streams are listed, so that

@@ -10,6 +10,7 @@ mod fault;
 mod harness;
 mod isolation;
 mod kubelet;
+mod lease;
 mod metrics;
 mod operations;
 mod pods;

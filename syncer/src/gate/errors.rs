@@ -27,7 +27,9 @@ pub fn classify(error: ApiError) -> MapError {
             },
         },
         ApiError::Claim(error) => error.into(),
-        ApiError::Timeout(_) | ApiError::Transport(_) => MapError::Transient { reason: error.to_string(), after: None },
+        ApiError::Timeout(_) | ApiError::Transport(_) | ApiError::NotHeld => {
+            MapError::Transient { reason: error.to_string(), after: None }
+        }
     }
 }
 

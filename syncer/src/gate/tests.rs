@@ -66,6 +66,10 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) fn new(host: Answers, virt: Answers) -> Self {
+        Self::holding(host, virt, Hold::always())
+    }
+
+    fn holding(host: Answers, virt: Answers, hold: Hold) -> Self {
         // The claim has clients of its own.
         let system = virt.iter().find(|(_, path, ..)| *path == SYSTEM).cloned();
         let claim = Claim::answered(system.unwrap_or(("GET", SYSTEM, 200, system_of(ID))));
@@ -92,6 +96,7 @@ impl Rig {
             facts: Arc::new(ArcSwap::from_pointee(facts)),
             metrics: Arc::new(Metrics::new().unwrap()),
             runtime: Arc::new(crate::runtime::System),
+            hold: Arc::new(hold),
             ceiling: 8,
             limit: Duration::from_secs(5),
         });
@@ -162,6 +167,18 @@ async fn a_write_that_changes_nothing_never_leaves() {
     let rig = Rig::new(vec![], vec![]).knows(Side::Host, kinds::CONFIG_MAP, host_object("u1", "v"));
     assert_eq!(rig.perform(apply("u1", "v")).await.unwrap(), Done::Unchanged);
     assert_eq!(rig.asked(Side::Host), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn without_the_lease_nothing_is_written_and_everything_is_read() {
+    let rig = Rig::holding(vec![("GET", PLACE, 200, host_object("u1", "v"))], vec![], Hold::default());
+    let rig = rig.knows(Side::Host, kinds::CONFIG_MAP, host_object("u1", "v"));
+    let refused = rig.perform(apply("u1", "w")).await;
+    assert!(matches!(refused, Err(MapError::Transient { .. })), "{refused:?}");
+    let place = key();
+    let target = Target::new(kinds::CONFIG_MAP, place.namespace(), place.name());
+    assert!(rig.gate.read(Side::Host, &target).await.unwrap().is_some());
+    assert_eq!(rig.asked(Side::Host), [format!("GET {PLACE}")]);
 }
 
 #[tokio::test]

@@ -1,0 +1,197 @@
+//! Replicas: one syncer writes, and another takes over when it ends, however it ends.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tenet_playground::{Launch, Options, Playground, Process, free_port};
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::Cluster;
+use crate::harness::{cluster, dir, new_namespace, syncer};
+use crate::operations::scrape;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const TICK: Duration = Duration::from_millis(10);
+/// How long after a crash the standby writes, at most.
+const AFTER_CRASH: Duration = Duration::from_secs(5);
+/// How long after SIGTERM.
+const AFTER_TERM: Duration = Duration::from_secs(1);
+
+/// One of several syncers of a playground.
+struct Replica {
+    process: Process,
+    port: u16,
+}
+
+struct Rig {
+    playground: Playground,
+    host: Cluster,
+    virt: Cluster,
+    pods: usize,
+}
+
+impl Rig {
+    async fn start(name: &str, settings: &str) -> Result<Self> {
+        let options = Options { dir: Some(dir(name)), syncer_settings: settings.to_owned(), ..Options::default() };
+        let playground = Playground::start(options).await?;
+        playground.give_declared_rights(&syncer().arg("--config").arg(playground.syncer_config())).await?;
+        let virt = cluster("virtual", playground.virtual_kubeconfig()).await?;
+        new_namespace(&virt, "shop").await?;
+        Ok(Self { host: cluster("host", playground.host_kubeconfig()).await?, virt, playground, pods: 0 })
+    }
+
+    /// Starts a syncer with ports of its own, but for the kubelets, whose addresses are in the virtual nodes.
+    fn replica(&self, name: &str) -> Result<Replica> {
+        let mut text = std::fs::read_to_string(self.playground.syncer_config())?;
+        let port = free_port()?;
+        for section in
+            ["admin:\n  listen: 127.0.0.1:", "webhook: { listen: \"127.0.0.1:", "usage: { listen: \"127.0.0.1:"]
+        {
+            let at = text.find(section).with_context(|| format!("{section} in {text}"))? + section.len();
+            let length = text[at..].bytes().take_while(u8::is_ascii_digit).count();
+            let port = if section.starts_with("admin") { port } else { free_port()? };
+            text.replace_range(at..at + length, &port.to_string());
+        }
+        let file = self.playground.dir().join(format!("{name}.yaml"));
+        std::fs::write(&file, text)?;
+        let process = Process::spawn(&Launch {
+            name: name.to_owned(),
+            program: env!("CARGO_BIN_EXE_tenet-syncer").into(),
+            args: vec!["--config".into(), file.into()],
+            dir: self.playground.dir().to_owned(),
+            env: Vec::new(),
+            log: self.playground.dir().join(format!("{name}.log")),
+            pid_file: None,
+        })?;
+        Ok(Replica { process, port })
+    }
+
+    async fn create_pod(&mut self) -> Result<String> {
+        self.pods += 1;
+        let name = format!("p{}", self.pods);
+        let pod = json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        self.virt.create("/api/v1/namespaces/shop/pods", pod).await?;
+        Ok(format!("/api/v1/namespaces/{}/pods/{name}-x-shop-x-vc-1", self.playground.namespace()))
+    }
+
+    /// Creates a pod and waits until it is on the host; answers with the time since `start`.
+    async fn synced_after(&mut self, start: Instant) -> Result<Duration> {
+        let copy = self.create_pod().await?;
+        until("the pod on the host", async || Ok(self.host.get(&copy).await?.is_some())).await?;
+        Ok(start.elapsed())
+    }
+
+    /// The writes of syncers that both API servers have served since an instant, except to the lease.
+    fn writes_since(&self, start: time::OffsetDateTime) -> Result<Vec<String>> {
+        let logs = [self.playground.host_plane().audit_log(), self.playground.virtual_plane().audit_log()];
+        let mut writes = Vec::new();
+        for log in logs {
+            writes.extend(audited(&log, start)?);
+        }
+        Ok(writes)
+    }
+}
+
+fn audited(log: &Path, start: time::OffsetDateTime) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(log).with_context(|| log.display().to_string())?;
+    let is_write = |event: &Value| {
+        let verb = event["verb"].as_str().unwrap_or_default();
+        let resource = event["objectRef"]["resource"].as_str().unwrap_or_default();
+        let is_review = resource.ends_with("reviews");
+        let time = event["requestReceivedTimestamp"].as_str().unwrap_or_default();
+        let format = &time::format_description::well_known::Rfc3339;
+        event["stage"] == "ResponseComplete"
+            && event["user"]["username"] == "tenet-syncer"
+            && !matches!(verb, "get" | "list" | "watch")
+            && resource != "leases"
+            && !is_review
+            && !event["requestURI"].as_str().unwrap_or_default().contains("dryRun")
+            && event["responseStatus"]["code"].as_u64().is_some_and(|code| code < 300)
+            && time::OffsetDateTime::parse(time, format).is_ok_and(|time| time >= start)
+    };
+    let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let told = |event: Value| format!("{} {}", event["verb"], event["requestURI"]);
+    Ok(events.filter(is_write).map(told).collect())
+}
+
+impl Replica {
+    async fn readyz(&self) -> String {
+        scrape(self.port, "/readyz").await.map(|(_, body)| body).unwrap_or_default()
+    }
+
+    async fn until_it_leads(&self) -> Result<()> {
+        until("this replica leads", async || {
+            let metrics = scrape(self.port, "/metrics").await.map(|(_, body)| body).unwrap_or_default();
+            Ok(metrics.contains("tenet_lease_held 1"))
+        })
+        .await
+    }
+
+    async fn until_it_stands_by(&self) -> Result<()> {
+        until("this replica stands by", async || {
+            let body = self.readyz().await;
+            Ok(body.contains("standby: ") && !body.contains("nobody"))
+        })
+        .await
+    }
+}
+
+async fn until(what: &str, is: impl AsyncFn() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while !is().await? {
+        ensure!(Instant::now() < end, "not after {PATIENCE:?}: {what}");
+        sleep(TICK).await;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_replica_takes_over_and_a_leader_that_was_stopped_writes_nothing() -> Result<()> {
+    let mut rig = Rig::start("lease", "lease: { enabled: true }\n").await?;
+    let first = rig.replica("first")?;
+    first.until_it_leads().await?;
+    rig.synced_after(Instant::now()).await?;
+
+    // A crash.
+    let second = rig.replica("second")?;
+    second.until_it_stands_by().await?;
+    sleep(Duration::from_secs(2)).await;
+    let start = Instant::now();
+    first.process.kill();
+    let took = rig.synced_after(start).await?;
+    println!("after a crash: {took:?}");
+    ensure!(took <= AFTER_CRASH, "the standby wrote {took:?} after a crash");
+
+    // SIGTERM.
+    let third = rig.replica("third")?;
+    third.until_it_stands_by().await?;
+    sleep(Duration::from_secs(2)).await;
+    let start = Instant::now();
+    let ended = tokio::spawn(async move { second.process.terminate(PATIENCE).await });
+    let took = rig.synced_after(start).await?;
+    println!("after SIGTERM: {took:?}");
+    ensure!(took <= AFTER_TERM, "the standby wrote {took:?} after SIGTERM");
+    ensure!(ended.await?.is_some_and(|status| status.success()), "the leader ends well");
+
+    // A stop of 30 seconds. Both are stopped while there is new work, so each write after the first goes on is its own.
+    let fourth = rig.replica("fourth")?;
+    fourth.until_it_stands_by().await?;
+    third.process.pause();
+    fourth.until_it_leads().await?;
+    rig.synced_after(Instant::now()).await?;
+    sleep(Duration::from_secs(25)).await;
+    fourth.process.pause();
+    let copy = rig.create_pod().await?;
+    let start = time::OffsetDateTime::now_utc();
+    third.process.resume();
+    until("the former leader ends", async || Ok(third.process.exited().is_some())).await?;
+    let (writes, copied) = (rig.writes_since(start)?, rig.host.get(&copy).await?);
+    fourth.process.resume();
+    ensure!(writes.is_empty(), "the former leader wrote {writes:#?}");
+    ensure!(copied.is_none(), "the former leader created a pod");
+    rig.host.until(&copy, "created by the new leader", Value::is_object).await?;
+    ensure!(third.process.exited().is_some_and(|status| !status.success()), "it says that it has lost the lease");
+    Ok(())
+}
