@@ -40,6 +40,7 @@ use crate::runtime::Runtime;
 use crate::view::Caches;
 pub use create_lock::{CreateLock, CreateLocks};
 use limiter::{Class, Limiter, Verdict};
+pub use registration::SocketOf;
 pub use reserve::Mark;
 
 /// Result of an effect.
@@ -85,6 +86,8 @@ pub struct Gate {
     create_locks: Arc<CreateLocks>,
     limit: AtomicU64,
     breaker: breaker::Breakers,
+    /// Start of this syncer, for registrations.
+    started: String,
 }
 
 impl Gate {
@@ -92,6 +95,7 @@ impl Gate {
     pub fn new(parts: Parts) -> Self {
         let limiters = [Limiter::new(parts.ceiling), Limiter::new(parts.ceiling)];
         let limit = AtomicU64::new(millis(parts.limit));
+        let started = registration::start_of(&*parts.runtime);
         Self {
             parts,
             limiters,
@@ -99,6 +103,7 @@ impl Gate {
             create_locks: Arc::default(),
             limit,
             breaker: breaker::Breakers::default(),
+            started,
         }
     }
 

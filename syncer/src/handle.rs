@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{ApiError, Target};
 use crate::engine::Engine;
-use crate::gate::{CreateLock, Done, Mark};
+use crate::gate::{CreateLock, Done, Mark, SocketOf};
 use crate::metrics::Registry;
 use crate::registry::State;
 use crate::role::Need;
@@ -65,11 +65,12 @@ pub trait EngineHandle: Send + Sync + 'static {
     /// Deletes an object of ours, with its evidence.
     async fn delete(&self, deletion: Deletion) -> Result<Done, MapError>;
 
-    /// Keeps an object of the virtual API server that registers a socket as it should be.
-    async fn register(&self, kind: Kind, desired: &Value) -> Result<Done, MapError>;
+    /// Keeps an object of the virtual API server that registers a socket as it should be. The registration of a
+    /// syncer that started later stays, as long as its socket answers.
+    async fn register(&self, kind: Kind, desired: &Value, socket_of: SocketOf) -> Result<Done, MapError>;
 
-    /// Deletes an object that registers a socket.
-    async fn unregister(&self, kind: Kind, namespace: &str, name: &str) -> Result<Done, MapError>;
+    /// Deletes an object that registers a socket of this syncer, or one that does not answer.
+    async fn unregister(&self, kind: Kind, namespace: &str, name: &str, socket_of: SocketOf) -> Result<Done, MapError>;
 }
 
 /// Serves the virtual API server beside the engine, until it is told to stop:
@@ -170,11 +171,11 @@ impl EngineHandle for Engine {
         self.gate.perform(Effect::Delete(deletion)).await
     }
 
-    async fn register(&self, kind: Kind, desired: &Value) -> Result<Done, MapError> {
-        self.gate.register(kind, desired).await
+    async fn register(&self, kind: Kind, desired: &Value, socket_of: SocketOf) -> Result<Done, MapError> {
+        self.gate.register(kind, desired, socket_of).await
     }
 
-    async fn unregister(&self, kind: Kind, namespace: &str, name: &str) -> Result<Done, MapError> {
-        self.gate.unregister(kind, namespace, name).await
+    async fn unregister(&self, kind: Kind, namespace: &str, name: &str, socket_of: SocketOf) -> Result<Done, MapError> {
+        self.gate.unregister(kind, namespace, name, socket_of).await
     }
 }

@@ -39,7 +39,7 @@ mod worker;
 
 pub use args::{Args, Command};
 pub use claim::Action as ClaimAction;
-pub use gate::{CreateLock, CreateLocks, Done, Mark};
+pub use gate::{CreateLock, CreateLocks, Done, Mark, SocketOf};
 pub use handle::{EngineHandle, Sockets};
 pub use metrics::{MetricsError, Registry};
 pub use program::{main, main_with};

@@ -195,3 +195,40 @@ async fn another_replica_takes_over_and_a_leader_that_was_stopped_writes_nothing
     ensure!(third.process.exited().is_some_and(|status| !status.success()), "it says that it has lost the lease");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_syncers_without_a_lease_lose_nothing_and_write_nothing_at_rest() -> Result<()> {
+    let mut rig = Rig::start("twins", "").await?;
+    let first = rig.replica("first")?;
+    rig.synced_after(Instant::now()).await?;
+    let second = rig.replica("second")?;
+    until("the second is ready", async || Ok(second.readyz().await.starts_with("ok"))).await?;
+    for _ in 0..5 {
+        rig.synced_after(Instant::now()).await?;
+    }
+    rig.virt.delete("/api/v1/namespaces/shop/pods/p2", json!({})).await?;
+    let service = json!({"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}});
+    until("a Service", async || Ok(rig.virt.create("/api/v1/namespaces/shop/services", service.clone()).await.is_ok()))
+        .await?;
+    let pods = "/api/v1/namespaces/shop/pods";
+    let is_running = |pod: &Value| pod["status"]["phase"] == "Running";
+    rig.virt.until_list(pods, "running", |pods| pods.len() == 5 && pods.iter().all(is_running)).await?;
+    // Registrations are looked at every 5 and 15 seconds.
+    sleep(Duration::from_secs(10)).await;
+    let start = time::OffsetDateTime::now_utc();
+    sleep(Duration::from_secs(35)).await;
+    let writes = rig.writes_since(start)?;
+    ensure!(writes.is_empty(), "two syncers write at rest: {writes:#?}");
+    let copies = rig.host.list(&format!("/api/v1/namespaces/{}/pods", rig.playground.namespace())).await?;
+    ensure!(copies.len() == 5, "{} pods on the host", copies.len());
+
+    // The one that is registered ends; the other one registers itself.
+    second.process.kill();
+    let service = json!({"metadata": {"name": "other"}, "spec": {"ports": [{"port": 80}]}});
+    until("a Service after the end of a syncer", async || {
+        Ok(rig.virt.create("/api/v1/namespaces/shop/services", service.clone()).await.is_ok())
+    })
+    .await?;
+    drop(first);
+    Ok(())
+}

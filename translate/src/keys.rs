@@ -34,6 +34,9 @@ pub const PENDING: &str = "tenet.sh/pending";
 /// Annotation of the reservation for an update: digest of the state before the update.
 pub const PENDING_OVER: &str = "tenet.sh/pending-over";
 
+/// Annotation of a registration of sockets at the virtual API server: the start of the syncer that wrote it.
+pub const REGISTERED_BY: &str = "tenet.sh/registered-by";
+
 /// Annotation: labels and annotations that came from the tenant, `l:app,a:example.com/x`.
 pub const CROSSED: &str = "tenet.sh/crossed";
 /// Annotation: fields that follow and were applied, as names, and as digests of lists, never as values.

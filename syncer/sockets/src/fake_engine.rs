@@ -12,7 +12,7 @@ use tenet_mapper::{
     Admission, Bound, Deletion, Facts, HostKey, Kind, MapError, Object, ObjectRef, Side, View, VirtualKey,
 };
 use tenet_syncer::api::{ApiError, Target};
-use tenet_syncer::{CreateLock, CreateLocks, Done, EngineHandle, Mark, Registry};
+use tenet_syncer::{CreateLock, CreateLocks, Done, EngineHandle, Mark, Registry, SocketOf};
 use tokio::sync::watch;
 
 /// An engine without clusters.
@@ -130,11 +130,17 @@ impl EngineHandle for FakeEngine {
         Ok(Done::Unchanged)
     }
 
-    async fn register(&self, _kind: Kind, _desired: &Value) -> Result<Done, MapError> {
+    async fn register(&self, _kind: Kind, _desired: &Value, _socket_of: SocketOf) -> Result<Done, MapError> {
         Ok(Done::Unchanged)
     }
 
-    async fn unregister(&self, _kind: Kind, _namespace: &str, _name: &str) -> Result<Done, MapError> {
+    async fn unregister(
+        &self,
+        _kind: Kind,
+        _namespace: &str,
+        _name: &str,
+        _socket_of: SocketOf,
+    ) -> Result<Done, MapError> {
         Ok(Done::Unchanged)
     }
 }

@@ -76,7 +76,7 @@ pub struct Webhook {
 
 /// Removes the registration of an earlier start: nobody would answer.
 pub async fn withdraw(engine: &dyn EngineHandle) {
-    if let Err(error) = engine.unregister(registration::KIND, "", registration::NAME).await {
+    if let Err(error) = engine.unregister(registration::KIND, "", registration::NAME, registration::socket_of).await {
         tracing::warn!(%error, "cannot remove the webhook registration of an earlier start");
     }
 }

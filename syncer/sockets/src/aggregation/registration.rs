@@ -3,6 +3,7 @@
 //! An API that is registered and does not answer stops the deletion of namespaces: it is
 //! registered only while the host measures, and taken back when the syncer ends.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -72,7 +73,7 @@ impl Registration<'_> {
             Err(error) => return tracing::warn!(%error, "cannot register metrics.k8s.io"),
         }
         for (kind, desired) in [(kinds::SERVICE, self.service()), (API_SERVICE, self.api_service())] {
-            match engine.register(kind, &desired).await {
+            match engine.register(kind, &desired, socket_of).await {
                 Ok(Done::Wrote) => tracing::info!(%kind, "metrics.k8s.io registered"),
                 Ok(Done::Unchanged) => {}
                 Err(error) => tracing::warn!(%kind, %error, "cannot register metrics.k8s.io"),
@@ -108,6 +109,12 @@ impl Registration<'_> {
     }
 }
 
+/// Returns where the metrics of a registration are served: the `APIService` and its Service name a port of this machine.
+fn socket_of(registration: &Value) -> Option<SocketAddr> {
+    let port = ["/spec/service/port", "/spec/ports/0/port"].iter().find_map(|place| registration.pointer(place))?;
+    Some(SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port.as_u64()?).ok()?)))
+}
+
 /// Returns whether the tenant has a metrics server of their own.
 async fn is_foreign(engine: &dyn EngineHandle) -> Result<bool, tenet_mapper::MapError> {
     let found = engine.read(Side::Virtual, &Target::new(API_SERVICE, "", API_NAME)).await?;
@@ -123,7 +130,7 @@ pub async fn withdraw(engine: &dyn EngineHandle) {
         Err(error) => return tracing::warn!(%error, "cannot remove the registration of metrics.k8s.io"),
     }
     for (kind, namespace, name) in [(API_SERVICE, "", API_NAME), (kinds::SERVICE, NAMESPACE, SERVICE)] {
-        match engine.unregister(kind, namespace, name).await {
+        match engine.unregister(kind, namespace, name, socket_of).await {
             Ok(Done::Wrote) => tracing::info!(%kind, "metrics.k8s.io unregistered"),
             Ok(Done::Unchanged) => {}
             Err(error) => tracing::warn!(%kind, %error, "cannot remove the registration of metrics.k8s.io"),

@@ -1,6 +1,7 @@
 //! The registration of the webhook in the virtual cluster: written when the webhook is
 //! served, and kept.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -35,6 +36,12 @@ pub struct Registration {
     secrets: Mutex<Vec<String>>,
 }
 
+/// Returns where the webhook of a registration listens.
+pub fn socket_of(registration: &Value) -> Option<SocketAddr> {
+    let url = registration.pointer("/webhooks/0/clientConfig/url")?.as_str()?;
+    url.strip_prefix("https://")?.split('/').next()?.parse().ok()
+}
+
 /// Returns the secret in the path.
 pub fn path_secret(certificates: &CertificateStore) -> String {
     certificates.derive_secret("webhook")
@@ -56,7 +63,7 @@ impl Registration {
         loop {
             let changed = certificates.changed();
             let desired = self.desired(engine, certificates);
-            let pause = match engine.register(KIND, &desired).await {
+            let pause = match engine.register(KIND, &desired, socket_of).await {
                 Ok(Done::Wrote) => {
                     tracing::info!(listen = %self.config.listen, "webhook registered");
                     LOOK
