@@ -1,6 +1,7 @@
 //! End-to-end tests on real control planes.
 
 mod admission;
+mod breaker;
 mod claim;
 mod cluster;
 mod crash;
