@@ -213,8 +213,8 @@ async fn two_syncers_without_a_lease_lose_nothing_and_write_nothing_at_rest() ->
     let pods = "/api/v1/namespaces/shop/pods";
     let is_running = |pod: &Value| pod["status"]["phase"] == "Running";
     rig.virt.until_list(pods, "running", |pods| pods.len() == 5 && pods.iter().all(is_running)).await?;
-    // Registrations are looked at every 5 and 15 seconds.
-    sleep(Duration::from_secs(10)).await;
+    // Registrations are looked at every 5 and 15 seconds, and the epoch of the claim follows the last write.
+    sleep(Duration::from_secs(25)).await;
     let start = time::OffsetDateTime::now_utc();
     sleep(Duration::from_secs(35)).await;
     let writes = rig.writes_since(start)?;

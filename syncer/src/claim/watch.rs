@@ -48,7 +48,9 @@ impl Claim {
             }
             let Some(pair) = self.look(&engine).await else { continue };
             let is_due = raised.is_none_or(|raised| raised.elapsed() >= RAISE);
-            if is_due && self.has_written.swap(false, Ordering::Relaxed) {
+            // A replica that stands by, or has lost its lease, writes nothing.
+            let may_write = engine.lease.as_ref().is_none_or(|lease| lease.is_held());
+            if is_due && may_write && self.has_written.swap(false, Ordering::Relaxed) {
                 raised = Some(Instant::now());
                 if let Err(error) = self.raise(&pair).await {
                     self.note_write();

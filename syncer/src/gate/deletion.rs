@@ -16,11 +16,11 @@ impl Gate {
         if let Some(proof) = plan::proof(deletion, cached, &facts)? {
             let is_counted = !self.is_known_to_end(cached, &proof);
             if is_counted {
-                self.pass_breaker(deletion, proof.side(), Breaker::judge).await?;
+                self.pass_breaker(deletion, Breaker::judge).await?;
             }
             self.prove(&proof).await?;
             if is_counted {
-                self.pass_breaker(deletion, proof.side(), Breaker::admit).await?;
+                self.pass_breaker(deletion, Breaker::admit).await?;
             }
         }
         let ObjectRef { kind, name, .. } = deletion.target();
@@ -121,10 +121,4 @@ impl Gate {
             is_current && cached.uid() == item.uid()
         })
     }
-}
-
-/// Returns true if a side is checked to be the claimed cluster, so that an absence in it is evidence. Of the host
-/// nothing is recorded yet that could be compared.
-pub(super) fn is_agreed(side: Side) -> bool {
-    side == Side::Virtual
 }

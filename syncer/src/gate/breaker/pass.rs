@@ -15,7 +15,6 @@ use tokio::time::Instant;
 
 use super::{Alarm, Ask, Breaker, State, Tripped, Verdict};
 use crate::gate::Gate;
-use crate::gate::deletion::is_agreed;
 
 /// The breaker, and the kinds that a person has released from it.
 #[derive(Default)]
@@ -59,7 +58,6 @@ impl Gate {
     pub(in crate::gate) async fn pass_breaker(
         &self,
         deletion: &Deletion,
-        asked: Side,
         ask: impl Fn(&mut Breaker, &Ask<'_>, Instant) -> (Verdict, Option<Alarm>),
     ) -> Result<(), MapError> {
         let ObjectRef { side, kind, .. } = deletion.target();
@@ -68,7 +66,7 @@ impl Gate {
                 subject: (*side, *kind),
                 uid: deletion.uid(),
                 population: self.parts.caches.get(*side, *kind).map_or(0, |cache| cache.len()),
-                trusted: is_agreed(asked) || self.breaker.released.load().contains(&kind.to_string()),
+                trusted: self.parts.claim.check().is_ok() || self.breaker.released.load().contains(&kind.to_string()),
             };
             ask(&mut self.breaker.state.lock(), &request, Instant::now())
         };
