@@ -83,14 +83,17 @@ fn map(cx: &Context<'_>, namespace: &Object, key: HostKey, data: Map<String, Val
     let data = Value::Object(data);
     let mut annotations = owner.annotations(key.namespace(), key.name());
     annotations.insert(SOURCE.to_owned(), digest(&data).into());
-    let desired = json!({
+    let mut desired = json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {
             "name": key.name(), "namespace": key.namespace(),
             "labels": owner.labels(&cx.facts().names.cluster), "annotations": annotations,
         },
-        "data": data,
     });
+    // The API server stores no empty map, and it would differ from none for ever.
+    if data.as_object().is_some_and(|data| !data.is_empty()) {
+        desired["data"] = data;
+    }
     ApplyHost { kind: kinds::CONFIG_MAP, key, owner, desired, table: Some(Arc::clone(&TABLE)), fallback: None }
 }
 

@@ -66,6 +66,18 @@ fn changed_services_are_written_once_and_nothing_before_a_pod_needs_it() {
     assert_eq!(converge(&mut unused, "shop") + converge(&mut unused, "default"), 0);
 }
 
+/// The API server stores no empty map.
+#[test]
+fn a_namespace_without_services_is_written_once() {
+    let mut clusters = clusters()
+        .with(Side::Virtual, "{kind: Service, metadata: {name: web, namespace: shop}, spec: {clusterIP: None}}");
+    assert_eq!(converge(&mut clusters, "shop"), 1, "the variables go");
+    let name = clusters.look(|cx| cx.facts().names.service_env_name("shop", 0));
+    let map = clusters.object(Side::Host, kinds::CONFIG_MAP, "team-a", &name).unwrap().value().clone();
+    assert_eq!(map.get("data"), None, "{map}");
+    assert_eq!(converge(&mut clusters, "shop"), 0);
+}
+
 #[test]
 fn the_address_of_the_api_server_is_that_of_the_host() {
     let host = "{kind: Service, metadata: {name: vc-1, namespace: team-a}, spec: {clusterIP: 10.96.0.20, ports: [{name: https, port: 443}]}}";
