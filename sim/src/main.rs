@@ -1,0 +1,108 @@
+//! Runs many seeds, and shows what fails.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use tenet_sim::campaign::{Outcome, try_seed};
+use tenet_sim::script::{Fault, generate, shrink};
+
+/// Runs the syncer against two in-memory clusters and injected faults.
+#[derive(Parser)]
+struct Args {
+    /// Number of seeds to run.
+    #[arg(long, default_value_t = 1_000)]
+    seeds: u64,
+    /// First seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Runs this seed alone, and prints what happens.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Number of failures after which to stop.
+    #[arg(long, default_value_t = 5)]
+    failures: usize,
+    /// Does not shrink scripts that fail.
+    #[arg(long)]
+    no_shrink: bool,
+    /// Also runs seeds whose faults are known to break promises.
+    #[arg(long)]
+    all: bool,
+    /// Prints the log of the syncer.
+    #[arg(long)]
+    log: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.log {
+        tracing_subscriber::fmt().with_env_filter("debug,kube_client=warn").without_time().init();
+    }
+    match simulate(&args) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("tenet-sim: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn simulate(args: &Args) -> anyhow::Result<bool> {
+    if let Some(seed) = args.seed {
+        let script = generate(seed);
+        println!("{script}");
+        let report = tenet_sim::run::run(&script, true)?;
+        let outcome = try_seed(&script)?;
+        println!("{} entries in {:?}, digest {:x}", report.entries, report.time, report.digest);
+        outcome.failures.iter().for_each(|failure| println!("{failure}"));
+        return Ok(outcome.failures.is_empty());
+    }
+    let start = Instant::now();
+    let (mut runs, mut skipped, mut failed) = (0_u64, 0_u64, 0_usize);
+    let mut hits: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for seed in args.from..args.from + args.seeds {
+        let script = generate(seed);
+        if !args.all && tenet_sim::campaign::is_open(&script).is_some() {
+            skipped += 1;
+            continue;
+        }
+        let outcome = try_seed(&script)?;
+        runs += 1;
+        outcome.hits.iter().for_each(|(kind, count)| *hits.entry(kind).or_default() += count);
+        if !outcome.failures.is_empty() {
+            failed += 1;
+            report(seed, &outcome, args.no_shrink)?;
+            if failed >= args.failures {
+                break;
+            }
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = runs as f64 / seconds;
+    println!("{runs} runs in {seconds:.1} s: {rate:.0} runs/s; {failed} failed; {skipped} skipped for open defects");
+    for kind in Fault::KINDS {
+        println!("  {:>9}  {kind}", hits.get(kind).copied().unwrap_or(0));
+    }
+    Ok(failed == 0)
+}
+
+fn report(seed: u64, outcome: &Outcome, no_shrink: bool) -> anyhow::Result<()> {
+    println!("seed {seed} fails:");
+    outcome.failures.iter().for_each(|failure| println!("  {failure}"));
+    if no_shrink {
+        return Ok(());
+    }
+    let script = generate(seed);
+    let promises: Vec<_> = outcome.failures.iter().map(|failure| failure.promise).collect();
+    let small = shrink(&script, |script| {
+        try_seed(script).is_ok_and(|tried| tried.failures.iter().any(|failure| promises.contains(&failure.promise)))
+    });
+    let tried = try_seed(&small)?;
+    println!("shrunk script:\n{small}");
+    tried.failures.iter().for_each(|failure| println!("  {failure}"));
+    tried.log.iter().for_each(|line| println!("    {line}"));
+    Ok(())
+}

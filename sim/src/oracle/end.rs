@@ -1,0 +1,253 @@
+//! The state at the end, when nothing moves any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use tenet_mapper::kinds;
+
+use super::down::mounts;
+use super::{Oracle, Promise, record};
+use crate::api::Object;
+use crate::network::Clusters;
+use crate::script::{Act, Script, What};
+use crate::world::{controller, is_finished};
+
+impl Oracle {
+    /// Checks that both sides agree.
+    pub fn check_end(&mut self, clusters: &Clusters) {
+        for pod in clusters.virt.list(kinds::POD, "") {
+            if let Err(why) = self.check_pod(&pod, clusters) {
+                self.fail(Promise::End, format!("pod {}/{}: {why}", pod.namespace(), pod.name()));
+            }
+        }
+        for what in [What::ConfigMap, What::Secret, What::Service] {
+            for copy in clusters.host.list(what.kind(), &self.namespace) {
+                if let Err(why) = self.check_copy(what, &copy, clusters) {
+                    self.fail(Promise::End, format!("host {what:?} {}: {why}", copy.name()));
+                }
+            }
+        }
+        for service in clusters.virt.list(kinds::SERVICE, "") {
+            let has_copy = || {
+                self.copies(clusters, What::Service).any(|copy| record(&copy).is_some_and(|r| r.uid == service.uid()))
+            };
+            if service.name() != "kubernetes" && !has_copy() && !self.is_taken(clusters, What::Service, &service) {
+                let why = format!("Service {}/{} has no copy", service.namespace(), service.name());
+                self.fail(Promise::End, why);
+            }
+        }
+        self.check_leaks(clusters);
+    }
+
+    /// Checks that every host object of ours has its original.
+    pub fn check_leaks(&mut self, clusters: &Clusters) {
+        for what in [What::Pod, What::ConfigMap, What::Secret, What::Service] {
+            let copies: Vec<_> = self.copies(clusters, what).collect();
+            for copy in copies {
+                let Some(record) = record(&copy).filter(|record| record.cluster == self.cluster_id) else { continue };
+                let original = match record.kind.as_str() {
+                    "Pod" => clusters.virt.get(kinds::POD, &record.namespace, &record.name),
+                    "Node" => continue,
+                    "Namespace" => clusters.virt.get(kinds::NAMESPACE, "", &record.name),
+                    _ => clusters.virt.get(what.kind(), &record.namespace, &record.name),
+                };
+                if original.is_none_or(|original| original.uid() != record.uid) {
+                    let why = format!("host {what:?} {} is left of {}/{}", copy.name(), record.namespace, record.name);
+                    self.fail(Promise::Leak, why);
+                }
+            }
+        }
+    }
+
+    fn copies(&self, clusters: &Clusters, what: What) -> impl Iterator<Item = std::sync::Arc<Object>> + use<> {
+        clusters.host.list(what.kind(), &self.namespace).into_iter()
+    }
+
+    /// Returns true if somebody else has the name of a copy on the host, or has damaged its record.
+    fn is_taken(&self, clusters: &Clusters, what: What, original: &Object) -> bool {
+        let name = format!("{}-x-{}-x-{}", original.name(), original.namespace(), crate::run::NAME);
+        let found = clusters.host.get(what.kind(), &self.namespace, &name);
+        found.is_some_and(|found| record(&found).is_none_or(|record| record.uid != original.uid()))
+    }
+
+    fn check_pod(&self, pod: &Object, clusters: &Clusters) -> Result<(), String> {
+        if pod.is_deleting() {
+            return Err("its deletion has not ended".to_owned());
+        }
+        if is_finished(pod) || self.is_taken(clusters, What::Pod, pod) || waits_for_content(pod, clusters) {
+            return Ok(());
+        }
+        let twins: Vec<_> =
+            self.copies(clusters, What::Pod).filter(|twin| record(twin).is_some_and(|r| r.uid == pod.uid())).collect();
+        let [twin] = twins.as_slice() else { return Err(format!("it has {} host pods", twins.len())) };
+        if pod["spec"]["nodeName"] != twin["spec"]["nodeName"] {
+            return Err(format!(
+                "its node is {}, and that of its host pod {}",
+                pod["spec"]["nodeName"], twin["spec"]["nodeName"]
+            ));
+        }
+        let node = pod["spec"]["nodeName"].as_str();
+        if node.is_some_and(|node| clusters.virt.get(kinds::NODE, "", node).is_none()) {
+            return Err("its node does not exist".to_owned());
+        }
+        for field in ["phase", "podIP", "startTime"] {
+            if pod["status"][field] != twin["status"][field] {
+                return Err(format!(
+                    "status.{field} is {}, and that of its host pod {}",
+                    pod["status"][field], twin["status"][field]
+                ));
+            }
+        }
+        let label = |object: &Object| object["metadata"]["labels"]["version"].clone();
+        if label(pod) != label(twin) {
+            return Err("its label has not crossed".to_owned());
+        }
+        Ok(())
+    }
+
+    fn check_copy(&self, what: What, copy: &Object, clusters: &Clusters) -> Result<(), String> {
+        let Some(record) = record(copy).filter(|record| record.cluster == self.cluster_id) else { return Ok(()) };
+        if record.kind != what.kind().kind {
+            return Ok(());
+        }
+        let original = clusters.virt.get(what.kind(), &record.namespace, &record.name);
+        let Some(original) = original.filter(|original| original.uid() == record.uid) else { return Ok(()) };
+        let fields: &[&str] = match what {
+            What::Service => &["/spec/clusterIP", "/spec/ports"],
+            _ => &["/data"],
+        };
+        for field in fields {
+            if original.pointer(field) != copy.pointer(field) {
+                return Err(format!("{field} differs from its original"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn waits_for_content(pod: &Object, clusters: &Clusters) -> bool {
+    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+    let mut needed = Vec::new();
+    for volume in volumes {
+        needed.extend(volume["configMap"]["name"].as_str().map(|name| (kinds::CONFIG_MAP, name)));
+        needed.extend(volume["secret"]["secretName"].as_str().map(|name| (kinds::SECRET, name)));
+    }
+    needed.iter().any(|(kind, name)| clusters.virt.get(*kind, pod.namespace(), name).is_none())
+}
+
+/// What remains of two clusters when everything that chance decides is left out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Picture(BTreeMap<String, Value>);
+
+impl Picture {
+    /// Takes the picture of two clusters after a script.
+    pub fn take(script: &Script, clusters: &Clusters, namespace: &str) -> Self {
+        let shaky = Shaky::of(script);
+        let mut picture = BTreeMap::new();
+        for what in [What::ReplicaSet, What::Job, What::ConfigMap, What::Secret, What::Service] {
+            let objects = clusters.virt.list(what.kind(), "");
+            for object in objects.into_iter().filter(|object| object.namespace() != "kube-system") {
+                let value = match what {
+                    What::Service => json!({"ports": object["spec"]["ports"], "labels": object["metadata"]["labels"]}),
+                    What::Job => json!({"succeeded": object["status"]["succeeded"]}),
+                    What::ReplicaSet => {
+                        json!({"replicas": object["spec"]["replicas"], "pods": pods(clusters, &object)})
+                    }
+                    _ => object["data"].clone(),
+                };
+                picture.insert(format!("virtual {what:?} {}/{}", object.namespace(), object.name()), value);
+            }
+        }
+        for pod in clusters.virt.list(kinds::POD, "") {
+            if controller(&pod).is_none() && !shaky.holds(What::Pod, pod.namespace(), pod.name()) {
+                let value = json!({"phase": pod["status"]["phase"], "labels": pod["metadata"]["labels"]});
+                picture.insert(format!("virtual Pod {}/{}", pod.namespace(), pod.name()), value);
+            }
+        }
+        for what in [What::Pod, What::ConfigMap, What::Secret, What::Service] {
+            for copy in clusters.host.list(what.kind(), namespace) {
+                let Some(record) = record(&copy) else { continue };
+                let is_bare = what == What::Pod && is_bare(clusters, &record.namespace, &record.name);
+                if record.kind != what.kind().kind
+                    || (what == What::Pod && !is_bare)
+                    || shaky.holds(what, &record.namespace, &record.name)
+                    || !is_steady(what, &record.namespace, &record.name, clusters, &shaky)
+                {
+                    continue;
+                }
+                let value = match what {
+                    What::Pod => json!({"labels": copy["metadata"]["labels"], "containers": containers(&copy)}),
+                    What::Service => json!({"ports": copy["spec"]["ports"], "selector": copy["spec"]["selector"]}),
+                    _ => json!({"data": copy["data"], "type": copy["type"]}),
+                };
+                picture.insert(format!("host {what:?} of {}/{}", record.namespace, record.name), value);
+            }
+        }
+        Self(picture)
+    }
+}
+
+/// Returns a difference between the picture of a run and that of the undisturbed one.
+pub fn compare(run: &Picture, undisturbed: &Picture) -> Option<String> {
+    let keys: BTreeSet<_> = run.0.keys().chain(undisturbed.0.keys()).collect();
+    keys.into_iter().find_map(|key| {
+        let (is, should) = (run.0.get(key), undisturbed.0.get(key));
+        let text = |value: Option<&Value>| value.map_or_else(|| "absent".to_owned(), ToString::to_string);
+        (is != should).then(|| format!("{key} is {}, and without faults {}", text(is), text(should)))
+    })
+}
+
+/// Objects whose end depends on when something happened on the host.
+struct Shaky {
+    names: BTreeSet<(What, String, String)>,
+    all_pods: bool,
+}
+
+impl Shaky {
+    fn of(script: &Script) -> Self {
+        let acts = script.steps.iter().map(|step| &step.act).filter(|act| !act.is_of_tenant());
+        let mut shaky = Self { names: BTreeSet::new(), all_pods: false };
+        for act in acts {
+            shaky.all_pods |= matches!(act, Act::NodeDown(_));
+            if let Some(name) = act.name() {
+                shaky.names.insert((name.kind, name.namespace.clone(), name.name.clone()));
+            }
+        }
+        shaky
+    }
+
+    fn holds(&self, what: What, namespace: &str, name: &str) -> bool {
+        (what == What::Pod && self.all_pods) || self.names.contains(&(what, namespace.to_owned(), name.to_owned()))
+    }
+}
+
+/// Returns false for a copy that exists only while a pod whose end is not fixed mounts it.
+fn is_steady(what: What, namespace: &str, name: &str, clusters: &Clusters, shaky: &Shaky) -> bool {
+    let kind = match what {
+        What::ConfigMap => "ConfigMap",
+        What::Secret => "Secret",
+        _ => return true,
+    };
+    let pods = clusters.virt.list(kinds::POD, namespace);
+    pods.iter().any(|pod| {
+        mounts(pod, kind, name) && controller(pod).is_none() && !shaky.holds(What::Pod, namespace, pod.name())
+    })
+}
+
+fn is_bare(clusters: &Clusters, namespace: &str, name: &str) -> bool {
+    clusters.virt.get(kinds::POD, namespace, name).is_some_and(|pod| controller(&pod).is_none())
+}
+
+fn pods(clusters: &Clusters, owner: &Object) -> usize {
+    let pods = clusters.virt.list(kinds::POD, owner.namespace());
+    pods.iter()
+        .filter(|pod| controller(pod) == Some(owner.uid()) && !is_finished(pod) && pod["status"]["phase"] == "Running")
+        .count()
+}
+
+fn containers(pod: &Object) -> Value {
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    containers
+        .map(|container| json!({"name": container["name"], "image": container["image"], "args": container["args"]}))
+        .collect()
+}

@@ -1,0 +1,59 @@
+//! Past of pods: which host pods a virtual pod had, and how they ended.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tenet_mapper::{Side, kinds};
+use tokio::time::Instant;
+
+use super::{SYNCER, record};
+use crate::api::{AuditEntry, Object};
+
+/// Past of all virtual pods, by their UIDs.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    pods: BTreeMap<String, Life>,
+}
+
+/// Past of one virtual pod.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Life {
+    /// Number of host pods that were created for it.
+    pub(super) twins: u64,
+    /// True if a syncer began the deletion of its host pod.
+    pub(super) is_ended_by_syncer: bool,
+    /// The last state of its last host pod, and the time of its end.
+    pub(super) last: Option<(Arc<Object>, Instant)>,
+}
+
+impl History {
+    pub(super) fn of(&self, uid: &str) -> Life {
+        self.pods.get(uid).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn learn(&mut self, side: Side, entry: &AuditEntry) {
+        if side != Side::Host || entry.kind != kinds::POD {
+            return;
+        }
+        let Some(object) = entry.after.as_ref().or(entry.before.as_ref()) else { return };
+        let Some(record) = record(object) else { return };
+        let life = self.pods.entry(record.uid).or_default();
+        match (&entry.before, &entry.after) {
+            (None, Some(_)) => {
+                life.twins += 1;
+                life.last = None;
+                life.is_ended_by_syncer = false;
+            }
+            (Some(before), after) => {
+                let begins = !before.is_deleting() && after.as_ref().is_none_or(|after| after.is_deleting());
+                if begins {
+                    life.is_ended_by_syncer = entry.user.starts_with(SYNCER);
+                }
+                if after.is_none() {
+                    life.last = Some((Arc::clone(before), Instant::now()));
+                }
+            }
+            (None, None) => {}
+        }
+    }
+}

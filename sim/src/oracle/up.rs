@@ -1,0 +1,93 @@
+//! Writes of a syncer in the virtual cluster.
+
+use serde_json::Value;
+use tenet_mapper::kinds;
+
+use super::down::is_claim;
+use super::{Oracle, Promise, names_uid, record};
+use crate::api::{AuditEntry, Object, Verb};
+use crate::network::Clusters;
+use crate::world::is_finished;
+
+impl Oracle {
+    pub(super) fn up(&mut self, entry: &AuditEntry, clusters: &Clusters) {
+        let name = format!("{} {}/{}", entry.kind.kind, entry.namespace, entry.name);
+        match entry.kind.kind {
+            "Event" | "Node" => return,
+            "Pod" | "Service" => {}
+            _ if is_claim(entry) => return,
+            _ => {
+                self.fail(Promise::Foreign, format!("{} wrote the virtual {name}", entry.user));
+                return;
+            }
+        }
+        let Some(before) = &entry.before else {
+            self.fail(Promise::Foreign, format!("{} created the virtual {name}", entry.user));
+            return;
+        };
+        if !names_uid(&entry.body, before.uid()) {
+            self.fail(Promise::Uid, format!("{} wrote the virtual {name} without its UID", entry.user));
+        }
+        if entry.kind == kinds::POD && entry.verb == Verb::Delete {
+            self.ends(entry, before, clusters);
+        } else if entry.verb == Verb::Delete {
+            self.fail(Promise::Lost, format!("{} deleted the virtual {name}", entry.user));
+        }
+        if let Some(after) = &entry.after
+            && let Some(field) = owned_by_tenant(entry.kind.kind, before, after)
+        {
+            self.fail(Promise::Writer, format!("{} wrote {field} of the virtual {name}", entry.user));
+        }
+    }
+
+    /// A syncer deletes a virtual pod, or begins to.
+    fn ends(&mut self, entry: &AuditEntry, before: &Object, clusters: &Clusters) {
+        let name = format!("{}/{}", entry.namespace, entry.name);
+        let life = self.history.of(before.uid());
+        let twins = clusters.host.list(kinds::POD, "");
+        let twin = twins.iter().find(|pod| record(pod).is_some_and(|record| record.uid == before.uid()));
+        if entry.after.is_none()
+            && let Some(twin) = twin
+        {
+            self.fail(
+                Promise::Lost,
+                format!("{} removed the pod {name} while its host pod {} exists", entry.user, twin.name()),
+            );
+        }
+        if !before.is_deleting() {
+            let is_ending = twin.is_some_and(|twin| twin.is_deleting()) || (twin.is_none() && life.twins > 0);
+            if !is_ending {
+                self.fail(Promise::Lost, format!("{} deleted the live pod {name}", entry.user));
+            } else if life.is_ended_by_syncer {
+                self.fail(Promise::Lost, format!("{} ended both sides of the live pod {name}", entry.user));
+            }
+        }
+        if entry.after.is_none()
+            && let Some((last, gone)) = &life.last
+            && is_finished(last)
+            && last["status"]["phase"] != before["status"]["phase"]
+            && !self.blind.iter().any(|(from, to)| *to >= *gone && *from <= tokio::time::Instant::now())
+        {
+            let (told, was) = (&before["status"]["phase"], &last["status"]["phase"]);
+            self.fail(Promise::Final, format!("the pod {name} was removed as {told}, and its host pod ended as {was}"));
+        }
+    }
+}
+
+/// Returns a field of the tenant that a write has changed.
+fn owned_by_tenant(kind: &str, before: &Value, after: &Value) -> Option<&'static str> {
+    let differs = |pointer: &str| before.pointer(pointer) != after.pointer(pointer);
+    let fields: &[&'static str] = match kind {
+        "Pod" => {
+            &["/metadata/labels", "/metadata/annotations", "/metadata/finalizers", "/spec/containers", "/spec/volumes"]
+        }
+        _ => &[
+            "/metadata/labels",
+            "/metadata/annotations",
+            "/metadata/finalizers",
+            "/spec/selector",
+            "/spec/sessionAffinity",
+        ],
+    };
+    fields.iter().find(|field| differs(field)).copied()
+}

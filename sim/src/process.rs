@@ -1,0 +1,139 @@
+//! A simulated process: tasks that end together, at any of their awaits.
+
+use std::mem;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use parking_lot::Mutex;
+use tenet_syncer::embed::{Runtime, Task};
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use crate::clock::Clock;
+use crate::random::Random;
+
+/// Number that no count of polls reaches.
+const NEVER: u64 = u64::MAX;
+
+/// A process of the simulated world, which may be killed between any two polls of its tasks.
+pub struct Process {
+    clock: Clock,
+    random: Mutex<Random>,
+    tasks: Mutex<JoinSet<()>>,
+    panics: AtomicU64,
+    is_dead: AtomicBool,
+    polls: AtomicU64,
+    dies_at: AtomicU64,
+    died: Notify,
+}
+
+impl Process {
+    /// Starts a process without tasks.
+    pub fn new(clock: Clock, random: Random) -> Arc<Self> {
+        Arc::new(Self {
+            clock,
+            random: Mutex::new(random),
+            tasks: Mutex::new(JoinSet::new()),
+            panics: AtomicU64::new(0),
+            is_dead: AtomicBool::new(false),
+            polls: AtomicU64::new(0),
+            dies_at: AtomicU64::new(NEVER),
+            died: Notify::new(),
+        })
+    }
+
+    /// Kills the process: none of its tasks is polled again.
+    pub fn kill(&self) {
+        if !self.is_dead.swap(true, Ordering::SeqCst) {
+            self.reap();
+            // Dropped outside of the lock: a task that ends may spawn another one.
+            let tasks = mem::take(&mut *self.tasks.lock());
+            drop(tasks);
+            self.died.notify_one();
+        }
+    }
+
+    /// Kills the process after that many more polls of its tasks.
+    pub fn kill_after(&self, polls: u64) {
+        self.dies_at.store(self.polls.load(Ordering::SeqCst) + polls, Ordering::SeqCst);
+    }
+
+    /// Lets the process live.
+    pub fn spare(&self) {
+        self.dies_at.store(NEVER, Ordering::SeqCst);
+    }
+
+    /// Returns true if the process was killed.
+    pub fn is_dead(&self) -> bool {
+        self.is_dead.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the process was killed.
+    pub async fn died(&self) {
+        if !self.is_dead() {
+            self.died.notified().await;
+        }
+    }
+
+    /// Returns how many of its tasks have panicked.
+    pub fn panics(&self) -> u64 {
+        self.reap();
+        self.panics.load(Ordering::SeqCst)
+    }
+
+    fn reap(&self) {
+        let mut tasks = self.tasks.lock();
+        while let Some(ended) = tasks.try_join_next() {
+            if ended.is_err_and(|error| error.is_panic()) {
+                self.panics.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+/// The process as its tasks see it. It does not keep the process alive.
+pub struct Handle(pub Arc<Process>);
+
+impl Runtime for Handle {
+    fn now(&self) -> OffsetDateTime {
+        self.0.clock.now()
+    }
+
+    fn random(&self) -> f64 {
+        self.0.random.lock().unit()
+    }
+
+    fn spawn(&self, task: Task) {
+        if self.0.is_dead() {
+            return;
+        }
+        self.0.reap();
+        let life = Life { process: Arc::clone(&self.0), task };
+        self.0.tasks.lock().spawn(life);
+    }
+}
+
+/// A task that is polled only while its process lives.
+struct Life {
+    process: Arc<Process>,
+    task: Task,
+}
+
+impl Future for Life {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.process.is_dead() {
+            return Poll::Pending;
+        }
+        let polls = self.process.polls.fetch_add(1, Ordering::SeqCst) + 1;
+        if polls >= self.process.dies_at.load(Ordering::SeqCst) {
+            self.process.kill();
+            return Poll::Pending;
+        }
+        self.task.as_mut().poll(cx)
+    }
+}

@@ -1,0 +1,124 @@
+//! A syncer in a simulated world: it starts, stops, is killed, and starts again.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use parking_lot::Mutex;
+use tenet_config::Config;
+use tenet_mapper::Side;
+use tenet_syncer::api::Api;
+use tenet_syncer::embed::{Clients, Embedded, Sizes};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::network::Network;
+use crate::process::{Handle, Process};
+use crate::random::Random;
+use crate::run::{NAME, NAMESPACE};
+use crate::script::Wiring;
+
+/// How a syncer is configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setup {
+    /// As it should be.
+    Right,
+    /// With a mistake.
+    Wrong(Wiring),
+}
+
+/// A syncer, running or not.
+pub struct Syncer {
+    user: String,
+    setup: Setup,
+    network: Arc<Network>,
+    clock: Clock,
+    random: Random,
+    running: Option<Running>,
+}
+
+struct Running {
+    process: Arc<Process>,
+    engine: Arc<Mutex<Option<Embedded>>>,
+    stop: CancellationToken,
+}
+
+impl Syncer {
+    /// A syncer that does not run.
+    pub fn new(user: &str, setup: Setup, network: &Arc<Network>, clock: Clock, random: Random) -> Self {
+        Self { user: user.to_owned(), setup, network: Arc::clone(network), clock, random, running: None }
+    }
+
+    /// Starts it, unless it runs.
+    pub fn start(&mut self) -> anyhow::Result<()> {
+        if self.process().is_some_and(|process| !process.is_dead()) {
+            return Ok(());
+        }
+        let config = config(self.setup)?;
+        let process = Process::new(self.clock, Random::new(self.random.draw()));
+        let client = |side| Api::new(self.network.client(&process, &self.user, side));
+        let (virt, host) = match self.setup {
+            Setup::Wrong(Wiring::Swapped) => (client(Side::Host), client(Side::Virtual)),
+            _ => (client(Side::Virtual), client(Side::Host)),
+        };
+        let (stop, engine) = (CancellationToken::new(), Arc::new(Mutex::new(None)));
+        let runtime: Arc<dyn tenet_syncer::embed::Runtime> = Arc::new(Handle(Arc::clone(&process)));
+        let (slot, token, for_engine) = (Arc::clone(&engine), stop.clone(), Arc::clone(&runtime));
+        runtime.spawn(Box::pin(async move {
+            let mappers = tenet_core_mappers::all();
+            match Embedded::start(config, mappers, Clients { virt, host }, for_engine, &token).await {
+                Ok(embedded) => *slot.lock() = Some(embedded),
+                Err(error) => tracing::error!(error = %format!("{error:#}"), "the syncer has ended"),
+            }
+        }));
+        self.running = Some(Running { process, engine, stop });
+        Ok(())
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.process.kill();
+        }
+    }
+
+    /// Tells it to stop; it is killed later.
+    pub fn stop(&self) {
+        if let Some(running) = &self.running {
+            running.stop.cancel();
+        }
+    }
+
+    /// The process, if it runs.
+    pub fn process(&self) -> Option<Arc<Process>> {
+        self.running.as_ref().map(|running| Arc::clone(&running.process))
+    }
+
+    /// The number of entries that it keeps in memory.
+    pub fn sizes(&self) -> Option<Sizes> {
+        self.running.as_ref()?.engine.lock().as_ref().map(Embedded::sizes)
+    }
+}
+
+thread_local! {
+    /// Configurations, as reading one takes longer than a run.
+    static CONFIGS: RefCell<BTreeMap<&'static str, Config>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+fn config(setup: Setup) -> anyhow::Result<Config> {
+    let (id, name, namespace) = match setup {
+        Setup::Wrong(Wiring::Namespace) => ("namespace", NAME, "elsewhere"),
+        Setup::Wrong(Wiring::Name) => ("name", "vc-2", NAMESPACE),
+        Setup::Right | Setup::Wrong(Wiring::Swapped) => ("right", NAME, NAMESPACE),
+    };
+    if let Some(config) = CONFIGS.with_borrow(|configs| configs.get(id).cloned()) {
+        return Ok(config);
+    }
+    let yaml = format!(
+        "name: {name}\nhost:\n  namespace: {namespace}\nvirtual:\n  kubeconfig: /unused\nkubelet:\n  enabled: false\n"
+    );
+    let config = Embedded::config(&yaml, &tenet_core_mappers::all()).context("configuration of the simulator")?;
+    CONFIGS.with_borrow_mut(|configs| configs.insert(id, config.clone()));
+    Ok(config)
+}

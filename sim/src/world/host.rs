@@ -1,0 +1,110 @@
+//! Users of the host: they evict, delete by hand, take names, and damage objects of ours.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{ADMIN, INTRUDER};
+use crate::api::{Cluster, Object, PatchType};
+use crate::oracle::record;
+use crate::script::{Act, Damage, Name, What};
+
+/// A user of the host.
+pub struct HostUser {
+    host: Cluster,
+    namespace: String,
+}
+
+impl HostUser {
+    /// A user who works in the host namespace of a virtual cluster.
+    pub fn new(host: Cluster, namespace: &str) -> Self {
+        Self { host, namespace: namespace.to_owned() }
+    }
+
+    /// Performs an act. Returns false if there was nothing to act on.
+    pub fn act(&self, act: &Act) -> bool {
+        match act {
+            Act::Evict(name) | Act::Remove(name) => self.remove(name),
+            Act::Foreign(name) => self.take(name),
+            Act::DropForeign(name) => self.release(name),
+            Act::Damage(name, damage) => self.damage(name, *damage),
+            _ => true,
+        }
+    }
+
+    /// Returns the copy of an object.
+    fn copy(&self, name: &Name) -> Option<Arc<Object>> {
+        let copies = self.host.list(name.kind.kind(), &self.namespace);
+        copies.into_iter().find(|copy| {
+            record(copy).is_some_and(|record| record.namespace == name.namespace && record.name == name.name)
+        })
+    }
+
+    fn remove(&self, name: &Name) -> bool {
+        let Some(copy) = self.copy(name) else { return false };
+        let options = json!({"preconditions": {"uid": copy.uid()}});
+        self.host.delete(ADMIN, name.kind.kind(), &self.namespace, copy.name(), options).is_ok()
+    }
+
+    fn take(&self, name: &Name) -> bool {
+        let metadata = json!({"name": place(name), "labels": {"app": "foreign"}});
+        let object = match name.kind {
+            What::Pod => {
+                json!({"metadata": metadata, "spec": {"containers": [{"name": "main", "image": "example.com/other:1"}]}})
+            }
+            What::Service => json!({"metadata": metadata, "spec": {"ports": [{"port": 80}]}}),
+            _ => json!({"metadata": metadata}),
+        };
+        self.host.create(ADMIN, name.kind.kind(), &self.namespace, object).is_ok()
+    }
+
+    fn release(&self, name: &Name) -> bool {
+        let place = place(name);
+        let found = self.host.get(name.kind.kind(), &self.namespace, &place);
+        if found.is_none_or(|found| record(&found).is_some()) {
+            return false;
+        }
+        let options = if name.kind == What::Pod { json!({"gracePeriodSeconds": 0}) } else { json!({}) };
+        self.host.delete(ADMIN, name.kind.kind(), &self.namespace, &place, options).is_ok()
+    }
+
+    fn damage(&self, name: &Name, damage: Damage) -> bool {
+        let Some(copy) = self.copy(name) else { return false };
+        let body = match (damage, name.kind) {
+            (Damage::Mark, _) => json!({"metadata": {"labels": {"tenet.sh/managed-by": null}}}),
+            (Damage::Owner, _) => json!({"metadata": {"annotations": {"tenet.sh/uid": "another"}}}),
+            (_, What::ConfigMap) => json!({"data": {"value": "damaged"}}),
+            (_, What::Secret) => json!({"data": {"value": "ZGFtYWdlZA=="}}),
+            _ => json!({"metadata": {"labels": {"app": "damaged", "intruder": "was here"}}}),
+        };
+        let at = (self.namespace.as_str(), copy.name());
+        self.host.patch(INTRUDER, name.kind.kind(), at, None, PatchType::Merge, body).is_ok()
+    }
+
+    /// Removes what stands in the way: objects of ours that were damaged, and objects of others under our names.
+    pub fn clear(&self) {
+        for what in [What::Pod, What::Service, What::ConfigMap, What::Secret] {
+            for object in self.host.list(what.kind(), &self.namespace) {
+                let is_taken = object["metadata"]["labels"]["app"] == "foreign";
+                let annotations = &object["metadata"]["annotations"];
+                let is_damaged = annotations["tenet.sh/uid"] == "another"
+                    || (annotations["tenet.sh/uid"].is_string()
+                        && object["metadata"]["labels"]["tenet.sh/managed-by"].is_null());
+                if is_taken || is_damaged {
+                    drop(self.host.delete(
+                        ADMIN,
+                        what.kind(),
+                        &self.namespace,
+                        object.name(),
+                        json!({"gracePeriodSeconds": 0}),
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// The name that the copy of an object gets on the host.
+fn place(name: &Name) -> String {
+    format!("{}-x-{}-x-{}", name.name, name.namespace, crate::run::NAME)
+}
