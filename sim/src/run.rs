@@ -27,8 +27,11 @@ pub const NAME: &str = "vc";
 pub const NAMESPACE: &str = "tenets";
 /// Number of nodes of the host.
 const NODES: u64 = 2;
-/// Time without any change after which a world is at rest: longer than a patrol, an audit and a backoff.
-const REST: Duration = Duration::from_secs(420);
+/// Time without any change after which a world is at rest: longer than a patrol, an audit and the backoff of a failure
+/// that passes.
+const REST: Duration = Duration::from_secs(140);
+/// The same where the host has rejected something: the backoff of a rejection is longer.
+const LONG_REST: Duration = Duration::from_secs(420);
 /// Time in which a world must come to rest.
 const LONGEST: Duration = Duration::from_secs(2_400);
 /// Time without any change after the teardown and after a restart.
@@ -202,7 +205,7 @@ impl World {
         self.syncer.start()?;
         self.perform().await?;
         self.recover()?;
-        let is_at_rest = self.settle(REST).await;
+        let is_at_rest = self.settle(self.rest()).await;
         let mut picture = Picture::default();
         if is_at_rest {
             picture = Picture::take(&self.script, &self.clusters, NAMESPACE);
@@ -224,6 +227,12 @@ impl World {
             log: oracle.log(),
             picture,
         })
+    }
+
+    /// Time without any change after which the world is at rest.
+    fn rest(&self) -> Duration {
+        let rejects = |act: &Act| matches!(act, Act::Foreign(_) | Act::Damage(..));
+        if self.script.steps.iter().any(|step| rejects(&step.act)) { LONG_REST } else { REST }
     }
 
     /// Performs the script.

@@ -116,7 +116,8 @@ fn config(setup: Setup) -> anyhow::Result<Config> {
         return Ok(config);
     }
     let yaml = format!(
-        "name: {name}\nhost:\n  namespace: {namespace}\nvirtual:\n  kubeconfig: /unused\nkubelet:\n  enabled: false\n"
+        "name: {name}\nhost:\n  namespace: {namespace}\nvirtual:\n  kubeconfig: /unused\nkubelet:\n  enabled: false\n\
+         engine:\n  patrolInterval: 60s\n"
     );
     let config = Embedded::config(&yaml, &tenet_core_mappers::all()).context("configuration of the simulator")?;
     CONFIGS.with_borrow_mut(|configs| configs.insert(id, config.clone()));
