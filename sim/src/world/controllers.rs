@@ -115,15 +115,19 @@ fn jobs(cluster: &Cluster) {
     }
 }
 
-/// Deletes pods whose owner is gone.
+/// Deletes pods all of whose owners are gone.
 fn garbage(cluster: &Cluster) {
     for pod in cluster.list(kinds::POD, "") {
-        let Some(owner) = controller(&pod) else { continue };
-        let owners =
-            [What::ReplicaSet, What::Job].into_iter().flat_map(|what| cluster.list(what.kind(), pod.namespace()));
-        let configs = cluster.list(kinds::CONFIG_MAP, pod.namespace());
-        let is_alive = owners.chain(configs).any(|object| object.uid() == owner);
-        if !is_alive && !pod.is_deleting() {
+        let owners = pod["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+        let mut owners: Vec<_> = owners.filter_map(|owner| owner["uid"].as_str()).collect();
+        if owners.is_empty() || pod.is_deleting() {
+            continue;
+        }
+        let own = [What::ReplicaSet, What::Job, What::ConfigMap].into_iter();
+        let mut living: Vec<_> = own.flat_map(|what| cluster.list(what.kind(), pod.namespace())).collect();
+        living.extend(cluster.list(kinds::NAMESPACE, ""));
+        owners.retain(|owner| living.iter().any(|object| object.uid() == *owner));
+        if owners.is_empty() {
             drop(cluster.delete(CONTROLLER, kinds::POD, pod.namespace(), pod.name(), uid(&pod)));
         }
     }
