@@ -205,9 +205,9 @@ impl World {
         self.syncer.start()?;
         self.perform().await?;
         self.recover()?;
-        let is_at_rest = self.settle(self.rest()).await;
+        let is_at_rest = self.settle(self.rest()).await?;
         let mut picture = Picture::default();
-        if is_at_rest {
+        if is_at_rest && !self.script.needs_person() {
             picture = Picture::take(&self.script, &self.clusters, NAMESPACE);
             self.oracle.lock().check_end(&self.clusters);
             self.tear_down().await?;
@@ -392,12 +392,14 @@ impl World {
     }
 
     /// Waits until nothing has changed for a time. Returns false if that does not happen.
-    async fn settle(&mut self, rest: Duration) -> bool {
+    async fn settle(&mut self, rest: Duration) -> anyhow::Result<bool> {
         let versions = |clusters: &Clusters| (clusters.virt.version(), clusters.host.version());
         let (start, mut seen, mut since) = (Instant::now(), versions(&self.clusters), Instant::now());
         while since.elapsed() < rest {
             sleep(Duration::from_secs(2)).await;
             self.tenant.lock().act();
+            // A syncer that ends by itself is started again, as a kubelet does.
+            self.syncer.start()?;
             let now = versions(&self.clusters);
             if now != seen {
                 (seen, since) = (now, Instant::now());
@@ -406,10 +408,10 @@ impl World {
                 let mut oracle = self.oracle.lock();
                 let last = oracle.last_write().map_or_else(|| "none".to_owned(), |(_, line)| line);
                 oracle.fail(Promise::Rest, format!("the world does not come to rest; last write: {last}"));
-                return false;
+                return Ok(false);
             }
         }
-        true
+        Ok(true)
     }
 
     /// Deletes everything, and checks that nothing is left: on the host, in the memory of the syncer.
@@ -417,7 +419,7 @@ impl World {
         self.oracle.lock().note(format!("{:?} the tenant deletes everything", self.clock.elapsed()));
         self.user.clear();
         self.tenant.lock().clear();
-        if !self.settle(SHORT_REST).await {
+        if !self.settle(SHORT_REST).await? {
             return Ok(());
         }
         self.oracle.lock().check_end(&self.clusters);
@@ -425,7 +427,7 @@ impl World {
         self.syncer.kill();
         let entries = self.writes();
         self.syncer.start()?;
-        if !self.settle(SHORT_REST).await {
+        if !self.settle(SHORT_REST).await? {
             return Ok(());
         }
         let after = self.syncer.sizes();

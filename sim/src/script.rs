@@ -423,6 +423,11 @@ impl Script {
         self.faults.iter().any(|planned| is_it(&planned.fault))
     }
 
+    /// Returns true if a person has to decide how it goes on: a store went back or was replaced, so that the syncer stops.
+    pub fn needs_person(&self) -> bool {
+        self.has(|fault| matches!(fault, Fault::Rewind(..) | Fault::Replace(_)))
+    }
+
     /// The time after which nothing is left to happen.
     pub fn end(&self) -> u64 {
         let steps = self.steps.iter().map(|step| step.at);

@@ -65,11 +65,15 @@ impl Syncer {
         let (stop, engine) = (CancellationToken::new(), Arc::new(Mutex::new(None)));
         let runtime: Arc<dyn tenet_syncer::embed::Runtime> = Arc::new(Handle(Arc::clone(&process)));
         let (slot, token, for_engine) = (Arc::clone(&engine), stop.clone(), Arc::clone(&runtime));
+        let own = Arc::clone(&process);
         runtime.spawn(Box::pin(async move {
             let mappers = tenet_core_mappers::all();
             match Embedded::start(config, mappers, Clients { virt, host }, for_engine, &token).await {
                 Ok(embedded) => *slot.lock() = Some(embedded),
-                Err(error) => tracing::error!(error = %format!("{error:#}"), "the syncer has ended"),
+                Err(error) => {
+                    tracing::error!(error = %format!("{error:#}"), "the syncer has ended");
+                    own.kill();
+                }
             }
         }));
         self.running = Some(Running { process, engine, stop });

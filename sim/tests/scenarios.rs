@@ -30,7 +30,6 @@ fn a_pod_that_ends_while_watches_are_silent_is_followed() {
 }
 
 #[test]
-#[ignore = "open: a syncer with a wrong configuration writes"]
 fn a_wrongly_wired_syncer_writes_nothing() {
     for wiring in [Wiring::Namespace, Wiring::Swapped, Wiring::Name] {
         keeps_every_promise(&two_pods().fault(20_000, 60_000, Fault::Wrong(wiring)));

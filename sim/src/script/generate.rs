@@ -167,7 +167,9 @@ fn fault(random: &mut Random) -> Planned {
         }
     };
     let length = if most == 0 { 0 } else { random.between(100, most) };
-    Planned { at: random.between(0, SPAN), length, seed: random.draw(), fault: what }
+    // The first syncer to start makes the claim, so a wrong one comes later.
+    let earliest = if matches!(what, Fault::Wrong(_)) { SPAN / 3 } else { 0 };
+    Planned { at: random.between(earliest, SPAN), length, seed: random.draw(), fault: what }
 }
 
 fn status(random: &mut Random, side: Side, share: u64) -> Fault {
