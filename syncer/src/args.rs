@@ -10,6 +10,7 @@ use crate::claim;
 /// Makes the pods of a virtual cluster run on a host cluster.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "tenet-syncer", version)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
     /// Configuration file. It is watched, and changes take effect while the syncer runs.
     #[arg(long, env = "TENET_CONFIG", value_name = "FILE", global = true)]
@@ -23,6 +24,9 @@ pub struct Args {
     /// Prints the `ClusterRole` of the optional rights beyond the host namespace, and ends.
     #[arg(long)]
     pub print_cluster_role: bool,
+    /// Prints the `ClusterRole` that a syncer with this configuration needs in the virtual cluster, and ends.
+    #[arg(long)]
+    pub print_virtual_role: bool,
     /// The name of the virtual cluster.
     #[arg(long, value_name = "NAME", global = true)]
     pub name: Option<String>,

@@ -82,12 +82,15 @@ pub struct Claim {
     replaced: CancellationToken,
 }
 
-/// Rights on the host that every syncer needs.
+/// Rights that every syncer needs for its claim.
 pub fn rights() -> Vec<Right> {
     use Verb::{Create, Get, List, Patch};
     vec![
         Right::host(kinds::NAMESPACE, &[Get], "identifies the host namespace"),
         Right::host(kinds::CONFIG_MAP, &[List, Create, Patch], "keeps the host half of the claim"),
+        Right::virt(kinds::CONFIG_MAP, &[List, Create, Patch], "keeps the virtual half of the claim"),
+        Right::virt(kinds::NODE, &[List], "tells a first start from a lost claim and from a real cluster"),
+        Right::virt(kinds::POD, &[List], "tells a first start from a lost claim"),
     ]
 }
 

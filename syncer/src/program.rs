@@ -31,7 +31,7 @@ pub fn main(mappers: Vec<Box<dyn Mapper>>, sockets: impl Sockets) -> ExitCode {
 
 /// [`main`] with a command line that the caller has read.
 pub fn main_with(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Sockets) -> ExitCode {
-    if args.print_role || args.print_cluster_role {
+    if args.print_role || args.print_cluster_role || args.print_virtual_role {
         return ended(role::print(&args, &mappers, &sockets).map(|text| print!("{text}")));
     }
     // rustls panics when two crypto providers are installed; keep the first one.

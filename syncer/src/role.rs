@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use tenet_config::Config;
-use tenet_mapper::{Mapper, Right, Side, Verb};
+use tenet_mapper::{Mapper, Right, Side, Verb, kinds};
 
 use crate::claim;
 use crate::settings::Settings;
@@ -19,14 +19,24 @@ pub struct Need {
     pub right: Right,
 }
 
-/// The rights of the claim, of the sockets, of the mappers that the configuration does not turn off, and of the lease.
-/// The engine needs no others on the host: it watches and writes for mappers alone.
+/// The rights of the engine, of the claim, of the sockets, of the mappers that the configuration does not turn off, and of
+/// the lease.
 pub fn needs(config: &Config, mappers: &[Box<dyn Mapper>], sockets: &impl Sockets) -> Vec<Need> {
     let is_off = |name: &str| config.kinds.disable.iter().any(|off| off == name);
     let specs = mappers.iter().map(|mapper| mapper.spec()).filter(|spec| !is_off(spec.id.as_str()));
     let of_mappers = specs.flat_map(|spec| spec.rights().into_iter().map(|right| Need { by: spec.id.as_str(), right }));
     let of_claim = claim::rights().into_iter().map(|right| Need { by: "claim", right });
-    of_claim.chain(of_mappers).chain(sockets.rights(config)).chain(lease::needs(config)).collect()
+    let of_engine = of_engine().into_iter().map(|right| Need { by: "engine", right });
+    of_engine.chain(of_claim).chain(of_mappers).chain(sockets.rights(config)).chain(lease::needs(config)).collect()
+}
+
+/// The rights of the engine itself. On the host it needs none: there it watches and writes for mappers alone.
+fn of_engine() -> Vec<Right> {
+    use Verb::{Create, Get, Patch};
+    vec![
+        Right::virt(kinds::NAMESPACE, &[Get], "identifies the virtual cluster"),
+        Right::virt(kinds::EVENT, &[Get, Create, Patch], "tells the tenant what does not cross"),
+    ]
 }
 
 /// The documents that the command line asks for, one after the other.
@@ -36,7 +46,8 @@ pub(crate) fn print(args: &Args, mappers: &[Box<dyn Mapper>], sockets: &impl Soc
     let needs = needs(&config, mappers, sockets);
     let role = args.print_role.then(|| role(&config, &needs));
     let cluster_role = if args.print_cluster_role { cluster_role(&config, &needs) } else { None };
-    Ok(role.into_iter().chain(cluster_role).collect::<Vec<_>>().join("---\n"))
+    let virtual_role = args.print_virtual_role.then(|| virtual_role(&config, &needs));
+    Ok(role.into_iter().chain(cluster_role).chain(virtual_role).collect::<Vec<_>>().join("---\n"))
 }
 
 /// The Role in the host namespace: all that a syncer with this configuration needs, and the
@@ -56,6 +67,13 @@ pub fn cluster_role(config: &Config, needs: &[Need]) -> Option<String> {
     let mut text = head("ClusterRole", &name, None);
     write_rules(&mut text, wide);
     Some(text)
+}
+
+/// The `ClusterRole` in the virtual cluster: all that a syncer with this configuration asks of it.
+pub fn virtual_role(config: &Config, needs: &[Need]) -> String {
+    let mut text = head("ClusterRole", &format!("tenet-syncer:{}", config.name), None);
+    write_rules(&mut text, needs.iter().filter(|need| need.right.side == Side::Virtual));
+    text
 }
 
 fn on_host(needs: &[Need]) -> impl Iterator<Item = &Need> {
@@ -103,7 +121,7 @@ fn write_rules<'c>(text: &mut String, needs: impl Iterator<Item = &'c Need>) {
 #[cfg(test)]
 mod tests {
     use tenet_config::Overrides;
-    use tenet_mapper::{Kind, kinds};
+    use tenet_mapper::Kind;
 
     use super::*;
 
@@ -146,6 +164,14 @@ rules:
     verbs: [get, list, watch, create, patch, delete]
 "
         );
+    }
+
+    #[test]
+    fn the_rights_inside_stand_in_a_role_of_their_own() {
+        let text = virtual_role(&config(), &needs());
+        let rule = "  # pod: binds pods\n  - apiGroups: [\"\"]\n    resources: [pods/binding]\n    verbs: [create]\n";
+        assert!(text.contains("name: tenet-syncer:vc-1\nrules:\n") && text.ends_with(rule), "{text}");
+        assert_eq!(text.matches("apiGroups").count(), 1, "nothing of the host: {text}");
     }
 
     #[test]

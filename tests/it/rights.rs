@@ -44,7 +44,11 @@ fn the_documented_role_is_the_one_that_the_syncer_prints() -> Result<()> {
     };
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md");
     let mut page = std::fs::read_to_string(&file)?;
-    for (flag, mark) in [("--print-role", "kind: Role\n"), ("--print-cluster-role", "kind: ClusterRole\n")] {
+    for (flag, mark) in [
+        ("--print-role", "kind: Role\n"),
+        ("--print-cluster-role", "kind: ClusterRole\nmetadata:\n  name: tenet-syncer:team-a:vc-1\n"),
+        ("--print-virtual-role", "kind: ClusterRole\nmetadata:\n  name: tenet-syncer:vc-1\n"),
+    ] {
         let printed = print(flag)?;
         let at = page.find(mark).with_context(|| format!("docs/operations.md has no {mark}"))?;
         let start = page[..at].rfind("```yaml\n").context("a block")? + "```yaml\n".len();
@@ -66,6 +70,35 @@ fn forbidden(playground: &Playground) -> Result<BTreeSet<String>> {
     let forbidden = ours.filter(|event| event["responseStatus"]["code"] == 403);
     let path = |event: &Value| event["requestURI"].as_str().unwrap_or_default().split('?').next().map(str::to_owned);
     Ok(forbidden.map(|event| format!("{} {}", event["verb"], path(&event).unwrap_or_default())).collect())
+}
+
+/// Requests of the syncer to the virtual cluster that no declared right covers, from its audit log.
+fn undeclared(playground: &Playground) -> Result<BTreeSet<String>> {
+    let needs = needs()?.1;
+    let rights: Vec<_> = needs.iter().map(|need| &need.right).filter(|right| right.side == Side::Virtual).collect();
+    let log = std::fs::read_to_string(playground.virtual_plane().audit_log())?;
+    let events: Vec<Value> = log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let ours = || events.iter().filter(|event| event["user"]["username"] == USER);
+    anyhow::ensure!(ours().count() > 20, "the audit log shows the syncer");
+    let mut undeclared = BTreeSet::new();
+    for event in ours() {
+        let object = &event["objectRef"];
+        let text = |member: &str| object[member].as_str().unwrap_or_default();
+        let resource = match text("subresource") {
+            "" => text("resource").to_owned(),
+            subresource => format!("{}/{subresource}", text("resource")),
+        };
+        let verb = event["verb"].as_str().unwrap_or_default();
+        let is_declared = rights.iter().any(|right| {
+            right.group() == text("apiGroup")
+                && right.resource() == resource
+                && right.verbs.iter().any(|declared| declared.as_str() == verb)
+        });
+        if !resource.is_empty() && !is_declared {
+            undeclared.insert(format!("{verb} {resource}.{}", text("apiGroup")));
+        }
+    }
+    Ok(undeclared)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,6 +189,8 @@ async fn the_syncer_lives_with_exactly_the_role_that_it_prints() -> Result<()> {
     assert!(forbidden.contains(&optional[0]), "the log tells what is forbidden: {forbidden:#?}");
     forbidden.retain(|request| !optional.contains(request));
     assert!(forbidden.is_empty(), "{forbidden:#?}");
+    let undeclared = undeclared(&playground)?;
+    assert!(undeclared.is_empty(), "{undeclared:#?}");
     playground.shutdown().await;
     Ok(())
 }

@@ -24,6 +24,8 @@ pub enum Verb {
     Patch,
     /// Delete an object.
     Delete,
+    /// Approve a request for a certificate, of a signer.
+    Approve,
 }
 
 impl Verb {
@@ -41,6 +43,7 @@ impl Verb {
             Self::Create => "create",
             Self::Patch => "patch",
             Self::Delete => "delete",
+            Self::Approve => "approve",
         }
     }
 }

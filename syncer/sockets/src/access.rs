@@ -8,9 +8,9 @@ mod tokens;
 mod ttl_cache;
 
 pub use authorities::{Authorities, Bundle, Published};
-pub use authorization::{Attributes, Authorizer};
+pub use authorization::{ACCESS_REVIEW, Attributes, Authorizer};
 pub use identity::User;
-pub use tokens::Tokens;
+pub use tokens::{TOKEN_REVIEW, Tokens};
 
 use tenet_syncer::api::ApiError;
 

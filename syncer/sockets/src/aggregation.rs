@@ -27,7 +27,7 @@ use registration::Registration;
 use route::{Ask, Route};
 use tenet_syncer::EngineHandle;
 
-pub use registration::{SERVER_NAME, withdraw};
+pub use registration::{API_SERVICE, SERVER_NAME, withdraw};
 
 /// Number of connections that the virtual API server may have.
 const CONNECTIONS: usize = 256;

@@ -25,6 +25,7 @@ mod stats;
 mod upgrade;
 mod upstream;
 
+pub use certificate::REQUEST as CERTIFICATE_REQUEST;
 pub use nodes::{Nodes, Parts, virtual_nodes};
 pub use pod_resolver::PodResolver;
 pub use server::Kubelet;

@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::Metrics;
 use crate::serving::{Answer, CertificateStore, Listener, Peer, Service, respond, server_config, text};
 use denial::Denial;
+pub use registration::KIND as WEBHOOK;
 use registration::Registration;
 use reservation_handler::ReservationHandler;
 use review::Review;

@@ -10,7 +10,8 @@ use super::ttl_cache::TtlCache;
 use super::{Denied, User};
 use tenet_syncer::api::{Api, Target};
 
-const ACCESS_REVIEW: Kind =
+/// Question whether a user has a right.
+pub const ACCESS_REVIEW: Kind =
     Kind::of("authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews").cluster_scoped();
 /// So long a right is believed after it was taken away.
 const ALLOWED: Duration = Duration::from_secs(60);

@@ -12,7 +12,8 @@ use super::ttl_cache::TtlCache;
 use super::{Denied, User};
 use tenet_syncer::api::{Api, Target};
 
-const TOKEN_REVIEW: Kind = Kind::of("authentication.k8s.io", "v1", "TokenReview", "tokenreviews").cluster_scoped();
+/// Question whose token it is.
+pub const TOKEN_REVIEW: Kind = Kind::of("authentication.k8s.io", "v1", "TokenReview", "tokenreviews").cluster_scoped();
 /// So long a token is believed after it was revoked.
 const KNOWN: Duration = Duration::from_secs(60);
 const UNKNOWN: Duration = Duration::from_secs(5);

@@ -18,7 +18,8 @@ use tenet_syncer::Done;
 use tenet_syncer::EngineHandle;
 use tenet_syncer::api::Target;
 
-const API_SERVICE: Kind = Kind::of("apiregistration.k8s.io", "v1", "APIService", "apiservices").cluster_scoped();
+/// The registration of an aggregated API.
+pub const API_SERVICE: Kind = Kind::of("apiregistration.k8s.io", "v1", "APIService", "apiservices").cluster_scoped();
 const API_NAME: &str = "v1beta1.metrics.k8s.io";
 const NAMESPACE: &str = "kube-system";
 const SERVICE: &str = "tenet-metrics";

@@ -15,7 +15,8 @@ use crate::serving::ServedCertificate;
 use crate::serving::authority::{AuthorityError, Signed};
 use tenet_syncer::api::{Api, ApiError, PatchType, Target, chain};
 
-const REQUEST: Kind =
+/// A request for a certificate.
+pub const REQUEST: Kind =
     Kind::of("certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests").cluster_scoped();
 const SIGNER: &str = "kubernetes.io/kubelet-serving";
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
