@@ -4,6 +4,9 @@ use serde_json::{Map, Value, json};
 
 use crate::schema;
 
+/// Keyword of our JSON schema, beside an `enum`: texts that are not among its values, and the reason for each.
+pub const SEALED: &str = "x-sealed";
+
 /// Knowledge of the program that this crate lacks: the sections of mappers, and names to check against.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
@@ -11,6 +14,8 @@ pub struct Known {
     pub mappers: Vec<String>,
     /// For each kind in `kinds.allow`, the field paths that its rule table refuses. Empty: not checked.
     pub refused: BTreeMap<String, Vec<String>>,
+    /// For each kind in `kinds.allow`, the field paths that cannot be permitted, each with the reason.
+    pub sealed: BTreeMap<String, BTreeMap<String, String>>,
     sections: Vec<Section>,
 }
 
@@ -57,8 +62,11 @@ impl Known {
             kinds["disable"]["items"]["enum"] = json!(self.mappers);
         }
         if let (false, Some(allow)) = (self.refused.is_empty(), kinds["allow"].as_object_mut()) {
-            let list = |paths| json!({"type": "array", "items": {"type": "string", "enum": paths}});
-            let lists: Map<_, _> = self.refused.iter().map(|(kind, paths)| (kind.clone(), list(paths))).collect();
+            let list = |kind, paths| {
+                let sealed = self.sealed.get(kind);
+                json!({"type": "array", "items": {"type": "string", "enum": paths, SEALED: sealed}})
+            };
+            let lists: Map<_, _> = self.refused.iter().map(|(kind, paths)| (kind.clone(), list(kind, paths))).collect();
             allow.insert("properties".to_owned(), Value::Object(lists));
             allow.insert("additionalProperties".to_owned(), json!(false));
         }

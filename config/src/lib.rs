@@ -37,7 +37,7 @@ mod yaml;
 
 pub use config::{Config, Host, RELOADABLE, Virtual};
 pub use crossing::{Annotations, Labels, Names, UnknownFields};
-pub use known::{Known, Section, SectionError};
+pub use known::{Known, SEALED, Section, SectionError};
 pub use lease::Lease;
 pub use overrides::Overrides;
 pub use problem::{Location, Problem, Problems};

@@ -1,7 +1,10 @@
 //! Configuration of the mappers: mappers own sections of the file, and the file permits fields that their rule
 //! tables refuse.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
+use serde_json::Value;
 use tenet_config::{Config, Known, Names as NamesConfig, UnknownFields};
 use tenet_mapper::rules::{Action, Unknown};
 use tenet_mapper::translate::labels::{Globs, LabelPolicy};
@@ -55,6 +58,7 @@ impl Settings {
             let own = spec.sections.iter().find_map(|section| Some((section.name(), section.permitting_field()?)));
             if own.is_none() {
                 self.known.refused.insert(identity(spec.kind), refused(spec));
+                self.known.sealed.insert(identity(spec.kind), sealed(spec));
             }
             let permits = own.map_or_else(
                 || Permits::Kinds(identity(spec.kind)),
@@ -121,7 +125,9 @@ pub fn scheme(config: &Config) -> NameScheme {
 fn of_file(spec: &MapperSpec, section: &Section) -> tenet_config::Section {
     let mut schema = section.schema();
     if let Some(field) = section.permitting_field() {
-        schema["properties"][field]["items"]["enum"] = refused(spec).into();
+        let items = &mut schema["properties"][field]["items"];
+        items["enum"] = refused(spec).into();
+        items[tenet_config::SEALED] = sealed(spec).into_iter().map(|(path, why)| (path, Value::String(why))).collect();
     }
     tenet_config::Section {
         name: section.name().to_owned(),
@@ -134,8 +140,16 @@ fn of_file(spec: &MapperSpec, section: &Section) -> tenet_config::Section {
 /// The paths that an installation may permit: those that a table refuses, and those that the mapper decides about.
 fn refused(spec: &MapperSpec) -> Vec<String> {
     let rules = spec.table.iter().flat_map(|table| table.rules());
-    let refused = rules.filter(|(_, rule)| matches!(rule.action, Action::Refuse | Action::Set));
+    let refused =
+        rules.filter(|(_, rule)| matches!(rule.action, Action::Refuse | Action::Set) && rule.sealed.is_empty());
     refused.map(|(path, _)| path.to_owned()).collect()
+}
+
+/// The paths that no installation may permit, each with the reason.
+fn sealed(spec: &MapperSpec) -> BTreeMap<String, String> {
+    let rules = spec.table.iter().flat_map(|table| table.rules());
+    let sealed = rules.filter(|(_, rule)| !rule.sealed.is_empty());
+    sealed.map(|(path, rule)| (path.to_owned(), rule.sealed.to_owned())).collect()
 }
 
 /// The name of a kind in the configuration: `Service`, `Ingress.networking.k8s.io`.

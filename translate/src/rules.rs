@@ -61,13 +61,15 @@ pub struct Rule {
     pub computed: bool,
     /// JSON texts of values that are no reason to refuse; they are left out.
     pub unless: &'static [&'static str],
+    /// Reason why the configuration may not permit the field; empty where it may.
+    pub sealed: &'static str,
     /// Reason why the rule is what it is; shown to the tenant when it refuses.
     pub why: &'static str,
 }
 
 impl Rule {
     const fn new(path: &'static str, action: Action) -> Self {
-        Self { path, action, kept: false, whole: false, computed: false, unless: &[], why: "" }
+        Self { path, action, kept: false, whole: false, computed: false, unless: &[], sealed: "", why: "" }
     }
 
     /// Changes of the field after creation follow to the host.
@@ -93,6 +95,12 @@ impl Rule {
     #[must_use]
     pub const fn unless(self, values: &'static [&'static str]) -> Self {
         Self { unless: values, ..self }
+    }
+
+    /// The configuration may not permit the field, for this reason: it would name objects of the host.
+    #[must_use]
+    pub const fn sealed(self, why: &'static str) -> Self {
+        Self { sealed: why, ..self }
     }
 
     /// The reason behind the rule.

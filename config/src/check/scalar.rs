@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::known::SEALED;
 use crate::yaml::{Kind, Scalar};
 use tenet_translate::format::{self, Format};
 
@@ -33,7 +34,7 @@ pub(super) fn is_open(schema: &Value) -> bool {
 /// Checks one scalar; the error is the message of the problem.
 pub(super) fn check(schema: &Value, scalar: &Scalar) -> Result<Value, String> {
     if let Some(options) = options(schema) {
-        return check_option(&options, scalar);
+        return check_option(schema, &options, scalar);
     }
     let value = scalar.to_json();
     if !types(schema).any(|wanted| is_type(&value, wanted)) {
@@ -57,9 +58,12 @@ fn options(schema: &Value) -> Option<Vec<&str>> {
     documented.or_else(|| Some(schema["enum"].as_array()?.iter().filter_map(Value::as_str).collect()))
 }
 
-fn check_option(options: &[&str], scalar: &Scalar) -> Result<Value, String> {
+fn check_option(schema: &Value, options: &[&str], scalar: &Scalar) -> Result<Value, String> {
     if options.contains(&scalar.text.as_str()) {
         return Ok(Value::String(scalar.text.clone()));
+    }
+    if let Some(why) = schema[SEALED].get(&scalar.text).and_then(Value::as_str) {
+        return Err(format!("{} cannot be permitted: it {why}", scalar.text));
     }
     let message = format!("expected {}, found {:?}", one_of(options), scalar.text);
     let guess = closest(&scalar.text, options.iter().copied());

@@ -14,6 +14,7 @@ const RULES: &[Rule] = &[
     set("metadata", "carries the owner record"),
     copy("spec.rules").whole(),
     refuse("spec.ingressClassName", "is the host's to choose"),
+    refuse("spec.tls", "is the host's to choose").sealed("names Secrets, which would be those of the host namespace"),
 ];
 
 /// Section of Ingresses.
@@ -116,6 +117,16 @@ fn what_a_table_refuses_is_permitted_for_its_kind_alone() {
         (
             "kinds: { allow: { Service: [spec.rules] } }",
             "FILE:4:29: kinds.allow.Service[0]: expected one of metadata, spec.ingressClassName, found \"spec.rules\"",
+        ),
+        (
+            "kinds: { allow: { Service: [spec.tls] } }",
+            "FILE:4:29: kinds.allow.Service[0]: spec.tls cannot be permitted: it names Secrets, which would be those of the \
+             host namespace",
+        ),
+        (
+            "volumes: { permitted: [spec.tls] }",
+            "FILE:4:24: volumes.permitted[0]: spec.tls cannot be permitted: it names Secrets, which would be those of the \
+             host namespace",
         ),
         (
             "kinds: { allow: { Ingress: [] } }",

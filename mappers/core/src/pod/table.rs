@@ -23,6 +23,8 @@ pub(super) fn table() -> Table {
     crate::table(&parts)
 }
 
+const ACCOUNT: &str = "names a ServiceAccount, which would be one of the host namespace";
+
 const STATUS: &[Rule] = &[up("status").computed()];
 
 const SPEC: &[Rule] = &[
@@ -67,8 +69,9 @@ const CHECKED: &[Rule] = &[
     set("hostname", "the name of the virtual pod, unless the tenant sets one"),
     set("preemptionPolicy", "the host takes it from the priority class; without a class, Never is refused"),
     set("priorityClassName", "the classes of pods.priorityClasses in the configuration, no others"),
-    set("serviceAccount", "is the old name of serviceAccountName"),
-    set("serviceAccountName", "that of pods.serviceAccount in the configuration, which needs no rights"),
+    set("serviceAccount", "is the old name of serviceAccountName").sealed(ACCOUNT),
+    set("serviceAccountName", "that of pods.serviceAccount in the configuration, which needs no rights")
+        .sealed(ACCOUNT),
 ];
 
 const REFUSED: &[Rule] = &[
@@ -76,10 +79,13 @@ const REFUSED: &[Rule] = &[
     refuse("hostIPC", "shares the memory of the node").unless(&["false"]),
     refuse("hostNetwork", "is on the network of the node").unless(&["false"]),
     refuse("hostPID", "sees the processes of the node").unless(&["false"]),
-    refuse("resourceClaims", "resource claims do not cross yet").unless(&["[]"]),
+    refuse("resourceClaims", "resource claims do not cross yet")
+        .unless(&["[]"])
+        .sealed("names resource claims, which would be those of the host namespace"),
     refuse("resources.claims", "resource claims do not cross yet").unless(&["[]"]),
     refuse("runtimeClassName", "runtime classes do not cross yet"),
-    refuse("schedulingGroup", "pod groups do not cross yet"),
+    refuse("schedulingGroup", "pod groups do not cross yet")
+        .sealed("names pod groups, which would be those of the host namespace"),
     refuse("setHostnameAsFQDN", "the long name would be the host's").unless(&["false"]),
 ];
 

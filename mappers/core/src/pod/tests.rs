@@ -34,6 +34,22 @@ fn every_refusal_has_a_reason_that_completes_a_sentence() {
     }
 }
 
+/// No table translates names below a refused field.
+#[test]
+fn no_installation_permits_a_field_that_names_objects_of_the_host() {
+    let table = table::table();
+    for (path, named) in [
+        ("spec.volumes[].persistentVolumeClaim", "claims"),
+        ("spec.volumes[].csi", "Secrets"),
+        ("spec.volumes[].flexVolume", "Secrets"),
+        ("spec.resourceClaims", "resource claims"),
+        ("spec.serviceAccountName", "a ServiceAccount"),
+    ] {
+        let (_, rule) = table.rules().into_iter().find(|(known, _)| *known == path).unwrap();
+        assert!(rule.sealed.starts_with(&format!("names {named}, which would be")), "{path}: {:?}", rule.sealed);
+    }
+}
+
 #[test]
 fn only_what_is_read_of_a_host_pod_is_kept_in_memory() {
     let spec = PodMapper::new().spec().clone();

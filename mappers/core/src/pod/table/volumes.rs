@@ -56,33 +56,37 @@ const REST: &[Rule] = &[
 ];
 
 const STORAGE: &str = "volumes behind claims do not cross yet";
+/// No table translates names below a refused field, and a tenant would choose among the objects of the host namespace: the
+/// credentials of the control plane are among them.
+const SECRETS: &str = "names Secrets, which would be those of the host namespace";
+const CLAIMS: &str = "names claims, which would be those of the host namespace";
 const OUTSIDE: &str = "the node would reach for storage outside of the virtual cluster";
 
 const REFUSED: &[Rule] = &[
     refuse("awsElasticBlockStore", OUTSIDE),
     refuse("azureDisk", OUTSIDE),
-    refuse("azureFile", OUTSIDE),
-    refuse("cephfs", OUTSIDE),
-    refuse("cinder", OUTSIDE),
-    refuse("csi", OUTSIDE),
-    refuse("ephemeral", STORAGE),
+    refuse("azureFile", OUTSIDE).sealed(SECRETS),
+    refuse("cephfs", OUTSIDE).sealed(SECRETS),
+    refuse("cinder", OUTSIDE).sealed(SECRETS),
+    refuse("csi", OUTSIDE).sealed(SECRETS),
+    refuse("ephemeral", STORAGE).sealed(CLAIMS),
     refuse("fc", OUTSIDE),
-    refuse("flexVolume", OUTSIDE),
+    refuse("flexVolume", OUTSIDE).sealed(SECRETS),
     refuse("flocker", OUTSIDE),
     refuse("gcePersistentDisk", OUTSIDE),
     refuse("gitRepo", "runs git on the node"),
-    refuse("glusterfs", OUTSIDE),
+    refuse("glusterfs", OUTSIDE).sealed("names Endpoints, which would be those of the host namespace"),
     refuse("hostPath", "is a folder of the node"),
-    refuse("iscsi", OUTSIDE),
+    refuse("iscsi", OUTSIDE).sealed(SECRETS),
     refuse("nfs", OUTSIDE),
-    refuse("persistentVolumeClaim", STORAGE),
+    refuse("persistentVolumeClaim", STORAGE).sealed(CLAIMS),
     refuse("photonPersistentDisk", OUTSIDE),
     refuse("portworxVolume", OUTSIDE),
     refuse("projected.sources[].clusterTrustBundle", "trust bundles do not cross yet"),
     refuse("projected.sources[].podCertificate", "the host would sign for an identity of its own"),
     refuse("quobyte", OUTSIDE),
-    refuse("rbd", OUTSIDE),
-    refuse("scaleIO", OUTSIDE),
-    refuse("storageos", OUTSIDE),
+    refuse("rbd", OUTSIDE).sealed(SECRETS),
+    refuse("scaleIO", OUTSIDE).sealed(SECRETS),
+    refuse("storageos", OUTSIDE).sealed(SECRETS),
     refuse("vsphereVolume", OUTSIDE),
 ];
