@@ -107,6 +107,11 @@ formats! {
         "a glob of annotation keys that may cross (keys under tenet.sh/ never do)",
         is_annotation_glob
     }
+    KeyGlob {
+        "key-glob", "string", r"^[-A-Za-z0-9_./*]+$",
+        "a glob of keys, such as dedicated or example.com/*",
+        |text| !text.is_empty() && text.bytes().all(is_key_byte)
+    }
     FieldPath {
         "field-path", "string", r"^[A-Za-z][A-Za-z0-9]*(\[\])?(\.[A-Za-z][A-Za-z0-9]*(\[\])?)*$",
         "a field path such as spec.hostNetwork or spec.volumes[].hostPath",
@@ -136,9 +141,12 @@ formats! {
 
 /// Returns true unless the glob can match only our own keys. A wider one is fine, as our keys are always left out.
 fn is_annotation_glob(text: &str) -> bool {
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./*".contains(&byte);
     let ours = text.strip_prefix(PREFIX).is_some_and(|rest| rest.starts_with(['/', '*']));
-    !text.is_empty() && text.bytes().all(known) && !ours
+    !text.is_empty() && text.bytes().all(is_key_byte) && !ours
+}
+
+fn is_key_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_./*".contains(&byte)
 }
 
 fn is_path_segment(segment: &str) -> bool {

@@ -121,6 +121,20 @@ impl Deletion {
         Self { version: Some(object.resource_version().to_owned()), ..self }
     }
 
+    /// Shortens the grace period to at most this many seconds.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tenet_mapper::{Deletion, Object, kinds};
+    ///
+    /// let pod = Object::new(json!({"metadata": {"name": "web", "uid": "u"}}));
+    /// assert_eq!(Deletion::finish(kinds::POD, &pod).within(3600).grace(), Some(0));
+    /// ```
+    #[must_use]
+    pub fn within(self, seconds: i64) -> Self {
+        Self { grace: self.grace.map(|grace| grace.min(seconds)), ..self }
+    }
+
     /// Deletes a copy on the host that nothing needs any more.
     ///
     /// ```

@@ -13,7 +13,7 @@ use tenet_mapper::rules::{HEAD, Rule, Table, set};
 pub use config_map::ConfigMapMapper;
 pub use namespace::NamespaceMapper;
 pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
-pub use pod::{Dns, PodMapper, Pods};
+pub use pod::{Dns, Operator, PodMapper, Pods, TaintEffect, Toleration, Tolerations};
 pub use secret::SecretMapper;
 pub use service::ServiceMapper;
 

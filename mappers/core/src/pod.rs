@@ -9,6 +9,7 @@ mod draft;
 mod env;
 mod ephemeral;
 mod exposure;
+mod grace;
 mod owner;
 mod samples;
 mod scheduling;
@@ -16,6 +17,7 @@ mod security;
 mod status;
 mod table;
 mod tokens;
+mod tolerations;
 mod update;
 
 use std::collections::BTreeSet;
@@ -29,7 +31,7 @@ use tenet_mapper::{
     Next, Object, Outcome, PatchFormat, Projection, Right, Section, Side, Verb, VirtualKey, kinds, pointer,
 };
 
-pub use config::{Dns, Pods};
+pub use config::{Dns, Effect as TaintEffect, Operator, Pods, Toleration, Tolerations};
 use exposure::World;
 use owner::Owner;
 use scheduling::Binding;

@@ -10,6 +10,7 @@ const SAMPLES: &[(&str, &[&str], &[&str])] = &[
     ("webhook-timeout", &["1s", "30s"], &["", "5", "1m", "-1s"]),
     ("quantity", &["16", "1.5", "500m", "64Gi", "1e3"], &["", "-1", "64GB", "1K", "Gi"]),
     ("annotation-glob", &["*", "a/*", "tenet.shop/a", "*.sh/a"], &["", "a b", "a?", "ä"]),
+    ("key-glob", &["*", "dedicated", "example.com/*"], &["", "a b", "a?", "ä"]),
     ("field-path", &["spec.hostNetwork", "spec.volumes[].hostPath"], &["", "spec.", ".spec", "spec.a[0]", "spec/a"]),
     ("ip", &["10.96.0.10", "fd00::1"], &["", "kube-dns"]),
     ("socket-address", &["127.0.0.1:9090", "[::]:0"], &["", "9090", "127.0.0.1"]),

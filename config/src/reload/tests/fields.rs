@@ -22,8 +22,12 @@ const LIVE: &[(&str, &str)] = &[
     ("nodes.capacity.memory", "nodes: { capacity: { memory: 1Gi } }"),
     ("nodes.capacity.pods", "nodes: { capacity: { pods: 1 } }"),
     ("pods.allow", "pods: { allow: [spec.hostNetwork] }"),
+    ("pods.maxTerminationGracePeriod", "pods: { maxTerminationGracePeriod: 2h }"),
+    ("pods.nodeSelector", "pods: { nodeSelector: { pool: tenants } }"),
     ("pods.priorityClasses", "pods: { priorityClasses: [low] }"),
     ("pods.serviceAccount", "pods: { serviceAccount: none }"),
+    ("pods.tolerations.add", "pods: { tolerations: { add: [{ key: tenants, operator: Exists }] } }"),
+    ("pods.tolerations.allow", "pods: { tolerations: { allow: [spot] } }"),
     ("unknownFields", "unknownFields: drop"),
 ];
 

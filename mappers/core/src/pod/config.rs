@@ -1,11 +1,14 @@
 //! The sections `pods` and `dns` of the configuration.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use tenet_mapper::format::{DnsSubdomain, FieldPath, IpAddress, ServiceRefText};
-use tenet_mapper::translate::ServiceRef;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
+use tenet_mapper::format::{DnsSubdomain, DurationText, FieldPath, IpAddress, KeyGlob, ServiceRefText, Text};
+use tenet_mapper::translate::{Duration, ServiceRef};
 
 /// Settings for tenant pods on the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -22,11 +25,118 @@ pub struct Pods {
     /// Names of host `PriorityClass`es that tenant pods may use.
     #[schemars(with = "Vec<DnsSubdomain>")]
     pub priority_classes: Vec<String>,
+    /// Taints of the host's nodes that tenant pods tolerate.
+    pub tolerations: Tolerations,
+    /// Labels of the host's nodes on which tenant pods may run. They are added to the node selector of each pod, and win
+    /// over the tenant's.
+    pub node_selector: BTreeMap<String, String>,
+    /// Longest time that a tenant pod may take to end.
+    #[schemars(with = "DurationText")]
+    pub max_termination_grace_period: Duration,
 }
 
 impl Default for Pods {
     fn default() -> Self {
-        Self { service_account: "default".to_owned(), allow: Vec::new(), priority_classes: Vec::new() }
+        Self {
+            service_account: "default".to_owned(),
+            allow: Vec::new(),
+            priority_classes: Vec::new(),
+            tolerations: Tolerations::default(),
+            node_selector: BTreeMap::new(),
+            max_termination_grace_period: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// Taints of the host's nodes that tenant pods tolerate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Tolerations {
+    /// Globs of taint keys that tenants may tolerate, besides the taints for the condition of a node, such as
+    /// `node.kubernetes.io/not-ready`. `*` allows every taint.
+    #[schemars(with = "Vec<KeyGlob>")]
+    pub allow: Vec<String>,
+    /// Tolerations that every tenant pod has. They win over the tenant's.
+    #[serde(deserialize_with = "valid")]
+    #[schemars(with = "Vec<Toleration>")]
+    pub add: Vec<Toleration>,
+}
+
+/// Toleration, as in a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Toleration {
+    /// Key of the taint. Absent, with `Exists`: every taint.
+    #[schemars(with = "Option<Text>")]
+    pub key: Option<String>,
+    /// Comparison with the value of the taint.
+    pub operator: Operator,
+    /// Value of the taint, with `Equal`.
+    pub value: Option<String>,
+    /// Effect of the taint. Absent: every effect.
+    pub effect: Option<Effect>,
+    /// Seconds for which a pod tolerates a taint with `NoExecute`. Absent: for ever.
+    pub toleration_seconds: Option<i64>,
+}
+
+/// Comparison of a toleration with the value of a taint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Operator {
+    /// The taint has this value.
+    #[default]
+    Equal,
+    /// The taint has any value.
+    Exists,
+}
+
+/// Effect of a taint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Effect {
+    /// Pods are not scheduled to the node.
+    NoSchedule,
+    /// Pods are scheduled to other nodes first.
+    PreferNoSchedule,
+    /// Pods that run on the node are evicted.
+    NoExecute,
+}
+
+impl Tolerations {
+    /// Returns the tolerations that every pod has, as a pod has them.
+    pub(super) fn added(&self) -> Vec<Value> {
+        self.add.iter().map(Toleration::in_pod).collect()
+    }
+}
+
+impl Toleration {
+    fn in_pod(&self) -> Value {
+        let mut toleration = json!(self);
+        if let Some(members) = toleration.as_object_mut() {
+            members.retain(|_, value| !value.is_null());
+        }
+        toleration
+    }
+
+    /// Returns the reason why the API server of the host would reject every pod with this toleration.
+    fn fault(&self) -> Option<&'static str> {
+        match self {
+            Self { key: None, operator: Operator::Equal, .. } => Some("without a key the operator is Exists"),
+            Self { value: Some(_), operator: Operator::Exists, .. } => {
+                Some("with the operator Exists there is no value")
+            }
+            Self { toleration_seconds: Some(_), effect, .. } if *effect != Some(Effect::NoExecute) => {
+                Some("tolerationSeconds needs the effect NoExecute")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads tolerations that the API server of the host accepts.
+fn valid<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Toleration>, D::Error> {
+    let tolerations = Vec::<Toleration>::deserialize(from)?;
+    match tolerations.iter().enumerate().find_map(|(index, toleration)| Some((index, toleration.fault()?))) {
+        Some((index, fault)) => Err(D::Error::custom(format!("tolerations.add[{index}]: {fault}"))),
+        None => Ok(tolerations),
     }
 }
 

@@ -4,7 +4,7 @@
 use serde_json::Value;
 use tenet_mapper::{Context, Deletion, Dependency, Effect, EventReason, HostKey, Object, Outcome, VirtualKey, kinds};
 
-use super::{Subject, status, tokens};
+use super::{Subject, grace, status, tokens};
 
 /// Ends the host pod of a virtual pod that is gone or replaced by another of its name. Nobody waits for it, so a
 /// graceful delete is cut short.
@@ -33,7 +33,8 @@ pub(super) fn together(pod: &Subject<'_, '_>, host: &Object) -> Outcome {
         // The tenant may shorten the grace period later; that is passed on too.
         let is_cut_short = pod.virt.deletion_grace() < host.deletion_grace();
         let follow = Deletion::follow(kinds::POD, host, pod.virt).filter(|_| !host.is_deleting() || is_cut_short);
-        return Outcome::done().then_together(follow.map(Effect::Delete)).then_together(shown);
+        let follow = follow.map(|deletion| Effect::Delete(grace::shorten(pod, deletion)));
+        return Outcome::done().then_together(follow).then_together(shown);
     }
     // A finished pod stays unchanged as a record.
     let follow = Deletion::follow_host(kinds::POD, pod.virt, host).filter(|_| !pod.is_finished());

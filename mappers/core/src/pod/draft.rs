@@ -7,7 +7,7 @@ use tenet_mapper::{MapError, Object, VirtualKey, kinds, pointer};
 
 use super::config::{Dns, Pods};
 use super::downward::Fields;
-use super::{Subject, containers, scheduling, security, tokens};
+use super::{Subject, containers, grace, scheduling, security, tokens, tolerations};
 
 /// A host pod without the variables of Services.
 pub(super) struct Draft {
@@ -39,7 +39,22 @@ pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
     host["metadata"] = fields.metadata(pod);
     identity(pod, &pods, &mut host);
     remarks.extend(resolver(pod, &mut host));
+    remarks.extend(tolerate(pod, &pods, &mut host));
+    remarks.extend(scheduling::node_selector(&pods, &mut host));
+    remarks.extend(grace::cap(&pods, &mut host));
     Ok(Draft { host, remarks })
+}
+
+/// Sets the tolerations that the installation allows and adds.
+fn tolerate(pod: &Subject<'_, '_>, pods: &Pods, host: &mut Value) -> Option<String> {
+    let crossing = tolerations::cross(pod.virt, &pods.tolerations);
+    if let Some(spec) = host["spec"].as_object_mut() {
+        spec.remove("tolerations");
+        if !crossing.tolerations.is_empty() {
+            spec.insert("tolerations".to_owned(), Value::Array(crossing.tolerations));
+        }
+    }
+    crossing.remark
 }
 
 /// Removes the host ports that the API server sets for a pod on its node's network. Where that network is

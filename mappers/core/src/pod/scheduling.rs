@@ -49,6 +49,18 @@ pub(super) fn node_name(virt: &Object) -> Option<Refusal> {
     Some(Refusal { field: "spec.nodeName".to_owned(), why })
 }
 
+/// Adds the node selector of the installation, and tells what of the tenant's it replaces.
+pub(super) fn node_selector(pods: &Pods, draft: &mut Value) -> Vec<String> {
+    let mut remarks = Vec::new();
+    for (key, value) in &pods.node_selector {
+        let pointer = format!("/spec/nodeSelector/{}", pointer::escape(key));
+        let asked = draft.pointer(&pointer).and_then(Value::as_str).filter(|asked| asked != value);
+        remarks.extend(asked.map(|asked| format!("spec.nodeSelector: {key} is {value} on the host, not {asked}")));
+        pointer::set(draft, &pointer, json!(value));
+    }
+    remarks
+}
+
 /// Only listed classes may be used; the host computes number and preemption from the class. A class that
 /// nobody asked for is left out: it comes from the virtual cluster, and means nothing on the host.
 pub(super) fn priority(

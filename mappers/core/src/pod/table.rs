@@ -24,6 +24,8 @@ pub(super) fn table() -> Table {
 }
 
 const ACCOUNT: &str = "names a ServiceAccount, which would be one of the host namespace";
+const GRACE: &str = "at most pods.maxTerminationGracePeriod of the configuration";
+const TOLERATIONS: &str = "those that pods.tolerations of the configuration allows, and those that it adds";
 
 const STATUS: &[Rule] = &[up("status").computed()];
 
@@ -39,7 +41,7 @@ const SPEC: &[Rule] = &[
     up("nodeName")
         .computed()
         .because("the host's scheduler chooses; a pod that comes with a node of its own is refused"),
-    copy("nodeSelector{}"),
+    copy("nodeSelector{}").because("with that of pods.nodeSelector in the configuration, which wins"),
     copy("os.name"),
     omit("overhead", "follows from the runtime class"),
     omit("priority", "the host computes it from the priority class"),
@@ -51,12 +53,12 @@ const SPEC: &[Rule] = &[
     omit("schedulingGates", "a pod is on the host when its gates are open"),
     copy("shareProcessNamespace"),
     omit("subdomain", "the long name is for the virtual DNS to answer; on the host no Service stands behind it"),
-    copy("terminationGracePeriodSeconds"),
-    copy("tolerations[].effect").kept(),
-    copy("tolerations[].key").kept(),
-    copy("tolerations[].operator").kept(),
-    copy("tolerations[].tolerationSeconds").kept(),
-    copy("tolerations[].value").kept(),
+    copy("terminationGracePeriodSeconds").because(GRACE),
+    copy("tolerations[].effect").kept().because(TOLERATIONS),
+    copy("tolerations[].key").kept().because(TOLERATIONS),
+    copy("tolerations[].operator").kept().because(TOLERATIONS),
+    copy("tolerations[].tolerationSeconds").kept().because(TOLERATIONS),
+    copy("tolerations[].value").kept().because(TOLERATIONS),
     selector("topologySpreadConstraints[]", SelectorForm::SpreadConstraint),
 ];
 

@@ -9,11 +9,13 @@ mod record;
 use serde_json::{Map, Value, json};
 use tenet_mapper::keys::{CROSSED, FOLLOWED};
 use tenet_mapper::rules::Refusal;
-use tenet_mapper::{Effect, Object, PatchFormat, crossed, patch};
+use tenet_mapper::{Effect, EventReason, Object, PatchFormat, crossed, patch};
 
 pub(super) use record::Record;
 
+use super::config::Pods;
 use super::downward::Fields;
+use super::tolerations::{self, Crossing};
 use super::{Subject, exposure, status};
 
 /// The writes that bring a host pod up to date, and why its labels may not follow.
@@ -23,8 +25,10 @@ pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> (Vec<Effect>, Opt
     let mut wanted = Fields::of(pod).metadata(pod);
     let refusal = labels(pod, host, &mut wanted);
     let mut body = metadata(wanted, host, &now);
+    let tolerated = (before.tolerations != now.tolerations)
+        .then(|| tolerations::cross(pod.virt, &pod.cx.section::<Pods>().tolerations));
     if now != before
-        && let Some(change) = spec(pod.virt, host, &before, &now)
+        && let Some(change) = spec(pod.virt, host, &before, &now, tolerated.as_ref())
     {
         body["spec"] = change;
     }
@@ -32,6 +36,8 @@ pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> (Vec<Effect>, Opt
     if !patch::same(&body, &json!({})) {
         effects.push(pod.patch_host(None, PatchFormat::Strategic, body));
     }
+    let remark = tolerated.and_then(|crossing| crossing.remark);
+    effects.extend(remark.map(|remark| pod.event(EventReason::Degraded, &remark)));
     effects.extend(status::gates(pod, host));
     effects.extend(resized.map(|body| pod.patch_host(Some("resize"), PatchFormat::Strategic, body)));
     (effects, refusal)
@@ -86,7 +92,7 @@ fn metadata(mut wanted: Value, host: &Object, now: &Record) -> Value {
 }
 
 /// Images, tolerations and the deadline, as a strategic merge patch of `spec`.
-fn spec(virt: &Object, host: &Object, before: &Record, now: &Record) -> Option<Value> {
+fn spec(virt: &Object, host: &Object, before: &Record, now: &Record, tolerated: Option<&Crossing>) -> Option<Value> {
     let mut spec = Map::new();
     for list in ["initContainers", "containers"] {
         let images = images(virt, host, list, before);
@@ -94,9 +100,7 @@ fn spec(virt: &Object, host: &Object, before: &Record, now: &Record) -> Option<V
             spec.insert(list.to_owned(), Value::Array(images));
         }
     }
-    if before.tolerations != now.tolerations
-        && let Some(tolerations) = tolerations(virt, host)
-    {
+    if let Some(tolerations) = tolerated.and_then(|crossing| tolerations(&crossing.tolerations, host)) {
         spec.insert("tolerations".to_owned(), tolerations);
     }
     if let Some(deadline) = deadline(host, before, now) {
@@ -116,23 +120,19 @@ fn images(virt: &Object, host: &Object, list: &str, before: &Record) -> Vec<Valu
     changed.map(|container| json!({"name": container["name"], "image": container["image"]})).collect()
 }
 
-/// Returns the host's tolerations with those that the tenant has added or given another time. Tolerations that
-/// the host has added stay: the API does not allow their removal.
-fn tolerations(virt: &Object, host: &Object) -> Option<Value> {
+/// Returns the host's tolerations with those that the tenant has added or given another time, as far as they cross.
+/// Tolerations that the host has added stay: the API does not allow their removal.
+fn tolerations(crossing: &[Value], host: &Object) -> Option<Value> {
     let found = host.list_at("/spec/tolerations");
     let mut wanted = found.to_vec();
-    for toleration in virt.list_at("/spec/tolerations") {
-        match wanted.iter_mut().find(|other| timeless(other) == timeless(toleration)) {
+    for toleration in crossing {
+        match wanted.iter_mut().find(|other| tolerations::is_same(other, toleration)) {
             Some(other) => other.clone_from(toleration),
             None => wanted.push(toleration.clone()),
         }
     }
     let (found, wanted) = (Value::from(found), Value::Array(wanted));
     (!patch::same(&found, &wanted)).then_some(wanted)
-}
-
-fn timeless(toleration: &Value) -> [&Value; 4] {
-    ["key", "operator", "value", "effect"].map(|field| &toleration[field])
 }
 
 /// Returns the new deadline. The API only accepts an earlier one.

@@ -3,7 +3,7 @@ use tenet_mapper::translate::env::Variable;
 use tenet_mapper::{Dependency, MapError, Side, VirtualKey, kinds};
 
 use super::lab::{Lab, expected_host};
-use crate::pod::{Dns, Pods};
+use crate::pod::{Dns, Operator, Pods, Toleration, Tolerations};
 
 /// The host pod after a change of the virtual one.
 fn created(change: impl FnOnce(&mut Lab)) -> Value {
@@ -395,4 +395,62 @@ fn a_pod_is_bound_when_its_node_is_there() {
     lab.clusters.put(Side::Virtual, json!({"kind": "Node", "metadata": {"name": "node-2"}}));
     assert_eq!(lab.converge(), ["bind node-2", "patch virtual status"]);
     assert_eq!(lab.virt().unwrap().str_at("/status/podIP"), Some("10.1.0.7"));
+}
+
+/// What the tenant is told about a pod after this change.
+fn degraded(lab: &mut Lab) -> Vec<String> {
+    assert_eq!(lab.converge()[..2], ["mint Secret", "apply Pod"]);
+    lab.events.iter().map(|event| format!("{} {}", event.reason.as_str(), event.message)).collect()
+}
+
+#[test]
+fn a_toleration_of_reserved_nodes_is_left_out_and_told() {
+    let mut lab = Lab::fresh();
+    let mut tolerations = lab.virt().unwrap().at("/spec/tolerations").unwrap().clone();
+    let usual = tolerations.clone();
+    let reserved =
+        json!({"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule", "operator": "Exists"});
+    tolerations.as_array_mut().unwrap().push(reserved);
+    lab.edit("/spec/tolerations", tolerations);
+    let told = degraded(&mut lab);
+    assert_eq!(lab.host().unwrap().at("/spec/tolerations"), Some(&usual));
+    assert!(
+        told[0].starts_with("SyncDegraded spec.tolerations: node-role.kubernetes.io/control-plane:NoSchedule"),
+        "{told:?}"
+    );
+    assert_eq!(lab.converge(), [""; 0]);
+}
+
+#[test]
+fn the_nodes_of_the_installation_are_those_of_every_pod() {
+    let added = Toleration { key: Some("tenants".to_owned()), operator: Operator::Exists, ..Toleration::default() };
+    let mut lab = Lab::fresh().section(Pods {
+        tolerations: Tolerations { add: vec![added], ..Tolerations::default() },
+        node_selector: [("pool".to_owned(), "tenants".to_owned())].into(),
+        ..Pods::default()
+    });
+    lab.edit("/spec/tolerations", Value::Null);
+    lab.edit("/spec/nodeSelector", json!({"pool": "reserved", "disk": "ssd"}));
+    let told = degraded(&mut lab);
+    let spec = &lab.host().unwrap().value()["spec"];
+    assert_eq!(spec["tolerations"], json!([{"key": "tenants", "operator": "Exists"}]));
+    assert_eq!(spec["nodeSelector"], json!({"pool": "tenants", "disk": "ssd"}));
+    assert_eq!(told, ["SyncDegraded spec.nodeSelector: pool is tenants on the host, not reserved"]);
+}
+
+#[test]
+fn no_pod_takes_longer_to_end_than_the_host_allows() {
+    let mut lab = Lab::fresh();
+    lab.edit("/spec/terminationGracePeriodSeconds", json!(86_400));
+    lab.edit("/spec/containers/0/lifecycle", json!({"preStop": {"sleep": {"seconds": 7200}}}));
+    let told = degraded(&mut lab);
+    let spec = &lab.host().unwrap().value()["spec"];
+    assert_eq!(spec["terminationGracePeriodSeconds"], 3600);
+    assert_eq!(spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"], 3600);
+    assert_eq!(
+        told,
+        ["SyncDegraded spec.terminationGracePeriodSeconds: 86400 is 3600 on the host, \
+          spec.containers[0].lifecycle.preStop.sleep.seconds: 7200 is 3600 on the host, \
+          which is the longest grace period that pods.maxTerminationGracePeriod allows"]
+    );
 }

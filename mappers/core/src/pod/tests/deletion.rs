@@ -40,6 +40,15 @@ fn the_side_that_is_deleted_leads() {
 }
 
 #[test]
+fn a_grace_period_beyond_the_longest_allowed_one_is_cut_short() {
+    let mut lab = Lab::running();
+    lab.delete(Side::Virtual, 86_400);
+    assert_eq!(lab.planned(), ["delete host Pod 3600"]);
+    lab.delete(Side::Host, 3600);
+    assert_eq!(lab.planned(), [""; 0]);
+}
+
+#[test]
 fn how_it_ends_is_shown_while_it_ends() {
     let mut lab = Lab::running();
     lab.delete(Side::Virtual, 30);

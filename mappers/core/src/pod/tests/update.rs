@@ -2,6 +2,13 @@ use serde_json::{Value, json};
 use tenet_mapper::{Effect, EventReason, MapError};
 
 use super::lab::Lab;
+use crate::pod::{Pods, Tolerations};
+
+/// A running pod on a host that lets tenants tolerate this taint.
+fn tolerant(key: &str) -> Lab {
+    let tolerations = Tolerations { allow: vec![key.to_owned()], ..Tolerations::default() };
+    Lab::running().section(Pods { tolerations, ..Pods::default() })
+}
 
 /// The bodies that a reconcile sends to the host.
 fn patches(lab: &mut Lab) -> Vec<(Option<&'static str>, Value)> {
@@ -65,7 +72,7 @@ fn an_image_that_the_tenant_changes_follows() {
 
 #[test]
 fn what_the_host_makes_of_a_pod_is_not_fought() {
-    let mut lab = Lab::running();
+    let mut lab = tolerant("mine");
     lab.edit_host("/spec/containers/0/image", json!("mirror/nginx:1.27"));
     lab.edit_host("/spec/containers/0/resources", json!({"limits": {"memory": "1Gi"}, "requests": {"memory": "1Gi"}}));
     lab.edit_host("/spec/activeDeadlineSeconds", json!(60));
@@ -81,13 +88,28 @@ fn what_the_host_makes_of_a_pod_is_not_fought() {
 
 #[test]
 fn tolerations_are_added_or_given_another_time() {
-    let mut lab = Lab::running();
+    let mut lab = tolerant("spot");
     let mut wanted = lab.virt().unwrap().at("/spec/tolerations").unwrap().clone();
     wanted[0]["tolerationSeconds"] = json!(5);
     wanted.as_array_mut().unwrap().push(json!({"key": "spot", "operator": "Exists"}));
     lab.edit("/spec/tolerations", wanted.clone());
     lab.converge();
     assert_eq!(lab.host().unwrap().at("/spec/tolerations"), Some(&wanted));
+}
+
+#[test]
+fn a_toleration_that_is_added_later_is_judged_like_that_of_a_new_pod() {
+    let mut lab = tolerant("spot");
+    let mut wanted = lab.virt().unwrap().at("/spec/tolerations").unwrap().clone();
+    let crossing = |key: &str| json!({"key": key, "operator": "Exists", "effect": "NoSchedule"});
+    let added = ["dedicated", "node.kubernetes.io/not-ready"].map(crossing);
+    wanted.as_array_mut().unwrap().extend(added);
+    lab.edit("/spec/tolerations", wanted.clone());
+    assert_eq!(lab.converge(), ["patch host pod", "SyncDegraded"]);
+    wanted.as_array_mut().unwrap().remove(2);
+    assert_eq!(lab.host().unwrap().at("/spec/tolerations"), Some(&wanted));
+    let told = &lab.events[0].message;
+    assert!(told.starts_with("spec.tolerations: dedicated:NoSchedule left out: "), "{told}");
 }
 
 #[test]
