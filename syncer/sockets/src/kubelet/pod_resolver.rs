@@ -18,6 +18,9 @@ use super::route::PodName;
 use tenet_syncer::api::{Api, Target};
 use tenet_syncer::{CreateLock, EngineHandle};
 
+/// The lists of containers of a pod. A name is in one of them.
+const LISTS: [&str; 3] = ["/spec/containers", "/spec/initContainers", "/spec/ephemeralContainers"];
+
 /// A host pod, and the virtual pod that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedPod {
@@ -120,6 +123,10 @@ fn judge(
     if owner_uid(facts, real, pod).as_deref() != Some(uid) {
         return Err(Failure::not_on_host(pod));
     }
+    // The host may have put a container of its own into the pod, under a name that the tenant has added in another list.
+    if let Some(container) = container.filter(|name| list_of(real, name) != list_of(virt, name)) {
+        return Err(Failure::no_container(container));
+    }
     Ok(ResolvedPod {
         name: pod.clone(),
         uid: uid.to_owned(),
@@ -134,16 +141,18 @@ fn check_virtual(virt: &Value, node: &str, pod: &PodName, container: Option<&str
     if pod.uid.as_deref().is_some_and(|asked| asked != uid) || text(virt, "/spec/nodeName") != node {
         return Err(Failure::no_pod(pod));
     }
-    // The host may have put containers into its pod that are no business of the tenant.
-    let lists = ["/spec/containers", "/spec/initContainers", "/spec/ephemeralContainers"];
-    let has = |wanted: &str| {
-        let all = lists.iter().filter_map(|list| virt.pointer(list)?.as_array()).flatten();
-        all.into_iter().any(|each| each.get("name").and_then(Value::as_str) == Some(wanted))
-    };
     match container {
-        Some(container) if !has(container) => Err(Failure::no_container(container)),
+        Some(container) if list_of(virt, container).is_none() => Err(Failure::no_container(container)),
         _ => Ok(()),
     }
+}
+
+/// Returns the list in which a pod has a container of this name.
+fn list_of(pod: &Value, container: &str) -> Option<&'static str> {
+    LISTS.into_iter().find(|list| {
+        let containers = pod.pointer(list).and_then(Value::as_array).into_iter().flatten();
+        containers.into_iter().any(|each| each.get("name").and_then(Value::as_str) == Some(container))
+    })
 }
 
 /// Returns the UID of the virtual pod that a host pod belongs to, if that has the name that is meant.

@@ -106,7 +106,11 @@ impl Backend {
                     "tenet.sh/name": "web", "tenet.sh/uid": owner, "tenet.sh/host-name": "team-a/web-x-shop-x-vc-1",
                 },
             },
-            "spec": {"nodeName": "host-worker", "containers": [{"name": "main"}, {"name": "injected"}]},
+            "spec": {
+                "nodeName": "host-worker",
+                "initContainers": [{"name": "sidecar"}],
+                "containers": [{"name": "main"}, {"name": "injected"}],
+            },
         })
     }
 }
@@ -114,7 +118,12 @@ impl Backend {
 pub fn virtual_pod() -> Value {
     json!({
         "metadata": {"name": "web", "namespace": "shop", "uid": VIRTUAL_UID},
-        "spec": {"nodeName": NODE, "containers": [{"name": "main"}]},
+        "spec": {
+            "nodeName": NODE,
+            "containers": [{"name": "main"}],
+            // A tenant can add one with the name of a container that the host has put into its pod.
+            "ephemeralContainers": [{"name": "sidecar"}],
+        },
     })
 }
 

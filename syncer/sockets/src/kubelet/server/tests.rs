@@ -210,13 +210,24 @@ async fn only_what_the_tenant_sees_is_reached() {
     let node = node(&backend);
     let other_node = Node { name: "worker-2".to_owned(), kubelet: Arc::clone(&node.kubelet) };
     assert_eq!(refused(&other_node).await.code, StatusCode::NOT_FOUND);
-    let injected = node.open(&pod(), &exec("injected"), &spdy()).await.err().unwrap();
-    assert_eq!(injected.message, "container not found (\"injected\")", "the host has put it there");
+    injected_stays_out_of_reach(&node).await;
     let stale = PodName { uid: Some("22222222-0000-0000-0000-000000000000".to_owned()), ..pod() };
     assert_eq!(node.open(&stale, &exec("main"), &spdy()).await.err().unwrap().code, StatusCode::NOT_FOUND);
     backend.ours.store(7, Ordering::SeqCst);
     assert_eq!(refused(&node).await.message, "pod shop/web is not on its host");
+    backend.ours.store(1, Ordering::SeqCst);
+    sees(&backend);
+    injected_stays_out_of_reach(&node).await;
     assert!(backend.ran.lock().is_empty());
+    assert!(backend.seen.lock().is_empty(), "the host was asked");
+}
+
+/// Containers that the host has put into the pod are not reached, also not under a name that the tenant has added.
+async fn injected_stays_out_of_reach(node: &Node) {
+    for container in ["injected", "sidecar"] {
+        let failure = node.open(&pod(), &exec(container), &spdy()).await.err().unwrap();
+        assert_eq!(failure.message, format!("container not found ({container:?})"));
+    }
 }
 
 /// Only the state of the caches decides when the host is asked.
