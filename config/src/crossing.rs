@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tenet_translate::format::AnnotationGlob;
-use tenet_translate::labels::LabelPolicy;
+use tenet_translate::labels::{LOAD_BALANCERS, LabelPolicy};
 
 /// Scheme of the names of host objects. It cannot change once something was synced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +35,27 @@ pub struct Annotations {
     /// never cross, whatever is allowed here.
     #[schemars(with = "Vec<AnnotationGlob>")]
     pub allow: Vec<String>,
+    /// Sets of keys that cross besides.
+    pub presets: Vec<AnnotationPreset>,
+}
+
+/// Set of annotation keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AnnotationPreset {
+    /// Keys of the big clouds that say of what kind the load balancer of a Service is: internal or public, its protocol,
+    /// its health checks. Keys that name certificates, addresses or the like of the cloud account are not among them.
+    LoadBalancers,
+}
+
+impl Annotations {
+    /// Returns the globs of all keys that cross.
+    pub fn globs(&self) -> impl Iterator<Item = &str> {
+        let presets = self.presets.iter().flat_map(|preset| match preset {
+            AnnotationPreset::LoadBalancers => LOAD_BALANCERS.iter().copied(),
+        });
+        self.allow.iter().map(String::as_str).chain(presets)
+    }
 }
 
 /// Which labels of the tenant cross to the host under their own keys. All others cross under `labels.tenet/`, in labels and

@@ -36,7 +36,7 @@ mod sockets;
 mod yaml;
 
 pub use config::{Config, Host, RELOADABLE, Virtual};
-pub use crossing::{Annotations, Labels, Names, UnknownFields};
+pub use crossing::{AnnotationPreset, Annotations, Labels, Names, UnknownFields};
 pub use known::{Known, SEALED, Section, SectionError};
 pub use lease::Lease;
 pub use overrides::Overrides;

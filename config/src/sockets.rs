@@ -95,6 +95,10 @@ pub struct Webhook {
     /// the virtual API server takes: its own limit is 60s, and the answer of the webhook may be the first thing in it.
     #[schemars(with = "DurationText")]
     pub reservation: Duration,
+    /// How many Services may have what the host gave before they are stored. A request beyond that waits some seconds, and is
+    /// then denied with the advice to try again.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub max_reservations: u16,
 }
 
 impl Default for Webhook {
@@ -105,6 +109,7 @@ impl Default for Webhook {
             failure_policy: FailurePolicy::default(),
             timeout: Duration::from_secs(10),
             reservation: Duration::from_secs(90),
+            max_reservations: 64,
         }
     }
 }

@@ -78,7 +78,7 @@ impl Settings {
             cluster_id: cluster_id.to_owned(),
             host_namespace_uid: String::new(),
             virtual_version: virtual_version.to_owned(),
-            annotations: Globs::new(&config.annotations.allow),
+            annotations: Globs::new(config.annotations.globs()),
             labels: LabelPolicy::new(&config.labels.allow, &config.labels.deny),
             api_service: config.service_name().to_owned(),
             kubelets: Kubelets {

@@ -1,9 +1,11 @@
 //! Labels and annotations on their way to the host. None of the host's come back up.
 
 mod glob;
+mod load_balancers;
 mod policy;
 
 pub use glob::Globs;
+pub use load_balancers::{LOAD_BALANCERS, shapes_load_balancer};
 pub use policy::LabelPolicy;
 
 use serde_json::{Map, Value};

@@ -6,6 +6,7 @@ mod admission;
 mod api;
 mod change;
 mod growth;
+mod load_balancer;
 mod ranges;
 mod reservation;
 
@@ -148,11 +149,12 @@ impl Translate for Services {
 
     fn complete(
         &self,
-        _cx: &Context<'_>,
+        cx: &Context<'_>,
         virt: &Object,
         host: Option<&Object>,
         mut draft: Value,
     ) -> Result<Value, MapError> {
+        load_balancer::check(cx, virt)?;
         if let Some(host) = host.filter(|_| growth::has_node_ports(virt)) {
             address::keep_node_ports(&mut draft, host);
         }

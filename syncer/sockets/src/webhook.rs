@@ -8,6 +8,7 @@
 
 mod denial;
 mod naming;
+mod open_reservations;
 mod registration;
 mod reservation_handler;
 mod review;
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::Metrics;
 use crate::serving::{Answer, CertificateStore, Listener, Peer, Service, respond, server_config, text};
 use denial::Denial;
+use open_reservations::OpenReservations;
 pub use registration::KIND as WEBHOOK;
 use registration::Registration;
 use reservation_handler::ReservationHandler;
@@ -109,10 +111,11 @@ async fn serve(parts: &Parts, stop: &CancellationToken) -> anyhow::Result<()> {
         socket,
     };
     let limit = config.timeout.saturating_sub(MARGIN);
+    let reservations = OpenReservations::new(usize::from(config.max_reservations));
     let webhook = Arc::new(Webhook {
         policy: config.failure_policy,
         registration: Registration::new(config),
-        reservations: ReservationHandler::new(Arc::clone(engine)),
+        reservations: ReservationHandler::new(Arc::clone(engine), reservations, limit / 2),
         engine: Arc::clone(engine),
         metrics: Arc::clone(metrics),
         certificates: Arc::clone(certificates),

@@ -3,6 +3,7 @@ use super::*;
 /// Fields that change at run time, and a line that changes each.
 const LIVE: &[(&str, &str)] = &[
     ("annotations.allow", "annotations: { allow: ['a/*'] }"),
+    ("annotations.presets", "annotations: { presets: [loadBalancers] }"),
     ("breaker.release", "breaker: { release: [Pod] }"),
     ("dns.address", "dns: { address: 10.0.0.1 }"),
     ("dns.clusterDomain", "dns: { clusterDomain: a.local }"),
@@ -53,6 +54,7 @@ const RESTART: &[(&str, &str, &str, &str)] = &[
     ("webhook.enabled", "webhook: { enabled: false }", "true", "false"),
     ("webhook.failurePolicy", "webhook: { failurePolicy: Ignore }", "\"Fail\"", "\"Ignore\""),
     ("webhook.listen", "webhook: { listen: '127.0.0.1:1' }", "\"127.0.0.1:10270\"", "\"127.0.0.1:1\""),
+    ("webhook.maxReservations", "webhook: { maxReservations: 7 }", "64", "7"),
     ("webhook.reservation", "webhook: { reservation: 2m }", "\"1m30s\"", "\"2m\""),
     ("webhook.timeout", "webhook: { timeout: 5s }", "\"10s\"", "\"5s\""),
 ];

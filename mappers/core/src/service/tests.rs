@@ -4,6 +4,7 @@ mod change;
 
 use serde_json::{Value, json};
 use tenet_mapper::testing::Clusters;
+use tenet_mapper::translate::labels::{Globs, LOAD_BALANCERS};
 use tenet_mapper::{Cause, Deletion, Effect, HostKey, MapError, Object, ObjectRef, Outcome, Side, kinds};
 
 use super::*;
@@ -207,6 +208,26 @@ fn a_service_that_became_headless_is_made_anew_on_the_host() {
     edit(&mut clusters, Side::Virtual, "/spec/clusterIPs", json!(["None"]));
     assert_eq!(converge(&mut clusters), 2, "a delete and a create");
     assert_eq!(host(&clusters).unwrap().str_at("/spec/clusterIP"), Some("None"));
+}
+
+#[test]
+fn a_load_balancer_is_not_built_without_the_annotations_that_shape_it() {
+    let internal = "service.beta.kubernetes.io/aws-load-balancer-scheme";
+    let annotations =
+        json!({internal: "internal", "service.kubernetes.io/topology-mode": "Auto", "example.com/x": "y"});
+    let annotated = |pair: &Pair| {
+        let mut clusters = pair.virtual_only();
+        edit(&mut clusters, Side::Virtual, "/metadata/annotations", annotations.clone());
+        clusters
+    };
+    let error = reconcile(&mut annotated(&LOAD_BALANCER)).unwrap_err().to_string();
+    let expected = format!("metadata.annotations: the load balancer would be built without {internal}, so");
+    assert!(error.starts_with(&expected), "{error}");
+    assert_eq!(converge(&mut annotated(&CLUSTER_IP)), 1, "only a load balancer");
+    let preset = |facts: &mut tenet_mapper::Facts| facts.annotations = Globs::new(LOAD_BALANCERS);
+    let mut allowed = annotated(&LOAD_BALANCER).facts(preset);
+    assert_eq!(converge(&mut allowed), 1);
+    assert_eq!(host(&allowed).unwrap().annotation(internal), Some("internal"));
 }
 
 #[test]

@@ -69,6 +69,15 @@ impl Denial {
         Self::new(StatusCode::CONFLICT, "Conflict", "contended", message)
     }
 
+    /// Too many requests to create objects of this kind are not finished yet.
+    pub fn crowded(kind: Kind, most: usize) -> Self {
+        let message = format!(
+            "{most} requests to create a {kind} are not finished yet, which is as many as this cluster may have; \
+             try again in some seconds"
+        );
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "TooManyRequests", "crowded", message)
+    }
+
     /// Others change the host object all the time.
     pub fn busy(kind: Kind) -> Self {
         let message = format!("the {kind} is being changed by others at the same time; try again");

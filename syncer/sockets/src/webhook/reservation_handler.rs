@@ -2,17 +2,20 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tenet_mapper::translate::Ownership;
 use tenet_mapper::{
-    Admission, Context, Deletion, HostKey, Kind, MapError, Need, Object, Operation, Request, Side, VirtualKey,
+    Admission, Context, Deletion, HostKey, Kind, MapError, Need, Object, ObjectRef, Operation, Request, Side,
+    VirtualKey,
 };
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 
 use super::denial::Denial;
 use super::naming;
+use super::open_reservations::OpenReservations;
 use super::review::Review;
 use tenet_syncer::EngineHandle;
 use tenet_syncer::Mark;
@@ -30,6 +33,9 @@ pub struct ReservationHandler {
     engine: Arc<dyn EngineHandle>,
     turns: Vec<Mutex<()>>,
     hasher: RandomState,
+    open: OpenReservations,
+    /// How long a request waits for others when too many are open.
+    patience: Duration,
 }
 
 /// One request.
@@ -64,8 +70,9 @@ enum Standing {
 
 impl ReservationHandler {
     /// A handler that nothing waits for.
-    pub fn new(engine: Arc<dyn EngineHandle>) -> Self {
-        Self { engine, turns: (0..TURNS).map(|_| Mutex::new(())).collect(), hasher: RandomState::new() }
+    pub fn new(engine: Arc<dyn EngineHandle>, open: OpenReservations, patience: Duration) -> Self {
+        let turns = (0..TURNS).map(|_| Mutex::new(())).collect();
+        Self { engine, turns, hasher: RandomState::new(), open, patience }
     }
 
     /// Returns the values that the object takes on.
@@ -177,8 +184,21 @@ impl ReservationHandler {
     }
 
     async fn create(&self, case: &Case<'_>, desired: Value) -> Result<Step, Denial> {
-        let created = self.engine.reserve(case.kind, &case.host, desired, &case.mark()).await;
-        case.written(created)
+        if case.dry_run {
+            return case.written(self.engine.reserve(case.kind, &case.host, desired, &case.mark()).await);
+        }
+        let is_open = |kind, host: &HostKey| self.is_open(kind, host);
+        let slot = self.open.enter(case.kind, &case.host, self.patience, is_open).await;
+        let _slot = slot.ok_or_else(|| Denial::crowded(case.kind, self.open.most()))?;
+        case.written(self.engine.reserve(case.kind, &case.host, desired, &case.mark()).await)
+    }
+
+    /// Returns true if a host object still waits for the object that it was made for.
+    fn is_open(&self, kind: Kind, host: &HostKey) -> bool {
+        let found = self.engine.view(kind).get(&ObjectRef::host(kind, host));
+        found.is_some_and(|found| {
+            self.engine.facts().ownership(&found).ours().is_some_and(|owner| owner.is_reservation())
+        })
     }
 
     async fn extend(&self, case: &Case<'_>, host: &Object, values: &[(String, Value)]) -> Result<Step, Denial> {
