@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    Admin, Annotations, Breaker, Engine, Kinds, Kubelet, Labels, Lease, Log, Names, UnknownFields, Usage, Webhook,
+    Admin, Annotations, Breaker, Budget, Engine, Kinds, Kubelet, Labels, Lease, Log, Names, UnknownFields, Usage,
+    Webhook,
 };
 use tenet_translate::format::{DnsLabel, Text};
 
@@ -15,6 +16,7 @@ use tenet_translate::format::{DnsLabel, Text};
 pub const RELOADABLE: &[&str] = &[
     "annotations",
     "breaker.release",
+    "budget",
     "engine.maxInFlight",
     "engine.patrolInterval",
     "engine.requestTimeout",
@@ -68,6 +70,9 @@ pub struct Config {
     /// The breaker of deletes.
     #[serde(default)]
     pub breaker: Breaker,
+    /// The budgets of the virtual cluster on the host.
+    #[serde(default)]
+    pub budget: Budget,
     /// The endpoint of `/metrics`, `/healthz` and `/readyz`.
     #[serde(default)]
     pub admin: Admin,

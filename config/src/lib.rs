@@ -41,7 +41,7 @@ pub use known::{Known, SEALED, Section, SectionError};
 pub use lease::Lease;
 pub use overrides::Overrides;
 pub use problem::{Location, Problem, Problems};
-pub use process::{Admin, Breaker, Engine, Kinds, Log, LogFormat};
+pub use process::{Admin, Breaker, Budget, Engine, Kinds, Log, LogFormat};
 pub use reload::{Deferred, Live, ReloadOutcome, Reloader};
 pub use schema::schema;
 pub use sockets::{FailurePolicy, Kubelet, KubeletCertificate, Streams, Usage, Webhook};

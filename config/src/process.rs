@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Duration;
-use tenet_translate::format::{DnsLabel, DurationText, FieldPath, LogDirectives, SocketAddress, Text};
+use tenet_translate::Quantity;
+use tenet_translate::format::{DnsLabel, DurationText, FieldPath, LogDirectives, QuantityText, SocketAddress, Text};
 
 /// Amount of work at the same time, and its intervals.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +47,24 @@ pub struct Breaker {
     /// stopped them: they are spread over time, and not stopped. To be taken back when it is over.
     #[schemars(with = "Vec<Text>")]
     pub release: Vec<String>,
+}
+
+/// The budgets of the virtual cluster on the host, whose store is everybody's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Budget {
+    /// Bytes of all `ConfigMap`s and Secrets on the host. A copy beyond it waits for room.
+    #[schemars(with = "QuantityText")]
+    pub copies: Quantity,
+    /// Writes a second, to both sides together. Those beyond it wait.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub writes_per_second: u32,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { copies: Quantity::of_mebi(64), writes_per_second: 2000 }
+    }
 }
 
 /// The endpoint of `/metrics`, `/healthz` and `/readyz`.

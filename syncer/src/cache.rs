@@ -48,6 +48,8 @@ struct Entry {
     packed: Box<[u8]>,
     version: Version,
     epoch: u32,
+    /// Bytes of the content of which only a digest is kept.
+    content: u32,
     seen: Seen,
 }
 
@@ -179,6 +181,7 @@ pub struct Cache {
     readers: Readers,
     streams: RwLock<Vec<Stream>>,
     bytes: AtomicU64,
+    content: AtomicU64,
     changes: watch::Sender<u64>,
     buried: Mutex<Buried>,
 }
@@ -195,6 +198,7 @@ impl Cache {
             readers: Readers::new(),
             streams: RwLock::default(),
             bytes: AtomicU64::new(0),
+            content: AtomicU64::new(0),
             changes: watch::Sender::new(0),
             buried: Mutex::default(),
         }
@@ -254,6 +258,7 @@ impl Cache {
     /// Stores an object, unless the cached one is newer.
     pub fn store(&self, object: Value) -> Change {
         let (place, version) = (NamespacedName::of(&object), Version::of(&object));
+        let content = u32::try_from(self.projection.content(&object)).unwrap_or(u32::MAX);
         let object = self.projection.cut(object);
         let Some(packed) = pack::pack(&object) else { return Change::None };
         let (added, epoch) = (packed.len() as u64, self.epoch_of(&place.namespace));
@@ -266,7 +271,9 @@ impl Cache {
                 }
                 let removed = known.packed.len() as u64;
                 let (sight, seen) = views.after(Some(&known.seen));
-                *known = Entry { packed, version, epoch, seen };
+                self.content.fetch_add(u64::from(content), Ordering::Relaxed);
+                self.content.fetch_sub(u64::from(known.content), Ordering::Relaxed);
+                *known = Entry { packed, version, epoch, content, seen };
                 self.bytes.fetch_add(added, Ordering::Relaxed);
                 self.bytes.fetch_sub(removed, Ordering::Relaxed);
                 sight
@@ -277,7 +284,8 @@ impl Cache {
                 }
                 let (sight, seen) = views.after(None);
                 self.namespaces.add(free.key());
-                free.insert(Entry { packed, version, epoch, seen });
+                free.insert(Entry { packed, version, epoch, content, seen });
+                self.content.fetch_add(u64::from(content), Ordering::Relaxed);
                 self.bytes.fetch_add(added, Ordering::Relaxed);
                 sight
             }
@@ -345,6 +353,7 @@ impl Cache {
         })?;
         self.changes.send_modify(|changes| *changes += 1);
         self.bytes.fetch_sub(entry.packed.len() as u64, Ordering::Relaxed);
+        self.content.fetch_sub(u64::from(entry.content), Ordering::Relaxed);
         Some(())
     }
 
@@ -436,6 +445,16 @@ impl Cache {
     /// Returns true if the cache has no objects.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Returns the bytes of the content of which only digests are kept.
+    pub fn content(&self) -> u64 {
+        self.content.load(Ordering::Relaxed)
+    }
+
+    /// Returns the bytes of the content of one object of which only a digest is kept.
+    pub fn content_of(&self, namespace: &str, name: &str) -> u64 {
+        self.entries.get(&NamespacedName::new(namespace, name)).map_or(0, |entry| u64::from(entry.content))
     }
 
     /// Returns the compressed size of all objects in bytes.

@@ -5,6 +5,7 @@
 //! writes is enforced here.
 
 pub mod breaker;
+mod budget;
 mod create;
 mod create_lock;
 mod deletion;
@@ -88,6 +89,7 @@ pub struct Gate {
     breaker: breaker::Breakers,
     /// Start of this syncer, for registrations.
     started: String,
+    budgets: budget::Budgets,
 }
 
 impl Gate {
@@ -104,6 +106,7 @@ impl Gate {
             limit,
             breaker: breaker::Breakers::default(),
             started,
+            budgets: budget::Budgets::default(),
         }
     }
 
@@ -130,6 +133,7 @@ impl Gate {
             self.parts.metrics.limit(side, self.limiter(side).limit());
         }
         self.report_breaker();
+        self.report_budget();
     }
 
     /// Performs one effect.
@@ -165,6 +169,7 @@ impl Gate {
             _ => Vec::new(),
         };
         let writes = self.plan(effect, cached, &minted)?;
+        let _room = self.room(effect, &writes, cached)?;
         match (effect, writes.first()) {
             (_, None) => Ok(Done::Unchanged),
             (Effect::Delete(deletion), Some(write)) => match cached {
@@ -260,9 +265,12 @@ impl Gate {
         F: FnOnce(&'g Api, Duration) -> R,
         R: Future<Output = Result<Value, ApiError>>,
     {
+        let is_write = !matches!(verb, "get" | "list");
+        if is_write {
+            self.pace(class == Class::Spare).await;
+        }
         let limiter = self.limiter(side);
         let _permit = limiter.enter(class).await;
-        let is_write = !matches!(verb, "get" | "list");
         if is_write {
             self.parts.claim.check()?;
         }

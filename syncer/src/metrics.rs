@@ -2,6 +2,7 @@
 
 mod admission;
 mod breaker;
+mod budget;
 mod claim;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::queue::LANES;
 
 pub use admission::Admission;
 pub use breaker::Breaker;
+pub use budget::Budget;
 pub use claim::Claim;
 
 const LAG_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
@@ -46,6 +48,8 @@ pub struct Metrics {
     pub admission: Admission,
     /// Those of the breaker of deletes.
     pub breaker: Breaker,
+    /// Those of the budgets.
+    pub budget: Budget,
     /// Those of the claim.
     pub claim: Claim,
 }
@@ -159,6 +163,7 @@ impl Metrics {
             lease: make.gauge("tenet_lease_held", "1 while this replica may write; absent without a lease.", &[])?,
             admission: Admission::new(&make)?,
             breaker: Breaker::new(&make)?,
+            budget: Budget::new(&make)?,
             claim: Claim::new(&make)?,
             registry: make,
         })

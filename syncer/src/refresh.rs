@@ -80,6 +80,7 @@ impl Refresh {
         self.engine.gate.set_ceiling(usize::from(config.engine.max_in_flight));
         self.engine.gate.set_limit(*config.engine.request_timeout);
         self.engine.gate.release(&config.breaker.release);
+        self.engine.gate.set_budget(&config.budget);
         self.level.set(&config.log.level);
     }
 

@@ -197,6 +197,7 @@ impl Syncer {
             limit,
         });
         gate.release(&config.breaker.release);
+        gate.set_budget(&config.budget);
         let (registry, runtime) = (Registry::new(&mappers), Arc::clone(runtime));
         let engine = Engine {
             mappers,

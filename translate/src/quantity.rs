@@ -43,6 +43,11 @@ impl Quantity {
         Self { text: number.to_string(), nanos: u128::from(number) * ONE }
     }
 
+    /// Creates a quantity in units of 2^20: `64Mi`.
+    pub fn of_mebi(number: u32) -> Self {
+        Self { text: format!("{number}Mi"), nanos: (u128::from(number) << 20) * ONE }
+    }
+
     /// Creates a quantity in units of 2^30: `64Gi`.
     pub fn of_gibi(number: u32) -> Self {
         Self { text: format!("{number}Gi"), nanos: (u128::from(number) << 30) * ONE }

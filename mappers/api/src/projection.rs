@@ -52,6 +52,16 @@ impl Projection {
         }
     }
 
+    /// Returns the bytes of an object's content of which only a digest is kept.
+    pub fn content(&self, object: &Value) -> u64 {
+        let Self::Digest(members) = self else { return 0 };
+        let size = |(key, value): (&String, &Value)| key.len() + value.as_str().map_or(0, str::len);
+        let of = |member: &&str| {
+            object.get(*member).and_then(Value::as_object).into_iter().flatten().map(size).sum::<usize>()
+        };
+        members.iter().map(of).sum::<usize>() as u64
+    }
+
     /// A member of an object as the cache keeps it, where only a digest of it is kept.
     pub fn hide(&self, member: &str, value: &Value) -> Option<Value> {
         match self {
@@ -159,6 +169,8 @@ mod tests {
                    "spec": {"nodeName": "a", "containers": [{"name": "c", "image": "i"}, {"name": "d"}]},
                    "status": {"phase": "Running"}})
         );
+        assert_eq!(Projection::Digest(&["data"]).content(&object), 2);
+        assert_eq!(Projection::Whole.content(&object), 0, "it is kept");
         let cut = Projection::Digest(&["data"]).cut(object);
         assert!(cut["data"][DIGEST].is_string());
         assert_eq!(Projection::Digest(&["data"]).cut(cut.clone()), cut, "cutting twice changes nothing");

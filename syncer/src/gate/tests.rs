@@ -83,6 +83,10 @@ impl Rig {
                 );
             }
         }
+        caches.add(
+            Arc::new(Cache::new(Side::Host, kinds::SECRET, Projection::Digest(&["data"]))),
+            Arc::new(parking_lot::RwLock::new(Health::default())),
+        );
         let caches = Arc::new(caches);
         let config = "name: vc-1\nhost: { namespace: team-a }\nvirtual: { kubeconfig: /v }\n";
         let config = tenet_config::Config::from_yaml(config, &tenet_config::Overrides::default()).unwrap();
@@ -193,6 +197,42 @@ async fn an_update_carries_uid_and_version() {
     assert_eq!(body[0], json!({"op": "replace", "path": "/metadata/uid", "value": "host-uid"}));
     assert_eq!(body[1], json!({"op": "replace", "path": "/metadata/resourceVersion", "value": "7"}));
     assert_eq!(body[2], json!({"op": "add", "path": "/data/k", "value": "w"}));
+}
+
+/// A Secret on the host whose content has this many bytes.
+fn secret(name: &str, bytes: usize) -> Value {
+    let mut object = host_object("u1", "");
+    object["kind"] = json!("Secret");
+    object["metadata"]["name"] = json!(name);
+    object["metadata"]["uid"] = json!(format!("uid-{name}"));
+    object["data"] = json!({"k": "x".repeat(bytes - 1)});
+    object
+}
+
+#[tokio::test]
+async fn a_copy_beyond_the_budget_waits_and_is_made_when_there_is_room() {
+    const PLACE: &str = "/api/v1/namespaces/team-a/secrets";
+    let wanted = secret(key().name(), 40);
+    let rig = Rig::new(vec![("POST", PLACE, 201, wanted.clone())], vec![]);
+    rig.gate.set_budget(&tenet_config::Budget { copies: "100".parse().unwrap(), ..tenet_config::Budget::default() });
+    let cache = Arc::clone(rig.caches.get(Side::Host, kinds::SECRET).unwrap());
+    cache.store(secret("other", 61));
+    assert_eq!((cache.content(), cache.content_of("team-a", "other")), (61, 61));
+    let table = Table::new(&[("", &[copy("data").whole().kept()])]).unwrap();
+    let apply = Effect::ApplyHost(Box::new(ApplyHost {
+        kind: kinds::SECRET,
+        key: key(),
+        owner: owner("u1"),
+        desired: wanted,
+        table: Some(Arc::new(table)),
+        fallback: None,
+    }));
+    let waits = rig.perform(apply.clone()).await.unwrap_err();
+    assert!(matches!(&waits, MapError::QuotaExceeded { quota, .. } if quota == "budget.copies"), "{waits:?}");
+    assert_eq!(rig.asked(Side::Host), [""; 0]);
+    cache.evict("team-a", "other", "uid-other");
+    assert_eq!(rig.perform(apply).await.unwrap(), Done::Wrote);
+    assert_eq!((cache.content(), cache.len()), (40, 1));
 }
 
 #[tokio::test]

@@ -5,6 +5,8 @@ const LIVE: &[(&str, &str)] = &[
     ("annotations.allow", "annotations: { allow: ['a/*'] }"),
     ("annotations.presets", "annotations: { presets: [loadBalancers] }"),
     ("breaker.release", "breaker: { release: [Pod] }"),
+    ("budget.copies", "budget: { copies: 1Gi }"),
+    ("budget.writesPerSecond", "budget: { writesPerSecond: 100 }"),
     ("dns.address", "dns: { address: 10.0.0.1 }"),
     ("dns.clusterDomain", "dns: { clusterDomain: a.local }"),
     ("dns.service", "dns: { service: a/b }"),
