@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use parking_lot::Mutex;
 use serde_json::json;
 use tenet_mapper::{Side, kinds};
+use tenet_syncer::embed::Sizes;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -423,14 +424,14 @@ impl World {
             return Ok(());
         }
         self.oracle.lock().check_end(&self.clusters);
-        let before = self.syncer.sizes();
+        let before = self.calm_sizes().await;
         self.syncer.kill();
         let entries = self.writes();
         self.syncer.start()?;
         if !self.settle(SHORT_REST).await? {
             return Ok(());
         }
-        let after = self.syncer.sizes();
+        let after = self.calm_sizes().await;
         let mut oracle = self.oracle.lock();
         if self.writes() != entries {
             let last = oracle.last_write().map_or_else(String::new, |(_, line)| line);
@@ -440,6 +441,19 @@ impl World {
             oracle.fail(Promise::Memory, format!("the syncer keeps {before:?}, and {after:?} after a restart"));
         }
         Ok(())
+    }
+
+    /// Returns what the syncer keeps in memory while no patrol is at work.
+    async fn calm_sizes(&self) -> Option<Sizes> {
+        let mut calm: Option<Sizes> = None;
+        for _ in 0..10 {
+            let now = self.syncer.sizes();
+            if calm.as_ref().is_none_or(|calm| now.as_ref().is_some_and(|now| now.queue < calm.queue)) {
+                calm = now;
+            }
+            sleep(Duration::from_millis(700)).await;
+        }
+        calm
     }
 
     fn writes(&self) -> (u64, u64) {
