@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::oracle::{Failure, Picture, Promise, compare};
 use crate::run::run;
-use crate::script::{Fault, Script};
+use crate::script::{Act, Damage, Fault, Script, Side};
 
 /// Result of one script.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,14 @@ pub const OPEN: &[Defect] = &[
     Defect {
         name: "a list or watch whose answer never begins is waited for without a deadline",
         concerns: |script| script.has(|fault| matches!(fault, Fault::Hang(..) | Fault::HangAnswer(..))),
+    },
+    Defect {
+        name: "the damaged owner record of a host pod is taken for that of an earlier pod",
+        concerns: |script| script.steps.iter().any(|step| matches!(step.act, Act::Damage(_, Damage::Owner))),
+    },
+    Defect {
+        name: "a copy that a late cache does not show as needed is deleted without a proof",
+        concerns: |script| script.has(|fault| matches!(fault, Fault::Slow(Side::Virtual, _))),
     },
     Defect {
         name: "two syncers write one status in turns while a watch of one is late",

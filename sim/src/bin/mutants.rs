@@ -69,7 +69,7 @@ fn run(args: &Args, root: &Path, copy: &Path) -> anyhow::Result<Option<String>> 
     let cargo = |command: &str| {
         let mut cargo = Command::new("cargo");
         cargo.args([command, "--quiet", "--package", "tenet-sim", "--bin", "tenet-sim"]).current_dir(copy);
-        cargo.env("CARGO_TARGET_DIR", root.join("target")).stdin(Stdio::null());
+        cargo.env("CARGO_TARGET_DIR", root.join("target/mutants")).stdin(Stdio::null());
         cargo
     };
     let built = cargo("build").output().context("cargo build")?;
