@@ -74,7 +74,12 @@ impl Oracle {
         if pod.is_deleting() {
             return Err("its deletion has not ended".to_owned());
         }
-        if is_finished(pod) || self.is_taken(clusters, What::Pod, pod) || waits_for_content(pod, clusters) {
+        let is_held = [What::ConfigMap, What::Secret].into_iter().any(|what| {
+            let contents = clusters.virt.list(what.kind(), pod.namespace());
+            let mut contents = contents.iter().filter(|content| mounts(pod, what.kind().kind, content.name()));
+            contents.any(|content| self.is_taken(clusters, what, content))
+        });
+        if is_finished(pod) || is_held || self.is_taken(clusters, What::Pod, pod) || waits_for_content(pod, clusters) {
             return Ok(());
         }
         let twins: Vec<_> =
@@ -159,7 +164,10 @@ impl Picture {
             }
         }
         for pod in clusters.virt.list(kinds::POD, "") {
-            if controller(&pod).is_none() && !shaky.holds(What::Pod, pod.namespace(), pod.name()) {
+            if controller(&pod).is_none()
+                && !shaky.holds(What::Pod, pod.namespace(), pod.name())
+                && !shaky.mounts(pod.namespace(), pod.name(), clusters)
+            {
                 let value = json!({"phase": pod["status"]["phase"], "labels": pod["metadata"]["labels"]});
                 picture.insert(format!("virtual Pod {}/{}", pod.namespace(), pod.name()), value);
             }
@@ -171,6 +179,7 @@ impl Picture {
                 if record.kind != what.kind().kind
                     || (what == What::Pod && !is_bare)
                     || shaky.holds(what, &record.namespace, &record.name)
+                    || shaky.mounts(&record.namespace, &record.name, clusters)
                     || !is_steady(what, &record.namespace, &record.name, clusters, &shaky)
                 {
                     continue;
@@ -214,6 +223,12 @@ impl Shaky {
             }
         }
         shaky
+    }
+
+    /// Returns true for a pod that mounts such an object.
+    fn mounts(&self, namespace: &str, pod: &str, clusters: &Clusters) -> bool {
+        let Some(pod) = clusters.virt.get(kinds::POD, namespace, pod) else { return false };
+        self.names.iter().any(|(what, of, name)| of == namespace && mounts(&pod, what.kind().kind, name))
     }
 
     fn holds(&self, what: What, namespace: &str, name: &str) -> bool {
