@@ -1,4 +1,4 @@
-//! An engine for tests: what its caches show is set by the test, and nothing is written.
+//! An engine for tests: what its caches show is set by the test, and by reservations; nothing is written.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use serde_json::Value;
+use tenet_mapper::keys::PENDING;
 use tenet_mapper::rules::Defaults;
 use tenet_mapper::testing::Clusters;
 use tenet_mapper::{
@@ -118,8 +119,12 @@ impl EngineHandle for FakeEngine {
         Ok(None)
     }
 
-    async fn reserve(&self, kind: Kind, _: &HostKey, _: Value, _: &Mark<'_>) -> Result<Value, ApiError> {
-        Err(ApiError::Transport(format!("{kind}: this engine writes nothing")))
+    async fn reserve(&self, kind: Kind, _: &HostKey, mut desired: Value, mark: &Mark<'_>) -> Result<Value, ApiError> {
+        desired["metadata"]["annotations"][PENDING] = mark.since.to_string().into();
+        if !mark.dry_run {
+            self.sees(Side::Host, kind, desired.clone());
+        }
+        Ok(desired)
     }
 
     async fn extend(&self, kind: Kind, _: &Object, _: &[(String, Value)], _: &Mark<'_>) -> Result<Value, ApiError> {

@@ -280,3 +280,65 @@ impl Case<'_> {
         Mark { since: self.cx.now(), over: self.request.old.as_ref(), dry_run: self.dry_run }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tenet_mapper::{Scope, kinds};
+
+    use super::*;
+    use crate::fake_engine::FakeEngine;
+
+    /// Needs an object on the host, and takes nothing of it.
+    struct Plain;
+
+    impl Admission for Plain {
+        fn scope(&self) -> Scope {
+            Scope { updates: false, conditions: Vec::new() }
+        }
+
+        fn need(&self, cx: &Context<'_>, request: &Request, host: Option<&Object>) -> Result<Need, MapError> {
+            let key = VirtualKey::new(request.object.namespace(), request.object.name());
+            let create = || {
+                let metadata = cx.metadata(kinds::SERVICE, &request.object, &cx.host_key(kinds::SERVICE, &key));
+                Need::Create(json!({ "metadata": metadata }))
+            };
+            Ok(host.map_or_else(create, |_| Need::Change(Vec::new())))
+        }
+
+        fn answer(&self, _: &Context<'_>, _: &Request, _: &Object) -> Result<Values, MapError> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn create(name: &str, dry_run: bool) -> Review {
+        let body = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "u", "userInfo": {"username": "jane"}, "operation": "CREATE", "namespace": "shop", "name": name,
+            "kind": {"group": "", "version": "v1", "kind": "Service"}, "dryRun": dry_run,
+            "resource": {"group": "", "version": "v1", "resource": "services"},
+            "object": {"metadata": {"name": name}}, "oldObject": null,
+        }});
+        Review::read(body.to_string().as_bytes(), kinds::SERVICE).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_beyond_the_open_reservations_is_denied_until_one_is_adopted() {
+        let engine = Arc::<FakeEngine>::default();
+        let open = OpenReservations::new(2);
+        let handler = ReservationHandler::new(Arc::<FakeEngine>::clone(&engine), open, Duration::from_secs(4));
+        let serve = async |name: &str, dry_run| handler.serve(kinds::SERVICE, &Plain, &create(name, dry_run)).await;
+        for name in ["a", "b"] {
+            assert_eq!(serve(name, false).await, Ok(Vec::new()));
+        }
+        let denial = serve("c", false).await.unwrap_err();
+        assert_eq!((denial.code, denial.class), (429, "crowded"));
+        assert!(denial.message.ends_with("as many as this cluster may have; try again in some seconds"));
+        assert_eq!(serve("c", true).await, Ok(Vec::new()), "a dry run reserves nothing");
+
+        let host = HostKey::new("team-a", "a-x-shop-x-vc-1");
+        let mut adopted =
+            engine.view(kinds::SERVICE).get(&ObjectRef::host(kinds::SERVICE, &host)).unwrap().value().clone();
+        adopted["metadata"]["annotations"]["tenet.sh/uid"] = json!("stored");
+        engine.sees(Side::Host, kinds::SERVICE, adopted);
+        assert_eq!(serve("c", false).await, Ok(Vec::new()));
+    }
+}
