@@ -139,6 +139,7 @@ impl Gate {
     /// Performs one effect.
     pub async fn perform(&self, effect: Effect) -> Result<Done, MapError> {
         let (target, verb) = (effect.target(), effect.verb());
+        self.tell_of_backlog().await;
         let result = self.carry_out(&effect).await;
         self.count(target.kind, target.side, verb, &result);
         result

@@ -8,10 +8,11 @@ use parking_lot::Mutex;
 use serde_json::Value;
 use tenet_config::Budget;
 use tenet_mapper::plan::{Payload, Write};
-use tenet_mapper::{Effect, Kind, MapError, Object, Projection, Side, kinds};
+use tenet_mapper::{Effect, EventReason, Kind, MapError, Object, Projection, Side, kinds};
 use tokio::time::{Instant, sleep_until};
 
 use super::Gate;
+use super::event::RENEWAL;
 
 /// Kinds whose copies carry content of tenants.
 const CONTENT: [Kind; 2] = [kinds::CONFIG_MAP, kinds::SECRET];
@@ -19,6 +20,8 @@ const CONTENT: [Kind; 2] = [kinds::CONFIG_MAP, kinds::SECRET];
 const COPIES: &str = "budget.copies";
 /// Writes that were not used are kept for this time.
 const BURST: Duration = Duration::from_secs(1);
+/// Wait of writes that the tenant is told of.
+const LONG: Duration = Duration::from_secs(5);
 
 /// Budgets of a virtual cluster.
 pub struct Budgets {
@@ -26,6 +29,8 @@ pub struct Budgets {
     /// Bytes of copies that are being written.
     in_flight: AtomicU64,
     pace: Mutex<Pace>,
+    /// Time at which the tenant was told of a long wait.
+    told: Mutex<Option<Instant>>,
 }
 
 /// Room for a copy that is being written; given back when dropped: then the cache knows the copy.
@@ -45,7 +50,12 @@ struct Pace {
 impl Default for Budgets {
     fn default() -> Self {
         let pace = Mutex::new(Pace { per_second: Budget::default().writes_per_second, empty: None });
-        Self { copies: AtomicU64::new(bytes_of(&Budget::default())), in_flight: AtomicU64::new(0), pace }
+        Self {
+            copies: AtomicU64::new(bytes_of(&Budget::default())),
+            in_flight: AtomicU64::new(0),
+            pace,
+            told: Mutex::default(),
+        }
     }
 }
 
@@ -64,8 +74,22 @@ impl Budgets {
         (total <= self.copies.load(Ordering::Relaxed)).then_some(room)
     }
 
+    /// Returns true if writes wait long, and nobody was told lately.
+    fn is_backlog_news(&self) -> bool {
+        let now = Instant::now();
+        if self.pace.lock().empty.is_none_or(|empty| empty < now + LONG) {
+            return false;
+        }
+        let mut told = self.told.lock();
+        let is_news = told.is_none_or(|told| now - told >= RENEWAL);
+        if is_news {
+            *told = Some(now);
+        }
+        is_news
+    }
+
     /// Takes one write, and returns the time at which it may be sent.
-    fn take(&self) -> Instant {
+    pub(super) fn take(&self) -> Instant {
         let now = Instant::now();
         let mut pace = self.pace.lock();
         let full = now.checked_sub(BURST).unwrap_or(now);
@@ -135,6 +159,20 @@ impl Gate {
             self.parts.metrics.budget.waited("writesPerSecond");
             sleep_until(at).await;
         }
+    }
+
+    /// Tells the tenant that writes wait long, once for all of them: an event on each object would be as many writes again.
+    pub(super) async fn tell_of_backlog(&self) {
+        if !self.budgets.is_backlog_news() {
+            return;
+        }
+        let per_second = self.budgets.pace.lock().per_second;
+        tracing::warn!(per_second, "writes wait for budget.writesPerSecond");
+        let message = format!(
+            "changes take longer to cross: this cluster needs more than the {per_second} writes a second of \
+             budget.writesPerSecond"
+        );
+        self.tell_cluster(EventReason::Degraded, message).await;
     }
 
     fn used(&self, kind: Kind) -> u64 {

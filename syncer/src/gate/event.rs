@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
-use tenet_mapper::plan::{Payload, Write};
-use tenet_mapper::{Event, EventReason, MapError, ObjectRef, Side, kinds};
+use tenet_mapper::plan::{self, Payload, PlanContext, Write};
+use tenet_mapper::{Effect, Event, EventReason, EventType, MapError, ObjectRef, Projection, Side, VirtualKey, kinds};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
@@ -23,7 +23,7 @@ pub(super) struct Told(Mutex<HashMap<u64, Instant>>);
 const REMEMBERED: usize = 4096;
 /// Time after which an event is emitted again. An API server keeps events for an hour, unless it is told
 /// otherwise.
-const RENEWAL: Duration = Duration::from_secs(45 * 60);
+pub(super) const RENEWAL: Duration = Duration::from_secs(45 * 60);
 
 impl Gate {
     /// Emits an event, unless the same was emitted lately: its name is derived from its content.
@@ -46,6 +46,26 @@ impl Gate {
         }
         told.insert(id, Instant::now());
         Ok(done)
+    }
+
+    /// Emits a warning that concerns the whole virtual cluster: on its namespace `kube-system`.
+    pub(super) async fn tell_cluster(&self, reason: EventReason, message: String) {
+        let facts = self.parts.facts.load_full();
+        let event = Event {
+            kind: kinds::NAMESPACE,
+            key: VirtualKey::new("", "kube-system"),
+            uid: facts.cluster_id.clone(),
+            reason,
+            event_type: EventType::Warning,
+            message,
+        };
+        let cx = PlanContext { facts: &facts, projection: &Projection::Whole, minted: &[] };
+        let writes = plan::plan(&Effect::Emit(event.clone()), None, &cx).unwrap_or_default();
+        for write in &writes {
+            if let Err(error) = self.emit(&event, write).await {
+                tracing::warn!(%error, reason = reason.as_str(), "cannot emit an event on kube-system");
+            }
+        }
     }
 
     /// Emits an event again that still holds, before the API server forgets it.

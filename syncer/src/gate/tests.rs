@@ -199,6 +199,25 @@ async fn an_update_carries_uid_and_version() {
     assert_eq!(body[2], json!({"op": "add", "path": "/data/k", "value": "w"}));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_long_wait_for_the_budget_of_writes_is_told_once() {
+    let rig = Rig::new(vec![], vec![]);
+    rig.gate.set_budget(&tenet_config::Budget { writes_per_second: 1, ..tenet_config::Budget::default() });
+    let told = |rig: &Rig| {
+        let asked = rig.asked(Side::Virtual);
+        asked.iter().filter(|request| request.starts_with("POST") && request.ends_with("/events")).count()
+    };
+    drop(rig.perform(apply("u1", "v")).await);
+    assert_eq!(told(&rig), 0);
+    for _ in 0..20 {
+        rig.gate.budgets.take();
+    }
+    for _ in 0..2 {
+        drop(rig.perform(apply("u1", "v")).await);
+        assert_eq!(told(&rig), 1);
+    }
+}
+
 /// A Secret on the host whose content has this many bytes.
 fn secret(name: &str, bytes: usize) -> Value {
     let mut object = host_object("u1", "");

@@ -6,11 +6,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tenet_mapper::plan::{self, PlanContext, Proof};
-use tenet_mapper::{
-    Deletion, Effect, Event, EventReason, EventType, HostKey, Kind, MapError, Object, ObjectRef, Projection, Side,
-    VirtualKey, kinds,
-};
+use tenet_mapper::plan::Proof;
+use tenet_mapper::{Deletion, EventReason, HostKey, Kind, MapError, Object, ObjectRef, Side};
 use tokio::time::Instant;
 
 use super::{Alarm, Ask, Breaker, State, Tripped, Verdict};
@@ -96,22 +93,7 @@ impl Gate {
              their counterpart within a minute",
             word(state),
         );
-        let facts = self.parts.facts.load_full();
-        let event = Event {
-            kind: kinds::NAMESPACE,
-            key: VirtualKey::new("", "kube-system"),
-            uid: facts.cluster_id.clone(),
-            reason: EventReason::Paused,
-            event_type: EventType::Warning,
-            message,
-        };
-        let cx = PlanContext { facts: &facts, projection: &Projection::Whole, minted: &[] };
-        let writes = plan::plan(&Effect::Emit(event.clone()), None, &cx).unwrap_or_default();
-        for write in &writes {
-            if let Err(error) = self.emit(&event, write).await {
-                tracing::warn!(%error, "cannot emit the event of the breaker");
-            }
-        }
+        self.tell_cluster(EventReason::Paused, message).await;
     }
 
     /// Sets the kinds that the configuration releases from the breaker.
