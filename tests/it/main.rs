@@ -5,6 +5,7 @@ mod breaker;
 mod claim;
 mod cluster;
 mod crash;
+mod demo;
 mod docs;
 mod examples;
 mod fault;

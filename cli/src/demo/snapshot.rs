@@ -10,7 +10,7 @@ pub(super) struct Snapshot {
     pub(super) name: String,
     /// Objects of namespace `default` of the virtual cluster.
     pub(super) inside: Side,
-    /// Objects of the host namespace that carry the label of the virtual cluster.
+    /// Objects of the host namespace that carry the label of the virtual cluster; of the ConfigMaps, the copies.
     pub(super) host: Side,
     /// Namespace on the host.
     pub(super) namespace: String,
@@ -29,10 +29,12 @@ impl Snapshot {
     pub(super) async fn take(playground: &Playground, name: &str) -> Result<Self> {
         let namespace = playground.namespace();
         let selector = format!("?labelSelector=tenet.sh%2Fmanaged-by%3D{name}");
-        let (inside, host) = tokio::try_join!(
+        let (inside, mut host) = tokio::try_join!(
             Side::read(playground.virtual_plane(), "default", ""),
             Side::read(playground.host_plane(), namespace, &selector),
         )?;
+        // The virtual cluster has ConfigMaps of its own there: variables of Services, the owner of its pods.
+        host.config_maps.retain(|map| map["metadata"]["annotations"]["tenet.sh/kind"] == "ConfigMap");
         Ok(Self { name: name.to_owned(), inside, host, namespace: namespace.to_owned() })
     }
 
