@@ -49,7 +49,7 @@ pub struct Config {
     /// Annotations of the tenant that cross to the host.
     #[serde(default)]
     pub annotations: Annotations,
-    /// Which labels of the tenant cross to the host under their own keys.
+    /// Labels of the tenant that cross to the host under their own keys.
     #[serde(default)]
     pub labels: Labels,
     /// The kubelet of the nodes that the tenant sees.

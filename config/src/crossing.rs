@@ -58,7 +58,7 @@ impl Annotations {
     }
 }
 
-/// Which labels of the tenant cross to the host under their own keys. All others cross under `labels.tenet/`, in labels and
+/// Labels of the tenant that cross to the host under their own keys. All others cross under `labels.tenet/`, in labels and
 /// selectors alike, so that selectors match what they match inside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]

@@ -12,10 +12,10 @@ use tenet_translate::format::DurationText;
 pub struct Lease {
     /// True if there are several replicas. A held lease is renewed all the time, also when nothing else is written.
     pub enabled: bool,
-    /// How long the others leave a lease alone that is not renewed.
+    /// Time for which the others leave a lease alone that is not renewed.
     #[schemars(with = "DurationText")]
     pub duration: Duration,
-    /// How long after its last renewal the holder writes. Shorter than the duration: the rest is for writes on their way.
+    /// Time after its last renewal in which the holder writes. Shorter than the duration: the rest is for writes on their way.
     #[schemars(with = "DurationText")]
     pub renew_deadline: Duration,
     /// Time between two renewals. Shorter than the deadline.

@@ -95,7 +95,7 @@ pub struct Webhook {
     /// the virtual API server takes: its own limit is 60s, and the answer of the webhook may be the first thing in it.
     #[schemars(with = "DurationText")]
     pub reservation: Duration,
-    /// How many Services may have what the host gave before they are stored. A request beyond that waits some seconds, and is
+    /// Number of Services that may have what the host gave before they are stored. A request beyond that waits some seconds, and is
     /// then denied with the advice to try again.
     #[schemars(range(min = 1, max = 10_000))]
     pub max_reservations: u16,

@@ -12,7 +12,7 @@ use crate::script::{Act, Damage, Fault, Script, Side};
 pub struct Outcome {
     /// Broken promises.
     pub failures: Vec<Failure>,
-    /// How often each kind of fault took effect.
+    /// Number of times that each kind of fault took effect.
     pub hits: BTreeMap<&'static str, u64>,
     /// The last entries of the audit logs.
     pub log: Vec<String>,

@@ -45,7 +45,7 @@ const REACTION: Duration = Duration::from_millis(20);
 pub struct Report {
     /// Broken promises.
     pub failures: Vec<Failure>,
-    /// How often each kind of fault took effect.
+    /// Number of times that each kind of fault took effect.
     pub hits: BTreeMap<&'static str, u64>,
     /// Digest of both audit logs.
     pub digest: u64,

@@ -19,7 +19,7 @@ use crate::random::Random;
 use crate::run::{NAME, NAMESPACE};
 use crate::script::Wiring;
 
-/// How a syncer is configured.
+/// Configuration of a syncer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setup {
     /// As it should be.

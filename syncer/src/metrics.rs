@@ -281,7 +281,7 @@ impl Metrics {
         self.in_flight_limit.with_label_values(&[name(side)]).set(gauge(limit));
     }
 
-    /// Whether this replica holds the lease.
+    /// Records whether this replica holds the lease.
     pub fn lease_held(&self, is_held: bool) {
         self.lease.with_label_values::<&str>(&[]).set(i64::from(is_held));
     }

@@ -14,9 +14,9 @@ use crate::operations::scrape;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(10);
-/// How long after a crash the standby writes, at most.
+/// Longest time after a crash until the standby writes.
 const AFTER_CRASH: Duration = Duration::from_secs(5);
-/// How long after SIGTERM.
+/// Longest time after SIGTERM.
 const AFTER_TERM: Duration = Duration::from_secs(1);
 
 /// One of several syncers of a playground.

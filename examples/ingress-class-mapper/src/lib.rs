@@ -44,7 +44,7 @@ impl Mapper for IngressClasses {
             }
             (_, None) => Ok(Outcome::done()),
             (Some(virt), Some(_)) if !is_ours(&virt) => Err(MapError::Foreign {
-                place: format!("{KIND} {key} in the virtual cluster"),
+                object: format!("{KIND} {key} in the virtual cluster"),
                 why: format!("it lacks the label {MANAGED_BY}"),
             }),
             (_, Some(host)) => Ok(Outcome::one(Effect::ApplyVirtual(ApplyVirtual {

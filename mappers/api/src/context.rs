@@ -362,7 +362,7 @@ impl<'c> Context<'c> {
         match self.ownership(host) {
             Ownership::Ours(record) => Ok(record),
             Ownership::Foreign(why) => Err(MapError::Foreign {
-                place: format!("{kind} {}/{}", host.namespace(), host.name()),
+                object: format!("{kind} {}/{}", host.namespace(), host.name()),
                 why: why.to_string(),
             }),
         }
@@ -384,7 +384,7 @@ impl<'c> Context<'c> {
             return Ok(owner);
         }
         Err(MapError::Foreign {
-            place: format!("{kind} {}/{}", host.namespace(), host.name()),
+            object: format!("{kind} {}/{}", host.namespace(), host.name()),
             why: format!("it belongs to {} {}/{}", owner.kind, owner.namespace, owner.name),
         })
     }

@@ -25,10 +25,10 @@ pub enum MapError {
 
     /// A foreign object stands where ours should be. It is never touched; the tenant gets
     /// an event; tried again with a long delay, and at once when the foreign one goes.
-    #[error("{place} on the host belongs to somebody else: {why}")]
+    #[error("{object} on the host belongs to somebody else: {why}")]
     Foreign {
         /// The foreign object: kind, namespace and name.
-        place: String,
+        object: String,
         /// Defect of its owner record.
         why: String,
     },

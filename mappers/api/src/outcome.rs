@@ -149,6 +149,15 @@ impl Outcome {
 
     /// Adds reasons why parts of the object may not cross. When all of it may not, the mapper
     /// answers with [`crate::MapError::Refused`].
+    ///
+    /// ```
+    /// use tenet_mapper::Outcome;
+    /// use tenet_mapper::rules::Refusal;
+    ///
+    /// let why = "takes traffic of the host's nodes".to_owned();
+    /// let outcome = Outcome::done().refuse([Refusal { field: "spec.externalIPs".to_owned(), why }]);
+    /// assert_eq!(outcome.refused.len(), 1);
+    /// ```
     #[must_use]
     pub fn refuse(mut self, refusals: impl IntoIterator<Item = Refusal>) -> Self {
         self.refused.extend(refusals);

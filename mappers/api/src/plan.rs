@@ -37,6 +37,18 @@ pub struct MintedToken {
 }
 
 /// One request to an API server.
+///
+/// ```
+/// use serde_json::json;
+/// use tenet_mapper::plan::{Payload, status};
+/// use tenet_mapper::{Object, kinds};
+///
+/// let pod = Object::new(json!({"metadata": {"namespace": "shop", "name": "web", "uid": "u", "resourceVersion": "7"}}));
+/// let writes = status(kinds::POD, &pod, &json!({"reason": "SyncRefused"}));
+/// assert_eq!((writes[0].target.name.as_ref(), writes[0].subresource), ("web", Some("status")));
+/// let Payload::Merge(body) = &writes[0].payload else { panic!("a merge patch") };
+/// assert_eq!(body["metadata"]["resourceVersion"], "7", "another version answers with a conflict");
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Write {
     /// The object that is written.
@@ -133,8 +145,9 @@ pub fn is_binding_noted(pod: &Object) -> bool {
 impl PlanContext<'_> {
     /// Checks that a host object belongs to exactly this virtual object.
     pub fn check_owner(&self, kind: Kind, host: &Object, owner: &OwnerRecord) -> Result<(), MapError> {
-        let foreign =
-            |why: String| Err(MapError::Foreign { place: format!("{kind} {}/{}", host.namespace(), host.name()), why });
+        let foreign = |why: String| {
+            Err(MapError::Foreign { object: format!("{kind} {}/{}", host.namespace(), host.name()), why })
+        };
         match self.facts.ownership(host) {
             Ownership::Ours(found) if found == *owner => Ok(()),
             // A reservation is for whatever comes under the name.

@@ -76,11 +76,24 @@ pub struct Right {
 
 impl Right {
     /// A right on the host.
+    ///
+    /// ```
+    /// use tenet_mapper::{Right, Side, Verb, kinds};
+    ///
+    /// assert_eq!(Right::host(kinds::SECRET, Verb::READ, "reads them").side, Side::Host);
+    /// ```
     pub fn host(kind: Kind, verbs: &[Verb], why: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Side::Host, kind, verbs, why)
     }
 
     /// A right in the virtual cluster.
+    ///
+    /// ```
+    /// use tenet_mapper::{Right, Side, Verb, kinds};
+    ///
+    /// let right = Right::virt(kinds::EVENT, &[Verb::Create], "tells the tenant");
+    /// assert_eq!((right.side, right.to_string().as_str()), (Side::Virtual, "create of events in the virtual cluster"));
+    /// ```
     pub fn virt(kind: Kind, verbs: &[Verb], why: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Side::Virtual, kind, verbs, why)
     }

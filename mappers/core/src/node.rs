@@ -144,7 +144,7 @@ impl Mapper for NodeMapper {
                 Ok(Outcome::done().then_together(kubelet::remove(cx, key, Some(&virt))).then(gone))
             }
             (Some(_), Some(_)) if !ours => Err(MapError::Foreign {
-                place: format!("Node {key} in the virtual cluster"),
+                object: format!("Node {key} in the virtual cluster"),
                 why: format!("it lacks the label {MANAGED_BY}"),
             }),
             (virt, Some(pod)) => {

@@ -140,7 +140,7 @@ fn waits_for_content(pod: &Object, clusters: &Clusters) -> bool {
     needed.iter().any(|(kind, name)| clusters.virt.get(*kind, pod.namespace(), name).is_none())
 }
 
-/// What remains of two clusters when everything that chance decides is left out.
+/// State of two clusters without everything that chance decides.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Picture(BTreeMap<String, Value>);
 

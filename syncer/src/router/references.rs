@@ -10,7 +10,7 @@ pub(super) type Referrer = (MapperId, VirtualKey);
 pub(super) type Targets = BTreeSet<(GroupKind, String)>;
 type Target = (GroupKind, VirtualKey);
 
-/// What the last reconcile of a referrer says about its references.
+/// Judgement of the last reconcile of a referrer about its references.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// No reconcile has seen them: nothing is copied for them, and no copy goes.

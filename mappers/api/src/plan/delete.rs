@@ -145,7 +145,7 @@ fn belongs_to(kind: Kind, host: &Object, record: &OwnerRecord) -> MapError {
 
 fn foreign(kind: Kind, object: &Object, why: String) -> MapError {
     let namespace: &str = object.namespace();
-    MapError::Foreign { place: format!("{kind} {namespace}/{}", object.name()), why }
+    MapError::Foreign { object: format!("{kind} {namespace}/{}", object.name()), why }
 }
 
 #[cfg(all(test, feature = "testing"))]

@@ -24,7 +24,7 @@ pub(super) fn apply(
     };
     if !apply.adopt && cached.label(MANAGED_BY) != Some(cluster) {
         return Err(MapError::Foreign {
-            place: format!("{} {} in the virtual cluster", apply.kind, apply.key),
+            object: format!("{} {} in the virtual cluster", apply.kind, apply.key),
             why: format!("it lacks the label {MANAGED_BY}"),
         });
     }

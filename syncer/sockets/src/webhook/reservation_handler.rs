@@ -34,7 +34,7 @@ pub struct ReservationHandler {
     turns: Vec<Mutex<()>>,
     hasher: RandomState,
     open: OpenReservations,
-    /// How long a request waits for others when too many are open.
+    /// Time that a request waits for others when too many are open.
     patience: Duration,
 }
 

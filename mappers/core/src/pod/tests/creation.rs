@@ -397,7 +397,7 @@ fn a_pod_is_bound_when_its_node_is_there() {
     assert_eq!(lab.virt().unwrap().str_at("/status/podIP"), Some("10.1.0.7"));
 }
 
-/// What the tenant is told about a pod after this change.
+/// Returns what the tenant is told about a pod after this change.
 fn degraded(lab: &mut Lab) -> Vec<String> {
     assert_eq!(lab.converge()[..2], ["mint Secret", "apply Pod"]);
     lab.events.iter().map(|event| format!("{} {}", event.reason.as_str(), event.message)).collect()
