@@ -30,10 +30,9 @@ pub struct Defect {
 
 /// Defects that are not mended yet. Scripts that may show one are left out of `cargo test`.
 pub const OPEN: &[Defect] = &[
-    Defect { name: "a store that went back or was replaced is not noticed", concerns: Script::needs_person },
     Defect {
-        name: "a list or watch whose answer never begins is waited for without a deadline",
-        concerns: |script| script.has(|fault| matches!(fault, Fault::Hang(..) | Fault::HangAnswer(..))),
+        name: "a store that goes back by less than the time between two epochs is not noticed",
+        concerns: |script| script.has(|fault| matches!(fault, Fault::Rewind(..))),
     },
     Defect {
         name: "the damaged owner record of a host pod is taken for that of an earlier pod",

@@ -37,7 +37,6 @@ fn a_wrongly_wired_syncer_writes_nothing() {
 }
 
 #[test]
-#[ignore = "open: a store that went back or was replaced is not noticed"]
 fn a_restored_or_replaced_store_loses_nothing() {
     for side in [Side::Host, Side::Virtual] {
         keeps_every_promise(&two_pods().fault(20_000, 0, Fault::Rewind(side, 15_000)));
