@@ -7,7 +7,7 @@ use tenet_sim::run::run;
 use tenet_sim::script::generate;
 
 /// Number of seeds; those whose faults show an open defect are among them, and left out.
-const SEEDS: u64 = 96;
+const SEEDS: u64 = 300;
 const THREADS: u64 = 2;
 
 #[test]
