@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use tenet_playground::{Options, Playground};
+use tenet_playground::Options;
 use tokio::time::Instant;
 
-use crate::harness::{cluster, dir, new_namespace, syncer};
+use crate::harness::{Separate, configured, in_folder, new_namespace};
 use crate::operations::scrape;
 
 /// Number of Services: more than may go in a minute.
@@ -16,28 +16,21 @@ const SERVICES: usize = 14;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_that_is_deleted_while_the_syncer_is_away_goes_paced_and_alone() -> Result<()> {
     let options = Options {
-        dir: Some(dir("breaker")),
         // With the webhook no Service is stored while the syncer is away.
         syncer_settings: "webhook: { enabled: false }\n".to_owned(),
-        ..Options::default()
+        ..in_folder("breaker")
     };
-    let playground = Playground::start(options).await?;
-    let command = syncer().arg("--config").arg(playground.syncer_config());
-    playground.start_syncer(&command).await?;
-    let host = cluster("host", playground.host_kubeconfig()).await?;
-    let virt = cluster("virtual", playground.virtual_kubeconfig()).await?;
+    let own = Separate::start(options).await?;
+    let Separate { playground, host, virt } = &own;
     for namespace in ["shop", "stays"] {
-        new_namespace(&virt, namespace).await?;
+        new_namespace(virt, namespace).await?;
         let services = if namespace == "shop" { SERVICES } else { 2 };
         for number in 0..services {
             let service = json!({"metadata": {"name": format!("s{number}")}, "spec": {"ports": [{"port": 80}]}});
             virt.create(&format!("/api/v1/namespaces/{namespace}/services"), service).await?;
         }
     }
-    let copies = format!(
-        "/api/v1/namespaces/{}/services?labelSelector=tenet.sh/managed-by%3Dvc-1,tenet.sh/namespace%3D",
-        playground.namespace()
-    );
+    let copies = own.on_host("services?labelSelector=tenet.sh/managed-by%3Dvc-1,tenet.sh/namespace%3D");
     let (of_shop, of_stays) = (format!("{copies}shop"), format!("{copies}stays"));
     host.until_list(&of_shop, "all on the host", |services| services.len() == SERVICES).await?;
     host.until_list(&of_stays, "all on the host", |services| services.len() == 2).await?;
@@ -46,7 +39,7 @@ async fn a_namespace_that_is_deleted_while_the_syncer_is_away_goes_paced_and_alo
     virt.delete("/api/v1/namespaces/shop", json!({})).await?;
     virt.until_gone("/api/v1/namespaces/shop").await?;
     let start = Instant::now();
-    playground.start_syncer(&command).await?;
+    playground.start_syncer(&configured(playground)).await?;
     host.until_list(&of_shop, "down to those that wait", |services| services.len() == SERVICES - 10).await?;
     let (_, ready) = scrape(playground.admin_port(), "/readyz").await?;
     ensure!(ready.contains("breaker: deletes of Service in the host cluster are paced"), "{ready}");

@@ -1,17 +1,18 @@
 //! The claim: a syncer writes only between a host namespace and a virtual cluster that name each other.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tenet_playground::{ControlPlane, Options, Playground};
+use tenet_playground::{ControlPlane, Playground};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::{Cluster, phase};
-use crate::harness::{cluster, dir, new_namespace, syncer};
+use crate::harness::{Separate, configured, in_folder, new_namespace};
 use crate::operations::scrape;
 
 /// Time in which a running syncer notices a change of its claim.
@@ -21,21 +22,19 @@ const REFUSED: Duration = Duration::from_secs(30);
 /// Time in which a write that nothing prevents would have been made.
 const QUIET: Duration = Duration::from_secs(5);
 
-struct Rig {
-    playground: Playground,
-    host: Cluster,
-    virt: Cluster,
+struct Rig(Separate);
+
+impl Deref for Rig {
+    type Target = Separate;
+
+    fn deref(&self) -> &Separate {
+        &self.0
+    }
 }
 
 impl Rig {
     async fn start(name: &str) -> Result<Self> {
-        let playground = Playground::start(Options { dir: Some(dir(name)), ..Options::default() }).await?;
-        let rig = Self {
-            host: cluster("host", playground.host_kubeconfig()).await?,
-            virt: cluster("virtual", playground.virtual_kubeconfig()).await?,
-            playground,
-        };
-        rig.playground.start_syncer(&syncer().arg("--config").arg(rig.playground.syncer_config())).await?;
+        let rig = Self(Separate::start(in_folder(name)).await?);
         new_namespace(&rig.virt, "shop").await?;
         Ok(rig)
     }
@@ -44,10 +43,6 @@ impl Rig {
     async fn runs(&self, name: &str) -> Result<()> {
         self.virt.create("/api/v1/namespaces/shop/pods", pod(name)).await?;
         self.virt.until(&inside(name), "running", |pod| phase(pod) == "Running").await.map(drop)
-    }
-
-    fn on_host(&self, rest: &str) -> String {
-        format!("/api/v1/namespaces/{}/{rest}", self.playground.namespace())
     }
 
     fn copy(&self, name: &str) -> String {
@@ -291,7 +286,7 @@ async fn a_lost_half_suspends_all_writes_until_a_person_decides() -> Result<()> 
     ensure!(said.contains("both halves of the claim are missing") && said.contains("claim adopt"), "{said}");
     ensure!(rig.virt.get(VIRTUAL_HALF).await?.is_none(), "it was not claimed again");
     rig.claim(&["adopt", "--yes"]).await?;
-    rig.playground.start_syncer(&syncer().arg("--config").arg(rig.playground.syncer_config())).await?;
+    rig.playground.start_syncer(&configured(&rig.playground)).await?;
     ensure!(phase(&rig.virt.get(&inside("waiting")).await?.unwrap_or_default()) == "Running", "nothing was lost");
     Ok(())
 }
@@ -366,7 +361,7 @@ async fn a_recreated_virtual_cluster_takes_over_nothing_of_the_old_one() -> Resu
     ensure!(said.contains("claim release"), "{said}");
     let (ok, said) = rig.claim(&["release", "--yes"]).await?;
     ensure!(ok, "{said}");
-    rig.playground.start_syncer(&syncer().arg("--config").arg(rig.playground.syncer_config())).await?;
+    rig.playground.start_syncer(&configured(&rig.playground)).await?;
     new_namespace(&rig.virt, "shop").await?;
     rig.virt.create("/api/v1/namespaces/shop/pods", pod("new")).await?;
     sleep(QUIET).await;
@@ -382,7 +377,7 @@ async fn a_recreated_virtual_cluster_takes_over_nothing_of_the_old_one() -> Resu
 async fn a_host_namespace_that_is_deleted_and_created_again_takes_no_virtual_pod_with_it() -> Result<()> {
     let rig = Rig::start("claim-namespace").await?;
     // The Role goes with the namespace.
-    let all_rights = syncer().arg("--config").arg(rig.playground.syncer_config());
+    let all_rights = configured(&rig.playground);
     let all_rights = all_rights.arg("--host-kubeconfig").arg(rig.playground.host_kubeconfig());
     rig.playground.start_syncer(&all_rights).await?;
     rig.runs("bare").await?;

@@ -2,27 +2,34 @@
 //! creates and deletes, as in an undisturbed run.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tenet_playground::{Command, Options, Playground};
+use tenet_playground::{Command, Options};
 use tokio::time::sleep;
 
-use crate::cluster::{Cluster, name, phase};
+use crate::cluster::{name, phase};
 use crate::fault::{Moment, Plan, Proxy, Script, proxied_syncer};
-use crate::harness::{cluster, dir, new_namespace};
+use crate::harness::{Separate, in_folder, new_namespace};
 
 /// Playground whose syncer talks to both servers through proxies.
 struct Rig {
-    playground: Playground,
-    host: Cluster,
-    virt: Cluster,
+    own: Separate,
     script: Arc<Script>,
     command: Command,
     _proxies: [Proxy; 2],
+}
+
+impl Deref for Rig {
+    type Target = Separate;
+
+    fn deref(&self) -> &Separate {
+        &self.own
+    }
 }
 
 /// Counts of successful creates and deletes in the host namespace, by kind and name. The parts of
@@ -62,23 +69,14 @@ struct Run {
 impl Rig {
     async fn start() -> Result<Self> {
         let options = Options {
-            dir: Some(dir("crash")),
             nodes: 1,
             // With the webhook no Service is stored while the syncer is dead; admission.rs covers that case.
             syncer_settings: "webhook: { enabled: false }\n".to_owned(),
-            ..Options::default()
+            ..in_folder("crash")
         };
-        let playground = Playground::start(options).await?;
-        let script = Arc::new(Script::default());
-        let (command, proxies) = proxied_syncer(&playground, &script).await?;
-        Ok(Self {
-            host: cluster("host", playground.host_kubeconfig()).await?,
-            virt: cluster("virtual", playground.virtual_kubeconfig()).await?,
-            playground,
-            script,
-            command,
-            _proxies: proxies,
-        })
+        let (own, script) = (Separate::new(options).await?, Arc::new(Script::default()));
+        let (command, proxies) = proxied_syncer(&own.playground, &script).await?;
+        Ok(Self { own, script, command, _proxies: proxies })
     }
 
     /// Runs the walk once in a new namespace, killing the syncer as planned.

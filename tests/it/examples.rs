@@ -1,13 +1,13 @@
 //! The mappers under `examples/`, each in the syncer that its own `main.rs` makes, on real control planes.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tenet_playground::{Command, Options, Playground};
+use tenet_playground::Command;
 
-use crate::cluster::Cluster;
-use crate::harness;
+use crate::harness::{Separate, in_folder, new_namespace};
 
 const GROUP: &str = "/apis/networking.k8s.io/v1";
 
@@ -27,19 +27,22 @@ fn build(name: &str) -> Result<PathBuf> {
 }
 
 struct Lab {
-    playground: Playground,
-    host: Cluster,
-    virt: Cluster,
+    own: Separate,
+}
+
+impl Deref for Lab {
+    type Target = Separate;
+
+    fn deref(&self) -> &Separate {
+        &self.own
+    }
 }
 
 impl Lab {
     async fn start() -> Result<Self> {
-        let playground =
-            Playground::start(Options { dir: Some(harness::dir("examples")), ..Options::default() }).await?;
-        let host = harness::cluster("host", playground.host_kubeconfig()).await?;
-        let virt = harness::cluster("virtual", playground.virtual_kubeconfig()).await?;
-        harness::new_namespace(&virt, "shop").await?;
-        Ok(Self { playground, host, virt })
+        let own = Separate::new(in_folder("examples")).await?;
+        new_namespace(&own.virt, "shop").await?;
+        Ok(Self { own })
     }
 
     /// Starts the syncer of an example with the rights of its Role and its section of the configuration, in which
@@ -86,7 +89,7 @@ async fn the_example_mappers_sync_their_kinds() -> Result<()> {
     network_policies(&lab).await.context("NetworkPolicy")?;
     lab.run("ingress-mapper", "allowDefaultBackend").await?;
     ingresses(&lab).await.context("Ingress")?;
-    lab.playground.shutdown().await;
+    lab.own.playground.shutdown().await;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::harness::{client, syncer};
+use crate::harness::{client, configured};
 
 /// Moment at which the syncer dies, relative to one of its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +140,7 @@ pub async fn proxied_syncer(playground: &Playground, script: &Arc<Script>) -> Re
         start("host", playground.syncer_host_kubeconfig()).await?,
         start("virtual", playground.syncer_virtual_kubeconfig()).await?,
     ];
-    let mut command = syncer().arg("--config").arg(playground.syncer_config());
+    let mut command = configured(playground);
     for (side, proxy) in ["host", "virtual"].into_iter().zip(&proxies) {
         let kubeconfig = playground.dir().join(format!("proxy-{side}.kubeconfig"));
         std::fs::write(&kubeconfig, proxy.kubeconfig())?;

@@ -31,9 +31,8 @@ pub fn dir(name: &str) -> PathBuf {
 }
 
 async fn start() -> Result<Playground> {
-    let playground = Playground::start(Options { dir: Some(dir("shared")), ..Options::default() }).await?;
-    let command = syncer().arg("--config").arg(playground.syncer_config());
-    playground.start_syncer(&command).await?;
+    let playground = Playground::start(in_folder("shared")).await?;
+    playground.start_syncer(&configured(&playground)).await?;
     until_asked(&cluster("virtual", playground.virtual_kubeconfig()).await?).await?;
     Ok(playground)
 }
@@ -79,8 +78,53 @@ impl Harness {
 
     /// Returns the path of a collection in the host namespace.
     pub fn on_host(&self, rest: &str) -> String {
-        format!("/api/v1/namespaces/{}/{rest}", self.playground.namespace())
+        on_host(self.playground, rest)
     }
+}
+
+/// A playground that one test has for itself, with both clusters.
+pub struct Separate {
+    pub playground: Playground,
+    pub host: Cluster,
+    pub virt: Cluster,
+}
+
+impl Separate {
+    /// Starts a playground without a syncer.
+    pub async fn new(options: Options) -> Result<Self> {
+        let playground = Playground::start(options).await?;
+        Ok(Self {
+            host: cluster("host", playground.host_kubeconfig()).await?,
+            virt: cluster("virtual", playground.virtual_kubeconfig()).await?,
+            playground,
+        })
+    }
+
+    /// Starts a playground with its syncer.
+    pub async fn start(options: Options) -> Result<Self> {
+        let separate = Self::new(options).await?;
+        separate.playground.start_syncer(&configured(&separate.playground)).await?;
+        Ok(separate)
+    }
+
+    /// Returns the path of a collection in the host namespace.
+    pub fn on_host(&self, rest: &str) -> String {
+        on_host(&self.playground, rest)
+    }
+}
+
+/// Returns the options of a playground in a folder of this name.
+pub fn in_folder(name: &str) -> Options {
+    Options { dir: Some(dir(name)), ..Options::default() }
+}
+
+/// Returns the command of the syncer under test with the configuration of a playground.
+pub fn configured(playground: &Playground) -> Command {
+    syncer().arg("--config").arg(playground.syncer_config())
+}
+
+fn on_host(playground: &Playground, rest: &str) -> String {
+    format!("/api/v1/namespaces/{}/{rest}", playground.namespace())
 }
 
 /// Creates a namespace and waits until pods are admitted in it.

@@ -6,40 +6,18 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tenet_playground::{Options, Playground};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::{Cluster, phase};
-use crate::harness::{cluster, dir, new_namespace, syncer, until_asked};
+use crate::cluster::phase;
+use crate::harness::{Separate, in_folder, new_namespace, until_asked};
 
-struct Rig {
-    playground: Playground,
-    host: Cluster,
-    virt: Cluster,
-}
-
-impl Rig {
-    async fn new(name: &str) -> Result<Self> {
-        let playground = Playground::start(Options { dir: Some(dir(name)), ..Options::default() }).await?;
-        let rig = Self {
-            host: cluster("host", playground.host_kubeconfig()).await?,
-            virt: cluster("virtual", playground.virtual_kubeconfig()).await?,
-            playground,
-        };
-        rig.playground.start_syncer(&syncer().arg("--config").arg(rig.playground.syncer_config())).await?;
-        until_asked(&rig.virt).await?;
-        Ok(rig)
-    }
-
-    fn on_host(&self, rest: &str) -> String {
-        format!("/api/v1/namespaces/{}/{rest}", self.playground.namespace())
-    }
-
-    async fn host_pods(&self) -> Result<usize> {
-        Ok(self.host.list(&self.on_host("pods")).await?.len())
-    }
+/// Starts a playground of its own, whose syncer is asked about Services.
+async fn start(name: &str) -> Result<Separate> {
+    let rig = Separate::start(in_folder(name)).await?;
+    until_asked(&rig.virt).await?;
+    Ok(rig)
 }
 
 fn pod(name: &str) -> Value {
@@ -85,7 +63,7 @@ impl SilentWebhook {
 /// Forty pods wait for a webhook of the host that times out; a Service and a Node picture do not wait with them.
 #[tokio::test(flavor = "multi_thread")]
 async fn pods_behind_a_silent_webhook_delay_no_service() -> Result<()> {
-    let rig = Rig::new("silent-webhook").await?;
+    let rig = start("silent-webhook").await?;
     new_namespace(&rig.virt, "apps").await?;
     let webhook = SilentWebhook::start().await?;
     let registrations = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations";
@@ -108,7 +86,7 @@ async fn pods_behind_a_silent_webhook_delay_no_service() -> Result<()> {
     rig.virt.patch("/api/v1/namespaces/apps/services/web", ports).await?;
     let changed = |service: &Value| service["spec"]["ports"][0]["port"] == 81;
     rig.host.until(&rig.on_host("services/web-x-apps-x-vc-1"), "changed", changed).await?;
-    assert_eq!(rig.host_pods().await?, 0, "the webhook holds every pod");
+    assert_eq!(rig.host.list(&rig.on_host("pods")).await?.len(), 0, "the webhook holds every pod");
     let during = webhook.calls.load(Ordering::Relaxed) - before;
     assert!(during < 40, "the Service did not wait for the pods: {during} more calls meanwhile");
 
@@ -124,7 +102,7 @@ async fn pods_behind_a_silent_webhook_delay_no_service() -> Result<()> {
 /// A quota that was full for longer than the longest short backoff is used soon after it has room.
 #[tokio::test(flavor = "multi_thread")]
 async fn room_in_a_quota_is_used_soon_by_all_that_wait() -> Result<()> {
-    let rig = Rig::new("quota").await?;
+    let rig = start("quota").await?;
     new_namespace(&rig.virt, "apps").await?;
     let quotas = format!("/api/v1/namespaces/{}/resourcequotas", rig.playground.namespace());
     rig.host.create(&quotas, json!({"metadata": {"name": "pods"}, "spec": {"hard": {"pods": "1"}}})).await?;

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant, sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
-use crate::harness::{Harness, cluster, dir, syncer};
+use crate::harness::{Harness, Separate, in_folder};
 use wire::{Identity, api_server, code, connect, expired, send, status, stranger, user};
 
 const SPDY: &str = "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n";
@@ -300,12 +300,8 @@ async fn a_client_that_wastes_time_or_memory_is_cut_off() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_is_found_at_its_service_with_a_certificate_of_the_cluster() -> Result<()> {
     let settings = "kubelet: { addresses: service, listen: 127.0.0.1, certificate: csr }\n".to_owned();
-    let options = Options { dir: Some(dir("node-service")), nodes: 1, syncer_settings: settings, ..Options::default() };
-    let playground = Playground::start(options).await?;
-    let command = syncer().arg("--config").arg(playground.syncer_config());
-    playground.start_syncer(&command).await?;
-    let host = cluster("host", playground.host_kubeconfig()).await?;
-    let virt = cluster("virtual", playground.virtual_kubeconfig()).await?;
+    let options = Options { nodes: 1, syncer_settings: settings, ..in_folder("node-service") };
+    let Separate { playground, host, virt } = Separate::start(options).await?;
     let pods = "/api/v1/namespaces/default/pods";
     let spec = json!({"terminationGracePeriodSeconds": 0, "containers": [{"name": "main", "image": "nginx"}]});
     virt.create(pods, json!({"metadata": {"name": "web"}, "spec": spec})).await?;

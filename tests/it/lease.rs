@@ -1,15 +1,15 @@
 //! Replicas: one syncer writes, and another takes over when it ends, however it ends.
 
+use std::ops::Deref;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tenet_playground::{Launch, Options, Playground, Process, free_port};
+use tenet_playground::{Launch, Options, Process, free_port};
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::Cluster;
-use crate::harness::{cluster, dir, new_namespace, syncer};
+use crate::harness::{Separate, configured, in_folder, new_namespace};
 use crate::operations::scrape;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,20 +26,24 @@ struct Replica {
 }
 
 struct Rig {
-    playground: Playground,
-    host: Cluster,
-    virt: Cluster,
+    own: Separate,
     pods: usize,
+}
+
+impl Deref for Rig {
+    type Target = Separate;
+
+    fn deref(&self) -> &Separate {
+        &self.own
+    }
 }
 
 impl Rig {
     async fn start(name: &str, settings: &str) -> Result<Self> {
-        let options = Options { dir: Some(dir(name)), syncer_settings: settings.to_owned(), ..Options::default() };
-        let playground = Playground::start(options).await?;
-        playground.give_declared_rights(&syncer().arg("--config").arg(playground.syncer_config())).await?;
-        let virt = cluster("virtual", playground.virtual_kubeconfig()).await?;
-        new_namespace(&virt, "shop").await?;
-        Ok(Self { host: cluster("host", playground.host_kubeconfig()).await?, virt, playground, pods: 0 })
+        let own = Separate::new(Options { syncer_settings: settings.to_owned(), ..in_folder(name) }).await?;
+        own.playground.give_declared_rights(&configured(&own.playground)).await?;
+        new_namespace(&own.virt, "shop").await?;
+        Ok(Self { own, pods: 0 })
     }
 
     /// Starts a syncer with ports of its own, but for the kubelets, whose addresses are in the virtual nodes.
@@ -73,7 +77,7 @@ impl Rig {
         let name = format!("p{}", self.pods);
         let pod = json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
         self.virt.create("/api/v1/namespaces/shop/pods", pod).await?;
-        Ok(format!("/api/v1/namespaces/{}/pods/{name}-x-shop-x-vc-1", self.playground.namespace()))
+        Ok(self.on_host(&format!("pods/{name}-x-shop-x-vc-1")))
     }
 
     /// Creates a pod and waits until it is on the host; answers with the time since `start`.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tenet_playground::{Options, Playground};
 
-use crate::harness::{Harness, cluster, dir, syncer};
+use crate::harness::{Harness, cluster, configured, dir};
 use crate::kubelet::wire::{api_server, code, send};
 
 const GROUP: &str = "/apis/metrics.k8s.io/v1beta1";
@@ -24,7 +24,7 @@ fn listen(playground: &Playground) -> Result<SocketAddr> {
 async fn a_tenant_sees_what_pods_use_and_an_autoscaler_follows() -> Result<()> {
     let options = Options { dir: Some(dir("metrics")), metrics: true, ..Options::default() };
     let playground = Playground::start(options).await?;
-    let command = syncer().arg("--config").arg(playground.syncer_config());
+    let command = configured(&playground);
     playground.start_syncer(&command).await?;
     let virt = cluster("virtual", playground.virtual_kubeconfig()).await?;
     let labels = json!({"app": "busy", "playground/cpu": "400m"});

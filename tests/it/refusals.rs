@@ -2,9 +2,9 @@
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use tenet_playground::{Options, Playground};
+use tenet_playground::Options;
 
-use crate::harness::{Harness, cluster, dir, new_namespace, syncer};
+use crate::harness::{Harness, Separate, configured, in_folder, new_namespace};
 
 async fn told(harness: &Harness, namespace: &str, reason: &str) -> Result<Vec<String>> {
     let path = format!("/api/v1/namespaces/{namespace}/events");
@@ -74,16 +74,13 @@ async fn a_foreign_object_under_our_name_is_not_touched() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_change_leaves_the_copy_as_it_was_last_accepted() -> Result<()> {
     let settings = "webhook: { enabled: false }\n".to_owned();
-    let options = Options { dir: Some(dir("refusals")), syncer_settings: settings, ..Options::default() };
-    let playground = Playground::start(options).await?;
-    playground.start_syncer(&syncer().arg("--config").arg(playground.syncer_config())).await?;
-    let virt = cluster("virtual", playground.virtual_kubeconfig()).await?;
-    let host = cluster("host", playground.host_kubeconfig()).await?;
-    new_namespace(&virt, "shop").await?;
+    let own = Separate::start(Options { syncer_settings: settings, ..in_folder("refusals") }).await?;
+    let Separate { playground, host, virt } = &own;
+    new_namespace(virt, "shop").await?;
     let service = json!({"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}});
     virt.create("/api/v1/namespaces/shop/services", service).await?;
     let inside = "/api/v1/namespaces/shop/services/web";
-    let outside = format!("/api/v1/namespaces/{}/services/web-x-shop-x-vc-1", playground.namespace());
+    let outside = own.on_host("services/web-x-shop-x-vc-1");
     let copy = host.until(&outside, "there", Value::is_object).await?;
     let same_address = |service: &Value| service["spec"]["clusterIP"] == copy["spec"]["clusterIP"];
     virt.until(inside, "at the address of the host", same_address).await?;
@@ -104,7 +101,7 @@ async fn a_refused_change_leaves_the_copy_as_it_was_last_accepted() -> Result<()
 
     // The host's own status does not push the condition aside, nothing is written again and again,
     // and the restart of the syncer says nothing new.
-    playground.start_syncer(&syncer().arg("--config").arg(playground.syncer_config())).await?;
+    playground.start_syncer(&configured(playground)).await?;
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     let later = virt.get(inside).await?.unwrap_or_default();
     assert_eq!(later["metadata"]["resourceVersion"], marked["metadata"]["resourceVersion"]);
@@ -117,6 +114,6 @@ async fn a_refused_change_leaves_the_copy_as_it_was_last_accepted() -> Result<()
     let follows = |service: &Value| service["spec"]["ports"].as_array().is_some_and(|ports| ports.len() == 2);
     host.until(&outside, "following again", follows).await?;
     virt.until(inside, "unmarked", |service| synced(service).is_none()).await?;
-    playground.shutdown().await;
+    own.playground.shutdown().await;
     Ok(())
 }

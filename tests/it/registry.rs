@@ -1,5 +1,6 @@
 //! Mappers start and stop alone: what one of them lacks stops no other.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -8,12 +9,11 @@ use serde_json::{Value, json};
 use tenet_config::{Config, Overrides};
 use tenet_mapper::rules::{Rule, Table, copy, omit, reference, set};
 use tenet_mapper::{CopyMapper, Kind, Mapper, MapperSpec, kinds};
-use tenet_playground::{Command, Options, Playground};
+use tenet_playground::{Command, Playground};
 use tenet_syncer::role;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::Cluster;
-use crate::harness::{cluster, dir, new_namespace, syncer};
+use crate::harness::{Separate, configured, in_folder, new_namespace};
 use crate::operations::scrape;
 
 /// Time limit of a probe of a missing API or right, and of its consequences.
@@ -62,24 +62,19 @@ fn syncer_with_widgets(playground: &Playground) -> Result<Command> {
     Ok(command.arg("--nocapture").env(IS_SYNCER, playground.syncer_config()))
 }
 
-struct Rig {
-    playground: Playground,
-    host: Cluster,
-    virt: Cluster,
+struct Rig(Separate);
+
+impl Deref for Rig {
+    type Target = Separate;
+
+    fn deref(&self) -> &Separate {
+        &self.0
+    }
 }
 
 impl Rig {
     async fn new(name: &str) -> Result<Self> {
-        let playground = Playground::start(Options { dir: Some(dir(name)), ..Options::default() }).await?;
-        Ok(Self {
-            host: cluster("host", playground.host_kubeconfig()).await?,
-            virt: cluster("virtual", playground.virtual_kubeconfig()).await?,
-            playground,
-        })
-    }
-
-    fn on_host(&self, rest: &str) -> String {
-        format!("/api/v1/namespaces/{}/{rest}", self.playground.namespace())
+        Ok(Self(Separate::new(in_folder(name)).await?))
     }
 
     async fn readyz(&self, path: &str) -> Result<(u16, String)> {
@@ -116,7 +111,7 @@ impl Rig {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_right_to_secrets_services_still_sync_and_all_that_is_off_says_so() -> Result<()> {
     let rig = Rig::new("without-secrets").await?;
-    let command = syncer().arg("--config").arg(rig.playground.syncer_config());
+    let command = configured(&rig.playground);
     rig.playground.give_declared_rights(&command).await?;
     let collection = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles", rig.playground.namespace());
     let role = rig.host.list(&collection).await?.first().context("a Role")?.clone();

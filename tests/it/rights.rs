@@ -9,10 +9,10 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tenet_config::{Config, Overrides};
 use tenet_mapper::Side;
-use tenet_playground::{Options, Playground};
+use tenet_playground::Playground;
 use tenet_syncer::role::{self, Need};
 
-use crate::harness::{cluster, dir, new_namespace, syncer};
+use crate::harness::{Separate, cluster, configured, in_folder, new_namespace};
 
 /// The user of the syncer in the host cluster of a playground.
 const USER: &str = "tenet-syncer";
@@ -103,11 +103,7 @@ fn undeclared(playground: &Playground) -> Result<BTreeSet<String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_syncer_lives_with_exactly_the_role_that_it_prints() -> Result<()> {
-    let playground = Playground::start(Options { dir: Some(dir("rights")), ..Options::default() }).await?;
-    let command = syncer().arg("--config").arg(playground.syncer_config());
-    playground.start_syncer(&command).await?;
-    let virt = cluster("virtual", playground.virtual_kubeconfig()).await?;
-    let host = cluster("host", playground.host_kubeconfig()).await?;
+    let Separate { playground, host, virt } = Separate::start(in_folder("rights")).await?;
     let namespace = playground.namespace();
     let roles = host.list("/apis/rbac.authorization.k8s.io/v1/rolebindings").await?;
     let subjects = |binding: &Value| binding["subjects"].as_array().cloned().unwrap_or_default();
@@ -181,7 +177,7 @@ async fn the_syncer_lives_with_exactly_the_role_that_it_prints() -> Result<()> {
     for (kind, name) in [("services", "web"), ("pods", "web"), ("configmaps", "settings"), ("secrets", "key")] {
         host.until_gone(&outside(kind, name)).await?;
     }
-    playground.start_syncer(&command).await?;
+    playground.start_syncer(&configured(&playground)).await?;
 
     // Nodes are read where that is permitted, and metrics are where there are any.
     let optional = [r#""list" /api/v1/nodes"#, r#""watch" /api/v1/nodes"#].map(str::to_owned);

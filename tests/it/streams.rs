@@ -14,7 +14,7 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
 use crate::cluster::Cluster;
-use crate::harness::{cluster, dir, syncer};
+use crate::harness::{cluster, configured, dir};
 use crate::kubelet::wire::{Identity, code, connect, user};
 
 /// Time limit for both sides of a stream to close. It takes moments, but the machine may
@@ -32,7 +32,7 @@ impl Lab {
     async fn start(name: &str, settings: &str) -> Result<Self> {
         let options = Options { dir: Some(dir(name)), syncer_settings: settings.to_owned(), ..Options::default() };
         let playground = Playground::start(options).await?;
-        let command = syncer().arg("--config").arg(playground.syncer_config());
+        let command = configured(&playground);
         playground.start_syncer(&command).await?;
         let virt = cluster("virtual", playground.virtual_kubeconfig()).await?;
         run(&virt, "web").await?;
@@ -189,7 +189,7 @@ async fn whoever_dies_both_sides_are_closed() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_restart_streams_open_again_and_a_stop_closes_those_that_are() -> Result<()> {
     let lab = Lab::start("stream-restart", "").await?;
-    let command = syncer().arg("--config").arg(lab.playground.syncer_config());
+    let command = configured(&lab.playground);
     for graceful in [false, true] {
         let streams = lab.streams(50).await?;
         let end = async {

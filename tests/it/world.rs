@@ -5,10 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use tenet_playground::{Options, Playground};
-
 use crate::cluster::{name, phase};
-use crate::harness::{Harness, cluster, dir, new_namespace, syncer};
+use crate::harness::{Harness, Separate, in_folder, new_namespace};
 
 /// As a kubelet computes them, the variables of 400 Services are about 200 KB for each container.
 #[tokio::test(flavor = "multi_thread")]
@@ -160,11 +158,7 @@ fn plain(name: &str, labels: &Value) -> Value {
 /// A `ReplicaSet` takes every pod without a controller that its selector matches, and deletes what is too much.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_workload_of_the_host_takes_no_pod_of_a_tenant() -> Result<()> {
-    let options = Options { dir: Some(dir("world")), ..Options::default() };
-    let playground = Playground::start(options).await?;
-    playground.start_syncer(&syncer().arg("--config").arg(playground.syncer_config())).await?;
-    let virt = cluster("virtual", playground.virtual_kubeconfig()).await?;
-    let host = cluster("host", playground.host_kubeconfig()).await?;
+    let Separate { playground, host, virt } = Separate::start(in_folder("world")).await?;
     new_namespace(&virt, "shop").await?;
     let team = playground.namespace();
     let on_host = |rest: &str| format!("/api/v1/namespaces/{team}/{rest}");

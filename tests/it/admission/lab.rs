@@ -1,16 +1,17 @@
 //! Dual-stack playground whose syncer can be killed at any write.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use tenet_playground::{Command, Options, Playground, free_port};
+use tenet_playground::{Command, Options, free_port};
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::{Cluster, name};
+use crate::cluster::name;
 use crate::fault::{Proxy, Script, proxied_syncer};
-use crate::harness::{cluster, dir, until_asked};
+use crate::harness::{Separate, in_folder, until_asked};
 
 const RANGES: &str = "--service-cluster-ip-range=10.96.0.0/16,fd00:10:96::/112";
 /// Lifetime of a reservation: short, as no request of these tests is longer.
@@ -19,12 +20,18 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Playground of the admission tests.
 pub struct Lab {
-    pub playground: Playground,
-    pub host: Cluster,
-    pub virt: Cluster,
+    own: Separate,
     pub script: Arc<Script>,
     pub command: Command,
     _proxies: [Proxy; 2],
+}
+
+impl Deref for Lab {
+    type Target = Separate;
+
+    fn deref(&self) -> &Separate {
+        &self.own
+    }
 }
 
 impl Lab {
@@ -36,24 +43,15 @@ impl Lab {
             RESERVATION.as_secs()
         );
         let options = Options {
-            dir: Some(dir(name)),
             nodes: 1,
             host_flags: vec![RANGES.to_owned()],
             virtual_flags: vec![RANGES.to_owned()],
             syncer_settings: settings,
-            ..Options::default()
+            ..in_folder(name)
         };
-        let playground = Playground::start(options).await?;
-        let script = Arc::new(Script::default());
-        let (command, proxies) = proxied_syncer(&playground, &script).await?;
-        let lab = Self {
-            host: cluster("host", playground.host_kubeconfig()).await?,
-            virt: cluster("virtual", playground.virtual_kubeconfig()).await?,
-            playground,
-            script,
-            command,
-            _proxies: proxies,
-        };
+        let (own, script) = (Separate::new(options).await?, Arc::new(Script::default()));
+        let (command, proxies) = proxied_syncer(&own.playground, &script).await?;
+        let lab = Self { own, script, command, _proxies: proxies };
         lab.restart().await?;
         Ok(lab)
     }
@@ -65,7 +63,7 @@ impl Lab {
     }
 
     pub fn on_host(&self, rest: &str) -> String {
-        format!("/api/v1/namespaces/{}/services{rest}", self.playground.namespace())
+        self.own.on_host(&format!("services{rest}"))
     }
 
     /// Returns the host path of the copy of a virtual Service.

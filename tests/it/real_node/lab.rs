@@ -65,7 +65,7 @@ impl Lab {
             }
             other => other?,
         };
-        let command = harness::syncer().arg("--config").arg(playground.syncer_config());
+        let command = harness::configured(&playground);
         playground.start_syncer(&command).await?;
         let lab = Self { playground, node, kubelet: RwLock::default() };
         for side in lab.sides().iter().filter(|side| side.web_sockets) {
