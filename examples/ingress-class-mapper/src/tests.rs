@@ -1,6 +1,4 @@
-use std::collections::BTreeSet;
-
-use tenet_mapper::testing::Clusters;
+use tenet_mapper::testing::{Clusters, rules};
 
 use super::*;
 
@@ -46,9 +44,5 @@ fn a_class_of_the_tenant_is_not_touched() {
 #[test]
 fn the_role_grants_what_the_mapper_needs_on_the_host() {
     let role: Value = serde_saphyr::from_str(include_str!("../role.yaml")).unwrap();
-    let spec = mapper().spec().clone();
-    let rights: Vec<_> = spec.rights().into_iter().filter(|right| right.side == Side::Host).collect();
-    assert!(rights.iter().all(|right| right.kind == KIND && right.subresource.is_none()), "{rights:?}");
-    let verbs: BTreeSet<_> = rights.iter().flat_map(|right| &right.verbs).map(|verb| verb.as_str()).collect();
-    assert_eq!(role["rules"], json!([{"apiGroups": [KIND.group], "resources": [KIND.plural], "verbs": verbs}]));
+    assert_eq!(role["rules"], rules(mapper().spec(), Side::Host));
 }

@@ -1,8 +1,6 @@
-use std::collections::BTreeSet;
-
 use serde_json::json;
 use tenet_mapper::Side;
-use tenet_mapper::testing::Clusters;
+use tenet_mapper::testing::{Clusters, rules};
 
 use super::*;
 
@@ -116,9 +114,5 @@ fn an_ingress_claims_only_what_the_section_permits() {
 #[test]
 fn the_role_grants_what_the_mapper_needs_on_the_host() {
     let role: Value = serde_saphyr::from_str(include_str!("../role.yaml")).unwrap();
-    let spec = mapper().unwrap().spec().clone();
-    let rights: Vec<_> = spec.rights().into_iter().filter(|right| right.side == Side::Host).collect();
-    assert!(rights.iter().all(|right| right.kind == KIND && right.subresource.is_none()), "{rights:?}");
-    let verbs: BTreeSet<_> = rights.iter().flat_map(|right| &right.verbs).map(|verb| verb.as_str()).collect();
-    assert_eq!(role["rules"], json!([{"apiGroups": [KIND.group], "resources": [KIND.plural], "verbs": verbs}]));
+    assert_eq!(role["rules"], rules(mapper().unwrap().spec(), Side::Host));
 }

@@ -1,6 +1,7 @@
 //! The test kit: a picture of both clusters in memory, so that a mapper is tested with
 //! two YAML texts and no server.
 
+mod role;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,8 @@ use crate::{
     Bound, Contents, Context, Effect, Facts, HostKey, KeysOf, Kind, Kubelets, MapError, Mapper, MapperSpec, Object,
     ObjectRef, Outcome, Policies, Projection, Sections, Side, TokenRequest, View, VirtualKey, patch, plan,
 };
+
+pub use role::rules;
 
 /// The host namespace of a [`Clusters`].
 pub const HOST_NAMESPACE: &str = "team-a";
