@@ -37,13 +37,15 @@ impl<K, V> Default for Turns<K, V> {
 
 impl<K: Clone + Eq + std::hash::Hash, V: Default> Turns<K, V> {
     /// Returns the item of a name; a new one gets the last turn.
-    fn entry(&mut self, name: &K) -> Option<&mut V> {
-        if !self.items.contains_key(name) {
-            self.items.insert(name.clone(), (self.next, V::default()));
-            self.order.insert(self.next, name.clone());
-            self.next += 1;
-        }
-        self.items.get_mut(name).map(|(_, item)| item)
+    fn entry(&mut self, name: K) -> &mut V {
+        let Self { order, items, next } = self;
+        let (_, item) = items.entry(name).or_insert_with_key(|name| {
+            let turn = *next;
+            *next += 1;
+            order.insert(turn, name.clone());
+            (turn, V::default())
+        });
+        item
     }
 
     /// Moves an item to the end.
@@ -66,12 +68,10 @@ impl<K: Clone + Eq + std::hash::Hash, V: Default> Turns<K, V> {
 impl Row {
     /// Adds a key at the end of its namespace. Returns its position.
     pub(super) fn push(&mut self, key: Key) -> u64 {
-        let Some(ring) = self.rings.entry(&key.mapper) else { return 0 };
+        let ring = self.rings.entry(key.mapper);
         let position = ring.next;
         ring.next += 1;
-        if let Some(line) = ring.lines.entry(&Arc::from(key.object.namespace())) {
-            line.insert(position, key);
-        }
+        ring.lines.entry(Arc::from(key.object.namespace())).insert(position, key);
         position
     }
 
@@ -83,9 +83,9 @@ impl Row {
     /// Takes the first key of the first mapper that `admits` and has its turn.
     pub(super) fn pop(&mut self, admits: impl Fn(MapperId) -> bool) -> Option<Key> {
         let mapper = *self.rings.order.values().find(|mapper| admits(**mapper))?;
-        let ring = self.rings.entry(&mapper)?;
+        let (_, ring) = self.rings.items.get_mut(&mapper)?;
         let namespace = Arc::clone(ring.lines.order.values().next()?);
-        let line = ring.lines.entry(&namespace)?;
+        let (_, line) = ring.lines.items.get_mut(&namespace)?;
         let (_, key) = line.pop_first()?;
         if line.is_empty() {
             ring.lines.remove(&namespace);

@@ -101,12 +101,25 @@ pub struct State {
     credits: [u32; 3],
     timers: BTreeSet<(Duration, Key)>,
     quotas: Quotas,
-    /// Number of keys of each mapper that are being reconciled.
-    running: HashMap<MapperId, usize>,
-    /// Number of keys of one mapper that may be reconciled at the same time.
-    cap: usize,
+    at_work: AtWork,
     /// Times that changed keys wait, of the mappers that have one.
     settle: HashMap<MapperId, Duration>,
+}
+
+/// Keys that are being reconciled.
+#[derive(Debug)]
+struct AtWork {
+    /// Number of them of each mapper.
+    counts: HashMap<MapperId, usize>,
+    /// Highest number of one mapper.
+    cap: usize,
+}
+
+impl AtWork {
+    /// Returns true if one more key of a mapper may be reconciled.
+    fn admits(&self, mapper: MapperId) -> bool {
+        self.counts.get(&mapper).is_none_or(|count| *count < self.cap)
+    }
 }
 
 /// Wait after a failed reconcile during which the object has changed.
@@ -121,8 +134,7 @@ impl State {
             credits: SHARE,
             timers: BTreeSet::new(),
             quotas: Quotas::default(),
-            running: HashMap::new(),
-            cap: cap.max(1),
+            at_work: AtWork { counts: HashMap::new(), cap: cap.max(1) },
             settle: HashMap::new(),
         }
     }
@@ -190,15 +202,14 @@ impl State {
     pub fn pop(&mut self, now: Duration) -> Option<Ticket> {
         self.fire(now);
         let lane = self.choose()?;
-        let (running, cap) = (&self.running, self.cap);
-        let key = self.rows[lane as usize].pop(|mapper| running.get(&mapper).is_none_or(|count| *count < cap))?;
+        let key = self.rows[lane as usize].pop(|mapper| self.at_work.admits(mapper))?;
         let entry = self.entries.get_mut(&key)?;
         let since = match entry.status {
             Status::Queued { since, .. } => since,
             _ => now,
         };
         entry.status = Status::Running { dirty: None };
-        *self.running.entry(key.mapper).or_default() += 1;
+        *self.at_work.counts.entry(key.mapper).or_default() += 1;
         Some(Ticket { key, lane, since, failures: entry.failures })
     }
 
@@ -206,7 +217,7 @@ impl State {
     pub fn done(&mut self, key: &Key, again: Again, now: Duration) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let Status::Running { dirty } = entry.status else { return };
-        if let Some(count) = self.running.get_mut(&key.mapper) {
+        if let Some(count) = self.at_work.counts.get_mut(&key.mapper) {
             *count = count.saturating_sub(1);
         }
         let has_failed = matches!(again, Again::Failed(_) | Again::Full(_));
@@ -222,13 +233,13 @@ impl State {
                 let position = self.quotas.join(key, &quota, now);
                 entry.status = Status::Full { quota, position };
             }
-            (_, Some((lane, _))) if self.settle.contains_key(&key.mapper) => {
-                let delay = self.settle.get(&key.mapper).copied().unwrap_or_default();
-                self.wait(key, now + delay, lane, true);
-            }
             (_, Some((lane, since))) => {
-                let position = self.rows[lane as usize].push(key.clone());
-                entry.status = Status::Queued { lane, since, position };
+                if let Some(delay) = self.settle.get(&key.mapper).copied() {
+                    self.wait(key, now + delay, lane, true);
+                } else {
+                    let position = self.rows[lane as usize].push(key.clone());
+                    entry.status = Status::Queued { lane, since, position };
+                }
             }
             (Again::No, None) => {
                 self.entries.remove(key);
@@ -339,13 +350,10 @@ impl State {
 
     /// The most urgent lane that has keys to serve and has not used up its share.
     fn choose(&mut self) -> Option<Lane> {
-        let (running, cap) = (&self.running, self.cap);
         for _ in 0..2 {
             for lane in LANES {
                 let index = lane as usize;
-                if self.credits[index] > 0
-                    && self.rows[index].has(|mapper| running.get(&mapper).is_none_or(|count| *count < cap))
-                {
+                if self.credits[index] > 0 && self.rows[index].has(|mapper| self.at_work.admits(mapper)) {
                     self.credits[index] -= 1;
                     return Some(lane);
                 }
