@@ -39,24 +39,17 @@ fn change(pod: &Subject<'_, '_>, host: &Object, version: Option<String>) -> Opti
     if patch::same(found, &wanted) || conditions::differ_by_binding_alone(pod.virt, &wanted) {
         return None;
     }
-    Some(Effect::PatchVirtual(VirtualPatch {
-        kind: kinds::POD,
-        key: pod.key.clone(),
-        uid: pod.virt.uid().to_owned(),
-        version,
-        subresource: Some("status"),
-        values: vec![("/status".into(), wanted)],
-    }))
+    Some(write(pod, wanted, version))
 }
 
 /// Reason of the condition of a pod that the host has ended.
 const ENDED_BY_HOST: &str = "DeletedOnHost";
 
-/// Returns the last status of a pod that is removed, from the last state of its host pod where that is known. Its phase is final: a
-/// controller that waits for the end of a pod looks at nothing else, and a finalizer may keep the pod.
+/// Returns the last status of a pod that is removed, from the last state of its host pod where that is
+/// known. Its phase is final: a controller that waits for the end of a pod looks at nothing else, and a finalizer may keep the pod.
 pub(super) fn last(pod: &Subject<'_, '_>, host: Option<&Object>, by_host: bool) -> Option<Effect> {
-    let found = pod.virt.at("/status").unwrap_or(&Value::Null);
-    let mut status = host.and_then(|host| wanted(pod, host)).unwrap_or_else(|| found.clone());
+    let shown = || pod.virt.at("/status").cloned().unwrap_or_default();
+    let mut status = host.and_then(|host| wanted(pod, host)).unwrap_or_else(shown);
     if !matches!(status["phase"].as_str(), Some("Succeeded" | "Failed")) {
         status["phase"] = json!("Failed");
         for condition in status["conditions"].as_array_mut().into_iter().flatten() {
@@ -69,7 +62,7 @@ pub(super) fn last(pod: &Subject<'_, '_>, host: Option<&Object>, by_host: bool) 
     if by_host {
         conditions::disrupt(&mut status, ENDED_BY_HOST);
     }
-    (!patch::same(found, &status)).then(|| of(pod, status))
+    replace(pod, status)
 }
 
 /// Returns true if a virtual pod carries the mark that its host pod was ended by the host.
@@ -79,19 +72,23 @@ pub(super) fn is_ended_by_host(virt: &Object) -> bool {
 
 /// Returns the status of a pod that the host is ending.
 pub(super) fn ending(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
-    let found = pod.virt.at("/status").unwrap_or(&Value::Null);
     let mut status = wanted(pod, host)?;
     conditions::disrupt(&mut status, ENDED_BY_HOST);
-    (!patch::same(found, &status)).then(|| of(pod, status))
+    replace(pod, status)
 }
 
-/// Returns the write of a status that was derived from the present version of the pod.
-fn of(pod: &Subject<'_, '_>, status: Value) -> Effect {
+/// Returns the write of a status, if it differs from the present one, which it was derived from.
+fn replace(pod: &Subject<'_, '_>, status: Value) -> Option<Effect> {
+    let found = pod.virt.at("/status").unwrap_or(&Value::Null);
+    (!patch::same(found, &status)).then(|| write(pod, status, Some(pod.virt.resource_version().to_owned())))
+}
+
+fn write(pod: &Subject<'_, '_>, status: Value, version: Option<String>) -> Effect {
     Effect::PatchVirtual(VirtualPatch {
         kind: kinds::POD,
         key: pod.key.clone(),
         uid: pod.virt.uid().to_owned(),
-        version: Some(pod.virt.resource_version().to_owned()),
+        version,
         subresource: Some("status"),
         values: vec![("/status".into(), status)],
     })
