@@ -35,8 +35,7 @@ pub struct Audit {
 pub async fn run(engine: Arc<Engine>, audits: Arc<[Audit]>, config: tenet_config::Live, stop: CancellationToken) {
     loop {
         let interval = *config.get().engine.patrol_interval;
-        let pause = interval.mul_f64(0.9 + engine.runtime.random() / 5.0);
-        if stop.run_until_cancelled(sleep(pause)).await.is_none() {
+        if stop.run_until_cancelled(sleep(engine.runtime.spread(interval))).await.is_none() {
             return;
         }
         for audit in &*audits {

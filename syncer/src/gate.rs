@@ -321,18 +321,19 @@ impl Gate {
     pub(crate) async fn refresh(&self, object: &ObjectRef) -> Result<bool, MapError> {
         let ObjectRef { side, kind, namespace, name } = object;
         let cached = self.cached(*side, *kind, namespace, name);
-        let found = self.read(*side, &Target::new(*kind, namespace, name)).await?;
-        match (found, cached, self.parts.caches.get(*side, *kind)) {
-            (Some(found), ..) => Ok(self.ingest(*side, *kind, found)),
-            (None, Some(cached), Some(cache)) => {
-                let gone = cache.evict(namespace, name, cached.uid());
-                if let Some(last) = &gone {
-                    self.parts.router.gone(cache, last);
-                }
-                Ok(gone.is_some())
-            }
-            (None, ..) => Ok(false),
+        match self.read(*side, &Target::new(*kind, namespace, name)).await? {
+            Some(found) => Ok(self.ingest(*side, *kind, found)),
+            None => Ok(cached.is_some_and(|cached| self.forget(object, cached.uid()))),
         }
+    }
+
+    /// Removes an object from the cache that the server reports absent. Returns true if the cache had it.
+    fn forget(&self, object: &ObjectRef, uid: &str) -> bool {
+        let ObjectRef { side, kind, namespace, name } = object;
+        let Some(cache) = self.parts.caches.get(*side, *kind) else { return false };
+        let Some(last) = cache.evict(namespace, name, uid) else { return false };
+        self.parts.router.gone(cache, &last);
+        true
     }
 
     /// Stores the server's answer in the cache, so that the next reconcile does not act

@@ -26,7 +26,7 @@ pub async fn run(engine: Arc<Engine>, config: tenet_config::Live, stop: Cancella
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = sleep(interval.mul_f64(0.9 + engine.runtime.random() / 5.0)) => {}
+            () = sleep(engine.runtime.spread(interval)) => {}
         }
         let start = Instant::now();
         enqueue_all(&engine, Lane::Patrol).await;

@@ -9,7 +9,6 @@ use tenet_mapper::{
     Context, Effect, Event, EventReason, EventType, Facts, Kind, MapError, MapperSpec, Object, Side, VirtualKey,
     condition, plan,
 };
-use time::format_description::well_known::Rfc3339;
 
 use crate::engine::Engine;
 
@@ -43,8 +42,7 @@ pub async fn say(
     if !spec.has_conditions || virt.is_deleting() {
         return Ok(());
     }
-    let now = engine.runtime.now().replace_nanosecond(0).ok().and_then(|now| now.format(&Rfc3339).ok());
-    let now = now.unwrap_or_default();
+    let now = engine.runtime.timestamp();
     let status = match (has_copy, spec.pending_condition) {
         (true, _) => condition::refused(&virt, reason.as_str(), &message, &now),
         // For the tenant a foreign object in the way is a refusal, too.

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// A task of the engine.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -29,6 +30,17 @@ impl dyn Runtime + '_ {
     /// Returns the time of day in unix seconds.
     pub fn unix_seconds(&self) -> i64 {
         self.now().unix_timestamp()
+    }
+
+    /// Returns the time of day as Kubernetes writes it, without fractions of a second.
+    pub fn timestamp(&self) -> String {
+        let second = self.now().replace_nanosecond(0).ok();
+        second.and_then(|second| second.format(&Rfc3339).ok()).unwrap_or_default()
+    }
+
+    /// Returns `interval` with up to a tenth less or more, so that what has the same interval does not meet.
+    pub fn spread(&self, interval: Duration) -> Duration {
+        interval.mul_f64(0.9 + self.random() / 5.0)
     }
 
     /// Returns `delay` with up to a fifth more, so that what failed together is not tried again together.
@@ -58,6 +70,12 @@ impl Runtime for System {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_timestamp_has_whole_seconds() {
+        let timestamp = (&System as &dyn Runtime).timestamp();
+        assert!(OffsetDateTime::parse(&timestamp, &Rfc3339).unwrap().nanosecond() == 0, "{timestamp}");
+    }
 
     #[test]
     fn jitter_adds_up_to_a_fifth() {

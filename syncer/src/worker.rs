@@ -12,6 +12,7 @@ use tenet_mapper::{
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cache::NamespacedName;
 use crate::engine::Engine;
 use crate::gate::Done;
 use crate::queue::{Again, Lane, Ticket};
@@ -104,10 +105,8 @@ async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: 
     let last = engine.router.last_version(kind, &host_key);
     let decided = decide(engine, mapper, &view, facts, ticket, now).await;
     let has_copy = || {
-        engine
-            .caches
-            .get(Side::Host, kind)
-            .is_some_and(|cache| cache.get(host_key.namespace(), host_key.name()).is_some())
+        let name = NamespacedName::new(host_key.namespace(), host_key.name());
+        engine.caches.get(Side::Host, kind).is_some_and(|cache| cache.version_of(&name).is_some())
     };
     match &decided {
         Ok(_) => engine.router.judge(&ticket.key, Standing::Admitted),

@@ -34,7 +34,7 @@ impl Gate {
             }
             // The object is gone, or another object has its name: either way ours does not exist.
             Err(error) if error.is_object_absent() => {
-                self.forget(deletion);
+                self.forget(deletion.target(), deletion.uid());
                 Ok(Done::Unchanged)
             }
             Err(error) if error.code() == Some(StatusCode::CONFLICT) => {
@@ -58,17 +58,7 @@ impl Gate {
         if let Some(cache) = self.parts.caches.get(side, kind) {
             cache.note_deleted(deletion.uid());
         }
-        self.forget(deletion);
-    }
-
-    /// Removes an object from the cache that the server reports absent.
-    fn forget(&self, deletion: &Deletion) {
-        let ObjectRef { side, kind, namespace, name } = deletion.target();
-        if let Some(cache) = self.parts.caches.get(*side, *kind)
-            && let Some(last) = cache.evict(namespace, name, deletion.uid())
-        {
-            self.parts.router.gone(cache, &last);
-        }
+        self.forget(deletion.target(), deletion.uid());
     }
 
     /// Proves an absence by a quorum read of the cluster that was claimed.

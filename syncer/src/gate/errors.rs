@@ -12,14 +12,14 @@ pub fn classify(error: ApiError) -> MapError {
         ApiError::Status { message, .. } if is_lost_race => MapError::Conflict(message),
         ApiError::Status { code, reason, message, retry_after } => match code {
             StatusCode::NOT_FOUND => MapError::Conflict(message),
-            StatusCode::FORBIDDEN if exceeded_quota(&message).is_some() => {
-                MapError::QuotaExceeded { quota: exceeded_quota(&message).unwrap_or_default().to_owned(), message }
+            StatusCode::FORBIDDEN => match exceeded_quota(&message).map(str::to_owned) {
+                Some(quota) => MapError::QuotaExceeded { quota, message },
+                // The denial of a webhook can pass.
+                None => MapError::Rejected(message),
+            },
+            StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => {
+                MapError::Rejected(message)
             }
-            // The denial of a webhook can pass.
-            StatusCode::FORBIDDEN
-            | StatusCode::UNPROCESSABLE_ENTITY
-            | StatusCode::BAD_REQUEST
-            | StatusCode::PAYLOAD_TOO_LARGE => MapError::Rejected(message),
             _ if code.is_server_error() && is_too_large(&message) => MapError::Rejected(message),
             _ => MapError::Transient {
                 reason: format!("{code} {reason} {message}").trim().to_owned(),

@@ -76,7 +76,7 @@ impl Gate {
             return Ok(Done::Unchanged);
         }
         let (uid, count) = (&found["metadata"]["uid"], found["count"].as_i64().unwrap_or(1) + 1);
-        let change = json!({"metadata": {"uid": uid}, "count": count, "lastTimestamp": timestamp(now)});
+        let change = json!({"metadata": {"uid": uid}, "count": count, "lastTimestamp": self.parts.runtime.timestamp()});
         match self.write(&Write { payload: Payload::Merge(change), ..write.clone() }).await {
             Ok(_) => Ok(Done::Wrote),
             Err(error) if matches!(error.code(), Some(StatusCode::CONFLICT | StatusCode::NOT_FOUND)) => {
@@ -87,7 +87,7 @@ impl Gate {
     }
 
     async fn post(&self, event: &Event, mut write: Write) -> Result<Done, MapError> {
-        let now = timestamp(self.parts.runtime.now());
+        let now = self.parts.runtime.timestamp();
         if let Payload::Create { object, .. } = &mut write.payload {
             object["firstTimestamp"] = json!(now);
             object["lastTimestamp"] = json!(now);
@@ -105,9 +105,4 @@ impl Gate {
             Err(error) => Err(errors::classify(error)),
         }
     }
-}
-
-/// A time as events carry it, without fractions of a second.
-fn timestamp(time: OffsetDateTime) -> Option<String> {
-    time.replace_nanosecond(0).ok().and_then(|time| time.format(&Rfc3339).ok())
 }

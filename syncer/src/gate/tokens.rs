@@ -4,16 +4,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use tenet_mapper::plan::{MintedToken, PlanContext};
-use tenet_mapper::{Kind, MapError, MintTokens, Object, Projection, Side, TokenRequest, VirtualKey, kinds};
+use tenet_mapper::{MapError, MintTokens, Object, Projection, Side, TokenRequest, VirtualKey, kinds};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::limiter::Class;
 use super::{Gate, errors};
 use crate::api::Target;
-
-/// Resource that issues tokens.
-const SERVICE_ACCOUNT: Kind = Kind::core("ServiceAccount", "serviceaccounts");
 
 impl Gate {
     /// Requests the tokens of a Secret, unless the Secret is foreign.
@@ -44,7 +41,8 @@ impl Gate {
     /// A token of the virtual API server, bound to its pod, and when it expires.
     async fn token(&self, request: &TokenRequest) -> Result<(String, i64), MapError> {
         let namespace = request.pod.namespace();
-        let target = Target::new(SERVICE_ACCOUNT, namespace, &request.service_account).subresource(Some("token"));
+        let target =
+            Target::new(kinds::SERVICE_ACCOUNT, namespace, &request.service_account).subresource(Some("token"));
         let bound = json!({"apiVersion": "v1", "kind": "Pod", "name": request.pod.name(), "uid": request.pod_uid});
         let mut spec =
             json!({"expirationSeconds": request.expiration_seconds, "boundObjectRef": bound, "audiences": []});
@@ -53,7 +51,7 @@ impl Gate {
         }
         let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec});
         let answer = match self
-            .send(Side::Virtual, Class::Kind(SERVICE_ACCOUNT.group_kind()), "token", |api, limit| {
+            .send(Side::Virtual, Class::Kind(kinds::SERVICE_ACCOUNT.group_kind()), "token", |api, limit| {
                 api.create(&target, &body, limit)
             })
             .await
