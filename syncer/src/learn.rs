@@ -88,7 +88,7 @@ pub fn begin(engine: &Arc<Engine>, mapper: MapperId) {
             Defaults::default()
         });
         if engine.view.defaults.add(kind, &learnt) {
-            // What was refused before may cross.
+            // A field that was refused before may cross.
             patrol::enqueue_mapper(&engine, mapper, Lane::Change).await;
         }
     }));

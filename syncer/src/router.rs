@@ -251,7 +251,7 @@ impl Router {
         if let Some(running) = self.running.get(&mapper) {
             running.store(true, Ordering::Release);
         }
-        // What has gone before is in no cache.
+        // An object that has gone before is in no cache.
         for last in &self.gone {
             if let Some(object) = self.owner_key(mapper, &last) {
                 self.queue.add(Key { mapper, object }, Lane::Change);

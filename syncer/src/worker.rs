@@ -110,7 +110,7 @@ async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: 
     };
     match &decided {
         Ok(_) => engine.router.judge(&ticket.key, Standing::Admitted),
-        // What stands on the host stays as it was last accepted, with all that it needs.
+        // A copy on the host stays as it was last accepted, with all that it needs.
         Err(MapError::Refused(_)) => {
             let standing = if has_copy() { Standing::Admitted } else { Standing::Withheld };
             engine.router.judge(&ticket.key, standing);

@@ -366,7 +366,7 @@ async fn a_recreated_virtual_cluster_takes_over_nothing_of_the_old_one() -> Resu
     rig.virt.create("/api/v1/namespaces/shop/pods", pod("new")).await?;
     sleep(QUIET).await;
     assert_eq!(uid(&rig.host, &rig.copy("old")).await?, old, "what is left of the old one is foreign");
-    // What the documentation says about the leftovers.
+    // The command of the documentation about the leftovers.
     for kind in ["pods", "services", "configmaps", "secrets"] {
         rig.host.delete(&rig.on_host(&format!("{kind}?labelSelector=tenet.sh/managed-by=vc-1")), json!({})).await?;
     }

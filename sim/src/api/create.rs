@@ -21,7 +21,7 @@ pub(super) fn create(state: &mut State, resource: &Resource, request: &Request) 
     defaults::admitted(resource, &mut object);
     state.admit(request, resource, None, &mut object)?;
     if state.admission.is_some() {
-        // What a webhook adds gets its defaults too.
+        // Fields that a webhook adds get their defaults too.
         defaults::decoded(resource, &mut object);
     }
     let now = timestamp(state.now());

@@ -162,7 +162,7 @@ impl State {
             metadata_only: false,
             body,
         };
-        // What the server itself makes is valid.
+        // An object that the server itself makes is valid.
         drop(self.handle(&request));
     }
 

@@ -30,7 +30,7 @@ impl Tenant {
     /// Adds an act.
     pub fn intend(&mut self, act: Act) {
         if let Act::DropNamespace(namespace) = &act {
-            // What has not succeeded yet goes with the namespace.
+            // An act that has not succeeded yet goes with the namespace.
             let is_inside = |act: &Act| act.name().is_some_and(|name| name.namespace == *namespace);
             self.waiting.values_mut().for_each(|acts| acts.retain(|act| !is_inside(act)));
         }
