@@ -1,6 +1,7 @@
 //! An engine for tests, between two API servers that a test makes.
 
-use std::collections::BTreeSet;
+mod server;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::engine::Engine;
 use crate::gate::{Gate, Parts};
 use crate::informer::Health;
 use crate::learn::Learnt;
+use crate::lease::Hold;
 use crate::mappers::Mappers;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
@@ -23,29 +25,50 @@ use crate::router::Router;
 use crate::runtime::System;
 use crate::settings::Settings;
 use crate::view::{Caches, EngineView};
+pub(crate) use server::{Answers, Asked, api};
 
 /// The UID of the virtual `kube-system` namespace.
 pub(crate) const CLUSTER_ID: &str = "cluster-1";
 
-/// The API servers of an engine, and the kinds that it caches whole, on both sides.
+/// Parts of an engine that a test decides.
 pub(crate) struct Fixture {
-    pub(crate) virt: Api,
-    pub(crate) host: Api,
-    pub(crate) kinds: Vec<Kind>,
+    virt: Api,
+    host: Api,
+    claim: Claim,
+    hold: Hold,
+    caches: Vec<Cache>,
 }
 
 impl Fixture {
+    /// The API servers of an engine, and the kinds that it caches whole, on both sides. Its claim agrees.
+    pub(crate) fn new(virt: Api, host: Api, kinds: &[Kind]) -> Self {
+        let sides = [Side::Virtual, Side::Host];
+        let caches = kinds.iter().flat_map(|kind| sides.map(|side| Cache::new(side, *kind, Projection::Whole)));
+        Self { virt, host, claim: Claim::agreed_for_tests(), hold: Hold::always(), caches: caches.collect() }
+    }
+
+    pub(crate) fn claimed(self, claim: Claim) -> Self {
+        Self { claim, ..self }
+    }
+
+    pub(crate) fn held(self, hold: Hold) -> Self {
+        Self { hold, ..self }
+    }
+
+    pub(crate) fn caching(mut self, cache: Cache) -> Self {
+        self.caches.push(cache);
+        self
+    }
+
     /// An engine of the virtual cluster `vc-1` in the host namespace `team-a`, whose streams are all listed. No
     /// mapper runs.
     pub(crate) fn engine(self, mappers: Vec<Box<dyn Mapper>>) -> Engine {
-        let Self { virt, host, kinds } = self;
+        let Self { virt, host, claim, hold, caches: all } = self;
         let mappers = Arc::new(Mappers::new(mappers).unwrap());
         let mut caches = Caches::default();
-        for kind in kinds.into_iter().collect::<BTreeSet<_>>() {
-            for side in [Side::Virtual, Side::Host] {
-                let health = Health { synced: true, ..Health::default() };
-                caches.add(Arc::new(Cache::new(side, kind, Projection::Whole)), Arc::new(RwLock::new(health)));
-            }
+        for cache in all {
+            let health = Health { synced: true, ..Health::default() };
+            caches.add(Arc::new(cache), Arc::new(RwLock::new(health)));
         }
         let (caches, queue) = (Arc::new(caches), Arc::new(Queue::default()));
         let metrics = Arc::new(Metrics::new().unwrap());
@@ -55,7 +78,7 @@ impl Fixture {
         let config = tenet_config::Config::from_yaml(config, &tenet_config::Overrides::default()).unwrap();
         let facts = Arc::new(ArcSwap::from_pointee(Settings::default().facts(&config, CLUSTER_ID, "").unwrap()));
         let limit = Duration::from_secs(5);
-        let claim = Arc::new(Claim::agreed_for_tests());
+        let claim = Arc::new(claim);
         let gate = Gate::new(Parts {
             virt: virt.clone(),
             claim: Arc::clone(&claim),
@@ -65,7 +88,7 @@ impl Fixture {
             facts: Arc::clone(&facts),
             metrics: Arc::clone(&metrics),
             runtime: Arc::new(System),
-            hold: Arc::new(crate::lease::Hold::always()),
+            hold: Arc::new(hold),
             ceiling: 8,
             limit,
         });

@@ -2,7 +2,8 @@ use serde_json::{Value, json};
 use tenet_mapper::{Side, kinds};
 
 use super::*;
-use crate::gate::tests::{Rig, api};
+use crate::fixture::api;
+use crate::gate::tests::Rig;
 
 fn map(name: &str, version: &str) -> Value {
     json!({"metadata": {"namespace": "team-a", "name": name, "uid": format!("uid-{name}"), "resourceVersion": version}})
@@ -25,7 +26,7 @@ async fn what_a_watch_has_lost_is_found_and_what_is_only_late_is_not() {
         ("GET", AT[1], 200, map("created", "6")),
     ];
     let rig = Rig::new(answers.clone(), vec![]);
-    let cache = Arc::clone(rig.caches.get(Side::Host, kinds::CONFIG_MAP).unwrap());
+    let cache = Arc::clone(rig.engine.caches.get(Side::Host, kinds::CONFIG_MAP).unwrap());
     for object in [map("same", "1"), map("changed", "2"), map("deleted", "3"), map("late", "4")] {
         cache.store(object);
     }
@@ -36,7 +37,7 @@ async fn what_a_watch_has_lost_is_found_and_what_is_only_late_is_not() {
         sleep(Duration::from_secs(1)).await;
         cache.store(map("late", "7"));
     };
-    let (audited, ()) = tokio::join!(audit.run(&rig.gate, &metrics, Duration::from_secs(5)), watch);
+    let (audited, ()) = tokio::join!(audit.run(&rig.engine.gate, &metrics, Duration::from_secs(5)), watch);
     audited.unwrap();
     let version = |name: &str| cache.version_of(&NamespacedName::new("team-a", name));
     assert_eq!(

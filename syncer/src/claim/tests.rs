@@ -5,7 +5,7 @@ use tenet_mapper::translate::NameScheme;
 
 use super::half::Progress;
 use super::*;
-use crate::gate::tests::{Answers, api};
+use crate::fixture::{Answers, Asked, api};
 
 const VIRT: &str = "cluster-1";
 
@@ -117,7 +117,7 @@ async fn a_start_without_a_claim_makes_one_and_a_real_cluster_is_left_alone() {
     let claim = Claim::new(wired(), virt, host, Duration::from_secs(5));
     let pair = claim.read_both().await.unwrap();
     claim.bind(&pair, identity(), 1).await.unwrap();
-    let written = |asked: &crate::gate::tests::Asked| -> Vec<(String, Value)> {
+    let written = |asked: &Asked| -> Vec<(String, Value)> {
         let asked = asked.lock().unwrap();
         let writes = asked.iter().filter(|(method, ..)| method != "GET");
         writes.map(|(method, _, body)| (method.to_string(), body["data"]["state"].clone())).collect()

@@ -147,7 +147,7 @@ mod tests {
     async fn registered(found: Value) -> Vec<String> {
         let rig = Rig::new(vec![], vec![("GET", PLACE, 200, found), ("PATCH", PLACE, 200, json!({}))]);
         let desired = json!({"metadata": {"name": "tenet", "labels": {"app": "t"}}, "port": 1});
-        rig.gate.register(KIND, &desired, socket_of).await.unwrap();
+        rig.engine.gate.register(KIND, &desired, socket_of).await.unwrap();
         rig.asked(Side::Virtual).iter().map(|asked| asked[..3].to_owned()).collect()
     }
 
@@ -171,14 +171,14 @@ mod tests {
         for (by, expected) in [("00000000000001-000000", 0), ("99999999999999-000000", 0)] {
             let gone = json!({"kind": "Status", "status": "Success"});
             let rig = Rig::new(vec![], vec![("GET", PLACE, 200, hook(alive, by)), ("DELETE", PLACE, 200, gone)]);
-            rig.gate.unregister(KIND, "", "tenet", socket_of).await.unwrap();
+            rig.engine.gate.unregister(KIND, "", "tenet", socket_of).await.unwrap();
             let deletes = rig.asked(Side::Virtual).iter().filter(|asked| asked.starts_with("DELETE")).count();
             assert_eq!(deletes, expected, "{by}");
         }
         drop(listener);
         let gone = json!({"kind": "Status", "status": "Success"});
         let rig = Rig::new(vec![], vec![("GET", PLACE, 200, hook(alive, "0")), ("DELETE", PLACE, 200, gone)]);
-        assert_eq!(rig.gate.unregister(KIND, "", "tenet", socket_of).await.unwrap(), Done::Wrote);
+        assert_eq!(rig.engine.gate.unregister(KIND, "", "tenet", socket_of).await.unwrap(), Done::Wrote);
     }
 
     #[test]

@@ -2,8 +2,7 @@ use serde_json::json;
 use tenet_mapper::{Context, Input, KeysOf, Outcome, Projection, Side, VirtualKey, kinds};
 
 use super::*;
-use crate::fixture::Fixture;
-use crate::gate::tests::{Answers, Asked, api};
+use crate::fixture::{Answers, Asked, Fixture, api};
 use crate::registry::{Registry, State};
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -35,7 +34,7 @@ fn spec() -> MapperSpec {
 
 fn engine(answers: Answers) -> (Arc<Engine>, Asked) {
     let ((virt, asked), (host, _)) = (api(answers), api(Vec::new()));
-    let engine = Fixture { virt, host, kinds: vec![kinds::POD] }.engine(vec![Box::new(Refusing(spec()))]);
+    let engine = Fixture::new(virt, host, &[kinds::POD]).engine(vec![Box::new(Refusing(spec()))]);
     engine.caches.get(Side::Virtual, kinds::POD).unwrap().store(json!({
         "metadata": {"namespace": "n", "name": "a", "uid": "u", "resourceVersion": "5"}, "spec": {"class": "gold"},
     }));

@@ -8,8 +8,7 @@ use tenet_mapper::{
 };
 
 use super::*;
-use crate::fixture::Fixture;
-use crate::gate::tests::{Answers, Asked, api};
+use crate::fixture::{Answers, Asked, Fixture, api};
 use crate::queue::Key;
 
 type Decide = fn(&Context<'_>) -> Result<Outcome, MapError>;
@@ -54,8 +53,7 @@ impl Rig {
             KeysOf::Own,
         ));
         let mapper = Decided { spec, decide, asked: Arc::clone(&asked) };
-        let fixture = Fixture { virt: virt_api, host, kinds: vec![kinds::POD] };
-        let engine = fixture.engine(vec![Box::new(mapper)]);
+        let engine = Fixture::new(virt_api, host, &[kinds::POD]).engine(vec![Box::new(mapper)]);
         engine.caches.get(Side::Virtual, kinds::POD).unwrap().store(pod().value().clone());
         engine.router.start(ID);
         Self { engine, virt, asked }

@@ -1,0 +1,155 @@
+//! Proofs before deletes.
+
+use super::*;
+
+const VIRTUAL: &str = "/api/v1/namespaces/default/configmaps/a";
+
+fn orphan() -> Effect {
+    let host = Object::new(host_object("u1", "v"));
+    Effect::Delete(Deletion::orphan(kinds::CONFIG_MAP, &host, kinds::CONFIG_MAP))
+}
+
+#[tokio::test]
+async fn absence_is_proved_before_a_delete() {
+    let gone = json!({"kind": "Status", "status": "Success"});
+    let rig = Rig::new(vec![("DELETE", PLACE, 200, gone)], vec![("GET", SYSTEM, 200, system_of(ID))]).knows(
+        Side::Host,
+        kinds::CONFIG_MAP,
+        host_object("u1", "v"),
+    );
+    assert_eq!(rig.perform(orphan()).await.unwrap(), Done::Wrote);
+    assert_eq!(rig.asked(Side::Virtual), [format!("GET {VIRTUAL}")]);
+    let (_, _, body) = rig.host.lock().unwrap()[0].clone();
+    assert_eq!(body["preconditions"]["uid"], "host-uid");
+    assert!(rig.engine.caches.get(Side::Host, kinds::CONFIG_MAP).unwrap().get("team-a", key().name()).is_none());
+}
+
+#[tokio::test]
+async fn nothing_is_deleted_when_the_original_is_there_or_its_absence_is_not_proved() {
+    let original = json!({"kind": "ConfigMap", "metadata": {"namespace": "default", "name": "a", "uid": "u1", "resourceVersion": "5"}});
+    let proxy_404 = json!({"message": "no such route"});
+    for (what, virt) in [
+        ("it is there", vec![("GET", SYSTEM, 200, system_of(ID)), ("GET", VIRTUAL, 200, original)]),
+        ("another cluster answers", vec![("GET", SYSTEM, 200, system_of("other"))]),
+        (
+            "the server does not know the kind",
+            vec![("GET", SYSTEM, 200, system_of(ID)), ("GET", VIRTUAL, 404, proxy_404)],
+        ),
+        ("the server fails", vec![("GET", SYSTEM, 200, system_of(ID)), ("GET", VIRTUAL, 500, json!({}))]),
+        ("nothing answers for the id", vec![("GET", SYSTEM, 503, json!({}))]),
+    ] {
+        let rig = Rig::new(vec![], virt).knows(Side::Host, kinds::CONFIG_MAP, host_object("u1", "v"));
+        assert!(rig.perform(orphan()).await.is_err(), "{what}");
+        assert_eq!(rig.asked(Side::Host), Vec::<String>::new(), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn the_twin_is_the_one_that_the_record_names_and_not_the_one_that_a_mapper_asks_for() {
+    // With `names: vcluster` the Secret `web-sa-token` and the tokens of the pod `web` have one host name.
+    let mut tokens = host_object("pod-uid", "v");
+    for (key, value) in [(KIND, "Pod"), (NAME, "web")] {
+        tokens["metadata"]["annotations"][key] = json!(value);
+    }
+    let virt = || vec![("GET", SYSTEM, 200, system_of(ID))];
+    let host = || vec![("DELETE", PLACE, 200, json!({"kind": "Status", "status": "Success"}))];
+    let delete = |original| {
+        let object = Object::new(tokens.clone());
+        Effect::Delete(Deletion::orphan(kinds::CONFIG_MAP, &object, original))
+    };
+    let rig = Rig::new(host(), virt()).knows(Side::Host, kinds::CONFIG_MAP, tokens.clone());
+    let refused = rig.perform(delete(kinds::CONFIG_MAP)).await;
+    assert!(matches!(refused, Err(MapError::Foreign { .. })), "{refused:?}");
+    assert_eq!(rig.asked(Side::Host), Vec::<String>::new());
+
+    let pod = "/api/v1/namespaces/default/pods/web";
+    let lives = (
+        "GET",
+        pod,
+        200,
+        json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "web", "uid": "pod-uid"}}),
+    );
+    let rig = Rig::new(host(), [virt(), vec![lives]].concat()).knows(Side::Host, kinds::CONFIG_MAP, tokens.clone());
+    assert!(matches!(rig.perform(delete(kinds::POD)).await, Err(MapError::Conflict(_))));
+    assert_eq!(rig.asked(Side::Host), Vec::<String>::new());
+
+    let rig = Rig::new(host(), virt()).knows(Side::Host, kinds::CONFIG_MAP, tokens.clone());
+    assert_eq!(rig.perform(delete(kinds::POD)).await.unwrap(), Done::Wrote);
+    assert_eq!(rig.asked(Side::Virtual), [format!("GET {pod}")]);
+}
+
+const NODE: &str = "/api/v1/nodes/node-1";
+
+fn picture() -> Value {
+    json!({"kind": "Node", "metadata": {"name": "node-1", "uid": "n", "resourceVersion": "4", "labels": {MANAGED_BY: "vc-1"}}})
+}
+
+fn pod_on_the_node(version: &str) -> Value {
+    json!({"kind": "Pod", "metadata": {"namespace": "team-a", "name": "p", "uid": "p", "resourceVersion": version}})
+}
+
+#[tokio::test]
+async fn a_picture_of_pods_goes_only_when_the_host_lists_none_that_the_mapper_did_not_know() {
+    let list =
+        |items: Value| ("GET", "/api/v1/namespaces/team-a/pods", 200, json!({"kind": "PodList", "items": items}));
+    let node = Object::new(picture());
+    let delete = || Effect::Delete(Deletion::unused(kinds::NODE, &node, kinds::POD, "spec.nodeName"));
+    for (listed, cached, deleted) in [
+        (json!([]), None, true),
+        (json!([pod_on_the_node("3")]), None, false),
+        (json!([pod_on_the_node("3")]), Some("2"), false),
+        (json!([pod_on_the_node("3")]), Some("3"), true),
+    ] {
+        let virt = vec![("DELETE", NODE, 200, json!({"kind": "Status", "status": "Success"}))];
+        let mut rig = Rig::new(vec![list(listed)], virt).knows(Side::Virtual, kinds::NODE, picture());
+        if let Some(version) = cached {
+            rig = rig.knows(Side::Host, kinds::POD, pod_on_the_node(version));
+        }
+        let result = rig.perform(delete()).await;
+        assert_eq!(result.is_ok(), deleted, "{cached:?}: {result:?}");
+        assert_eq!(!rig.asked(Side::Virtual).is_empty(), deleted, "{cached:?}");
+        let now = rig.engine.caches.get(Side::Host, kinds::POD).unwrap().get("team-a", "p");
+        assert!(deleted || now.is_some_and(|pod| pod.resource_version() == "3"), "the mapper sees it next time");
+    }
+    let rig = Rig::new(vec![], vec![]).knows(Side::Virtual, kinds::NODE, picture());
+    assert!(rig.perform(delete()).await.is_err(), "a list that fails proves nothing");
+}
+
+#[tokio::test]
+async fn the_copy_of_a_virtual_pod_is_looked_for_under_its_own_name() {
+    let pod =
+        json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "u", "resourceVersion": "7"}});
+    let copy = "/api/v1/namespaces/team-a/pods/a-x-default-x-vc-1";
+    let effect = || Effect::Delete(Deletion::finish(kinds::POD, &Object::new(pod.clone())));
+    let lives = json!({"kind": "Pod", "metadata": {"namespace": "team-a", "name": key().name(), "uid": "h"}});
+    let rig = Rig::new(vec![("GET", copy, 200, lives)], vec![]).knows(Side::Virtual, kinds::POD, pod.clone());
+    assert!(matches!(rig.perform(effect()).await, Err(MapError::Conflict(_))));
+    let gone = json!({"kind": "Status", "status": "Success"});
+    let virt = vec![("DELETE", "/api/v1/namespaces/default/pods/a", 200, gone)];
+    let rig = Rig::new(vec![], virt).knows(Side::Virtual, kinds::POD, pod.clone());
+    assert_eq!(rig.perform(effect()).await.unwrap(), Done::Wrote);
+    assert_eq!(rig.asked(Side::Host), [format!("GET {copy}")]);
+}
+
+#[tokio::test]
+async fn a_recreated_original_is_another_object() {
+    let other = json!({"kind": "ConfigMap", "metadata": {"namespace": "default", "name": "a", "uid": "u2"}});
+    let gone = json!({"kind": "Status", "status": "Success"});
+    let virt = vec![("GET", SYSTEM, 200, system_of(ID)), ("GET", VIRTUAL, 200, other)];
+    let rig =
+        Rig::new(vec![("DELETE", PLACE, 200, gone)], virt).knows(Side::Host, kinds::CONFIG_MAP, host_object("u1", "v"));
+    assert_eq!(rig.perform(orphan()).await.unwrap(), Done::Wrote);
+}
+
+#[tokio::test]
+async fn an_object_without_our_record_is_never_deleted() {
+    let rig = Rig::new(vec![], vec![("GET", SYSTEM, 200, system_of(ID))]).knows(
+        Side::Host,
+        kinds::CONFIG_MAP,
+        foreign_object(),
+    );
+    let host = Object::new(foreign_object());
+    let effect = Effect::Delete(Deletion::redundant(kinds::CONFIG_MAP, &host));
+    assert!(matches!(rig.perform(effect).await, Err(MapError::Foreign { .. })));
+    assert_eq!(rig.asked(Side::Host), Vec::<String>::new());
+}

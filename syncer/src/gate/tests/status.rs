@@ -1,0 +1,80 @@
+//! Status and conditions of virtual objects.
+
+use super::*;
+
+#[tokio::test]
+async fn a_status_is_only_written_to_the_incarnation_that_it_was_derived_from() {
+    let pod =
+        json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "new", "resourceVersion": "2"}});
+    let rig = Rig::new(vec![], vec![]).knows(Side::Virtual, kinds::POD, pod);
+    let patch = VirtualPatch {
+        version: None,
+        kind: kinds::POD,
+        key: VirtualKey::new("default", "a"),
+        uid: "old".to_owned(),
+        subresource: Some("status"),
+        values: vec![("/status".into(), json!({"phase": "Running"}))],
+    };
+    assert!(matches!(rig.perform(Effect::PatchVirtual(patch)).await, Err(MapError::Conflict(_))));
+    assert_eq!(rig.asked(Side::Virtual), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_status_with_parts_of_others_is_only_written_over_the_version_that_was_seen() {
+    let pod =
+        json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "u", "resourceVersion": "7"}});
+    let place = "/api/v1/namespaces/default/pods/a/status";
+    let rig = Rig::new(vec![], vec![("PATCH", place, 200, json!({}))]).knows(Side::Virtual, kinds::POD, pod);
+    let patch = VirtualPatch {
+        version: Some("6".to_owned()),
+        kind: kinds::POD,
+        key: VirtualKey::new("default", "a"),
+        uid: "u".to_owned(),
+        subresource: Some("status"),
+        values: vec![("/status".into(), json!({"phase": "Running"}))],
+    };
+    rig.perform(Effect::PatchVirtual(patch)).await.unwrap();
+    let asked = rig.virt.lock().unwrap();
+    assert_eq!(asked[0].2["metadata"], json!({"uid": "u", "resourceVersion": "6"}));
+}
+
+/// Virtual pod `a` with these conditions, and an API server that takes its status.
+fn rig_with_conditions(conditions: &Value) -> Rig {
+    let pod = json!({
+        "kind": "Pod",
+        "metadata": {"namespace": "default", "name": "a", "uid": "u", "resourceVersion": "7"},
+        "status": {"conditions": conditions},
+    });
+    let place = "/api/v1/namespaces/default/pods/a/status";
+    Rig::new(vec![], vec![("PATCH", place, 200, json!({}))]).knows(Side::Virtual, kinds::POD, pod)
+}
+
+#[tokio::test]
+async fn a_status_from_the_host_keeps_the_condition_of_a_refusal() {
+    let refused = json!({"type": SYNCED, "status": "False", "reason": "SyncRefused", "message": "no"});
+    let ready = json!({"type": "Ready", "status": "True"});
+    let status = |conditions: Value| VirtualPatch {
+        version: None,
+        kind: kinds::POD,
+        key: VirtualKey::new("default", "a"),
+        uid: "u".to_owned(),
+        subresource: Some("status"),
+        values: vec![("/status/conditions".into(), conditions)],
+    };
+    let rig = rig_with_conditions(&json!([ready, refused]));
+    let unchanged = rig.perform(Effect::PatchVirtual(status(json!([ready])))).await.unwrap();
+    assert_eq!(unchanged, Done::Unchanged, "no mapper takes the condition away");
+    rig.perform(Effect::PatchVirtual(status(Value::Null))).await.unwrap();
+    assert_eq!(rig.virt.lock().unwrap()[0].2["status"], json!({"conditions": [refused]}));
+}
+
+#[tokio::test]
+async fn conditions_of_a_refusal_are_written_over_the_version_that_was_seen() {
+    let rig = rig_with_conditions(&json!([]));
+    let virt = rig.engine.caches.get(Side::Virtual, kinds::POD).unwrap().get("default", "a").unwrap();
+    let status = condition::refused(&virt, "SyncRefused", "no", "2027-01-15T08:00:00Z").unwrap();
+    assert_eq!(rig.engine.gate.set_status(kinds::POD, &virt, &status).await.unwrap(), Done::Wrote);
+    let asked = rig.virt.lock().unwrap();
+    assert_eq!(asked[0].2["metadata"], json!({"uid": "u", "resourceVersion": "7"}));
+    assert_eq!(asked[0].2["status"], status);
+}
