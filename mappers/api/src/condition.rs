@@ -14,6 +14,9 @@ use crate::{EventReason, Object};
 /// The pointer of the list.
 pub const CONDITIONS: &str = "/status/conditions";
 
+/// Reasons with which the engine says that an object does not stand on the host.
+const PENDING: [EventReason; 2] = [EventReason::Refused, EventReason::Rejected];
+
 /// The condition of an object, if it has one.
 pub fn find(object: &Object) -> Option<&Value> {
     object.list_at(CONDITIONS).iter().find(|condition| is_ours(condition))
@@ -48,13 +51,16 @@ pub fn pending(object: &Object, pending: &str, reason: &str, message: &str, now:
 
 /// Takes back that an object, or its last change, does not cross; `None` when it says nothing else.
 pub fn accepted(object: &Object, pending: Option<&str>) -> Option<Value> {
-    let is_pending = |condition: &Value| pending.is_some_and(|pending| is_pending(condition, pending));
-    let (is_said, was_pending) = (is_said(object, pending), object.list_at(CONDITIONS).iter().any(is_pending));
-    let mut status = json!({"conditions": with(object.list_at(CONDITIONS), |condition| is_ours(condition) || is_pending(condition), None)});
-    if was_pending {
+    if !is_said(object, pending) {
+        return None;
+    }
+    let (found, is_pending) =
+        (object.list_at(CONDITIONS), |condition: &Value| pending.is_some_and(|pending| is_pending(condition, pending)));
+    let mut status = json!({"conditions": with(found, |condition| is_ours(condition) || is_pending(condition), None)});
+    if found.iter().any(is_pending) {
         status["reason"] = Value::Null;
     }
-    is_said.then_some(status)
+    Some(status)
 }
 
 /// Returns true if a condition says this already. Numbers are not compared: those of a quota change with each try.
@@ -78,7 +84,7 @@ fn is_pending(condition: &Value, pending: &str) -> bool {
     let reason = condition["reason"].as_str();
     condition["type"] == pending
         && condition["status"] == "False"
-        && EventReason::ALL.iter().any(|known| reason == Some(known.as_str()))
+        && PENDING.iter().any(|known| reason == Some(known.as_str()))
 }
 
 /// The value for `pointer` of a virtual object, with the condition that the object has, whatever

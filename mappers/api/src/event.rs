@@ -44,10 +44,6 @@ pub enum EventReason {
 }
 
 impl EventReason {
-    /// All reasons.
-    pub const ALL: [Self; 6] =
-        [Self::Refused, Self::Blocked, Self::Rejected, Self::Degraded, Self::Changed, Self::Repaired];
-
     /// The reason as events carry it.
     pub fn as_str(self) -> &'static str {
         match self {
