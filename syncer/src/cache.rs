@@ -1,10 +1,12 @@
 //! Cache of one kind on one side: projected JSON texts, compressed, never decoded into types.
 
+mod buried;
 mod namespaces;
 mod pack;
 mod readers;
+mod version;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,8 +17,10 @@ use serde_json::Value;
 use tenet_mapper::{Kind, Object, Projection, Side};
 use tokio::sync::watch;
 
+use buried::{Burial, Buried, uid_of};
 use namespaces::Namespaces;
 use readers::{Readers, Seen};
+use version::Version;
 
 pub use readers::Sight;
 
@@ -59,84 +63,6 @@ impl Entry {
         self.epoch = epoch;
         version.is_older_than(self.version) || (version == self.version && version.0 != 0)
     }
-}
-
-/// A resource version, for comparing two of one kind. Kubernetes promises since 1.35
-/// that they can be compared as numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Version(u64);
-
-impl Version {
-    /// Later than any other.
-    const LAST: Self = Self(u64::MAX);
-
-    fn of(object: &Value) -> Self {
-        Self::parse(object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default())
-    }
-
-    fn parse(text: &str) -> Self {
-        Self(text.parse().unwrap_or(0))
-    }
-
-    /// Returns true if this one is certainly older. Without numbers, nothing is.
-    fn is_older_than(self, other: Self) -> bool {
-        self.0 != 0 && self.0 < other.0
-    }
-}
-
-/// Removal of an object.
-#[derive(Clone, Copy, Debug)]
-struct Burial {
-    /// Version at which it was removed.
-    version: Version,
-    /// True if the API server itself has told of the delete, in a watch event or in its answer.
-    is_told: bool,
-}
-
-/// UIDs of recently removed objects. They keep a late answer or event from restoring an object after its
-/// delete. A later version is a proof of life: the object had only left the stream, because it lost our label for a time.
-#[derive(Default)]
-struct Buried {
-    uids: HashMap<Box<str>, Burial>,
-    order: VecDeque<Box<str>>,
-}
-
-/// Number of remembered UIDs, above any number of answers in flight.
-const BURIED: usize = 2048;
-
-impl Buried {
-    fn bury(&mut self, uid: &str, burial: Burial) {
-        if uid.is_empty() {
-            return;
-        }
-        if let Some(known) = self.uids.get_mut(uid) {
-            known.is_told |= burial.is_told;
-            known.version = known.version.max(burial.version);
-            return;
-        }
-        let uid: Box<str> = uid.into();
-        self.uids.insert(uid.clone(), burial);
-        self.order.push_back(uid);
-        if self.order.len() > BURIED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.uids.remove(&oldest);
-        }
-    }
-
-    fn holds(&mut self, object: &Value) -> bool {
-        let Some(burial) = self.uids.get_mut(uid_of(object)) else { return false };
-        if !burial.version.is_older_than(Version::of(object)) {
-            return true;
-        }
-        // It lives, so the server has told of no delete.
-        burial.is_told = false;
-        false
-    }
-}
-
-fn uid_of(object: &Value) -> &str {
-    object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Result of a write to the cache.
@@ -339,7 +265,7 @@ impl Cache {
     /// Returns true if the API server has told of the delete of this UID, and it was not long ago. That the
     /// object is missing in a list, or not found by a read, tells less.
     pub fn is_deleted(&self, uid: &str) -> bool {
-        self.buried.lock().uids.get(uid).is_some_and(|burial| burial.is_told)
+        self.buried.lock().is_told(uid)
     }
 
     /// Removes an entry if `is_it` accepts it.

@@ -1,0 +1,26 @@
+//! Resource versions.
+
+use serde_json::Value;
+
+/// A resource version, for comparing two of one kind. Kubernetes promises since 1.35
+/// that they can be compared as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Version(pub(super) u64);
+
+impl Version {
+    /// Later than any other.
+    pub(super) const LAST: Self = Self(u64::MAX);
+
+    pub(super) fn of(object: &Value) -> Self {
+        Self::parse(object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default())
+    }
+
+    pub(super) fn parse(text: &str) -> Self {
+        Self(text.parse().unwrap_or(0))
+    }
+
+    /// Returns true if this one is certainly older. Without numbers, nothing is.
+    pub(super) fn is_older_than(self, other: Self) -> bool {
+        self.0 != 0 && self.0 < other.0
+    }
+}
