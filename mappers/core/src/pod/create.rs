@@ -13,7 +13,7 @@ use super::{Subject, content, draft, env, exposure, owner, tokens};
 
 /// Creates the host pod, and its tokens.
 pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
-    let Draft { mut host, remarks } = accepted(pod)?;
+    let Draft { mut host, remarks } = draft::draft(pod, |labels| exposure::refusal(pod, labels))?;
     if let Some(waiting) = content::missing(pod) {
         return Ok(waiting);
     }
@@ -37,18 +37,6 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
         .then_together(stale_secret(pod).into_iter().chain(variables))
         .then_together(tokens.into_iter().chain([apply(pod, host)]))
         .then_together(remarks))
-}
-
-/// Returns the draft of a pod that nothing refuses.
-fn accepted(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
-    let labels = pod.cx.metadata(kinds::POD, pod.virt, &pod.place)["labels"].take();
-    match (draft::draft(pod), exposure::refusal(pod, &labels)) {
-        (Err(MapError::Refused(refusals)), exposed) => {
-            Err(MapError::Refused(refusals.into_iter().chain(exposed).collect()))
-        }
-        (Ok(_), Some(exposed)) => Err(MapError::Refused(vec![exposed])),
-        (draft, _) => draft,
-    }
 }
 
 /// The tokens of an earlier pod of this name.

@@ -1,6 +1,7 @@
 //! Draft of the host pod, as far as it depends only on the caches.
 
 use serde_json::{Value, json};
+use tenet_mapper::rules::Refusal;
 use tenet_mapper::translate::dns::{DnsInput, dns};
 use tenet_mapper::translate::names::hostname;
 use tenet_mapper::{MapError, Object, VirtualKey, kinds, pointer};
@@ -17,8 +18,9 @@ pub(super) struct Draft {
     pub(super) remarks: Vec<String>,
 }
 
-/// Drafts the host pod. All reasons to refuse it are collected and reported at once.
-pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
+/// Drafts the host pod. All reasons to refuse it are collected and reported at once; `refuse` adds one for the labels that the
+/// host pod would have.
+pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option<Refusal>) -> Result<Draft, MapError> {
     let (pods, fields) = (pod.cx.section::<Pods>(), Fields::of(pod));
     let ports = without_ports_of_the_node(pod);
     let crossing = pod.cx.cross(kinds::POD, pod.table, ports.as_ref().unwrap_or(pod.virt));
@@ -30,13 +32,15 @@ pub(super) fn draft(pod: &Subject<'_, '_>) -> Result<Draft, MapError> {
     refusals.extend(scheduling::priority(pod, &pods, &mut host, &mut remarks)?);
     refusals.extend(tokens::turn_sources(pod, &mut host));
     refusals.extend_from_slice(&fields.refusals);
+    let metadata = fields.metadata(pod);
+    refusals.extend(refuse(&metadata["labels"]));
     if !refusals.is_empty() {
         return Err(MapError::Refused(refusals));
     }
     fields.put(&mut host);
     host["apiVersion"] = json!(kinds::POD.api_version());
     host["kind"] = json!(kinds::POD.kind);
-    host["metadata"] = fields.metadata(pod);
+    host["metadata"] = metadata;
     identity(pod, &pods, &mut host);
     remarks.extend(resolver(pod, &mut host));
     remarks.extend(tolerate(pod, &pods, &mut host));

@@ -65,7 +65,7 @@ fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<(Value, Vec<Effect>
     }));
     let alone =
         Subject { cx: pod.cx, table: pod.table, key: pod.key, virt: &virt, place: pod.place.clone(), world: pod.world };
-    let mut made = draft::draft(&alone)?.host;
+    let mut made = draft::draft(&alone, |_| None)?.host;
     let variables = env::add(&alone, &mut made).map_err(|why| match why {
         NotYet::Missing(missing) => {
             MapError::Transient { reason: format!("{missing} has no address yet"), after: None }
