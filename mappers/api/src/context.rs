@@ -5,111 +5,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use tenet_translate::GroupKind;
 use tenet_translate::keys::CROSSED;
-use tenet_translate::kubelets::NodeAddresses;
-use tenet_translate::labels::{self, Globs, LabelPolicy};
-use tenet_translate::names::Names;
+use tenet_translate::labels;
 use tenet_translate::owner::{OwnerRecord, Ownership};
-use tenet_translate::rules::{Crossing, Defaults, DownContext, Table};
+use tenet_translate::rules::{Crossing, DownContext, Table};
 use tenet_translate::selectors::Scope;
 
 use crate::crossed;
-use crate::{Bound, Contents, HostKey, Kind, MapError, Object, ObjectRef, Policies, Read, Sections, Side, VirtualKey};
-
-/// The caches as a mapper sees them. The engine implements it for each mapper, the test kit for
-/// `testing::Clusters`; a [`Context`] dereferences to it.
-///
-/// ```
-/// use tenet_mapper::{Context, Side, VirtualKey, kinds};
-///
-/// fn needs_a_copy(cx: &Context<'_>, key: &VirtualKey) -> bool {
-///     cx.is_referenced(kinds::SECRET, key) && cx.can_read(Side::Host, kinds::SECRET)
-/// }
-/// ```
-pub trait View: Send + Sync {
-    /// Returns a cached object.
-    fn get(&self, object: &ObjectRef) -> Option<Object>;
-
-    /// Returns the cached objects of a kind in one namespace, in order of their names.
-    fn list(&self, side: Side, kind: Kind, namespace: &str) -> Vec<Object>;
-
-    /// Returns the last state of a host object that has just gone, until a reconcile has
-    /// acknowledged it.
-    fn last_state(&self, kind: Kind, key: &HostKey) -> Option<Object>;
-
-    /// Shows the cached objects of an input with [`crate::KeysOf::With`] that touch `key`, in
-    /// order of their names, until `visit` returns `false`.
-    fn visit_sources(&self, input: Bound, key: &VirtualKey, visit: &mut dyn FnMut(Object) -> bool);
-
-    /// Returns whether a virtual object refers to this one that is on the host, or may be: then it is needed there.
-    fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool;
-
-    /// As [`Self::is_referenced`], or it is not known yet whether the object that refers to this one may be on the host:
-    /// then a copy is not made, and one that exists stays.
-    fn is_mentioned(&self, kind: Kind, key: &VirtualKey) -> bool {
-        self.is_referenced(kind, key)
-    }
-
-    /// Returns whether an optional input can be read.
-    fn can_read(&self, side: Side, kind: Kind) -> bool;
-
-    /// Returns what the virtual API server fills in by itself: never a reason to refuse.
-    fn defaults(&self, kind: Kind) -> Arc<Defaults>;
-}
-
-/// Values that are fixed during one reconcile.
-///
-/// ```
-/// use tenet_mapper::Context;
-///
-/// fn cluster<'c>(cx: &'c Context<'_>) -> &'c str {
-///     &cx.facts().names.cluster
-/// }
-/// ```
-#[derive(Clone, Debug)]
-pub struct Facts {
-    /// Naming of host objects.
-    pub names: Names,
-    /// The UID of the virtual `kube-system` namespace.
-    pub cluster_id: String,
-    /// The UID of the host namespace.
-    pub host_namespace_uid: String,
-    /// The version of the virtual API server: `v1.37.2`.
-    pub virtual_version: String,
-    /// Annotations of the tenant that cross.
-    pub annotations: Globs,
-    /// Keys that tenant labels have on the host.
-    pub labels: LabelPolicy,
-    /// The host Service that leads host pods to the virtual API server, in the host namespace.
-    pub api_service: String,
-    /// Addresses at which the virtual API server finds the kubelets of virtual nodes.
-    pub kubelets: Kubelets,
-    /// Policies of the installation for unknown and refused fields.
-    pub policies: Policies,
-    /// The sections of the configuration that mappers own.
-    pub sections: Sections,
-    /// Time for which a reservation counts, in seconds: longer than any request to the virtual API
-    /// server takes.
-    pub reservation: i64,
-}
-
-impl Facts {
-    /// Reads the owner record of a host object.
-    pub fn ownership(&self, host: &Object) -> Ownership {
-        let metadata = host.value().get("metadata").unwrap_or(&Value::Null);
-        OwnerRecord::read(metadata, &self.names.cluster, &self.cluster_id)
-    }
-}
-
-/// Addresses at which the virtual API server finds the kubelets of virtual nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Kubelets {
-    /// Tells whether virtual nodes have kubelets, and so addresses of their own.
-    pub enabled: bool,
-    /// The kind of address that each node has.
-    pub addresses: NodeAddresses,
-    /// The port, the same for all nodes.
-    pub port: u16,
-}
+use crate::{Bound, Contents, Facts, HostKey, Kind, MapError, Object, ObjectRef, Read, View, VirtualKey};
 
 /// The world of one reconcile: caches, configuration, time, and content that was asked for.
 ///

@@ -15,6 +15,7 @@ mod deletion;
 mod effect;
 mod error;
 mod event;
+mod facts;
 mod key;
 mod kind;
 mod mapper;
@@ -30,10 +31,11 @@ mod section;
 mod spec;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod view;
 
 pub use admission::{Admission, Need, Operation, Request, Scope};
 pub use content::{Contents, Read};
-pub use context::{Context, Facts, Kubelets, View};
+pub use context::Context;
 pub use copy_mapper::{CopyMapper, Translate};
 pub use deletion::{Cause, Deletion};
 pub use effect::{
@@ -41,6 +43,7 @@ pub use effect::{
 };
 pub use error::MapError;
 pub use event::{Event, EventReason, EventType};
+pub use facts::{Facts, Kubelets};
 pub use key::{Dependency, HostKey, ObjectRef, VirtualKey};
 pub use kind::{Kind, Side, kinds};
 pub use mapper::Mapper;
@@ -55,3 +58,4 @@ pub use spec::{Bound, Input, KeysOf, MapperId, MapperSpec};
 pub use tenet_translate as translate;
 pub use tenet_translate::GroupKind;
 pub use tenet_translate::{format, keys, pointer, rules};
+pub use view::View;

@@ -1,0 +1,62 @@
+use serde_json::Value;
+use tenet_translate::kubelets::NodeAddresses;
+use tenet_translate::labels::{Globs, LabelPolicy};
+use tenet_translate::names::Names;
+use tenet_translate::owner::{OwnerRecord, Ownership};
+
+use crate::{Object, Policies, Sections};
+
+/// Values that are fixed during one reconcile.
+///
+/// ```
+/// use tenet_mapper::Context;
+///
+/// fn cluster<'c>(cx: &'c Context<'_>) -> &'c str {
+///     &cx.facts().names.cluster
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// Naming of host objects.
+    pub names: Names,
+    /// The UID of the virtual `kube-system` namespace.
+    pub cluster_id: String,
+    /// The UID of the host namespace.
+    pub host_namespace_uid: String,
+    /// The version of the virtual API server: `v1.37.2`.
+    pub virtual_version: String,
+    /// Annotations of the tenant that cross.
+    pub annotations: Globs,
+    /// Keys that tenant labels have on the host.
+    pub labels: LabelPolicy,
+    /// The host Service that leads host pods to the virtual API server, in the host namespace.
+    pub api_service: String,
+    /// Addresses at which the virtual API server finds the kubelets of virtual nodes.
+    pub kubelets: Kubelets,
+    /// Policies of the installation for unknown and refused fields.
+    pub policies: Policies,
+    /// The sections of the configuration that mappers own.
+    pub sections: Sections,
+    /// Time for which a reservation counts, in seconds: longer than any request to the virtual API
+    /// server takes.
+    pub reservation: i64,
+}
+
+impl Facts {
+    /// Reads the owner record of a host object.
+    pub fn ownership(&self, host: &Object) -> Ownership {
+        let metadata = host.value().get("metadata").unwrap_or(&Value::Null);
+        OwnerRecord::read(metadata, &self.names.cluster, &self.cluster_id)
+    }
+}
+
+/// Addresses at which the virtual API server finds the kubelets of virtual nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kubelets {
+    /// Tells whether virtual nodes have kubelets, and so addresses of their own.
+    pub enabled: bool,
+    /// The kind of address that each node has.
+    pub addresses: NodeAddresses,
+    /// The port, the same for all nodes.
+    pub port: u16,
+}

@@ -1,0 +1,46 @@
+use std::sync::Arc;
+
+use tenet_translate::rules::Defaults;
+
+use crate::{Bound, HostKey, Kind, Object, ObjectRef, Side, VirtualKey};
+
+/// The caches as a mapper sees them. The engine implements it for each mapper, the test kit for
+/// `testing::Clusters`; a [`Context`] dereferences to it.
+///
+/// ```
+/// use tenet_mapper::{Context, Side, VirtualKey, kinds};
+///
+/// fn needs_a_copy(cx: &Context<'_>, key: &VirtualKey) -> bool {
+///     cx.is_referenced(kinds::SECRET, key) && cx.can_read(Side::Host, kinds::SECRET)
+/// }
+/// ```
+pub trait View: Send + Sync {
+    /// Returns a cached object.
+    fn get(&self, object: &ObjectRef) -> Option<Object>;
+
+    /// Returns the cached objects of a kind in one namespace, in order of their names.
+    fn list(&self, side: Side, kind: Kind, namespace: &str) -> Vec<Object>;
+
+    /// Returns the last state of a host object that has just gone, until a reconcile has
+    /// acknowledged it.
+    fn last_state(&self, kind: Kind, key: &HostKey) -> Option<Object>;
+
+    /// Shows the cached objects of an input with [`crate::KeysOf::With`] that touch `key`, in
+    /// order of their names, until `visit` returns `false`.
+    fn visit_sources(&self, input: Bound, key: &VirtualKey, visit: &mut dyn FnMut(Object) -> bool);
+
+    /// Returns whether a virtual object refers to this one that is on the host, or may be: then it is needed there.
+    fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool;
+
+    /// As [`Self::is_referenced`], or it is not known yet whether the object that refers to this one may be on the host:
+    /// then a copy is not made, and one that exists stays.
+    fn is_mentioned(&self, kind: Kind, key: &VirtualKey) -> bool {
+        self.is_referenced(kind, key)
+    }
+
+    /// Returns whether an optional input can be read.
+    fn can_read(&self, side: Side, kind: Kind) -> bool;
+
+    /// Returns what the virtual API server fills in by itself: never a reason to refuse.
+    fn defaults(&self, kind: Kind) -> Arc<Defaults>;
+}
