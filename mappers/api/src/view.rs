@@ -5,7 +5,7 @@ use tenet_translate::rules::Defaults;
 use crate::{Bound, HostKey, Kind, Object, ObjectRef, Side, VirtualKey};
 
 /// The caches as a mapper sees them. The engine implements it for each mapper, the test kit for
-/// `testing::Clusters`; a [`Context`] dereferences to it.
+/// `testing::Clusters`; a [`Context`](crate::Context) dereferences to it.
 ///
 /// ```
 /// use tenet_mapper::{Context, Side, VirtualKey, kinds};
