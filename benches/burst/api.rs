@@ -78,12 +78,12 @@ impl Api {
     }
 
     async fn call(&self, method: Method, path: &str, mime: &str, body: &Value) -> Result<Value> {
-        let place = || format!("{method} {path}");
+        let request_line = || format!("{method} {path}");
         let bytes = if body.is_null() { Vec::new() } else { serde_json::to_vec(body)? };
         let request = Request::builder().method(method.clone()).uri(path).header(http::header::CONTENT_TYPE, mime);
-        let request = request.body(bytes).with_context(place)?;
+        let request = request.body(bytes).with_context(request_line)?;
         let _permit = self.permits.acquire().await?;
-        self.client.request(request).await.with_context(place)
+        self.client.request(request).await.with_context(request_line)
     }
 }
 

@@ -150,8 +150,8 @@ impl View for Seen<'_> {
 
     fn visit_sources(&self, input: Bound, key: &VirtualKey, visit: &mut dyn FnMut(Object) -> bool) {
         let cache = &self.cluster.caches[&(input.side, input.kind)];
-        for place in self.cluster.router.sources(self.mapper, input.position, key) {
-            if cache.get_at(&place).is_some_and(|object| !visit(object)) {
+        for object_key in self.cluster.router.sources(self.mapper, input.position, key) {
+            if cache.get_at(&object_key).is_some_and(|object| !visit(object)) {
                 return;
             }
         }

@@ -11,7 +11,7 @@ use crate::yaml::{Entry, Kind, Node};
 /// Checks the whole tree. The answer is the tree as JSON, complete only if no problem was added.
 pub(crate) fn check(schema: &Value, root: &Node, problems: &mut Vec<Problem>) -> Value {
     let mut checker = Checker { problems };
-    let value = checker.value(schema, root, root.place, "");
+    let value = checker.value(schema, root, root.location, "");
     value.unwrap_or_default()
 }
 
@@ -34,11 +34,11 @@ impl Checker<'_> {
             Kind::List(items) if wanted("array") => Some(self.list(schema, items, field)),
             Kind::Scalar(scalar) => match scalar::check(schema, scalar) {
                 Ok(value) => Some(value),
-                Err(message) => self.report(node.place, field, message),
+                Err(message) => self.report(node.location, field, message),
             },
             kind => {
                 let found = kind.describe();
-                self.report(node.place, field, format!("expected {}, found {found}", scalar::expected(schema)))
+                self.report(node.location, field, format!("expected {}, found {found}", scalar::expected(schema)))
             }
         }
     }
@@ -54,7 +54,7 @@ impl Checker<'_> {
         for key in required.filter_map(Value::as_str) {
             let given = entries.iter().find(|entry| entry.key == key);
             if given.is_none_or(is_empty) {
-                let home = given.map_or(home, |entry| entry.place);
+                let home = given.map_or(home, |entry| entry.location);
                 self.missing(&schema["properties"][key], home, &join(field, key));
             }
         }
@@ -69,7 +69,7 @@ impl Checker<'_> {
             None => self.unknown(entry, &field, &schema["properties"]),
             // A key with nothing after it is as good as no key.
             Some(_) if is_empty(entry) => None,
-            Some(schema) => self.value(schema, &entry.value, entry.place, &field),
+            Some(schema) => self.value(schema, &entry.value, entry.location, &field),
         }
     }
 
@@ -93,19 +93,19 @@ impl Checker<'_> {
             || format!("unknown key; known here: {}", keys.join(", ")),
             |guess| format!("unknown key; did you mean {guess:?}?"),
         );
-        self.report(entry.place, field, message)
+        self.report(entry.location, field, message)
     }
 
     fn list(&mut self, schema: &Value, items: &[Node], field: &str) -> Value {
         let item = |(index, node): (usize, &Node)| {
-            self.value(&schema["items"], node, node.place, &format!("{field}[{index}]"))
+            self.value(&schema["items"], node, node.location, &format!("{field}[{index}]"))
         };
         Value::Array(items.iter().enumerate().filter_map(item).collect())
     }
 
     /// Adds a problem; the `None` is the value that there is not.
-    fn report(&mut self, place: Location, field: &str, message: impl Into<String>) -> Option<Value> {
-        self.problems.push(Problem::new(place, field, message));
+    fn report(&mut self, location: Location, field: &str, message: impl Into<String>) -> Option<Value> {
+        self.problems.push(Problem::new(location, field, message));
         None
     }
 }

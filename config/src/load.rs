@@ -67,7 +67,7 @@ impl<'r> Reader<'r> {
     }
 
     fn flags(&self) -> Result<Config, Problems> {
-        let nothing = Node { place: Location::Whole, kind: Kind::Null };
+        let nothing = Node { location: Location::Whole, kind: Kind::Null };
         self.tree("flags", nothing, Vec::new())
     }
 

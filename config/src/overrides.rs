@@ -61,14 +61,14 @@ pub(crate) fn apply(overrides: &Overrides, root: &mut Node, problems: &mut Vec<P
         let Some(value) = value(overrides) else {
             continue;
         };
-        let place = Location::Flag(flag);
+        let location = Location::Flag(flag);
         let Some(text) = value.to_str() else {
-            problems.push(Problem::new(place, field, "the path is not UTF-8"));
+            problems.push(Problem::new(location, field, "the path is not UTF-8"));
             continue;
         };
         let text = text.to_owned();
         let kind = Kind::Scalar(Scalar { text, quoted: true });
-        set(root, field, Node { place, kind });
+        set(root, field, Node { location, kind });
     }
 }
 
@@ -83,8 +83,8 @@ fn set(node: &mut Node, field: &str, value: Node) {
     };
     let (key, rest) = field.split_once('.').map_or((field, None), |(key, rest)| (key, Some(rest)));
     let index = entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
-        let place = value.place;
-        entries.push(Entry { key: key.to_owned(), place, value: Node { place, kind: Kind::Null } });
+        let location = value.location;
+        entries.push(Entry { key: key.to_owned(), location, value: Node { location, kind: Kind::Null } });
         entries.len() - 1
     });
     let entry = &mut entries[index];

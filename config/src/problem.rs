@@ -21,7 +21,7 @@ pub enum Location {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     /// Line and column.
-    pub place: Location,
+    pub location: Location,
     /// The field that it is about, such as `pods.allow[1]`; empty when it is about none.
     pub field: String,
     /// Description of the problem, and of a valid value.
@@ -38,8 +38,8 @@ pub struct Problems {
 }
 
 impl Problem {
-    pub(crate) fn new(place: Location, field: &str, message: impl Into<String>) -> Self {
-        Self { place, field: field.to_owned(), message: message.into() }
+    pub(crate) fn new(location: Location, field: &str, message: impl Into<String>) -> Self {
+        Self { location, field: field.to_owned(), message: message.into() }
     }
 }
 
@@ -74,13 +74,13 @@ impl fmt::Display for Problems {
         for (index, problem) in self.list.iter().enumerate() {
             let end_of_last = if index == 0 { "" } else { "\n" };
             f.write_str(end_of_last)?;
-            match problem.place {
+            match problem.location {
                 Location::Whole => write!(f, "{}: ", self.file)?,
                 Location::File { line, column } => write!(f, "{}:{line}:{column}: ", self.file)?,
                 Location::Flag(flag) => write!(f, "{flag}: ")?,
             }
             // The flag says which field it is.
-            if !problem.field.is_empty() && !matches!(problem.place, Location::Flag(_)) {
+            if !problem.field.is_empty() && !matches!(problem.location, Location::Flag(_)) {
                 write!(f, "{}: ", problem.field)?;
             }
             f.write_str(&problem.message)?;

@@ -14,7 +14,7 @@ use crate::problem::Location;
 /// A value and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    pub place: Location,
+    pub location: Location,
     pub kind: Kind,
 }
 
@@ -29,8 +29,8 @@ pub(crate) enum Kind {
 impl Node {
     /// The place of a key; the value's own when it lacks the key.
     pub fn place_of(&self, key: &str) -> Location {
-        let Kind::Map(entries) = &self.kind else { return self.place };
-        entries.iter().find(|entry| entry.key == key).map_or(self.place, |entry| entry.place)
+        let Kind::Map(entries) = &self.kind else { return self.location };
+        entries.iter().find(|entry| entry.key == key).map_or(self.location, |entry| entry.location)
     }
 
     /// The value as JSON.
@@ -48,7 +48,7 @@ impl Node {
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub key: String,
-    pub place: Location,
+    pub location: Location,
     pub value: Node,
 }
 

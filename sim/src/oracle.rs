@@ -94,8 +94,8 @@ pub fn record(object: &Object) -> Option<Record> {
     let metadata = &object["metadata"];
     metadata["labels"]["tenet.sh/managed-by"].as_str()?;
     let annotation = |key: &str| metadata["annotations"][key].as_str().map(str::to_owned);
-    let place = annotation("tenet.sh/host-name")?;
-    if place != format!("{}/{}", object.namespace(), object.name()) && place != object.name() {
+    let host_name = annotation("tenet.sh/host-name")?;
+    if host_name != format!("{}/{}", object.namespace(), object.name()) && host_name != object.name() {
         return None;
     }
     let is_pending = annotation("tenet.sh/pending").is_some();

@@ -92,8 +92,8 @@ impl Stream {
         self.namespace.as_deref().is_none_or(|shown| shown == namespace)
     }
 
-    fn lacks(&self, place: &NamespacedName, entry: &Entry) -> bool {
-        entry.epoch != self.epoch && self.shows(&place.namespace)
+    fn lacks(&self, key: &NamespacedName, entry: &Entry) -> bool {
+        entry.epoch != self.epoch && self.shows(&key.namespace)
     }
 }
 
@@ -156,8 +156,8 @@ impl Cache {
     }
 
     /// Returns one object.
-    pub fn get_at(&self, place: &NamespacedName) -> Option<Object> {
-        self.entries.get(place).and_then(|entry| unpack(&entry.packed))
+    pub fn get_at(&self, key: &NamespacedName) -> Option<Object> {
+        self.entries.get(key).and_then(|entry| unpack(&entry.packed))
     }
 
     /// Returns true if the cache still contains exactly this object.
@@ -176,20 +176,20 @@ impl Cache {
     /// Returns true if the cache contains this version of an object, or a newer one; a list that shows the
     /// object then keeps it. The answer to a write comes again as an event, which need not be decoded.
     pub fn confirm(&self, namespace: &str, name: &str, version: &str) -> bool {
-        let place = NamespacedName::new(namespace, name);
+        let key = NamespacedName::new(namespace, name);
         let epoch = self.epoch_of(namespace);
-        self.entries.get_mut(&place).is_some_and(|mut known| known.confirm(Version::parse(version), epoch))
+        self.entries.get_mut(&key).is_some_and(|mut known| known.confirm(Version::parse(version), epoch))
     }
 
     /// Stores an object, unless the cached one is newer.
     pub fn store(&self, object: Value) -> Change {
-        let (place, version) = (NamespacedName::of(&object), Version::of(&object));
+        let (key, version) = (NamespacedName::of(&object), Version::of(&object));
         let content = u32::try_from(self.projection.content(&object)).unwrap_or(u32::MAX);
         let object = self.projection.cut(object);
         let Some(packed) = pack::pack(&object) else { return Change::None };
-        let (added, epoch) = (packed.len() as u64, self.epoch_of(&place.namespace));
+        let (added, epoch) = (packed.len() as u64, self.epoch_of(&key.namespace));
         let views = self.readers.views(&object);
-        let sight = match self.entries.entry(self.namespaces.share(place)) {
+        let sight = match self.entries.entry(self.namespaces.share(key)) {
             MapEntry::Occupied(mut found) => {
                 let known = found.get_mut();
                 if known.confirm(version, epoch) {
@@ -238,22 +238,22 @@ impl Cache {
     /// Removes an object, unless the cached one is newer than the delete. `last` is the
     /// final state that the watch reported.
     pub fn remove(&self, last: &Value) -> Option<Object> {
-        let (place, version) = (NamespacedName::of(last), Version::of(last));
+        let (key, version) = (NamespacedName::of(last), Version::of(last));
         // Record the UID first, so that a concurrent answer cannot restore the object.
         self.buried.lock().bury(uid_of(last), Burial { version, is_told: true });
-        self.forget(&place, |entry| !version.is_older_than(entry.version))?;
+        self.forget(&key, |entry| !version.is_older_than(entry.version))?;
         Some(Object::new(self.projection.cut(last.clone())))
     }
 
     /// Removes an object that a quorum read has shown to be absent.
     pub fn evict(&self, namespace: &str, name: &str, uid: &str) -> Option<Object> {
-        let place = NamespacedName::new(namespace, name);
-        let object = self.get_at(&place).filter(|object| object.uid() == uid)?;
+        let key = NamespacedName::new(namespace, name);
+        let object = self.get_at(&key).filter(|object| object.uid() == uid)?;
         let version = Version::of(object.value());
         // A UID is never reused, so no later version of it is alive.
         self.buried.lock().bury(uid, Burial { version: Version::LAST, is_told: false });
         // The version may have been forgotten.
-        self.forget(&place, |entry| entry.version == version || entry.version == Version(0))?;
+        self.forget(&key, |entry| entry.version == version || entry.version == Version(0))?;
         Some(object)
     }
 
@@ -269,11 +269,11 @@ impl Cache {
     }
 
     /// Removes an entry if `is_it` accepts it.
-    fn forget(&self, place: &NamespacedName, is_it: impl Fn(&Entry) -> bool) -> Option<()> {
-        let (_, entry) = self.entries.remove_if(place, |place, entry| {
+    fn forget(&self, key: &NamespacedName, is_it: impl Fn(&Entry) -> bool) -> Option<()> {
+        let (_, entry) = self.entries.remove_if(key, |key, entry| {
             let is_it = is_it(entry);
             if is_it {
-                self.namespaces.remove(place);
+                self.namespaces.remove(key);
             }
             is_it
         })?;
@@ -326,10 +326,10 @@ impl Cache {
     }
 
     /// Returns true if the last list of a stream did not contain a cached object, and no event has shown it since.
-    pub fn lacks(&self, stream: StreamId, place: &NamespacedName) -> bool {
+    pub fn lacks(&self, stream: StreamId, key: &NamespacedName) -> bool {
         let streams = self.streams.read();
-        let entry = self.entries.get(place);
-        streams.get(stream.0).zip(entry).is_some_and(|(stream, entry)| stream.lacks(place, &entry))
+        let entry = self.entries.get(key);
+        streams.get(stream.0).zip(entry).is_some_and(|(stream, entry)| stream.lacks(key, &entry))
     }
 
     /// Returns the keys of all objects, in order.
@@ -344,7 +344,7 @@ impl Cache {
 
     /// Returns the objects of one namespace, in order of their names.
     pub fn list(&self, namespace: &str) -> Vec<Object> {
-        self.namespaces.places(namespace).iter().filter_map(|place| self.get_at(place)).collect()
+        self.namespaces.keys(namespace).iter().filter_map(|key| self.get_at(key)).collect()
     }
 
     /// Returns how often anything has changed.

@@ -223,10 +223,10 @@ impl Informer {
         match event {
             Event::Init => self.cache.begin_list(self.stream),
             Event::InitApply(object) | Event::Apply(object) => {
-                contain(Some(&self.metrics), TASK, object.place(), || self.store(&object));
+                contain(Some(&self.metrics), TASK, object.display_name(), || self.store(&object));
             }
             Event::Delete(object) => {
-                contain(Some(&self.metrics), TASK, object.place(), || self.remove(&object));
+                contain(Some(&self.metrics), TASK, object.display_name(), || self.remove(&object));
             }
             Event::InitDone => {
                 self.unlisted.add(self.cache.end_list(self.stream));
@@ -259,7 +259,7 @@ impl Informer {
             Ok(value) => Some(value),
             Err(error) => {
                 // The text may hold a Secret, so it is not logged.
-                tracing::error!(side = %self.cache.side(), kind = %self.cache.kind(), object = object.place(),
+                tracing::error!(side = %self.cache.side(), kind = %self.cache.kind(), object = object.display_name(),
                     line = error.line(), column = error.column(), "unreadable object skipped");
                 None
             }

@@ -71,8 +71,8 @@ pub async fn enqueue_mapper(engine: &Engine, mapper: MapperId, lane: Lane) {
 
 /// Shows every object of a cache, and lets others have the thread from time to time.
 async fn visit(cache: &Cache, mut show: impl FnMut(Object)) {
-    for (count, place) in cache.keys().iter().enumerate() {
-        if let Some(object) = cache.get_at(place) {
+    for (count, key) in cache.keys().iter().enumerate() {
+        if let Some(object) = cache.get_at(key) {
             show(object);
         }
         if count % STRIDE == STRIDE - 1 {

@@ -327,35 +327,35 @@ impl Router {
 
     /// Returns the keys of a route that the index has for an object.
     fn indexed(&self, route: &Route, object: &Object) -> Vec<VirtualKey> {
-        let place = NamespacedName::new(object.namespace(), object.name());
+        let object_key = NamespacedName::new(object.namespace(), object.name());
         let sources = self.sources.get(&(route.mapper, route.position));
-        sources.and_then(|sources| sources.by_object.get(&place).cloned()).unwrap_or_default()
+        sources.and_then(|sources| sources.by_object.get(&object_key).cloned()).unwrap_or_default()
     }
 
     /// Records the keys that an object affects now. Returns them with those that it affected before.
     fn reindex(&self, route: &Route, cache: &Cache, object: &Object, keys: Vec<VirtualKey>, gone: bool) -> Touched {
-        let place = NamespacedName::new(object.namespace(), object.name());
+        let object_key = NamespacedName::new(object.namespace(), object.name());
         let mut sources = self.sources.entry((route.mapper, route.position)).or_default();
         if !is_last(cache, object, gone) {
             return Touched { keys, moved: false };
         }
         let now = if gone { Vec::new() } else { keys };
         let before = if now.is_empty() {
-            sources.by_object.remove(&place)
+            sources.by_object.remove(&object_key)
         } else {
-            sources.by_object.insert(place.clone(), now.clone())
+            sources.by_object.insert(object_key.clone(), now.clone())
         };
         let before = before.unwrap_or_default();
         for key in before.iter().filter(|key| !now.contains(key)) {
             if let Some(places) = sources.by_key.get_mut(key) {
-                places.remove(&place);
+                places.remove(&object_key);
                 if places.is_empty() {
                     sources.by_key.remove(key);
                 }
             }
         }
         for key in now.iter().filter(|key| !before.contains(key)) {
-            sources.by_key.entry(key.clone()).or_default().insert(place.clone());
+            sources.by_key.entry(key.clone()).or_default().insert(object_key.clone());
         }
         let moved = now != before;
         let mut keys = now;

@@ -156,8 +156,8 @@ impl View for MapperView<'_> {
 
     fn visit_sources(&self, input: Bound, key: &VirtualKey, visit: &mut dyn FnMut(Object) -> bool) {
         let Some(cache) = self.engine.caches.get(input.side, input.kind) else { return };
-        for place in self.engine.router.sources(self.mapper, input.position, key) {
-            if cache.get_at(&place).is_some_and(|object| !visit(object)) {
+        for object_key in self.engine.router.sources(self.mapper, input.position, key) {
+            if cache.get_at(&object_key).is_some_and(|object| !visit(object)) {
                 return;
             }
         }

@@ -135,11 +135,11 @@ impl Rig {
         for (side, path) in on_host.into_iter().chain(inside).chain(registered) {
             for object in side.list(&path).await? {
                 let metadata = &object["metadata"];
-                let place = format!("{} {path} {}/{}", side.name, metadata["namespace"], metadata["name"]);
-                versions.insert(place, metadata["resourceVersion"].to_string());
+                let object = format!("{} {path} {}/{}", side.name, metadata["namespace"], metadata["name"]);
+                versions.insert(object, metadata["resourceVersion"].to_string());
             }
         }
-        versions.retain(|place, _| !place.contains("tenet-claim"));
+        versions.retain(|object, _| !object.contains("tenet-claim"));
         Ok(versions)
     }
 

@@ -57,8 +57,8 @@ impl Cluster {
 
     /// Sends a server-side apply.
     pub async fn apply(&self, path: &str, object: Value) -> Result<Value> {
-        let place = format!("{path}?fieldManager=test&force=true");
-        let call = self.call(Method::PATCH, &place, "application/apply-patch+yaml", Some(&object)).await;
+        let path = format!("{path}?fieldManager=test&force=true");
+        let call = self.call(Method::PATCH, &path, "application/apply-patch+yaml", Some(&object)).await;
         call.with_context(|| format!("{}: APPLY {path}", self.name))
     }
 

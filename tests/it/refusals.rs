@@ -56,8 +56,8 @@ async fn a_foreign_object_under_our_name_is_not_touched() -> Result<()> {
     let taken = format!("taken-x-{namespace}-x-vc-1");
     let foreign = json!({"metadata": {"name": taken}, "spec": {"containers": [{"name": "theirs", "image": "i"}]}});
     harness.host.create(&harness.on_host("pods"), foreign).await?;
-    let place = harness.on_host(&format!("pods/{taken}"));
-    let before = harness.host.until(&place, "running", |pod| pod["status"]["phase"] == "Running").await?;
+    let path = harness.on_host(&format!("pods/{taken}"));
+    let before = harness.host.until(&path, "running", |pod| pod["status"]["phase"] == "Running").await?;
     let ours = json!({"metadata": {"name": "taken"}, "spec": {"containers": [{"name": "ours", "image": "i"}]}});
     harness.virt.create(&pods, ours).await?;
     told(&harness, &namespace, "SyncBlocked").await?;
@@ -65,9 +65,9 @@ async fn a_foreign_object_under_our_name_is_not_touched() -> Result<()> {
     harness.virt.until(&format!("{pods}/taken"), "saying that it is blocked", says).await?;
     harness.virt.delete(&format!("{pods}/taken"), json!({})).await?;
     harness.virt.until_gone(&format!("{pods}/taken")).await?;
-    let after = harness.host.get(&place).await?.expect("the foreign pod");
+    let after = harness.host.get(&path).await?.expect("the foreign pod");
     assert_eq!(after["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"]);
-    harness.host.delete(&place, json!({"gracePeriodSeconds": 0})).await
+    harness.host.delete(&path, json!({"gracePeriodSeconds": 0})).await
 }
 
 /// With the webhook, the change would not be stored: without it, it is stored and refused.

@@ -191,12 +191,12 @@ async fn a_workload_of_the_host_takes_no_pod_of_a_tenant() -> Result<()> {
     host.until_gone(&on_host("services/front")).await?;
     virt.create(pods, plain("bare", &labels)).await?;
     virt.until(&format!("{pods}/bare"), "running", |pod| phase(pod) == "Running").await?;
-    let place = on_host("pods/bare-x-shop-x-vc-1");
+    let path = on_host("pods/bare-x-shop-x-vc-1");
     let controller = |pod: &Value| {
         let owners = pod["metadata"]["ownerReferences"].as_array().cloned().unwrap_or_default();
         owners.into_iter().find(|owner| owner["controller"] == true).unwrap_or_default()
     };
-    let first = host.get(&place).await?.context("the host pod")?;
+    let first = host.get(&path).await?.context("the host pod")?;
     assert_eq!(
         (&controller(&first)["kind"], &controller(&first)["name"]),
         (&json!("ConfigMap"), &json!("tenet-pods-vc-1"))
@@ -205,7 +205,7 @@ async fn a_workload_of_the_host_takes_no_pod_of_a_tenant() -> Result<()> {
 
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(own(&host.list(&on_host("pods")).await?), before, "the workload of the host is untouched");
-    let later = host.get(&place).await?.context("the host pod")?;
+    let later = host.get(&path).await?.context("the host pod")?;
     assert_eq!(controller(&later), controller(&first));
     virt.delete(&format!("{pods}/bare"), json!({})).await?;
     virt.until_gone(&format!("{pods}/bare")).await?;
@@ -213,19 +213,19 @@ async fn a_workload_of_the_host_takes_no_pod_of_a_tenant() -> Result<()> {
     // Somebody deletes the owner: the garbage collector takes no pod, and the next owner is as good.
     virt.create(pods, plain("calm", &json!({"app": "calm"}))).await?;
     let virtual_pod = virt.until(&format!("{pods}/calm"), "running", |pod| phase(pod) == "Running").await?;
-    let place = on_host("pods/calm-x-shop-x-vc-1");
-    let first = host.get(&place).await?.context("the host pod")?;
+    let path = on_host("pods/calm-x-shop-x-vc-1");
+    let first = host.get(&path).await?.context("the host pod")?;
     let owner = on_host("configmaps/tenet-pods-vc-1");
     host.delete(&owner, json!({})).await?;
     let is_next = |pod: &Value| {
         let uid = &controller(pod)["uid"];
         !uid.is_null() && *uid != controller(&first)["uid"]
     };
-    let after = host.until(&place, "owned by the next ConfigMap", is_next).await?;
+    let after = host.until(&path, "owned by the next ConfigMap", is_next).await?;
     let next = host.get(&owner).await?.context("the next owner")?;
     assert_eq!(controller(&after)["uid"], next["metadata"]["uid"]);
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let later = host.get(&place).await?.context("the host pod")?;
+    let later = host.get(&path).await?.context("the host pod")?;
     assert_eq!(later["metadata"]["uid"], first["metadata"]["uid"]);
     let inside = virt.get(&format!("{pods}/calm")).await?.context("the virtual pod")?;
     assert_eq!(inside["metadata"]["uid"], virtual_pod["metadata"]["uid"]);

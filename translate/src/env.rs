@@ -37,12 +37,12 @@ pub fn service_env<'a>(
         }
     }
     let mut env: Vec<Variable> = Vec::new();
-    let mut place: BTreeMap<String, usize> = BTreeMap::new();
+    let mut position: BTreeMap<String, usize> = BTreeMap::new();
     for (name, value) in chosen.into_values().flat_map(variables) {
-        if let Some(at) = place.get(&name) {
+        if let Some(at) = position.get(&name) {
             env[*at].1 = value;
         } else {
-            place.insert(name.clone(), env.len());
+            position.insert(name.clone(), env.len());
             env.push((name, value));
         }
     }

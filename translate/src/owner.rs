@@ -92,7 +92,7 @@ impl OwnerRecord {
         if !self.uid.is_empty() {
             set(UID, self.uid.clone());
         }
-        set(HOST_NAME, place(host_namespace, host_name));
+        set(HOST_NAME, host_path(host_namespace, host_name));
         annotations
     }
 
@@ -153,7 +153,7 @@ fn read(metadata: &Value, vc: &str, cluster: &str) -> Result<OwnerRecord, Foreig
     };
     let recorded = needed(HOST_NAME)?;
     let own = |key: &str| metadata.get(key).and_then(Value::as_str).unwrap_or_default();
-    let actual = place(own("namespace"), own("name"));
+    let actual = host_path(own("namespace"), own("name"));
     if recorded != actual {
         return Err(Foreign::Copied { recorded, actual });
     }
@@ -172,7 +172,7 @@ fn kind(text: String) -> Result<GroupKind, Foreign> {
     GroupKind::lookup(&text).ok_or(Foreign::UnknownKind(text))
 }
 
-fn place(namespace: &str, name: &str) -> String {
+fn host_path(namespace: &str, name: &str) -> String {
     if namespace.is_empty() { name.to_owned() } else { format!("{namespace}/{name}") }
 }
 

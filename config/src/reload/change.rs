@@ -37,13 +37,13 @@ pub(super) fn merge(current: &Config, wanted: &Config, known: &Known) -> Result<
     let mut changes = Vec::new();
     collect(&value, &serde_json::to_value(wanted)?, &FieldPointer::default(), &mut changes);
     let (applied, deferred): (Vec<_>, Vec<_>) =
-        changes.into_iter().partition(|change| known.is_reloadable(&change.place.field));
+        changes.into_iter().partition(|change| known.is_reloadable(&change.location.field));
     for change in &applied {
-        pointer::set(&mut value, &change.place.pointer, change.to.clone());
+        pointer::set(&mut value, &change.location.pointer, change.to.clone());
     }
     Ok(Merged {
         config: serde_json::from_value(value)?,
-        applied: applied.into_iter().map(|change| change.place.field).collect(),
+        applied: applied.into_iter().map(|change| change.location.field).collect(),
         deferred: deferred.into_iter().map(Change::defer).collect(),
     })
 }
@@ -64,30 +64,30 @@ impl FieldPointer {
 }
 
 struct Change {
-    place: FieldPointer,
+    location: FieldPointer,
     from: Value,
     to: Value,
 }
 
 impl Change {
     fn defer(self) -> Deferred {
-        Deferred { field: self.place.field, from: self.from.to_string(), to: self.to.to_string() }
+        Deferred { field: self.location.field, from: self.from.to_string(), to: self.to.to_string() }
     }
 }
 
 /// A list is one value, and so is a mapping whose keys differ.
-fn collect(from: &Value, to: &Value, place: &FieldPointer, changes: &mut Vec<Change>) {
+fn collect(from: &Value, to: &Value, location: &FieldPointer, changes: &mut Vec<Change>) {
     match (from, to) {
         (Value::Object(from), Value::Object(to)) if have_same_keys(from, to) => {
             for (key, from) in from {
-                collect(from, to.get(key).unwrap_or(&Value::Null), &place.member(key), changes);
+                collect(from, to.get(key).unwrap_or(&Value::Null), &location.member(key), changes);
             }
         }
         _ if from == to => {}
         _ => {
-            let FieldPointer { field, pointer } = place;
-            let place = FieldPointer { field: field.clone(), pointer: pointer.clone() };
-            changes.push(Change { place, from: from.clone(), to: to.clone() });
+            let FieldPointer { field, pointer } = location;
+            let location = FieldPointer { field: field.clone(), pointer: pointer.clone() };
+            changes.push(Change { location, from: from.clone(), to: to.clone() });
         }
     }
 }

@@ -24,17 +24,17 @@ impl<'t> Builder<'t, '_> {
     fn stream(&mut self) -> Result<Node, Problem> {
         let mut document = None;
         while let Some((event, span)) = self.next()? {
-            let place = place(span);
+            let location = location(span);
             match event {
                 Event::DocumentStart(..) if document.is_some() => {
-                    self.report(place, "one document is expected, and here starts a second");
+                    self.report(location, "one document is expected, and here starts a second");
                     break;
                 }
                 event if event.is_node() => document = Some(self.node(event, span, 0)?),
                 _ => {}
             }
         }
-        Ok(document.unwrap_or(Node { place: Location::File { line: 1, column: 1 }, kind: Kind::Null }))
+        Ok(document.unwrap_or(Node { location: Location::File { line: 1, column: 1 }, kind: Kind::Null }))
     }
 
     fn next(&mut self) -> Result<Option<(Event<'t>, Span)>, Problem> {
@@ -42,33 +42,33 @@ impl<'t> Builder<'t, '_> {
     }
 
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Problem> {
-        let place = place(span);
+        let location = location(span);
         if depth > MAX_DEPTH {
-            return Err(Problem::new(place, "", "too deep for a configuration"));
+            return Err(Problem::new(location, "", "too deep for a configuration"));
         }
         if event.anchor_id().is_some() || matches!(event, Event::Alias(_)) {
             let message = "anchors and aliases (&name, *name) are not supported, and this value has one: repeat the value where it is needed";
-            return Err(Problem::new(place, "", message));
+            return Err(Problem::new(location, "", message));
         }
         let kind = match event {
-            Event::Scalar(text, style, _, tag) => self.scalar(text.into_owned(), style, tag.as_deref(), place),
+            Event::Scalar(text, style, _, tag) => self.scalar(text.into_owned(), style, tag.as_deref(), location),
             Event::SequenceStart(_, _, tag) => {
-                self.refuse(tag.as_deref(), place);
+                self.refuse(tag.as_deref(), location);
                 self.list(depth)?
             }
             Event::MappingStart(_, _, tag) => {
-                self.refuse(tag.as_deref(), place);
+                self.refuse(tag.as_deref(), location);
                 self.map(depth)?
             }
             _ => Kind::Null,
         };
-        Ok(Node { place, kind })
+        Ok(Node { location, kind })
     }
 
-    fn scalar(&mut self, text: String, style: ScalarStyle, tag: Option<&Tag>, place: Location) -> Kind {
+    fn scalar(&mut self, text: String, style: ScalarStyle, tag: Option<&Tag>, location: Location) -> Kind {
         let as_text = tag.is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
         if !as_text {
-            self.refuse(tag, place);
+            self.refuse(tag, location);
         }
         if as_text || style != ScalarStyle::Plain {
             return Kind::Scalar(Scalar { text, quoted: true });
@@ -107,46 +107,46 @@ impl<'t> Builder<'t, '_> {
 
     /// A key and its value, unless the key is one that a configuration cannot have here.
     fn entry(&mut self, key: Node, value: Node, before: &[Entry]) -> Option<Entry> {
-        let place = key.place;
+        let location = key.location;
         let Kind::Scalar(Scalar { text: key, .. }) = key.kind else {
             let message = format!("a key is a text, and this is {}", key.kind.describe());
-            self.report(place, message);
+            self.report(location, message);
             return None;
         };
         if key == "<<" {
-            self.report(place, "merge keys (<<) are not supported: repeat the fields");
+            self.report(location, "merge keys (<<) are not supported: repeat the fields");
             return None;
         }
         if let Some(first) = before.iter().find(|entry| entry.key == key) {
-            let line = if let Location::File { line, .. } = first.place { line } else { 0 };
-            self.report(place, format!("{key:?} was given before, in line {line}"));
+            let line = if let Location::File { line, .. } = first.location { line } else { 0 };
+            self.report(location, format!("{key:?} was given before, in line {line}"));
             return None;
         }
-        Some(Entry { key, place, value })
+        Some(Entry { key, location, value })
     }
 
-    fn refuse(&mut self, tag: Option<&Tag>, place: Location) {
+    fn refuse(&mut self, tag: Option<&Tag>, location: Location) {
         if let Some(tag) = tag {
-            self.report(place, format!("tags such as {} are not supported", tag.original()));
+            self.report(location, format!("tags such as {} are not supported", tag.original()));
         }
     }
 
-    fn report(&mut self, place: Location, message: impl Into<String>) {
-        self.problems.push(Problem::new(place, "", message));
+    fn report(&mut self, location: Location, message: impl Into<String>) {
+        self.problems.push(Problem::new(location, "", message));
     }
 }
 
-fn place(span: Span) -> Location {
+fn location(span: Span) -> Location {
     Location::File { line: span.start.line(), column: span.start.col() + 1 }
 }
 
 fn syntax(error: &ScanError) -> Problem {
-    let place = Location::File { line: error.marker().line(), column: error.marker().col() + 1 };
+    let location = Location::File { line: error.marker().line(), column: error.marker().col() + 1 };
     let message = match error.kind() {
         ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
             "indented with a tab; use spaces".to_owned()
         }
         _ => error.info(),
     };
-    Problem::new(place, "", format!("not YAML: {message}"))
+    Problem::new(location, "", format!("not YAML: {message}"))
 }

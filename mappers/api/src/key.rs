@@ -101,14 +101,14 @@ impl ObjectRef {
 
     /// An object of the virtual cluster.
     pub fn virt(kind: Kind, key: &VirtualKey) -> Self {
-        let VirtualKey(place) = key.clone();
-        Self { side: Side::Virtual, kind, namespace: place.namespace, name: place.name }
+        let VirtualKey(name) = key.clone();
+        Self { side: Side::Virtual, kind, namespace: name.namespace, name: name.name }
     }
 
     /// An object of the host.
     pub fn host(kind: Kind, key: &HostKey) -> Self {
-        let HostKey(place) = key.clone();
-        Self { side: Side::Host, kind, namespace: place.namespace, name: place.name }
+        let HostKey(name) = key.clone();
+        Self { side: Side::Host, kind, namespace: name.namespace, name: name.name }
     }
 }
 

@@ -219,8 +219,8 @@ impl Clusters {
 
     /// Removes a host object and keeps its last state, as the engine does.
     pub fn vanish(&mut self, kind: Kind, key: &HostKey) {
-        let place = (Side::Host, kind.group_kind(), key.namespace().to_owned(), key.name().to_owned());
-        if let Some(object) = self.objects.remove(&place) {
+        let object_key = (Side::Host, kind.group_kind(), key.namespace().to_owned(), key.name().to_owned());
+        if let Some(object) = self.objects.remove(&object_key) {
             self.gone.insert((kind.group_kind(), key.clone()), object);
         }
     }
@@ -371,10 +371,10 @@ impl Clusters {
     /// Returns true if a request changes something.
     fn store(&mut self, effect: &Effect, write: &Write) -> bool {
         let ObjectRef { side, kind, namespace, name } = &write.target;
-        let place = (*side, kind.group_kind(), namespace.to_string(), name.to_string());
-        let found = self.objects.get(&place).map(Object::value).cloned();
+        let object_key = (*side, kind.group_kind(), namespace.to_string(), name.to_string());
+        let found = self.objects.get(&object_key).map(Object::value).cloned();
         let changed = match (effect, &found, &write.payload) {
-            (_, _, Payload::Delete(_)) => return self.objects.remove(&place).is_some(),
+            (_, _, Payload::Delete(_)) => return self.objects.remove(&object_key).is_some(),
             (Effect::Bind(bind), Some(found), _) => {
                 let mut bound = found.clone();
                 plan::note_binding(&mut bound, bind);
@@ -442,7 +442,7 @@ impl Clusters {
     fn all(&self, side: Side, kind: Kind) -> impl Iterator<Item = &Object> {
         self.objects
             .iter()
-            .filter(move |(place, _)| place.0 == side && place.1 == kind.group_kind())
+            .filter(move |(object_key, _)| object_key.0 == side && object_key.1 == kind.group_kind())
             .map(|(_, object)| object)
     }
 }

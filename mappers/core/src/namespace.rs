@@ -69,8 +69,8 @@ impl Mapper for NamespaceMapper {
             let gone = stale.iter().filter_map(|map| orphan(cx, key, map));
             let outcome = Outcome::done().then_together(gone);
             return Ok(stale.iter().fold(outcome, |outcome, map| {
-                let place = HostKey::new(map.namespace(), map.name());
-                outcome.wait_for(Dependency::host(kinds::CONFIG_MAP, &place))
+                let host_key = HostKey::new(map.namespace(), map.name());
+                outcome.wait_for(Dependency::host(kinds::CONFIG_MAP, &host_key))
             }));
         }
         if namespace.is_deleting() {

@@ -68,7 +68,7 @@ struct Subject<'s, 'c> {
     table: &'s Table,
     key: &'s VirtualKey,
     virt: &'s Object,
-    place: HostKey,
+    host_key: HostKey,
     world: World,
 }
 
@@ -192,8 +192,8 @@ impl Mapper for PodMapper {
     }
 
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
-        let place = cx.host_key(kinds::POD, key);
-        let (virt, host) = (cx.virt(kinds::POD, key), cx.host(kinds::POD, &place));
+        let host_key = cx.host_key(kinds::POD, key);
+        let (virt, host) = (cx.virt(kinds::POD, key), cx.host(kinds::POD, &host_key));
         let Some(virt) = virt else {
             return Ok(match host {
                 None => deletion::leftovers(cx, key),
@@ -205,10 +205,10 @@ impl Mapper for PodMapper {
         };
         let table = self.spec.table.as_deref();
         let table = table.ok_or_else(|| MapError::Malformed("the mapper of pods has no table".to_owned()))?;
-        let pod = Subject { cx, table, key, virt: &virt, place, world: self.world };
+        let pod = Subject { cx, table, key, virt: &virt, host_key, world: self.world };
         let Some(host) = host else { return alone(&pod) };
         let owner = cx.owned_by(kinds::POD, key, &host)?;
-        if owner.uid == virt.uid() { together(&pod, &host) } else { Ok(deletion::make_room(&host, &pod.place)) }
+        if owner.uid == virt.uid() { together(&pod, &host) } else { Ok(deletion::make_room(&host, &pod.host_key)) }
     }
 }
 
@@ -245,7 +245,7 @@ impl Subject<'_, '_> {
     }
 
     fn patch_host(&self, subresource: Option<&'static str>, format: PatchFormat, body: Value) -> Effect {
-        let (kind, key, owner) = (kinds::POD, self.place.clone(), self.owner());
+        let (kind, key, owner) = (kinds::POD, self.host_key.clone(), self.owner());
         Effect::PatchHost(HostPatch { kind, key, owner, subresource, format, body })
     }
 

@@ -127,8 +127,8 @@ impl ServiceMapper {
 
 /// The spec of the host Service of a virtual one, also when it has just gone.
 fn host_spec(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Value {
-    let place = cx.host_key(kinds::SERVICE, key);
-    let twin = cx.host(kinds::SERVICE, &place).or_else(|| cx.last_state(kinds::SERVICE, &place));
+    let host_key = cx.host_key(kinds::SERVICE, key);
+    let twin = cx.host(kinds::SERVICE, &host_key).or_else(|| cx.last_state(kinds::SERVICE, &host_key));
     let ours = twin.filter(|host| cx.ownership(host).ours().is_some_and(|owner| owner.uid == virt.uid()));
     ours.and_then(|host| host.at("/spec").cloned()).unwrap_or_else(|| json!({"type": "ClusterIP"}))
 }

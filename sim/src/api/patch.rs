@@ -165,12 +165,12 @@ fn merge_list(resource: &Resource, found: &mut Vec<Value>, items: &[Value], key:
 }
 
 /// Items of the patch come first, except before an item that preceded them.
-fn in_order(rest: Vec<Value>, patched: Vec<Value>, place: impl Fn(&Value) -> Option<usize>) -> Vec<Value> {
+fn in_order(rest: Vec<Value>, patched: Vec<Value>, position: impl Fn(&Value) -> Option<usize>) -> Vec<Value> {
     let (mut rest, mut patched) = (rest.into_iter().peekable(), patched.into_iter().peekable());
     let mut merged = Vec::new();
     loop {
         let takes_rest = match (rest.peek(), patched.peek()) {
-            (Some(left), Some(right)) => place(left).zip(place(right)).is_some_and(|(left, right)| left < right),
+            (Some(left), Some(right)) => position(left).zip(position(right)).is_some_and(|(left, right)| left < right),
             (left, None) => left.is_some(),
             (None, Some(_)) => false,
         };

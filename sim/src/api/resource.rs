@@ -59,13 +59,13 @@ impl Resource {
     /// The key of an object in the store of an API server; a dry run does not know where in the store that is.
     pub(super) fn storage_key(&self, key: &str, dry_run: bool) -> String {
         let root = if dry_run { "" } else { "/registry" };
-        let place = match self.kind.kind {
+        let segment = match self.kind.kind {
             "Service" => "services/specs",
             "Endpoints" => "services/endpoints",
             "Node" => "minions",
             _ => self.kind.plural,
         };
-        format!("{root}/{place}/{key}")
+        format!("{root}/{segment}/{key}")
     }
 
     /// The resource as errors name it: `leases.coordination.k8s.io`.

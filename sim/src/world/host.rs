@@ -47,7 +47,7 @@ impl HostUser {
     }
 
     fn take(&self, name: &Name) -> bool {
-        let metadata = json!({"name": place(name), "labels": {"app": "foreign"}});
+        let metadata = json!({"name": host_name(name), "labels": {"app": "foreign"}});
         let object = match name.kind {
             What::Pod => {
                 json!({"metadata": metadata, "spec": {"containers": [{"name": "main", "image": "example.com/other:1"}]}})
@@ -59,13 +59,13 @@ impl HostUser {
     }
 
     fn release(&self, name: &Name) -> bool {
-        let place = place(name);
-        let found = self.host.get(name.kind.kind(), &self.namespace, &place);
+        let host_name = host_name(name);
+        let found = self.host.get(name.kind.kind(), &self.namespace, &host_name);
         if found.is_none_or(|found| record(&found).is_some()) {
             return false;
         }
         let options = if name.kind == What::Pod { json!({"gracePeriodSeconds": 0}) } else { json!({}) };
-        self.host.delete(ADMIN, name.kind.kind(), &self.namespace, &place, options).is_ok()
+        self.host.delete(ADMIN, name.kind.kind(), &self.namespace, &host_name, options).is_ok()
     }
 
     fn damage(&self, name: &Name, damage: Damage) -> bool {
@@ -105,6 +105,6 @@ impl HostUser {
 }
 
 /// The name that the copy of an object gets on the host.
-fn place(name: &Name) -> String {
+fn host_name(name: &Name) -> String {
     format!("{}-x-{}-x-{}", name.name, name.namespace, crate::run::NAME)
 }

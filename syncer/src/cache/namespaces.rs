@@ -21,22 +21,22 @@ impl Namespaces {
 
     /// Returns the same place with the namespace that others share: a text of its own for
     /// each object would cost more than the index does.
-    pub(super) fn share(&self, place: NamespacedName) -> NamespacedName {
-        let known = self.0.get(&place.namespace).map(|names| Arc::clone(names.key()));
-        NamespacedName { namespace: known.unwrap_or(place.namespace), name: place.name }
+    pub(super) fn share(&self, key: NamespacedName) -> NamespacedName {
+        let known = self.0.get(&key.namespace).map(|names| Arc::clone(names.key()));
+        NamespacedName { namespace: known.unwrap_or(key.namespace), name: key.name }
     }
 
-    pub(super) fn add(&self, place: &NamespacedName) {
-        self.0.entry(Arc::clone(&place.namespace)).or_default().insert(Arc::clone(&place.name));
+    pub(super) fn add(&self, key: &NamespacedName) {
+        self.0.entry(Arc::clone(&key.namespace)).or_default().insert(Arc::clone(&key.name));
     }
 
-    pub(super) fn remove(&self, place: &NamespacedName) {
-        let is_last = self.0.get_mut(&place.namespace).is_some_and(|mut names| {
-            names.remove(&place.name);
+    pub(super) fn remove(&self, key: &NamespacedName) {
+        let is_last = self.0.get_mut(&key.namespace).is_some_and(|mut names| {
+            names.remove(&key.name);
             names.is_empty()
         });
         if is_last {
-            self.0.remove_if(&place.namespace, |_, names| names.is_empty());
+            self.0.remove_if(&key.namespace, |_, names| names.is_empty());
         }
     }
 
@@ -45,9 +45,9 @@ impl Namespaces {
     }
 
     /// Returns the places in one namespace, in order of their names.
-    pub(super) fn places(&self, namespace: &str) -> Vec<NamespacedName> {
+    pub(super) fn keys(&self, namespace: &str) -> Vec<NamespacedName> {
         let Some(names) = self.0.get(namespace) else { return Vec::new() };
-        let place = |name: &Arc<str>| NamespacedName { namespace: Arc::clone(names.key()), name: Arc::clone(name) };
-        names.iter().map(place).collect()
+        let key = |name: &Arc<str>| NamespacedName { namespace: Arc::clone(names.key()), name: Arc::clone(name) };
+        names.iter().map(key).collect()
     }
 }

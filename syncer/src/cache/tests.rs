@@ -43,7 +43,7 @@ fn what_is_known_is_confirmed_without_its_content_and_stays_on_the_list() {
     cache.begin_list(stream);
     assert!(cache.confirm("n", "a", "10") && cache.confirm("n", "a", "9"));
     assert!(!cache.confirm("n", "a", "11") && !cache.confirm("n", "a", "") && !cache.confirm("m", "a", "10"));
-    let unlisted: Vec<_> = cache.end_list(stream).iter().map(|place| place.name.to_string()).collect();
+    let unlisted: Vec<_> = cache.end_list(stream).iter().map(|key| key.name.to_string()).collect();
     assert_eq!(unlisted, ["b"]);
 }
 
@@ -80,8 +80,7 @@ fn a_list_of_one_stream_removes_nothing_that_another_one_shows() {
     cache.store(pod("one", "a"));
     // The other one lists meanwhile, and is not done yet.
     cache.begin_list(two);
-    let unlisted =
-        |stream| -> Vec<String> { cache.end_list(stream).iter().map(|place| place.name.to_string()).collect() };
+    let unlisted = |stream| -> Vec<String> { cache.end_list(stream).iter().map(|key| key.name.to_string()).collect() };
     assert_eq!(unlisted(one), ["one-b"]);
     cache.store(pod("two", "b"));
     assert_eq!(unlisted(two), ["two-a"]);
@@ -98,7 +97,7 @@ fn a_complete_list_tells_what_it_lacks() {
     cache.store(pod("b", "2"));
     cache.store(pod("c", "3"));
     let unlisted: Vec<_> = cache.end_list(stream).into_iter().collect();
-    assert_eq!(unlisted.iter().map(|place| &*place.name).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(unlisted.iter().map(|key| &*key.name).collect::<Vec<_>>(), ["a"]);
     assert!(cache.lacks(stream, &unlisted[0]));
     assert_eq!(cache.len(), 3, "it stays until it is known to be gone");
     cache.store(pod("a", "1"));
@@ -112,8 +111,8 @@ fn names(objects: &[Object]) -> Vec<String> {
 /// The answer of [`Cache::list`] by a look at every object.
 fn scan(cache: &Cache, namespace: &str) -> Vec<String> {
     let mut places = cache.keys();
-    places.retain(|place| &*place.namespace == namespace);
-    places.iter().map(|place| format!("{}/{}", place.namespace, place.name)).collect()
+    places.retain(|key| &*key.namespace == namespace);
+    places.iter().map(|key| format!("{}/{}", key.namespace, key.name)).collect()
 }
 
 fn anywhere(namespace: u8, name: u8, version: usize) -> Value {
@@ -141,9 +140,9 @@ proptest! {
                 _ => {
                     cache.begin_list(stream);
                     cache.store(anywhere(namespace, name, version));
-                    for place in cache.end_list(stream) {
-                        let uid = cache.get_at(&place).map(|object| object.uid().to_owned()).unwrap_or_default();
-                        cache.evict(&place.namespace, &place.name, &uid);
+                    for key in cache.end_list(stream) {
+                        let uid = cache.get_at(&key).map(|object| object.uid().to_owned()).unwrap_or_default();
+                        cache.evict(&key.namespace, &key.name, &uid);
                     }
                 }
             }

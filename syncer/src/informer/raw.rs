@@ -29,7 +29,7 @@ impl RawObject {
     }
 
     /// `metadata.namespace` and `metadata.name`, for messages.
-    pub fn place(&self) -> String {
+    pub fn display_name(&self) -> String {
         let of = |text: &Option<String>| text.clone().unwrap_or_default();
         format!("{}/{}", of(&self.meta.namespace), of(&self.meta.name))
     }

@@ -49,11 +49,11 @@ impl Informer {
                 self.unlisted.added.notified().await;
                 continue;
             }
-            let answered = join_all(some.iter().map(|place| self.look_at(place))).await;
+            let answered = join_all(some.iter().map(|key| self.look_at(key))).await;
             {
                 let mut places = self.unlisted.places.lock();
-                for (place, _) in some.iter().zip(&answered).filter(|(_, answered)| **answered) {
-                    places.remove(place);
+                for (key, _) in some.iter().zip(&answered).filter(|(_, answered)| **answered) {
+                    places.remove(key);
                 }
             }
             if answered.contains(&false) {
@@ -66,24 +66,24 @@ impl Informer {
     }
 
     /// Reads one object from a quorum, and removes it from the cache only if it is absent. Returns false if there was no answer.
-    async fn look_at(&self, place: &NamespacedName) -> bool {
-        let Some(cached) = self.cache.get_at(place) else { return true };
-        if !self.cache.lacks(self.stream, place) {
+    async fn look_at(&self, key: &NamespacedName) -> bool {
+        let Some(cached) = self.cache.get_at(key) else { return true };
+        if !self.cache.lacks(self.stream, key) {
             return true;
         }
-        let target = Target::new(self.cache.kind(), &place.namespace, &place.name);
+        let target = Target::new(self.cache.kind(), &key.namespace, &key.name);
         match self.api.get(&target, LIMIT).await {
             Ok(Some(found)) if self.selects(&Object::new(found.clone())) => {
-                tracing::warn!(side = %self.cache.side(), kind = %self.cache.kind(), namespace = %place.namespace,
-                    name = %place.name, "object missing from a list still exists");
+                tracing::warn!(side = %self.cache.side(), kind = %self.cache.kind(), namespace = %key.namespace,
+                    name = %key.name, "object missing from a list still exists");
                 if let Change::Stored(object, sight) = self.cache.store(found) {
-                    self.contained(place, || self.router.changed(&self.cache, &object, &sight));
+                    self.contained(key, || self.router.changed(&self.cache, &object, &sight));
                 }
                 true
             }
             Ok(_) => {
-                if let Some(last) = self.cache.evict(&place.namespace, &place.name, cached.uid()) {
-                    self.contained(place, || self.router.gone(&self.cache, &last));
+                if let Some(last) = self.cache.evict(&key.namespace, &key.name, cached.uid()) {
+                    self.contained(key, || self.router.gone(&self.cache, &last));
                 }
                 true
             }
@@ -94,8 +94,8 @@ impl Informer {
         }
     }
 
-    fn contained(&self, place: &NamespacedName, work: impl FnOnce()) {
-        contain(Some(&self.metrics), TASK, format!("{}/{}", place.namespace, place.name), work);
+    fn contained(&self, key: &NamespacedName, work: impl FnOnce()) {
+        contain(Some(&self.metrics), TASK, format!("{}/{}", key.namespace, key.name), work);
     }
 
     /// Returns true if the stream selects an object. One that lost its label is gone from the stream.

@@ -107,14 +107,14 @@ fn difference(virt: &[Value], host: &[Value]) -> Option<String> {
     let virt: Vec<_> = virt.iter().filter(|service| name(service) != "kubernetes").collect();
     let host: Vec<_> = host.iter().filter(|service| name(service) != "vc-1").collect();
     for service in &virt {
-        let place = format!("{}-x-default-x-vc-1", name(service));
-        let Some(twin) = host.iter().find(|twin| name(twin) == place) else {
-            return Some(format!("{place} is missing"));
+        let host_name = format!("{}-x-default-x-vc-1", name(service));
+        let Some(twin) = host.iter().find(|twin| name(twin) == host_name) else {
+            return Some(format!("{host_name} is missing"));
         };
         let same = ["type", "clusterIPs", "ports"].iter().all(|field| service["spec"][field] == twin["spec"][field]);
         let marks = &twin["metadata"]["annotations"];
         if !same || marks["tenet.sh/uid"] != service["metadata"]["uid"] || !marks["tenet.sh/pending"].is_null() {
-            return Some(format!("{place} differs: {:#} {:#}", service["spec"], twin));
+            return Some(format!("{host_name} differs: {:#} {:#}", service["spec"], twin));
         }
     }
     (virt.len() != host.len()).then(|| {

@@ -57,18 +57,18 @@ async fn a_service_whose_predecessor_is_held_on_the_host_is_denied_until_it_is_f
     let services = format!("/api/v1/namespaces/{namespace}/services");
     let service = json!({"metadata": {"name": "held"}, "spec": {"ports": [{"port": 80}]}});
     let first = harness.virt.create(&services, service.clone()).await?;
-    let place = harness.on_host(&format!("services/held-x-{namespace}-x-vc-1"));
+    let path = harness.on_host(&format!("services/held-x-{namespace}-x-vc-1"));
     let adopted = |twin: &Value| twin["metadata"]["annotations"]["tenet.sh/uid"] == first["metadata"]["uid"];
-    harness.host.until(&place, "adopted", adopted).await?;
+    harness.host.until(&path, "adopted", adopted).await?;
     let again = harness.virt.create(&services, service.clone()).await.err().context("it exists already")?;
     ensure!(format!("{again:#}").contains("AlreadyExists"), "{again:#}");
-    harness.host.patch(&place, json!({"metadata": {"finalizers": ["test.tenet.sh/held"]}})).await?;
+    harness.host.patch(&path, json!({"metadata": {"finalizers": ["test.tenet.sh/held"]}})).await?;
     harness.virt.delete(&format!("{services}/held"), json!({})).await?;
     let denied = harness.virt.create(&services, service.clone()).await.err().context("it is held")?;
     ensure!(format!("{denied:#}").contains("is still being removed on the host; try again"), "{denied:#}");
-    harness.host.patch(&place, json!({"metadata": {"finalizers": null}})).await?;
+    harness.host.patch(&path, json!({"metadata": {"finalizers": null}})).await?;
     let second = harness.virt.create(&services, service).await?;
-    let twin = harness.host.get(&place).await?.context("the twin")?;
+    let twin = harness.host.get(&path).await?.context("the twin")?;
     ensure!(second["spec"]["clusterIP"] == twin["spec"]["clusterIP"]);
     Ok(())
 }

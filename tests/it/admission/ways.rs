@@ -38,10 +38,13 @@ async fn whoever_creates_a_service_and_however_its_addresses_are_those_of_the_ho
     };
     let host = ours(&harness.host.until_list(&harness.on_host("services"), "settled", is_settled).await?);
     for service in &virt {
-        let place = format!("{}{suffix}", name(service));
-        let twin = host.iter().find(|twin| name(twin) == place).with_context(|| place.clone())?;
+        let host_name = format!("{}{suffix}", name(service));
+        let twin = host.iter().find(|twin| name(twin) == host_name).with_context(|| host_name.clone())?;
         for field in ["type", "clusterIP", "clusterIPs", "ipFamilies", "healthCheckNodePort", "ports"] {
-            ensure!(service["spec"][field] == twin["spec"][field], "{place}: {field} differs: {service:#} {twin:#}");
+            ensure!(
+                service["spec"][field] == twin["spec"][field],
+                "{host_name}: {field} differs: {service:#} {twin:#}"
+            );
         }
     }
     ensure!(witness.count() >= count, "the witness has seen {} of {count}", witness.count());
@@ -67,10 +70,10 @@ impl Maker {
 
     async fn make(&self, number: usize) -> Result<()> {
         let (virt, path, name) = (&self.virt, &self.path, format!("s-{number}"));
-        let place = format!("{path}/{name}");
+        let object_path = format!("{path}/{name}");
         match number % 12 {
             0 => virt.create(path, service(&name, &json!({}))).await.map(drop),
-            1 => virt.apply(&place, service(&name, &json!({}))).await.map(drop),
+            1 => virt.apply(&object_path, service(&name, &json!({}))).await.map(drop),
             2 => {
                 let mut unnamed = service("", &json!({}));
                 unnamed["metadata"] = json!({"generateName": "generated-"});
@@ -89,22 +92,22 @@ impl Maker {
                     json!({"metadata": {"name": name}, "spec": {"type": "ExternalName", "externalName": "a.b"}});
                 virt.create(path, outside).await?;
                 let change = json!({"spec": {"type": "ClusterIP", "externalName": null, "ports": [{"port": 80}]}});
-                virt.patch(&place, change).await.map(drop)
+                virt.patch(&object_path, change).await.map(drop)
             }
             7 => {
                 virt.create(path, service(&name, &json!({}))).await?;
-                virt.patch(&place, json!({"spec": {"type": "NodePort"}})).await.map(drop)
+                virt.patch(&object_path, json!({"spec": {"type": "NodePort"}})).await.map(drop)
             }
             8 => {
                 virt.create(path, service(&name, &json!({"type": "NodePort"}))).await?;
                 let other =
                     json!({"type": "NodePort", "ports": [{"name": "b", "port": 81}, {"name": "a", "port": 80}]});
-                virt.replace(&place, service(&name, &other)).await.map(drop)
+                virt.replace(&object_path, service(&name, &other)).await.map(drop)
             }
             // This is what `kubectl replace --force` does.
             9 => {
                 virt.create(path, service(&name, &json!({}))).await?;
-                virt.delete(&place, json!({})).await?;
+                virt.delete(&object_path, json!({})).await?;
                 virt.create(path, service(&name, &json!({}))).await.map(drop)
             }
             10 => {

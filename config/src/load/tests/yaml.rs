@@ -20,7 +20,7 @@ fn anchors_and_aliases_are_refused_at_their_place() {
     let link = |n: usize, alias: &str| format!("a{n}: &a{n} [{alias}]\n");
     let wide = |n: usize| link(n, &format!("*a{}, ", n - 1).repeat(10));
     let bomb = link(0, "x") + &(1..30).map(wide).collect::<String>();
-    for (text, place) in [
+    for (text, location) in [
         ("pods: { serviceAccount: &a bare, priorityClasses: [*a] }\n", "4:28"),
         ("pods: &all\n  serviceAccount: bare\n", "5:3"),
         ("pods: &all [*all]\n", "4:12"),
@@ -28,7 +28,7 @@ fn anchors_and_aliases_are_refused_at_their_place() {
         (&bomb, "4:9"),
     ] {
         let message = "anchors and aliases (&name, *name) are not supported, and this value has one: repeat the value where it is needed";
-        assert_eq!(problems(&format!("{MINIMAL}{text}")), [format!("{place}: {message}")], "{text:?}");
+        assert_eq!(problems(&format!("{MINIMAL}{text}")), [format!("{location}: {message}")], "{text:?}");
     }
 }
 

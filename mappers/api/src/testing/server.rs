@@ -42,12 +42,12 @@ fn strategic(target: &mut Value, body: &Value) {
 fn merge_list(target: &mut Value, items: &[Value]) {
     let mut merged = target.as_array().cloned().unwrap_or_default();
     for item in items {
-        let place = merged.iter().position(|other| key(other) == key(item));
-        match place {
-            Some(place) if item["$patch"] == "delete" => {
-                merged.remove(place);
+        let position = merged.iter().position(|other| key(other) == key(item));
+        match position {
+            Some(position) if item["$patch"] == "delete" => {
+                merged.remove(position);
             }
-            Some(place) => strategic(&mut merged[place], item),
+            Some(position) => strategic(&mut merged[position], item),
             None => merged.push(item.clone()),
         }
     }

@@ -41,11 +41,11 @@ pub(crate) fn of_namespace(cx: &Context<'_>, namespace: &Object) -> Vec<ApplyHos
     let services = cx.list(Side::Virtual, kinds::SERVICE, namespace.name());
     let own = services.iter().filter(|service| !is_api(service));
     let mut parts = split(service_env(namespace.name(), own.map(Object::value), true), LIMIT);
-    let place = |index: usize| place(cx, namespace.name(), index);
-    while cx.host(kinds::CONFIG_MAP, &place(parts.len())).is_some() {
+    let host_key = |index: usize| host_key(cx, namespace.name(), index);
+    while cx.host(kinds::CONFIG_MAP, &host_key(parts.len())).is_some() {
         parts.push(Map::new());
     }
-    parts.into_iter().enumerate().map(|(index, data)| map(cx, namespace, place(index), data)).collect()
+    parts.into_iter().enumerate().map(|(index, data)| map(cx, namespace, host_key(index), data)).collect()
 }
 
 /// Returns the `ConfigMap` with the variables of the API server, or the Service that must exist first. `namespace` is that
@@ -58,7 +58,7 @@ pub(crate) fn of_api(cx: &Context<'_>, namespace: &Object) -> Result<ApplyHost, 
 
 /// Returns the `ConfigMap`s of a namespace that are on the host.
 pub(super) fn present(cx: &Context<'_>, namespace: &VirtualKey) -> Vec<Object> {
-    let numbered = (0..).map_while(|index| cx.host(kinds::CONFIG_MAP, &place(cx, namespace.name(), index)));
+    let numbered = (0..).map_while(|index| cx.host(kinds::CONFIG_MAP, &host_key(cx, namespace.name(), index)));
     let api = cx.host(kinds::CONFIG_MAP, &api_place(cx)).filter(|_| namespace.name() == API);
     numbered.chain(api).collect()
 }
@@ -117,11 +117,11 @@ fn split(env: Vec<Variable>, limit: usize) -> Vec<Map<String, Value>> {
 /// Returns `default/kubernetes` as host pods reach it: the host Service that leads to the virtual
 /// API server. The virtual one has the same address, or will have.
 fn api(cx: &Context<'_>) -> Result<Value, Dependency> {
-    let place = cx.api_service();
+    let host_key = cx.api_service();
     let key = VirtualKey::new("default", "kubernetes");
-    let host = cx.host(kinds::SERVICE, &place).filter(has_address);
+    let host = cx.host(kinds::SERVICE, &host_key).filter(has_address);
     let service = host.or_else(|| cx.virt(kinds::SERVICE, &key).filter(has_address));
-    let Some(service) = service else { return Err(Dependency::host(kinds::SERVICE, &place)) };
+    let Some(service) = service else { return Err(Dependency::host(kinds::SERVICE, &host_key)) };
     let ports = service.list_at("/spec/ports");
     let port =
         |wanted: &dyn Fn(&Value) -> bool| ports.iter().find(|port| wanted(port)).map(|port| port["port"].clone());
@@ -144,7 +144,7 @@ fn has_address(service: &Object) -> bool {
     service.str_at("/spec/clusterIP").is_some_and(|address| address != "None")
 }
 
-fn place(cx: &Context<'_>, namespace: &str, index: usize) -> HostKey {
+fn host_key(cx: &Context<'_>, namespace: &str, index: usize) -> HostKey {
     let names = &cx.facts().names;
     HostKey::new(names.host_namespace(namespace), names.service_env_name(namespace, index))
 }

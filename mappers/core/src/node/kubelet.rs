@@ -46,9 +46,9 @@ pub(super) fn find(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>) ->
 }
 
 fn service(cx: &Context<'_>, virt: &Object) -> (Option<String>, Vec<Effect>) {
-    let (place, owner) = (service_key(cx, virt.name()), cx.owner(kinds::NODE, virt));
-    let Some(service) = cx.host(kinds::SERVICE, &place) else {
-        return (None, vec![create(cx, place, owner)]);
+    let (host_key, owner) = (service_key(cx, virt.name()), cx.owner(kinds::NODE, virt));
+    let Some(service) = cx.host(kinds::SERVICE, &host_key) else {
+        return (None, vec![create(cx, host_key, owner)]);
     };
     match cx.ownership(&service).ours() {
         Some(found) if found == owner && !service.is_deleting() => keep(cx, virt, &service, owner),
@@ -58,19 +58,19 @@ fn service(cx: &Context<'_>, virt: &Object) -> (Option<String>, Vec<Effect>) {
     }
 }
 
-fn create(cx: &Context<'_>, place: HostKey, owner: OwnerRecord) -> Effect {
+fn create(cx: &Context<'_>, host_key: HostKey, owner: OwnerRecord) -> Effect {
     let cluster = &cx.facts().names.cluster;
     let desired = json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {
-            "name": place.name(), "namespace": place.namespace(), "labels": owner.labels(cluster),
-            "annotations": owner.annotations(place.namespace(), place.name()),
+            "name": host_key.name(), "namespace": host_key.namespace(), "labels": owner.labels(cluster),
+            "annotations": owner.annotations(host_key.namespace(), host_key.name()),
         },
         "spec": spec(cx, free_port(cx, &owner.name)),
     });
     Effect::ApplyHost(Box::new(ApplyHost {
         kind: kinds::SERVICE,
-        key: place,
+        key: host_key,
         owner,
         desired,
         table: None,

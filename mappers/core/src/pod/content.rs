@@ -15,11 +15,11 @@ pub(super) fn missing(pod: &Subject<'_, '_>) -> Option<Outcome> {
         let Some(kind) = kind else { continue };
         let key = VirtualKey::new(pod.virt.namespace(), reference.name.as_str());
         let Some(original) = pod.cx.virt(kind, &key).filter(|original| !original.is_deleting()) else { continue };
-        let place = pod.cx.host_key(kind, &key);
+        let host_key = pod.cx.host_key(kind, &key);
         let version = format!("{}/{}/", original.uid(), original.resource_version());
-        let copy = pod.cx.host(kind, &place);
+        let copy = pod.cx.host(kind, &host_key);
         if !copy.is_some_and(|copy| copy.annotation(SOURCE).is_some_and(|source| source.starts_with(&version))) {
-            outcome = outcome.wait_for(Dependency::host(kind, &place));
+            outcome = outcome.wait_for(Dependency::host(kind, &host_key));
         }
     }
     (!outcome.wait.is_empty()).then_some(outcome)

@@ -53,7 +53,7 @@ fn apply(pod: &Subject<'_, '_>, mut host: Value) -> Effect {
     host["metadata"]["annotations"][FOLLOWED] = json!(Record::of(pod.virt).text());
     Effect::ApplyHost(Box::new(ApplyHost {
         kind: kinds::POD,
-        key: pod.place.clone(),
+        key: pod.host_key.clone(),
         owner: pod.owner(),
         desired: host,
         table: None,

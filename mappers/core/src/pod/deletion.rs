@@ -16,8 +16,8 @@ pub(super) fn orphan(host: &Object) -> Outcome {
 }
 
 /// Ends the host pod of an earlier virtual pod of this name; the new one waits until the name is free.
-pub(super) fn make_room(host: &Object, place: &HostKey) -> Outcome {
-    orphan(host).wait_for(Dependency::host(kinds::POD, place))
+pub(super) fn make_room(host: &Object, host_key: &HostKey) -> Outcome {
+    orphan(host).wait_for(Dependency::host(kinds::POD, host_key))
 }
 
 /// Removes the tokens when neither pod exists.
@@ -86,7 +86,7 @@ pub(super) fn was_there(pod: &Subject<'_, '_>) -> bool {
 
 /// Returns the last state of the host pod of exactly this virtual pod.
 fn last_seen(pod: &Subject<'_, '_>) -> Option<Object> {
-    let last = pod.cx.last_state(kinds::POD, &pod.place)?;
+    let last = pod.cx.last_state(kinds::POD, &pod.host_key)?;
     pod.cx.owned_by(kinds::POD, pod.key, &last).is_ok_and(|owner| owner.uid == pod.virt.uid()).then_some(last)
 }
 

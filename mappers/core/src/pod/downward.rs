@@ -48,7 +48,7 @@ impl Fields {
 
     /// Returns the metadata of the host pod, with the values that the rewritten paths read.
     pub(super) fn metadata(&self, pod: &Subject<'_, '_>) -> Value {
-        let mut metadata = pod.cx.metadata(kinds::POD, pod.virt, &pod.place);
+        let mut metadata = pod.cx.metadata(kinds::POD, pod.virt, &pod.host_key);
         let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else { return metadata };
         let mut crossed = annotations.get(CROSSED).and_then(Value::as_str).unwrap_or_default().to_owned();
         if let Some(value) = safe_to_evict(pod).filter(|_| !annotations.contains_key(SAFE_TO_EVICT)) {

@@ -63,8 +63,14 @@ fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<(Value, Vec<Effect>
             LIST: [container],
         },
     }));
-    let alone =
-        Subject { cx: pod.cx, table: pod.table, key: pod.key, virt: &virt, place: pod.place.clone(), world: pod.world };
+    let alone = Subject {
+        cx: pod.cx,
+        table: pod.table,
+        key: pod.key,
+        virt: &virt,
+        host_key: pod.host_key.clone(),
+        world: pod.world,
+    };
     let mut made = draft::draft(&alone, |_| None)?.host;
     let variables = env::add(&alone, &mut made).map_err(|why| match why {
         NotYet::Missing(missing) => {

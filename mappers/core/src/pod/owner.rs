@@ -25,9 +25,9 @@ pub(super) enum Owner {
 
 /// Finds the owner of the pods of a virtual cluster.
 pub(super) fn find(cx: &Context<'_>) -> Result<Owner, MapError> {
-    let place = place(cx);
-    let Some(found) = cx.host(kinds::CONFIG_MAP, &place) else {
-        return Ok(Owner::Missing(Dependency::host(kinds::CONFIG_MAP, &place)));
+    let host_key = host_key(cx);
+    let Some(found) = cx.host(kinds::CONFIG_MAP, &host_key) else {
+        return Ok(Owner::Missing(Dependency::host(kinds::CONFIG_MAP, &host_key)));
     };
     cx.owned_by(kinds::NAMESPACE, &VirtualKey::new("", SYSTEM), &found)?;
     let namespace = (found.namespace(), &cx.facts().host_namespace_uid);
@@ -39,7 +39,7 @@ pub(super) fn find(cx: &Context<'_>) -> Result<Owner, MapError> {
 
 /// Creates the owner.
 pub(super) fn create(cx: &Context<'_>) -> Effect {
-    let (key, facts) = (place(cx), cx.facts());
+    let (key, facts) = (host_key(cx), cx.facts());
     let owner = OwnerRecord {
         cluster: facts.cluster_id.clone(),
         kind: kinds::NAMESPACE.group_kind(),
@@ -61,7 +61,7 @@ pub(super) fn create(cx: &Context<'_>) -> Effect {
 /// Returns the patch that gives a host pod its owners, which it lacks when it is older than they are. One that another
 /// controller has taken stays as it is: the API allows one controller.
 pub(super) fn adopt(pod: &Subject<'_, '_>, host: &Object, owners: &Value) -> Option<Effect> {
-    let (found, name) = (host.list_at("/metadata/ownerReferences"), place(pod.cx));
+    let (found, name) = (host.list_at("/metadata/ownerReferences"), host_key(pod.cx));
     let wanted = owners.as_array().map(Vec::as_slice).unwrap_or_default();
     let is_ours = |owner: &&Value| {
         (owner["kind"] == "ConfigMap" && owner["name"] == name.name())
@@ -75,11 +75,11 @@ pub(super) fn adopt(pod: &Subject<'_, '_>, host: &Object, owners: &Value) -> Opt
     let others = found.iter().filter(|owner| !is_ours(owner));
     let owners: Vec<_> = others.chain(wanted).collect();
     let body = json!({"metadata": {"resourceVersion": host.resource_version(), "ownerReferences": owners}});
-    let (kind, key, owner) = (kinds::POD, pod.place.clone(), pod.owner());
+    let (kind, key, owner) = (kinds::POD, pod.host_key.clone(), pod.owner());
     Some(Effect::PatchHost(HostPatch { kind, key, owner, subresource: None, format: PatchFormat::Merge, body }))
 }
 
-fn place(cx: &Context<'_>) -> HostKey {
+fn host_key(cx: &Context<'_>) -> HostKey {
     let names = &cx.facts().names;
     HostKey::new(names.host_namespace(SYSTEM), names.pod_owner_name())
 }

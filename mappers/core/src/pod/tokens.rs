@@ -85,7 +85,7 @@ fn due(secret: &Object, specs: &[TokenSpec], uid: &str) -> Option<i64> {
 
 /// Returns the effect that fills the Secret with tokens.
 fn minted(pod: &Subject<'_, '_>, specs: Vec<TokenSpec>) -> MintTokens {
-    let (owner, place) = (pod.owner(), secret_key(pod.cx, pod.key));
+    let (owner, host_key) = (pod.owner(), secret_key(pod.cx, pod.key));
     let request = |spec: TokenSpec| TokenRequest {
         data_key: spec.data_key(),
         service_account: spec.service_account,
@@ -97,10 +97,10 @@ fn minted(pod: &Subject<'_, '_>, specs: Vec<TokenSpec>) -> MintTokens {
     let desired = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": {
-            "name": place.name(), "namespace": place.namespace(),
+            "name": host_key.name(), "namespace": host_key.namespace(),
             "labels": owner.labels(&pod.cx.facts().names.cluster),
-            "annotations": owner.annotations(place.namespace(), place.name()),
+            "annotations": owner.annotations(host_key.namespace(), host_key.name()),
         },
     });
-    MintTokens { key: place, owner, desired, tokens: specs.into_iter().map(request).collect() }
+    MintTokens { key: host_key, owner, desired, tokens: specs.into_iter().map(request).collect() }
 }

@@ -30,14 +30,14 @@ pub(super) fn reconcile(cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, M
         // The API server creates it again within seconds.
         return Ok(Outcome::done());
     };
-    let place = cx.api_service();
-    let host = cx.host(kinds::SERVICE, &place);
+    let host_key = cx.api_service();
+    let host = cx.host(kinds::SERVICE, &host_key);
     let addresses = host.as_ref().map(address::of).unwrap_or_default();
-    let wait = Dependency::host(kinds::SERVICE, &place);
+    let wait = Dependency::host(kinds::SERVICE, &host_key);
     match addresses.first().filter(|first| **first != "None") {
         // While the host Service is being changed it has no address; keep the present one meanwhile.
         None if change::is_open(&virt) => Ok(change::close(&virt, &json!({"type": "ClusterIP"}))),
-        None => Ok(missing(&virt, place.name()).wait_for(wait)),
+        None => Ok(missing(&virt, host_key.name()).wait_for(wait)),
         Some(first) if change::is_open(&virt) => Ok(change::close(&virt, &spec(first))),
         Some(first) if address::of(&virt) != [*first] => Ok(open(cx, &virt, first)),
         Some(first) => endpoints(cx, key, &virt, host.as_ref(), first),

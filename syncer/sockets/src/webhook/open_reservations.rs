@@ -21,7 +21,7 @@ pub struct OpenReservations {
 /// Slot of a reservation that is being made.
 pub struct Slot<'o> {
     reservations: &'o OpenReservations,
-    place: (Kind, HostKey),
+    key: (Kind, HostKey),
 }
 
 impl OpenReservations {
@@ -54,24 +54,24 @@ impl OpenReservations {
     }
 
     fn try_enter(&self, kind: Kind, host: &HostKey, is_open: &dyn Fn(Kind, &HostKey) -> bool) -> Option<Slot<'_>> {
-        let place = (kind, host.clone());
+        let key = (kind, host.clone());
         let mut open = self.open.lock();
         // The caches are asked only when it matters.
         if open.len() >= self.most {
             open.retain(|(kind, host), is_made_now| *is_made_now || is_open(*kind, host));
         }
-        if open.len() >= self.most && !open.contains_key(&place) {
+        if open.len() >= self.most && !open.contains_key(&key) {
             return None;
         }
-        open.insert(place.clone(), true);
-        Some(Slot { reservations: self, place })
+        open.insert(key.clone(), true);
+        Some(Slot { reservations: self, key })
     }
 }
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
         // From here on the caches know whether there is one.
-        if let Some(is_made_now) = self.reservations.open.lock().get_mut(&self.place) {
+        if let Some(is_made_now) = self.reservations.open.lock().get_mut(&self.key) {
             *is_made_now = false;
         }
     }
@@ -85,13 +85,13 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(4);
 
-    fn place(number: u8) -> HostKey {
+    fn key(number: u8) -> HostKey {
         HostKey::new("team-a", format!("web-{number}"))
     }
 
     async fn is_admitted(open: &OpenReservations, number: u8, still: &[u8]) -> bool {
-        let is_open = |_, host: &HostKey| still.iter().any(|number| place(*number) == *host);
-        open.enter(kinds::SERVICE, &place(number), PATIENCE, is_open).await.is_some()
+        let is_open = |_, host: &HostKey| still.iter().any(|number| key(*number) == *host);
+        open.enter(kinds::SERVICE, &key(number), PATIENCE, is_open).await.is_some()
     }
 
     #[tokio::test(start_paused = true)]
@@ -110,7 +110,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_that_is_being_made_counts_before_the_caches_know_it() {
         let open = OpenReservations::new(1);
-        let slot = open.enter(kinds::SERVICE, &place(0), PATIENCE, |_, _| false).await.unwrap();
+        let slot = open.enter(kinds::SERVICE, &key(0), PATIENCE, |_, _| false).await.unwrap();
         assert!(!is_admitted(&open, 1, &[]).await);
         drop(slot);
         assert!(is_admitted(&open, 1, &[]).await);

@@ -12,8 +12,8 @@ fn rig_of_orphans(many: usize) -> (Rig, Vec<Effect>) {
         object["metadata"]["uid"] = json!(format!("h{number}"));
         object["metadata"]["annotations"][HOST_NAME] = json!(format!("team-a/{name}"));
         object["metadata"]["annotations"][NAME] = json!(format!("a{number}"));
-        let place: &'static str = Box::leak(format!("{COLLECTION}/{name}").into_boxed_str());
-        answers.push(("DELETE", place, 200, json!({"kind": "Status", "status": "Success"})));
+        let path: &'static str = Box::leak(format!("{COLLECTION}/{name}").into_boxed_str());
+        answers.push(("DELETE", path, 200, json!({"kind": "Status", "status": "Success"})));
         let deletion = Deletion::orphan(kinds::CONFIG_MAP, &Object::new(object.clone()), kinds::CONFIG_MAP);
         effects.push(Effect::Delete(deletion));
         objects.push(object);
@@ -66,11 +66,11 @@ async fn virtual_pods_whose_copies_are_gone_are_paced_too() {
         json!({"kind": "Pod", "metadata": {
             "namespace": "default", "name": format!("p{number}"), "uid": format!("v{number}"), "resourceVersion": "7"}})
     };
-    let place = |number: usize| -> &'static str {
+    let path = |number: usize| -> &'static str {
         Box::leak(format!("/api/v1/namespaces/default/pods/p{number}").into_boxed_str())
     };
     let status = json!({"kind": "Status", "status": "Success"});
-    let mut rig = Rig::new(vec![], (0..30).map(|n| ("DELETE", place(n), 200, status.clone())).collect());
+    let mut rig = Rig::new(vec![], (0..30).map(|n| ("DELETE", path(n), 200, status.clone())).collect());
     for number in 0..30 {
         rig = rig.knows(Side::Virtual, kinds::POD, pod(number));
     }

@@ -15,8 +15,8 @@ async fn without_the_lease_nothing_is_written_and_everything_is_read() {
     let rig = rig.knows(Side::Host, kinds::CONFIG_MAP, host_object("u1", "v"));
     let refused = rig.perform(apply("u1", "w")).await;
     assert!(matches!(refused, Err(MapError::Transient { .. })), "{refused:?}");
-    let place = key();
-    let target = Target::new(kinds::CONFIG_MAP, place.namespace(), place.name());
+    let host_key = key();
+    let target = Target::new(kinds::CONFIG_MAP, host_key.namespace(), host_key.name());
     assert!(rig.engine.gate.read(Side::Host, &target).await.unwrap().is_some());
     assert_eq!(rig.asked(Side::Host), [format!("GET {PLACE}")]);
 }

@@ -15,12 +15,13 @@ impl Follow {
             places.remove(gone);
         }
         for (index, (want, twin)) in want.iter().zip(&twins).enumerate() {
-            match places.iter().position(|place| place.is_some() && place == twin) {
-                Some(place) if place == index => {}
-                Some(place) => {
-                    self.ops
-                        .push(json!({"op": "move", "from": format!("{at}/{place}"), "path": format!("{at}/{index}")}));
-                    let moved = places.remove(place);
+            match places.iter().position(|position| position.is_some() && position == twin) {
+                Some(position) if position == index => {}
+                Some(position) => {
+                    self.ops.push(
+                        json!({"op": "move", "from": format!("{at}/{position}"), "path": format!("{at}/{index}")}),
+                    );
+                    let moved = places.remove(position);
                     places.insert(index, moved);
                 }
                 None => {

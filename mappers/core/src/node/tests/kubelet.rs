@@ -9,12 +9,12 @@ fn with_kubelet(addresses: NodeAddresses) -> Clusters {
     })
 }
 
-fn place() -> HostKey {
+fn host_key() -> HostKey {
     HostKey::new("team-a", "vc-1-node-worker-1")
 }
 
 fn service(clusters: &Clusters) -> Option<&Object> {
-    clusters.object(Side::Host, kinds::SERVICE, place().namespace(), place().name())
+    clusters.object(Side::Host, kinds::SERVICE, host_key().namespace(), host_key().name())
 }
 
 fn addresses(clusters: &Clusters) -> Vec<String> {
@@ -106,7 +106,7 @@ fn a_service_that_was_changed_or_deleted_comes_back() {
     assert_eq!(service(&clusters).unwrap().at("/spec/selector"), Some(&json!({"tenet.sh/control-plane": "vc-1"})));
     assert_eq!(addresses(&clusters), ["InternalIP 10.96.7.7"]);
 
-    clusters.vanish(kinds::SERVICE, &place());
+    clusters.vanish(kinds::SERVICE, &host_key());
     converge(&mut clusters);
     assert_eq!(addresses(&clusters), Vec::<String>::new(), "there is no way to it any more");
     allocate(&mut clusters, "10.96.7.8");

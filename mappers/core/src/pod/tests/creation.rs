@@ -54,16 +54,16 @@ fn the_host_never_mints_a_token() {
 
 #[test]
 fn a_pod_waits_until_what_it_mounts_is_on_the_host_as_it_is_inside() {
-    let place = "kube-root-ca.crt-x-shop-x-vc-1";
+    let host_name = "kube-root-ca.crt-x-shop-x-vc-1";
     let copy = |source: &str| {
         format!(
-            "kind: ConfigMap\nmetadata: {{name: {place}, namespace: team-a, annotations: {{tenet.sh/source: {source}}}}}"
+            "kind: ConfigMap\nmetadata: {{name: {host_name}, namespace: team-a, annotations: {{tenet.sh/source: {source}}}}}"
         )
     };
     for (source, waits) in [("cm-1/2/x/-", true), ("cm-0/3/x/-", true), ("cm-1/33/x/-", true), ("cm-1/3/x/-", false)] {
         let mut lab = Lab::fresh().with(Side::Host, &copy(source));
         let outcome = lab.reconcile().unwrap();
-        let host = tenet_mapper::HostKey::new("team-a", place);
+        let host = tenet_mapper::HostKey::new("team-a", host_name);
         let expected = waits.then(|| Dependency::host(kinds::CONFIG_MAP, &host));
         assert_eq!(outcome.wait, expected.into_iter().collect(), "{source}");
         assert_eq!(outcome.stages.is_empty(), waits, "{source}");

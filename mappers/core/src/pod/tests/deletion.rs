@@ -196,8 +196,8 @@ fn a_pod_of_the_same_name_is_another_pod() {
     let mut lab = Lab::running();
     uid(&mut lab, "u-2");
     let outcome = lab.reconcile().unwrap();
-    let place = HostKey::new("team-a", HOST_NAME);
-    assert_eq!(outcome.wait, [Dependency::host(kinds::POD, &place)].into());
+    let host_key = HostKey::new("team-a", HOST_NAME);
+    assert_eq!(outcome.wait, [Dependency::host(kinds::POD, &host_key)].into());
     assert_eq!(lab.planned(), ["delete host Pod 0"], "no status of the old one");
     lab.vanish();
     assert_eq!(lab.converge(), ["delete host Secret 0", "mint Secret", "apply Pod"]);

@@ -80,10 +80,10 @@ fn between_the_steps_the_host_service_is_left_alone() {
 
 #[test]
 fn a_host_service_that_is_lost_between_the_steps_costs_nothing_but_its_address() {
-    let place = HostKey::new("team-a", HOST_NAME);
+    let host_key = HostKey::new("team-a", HOST_NAME);
     let mut seen = with_another_address(&LOAD_BALANCER);
     first_step(&mut seen);
-    seen.vanish(kinds::SERVICE, &place);
+    seen.vanish(kinds::SERVICE, &host_key);
     assert_eq!(converge(&mut seen), 2, "the second step, and a new host Service");
     assert_eq!(virt(&seen).str_at("/spec/type"), Some("LoadBalancer"));
     assert_eq!(host(&seen).unwrap().str_at("/spec/clusterIP"), Some("10.96.200.1"));

@@ -102,8 +102,8 @@ async fn ended(backend: &Backend, count: usize) {
 async fn the_host_is_asked_in_words_of_our_own() {
     let backend = Backend::start().await;
     let node = node(&backend);
-    let (place, _, mut agreed) = open(&node).await.unwrap();
-    assert_eq!((place.uid.as_str(), place.host_uid.as_str()), (VIRTUAL_UID, "host-1"));
+    let (target, _, mut agreed) = open(&node).await.unwrap();
+    assert_eq!((target.uid.as_str(), target.host_uid.as_str()), (VIRTUAL_UID, "host-1"));
     agreed.stream.write_all(b"frames").await.unwrap();
     drop(agreed);
     ended(&backend, 1).await;
@@ -189,15 +189,15 @@ async fn a_pod_that_is_recreated_under_its_name_is_never_reached_by_mistake() {
         };
         let (stream, ()) = tokio::join!(open(&node), exchange);
         let ran = backend.ran.lock().len();
-        if let Ok((place, _, mut agreed)) = stream {
+        if let Ok((target, _, mut agreed)) = stream {
             opened += 1;
-            assert!(place.host_uid == format!("host-{ours}") || place.host_uid == format!("host-{other}"));
+            assert!(target.host_uid == format!("host-{ours}") || target.host_uid == format!("host-{other}"));
             agreed.stream.write_all(b"run").await.unwrap();
             drop(agreed);
             while backend.ran.lock().len() == ran {
                 tokio::task::yield_now().await;
             }
-            assert_eq!(format!("host-{}", backend.ran.lock()[ran]), place.host_uid, "race {race}");
+            assert_eq!(format!("host-{}", backend.ran.lock()[ran]), target.host_uid, "race {race}");
         }
         assert!(backend.ran.lock().iter().skip(ran).all(|pod| *pod == ours || race % 3 == 0), "race {race}");
     }
@@ -247,8 +247,8 @@ async fn caches_that_are_out_of_date_lead_nowhere() {
     let mut old = virtual_pod();
     old["metadata"]["uid"] = "another-virtual-pod".into();
     backend.engine.sees(Side::Virtual, kinds::POD, old);
-    let (place, ..) = open(&node).await.unwrap();
-    assert_eq!((place.uid.as_str(), place.host_uid.as_str()), (VIRTUAL_UID, "host-2"));
+    let (target, ..) = open(&node).await.unwrap();
+    assert_eq!((target.uid.as_str(), target.host_uid.as_str()), (VIRTUAL_UID, "host-2"));
     ended(&backend, 4).await;
     assert!(backend.ran.lock().is_empty());
 
