@@ -23,8 +23,8 @@ async fn a_status_is_only_written_to_the_incarnation_that_it_was_derived_from() 
 async fn a_status_with_parts_of_others_is_only_written_over_the_version_that_was_seen() {
     let pod =
         json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "u", "resourceVersion": "7"}});
-    let path = "/api/v1/namespaces/default/pods/a/status";
-    let rig = Rig::new(vec![], vec![("PATCH", path, 200, json!({}))]).knows(Side::Virtual, kinds::POD, pod);
+    let status_path = "/api/v1/namespaces/default/pods/a/status";
+    let rig = Rig::new(vec![], vec![("PATCH", status_path, 200, json!({}))]).knows(Side::Virtual, kinds::POD, pod);
     let patch = VirtualPatch {
         version: Some("6".to_owned()),
         kind: kinds::POD,
@@ -45,8 +45,8 @@ fn rig_with_conditions(conditions: &Value) -> Rig {
         "metadata": {"namespace": "default", "name": "a", "uid": "u", "resourceVersion": "7"},
         "status": {"conditions": conditions},
     });
-    let path = "/api/v1/namespaces/default/pods/a/status";
-    Rig::new(vec![], vec![("PATCH", path, 200, json!({}))]).knows(Side::Virtual, kinds::POD, pod)
+    let status_path = "/api/v1/namespaces/default/pods/a/status";
+    Rig::new(vec![], vec![("PATCH", status_path, 200, json!({}))]).knows(Side::Virtual, kinds::POD, pod)
 }
 
 #[tokio::test]
