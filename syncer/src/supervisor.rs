@@ -159,7 +159,7 @@ impl Syncer {
             let cache = Arc::new(Cache::new(side, kind, plan.projection));
             cache.read_through(router.readers(side, kind));
             let api = if side == Side::Host { &host } else { &virt };
-            for scope in scopes(config, side, kind, plan.foreign) {
+            for scope in scopes(config, side, kind, &plan) {
                 let informer = Informer::new(
                     api.clone(),
                     scope,
@@ -297,6 +297,7 @@ fn spawn(runtime: &dyn Runtime, tasks: &TaskTracker, task: impl Future<Output = 
 struct Demand {
     projection: Projection,
     foreign: bool,
+    selector: Option<&'static str>,
 }
 
 /// One stream per side and kind, whatever number of mappers read it.
@@ -308,17 +309,24 @@ fn plans(mappers: &Mappers) -> BTreeMap<(Side, Kind), Demand> {
             .and_modify(|plan| {
                 plan.projection = plan.projection.union(&input.projection);
                 plan.foreign |= input.foreign;
+                plan.selector = plan.selector.filter(|selector| input.selector == Some(selector));
             })
-            .or_insert_with(|| Demand { projection: input.projection, foreign: input.foreign });
+            .or_insert_with(|| Demand {
+                projection: input.projection,
+                foreign: input.foreign,
+                selector: input.selector,
+            });
     }
     plans
 }
 
 /// The streams of a kind: one for each host namespace, which today is one.
-fn scopes(config: &Config, side: Side, kind: Kind, foreign: bool) -> Vec<Scope> {
+fn scopes(config: &Config, side: Side, kind: Kind, demand: &Demand) -> Vec<Scope> {
     let namespaces =
         if side == Side::Host && kind.namespaced { vec![Some(config.host.namespace.clone())] } else { vec![None] };
-    let selector = is_selected(side, foreign).then(|| format!("{MANAGED_BY}={}", config.name));
+    let ours = is_selected(side, demand.foreign).then(|| format!("{MANAGED_BY}={}", config.name));
+    let parts: Vec<_> = ours.into_iter().chain(demand.selector.map(str::to_owned)).collect();
+    let selector = (!parts.is_empty()).then(|| parts.join(","));
     namespaces.into_iter().map(|namespace| Scope { namespace, selector: selector.clone() }).collect()
 }
 

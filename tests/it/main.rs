@@ -7,6 +7,7 @@ mod cluster;
 mod crash;
 mod demo;
 mod docs;
+mod endpoints;
 mod examples;
 mod fault;
 mod harness;

@@ -188,6 +188,8 @@ pub mod kinds {
     pub const SERVICE_ACCOUNT: Kind = Kind::core("ServiceAccount", "serviceaccounts");
     /// Endpoints.
     pub const ENDPOINTS: Kind = Kind::core("Endpoints", "endpoints");
+    /// `EndpointSlice`s.
+    pub const ENDPOINT_SLICE: Kind = Kind::of("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
     /// Events.
     pub const EVENT: Kind = Kind::core("Event", "events");
     /// Nodes.

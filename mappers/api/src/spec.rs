@@ -348,12 +348,14 @@ pub struct Input {
     pub optional: bool,
     /// True if host objects that are not ours are read, too.
     pub foreign: bool,
+    /// A label selector that narrows the stream. Readers of one kind that differ in it share a stream of all objects.
+    pub selector: Option<&'static str>,
 }
 
 impl Input {
     /// An input that the mapper cannot do without.
     pub fn new(side: Side, kind: Kind, projection: Projection, keys: KeysOf) -> Self {
-        Self { side, kind, projection, keys, optional: false, foreign: false }
+        Self { side, kind, projection, keys, optional: false, foreign: false, selector: None }
     }
 
     /// The mapper works without it, and asks [`crate::View::can_read`].
@@ -371,6 +373,20 @@ impl Input {
     #[must_use]
     pub fn foreign(self) -> Self {
         Self { foreign: true, ..self }
+    }
+
+    /// Narrows the stream to the objects that a label selector matches. What it does not match is not seen at all, so
+    /// a mapper must not need it.
+    ///
+    /// ```
+    /// use tenet_mapper::{Input, KeysOf, Projection, Side, kinds};
+    ///
+    /// let events = Input::new(Side::Virtual, kinds::EVENT, Projection::Whole, KeysOf::None);
+    /// assert_eq!(events.selected("tenet.sh/managed-by").selector, Some("tenet.sh/managed-by"));
+    /// ```
+    #[must_use]
+    pub fn selected(self, selector: &'static str) -> Self {
+        Self { selector: Some(selector), ..self }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Built-in mappers: one file per kind, and one explicit list.
 
 mod config_map;
+mod endpoint_slice;
 mod namespace;
 mod node;
 mod pod;
@@ -11,6 +12,7 @@ use tenet_mapper::Mapper;
 use tenet_mapper::rules::{HEAD, Rule, Table, set};
 
 pub use config_map::ConfigMapMapper;
+pub use endpoint_slice::{EndpointSliceMapper, EndpointSlices};
 pub use namespace::NamespaceMapper;
 pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
 pub use pod::{Dns, Operator, PodMapper, Pods, TaintEffect, Toleration, Tolerations};
@@ -21,6 +23,7 @@ pub use service::ServiceMapper;
 pub fn all() -> Vec<Box<dyn Mapper>> {
     vec![
         Box::new(config_map::mapper()),
+        Box::new(EndpointSliceMapper::new()),
         Box::new(NamespaceMapper::new()),
         Box::new(NodeMapper::new()),
         Box::new(PodMapper::new()),

@@ -3,11 +3,11 @@
 
 mod address;
 mod admission;
-mod api;
+pub(crate) mod api;
 mod change;
 mod growth;
 mod load_balancer;
-mod ranges;
+pub(crate) mod ranges;
 mod reservation;
 
 use serde_json::{Value, json};
@@ -134,7 +134,7 @@ fn host_spec(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Value {
 }
 
 /// Returns true if the Service has an external name, and so concerns only the virtual DNS.
-fn is_external(virt: &Object) -> bool {
+pub(crate) fn is_external(virt: &Object) -> bool {
     virt.str_at("/spec/type") == Some("ExternalName")
 }
 

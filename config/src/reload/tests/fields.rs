@@ -10,6 +10,8 @@ const LIVE: &[(&str, &str)] = &[
     ("dns.address", "dns: { address: 10.0.0.1 }"),
     ("dns.clusterDomain", "dns: { clusterDomain: a.local }"),
     ("dns.service", "dns: { service: a/b }"),
+    ("endpointSlices.allow", "endpointSlices: { allow: [10.0.0.0/8] }"),
+    ("endpointSlices.refuse", "endpointSlices: { refuse: [10.0.0.0/8] }"),
     ("engine.maxInFlight", "engine: { maxInFlight: 5 }"),
     ("engine.patrolInterval", "engine: { patrolInterval: 1h }"),
     ("engine.requestTimeout", "engine: { requestTimeout: 20s }"),

@@ -15,7 +15,7 @@ use super::{address, change};
 const PORT: i64 = 443;
 
 /// Returns true if this is the Service of the virtual API server.
-pub(super) fn is_api(key: &VirtualKey) -> bool {
+pub(crate) fn is_api(key: &VirtualKey) -> bool {
     (key.namespace(), key.name()) == ("default", "kubernetes")
 }
 

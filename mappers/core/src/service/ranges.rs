@@ -9,7 +9,7 @@ use tenet_mapper::{Context, Input, KeysOf, Kind, Projection, Side};
 const SERVICE_CIDR: Kind = Kind::of("networking.k8s.io", "v1", "ServiceCIDR", "servicecidrs").cluster_scoped();
 
 /// Input for the ranges, if the server has them.
-pub(super) fn input() -> Input {
+pub(crate) fn input() -> Input {
     Input::new(Side::Virtual, SERVICE_CIDR, Projection::Fields(&["spec.cidrs"]), KeysOf::None).optional()
 }
 
@@ -38,7 +38,8 @@ pub(super) fn are_of_both_families(cx: &Context<'_>) -> bool {
     ranges.is_empty() || (six > 0 && six < ranges.len())
 }
 
-fn all(cx: &Context<'_>) -> Vec<String> {
+/// Returns the service ranges of the virtual API server; none when they are not known.
+pub(crate) fn all(cx: &Context<'_>) -> Vec<String> {
     let objects = cx.list(Side::Virtual, SERVICE_CIDR, "");
     let ranges = objects.iter().flat_map(|object| object.list_at("/spec/cidrs"));
     ranges.filter_map(|range| range.as_str().map(str::to_owned)).collect()
