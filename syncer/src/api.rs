@@ -151,6 +151,33 @@ impl Page {
     }
 }
 
+/// One object, as a list from a quorum shows it.
+#[derive(Debug)]
+pub struct Sought {
+    /// The object; `None` when the store does not have it.
+    pub object: Option<Value>,
+    /// Revision of the store; 0 when the server does not tell it.
+    pub revision: u64,
+}
+
+impl Sought {
+    /// Reads the answer for the path [`Target::list_path`].
+    pub fn read(target: &Target<'_>, mut list: Value) -> Result<Self, ApiError> {
+        let revision = revision(&list);
+        let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else {
+            return Err(ApiError::Transport(format!("the list of {} has no items", target.kind)));
+        };
+        let is_it = |item: &Value| item.pointer("/metadata/name").and_then(Value::as_str) == Some(target.name);
+        Ok(Self { object: items.into_iter().find(is_it), revision })
+    }
+}
+
+/// Returns the revision of the store that a list shows; 0 when it does not tell.
+pub fn revision(list: &Value) -> u64 {
+    let revision = list.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+    revision.and_then(|revision| revision.parse().ok()).unwrap_or(0)
+}
+
 /// One API server.
 #[derive(Clone)]
 pub struct Api {
@@ -213,6 +240,13 @@ impl<'t> Target<'t> {
 
     fn query(&self) -> &'static str {
         if self.dry_run { "?dryRun=All" } else { "" }
+    }
+
+    /// Returns the path of the list that contains this object alone. Unlike a read of the object it tells the revision of
+    /// the store, also when the object is absent.
+    pub fn list_path(&self) -> String {
+        let name = utf8_percent_encode(self.name, NON_ALPHANUMERIC);
+        format!("{}?fieldSelector=metadata.name%3D{name}", self.kind.path(self.namespace))
     }
 
     fn path(&self) -> String {

@@ -108,6 +108,8 @@ pub struct Cache {
     streams: RwLock<Vec<Stream>>,
     bytes: AtomicU64,
     content: AtomicU64,
+    /// The newest version that any stream or answer has shown.
+    newest: AtomicU64,
     changes: watch::Sender<u64>,
     buried: Mutex<Buried>,
 }
@@ -125,6 +127,7 @@ impl Cache {
             streams: RwLock::default(),
             bytes: AtomicU64::new(0),
             content: AtomicU64::new(0),
+            newest: AtomicU64::new(0),
             changes: watch::Sender::new(0),
             buried: Mutex::default(),
         }
@@ -184,6 +187,7 @@ impl Cache {
     /// Stores an object, unless the cached one is newer.
     pub fn store(&self, object: Value) -> Change {
         let (key, version) = (NamespacedName::of(&object), Version::of(&object));
+        self.newest.fetch_max(version.0, Ordering::Relaxed);
         let content = u32::try_from(self.projection.content(&object)).unwrap_or(u32::MAX);
         let object = self.projection.cut(object);
         let Some(packed) = pack::pack(&object) else { return Change::None };
@@ -239,6 +243,7 @@ impl Cache {
     /// final state that the watch reported.
     pub fn remove(&self, last: &Value) -> Option<Object> {
         let (key, version) = (NamespacedName::of(last), Version::of(last));
+        self.newest.fetch_max(version.0, Ordering::Relaxed);
         // Record the UID first, so that a concurrent answer cannot restore the object.
         self.buried.lock().bury(uid_of(last), Burial { version, is_told: true });
         self.forget(&key, |entry| !version.is_older_than(entry.version))?;
@@ -304,6 +309,17 @@ impl Cache {
             entry.version = Version(0);
         }
         *self.buried.lock() = Buried::default();
+        self.newest.store(0, Ordering::Relaxed);
+    }
+
+    /// Returns the newest resource version that was seen; 0 when there is none. A store that is older was restored.
+    pub fn newest(&self) -> u64 {
+        self.newest.load(Ordering::Relaxed)
+    }
+
+    /// Forgets how new the store was: it was restored. [`Self::forget_versions`] follows for each stream.
+    pub fn forget_newest(&self) {
+        self.newest.store(0, Ordering::Relaxed);
     }
 
     /// Begins a list of a stream: [`Self::end_list`] returns every object that it does not contain.

@@ -4,11 +4,13 @@
 //! sides. A syncer writes nothing while they do not agree. The claim has clients of its own, and writes nothing but
 //! its two halves.
 
+mod age;
 mod command;
 mod decide;
 mod half;
 mod newer;
 mod read;
+mod report;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
 use crate::settings;
+pub use age::Floor;
+use age::Newest;
 pub use command::{Action, run as run_command};
 use decide::Found;
 pub use half::{Identity, Wiring};
@@ -59,13 +63,6 @@ impl From<ClaimError> for MapError {
             ClaimError::Unread(reason) => Self::Transient { reason: reason.to_string(), after: None },
         }
     }
-}
-
-/// The newest state of a side that was read.
-#[derive(Clone, Copy, Debug, Default)]
-struct Newest {
-    revision: u64,
-    epoch: u64,
 }
 
 /// Claim of a running syncer.
@@ -122,6 +119,7 @@ impl Claim {
 
     /// Returns the reason while nothing may be written. It reads nothing.
     pub fn check(&self) -> Result<(), ClaimError> {
+        self.check_age()?;
         match &*self.state.borrow() {
             State::Agrees => Ok(()),
             State::Suspended(reason) => Err(ClaimError::Suspended(Arc::clone(reason))),
@@ -146,9 +144,12 @@ impl Claim {
         self.check()
     }
 
-    /// Notes a write through the gate: the epoch is raised beside it.
+    /// Notes a write through the gate: the epoch is raised beside it, at once after a rest, so that a store that is
+    /// restored to the state before is noticed also by the next syncer.
     pub fn note_write(&self) {
-        self.has_written.store(true, Ordering::Relaxed);
+        if !self.has_written.swap(true, Ordering::Relaxed) {
+            self.hint.notify_one();
+        }
     }
 
     /// Resolves when a person has adopted another virtual cluster or host namespace than the one this process runs with.
@@ -167,12 +168,18 @@ impl Claim {
     }
 
     async fn read(&self, side: Side) -> Result<Arc<Reading>, ReadError> {
-        self.reads[index(side)].next(&self.servers, &self.wiring, side).await
+        self.reads[index(side)].next(&self.servers, &self.wiring, side, || self.newest.lock()[index(side)]).await
     }
 
     async fn read_both(&self) -> Result<Pair, ReadError> {
-        let (host, virt) = tokio::try_join!(self.read(Side::Host), self.read(Side::Virtual))?;
-        Ok(Pair { host, virt })
+        // Both to the end: one side may tell that it was restored while the other does not answer.
+        let (host, virt) = tokio::join!(self.read(Side::Host), self.read(Side::Virtual));
+        for (side, reading) in [(Side::Host, &host), (Side::Virtual, &virt)] {
+            if let Ok(reading) = reading {
+                self.went_back(side, reading);
+            }
+        }
+        Ok(Pair { host: host?, virt: virt? })
     }
 
     /// Returns what a reading of one side contradicts.
@@ -189,26 +196,7 @@ impl Claim {
             Found::There(half) if half.name == self.wiring.name && half.identity == identity => {}
             _ => return Some(format!("the {side} half of the claim is missing or changed")),
         }
-        self.went_back(side, reading).then(|| format!("the {side} store went back in time"))
-    }
-
-    /// Returns true if a store is older than it was before.
-    fn went_back(&self, side: Side, reading: &Reading) -> bool {
-        let newest = self.newest.lock()[index(side)];
-        reading.epoch().is_some_and(|epoch| epoch < newest.epoch)
-            || (reading.revision != 0 && reading.revision < newest.revision)
-    }
-
-    fn learn(&self, side: Side, reading: &Reading) {
-        let newest = &mut self.newest.lock()[index(side)];
-        newest.revision = newest.revision.max(reading.revision);
-        newest.epoch = newest.epoch.max(reading.epoch().unwrap_or(0));
-    }
-
-    /// Forgets how new a store was: it was restored.
-    fn relearn(&self, side: Side, reading: &Reading) {
-        self.newest.lock()[index(side)] = Newest::default();
-        self.learn(side, reading);
+        self.went_back(side, reading).then(|| went_back(side))
     }
 
     fn publish(&self, state: State) {
@@ -218,6 +206,10 @@ impl Claim {
             is_new
         });
     }
+}
+
+fn went_back(side: Side) -> String {
+    format!("the {side} store went back in time")
 }
 
 impl Reading {

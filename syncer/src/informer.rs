@@ -25,6 +25,7 @@ use tokio::time::{Instant, sleep};
 use crate::api::Api;
 use crate::audit::Audit;
 use crate::cache::{Cache, Change, StreamId};
+use crate::claim::Claim;
 use crate::metrics::Metrics;
 use crate::panics::contain;
 use crate::router::Router;
@@ -105,6 +106,7 @@ pub struct Informer {
     unlisted: Unlisted,
     /// Notified when the health has changed.
     changed: Arc<Notify>,
+    claim: Arc<Claim>,
     runtime: Arc<dyn Runtime>,
 }
 
@@ -125,6 +127,7 @@ impl Informer {
         cache: Arc<Cache>,
         router: Arc<Router>,
         metrics: Arc<Metrics>,
+        claim: Arc<Claim>,
         runtime: Arc<dyn Runtime>,
     ) -> Self {
         let Scope { namespace, selector } = scope;
@@ -140,6 +143,7 @@ impl Informer {
             health: Arc::default(),
             unlisted: Unlisted::default(),
             changed: Arc::default(),
+            claim,
             runtime,
         }
     }

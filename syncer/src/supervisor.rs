@@ -166,6 +166,7 @@ impl Syncer {
                     Arc::clone(&cache),
                     Arc::clone(&router),
                     Arc::clone(&metrics),
+                    Arc::clone(&claim),
                     Arc::clone(runtime),
                 )
                 .notifying(Arc::clone(&changed));

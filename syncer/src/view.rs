@@ -66,7 +66,8 @@ impl Caches {
 
     /// Lets every stream of a side list anew, and forget what it knows of versions.
     pub fn start_anew(&self, side: Side) {
-        for (_, (_, streams)) in self.caches.iter().filter(|((at, _), _)| *at == side) {
+        for (_, (cache, streams)) in self.caches.iter().filter(|((at, _), _)| *at == side) {
+            cache.forget_newest();
             for health in streams {
                 let mut health = health.write();
                 health.synced = false;

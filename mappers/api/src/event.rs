@@ -41,6 +41,8 @@ pub enum EventReason {
     Repaired,
     /// Deletes of its kind wait, because unusually many objects have lost their counterpart.
     Paused,
+    /// Nothing is written: a store was restored, and a person has to decide.
+    Suspended,
 }
 
 impl EventReason {
@@ -54,6 +56,7 @@ impl EventReason {
             Self::Changed => "SyncChanged",
             Self::Repaired => "SyncRepaired",
             Self::Paused => "SyncPaused",
+            Self::Suspended => "SyncSuspended",
         }
     }
 }

@@ -9,6 +9,7 @@ use tenet_mapper::{Side, kinds};
 
 use super::Claim;
 use super::decide::{Found, Inside, Verdict, decide};
+use super::newer::Copy;
 use super::read::{Pair, Reading};
 use crate::api::{ApiError, Target};
 
@@ -88,14 +89,15 @@ impl Claim {
 }
 
 /// Describes the copies without an original.
-fn newer(found: Result<Vec<String>, ApiError>) -> String {
+fn newer(found: Result<Vec<Copy>, ApiError>) -> String {
     let mut text = String::new();
     match found {
-        Ok(lines) if lines.is_empty() => {}
-        Ok(lines) => {
-            let _ = writeln!(text, "{} copies on the host have no original; the syncer will delete them:", lines.len());
-            for line in lines.iter().take(SHOWN) {
-                let _ = writeln!(text, "  {line}");
+        Ok(copies) if copies.is_empty() => {}
+        Ok(copies) => {
+            let _ =
+                writeln!(text, "{} copies on the host have no original; the syncer will delete them:", copies.len());
+            for copy in copies.iter().take(SHOWN) {
+                let _ = writeln!(text, "  {copy}");
             }
         }
         Err(error) => {

@@ -1,5 +1,7 @@
 //! Copies on the host whose originals are missing. After a restore of the virtual store these are newer than the backup.
 
+use std::fmt;
+
 use futures::future::join_all;
 use serde_json::Value;
 use tenet_mapper::keys::MANAGED_BY;
@@ -16,11 +18,30 @@ const MOST: usize = 500;
 /// Number of reads at once.
 const AT_ONCE: usize = 16;
 
+/// A copy without its original.
+pub(super) struct Copy {
+    name: String,
+    pub(super) record: OwnerRecord,
+}
+
+impl Copy {
+    /// Returns namespace and name of the original.
+    pub(super) fn original(&self) -> String {
+        format!("{}/{}", self.record.namespace, self.record.name)
+    }
+}
+
+impl fmt::Display for Copy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}, the copy of {}", self.record.kind, self.name, self.original())
+    }
+}
+
 impl Claim {
-    /// Returns the copies of a virtual cluster whose originals are missing, each as a line of text.
-    pub(super) async fn without_original(&self, cluster: &str) -> Result<Vec<String>, ApiError> {
+    /// Returns the copies of a virtual cluster whose originals are missing.
+    pub(super) async fn without_original(&self, cluster: &str) -> Result<Vec<Copy>, ApiError> {
         let (vc, limit) = (&self.wiring.name, self.servers.limit);
-        let mut lines = Vec::new();
+        let mut without = Vec::new();
         for kind in KINDS {
             let collection = kind.path(&self.wiring.namespace);
             let path = format!("{collection}?limit={MOST}&labelSelector={MANAGED_BY}%3D{vc}");
@@ -30,13 +51,13 @@ impl Claim {
                 let found = join_all(some.iter().map(|copy| self.original_of(kind, copy, cluster))).await;
                 for (copy, found) in some.iter().zip(found) {
                     if let Some(record) = found? {
-                        let name = copy["metadata"]["name"].as_str().unwrap_or_default();
-                        lines.push(format!("{kind} {name}, the copy of {}/{}", record.namespace, record.name));
+                        let name = copy["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                        without.push(Copy { name, record });
                     }
                 }
             }
         }
-        Ok(lines)
+        Ok(without)
     }
 
     /// Returns the owner record of a copy whose original is missing.

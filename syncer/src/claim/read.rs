@@ -10,9 +10,10 @@ use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::{Side, kinds};
 use tokio::sync::Mutex;
 
+use super::age::Newest;
 use super::decide::{Found, Inside, Seen};
 use super::half::{Half, Wiring};
-use crate::api::{Api, ApiError};
+use crate::api::{Api, ApiError, Target, revision};
 
 /// The API servers of both sides.
 pub struct Servers {
@@ -33,6 +34,8 @@ pub struct Reading {
     pub version: String,
     /// Revision of the store at the read; 0 when the server does not tell.
     pub revision: u64,
+    /// The newest state that was seen before the read began.
+    pub(super) floor: Newest,
 }
 
 /// One read of each side.
@@ -73,10 +76,10 @@ impl Servers {
     }
 
     /// Reads the identity and the half of a side.
-    pub async fn read(&self, wiring: &Wiring, side: Side) -> Result<Reading, ReadError> {
+    async fn read(&self, wiring: &Wiring, side: Side, floor: Newest) -> Result<Reading, ReadError> {
         let (api, (namespace, name)) = (self.of(side), wiring.target(side));
         // A list tells the revision of the store, too.
-        let path = format!("{}?fieldSelector=metadata.name%3D{name}", kinds::CONFIG_MAP.path(namespace));
+        let path = Target::new(kinds::CONFIG_MAP, namespace, &name).list_path();
         let anchor = wiring.anchor(side);
         let (anchor, list) = tokio::join!(api.get(&anchor, self.limit), api.get_path(&path, self.limit));
         let (anchor, list) = (anchor.map_err(|error| told(side, &error))?, list.map_err(|error| told(side, &error))?);
@@ -93,7 +96,8 @@ impl Servers {
                 },
             },
             version: half.and_then(|half| text(half, "/metadata/resourceVersion")).unwrap_or_default(),
-            revision: text(&list, "/metadata/resourceVersion").and_then(|text| text.parse().ok()).unwrap_or(0),
+            revision: revision(&list),
+            floor,
         })
     }
 
@@ -135,11 +139,17 @@ pub struct Reads {
     started: std::sync::atomic::AtomicU64,
 }
 
-type Answer = Result<Arc<Reading>, ReadError>;
+pub(super) type Answer = Result<Arc<Reading>, ReadError>;
 
 impl Reads {
-    /// Returns the answer of a read that starts now or later.
-    pub async fn next(&self, servers: &Servers, wiring: &Wiring, side: Side) -> Answer {
+    /// Returns the answer of a read that starts now or later. `newest` is what was seen when it starts.
+    pub async fn next(
+        &self,
+        servers: &Servers,
+        wiring: &Wiring,
+        side: Side,
+        newest: impl FnOnce() -> Newest,
+    ) -> Answer {
         use std::sync::atomic::Ordering::SeqCst;
         let asked = self.started.load(SeqCst);
         let mut last = self.last.lock().await;
@@ -151,7 +161,7 @@ impl Reads {
         let number = self.started.fetch_add(1, SeqCst) + 1;
         // Until it has an answer, nobody may take the one before for it.
         *last = (number, None);
-        let answer = servers.read(wiring, side).await.map(Arc::new);
+        let answer = servers.read(wiring, side, newest()).await.map(Arc::new);
         *last = (number, Some(answer.clone()));
         answer
     }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::decide::{Difference, Found, Inside, Verdict, decide};
 use super::half::{FIRST_EPOCH, Half, Identity, Progress};
-use super::read::{Pair, ReadError};
+use super::read::{Pair, ReadError, Reading};
 use super::{Claim, State};
 use crate::api::{ApiError, PatchType, Target};
 
@@ -147,6 +147,11 @@ impl Claim {
 }
 
 impl Pair {
+    /// Returns the reading of a side.
+    pub(super) fn of(&self, side: Side) -> &Reading {
+        if side == Side::Host { &self.host } else { &self.virt }
+    }
+
     /// Returns the UIDs of both sides, if both exist.
     pub(super) fn identity(&self) -> Option<Identity> {
         Some(Identity { host: self.host.seen.uid.clone()?, virt: self.virt.seen.uid.clone()? })

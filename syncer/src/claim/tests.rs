@@ -74,7 +74,7 @@ async fn a_proof_needs_the_claimed_side_in_a_state_that_is_not_older_than_before
         ("no answer", vec![], false),
     ] {
         let claim = Claim::agreeing(api(answers).0, api(vec![]).0);
-        claim.newest.lock()[index(Side::Virtual)] = Newest { revision: 100, epoch: 5 };
+        claim.newest.lock()[index(Side::Virtual)] = Newest { revision: 100, epoch: 5, ..Newest::default() };
         assert_eq!(claim.verify(Side::Virtual).await.is_ok(), agrees, "{what}");
     }
     let claim = Claim::agreeing(api(virt(VIRT, &now, 100)).0, api(vec![]).0);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tenet_mapper::Side;
+use tenet_mapper::{Side, kinds};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::age::Age;
 use super::decide::{Difference, Found, Verdict, decide};
 use super::half::{Half, Progress};
 use super::read::Pair;
@@ -26,11 +27,13 @@ const READS: usize = 4;
 /// Least interval between two raises of the epoch.
 const RAISE: Duration = Duration::from_secs(10);
 
+const SIDES: [Side; 2] = [Side::Host, Side::Virtual];
+
 /// Result of one read of both sides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Judgement {
     verdict: Verdict,
-    /// The sides whose store went back.
+    /// The sides whose store went back, and whose halves do not say so yet.
     went_back: Vec<Side>,
 }
 
@@ -63,6 +66,10 @@ impl Claim {
     /// Reads both sides until two reads in a row say the same. Returns what was read if the claim agrees.
     async fn look(&self, engine: &Arc<Engine>) -> Option<Pair> {
         let mut last = None;
+        for side in SIDES {
+            let seen = engine.caches.get(side, kinds::CONFIG_MAP).map_or(0, |cache| cache.newest());
+            self.learn_revision(side, seen);
+        }
         for _ in 0..READS {
             let pair = match self.read_both().await {
                 Ok(pair) => pair,
@@ -84,31 +91,41 @@ impl Claim {
     }
 
     fn judge(&self, pair: &Pair) -> Judgement {
-        let sides = [(Side::Host, &pair.host), (Side::Virtual, &pair.virt)];
-        let went_back = sides.into_iter().filter(|(side, reading)| self.went_back(*side, reading));
         Judgement {
             verdict: decide(&self.wiring, &pair.host.seen, &pair.virt.seen, None),
-            went_back: went_back.map(|(side, _)| side).collect(),
+            went_back: SIDES.into_iter().filter(|side| self.age(*side) != Age::Current).collect(),
         }
     }
 
     async fn conclude(&self, engine: &Arc<Engine>, judgement: Judgement, pair: Pair) -> Option<Pair> {
         let Judgement { verdict, went_back } = judgement;
-        for side in went_back {
+        for side in went_back.iter().copied().filter(|side| self.age(*side) == Age::WentBack) {
             self.publish(State::Suspended(format!("the {side} store was restored: the caches start anew").into()));
             tracing::error!(%side, "store went back in time: it was restored; the caches start anew");
             engine.metrics.claim.restored(side);
-            self.relearn(side, if side == Side::Host { &pair.host } else { &pair.virt });
             engine.start_anew(side);
+            self.relearn(side, pair.of(side));
+            self.set_age(side, Age::Unrecorded);
+        }
+        match (&verdict, went_back.as_slice()) {
+            (Verdict::Agrees, [side]) => {
+                self.record(engine, *side, &pair).await;
+                return None;
+            }
+            // Stores that went back together belong together, and what differs is said by the halves.
+            (Verdict::Agrees | Verdict::Differs(_), _) => {
+                for side in &went_back {
+                    self.set_age(*side, Age::Current);
+                }
+            }
+            _ => {}
         }
         match verdict {
             Verdict::Agrees => {
                 let identity = pair.identity();
                 if identity != *self.identity.lock() {
-                    self.suspend(
-                        engine,
-                        "another cluster was adopted: this process ends, and the next one starts with it",
-                    );
+                    let reason = "another cluster was adopted: this process ends, and the next one starts with it";
+                    self.suspend_for(engine, reason);
                     self.replaced.cancel();
                     return None;
                 }
@@ -118,7 +135,7 @@ impl Claim {
                 Some(pair)
             }
             Verdict::Differs(difference) => {
-                self.suspend(engine, &reason(&difference));
+                self.suspend(engine, &difference).await;
                 None
             }
             // Without a look inside there is no first start.
@@ -126,13 +143,37 @@ impl Claim {
         }
     }
 
-    fn suspend(&self, engine: &Engine, reason: &str) {
+    /// Records in the claim that one store went back although its epoch did not: raises the epoch of the other half.
+    /// The halves then differ for every syncer, and after a restart, until a person decides.
+    async fn record(&self, engine: &Engine, restored: Side, pair: &Pair) {
+        let (Found::There(host), Found::There(virt)) = (&pair.host.seen.half, &pair.virt.seen.half) else { return };
+        let (side, half) = if restored == Side::Host { (Side::Virtual, virt) } else { (Side::Host, host) };
+        // One more could be an epoch that is being raised.
+        let epoch = host.epoch.max(virt.epoch) + 2;
+        let [host, virt] = if side == Side::Host { [epoch, virt.epoch] } else { [host.epoch, epoch] };
+        self.suspend(engine, &Difference::Restored { side: restored, host, virt }).await;
+        match self.put(side, &Half { epoch, ..half.clone() }, &pair.of(side).version).await {
+            Ok(_) => self.set_age(restored, Age::Current),
+            Err(error) => tracing::warn!(%side, %error, "cannot record the restored store in the claim: trying again"),
+        }
+    }
+
+    async fn suspend(&self, engine: &Engine, difference: &Difference) {
+        if self.suspend_for(engine, &format!("{difference}. To resolve it: {}", difference.remedy())) {
+            self.report(engine, difference).await;
+        }
+    }
+
+    /// Suspends all writes. Returns true if they were not suspended for this reason before.
+    fn suspend_for(&self, engine: &Engine, reason: &str) -> bool {
         let state = State::Suspended(reason.into());
-        if *self.state.borrow() != state {
+        let is_new = *self.state.borrow() != state;
+        if is_new {
             tracing::error!(reason, "claim does not agree: writes are suspended");
         }
         engine.metrics.claim.agrees(false);
         self.publish(state);
+        is_new
     }
 
     async fn resume(&self, engine: &Engine) {
@@ -162,8 +203,4 @@ impl Claim {
         self.put(Side::Virtual, &Half { epoch, ..virt.clone() }, &pair.virt.version).await?;
         self.put(Side::Host, &Half { progress: Progress::Bound, ..pending }, &version).await.map(drop)
     }
-}
-
-fn reason(difference: &Difference) -> String {
-    format!("{difference}. To resolve it: {}", difference.remedy())
 }

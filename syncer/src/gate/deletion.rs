@@ -8,7 +8,8 @@ use tenet_mapper::{Deletion, Kind, MapError, Object, ObjectRef, Side};
 use super::breaker::Breaker;
 use super::limiter::Class;
 use super::{Done, Gate, errors};
-use crate::api::Target;
+use crate::api::{Sought, Target, revision};
+use crate::claim::Floor;
 
 impl Gate {
     pub(super) async fn delete(&self, deletion: &Deletion, cached: &Object, write: &Write) -> Result<Done, MapError> {
@@ -76,7 +77,12 @@ impl Gate {
 
     async fn prove_absent(&self, twin: &ObjectRef, uid: &str) -> Result<(), MapError> {
         let ObjectRef { side, kind, namespace, name } = twin;
-        let Some(found) = self.read(*side, &Target::new(*kind, namespace, name)).await? else { return Ok(()) };
+        let (target, floor) = (Target::new(*kind, namespace, name), self.floor(*side, *kind));
+        let path = target.list_path();
+        let list = self.call(*side, Class::Spare, "list", |api, limit| api.get_path(&path, limit)).await?;
+        let sought = Sought::read(&target, list).map_err(errors::classify)?;
+        self.parts.claim.check_floor(&floor, sought.revision)?;
+        let Some(found) = sought.object else { return Ok(()) };
         if !uid.is_empty() && found.pointer("/metadata/uid").and_then(Value::as_str) != Some(uid) {
             return Ok(());
         }
@@ -84,9 +90,17 @@ impl Gate {
         Err(MapError::Conflict(format!("{kind} {namespace}/{name} still exists")))
     }
 
+    /// The least revision of a store that answers from now on.
+    fn floor(&self, side: Side, kind: Kind) -> Floor {
+        let seen = self.parts.caches.get(side, kind).map_or(0, |cache| cache.newest());
+        self.parts.claim.floor(side, seen)
+    }
+
     /// Proves that the cache holds every host object that the path lists.
     async fn prove_known(&self, kind: Kind, path: &str) -> Result<(), MapError> {
+        let floor = self.floor(Side::Host, kind);
         let list = self.call(Side::Host, Class::Spare, "list", |api, limit| api.get_path(path, limit)).await?;
+        self.parts.claim.check_floor(&floor, revision(&list))?;
         let Some(items) = list["items"].as_array() else {
             return Err(MapError::Transient { reason: format!("the list of {kind} has no items"), after: None });
         };

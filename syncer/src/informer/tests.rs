@@ -32,9 +32,9 @@ impl Script {
     }
 
     fn answer(&self, request: &Request<Body>) -> Response<Stream> {
-        if let Some(name) = request.uri().path().strip_prefix("/api/v1/namespaces/n/pods/") {
-            let missing = status(404, "NotFound").replace("\"m\"", &format!(r#""pods \"{name}\" not found""#));
-            let (code, text) = if name.starts_with("kept") { (200, pod(name, 4)) } else { (404, missing) };
+        let query = request.uri().query().unwrap_or_default();
+        if let Some(name) = query.strip_prefix("fieldSelector=metadata.name%3D") {
+            let (code, text) = if name.starts_with("kept") { list(9, &[pod(name, 4)]) } else { list(9, &[]) };
             let text = stream::iter([Ok(Frame::data(Bytes::from(text)))]);
             let mut response = Response::new(StreamBody::new(text).boxed_unsync());
             *response.status_mut() = code.try_into().unwrap();
@@ -83,6 +83,7 @@ async fn follow_client(client: Client, span: Duration) -> (Arc<Cache>, Health) {
         Arc::clone(&cache),
         router,
         Arc::new(Metrics::new().unwrap()),
+        Arc::new(Claim::agreed_for_tests()),
         Arc::new(crate::runtime::System),
     );
     let health = informer.health();
@@ -362,6 +363,7 @@ async fn a_panic_costs_one_object_or_one_start_of_the_informer() {
         Arc::clone(&cache),
         router,
         Arc::clone(&metrics),
+        Arc::new(Claim::agreed_for_tests()),
         Arc::new(Faulty::default()),
     );
     assert!(timeout(Duration::from_secs(20), informer.run()).await.is_err());
@@ -411,6 +413,7 @@ async fn a_list_of_whole_secrets_comes_in_small_pages() {
             Arc::new(Cache::new(Side::Host, kinds::SECRET, projection)),
             Arc::new(Router::new(Arc::default(), Arc::new(Queue::default()), "vc-1", "id")),
             Arc::new(Metrics::new().unwrap()),
+            Arc::new(Claim::agreed_for_tests()),
             Arc::new(crate::runtime::System),
         );
         assert!(timeout(Duration::from_secs(1), informer.run()).await.is_err());

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use parking_lot::Mutex;
+use serde_json::Value;
 use tenet_mapper::Object;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::{Informer, TASK, backoff};
-use crate::api::Target;
+use crate::api::{ApiError, Sought, Target};
 use crate::cache::{Change, NamespacedName};
 use crate::panics::contain;
 
@@ -71,8 +72,7 @@ impl Informer {
         if !self.cache.lacks(self.stream, key) {
             return true;
         }
-        let target = Target::new(self.cache.kind(), &key.namespace, &key.name);
-        match self.api.get(&target, LIMIT).await {
+        match self.seek(key).await {
             Ok(Some(found)) if self.selects(&Object::new(found.clone())) => {
                 tracing::warn!(side = %self.cache.side(), kind = %self.cache.kind(), namespace = %key.namespace,
                     name = %key.name, "object missing from a list still exists");
@@ -92,6 +92,15 @@ impl Informer {
                 false
             }
         }
+    }
+
+    /// Reads one object from a quorum. An answer of a store that went back in time is none.
+    async fn seek(&self, key: &NamespacedName) -> Result<Option<Value>, ApiError> {
+        let target = Target::new(self.cache.kind(), &key.namespace, &key.name);
+        let floor = self.claim.floor(self.cache.side(), self.cache.newest());
+        let sought = Sought::read(&target, self.api.get_path(&target.list_path(), LIMIT).await?)?;
+        self.claim.check_floor(&floor, sought.revision)?;
+        Ok(sought.object)
     }
 
     fn contained(&self, key: &NamespacedName, work: impl FnOnce()) {

@@ -45,6 +45,23 @@ async fn nothing_is_deleted_when_the_original_is_there_or_its_absence_is_not_pro
 }
 
 #[tokio::test]
+async fn an_answer_that_is_older_than_what_was_seen_proves_nothing_and_suspends_all_writes() {
+    let newer = json!({"metadata": {"namespace": "default", "name": "b", "uid": "u2", "resourceVersion": "9"}});
+    let gone = || json!({"kind": "Status", "status": "Success"});
+    for (revision, is_proof) in [("8", false), ("9", true), ("10", true)] {
+        let list = json!({"metadata": {"resourceVersion": revision}, "items": []});
+        let virt = vec![("GET", "/api/v1/namespaces/default/configmaps", 200, list)];
+        let rig = Rig::new(vec![("DELETE", PLACE, 200, gone())], virt)
+            .knows(Side::Host, kinds::CONFIG_MAP, host_object("u1", "v"))
+            .knows(Side::Virtual, kinds::CONFIG_MAP, newer.clone());
+        let result = rig.perform(orphan()).await;
+        assert_eq!(result.is_ok(), is_proof, "{revision}: {result:?}");
+        assert_eq!(rig.engine.claim.check().is_ok(), is_proof, "{revision}");
+        assert_eq!(rig.asked(Side::Host).len(), usize::from(is_proof), "{revision}");
+    }
+}
+
+#[tokio::test]
 async fn the_twin_is_the_one_that_the_record_names_and_not_the_one_that_a_mapper_asks_for() {
     // With `names: vcluster` the Secret `web-sa-token` and the tokens of the pod `web` have one host name.
     let mut tokens = host_object("pod-uid", "v");
