@@ -16,6 +16,7 @@ mod kubelet;
 mod lease;
 mod metrics;
 mod operations;
+mod placement;
 mod pods;
 mod real_node;
 mod refusals;

@@ -1,5 +1,6 @@
 //! Pods: the virtual side owns what runs, the host where and how it runs.
 
+mod classes;
 mod config;
 mod content;
 mod create;
@@ -10,7 +11,9 @@ mod env;
 mod ephemeral;
 mod exposure;
 mod grace;
+mod namespaces;
 mod owner;
+mod placement;
 mod samples;
 mod scheduling;
 mod security;
@@ -27,8 +30,9 @@ use serde_json::Value;
 use tenet_mapper::rules::{Reference, Table};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{
-    Context, Effect, Event, EventReason, EventType, HostKey, HostPatch, Input, KeysOf, MapError, Mapper, MapperSpec,
-    Next, Object, Outcome, PatchFormat, Projection, Right, Section, Side, Verb, VirtualKey, kinds, pointer,
+    Bound, Context, Dependency, Effect, Event, EventReason, EventType, HostKey, HostPatch, Input, KeysOf, MapError,
+    Mapper, MapperSpec, Next, Object, Outcome, PatchFormat, Projection, Right, Section, Side, Verb, VirtualKey, kinds,
+    pointer,
 };
 
 pub use config::{Dns, Effect as TaintEffect, Operator, Pods, Toleration, Tolerations};
@@ -60,6 +64,7 @@ const SOON: Duration = Duration::from_millis(100);
 pub struct PodMapper {
     spec: MapperSpec,
     world: World,
+    namespaces: Bound,
 }
 
 /// Virtual pod, and the key of its host pod.
@@ -70,6 +75,7 @@ struct Subject<'s, 'c> {
     virt: &'s Object,
     host_key: HostKey,
     world: World,
+    namespaces: Bound,
 }
 
 impl PodMapper {
@@ -84,24 +90,21 @@ impl PodMapper {
             .refers_while(needs_references)
             .project(Side::Host, &Projection::Fields(HOST_FIELDS))
             .reads(looked_up(Side::Virtual, kinds::NODE, Projection::Metadata))
-            .reads(looked_up(Side::Virtual, kinds::NAMESPACE, Projection::Metadata))
-            .reads(
-                looked_up(Side::Virtual, scheduling::PRIORITY_CLASS, Projection::Fields(&["globalDefault"])).optional(),
-            )
+            .reads(looked_up(Side::Virtual, classes::PRIORITY_CLASS, Projection::Fields(&["globalDefault"])).optional())
             .reads(looked_up(Side::Virtual, kinds::SERVICE, Projection::Whole))
             .reads(looked_up(Side::Virtual, kinds::CONFIG_MAP, Projection::Metadata))
             .reads(looked_up(Side::Host, kinds::CONFIG_MAP, Projection::Metadata))
             .reads(looked_up(Side::Virtual, kinds::SECRET, Projection::Metadata))
             // The Secret with the tokens of a pod belongs to the pod.
             .reads(Input::new(Side::Host, kinds::SECRET, Projection::Digest(&["data"]), KeysOf::Owner));
-        let world = World::read(&mut spec);
+        let (world, namespaces) = (World::read(&mut spec), namespaces::read(&mut spec));
         for right in rights() {
             spec = spec.needs(right);
         }
         for sample in samples::samples() {
             spec = spec.sample(sample);
         }
-        Self { spec, world }
+        Self { spec, world, namespaces }
     }
 }
 
@@ -165,6 +168,9 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
             outcome = outcome.wait_for(missing);
         }
     }
+    if !pod.is_finished() && namespaces::may_change(pod.virt) {
+        outcome = outcome.wait_for(Dependency::Any(Side::Virtual, kinds::NAMESPACE));
+    }
     let (updates, refusal) = update::effects(pod, host);
     effects.extend(updates);
     outcome = outcome.refuse(refusal);
@@ -205,7 +211,7 @@ impl Mapper for PodMapper {
         };
         let table = self.spec.table.as_deref();
         let table = table.ok_or_else(|| MapError::Malformed("the mapper of pods has no table".to_owned()))?;
-        let pod = Subject { cx, table, key, virt: &virt, host_key, world: self.world };
+        let pod = Subject { cx, table, key, virt: &virt, host_key, world: self.world, namespaces: self.namespaces };
         let Some(host) = host else { return alone(&pod) };
         let owner = cx.owned_by(kinds::POD, key, &host)?;
         if owner.uid == virt.uid() { together(&pod, &host) } else { Ok(deletion::make_room(&host, &pod.host_key)) }

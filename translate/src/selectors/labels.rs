@@ -105,6 +105,25 @@ impl LabelSelector {
         self.labels.iter().map(of_label).chain(self.expressions.iter().cloned()).collect()
     }
 
+    /// Returns true if an object with these labels is selected. An unknown operator selects nothing.
+    pub fn matches(&self, labels: Option<&Value>) -> bool {
+        let holds = |requirement: &Value| {
+            let found = requirement["key"].as_str().and_then(|key| labels?.get(key));
+            let is_listed = || {
+                let values = requirement["values"].as_array();
+                values.is_some_and(|values| found.is_some_and(|found| values.contains(found)))
+            };
+            match requirement["operator"].as_str() {
+                Some("In") => is_listed(),
+                Some("NotIn") => !is_listed(),
+                Some("Exists") => found.is_some(),
+                Some("DoesNotExist") => found.is_none(),
+                _ => false,
+            }
+        };
+        self.requirements().iter().all(holds)
+    }
+
     /// Merges `matchLabelKeys` or `mismatchLabelKeys`: the pod's own value is required or
     /// excluded. API servers do so at creation (pod affinity from 1.29 on, topology spread from
     /// 1.34 on); for older ones it is done here, so the host does not need the keys. A
@@ -180,6 +199,30 @@ mod tests {
         }
         assert_eq!(label_selector(None, scope()), Ok(None));
         assert_eq!(label_selector(Some(&Value::Null), scope()), Ok(None));
+    }
+
+    #[test]
+    fn a_selector_matches_as_the_api_defines_it() {
+        let labels = json!({"team": "a", "tier": "front"});
+        let by = |operator: &str, key: &str, values: Value| json!({"matchExpressions": [{"key": key, "operator": operator, "values": values}]});
+        for (selector, matches) in [
+            (json!({}), true),
+            (json!({"matchLabels": {"team": "a"}}), true),
+            (json!({"matchLabels": {"team": "a", "tier": "back"}}), false),
+            (by("In", "team", json!(["b", "a"])), true),
+            (by("In", "absent", json!(["a"])), false),
+            (by("NotIn", "team", json!(["a"])), false),
+            (by("NotIn", "absent", json!(["a"])), true),
+            (by("Exists", "tier", Value::Null), true),
+            (by("Exists", "absent", Value::Null), false),
+            (by("DoesNotExist", "tier", Value::Null), false),
+            (by("DoesNotExist", "absent", Value::Null), true),
+            (by("Gt", "team", json!(["a"])), false),
+        ] {
+            let read = LabelSelector::read(Some(&selector)).unwrap().unwrap();
+            assert_eq!(read.matches(Some(&labels)), matches, "{selector}");
+        }
+        assert!(!LabelSelector::read(Some(&json!({"matchLabels": {"a": "b"}}))).unwrap().unwrap().matches(None));
     }
 
     #[test]

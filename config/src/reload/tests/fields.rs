@@ -30,6 +30,8 @@ const LIVE: &[(&str, &str)] = &[
     ("pods.maxTerminationGracePeriod", "pods: { maxTerminationGracePeriod: 2h }"),
     ("pods.nodeSelector", "pods: { nodeSelector: { pool: tenants } }"),
     ("pods.priorityClasses", "pods: { priorityClasses: [low] }"),
+    ("pods.runtimeClasses", "pods: { runtimeClasses: [gvisor] }"),
+    ("pods.schedulers", "pods: { schedulers: [volcano] }"),
     ("pods.serviceAccount", "pods: { serviceAccount: none }"),
     ("pods.tolerations.add", "pods: { tolerations: { add: [{ key: tenants, operator: Exists }] } }"),
     ("pods.tolerations.allow", "pods: { tolerations: { allow: [spot] } }"),

@@ -22,9 +22,16 @@ pub struct Pods {
     /// or `spec.volumes[].hostPath`.
     #[schemars(with = "Vec<FieldPath>")]
     pub allow: Vec<String>,
-    /// Names of host `PriorityClass`es that tenant pods may use.
+    /// Names of host `PriorityClass`es that tenant pods may use. A pod with another class has the default priority.
     #[schemars(with = "Vec<DnsSubdomain>")]
     pub priority_classes: Vec<String>,
+    /// Names of host `RuntimeClass`es that tenant pods may use. A pod with another class is refused.
+    #[schemars(with = "Vec<DnsSubdomain>")]
+    pub runtime_classes: Vec<String>,
+    /// Names of host schedulers that tenant pods may use, besides the default one. A pod with another scheduler is placed by
+    /// the default one.
+    #[schemars(with = "Vec<DnsSubdomain>")]
+    pub schedulers: Vec<String>,
     /// Taints of the host's nodes that tenant pods tolerate.
     pub tolerations: Tolerations,
     /// Labels of the host's nodes on which tenant pods may run. They are added to the node selector of each pod, and win
@@ -41,6 +48,8 @@ impl Default for Pods {
             service_account: "default".to_owned(),
             allow: Vec::new(),
             priority_classes: Vec::new(),
+            runtime_classes: Vec::new(),
+            schedulers: Vec::new(),
             tolerations: Tolerations::default(),
             node_selector: BTreeMap::new(),
             max_termination_grace_period: Duration::from_secs(3600),

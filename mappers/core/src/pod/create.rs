@@ -50,7 +50,7 @@ fn apply(pod: &Subject<'_, '_>, mut host: Value) -> Effect {
     if let Some(spec) = host.get_mut("spec").and_then(Value::as_object_mut) {
         spec.remove("ephemeralContainers");
     }
-    host["metadata"]["annotations"][FOLLOWED] = json!(Record::of(pod.virt).text());
+    host["metadata"]["annotations"][FOLLOWED] = json!(Record::of(pod.virt).with_namespaces(pod).text());
     Effect::ApplyHost(Box::new(ApplyHost {
         kind: kinds::POD,
         key: pod.host_key.clone(),

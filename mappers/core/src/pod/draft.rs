@@ -8,7 +8,7 @@ use tenet_mapper::{MapError, Object, VirtualKey, kinds, pointer};
 
 use super::config::{Dns, Pods};
 use super::downward::Fields;
-use super::{Subject, containers, grace, scheduling, security, tokens, tolerations};
+use super::{Subject, classes, containers, grace, namespaces, placement, security, tokens, tolerations};
 
 /// A host pod without the variables of Services.
 pub(super) struct Draft {
@@ -22,14 +22,15 @@ pub(super) struct Draft {
 /// host pod would have.
 pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option<Refusal>) -> Result<Draft, MapError> {
     let (pods, fields) = (pod.cx.section::<Pods>(), Fields::of(pod));
-    let ports = without_ports_of_the_node(pod);
-    let crossing = pod.cx.cross(kinds::POD, pod.table, ports.as_ref().unwrap_or(pod.virt));
+    let prepared = prepared(pod);
+    let crossing = pod.cx.cross(kinds::POD, pod.table, prepared.as_ref().unwrap_or(pod.virt));
     let mut host = crossing.host;
-    let mut refusals: Vec<_> = scheduling::node_name(pod.virt).into_iter().collect();
+    let mut refusals: Vec<_> = placement::node(pod, &mut host).into_iter().collect();
     refusals.extend(crossing.refusals);
     refusals.extend(security::cross(pod, &mut host));
     let mut remarks = Vec::new();
-    refusals.extend(scheduling::priority(pod, &pods, &mut host, &mut remarks)?);
+    refusals.extend(classes::priority(pod, &pods, &mut host, &mut remarks));
+    refusals.extend(classes::runtime(pod, &pods, &mut host));
     refusals.extend(tokens::turn_sources(pod, &mut host));
     refusals.extend_from_slice(&fields.refusals);
     let metadata = fields.metadata(pod);
@@ -44,7 +45,8 @@ pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option
     identity(pod, &pods, &mut host);
     remarks.extend(resolver(pod, &mut host));
     remarks.extend(tolerate(pod, &pods, &mut host));
-    remarks.extend(scheduling::node_selector(&pods, &mut host));
+    remarks.extend(placement::node_selector(&pods, &mut host));
+    remarks.extend(placement::scheduler(pod, &pods, &mut host));
     remarks.extend(grace::cap(&pods, &mut host));
     Ok(Draft { host, remarks })
 }
@@ -61,9 +63,15 @@ fn tolerate(pod: &Subject<'_, '_>, pods: &Pods, host: &mut Value) -> Option<Stri
     crossing.remark
 }
 
+/// Returns the virtual pod in the form that the rule table translates; `None` when it has that form already.
+fn prepared(pod: &Subject<'_, '_>) -> Option<Object> {
+    let ports = without_ports_of_the_node(pod);
+    namespaces::listed(pod, ports.as_ref().unwrap_or_else(|| pod.virt.value())).or(ports).map(Object::new)
+}
+
 /// Removes the host ports that the API server sets for a pod on its node's network. Where that network is
 /// permitted, these ports are too.
-fn without_ports_of_the_node(pod: &Subject<'_, '_>) -> Option<Object> {
+fn without_ports_of_the_node(pod: &Subject<'_, '_>) -> Option<Value> {
     let is_permitted = pod.cx.permits(kinds::POD, "spec.hostNetwork");
     if !security::is_on_host_network(pod.virt) || !is_permitted {
         return None;
@@ -77,7 +85,7 @@ fn without_ports_of_the_node(pod: &Subject<'_, '_>) -> Option<Object> {
             }
         }
     }
-    Some(Object::new(virt))
+    Some(virt)
 }
 
 /// Sets the identity of the host pod: a ServiceAccount without rights, and the hostname as inside.

@@ -70,6 +70,7 @@ fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<(Value, Vec<Effect>
         virt: &virt,
         host_key: pod.host_key.clone(),
         world: pod.world,
+        namespaces: pod.namespaces,
     };
     let mut made = draft::draft(&alone, |_| None)?.host;
     let variables = env::add(&alone, &mut made).map_err(|why| match why {

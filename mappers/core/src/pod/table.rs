@@ -25,14 +25,15 @@ pub(super) fn table() -> Table {
 
 const ACCOUNT: &str = "names a ServiceAccount, which would be one of the host namespace";
 const GRACE: &str = "at most pods.maxTerminationGracePeriod of the configuration";
+const NAMESPACES: &str = "a namespaceSelector becomes the list of the namespaces that it selects at the creation";
 const TOLERATIONS: &str = "those that pods.tolerations of the configuration allows, and those that it adds";
 
 const STATUS: &[Rule] = &[up("status").computed()];
 
 const SPEC: &[Rule] = &[
     copy("activeDeadlineSeconds").kept(),
-    selector("affinity.podAffinity", SelectorForm::PodAffinity),
-    selector("affinity.podAntiAffinity", SelectorForm::PodAffinity),
+    selector("affinity.podAffinity", SelectorForm::PodAffinity).because(NAMESPACES),
+    selector("affinity.podAntiAffinity", SelectorForm::PodAffinity).because(NAMESPACES),
     copy("hostAliases[].hostnames[]"),
     copy("hostAliases[].ip"),
     copy("hostUsers").because("false puts users of the pod where they are nobody on the node; true is the default"),
@@ -40,7 +41,7 @@ const SPEC: &[Rule] = &[
     reference("imagePullSecrets[].name", kinds::SECRET.group_kind()),
     up("nodeName")
         .computed()
-        .because("the host's scheduler chooses; a pod that comes with a node of its own is refused"),
+        .because("the host's scheduler chooses; a pod that comes with a Node of this cluster gets a node affinity"),
     copy("nodeSelector{}").because("with that of pods.nodeSelector in the configuration, which wins"),
     copy("os.name"),
     omit("overhead", "follows from the runtime class"),
@@ -49,7 +50,6 @@ const SPEC: &[Rule] = &[
     copy("resources.limits{}").kept(),
     copy("resources.requests{}").kept(),
     copy("restartPolicy"),
-    copy("schedulerName"),
     omit("schedulingGates", "a pod is on the host when its gates are open"),
     copy("shareProcessNamespace"),
     omit("subdomain", "the long name is for the virtual DNS to answer; on the host no Service stands behind it"),
@@ -70,7 +70,9 @@ const CHECKED: &[Rule] = &[
     set("enableServiceLinks", "false: the variables are those of the virtual Services"),
     set("hostname", "the name of the virtual pod, unless the tenant sets one"),
     set("preemptionPolicy", "the host takes it from the priority class; without a class, Never is refused"),
-    set("priorityClassName", "the classes of pods.priorityClasses in the configuration, no others"),
+    set("priorityClassName", "the classes of pods.priorityClasses in the configuration; another is left out"),
+    set("runtimeClassName", "the classes of pods.runtimeClasses in the configuration; another is refused"),
+    set("schedulerName", "the host's default, and those of pods.schedulers in the configuration; another is left out"),
     set("serviceAccount", "is the old name of serviceAccountName").sealed(ACCOUNT),
     set("serviceAccountName", "that of pods.serviceAccount in the configuration, which needs no rights")
         .sealed(ACCOUNT),
@@ -85,7 +87,6 @@ const REFUSED: &[Rule] = &[
         .unless(&["[]"])
         .sealed("names resource claims, which would be those of the host namespace"),
     refuse("resources.claims", "resource claims do not cross yet").unless(&["[]"]),
-    refuse("runtimeClassName", "runtime classes do not cross yet"),
     refuse("schedulingGroup", "pod groups do not cross yet")
         .sealed("names pod groups, which would be those of the host namespace"),
     refuse("setHostnameAsFQDN", "the long name would be the host's").unless(&["false"]),

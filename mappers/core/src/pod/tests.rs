@@ -8,6 +8,7 @@ mod status;
 mod tokens;
 mod update;
 
+mod placement;
 mod priority;
 
 use tenet_mapper::Mapper;

@@ -16,11 +16,11 @@ pub(super) use record::Record;
 use super::config::Pods;
 use super::downward::Fields;
 use super::tolerations::{self, Crossing};
-use super::{Subject, exposure, status};
+use super::{Subject, exposure, namespaces, status};
 
 /// The writes that bring a host pod up to date, and why its labels may not follow.
 pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> (Vec<Effect>, Option<Refusal>) {
-    let (before, mut now) = (Record::on(host), Record::of(pod.virt));
+    let (before, mut now) = (Record::on(host), Record::of(pod.virt).with_namespaces(pod));
     let resized = resize(pod.virt, host, &before, &mut now);
     let mut wanted = Fields::of(pod).metadata(pod);
     let refusal = labels(pod, host, &mut wanted);
@@ -38,6 +38,9 @@ pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> (Vec<Effect>, Opt
     }
     let remark = tolerated.and_then(|crossing| crossing.remark);
     effects.extend(remark.map(|remark| pod.event(EventReason::Degraded, &remark)));
+    if before.namespaces != now.namespaces {
+        effects.push(pod.event(EventReason::Degraded, namespaces::CHANGED));
+    }
     effects.extend(status::gates(pod, host));
     effects.extend(resized.map(|body| pod.patch_host(Some("resize"), PatchFormat::Strategic, body)));
     (effects, refusal)
@@ -62,7 +65,9 @@ fn labels(pod: &Subject<'_, '_>, host: &Object, wanted: &mut Value) -> Option<Re
 
 /// Returns true if the host has all changes of the tenant.
 pub(super) fn is_followed(virt: &Object, host: &Object) -> bool {
-    Record::on(host) == Record::of(virt)
+    // A pod keeps the namespaces that its affinity selected first: the API allows no change of them.
+    let before = Record { namespaces: String::new(), ..Record::on(host) };
+    before == Record::of(virt)
 }
 
 /// The element of a list with this name.

@@ -6,6 +6,8 @@ use tenet_mapper::Object;
 use tenet_mapper::keys::FOLLOWED;
 use tenet_mapper::translate::digest::digest;
 
+use crate::pod::{Subject, namespaces};
+
 /// Length that is enough to tell one value of a field from the next.
 const DIGEST: usize = 16;
 
@@ -25,6 +27,9 @@ pub(in crate::pod) struct Record {
     /// The deadline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) deadline: Option<i64>,
+    /// A digest of the namespaces that the affinity selects by their labels.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(super) namespaces: String,
 }
 
 impl Record {
@@ -44,6 +49,13 @@ impl Record {
         }
         record.note_resources(String::new(), virt.at("/spec/resources"));
         record
+    }
+
+    /// Adds the namespaces that the affinity selects now.
+    pub(in crate::pod) fn with_namespaces(mut self, pod: &Subject<'_, '_>) -> Self {
+        self.namespaces = namespaces::selected(pod);
+        self.namespaces.truncate(DIGEST);
+        self
     }
 
     /// Reads the record on the host pod.

@@ -1,0 +1,66 @@
+//! Priority class and runtime class. The installation lists the classes of the host that a tenant may use.
+
+use serde_json::{Value, json};
+use tenet_mapper::rules::Refusal;
+use tenet_mapper::{Kind, VirtualKey, kinds, pointer};
+
+use super::Subject;
+use super::config::Pods;
+
+/// Kind of the classes that name the priority of a pod.
+pub(super) const PRIORITY_CLASS: Kind =
+    Kind::of("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses").cluster_scoped();
+
+const PRIORITY: &str = "spec.priorityClassName";
+const PREEMPTION: &str = "spec.preemptionPolicy";
+const RUNTIME: &str = "spec.runtimeClassName";
+
+/// Lets a listed priority class cross; the host computes number and preemption from it. Another class is left out: charts
+/// name classes that every cluster has, and a class with `globalDefault` was not asked for at all.
+pub(super) fn priority(
+    pod: &Subject<'_, '_>,
+    pods: &Pods,
+    draft: &mut Value,
+    remarks: &mut Vec<String>,
+) -> Option<Refusal> {
+    let (defaults, permits) = (pod.cx.defaults(kinds::POD), |field| pod.cx.permits(kinds::POD, field));
+    if let Some(name) = pod.virt.str_at("/spec/priorityClassName") {
+        if permits(PRIORITY) || pods.priority_classes.iter().any(|known| known == name) {
+            pointer::set(draft, "/spec/priorityClassName", json!(name));
+        } else if !defaults.contains(PRIORITY, &json!(name)) && !is_global_default(pod, name) {
+            remarks.push(format!(
+                "{PRIORITY}: {name} is not among the classes of pods.priorityClasses, so the pod has the default priority \
+                 of the host"
+            ));
+        }
+        return None;
+    }
+    let policy = pod.virt.at("/spec/preemptionPolicy").filter(|policy| *policy != "PreemptLowerPriority")?;
+    if permits(PREEMPTION) {
+        pointer::set(draft, "/spec/preemptionPolicy", policy.clone());
+    } else if !policy.is_null() && !defaults.contains(PREEMPTION, policy) {
+        return Some(refusal(PREEMPTION, "comes with a priority class only".to_owned()));
+    }
+    None
+}
+
+fn is_global_default(pod: &Subject<'_, '_>, class: &str) -> bool {
+    let class = pod.cx.virt(PRIORITY_CLASS, &VirtualKey::new("", class));
+    class.is_some_and(|class| class.at("/globalDefault") == Some(&json!(true)))
+}
+
+/// Lets a listed runtime class cross. Another class refuses the pod: a pod that asks for a sandbox must not run
+/// without one.
+pub(super) fn runtime(pod: &Subject<'_, '_>, pods: &Pods, draft: &mut Value) -> Option<Refusal> {
+    let name = pod.virt.str_at("/spec/runtimeClassName")?;
+    if pods.runtime_classes.iter().any(|known| known == name) || pod.cx.permits(kinds::POD, RUNTIME) {
+        pointer::set(draft, "/spec/runtimeClassName", json!(name));
+        return None;
+    }
+    let is_default = pod.cx.defaults(kinds::POD).contains(RUNTIME, &json!(name));
+    (!is_default).then(|| refusal(RUNTIME, format!("{name} is not among the classes of pods.runtimeClasses")))
+}
+
+fn refusal(field: &str, why: String) -> Refusal {
+    Refusal { field: field.to_owned(), why }
+}

@@ -1,0 +1,111 @@
+//! Classes, schedulers and nodes that the host does not give a tenant: the pod runs all the same, or says why it does not.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::cluster::phase;
+use crate::harness::Harness;
+
+fn pod(name: &str, spec: &Value) -> Value {
+    let mut pod = json!({"metadata": {"name": name, "labels": {"app": name}},
+        "spec": {"containers": [{"name": "main", "image": "i"}], "terminationGracePeriodSeconds": 1}});
+    for (field, value) in spec.as_object().into_iter().flatten() {
+        pod["spec"][field] = value.clone();
+    }
+    pod
+}
+
+/// Creates a pod, waits until it runs, and returns the virtual pod and the host pod.
+async fn run(harness: &Harness, namespace: &str, name: &str, spec: &Value) -> Result<(Value, Value)> {
+    let pods = format!("/api/v1/namespaces/{namespace}/pods");
+    harness.virt.create(&pods, pod(name, spec)).await?;
+    let virt = harness.virt.until(&format!("{pods}/{name}"), "running", |pod| phase(pod) == "Running").await?;
+    let host = harness.host.get(&harness.on_host(&format!("pods/{name}-x-{namespace}-x-vc-1"))).await?;
+    Ok((virt, host.context("the host pod")?))
+}
+
+async fn until_told(harness: &Harness, namespace: &str, reason: &str, name: &str, words: &str) -> Result<()> {
+    let is_told = |events: &[Value]| {
+        events.iter().any(|event| {
+            event["reason"] == reason
+                && event["involvedObject"]["name"] == name
+                && event["message"].as_str().is_some_and(|message| message.contains(words))
+        })
+    };
+    harness.virt.until_list(&format!("/api/v1/namespaces/{namespace}/events"), words, is_told).await.map(drop)
+}
+
+/// `CoreDNS`, metrics-server and others name such a class, which every cluster has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_of_a_system_class_runs_with_the_default_priority() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let class = json!({"priorityClassName": "system-cluster-critical"});
+    let (virt, host) = run(&harness, &namespace, "dns", &class).await?;
+    assert_eq!(virt["spec"]["priority"], 2_000_000_000);
+    assert_eq!((&host["spec"]["priority"], &host["spec"]["priorityClassName"]), (&json!(0), &Value::Null));
+    until_told(&harness, &namespace, "SyncDegraded", "dns", "system-cluster-critical").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_for_a_scheduler_of_the_tenant_is_placed_by_the_host() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let (_, host) = run(&harness, &namespace, "gang", &json!({"schedulerName": "team-scheduler"})).await?;
+    assert_eq!(host["spec"]["schedulerName"], "default-scheduler");
+    until_told(&harness, &namespace, "SyncDegraded", "gang", "team-scheduler").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_comes_with_a_node_runs_there() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let (first, _) = run(&harness, &namespace, "first", &json!({})).await?;
+    let node = first["spec"]["nodeName"].clone();
+    let (virt, host) = run(&harness, &namespace, "second", &json!({"nodeName": node})).await?;
+    assert_eq!((&virt["spec"]["nodeName"], &host["spec"]["nodeName"]), (&node, &node));
+    let pods = format!("/api/v1/namespaces/{namespace}/pods");
+    harness.virt.create(&pods, pod("astray", &json!({"nodeName": "no-such-node"}))).await?;
+    until_told(&harness, &namespace, "SyncRefused", "astray", "spec.nodeName: no-such-node").await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_affinity_selects_the_pods_of_namespaces_by_their_labels() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let (data, front) = (harness.namespace().await?, harness.namespace().await?);
+    let labels = |team: &str| json!({"metadata": {"labels": {"placement-team": team}}});
+    harness.virt.patch(&format!("/api/v1/namespaces/{data}"), labels("data")).await?;
+    let (_, db) = run(&harness, &data, "db", &json!({})).await?;
+
+    let near = |selector: &Value| {
+        let term = json!({"topologyKey": "kubernetes.io/hostname", "namespaceSelector": selector,
+            "labelSelector": {"matchLabels": {"app": "db"}}});
+        json!({"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}})
+    };
+    let by_name = json!({"matchLabels": {"kubernetes.io/metadata.name": data}});
+    let by_team = json!({"matchLabels": {"placement-team": "data"}});
+    for (name, selector) in [("named", &by_name), ("labelled", &by_team), ("every", &json!({}))] {
+        let (_, host) = run(&harness, &front, name, &near(selector)).await?;
+        assert_eq!(host["spec"]["nodeName"], db["spec"]["nodeName"], "{name}");
+    }
+    let never = json!({"topologyKey": "kubernetes.io/hostname", "namespaceSelector": {},
+        "labelSelector": {"matchExpressions": [{"key": "placement/never", "operator": "Exists"}]}});
+    let apart = json!({"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [never]}}});
+    run(&harness, &front, "lone", &apart).await?;
+
+    harness.virt.patch(&format!("/api/v1/namespaces/{data}"), labels("other")).await?;
+    until_told(&harness, &front, "SyncDegraded", "labelled", "namespaceSelector").await
+}
+
+/// A toleration of every taint does not lead to nodes that are reserved for others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_toleration_of_every_taint_is_narrowed_and_told() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let (_, host) = run(&harness, &namespace, "intruder", &json!({"tolerations": [{"operator": "Exists"}]})).await?;
+    let tolerations = host["spec"]["tolerations"].as_array().cloned().unwrap_or_default();
+    let is_condition =
+        |toleration: &Value| toleration["key"].as_str().is_some_and(|key| key.starts_with("node.kubernetes.io/"));
+    assert!(!tolerations.is_empty() && tolerations.iter().all(is_condition), "{tolerations:?}");
+    until_told(&harness, &namespace, "SyncDegraded", "intruder", "every taint").await
+}
