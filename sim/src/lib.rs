@@ -3,6 +3,7 @@
 pub mod api;
 pub mod campaign;
 pub mod clock;
+pub mod faults;
 pub mod network;
 pub mod oracle;
 pub mod process;

@@ -17,7 +17,7 @@ use serde_json::Value;
 use tenet_mapper::Side;
 use tokio::time::Instant;
 
-use crate::api::{AuditEntry, Object};
+use crate::api::AuditEntry;
 use crate::network::Clusters;
 use history::History;
 
@@ -90,12 +90,13 @@ pub struct Record {
 }
 
 /// Reads the owner record of a host object, if it is complete and belongs to this object.
-pub fn record(object: &Object) -> Option<Record> {
+pub fn record(object: &Value) -> Option<Record> {
     let metadata = &object["metadata"];
     metadata["labels"]["tenet.sh/managed-by"].as_str()?;
     let annotation = |key: &str| metadata["annotations"][key].as_str().map(str::to_owned);
     let host_name = annotation("tenet.sh/host-name")?;
-    if host_name != format!("{}/{}", object.namespace(), object.name()) && host_name != object.name() {
+    let text = |member: &str| metadata[member].as_str().unwrap_or_default();
+    if host_name != format!("{}/{}", text("namespace"), text("name")) && host_name != text("name") {
         return None;
     }
     let is_pending = annotation("tenet.sh/pending").is_some();

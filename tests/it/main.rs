@@ -10,6 +10,7 @@ mod docs;
 mod endpoints;
 mod examples;
 mod fault;
+mod faults;
 mod harness;
 mod isolation;
 mod kubelet;

@@ -1,0 +1,85 @@
+//! Kills of the syncer, the API servers and the stores, at random times.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tenet_playground::{Command, Component, ControlPlane, Playground};
+use time::OffsetDateTime;
+use tokio::time::{Instant, sleep};
+
+use super::network::Network;
+use crate::random::Random;
+
+/// Attempts to start a component again. Its port may be taken, or another component may have ended with it.
+const ATTEMPTS: u32 = 5;
+
+/// Times at which an API server or a store was dead. Its audit log may lack entries of them.
+#[derive(Default)]
+pub(super) struct Outages(Vec<[OffsetDateTime; 2]>);
+
+impl Outages {
+    /// Returns true if a time lies in an outage or up to `after` later.
+    pub(super) fn cover(&self, at: OffsetDateTime, after: Duration) -> bool {
+        self.0.iter().any(|[from, to]| *from - Duration::from_secs(5) <= at && at <= *to + after)
+    }
+}
+
+/// Kills processes (SIGKILL) and starts them again until `length` has passed.
+pub(super) async fn run(
+    playground: &Playground,
+    command: &Command,
+    network: &Network,
+    seed: u64,
+    length: Duration,
+) -> Result<Outages> {
+    let mut random = Random::of(seed, "kills");
+    let (end, mut outages) = (Instant::now() + length, Outages::default());
+    loop {
+        let pause = random.millis(4_000, 25_000);
+        let outage = random.millis(0, 6_000);
+        if Instant::now() + pause + outage > end {
+            sleep(end.saturating_duration_since(Instant::now())).await;
+            return Ok(outages);
+        }
+        sleep(pause).await;
+        let planes = [("host", playground.host_plane()), ("virtual", playground.virtual_plane())];
+        let choice = random.below(10);
+        let (side, plane) = planes[usize::from(choice % 2 == 1)];
+        let component = match choice {
+            0..6 => {
+                network.count("kill -9 of the syncer");
+                playground.kill_syncer();
+                sleep(outage).await;
+                playground.launch_syncer(command)?;
+                continue;
+            }
+            6..8 => Component::ApiServer,
+            _ => Component::Etcd,
+        };
+        network.count(&format!("kill -9 of {component} ({side})"));
+        let start = OffsetDateTime::now_utc();
+        plane.kill(component);
+        sleep(outage).await;
+        revive(plane, component).await.with_context(|| format!("{component} of {side} does not start again"))?;
+        outages.0.push([start, OffsetDateTime::now_utc()]);
+        if playground.syncer_died().is_some() {
+            // A supervisor would start it again as well.
+            network.count("syncer ended by itself");
+            playground.launch_syncer(command)?;
+        }
+    }
+}
+
+/// Starts a component again, and everything that has ended with it.
+async fn revive(plane: &ControlPlane, component: Component) -> Result<()> {
+    for _ in 0..ATTEMPTS {
+        match plane.restart(component).await {
+            Ok(()) => return Ok(()),
+            Err(error) => eprintln!("faults: {error}; starting the control plane again"),
+        }
+        if plane.start_again().await.is_ok() {
+            return Ok(());
+        }
+    }
+    bail!("gave up after {ATTEMPTS} attempts")
+}
