@@ -25,5 +25,6 @@ mod registry;
 mod rights;
 mod schema;
 mod services;
+mod storage;
 mod streams;
 mod world;

@@ -192,6 +192,8 @@ pub mod kinds {
     pub const ENDPOINT_SLICE: Kind = Kind::of("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices");
     /// Events.
     pub const EVENT: Kind = Kind::core("Event", "events");
+    /// `PersistentVolumeClaim`s.
+    pub const PERSISTENT_VOLUME_CLAIM: Kind = Kind::core("PersistentVolumeClaim", "persistentvolumeclaims");
     /// Nodes.
     pub const NODE: Kind = Kind::core("Node", "nodes").cluster_scoped();
     /// Namespaces.

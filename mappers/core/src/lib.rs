@@ -4,9 +4,11 @@ mod config_map;
 mod endpoint_slice;
 mod namespace;
 mod node;
+mod persistent_volume_claim;
 mod pod;
 mod secret;
 mod service;
+mod storage_class;
 
 use tenet_mapper::Mapper;
 use tenet_mapper::rules::{HEAD, Rule, Table, set};
@@ -15,9 +17,11 @@ pub use config_map::ConfigMapMapper;
 pub use endpoint_slice::{EndpointSliceMapper, EndpointSlices};
 pub use namespace::NamespaceMapper;
 pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
+pub use persistent_volume_claim::{PersistentVolumeClaimMapper, Storage};
 pub use pod::{Dns, Operator, PodMapper, Pods, TaintEffect, Toleration, Tolerations};
 pub use secret::SecretMapper;
 pub use service::ServiceMapper;
+pub use storage_class::StorageClassMapper;
 
 /// Every built-in mapper, in the order of their names.
 pub fn all() -> Vec<Box<dyn Mapper>> {
@@ -26,9 +30,11 @@ pub fn all() -> Vec<Box<dyn Mapper>> {
         Box::new(EndpointSliceMapper::new()),
         Box::new(NamespaceMapper::new()),
         Box::new(NodeMapper::new()),
+        Box::new(PersistentVolumeClaimMapper::new()),
         Box::new(PodMapper::new()),
         Box::new(secret::mapper()),
         Box::new(ServiceMapper::new()),
+        Box::new(StorageClassMapper::new()),
     ]
 }
 

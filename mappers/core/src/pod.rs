@@ -22,6 +22,7 @@ mod table;
 mod tokens;
 mod tolerations;
 mod update;
+mod volumes;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -95,6 +96,8 @@ impl PodMapper {
             .reads(looked_up(Side::Virtual, kinds::CONFIG_MAP, Projection::Metadata))
             .reads(looked_up(Side::Host, kinds::CONFIG_MAP, Projection::Metadata))
             .reads(looked_up(Side::Virtual, kinds::SECRET, Projection::Metadata))
+            .reads(looked_up(Side::Virtual, kinds::PERSISTENT_VOLUME_CLAIM, Projection::Metadata))
+            .reads(looked_up(Side::Host, kinds::PERSISTENT_VOLUME_CLAIM, Projection::Metadata))
             // The Secret with the tokens of a pod belongs to the pod.
             .reads(Input::new(Side::Host, kinds::SECRET, Projection::Digest(&["data"]), KeysOf::Owner));
         let (world, namespaces) = (World::read(&mut spec), namespaces::read(&mut spec));

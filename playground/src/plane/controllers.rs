@@ -10,8 +10,7 @@ use super::{PlaneError, Role};
 /// Controllers that act on nodes and volumes, which the host cluster runs instead of a virtual one.
 ///
 /// The last three do not exist since 1.37.
-const HOST_ONLY: [&str; 10] = [
-    "ephemeral-volume-controller",
+const HOST_ONLY: [&str; 9] = [
     "node-ipam-controller",
     "node-lifecycle-controller",
     "persistentvolume-attach-detach-controller",

@@ -35,6 +35,9 @@ const LIVE: &[(&str, &str)] = &[
     ("pods.serviceAccount", "pods: { serviceAccount: none }"),
     ("pods.tolerations.add", "pods: { tolerations: { add: [{ key: tenants, operator: Exists }] } }"),
     ("pods.tolerations.allow", "pods: { tolerations: { allow: [spot] } }"),
+    ("storage.allowEmptyClass", "storage: { allowEmptyClass: true }"),
+    ("storage.classLabels", "storage: { classLabels: { tier: tenants } }"),
+    ("storage.classes", "storage: { classes: [fast] }"),
     ("unknownFields", "unknownFields: drop"),
 ];
 

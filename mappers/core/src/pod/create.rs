@@ -9,12 +9,15 @@ use super::env::NotYet;
 use super::owner::Owner;
 use super::tokens::Tokens;
 use super::update::Record;
-use super::{Subject, content, draft, env, exposure, owner, tokens};
+use super::{Subject, content, draft, env, exposure, owner, tokens, volumes};
 
 /// Creates the host pod, and its tokens.
 pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     let Draft { mut host, remarks } = draft::draft(pod, |labels| exposure::refusal(pod, labels))?;
     if let Some(waiting) = content::missing(pod) {
+        return Ok(waiting);
+    }
+    if let Some(waiting) = volumes::missing(pod) {
         return Ok(waiting);
     }
     let owners = match owner::find(pod.cx)? {

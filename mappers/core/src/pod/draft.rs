@@ -8,7 +8,7 @@ use tenet_mapper::{MapError, Object, VirtualKey, kinds, pointer};
 
 use super::config::{Dns, Pods};
 use super::downward::Fields;
-use super::{Subject, classes, containers, grace, namespaces, placement, security, tokens, tolerations};
+use super::{Subject, classes, containers, grace, namespaces, placement, security, tokens, tolerations, volumes};
 
 /// A host pod without the variables of Services.
 pub(super) struct Draft {
@@ -32,6 +32,7 @@ pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option
     refusals.extend(classes::priority(pod, &pods, &mut host, &mut remarks));
     refusals.extend(classes::runtime(pod, &pods, &mut host));
     refusals.extend(tokens::turn_sources(pod, &mut host));
+    volumes::turn_ephemeral(pod, &mut host);
     refusals.extend_from_slice(&fields.refusals);
     let metadata = fields.metadata(pod);
     refusals.extend(refuse(&metadata["labels"]));

@@ -7,6 +7,7 @@ mod refusal;
 mod status;
 mod tokens;
 mod update;
+mod volumes;
 
 mod placement;
 mod priority;
@@ -40,7 +41,7 @@ fn every_refusal_has_a_reason_that_completes_a_sentence() {
 fn no_installation_permits_a_field_that_names_objects_of_the_host() {
     let table = table::table();
     for (path, named) in [
-        ("spec.volumes[].persistentVolumeClaim", "claims"),
+        ("spec.volumes[].ephemeral", "claims"),
         ("spec.volumes[].csi", "Secrets"),
         ("spec.volumes[].flexVolume", "Secrets"),
         ("spec.resourceClaims", "resource claims"),

@@ -1,4 +1,4 @@
-//! Volumes: those made of the virtual cluster's own objects cross, all others are refused.
+//! Volumes: those made of the virtual cluster's own objects cross, claims among them; all others are refused.
 
 use tenet_mapper::kinds;
 use tenet_mapper::rules::{Rule, copy, reference, refuse, set};
@@ -49,13 +49,15 @@ const REST: &[Rule] = &[
     copy("image.pullPolicy"),
     copy("image.reference"),
     copy("name"),
+    set("ephemeral", "the claim that the virtual controller makes for it").sealed(CLAIMS),
+    reference("persistentVolumeClaim.claimName", kinds::PERSISTENT_VOLUME_CLAIM.group_kind()),
+    copy("persistentVolumeClaim.readOnly"),
     reference("projected.sources[].configMap.name", kinds::CONFIG_MAP.group_kind()),
     reference("projected.sources[].secret.name", kinds::SECRET.group_kind()),
     set("projected.sources[].serviceAccountToken", "a Secret with a token that the virtual API server minted"),
     reference("secret.secretName", kinds::SECRET.group_kind()),
 ];
 
-const STORAGE: &str = "volumes behind claims do not cross yet";
 /// No table translates names below a refused field, and a tenant would choose among the objects of the host namespace: the
 /// credentials of the control plane are among them.
 const SECRETS: &str = "names Secrets, which would be those of the host namespace";
@@ -69,7 +71,6 @@ const REFUSED: &[Rule] = &[
     refuse("cephfs", OUTSIDE).sealed(SECRETS),
     refuse("cinder", OUTSIDE).sealed(SECRETS),
     refuse("csi", OUTSIDE).sealed(SECRETS),
-    refuse("ephemeral", STORAGE).sealed(CLAIMS),
     refuse("fc", OUTSIDE),
     refuse("flexVolume", OUTSIDE).sealed(SECRETS),
     refuse("flocker", OUTSIDE),
@@ -79,7 +80,6 @@ const REFUSED: &[Rule] = &[
     refuse("hostPath", "is a folder of the node"),
     refuse("iscsi", OUTSIDE).sealed(SECRETS),
     refuse("nfs", OUTSIDE),
-    refuse("persistentVolumeClaim", STORAGE).sealed(CLAIMS),
     refuse("photonPersistentDisk", OUTSIDE),
     refuse("portworxVolume", OUTSIDE),
     refuse("projected.sources[].clusterTrustBundle", "trust bundles do not cross yet"),

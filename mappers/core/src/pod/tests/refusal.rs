@@ -95,9 +95,9 @@ fn cases() -> Vec<(&'static str, Value, &'static str, &'static str)> {
         ),
         (
             "/spec/volumes/0",
-            json!({"name": "v", "persistentVolumeClaim": {"claimName": "c"}}),
-            "spec.volumes[0].persistentVolumeClaim: volumes behind claims do not cross yet",
-            "spec.volumes[].persistentVolumeClaim",
+            json!({"name": "v", "csi": {"driver": "d"}}),
+            "spec.volumes[0].csi: the node would reach for storage outside of the virtual cluster",
+            "spec.volumes[].csi",
         ),
         (
             "/spec/containers/0/livenessProbe",

@@ -1,0 +1,119 @@
+//! `StorageClass`es: a picture of each class of the host that tenants may use. Nothing crosses down: a class that a tenant
+//! makes stays inside.
+
+use serde_json::{Map, Value, json};
+use tenet_mapper::keys::MANAGED_BY;
+use tenet_mapper::rules::{Rule, omit, set, up};
+use tenet_mapper::{
+    ApplyVirtual, Context, Deletion, Effect, HostKey, Input, KeysOf, Kind, MapError, Mapper, MapperSpec, Object,
+    Outcome, Projection, Right, Side, Verb, VirtualKey,
+};
+
+use crate::persistent_volume_claim::Storage;
+
+/// `StorageClass`es, as the API serves them.
+pub(crate) const KIND: Kind = Kind::of("storage.k8s.io", "v1", "StorageClass", "storageclasses").cluster_scoped();
+
+/// Fields that a picture shows.
+pub(crate) const FIELDS: &[&str] =
+    &["provisioner", "reclaimPolicy", "volumeBindingMode", "allowVolumeExpansion", "allowedTopologies"];
+
+/// The annotation of the class that claims without one get.
+const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
+
+const RULES: &[Rule] = &[
+    set("apiVersion", "is the same on both sides"),
+    set("kind", "is the same on both sides"),
+    set("metadata", "the name, and the annotation of a default class"),
+    up("provisioner"),
+    up("reclaimPolicy"),
+    up("volumeBindingMode"),
+    up("allowVolumeExpansion"),
+    up("allowedTopologies"),
+    omit("parameters", "name Secrets and settings of the host"),
+    omit("mountOptions", "the host mounts"),
+];
+
+/// Shows the `StorageClass`es of the host that tenants may use.
+pub struct StorageClassMapper(MapperSpec);
+
+impl StorageClassMapper {
+    /// The mapper of `StorageClass`es.
+    pub fn new() -> Self {
+        let table = crate::table_with(RULES, &[]);
+        let spec = MapperSpec { table: Some(table.into()), ..MapperSpec::new("storage-class", KIND) }
+            .reads(Input::new(Side::Virtual, KIND, Projection::Whole, KeysOf::Own))
+            .reads(
+                Input::new(Side::Host, KIND, Projection::Fields(FIELDS), KeysOf::With(same_name)).foreign().optional(),
+            )
+            .needs(Right::virt(KIND, Verb::KEEP, "shows the classes that tenants may use"));
+        Self(spec)
+    }
+}
+
+impl Default for StorageClassMapper {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Returns true if claims without a class get this one.
+pub(crate) fn is_default(class: &Object) -> bool {
+    class.annotation(DEFAULT) == Some("true")
+}
+
+fn same_name(host: &Object) -> Vec<VirtualKey> {
+    vec![VirtualKey::new("", host.name())]
+}
+
+fn picture(host: &Object) -> Value {
+    let mut class = json!({
+        "apiVersion": KIND.api_version(), "kind": KIND.kind,
+        "metadata": {"name": host.name(), "annotations": {DEFAULT: is_default(host).to_string()}},
+    });
+    let shown: Map<_, _> = FIELDS
+        .iter()
+        .filter_map(|field| {
+            Some(((*field).to_owned(), host.value().get(*field).filter(|value| !value.is_null())?.clone()))
+        })
+        .collect();
+    if let Some(members) = class.as_object_mut() {
+        members.extend(shown);
+    }
+    class
+}
+
+impl Mapper for StorageClassMapper {
+    fn spec(&self) -> &MapperSpec {
+        &self.0
+    }
+
+    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        if !cx.can_read(Side::Host, KIND) {
+            return Ok(Outcome::done());
+        }
+        let virt = cx.virt(KIND, key);
+        let is_ours = virt.as_ref().is_none_or(|virt| virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster));
+        let host = cx.host(KIND, &HostKey::new("", key.name()));
+        let is_allowed = host.as_ref().is_some_and(|host| cx.section::<Storage>().shows(host));
+        match (virt, host) {
+            (Some(virt), None) if is_ours && !virt.is_deleting() => {
+                Ok(Outcome::one(Effect::Delete(Deletion::picture(KIND, &virt))))
+            }
+            (_, Some(host)) if is_allowed && is_ours => Ok(Outcome::one(Effect::ApplyVirtual(ApplyVirtual {
+                kind: KIND,
+                key: key.clone(),
+                desired: picture(&host),
+                adopt: false,
+            }))),
+            (Some(_), Some(_)) if is_allowed => Err(MapError::Foreign {
+                object: format!("{KIND} {key} in the virtual cluster"),
+                why: format!("it lacks the label {MANAGED_BY}"),
+            }),
+            _ => Ok(Outcome::done()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! Claims and their volumes. No provisioner runs in a playground, so the test makes the volumes of the host, and the
+//! controller manager of the host binds them.
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use tenet_playground::Options;
+
+use crate::cluster::phase;
+use crate::harness::{Separate, in_folder, new_namespace};
+
+const CLASS: &str = "tenet-standard";
+const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
+const VOLUMES: &str = "/api/v1/persistentvolumes";
+
+/// Makes a volume on the host for the copy of a claim.
+async fn provision(harness: &Separate, namespace: &str, claim: &str) -> Result<String> {
+    let volume = format!("pv-{claim}-{namespace}");
+    let copy = format!("{claim}-x-{namespace}-x-vc-1");
+    let spec = json!({
+        "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": CLASS,
+        "persistentVolumeReclaimPolicy": "Retain", "hostPath": {"path": format!("/tmp/{volume}")},
+        "claimRef": {"namespace": harness.playground.namespace(), "name": copy},
+    });
+    harness.host.create(VOLUMES, json!({"metadata": {"name": volume}, "spec": spec})).await?;
+    Ok(volume)
+}
+
+fn claim_spec() -> Value {
+    json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}})
+}
+
+fn pod_spec(volumes: &Value) -> Value {
+    let mounts = json!([{"name": "data", "mountPath": "/data"}]);
+    let mut spec = json!({"terminationGracePeriodSeconds": 1, "containers": [{"name": "c", "image": "i", "volumeMounts": mounts}]});
+    if !volumes.is_null() {
+        spec["volumes"] = volumes.clone();
+    }
+    spec
+}
+
+fn uid(object: &Value) -> String {
+    object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_keep_their_data_and_say_what_the_host_says() -> Result<()> {
+    // Classes are read with the rights to read nodes.
+    let harness = Separate::start(Options { node_access: true, ..in_folder("storage") }).await?;
+    let namespace = "storage";
+    new_namespace(&harness.virt, namespace).await?;
+    let at = |kind: &str| format!("/api/v1/namespaces/{namespace}/{kind}");
+    let copy = |claim: &str| harness.on_host(&format!("persistentvolumeclaims/{claim}-x-{namespace}-x-vc-1"));
+    let class = json!({
+        "metadata": {"name": CLASS, "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+        "provisioner": "kubernetes.io/no-provisioner", "allowVolumeExpansion": true,
+    });
+    harness.host.create(CLASSES, class).await?;
+    harness.virt.until(&format!("{CLASSES}/{CLASS}"), "shown", Value::is_object).await?;
+
+    // A StatefulSet with a claim for each pod: 3, 0, 3.
+    let sets = format!("/apis/apps/v1/namespaces/{namespace}/statefulsets");
+    let labels = json!({"app": "db"});
+    let set = json!({"metadata": {"name": "db"}, "spec": {
+        "replicas": 3, "serviceName": "db", "podManagementPolicy": "Parallel", "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": pod_spec(&Value::Null)},
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": claim_spec()}],
+    }});
+    harness.virt.create(&sets, set).await?;
+    let mut uids = Vec::new();
+    for index in 0..3 {
+        let claim = format!("data-db-{index}");
+        let volume = provision(&harness, namespace, &claim).await?;
+        let inside = at(&format!("persistentvolumeclaims/{claim}"));
+        let bound = harness.virt.until(&inside, "bound", |claim| phase(claim) == "Bound").await?;
+        assert_eq!(bound["spec"]["volumeName"], volume);
+        assert_eq!(bound["status"]["capacity"]["storage"], "1Gi");
+        harness.virt.until(&at(&format!("pods/db-{index}")), "running", |pod| phase(pod) == "Running").await?;
+        let twin = harness.host.get(&copy(&claim)).await?.context("the copy")?;
+        assert!(twin["metadata"]["ownerReferences"].is_null(), "{twin}");
+        uids.push(uid(&twin));
+    }
+    for replicas in [0, 3] {
+        harness.virt.patch(&format!("{sets}/db"), json!({"spec": {"replicas": replicas}})).await?;
+        for (index, before) in uids.iter().enumerate() {
+            let pod = at(&format!("pods/db-{index}"));
+            if replicas == 0 {
+                harness.virt.until_gone(&pod).await?;
+            } else {
+                harness.virt.until(&pod, "running", |pod| phase(pod) == "Running").await?;
+            }
+            let twin = harness.host.get(&copy(&format!("data-db-{index}"))).await?.context("the copy")?;
+            assert_eq!(&uid(&twin), before, "with {replicas} replicas");
+        }
+    }
+
+    // An expansion follows.
+    let more = json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}});
+    harness.virt.patch(&at("persistentvolumeclaims/data-db-0"), more).await?;
+    let is_larger = |claim: &Value| claim["spec"]["resources"]["requests"]["storage"] == "2Gi";
+    harness.host.until(&copy("data-db-0"), "larger", is_larger).await?;
+
+    // A claim that is deleted while a pod uses it waits on both sides.
+    let used = at("persistentvolumeclaims/data-db-2");
+    harness.virt.delete(&used, json!({})).await?;
+    harness.virt.until(&used, "deleting", |claim| claim["metadata"]["deletionTimestamp"].is_string()).await?;
+    let twin = harness.host.get(&copy("data-db-2")).await?.context("the copy")?;
+    assert!(twin["metadata"]["deletionTimestamp"].is_null(), "{twin}");
+    harness.virt.patch(&format!("{sets}/db"), json!({"spec": {"replicas": 2}})).await?;
+    harness.virt.until_gone(&used).await?;
+    harness.host.until_gone(&copy("data-db-2")).await?;
+
+    // A volume that is lost is not created again.
+    harness.virt.patch(&format!("{sets}/db"), json!({"spec": {"replicas": 0}})).await?;
+    harness.virt.until_gone(&at("pods/db-1")).await?;
+    harness.host.delete(&copy("data-db-1"), json!({})).await?;
+    let lost = at("persistentvolumeclaims/data-db-1");
+    harness.virt.until(&lost, "lost", |claim| phase(claim) == "Lost").await?;
+    let is_told = |events: &[Value]| {
+        events.iter().any(|event| event["reason"] == "SyncDegraded" && event["involvedObject"]["name"] == "data-db-1")
+    };
+    harness.virt.until_list(&at("events"), "told", is_told).await?;
+    assert_eq!(harness.host.get(&copy("data-db-1")).await?, None);
+    harness.virt.delete(&lost, json!({})).await?;
+    harness.virt.until_gone(&lost).await?;
+
+    // The claim of an ephemeral volume comes and goes with its pod.
+    let template = json!({"spec": claim_spec()});
+    let volumes = json!([{"name": "data", "ephemeral": {"volumeClaimTemplate": template}}]);
+    harness.virt.create(&at("pods"), json!({"metadata": {"name": "job"}, "spec": pod_spec(&volumes)})).await?;
+    provision(&harness, namespace, "job-data").await?;
+    harness.virt.until(&at("pods/job"), "running", |pod| phase(pod) == "Running").await?;
+    let pod =
+        harness.host.get(&harness.on_host(&format!("pods/job-x-{namespace}-x-vc-1"))).await?.context("the pod")?;
+    let source = json!({"claimName": format!("job-data-x-{namespace}-x-vc-1")});
+    assert_eq!(pod["spec"]["volumes"][0]["persistentVolumeClaim"], source);
+    harness.virt.delete(&at("pods/job"), json!({})).await?;
+    harness.host.until_gone(&copy("job-data")).await?;
+
+    // A class that the tenant may not use.
+    let mut gold = claim_spec();
+    gold["storageClassName"] = json!("gold");
+    harness.virt.create(&at("persistentvolumeclaims"), json!({"metadata": {"name": "gold"}, "spec": gold})).await?;
+    let is_refused = |events: &[Value]| {
+        events.iter().any(|event| event["reason"] == "SyncRefused" && event["involvedObject"]["name"] == "gold")
+    };
+    harness.virt.until_list(&at("events"), "told", is_refused).await?;
+    assert_eq!(harness.host.get(&copy("gold")).await?, None);
+    harness.host.delete(&format!("{CLASSES}/{CLASS}"), json!({})).await?;
+    harness.virt.until_gone(&format!("{CLASSES}/{CLASS}")).await
+}
