@@ -51,6 +51,8 @@ impl NamespacedName {
 struct Entry {
     packed: Box<[u8]>,
     version: Version,
+    /// Version that our last write of its status made; 0 when there was none.
+    told: Version,
     epoch: u32,
     /// Bytes of the content of which only a digest is kept.
     content: u32,
@@ -83,6 +85,8 @@ pub struct StreamId(usize);
 struct Stream {
     /// Namespace of the stream; all namespaces when absent. No two streams show the same object.
     namespace: Option<Arc<str>>,
+    /// Label that the stream selects by, with its value.
+    label: Option<(String, String)>,
     /// Counts its lists.
     epoch: u32,
 }
@@ -203,7 +207,7 @@ impl Cache {
                 let (sight, seen) = views.after(Some(&known.seen));
                 self.content.fetch_add(u64::from(content), Ordering::Relaxed);
                 self.content.fetch_sub(u64::from(known.content), Ordering::Relaxed);
-                *known = Entry { packed, version, epoch, content, seen };
+                *known = Entry { packed, version, told: known.told, epoch, content, seen };
                 self.bytes.fetch_add(added, Ordering::Relaxed);
                 self.bytes.fetch_sub(removed, Ordering::Relaxed);
                 sight
@@ -214,7 +218,7 @@ impl Cache {
                 }
                 let (sight, seen) = views.after(None);
                 self.namespaces.add(free.key());
-                free.insert(Entry { packed, version, epoch, content, seen });
+                free.insert(Entry { packed, version, told: Version(0), epoch, content, seen });
                 self.content.fetch_add(u64::from(content), Ordering::Relaxed);
                 self.bytes.fetch_add(added, Ordering::Relaxed);
                 sight
@@ -237,6 +241,19 @@ impl Cache {
             // No reader was notified, so every reader has to see the next event.
             entry.seen = Seen::default();
         }
+    }
+
+    /// Notes that our write of the status of an object made this state.
+    pub fn note_told(&self, object: &Value) {
+        if let Some(mut entry) = self.entries.get_mut(&NamespacedName::of(object)) {
+            entry.told = Version::of(object);
+        }
+    }
+
+    /// Returns true if somebody has written an object since our last write of its status.
+    pub fn is_written_by_others(&self, namespace: &str, name: &str) -> bool {
+        let entry = self.entries.get(&NamespacedName::new(namespace, name));
+        entry.is_some_and(|entry| entry.told.is_older_than(entry.version))
     }
 
     /// Removes an object, unless the cached one is newer than the delete. `last` is the
@@ -288,11 +305,21 @@ impl Cache {
         Some(())
     }
 
-    /// Adds a stream that shows one namespace, or all.
-    pub fn add_stream(&self, namespace: Option<&str>) -> StreamId {
+    /// Adds a stream that shows one namespace, or all, and what a selector `label=value` selects, or everything.
+    pub fn add_stream(&self, namespace: Option<&str>, selector: Option<&str>) -> StreamId {
         let mut streams = self.streams.write();
-        streams.push(Stream { namespace: namespace.map(Arc::from), epoch: 0 });
+        let label = selector.and_then(|selector| selector.split_once('='));
+        let label = label.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        streams.push(Stream { namespace: namespace.map(Arc::from), label, epoch: 0 });
         StreamId(streams.len() - 1)
+    }
+
+    /// Returns true if a stream selects an object. One that lost its label has left the stream.
+    pub fn selects(&self, object: &Value) -> bool {
+        let namespace = &NamespacedName::of(object).namespace;
+        let streams = self.streams.read();
+        let label = streams.iter().find(|stream| stream.shows(namespace)).and_then(|stream| stream.label.as_ref());
+        label.is_none_or(|(key, value)| object["metadata"]["labels"][key] == *value)
     }
 
     /// Returns the epoch of the list that an object of this namespace must be on.

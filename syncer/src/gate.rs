@@ -32,10 +32,11 @@ use tenet_mapper::{Bind, Effect, Facts, HostKey, Kind, MapError, Object, ObjectR
 use tokio::time::Instant;
 
 use crate::api::{Api, ApiError, PatchType, Target};
-use crate::cache::Change;
+use crate::cache::{Change, NamespacedName};
 use crate::claim::Claim;
 use crate::lease::Hold;
 use crate::metrics::Metrics;
+use crate::quorum;
 use crate::router::Router;
 use crate::runtime::Runtime;
 use crate::view::Caches;
@@ -195,6 +196,9 @@ impl Gate {
     /// Sends the changes of an existing object.
     async fn change(&self, writes: &[Write], cached: Option<&Object>) -> Result<Done, MapError> {
         for write in writes {
+            if is_shown_status(write) {
+                self.confirm_copy(&write.target).await?;
+            }
             let answer = match self.write(write).await {
                 Ok(answer) => answer,
                 Err(error) => {
@@ -207,7 +211,14 @@ impl Gate {
                     return Err(errors::of_write(&write.target, error));
                 }
             };
-            self.ingest(write.target.side, write.target.kind, answer);
+            if is_shown_status(write)
+                && let Some(cache) = self.parts.caches.get(Side::Virtual, write.target.kind)
+            {
+                self.ingest(Side::Virtual, write.target.kind, answer.clone());
+                cache.note_told(&answer);
+            } else {
+                self.ingest(write.target.side, write.target.kind, answer);
+            }
             let is_reserved = cached.is_some_and(|cached| cached.annotation(PENDING).is_some());
             if is_reserved && matches!(write.payload, Payload::Json(_)) {
                 self.parts.metrics.admission.reserved(write.target.kind, "adopted");
@@ -321,10 +332,28 @@ impl Gate {
     pub(crate) async fn refresh(&self, object: &ObjectRef) -> Result<bool, MapError> {
         let ObjectRef { side, kind, namespace, name } = object;
         let cached = self.cached(*side, *kind, namespace, name);
-        match self.read(*side, &Target::new(*kind, namespace, name)).await? {
-            Some(found) => Ok(self.ingest(*side, *kind, found)),
-            None => Ok(cached.is_some_and(|cached| self.forget(object, cached.uid()))),
+        let found = self.read(*side, &Target::new(*kind, namespace, name)).await?;
+        let Some(cache) = self.parts.caches.get(*side, *kind) else { return Ok(false) };
+        let (key, uid) = (NamespacedName::new(namespace, name), cached.as_ref().map(Object::uid));
+        Ok(quorum::take(cache, &self.parts.router, &key, uid, found))
+    }
+
+    /// Reads the copy of a virtual object from a quorum if somebody else has written the object since its status was
+    /// last shown. A second syncer whose watch is late would otherwise show the older state in turns with the first.
+    async fn confirm_copy(&self, virt: &ObjectRef) -> Result<(), MapError> {
+        let ObjectRef { kind, namespace, name, .. } = virt;
+        let is_contested = self.parts.caches.get(Side::Virtual, *kind);
+        if !is_contested.is_some_and(|cache| cache.is_written_by_others(namespace, name)) {
+            return Ok(());
         }
+        let facts = self.parts.facts.load_full();
+        let names = &facts.names;
+        let copy = names.host_name(kind.group_kind(), namespace, name);
+        let copy = ObjectRef::new(Side::Host, *kind, names.host_namespace(namespace), &copy);
+        if self.cached(Side::Host, *kind, &copy.namespace, &copy.name).is_some() && self.refresh(&copy).await? {
+            return Err(MapError::Conflict(format!("{copy} has changed since it was seen")));
+        }
+        Ok(())
     }
 
     /// Removes an object from the cache that the server reports absent. Returns true if the cache had it.
@@ -348,6 +377,11 @@ impl Gate {
         self.parts.router.changed(cache, &object, &sight);
         true
     }
+}
+
+/// Returns true for the write of a status that shows what the host says.
+fn is_shown_status(write: &Write) -> bool {
+    write.target.side == Side::Virtual && write.subresource == Some("status")
 }
 
 /// Load of the server as an answer shows it. A failing webhook, a timeout or a slow answer concerns one request.

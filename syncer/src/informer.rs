@@ -131,7 +131,7 @@ impl Informer {
         runtime: Arc<dyn Runtime>,
     ) -> Self {
         let Scope { namespace, selector } = scope;
-        let stream = cache.add_stream(namespace.as_deref());
+        let stream = cache.add_stream(namespace.as_deref(), selector.as_deref());
         Self {
             api,
             namespace,

@@ -25,6 +25,7 @@ mod panics;
 mod patrol;
 mod program;
 mod queue;
+mod quorum;
 mod refresh;
 mod refusal;
 mod registry;

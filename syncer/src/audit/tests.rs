@@ -48,3 +48,21 @@ async fn what_a_watch_has_lost_is_found_and_what_is_only_late_is_not() {
     let text = String::from_utf8(metrics.text()).unwrap();
     assert!(text.contains("tenet_drift_total{kind=\"ConfigMap\"} 3"), "{text}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_lost_our_label_leaves_the_cache_and_is_not_asked_about_again() {
+    let list = json!({"metadata": {}, "items": []});
+    let answers = vec![("GET", COLLECTION, 200, list), ("GET", AT[0], 200, map("changed", "5"))];
+    let rig = Rig::new(answers.clone(), vec![]);
+    let cache = Arc::clone(rig.engine.caches.get(Side::Host, kinds::CONFIG_MAP).unwrap());
+    cache.add_stream(Some("team-a"), Some("tenet.sh/managed-by=vc-1"));
+    cache.store(map("changed", "2"));
+    let scope = Scope { namespace: Some("team-a".to_owned()), selector: None };
+    let audit = Audit::new(api(answers).0, scope, Arc::clone(&cache));
+    let metrics = Metrics::new().unwrap();
+    for _ in 0..2 {
+        audit.run(&rig.engine.gate, &metrics, Duration::from_secs(5)).await.unwrap();
+        assert!(cache.is_empty());
+    }
+    assert_eq!(rig.asked(Side::Host), [format!("GET {}", AT[0])]);
+}

@@ -36,7 +36,7 @@ fn an_older_version_never_replaces_a_newer_one() {
 #[test]
 fn what_is_known_is_confirmed_without_its_content_and_stays_on_the_list() {
     let cache = cache();
-    let stream = cache.add_stream(None);
+    let stream = cache.add_stream(None, None);
     assert!(!cache.confirm("n", "a", "10"), "nothing is known");
     cache.store(pod("a", "10"));
     cache.store(pod("b", "10"));
@@ -50,7 +50,7 @@ fn what_is_known_is_confirmed_without_its_content_and_stays_on_the_list() {
 #[test]
 fn after_a_restore_an_older_state_is_the_valid_one_and_what_is_absent_can_be_removed() {
     let cache = cache();
-    let stream = cache.add_stream(None);
+    let stream = cache.add_stream(None, None);
     cache.store(pod("a", "10"));
     cache.store(pod("b", "11"));
     cache.remove(&pod("c", "12"));
@@ -63,7 +63,7 @@ fn after_a_restore_an_older_state_is_the_valid_one_and_what_is_absent_can_be_rem
 #[test]
 fn a_list_of_one_stream_removes_nothing_that_another_one_shows() {
     let cache = cache();
-    let (one, two) = (cache.add_stream(Some("one")), cache.add_stream(Some("two")));
+    let (one, two) = (cache.add_stream(Some("one"), None), cache.add_stream(Some("two"), None));
     let pod = |namespace: &str, name: &str| {
         let mut pod = pod(&format!("{namespace}-{name}"), "1");
         pod["metadata"]["namespace"] = json!(namespace);
@@ -90,7 +90,7 @@ fn a_list_of_one_stream_removes_nothing_that_another_one_shows() {
 #[test]
 fn a_complete_list_tells_what_it_lacks() {
     let cache = cache();
-    let stream = cache.add_stream(None);
+    let stream = cache.add_stream(None, None);
     cache.store(pod("a", "1"));
     cache.store(pod("b", "2"));
     cache.begin_list(stream);
@@ -126,7 +126,7 @@ proptest! {
         steps in prop::collection::vec((0..6u8, 0..3u8, 0..6u8), 1..100),
     ) {
         let cache = cache();
-        let stream = cache.add_stream(None);
+        let stream = cache.add_stream(None, None);
         for (version, (step, namespace, name)) in steps.into_iter().enumerate() {
             let (object, version) = (anywhere(namespace, name, version + 1), version + 1);
             match step {

@@ -9,14 +9,14 @@ use std::time::Duration;
 use futures::future::join_all;
 use parking_lot::Mutex;
 use serde_json::Value;
-use tenet_mapper::Object;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::{Informer, TASK, backoff};
 use crate::api::{ApiError, Sought, Target};
-use crate::cache::{Change, NamespacedName};
+use crate::cache::NamespacedName;
 use crate::panics::contain;
+use crate::quorum;
 
 /// Number of reads at once.
 const AT_ONCE: usize = 4;
@@ -73,18 +73,14 @@ impl Informer {
             return true;
         }
         match self.seek(key).await {
-            Ok(Some(found)) if self.selects(&Object::new(found.clone())) => {
-                tracing::warn!(side = %self.cache.side(), kind = %self.cache.kind(), namespace = %key.namespace,
-                    name = %key.name, "object missing from a list still exists");
-                if let Change::Stored(object, sight) = self.cache.store(found) {
-                    self.contained(key, || self.router.changed(&self.cache, &object, &sight));
+            Ok(found) => {
+                if found.as_ref().is_some_and(|found| self.cache.selects(found)) {
+                    tracing::warn!(side = %self.cache.side(), kind = %self.cache.kind(), namespace = %key.namespace,
+                        name = %key.name, "object missing from a list still exists");
                 }
-                true
-            }
-            Ok(_) => {
-                if let Some(last) = self.cache.evict(&key.namespace, &key.name, cached.uid()) {
-                    self.contained(key, || self.router.gone(&self.cache, &last));
-                }
+                contain(Some(&self.metrics), TASK, format!("{}/{}", key.namespace, key.name), || {
+                    quorum::take(&self.cache, &self.router, key, Some(cached.uid()), found);
+                });
                 true
             }
             Err(error) => {
@@ -101,15 +97,5 @@ impl Informer {
         let sought = Sought::read(&target, self.api.get_path(&target.list_path(), LIMIT).await?)?;
         self.claim.check_floor(&floor, sought.revision)?;
         Ok(sought.object)
-    }
-
-    fn contained(&self, key: &NamespacedName, work: impl FnOnce()) {
-        contain(Some(&self.metrics), TASK, format!("{}/{}", key.namespace, key.name), work);
-    }
-
-    /// Returns true if the stream selects an object. One that lost its label is gone from the stream.
-    fn selects(&self, object: &Object) -> bool {
-        let label = self.selector.as_deref().and_then(|selector| selector.split_once('='));
-        label.is_none_or(|(key, value)| object.label(key) == Some(value))
     }
 }

@@ -78,3 +78,36 @@ async fn conditions_of_a_refusal_are_written_over_the_version_that_was_seen() {
     assert_eq!(asked[0].2["metadata"], json!({"uid": "u", "resourceVersion": "7"}));
     assert_eq!(asked[0].2["status"], status);
 }
+
+#[tokio::test]
+async fn a_status_that_somebody_else_has_written_over_is_written_again_only_after_a_look_at_the_host() {
+    let status_path = "/api/v1/namespaces/default/pods/a/status";
+    let copy_path = "/api/v1/namespaces/team-a/pods/a-x-default-x-vc-1";
+    let pod = |version: &str, phase: &str| {
+        json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "u", "resourceVersion": version},
+               "status": {"phase": phase}})
+    };
+    let copy = |version: &str| json!({"metadata": {"namespace": "team-a", "name": "a-x-default-x-vc-1", "uid": "h", "resourceVersion": version}});
+    let show = |phase: &str| {
+        Effect::PatchVirtual(VirtualPatch {
+            version: None,
+            kind: kinds::POD,
+            key: VirtualKey::new("default", "a"),
+            uid: "u".to_owned(),
+            subresource: Some("status"),
+            values: vec![("/status".into(), json!({"phase": phase}))],
+        })
+    };
+    for (on_host, is_written) in [("4", false), ("3", true)] {
+        let host = vec![("GET", copy_path, 200, copy(on_host))];
+        let rig = Rig::new(host, vec![("PATCH", status_path, 200, pod("6", "Pending"))])
+            .knows(Side::Virtual, kinds::POD, pod("5", ""))
+            .knows(Side::Host, kinds::POD, copy("3"));
+        rig.perform(show("Pending")).await.unwrap();
+        assert_eq!(rig.asked(Side::Host), [""; 0], "the first write needs no look");
+        let rig = rig.knows(Side::Virtual, kinds::POD, pod("7", "Running"));
+        let again = rig.perform(show("Pending")).await;
+        assert_eq!(rig.asked(Side::Host), [format!("GET {copy_path}")]);
+        assert_eq!(again.is_ok(), is_written, "the copy has the version {on_host}: {again:?}");
+    }
+}
