@@ -4,6 +4,7 @@ mod buried;
 mod namespaces;
 mod pack;
 mod readers;
+mod recent;
 mod version;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use buried::{Burial, Buried, uid_of};
 use namespaces::Namespaces;
 use readers::{Readers, Seen};
+use recent::Recent;
 use version::Version;
 
 pub use readers::Sight;
@@ -109,6 +111,7 @@ pub struct Cache {
     entries: DashMap<NamespacedName, Entry>,
     namespaces: Namespaces,
     readers: Readers,
+    recent: Recent,
     streams: RwLock<Vec<Stream>>,
     bytes: AtomicU64,
     content: AtomicU64,
@@ -128,6 +131,7 @@ impl Cache {
             entries: DashMap::with_shard_amount(8),
             namespaces: Namespaces::new(),
             readers: Readers::new(),
+            recent: Recent::new(),
             streams: RwLock::default(),
             bytes: AtomicU64::new(0),
             content: AtomicU64::new(0),
@@ -164,7 +168,13 @@ impl Cache {
 
     /// Returns one object.
     pub fn get_at(&self, key: &NamespacedName) -> Option<Object> {
-        self.entries.get(key).and_then(|entry| unpack(&entry.packed))
+        if let Some(object) = self.recent.get(key) {
+            return Some(object);
+        }
+        let entry = self.entries.get(key)?;
+        let object = unpack(&entry.packed)?;
+        self.recent.keep(entry.key(), &object, entry.packed.len());
+        Some(object)
     }
 
     /// Returns true if the cache still contains exactly this object.
@@ -197,12 +207,14 @@ impl Cache {
         let Some(packed) = pack::pack(&object) else { return Change::None };
         let (added, epoch) = (packed.len() as u64, self.epoch_of(&key.namespace));
         let views = self.readers.views(&object);
-        let sight = match self.entries.entry(self.namespaces.share(key)) {
+        let (sight, object) = match self.entries.entry(self.namespaces.share(key)) {
             MapEntry::Occupied(mut found) => {
-                let known = found.get_mut();
-                if known.confirm(version, epoch) {
+                if found.get_mut().confirm(version, epoch) {
                     return Change::None;
                 }
+                let object = Object::new(object);
+                self.recent.keep(found.key(), &object, packed.len());
+                let known = found.get_mut();
                 let removed = known.packed.len() as u64;
                 let (sight, seen) = views.after(Some(&known.seen));
                 self.content.fetch_add(u64::from(content), Ordering::Relaxed);
@@ -210,34 +222,38 @@ impl Cache {
                 *known = Entry { packed, version, told: known.told, epoch, content, seen };
                 self.bytes.fetch_add(added, Ordering::Relaxed);
                 self.bytes.fetch_sub(removed, Ordering::Relaxed);
-                sight
+                (sight, object)
             }
             MapEntry::Vacant(free) => {
                 if self.buried.lock().holds(&object) {
                     return Change::None;
                 }
                 let (sight, seen) = views.after(None);
+                let object = Object::new(object);
+                self.recent.keep(free.key(), &object, packed.len());
                 self.namespaces.add(free.key());
                 free.insert(Entry { packed, version, told: Version(0), epoch, content, seen });
                 self.content.fetch_add(u64::from(content), Ordering::Relaxed);
                 self.bytes.fetch_add(added, Ordering::Relaxed);
-                sight
+                (sight, object)
             }
         };
         self.changes.send_modify(|changes| *changes += 1);
-        Change::Stored(Object::new(object), sight)
+        Change::Stored(object, sight)
     }
 
     /// Changes a cached object in place after a write whose answer does not carry it. The
     /// next event of the watch overwrites it.
     pub fn amend(&self, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) {
-        let Some(mut entry) = self.entries.get_mut(&NamespacedName::new(namespace, name)) else { return };
+        let key = NamespacedName::new(namespace, name);
+        let Some(mut entry) = self.entries.get_mut(&key) else { return };
         let Some(mut object) = pack::unpack(&entry.packed) else { return };
         change(&mut object);
         if let Some(packed) = pack::pack(&object) {
             self.bytes.fetch_add(packed.len() as u64, Ordering::Relaxed);
             self.bytes.fetch_sub(entry.packed.len() as u64, Ordering::Relaxed);
             entry.packed = packed;
+            self.recent.keep(&key, &Object::new(object), entry.packed.len());
             // No reader was notified, so every reader has to see the next event.
             entry.seen = Seen::default();
         }
@@ -296,6 +312,7 @@ impl Cache {
             let is_it = is_it(entry);
             if is_it {
                 self.namespaces.remove(key);
+                self.recent.forget(key);
             }
             is_it
         })?;
@@ -404,6 +421,7 @@ impl Cache {
     pub fn compact(&self) {
         self.entries.shrink_to_fit();
         self.namespaces.compact();
+        self.recent.clear();
     }
 
     /// Returns the number of objects.

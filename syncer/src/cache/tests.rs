@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::json;
 use tenet_mapper::kinds;
@@ -172,4 +174,51 @@ fn threads_that_store_and_remove_the_same_objects_leave_a_true_index() {
         }
     });
     assert_eq!(names(&cache.list("n0")), scan(&cache, "n0"));
+}
+
+proptest! {
+    #[test]
+    fn a_look_up_shows_the_state_of_the_last_change(steps in prop::collection::vec((0..5u8, 0..12u8), 1..60)) {
+        let (cache, mut expected) = (cache(), BTreeMap::new());
+        for (version, (step, name)) in steps.into_iter().enumerate() {
+            let mut object = anywhere(0, name, version + 1);
+            let key = format!("p{name}");
+            match step {
+                0 | 1 => {
+                    if name == 11 {
+                        // Too large to be kept decoded.
+                        object["data"] = (0..1_000u32).map(|number| json!(number.wrapping_mul(2_654_435_761))).collect();
+                    }
+                    cache.store(object.clone());
+                    expected.insert(key, object);
+                }
+                2 => {
+                    cache.amend("n0", &key, |object| object["amended"] = json!(version));
+                    expected.entry(key).and_modify(|object| object["amended"] = json!(version));
+                }
+                3 => {
+                    cache.remove(&object);
+                    expected.remove(&key);
+                }
+                _ => cache.compact(),
+            }
+            for name in 0..12 {
+                let (key, found) = (format!("p{name}"), cache.get("n0", &format!("p{name}")));
+                prop_assert_eq!(found.as_ref().map(Object::value), expected.get(&key), "{}", key);
+            }
+        }
+    }
+}
+
+#[test]
+fn look_ups_of_one_object_share_it_until_it_changes_and_none_is_kept_at_rest() {
+    let cache = cache();
+    cache.store(pod("a", "1"));
+    let is_shared = |one: &Object, other: &Object| std::ptr::eq(one.value(), other.value());
+    let (first, second) = (cache.get("n", "a").unwrap(), cache.get("n", "a").unwrap());
+    assert!(is_shared(&first, &second));
+    cache.store(pod("a", "2"));
+    assert!(!is_shared(&first, &cache.get("n", "a").unwrap()));
+    cache.compact();
+    assert!(cache.recent.is_empty());
 }

@@ -12,7 +12,8 @@ impl Version {
     pub(super) const LAST: Self = Self(u64::MAX);
 
     pub(super) fn of(object: &Value) -> Self {
-        Self::parse(object.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default())
+        let version = object.get("metadata").and_then(|metadata| metadata.get("resourceVersion"));
+        Self::parse(version.and_then(Value::as_str).unwrap_or_default())
     }
 
     pub(super) fn parse(text: &str) -> Self {
