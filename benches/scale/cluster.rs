@@ -150,11 +150,9 @@ impl View for Seen<'_> {
 
     fn visit_sources(&self, input: Bound, key: &VirtualKey, visit: &mut dyn FnMut(Object) -> bool) {
         let cache = &self.cluster.caches[&(input.side, input.kind)];
-        for object_key in self.cluster.router.sources(self.mapper, input.position, key) {
-            if cache.get_at(&object_key).is_some_and(|object| !visit(object)) {
-                return;
-            }
-        }
+        self.cluster.router.visit_sources(self.mapper, input.position, key, |object_key| {
+            cache.get_at(object_key).is_none_or(&mut *visit)
+        });
     }
 
     fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool {

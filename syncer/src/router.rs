@@ -3,7 +3,8 @@
 mod references;
 mod waits;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -46,8 +47,11 @@ struct Touched {
 #[derive(Default)]
 struct Sources {
     by_object: HashMap<NamespacedName, Vec<VirtualKey>>,
-    by_key: HashMap<VirtualKey, HashSet<NamespacedName>>,
+    by_key: HashMap<VirtualKey, BTreeSet<NamespacedName>>,
 }
+
+/// Number of sources in a page behind the first, which has one.
+const SOURCES_PAGE: usize = 64;
 
 /// Incarnation and version of the last state of a host object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,12 +178,38 @@ impl Router {
         self.gone.remove_if(&(kind, key.clone()), |_, last| LastVersion::of(last) == *seen);
     }
 
-    /// The objects of an input that touch a key, in order of their places.
-    pub fn sources(&self, mapper: MapperId, position: usize, key: &VirtualKey) -> Vec<NamespacedName> {
+    /// Shows the objects of an input that touch a key, in order of their places, until `visit` returns false. A mapper
+    /// often needs one of thousands, so they are taken page by page.
+    pub fn visit_sources(
+        &self,
+        mapper: MapperId,
+        position: usize,
+        key: &VirtualKey,
+        mut visit: impl FnMut(&NamespacedName) -> bool,
+    ) {
+        let mut page = self.sources(mapper, position, key, None);
+        while let Some(last) = page.last() {
+            if !page.iter().all(&mut visit) {
+                return;
+            }
+            let next = self.sources(mapper, position, key, Some(last));
+            page = next;
+        }
+    }
+
+    /// Returns the page of sources behind this one; the first page without it.
+    fn sources(
+        &self,
+        mapper: MapperId,
+        position: usize,
+        key: &VirtualKey,
+        after: Option<&NamespacedName>,
+    ) -> Vec<NamespacedName> {
         let Some(sources) = self.sources.get(&(mapper, position)) else { return Vec::new() };
-        let mut places: Vec<_> = sources.by_key.get(key).into_iter().flatten().cloned().collect();
-        places.sort_unstable();
-        places
+        let Some(places) = sources.by_key.get(key) else { return Vec::new() };
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let page = if after.is_some() { SOURCES_PAGE } else { 1 };
+        places.range::<NamespacedName, _>((start, Bound::Unbounded)).take(page).cloned().collect()
     }
 
     /// Returns true if an object that is on the host, or may be, refers to this one.

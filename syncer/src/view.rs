@@ -157,11 +157,9 @@ impl View for MapperView<'_> {
 
     fn visit_sources(&self, input: Bound, key: &VirtualKey, visit: &mut dyn FnMut(Object) -> bool) {
         let Some(cache) = self.engine.caches.get(input.side, input.kind) else { return };
-        for object_key in self.engine.router.sources(self.mapper, input.position, key) {
-            if cache.get_at(&object_key).is_some_and(|object| !visit(object)) {
-                return;
-            }
-        }
+        self.engine.router.visit_sources(self.mapper, input.position, key, |object_key| {
+            cache.get_at(object_key).is_none_or(&mut *visit)
+        });
     }
 
     fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool {

@@ -56,8 +56,18 @@ impl Rig {
 
     fn on(&self, node: &str) -> usize {
         // The third input of the mapper.
-        self.router.sources(MapperId::new("pod"), 2, &VirtualKey::new("", node)).len()
+        sources(&self.router, MapperId::new("pod"), 2, node).len()
     }
+}
+
+/// All objects that touch a node.
+fn sources(router: &Router, mapper: MapperId, position: usize, node: &str) -> Vec<NamespacedName> {
+    let mut all = Vec::new();
+    router.visit_sources(mapper, position, &VirtualKey::new("", node), |place| {
+        all.push(place.clone());
+        true
+    });
+    all
 }
 
 fn pod(uid: &str, version: &str, config_map: &str, node: &str) -> Value {
@@ -262,10 +272,24 @@ fn an_index_that_an_unseen_change_brings_up_to_date_wakes_both_ends() {
     // The thread that has stored the move is interrupted; the next change shows no node another one.
     let Change::Stored(moved, sight) = all.pods.store(on(2, "b", "Pending")) else { panic!("not stored") };
     assert_eq!(all.event(&all.pods, &on(3, "b", "Running")), [NODES, NODES, PODS]);
-    assert_eq!(all.router.sources(NODES, 1, &VirtualKey::new("", "b")).len(), 1);
+    assert_eq!(sources(&all.router, NODES, 1, "b").len(), 1);
     all.router.changed(&all.pods, &moved, &sight);
-    assert_eq!(all.router.sources(NODES, 1, &VirtualKey::new("", "b")).len(), 1);
+    assert_eq!(sources(&all.router, NODES, 1, "b").len(), 1);
 }
+
+#[test]
+fn the_pages_of_sources_have_each_object_once_and_in_order() {
+    let rig = Rig::new();
+    let names: Vec<_> = (100..300).map(|number| format!("p-{number}")).collect();
+    for name in names.iter().rev() {
+        let mut pod = pod(name, "1", "", "node");
+        pod["metadata"]["name"] = json!(name);
+        rig.changed(&rig.stored(&pod));
+    }
+    let all = sources(&rig.router, MapperId::new("pod"), 2, "node");
+    assert_eq!(all.iter().map(|place| &*place.name).collect::<Vec<_>>(), names);
+}
+
 #[test]
 fn two_kinds_of_one_name_in_two_groups_never_meet() {
     let spec = |name, kind| Box::new(CopyMapper::of_table(MapperSpec::both_sides(name, kind, Table::default())));
