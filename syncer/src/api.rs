@@ -16,6 +16,7 @@ use thiserror::Error;
 use tokio::time::timeout;
 
 use crate::claim::ClaimError;
+use crate::unmanaged::Unmanaged;
 
 /// Reason why a request was not served.
 #[derive(Debug, Error)]
@@ -238,6 +239,12 @@ impl<'t> Target<'t> {
         Self { dry_run, ..self }
     }
 
+    /// Parses the answer to a write. The managed fields are wanted of a dry run only: they tell defaults from what
+    /// admission adds.
+    fn answer(&self, body: &[u8]) -> Result<Value, ApiError> {
+        if self.dry_run { parse(body) } else { parse(body).map(|Unmanaged(object)| object) }
+    }
+
     fn query(&self) -> &'static str {
         if self.dry_run { "?dryRun=All" } else { "" }
     }
@@ -280,12 +287,12 @@ impl Api {
 
     /// Reads one object, from a quorum; absence is an error.
     pub async fn get_whole(&self, target: &Target<'_>, limit: Duration) -> Result<Value, ApiError> {
-        self.call(Method::GET, &target.path(), None, limit).await
+        parse(&self.call(Method::GET, &target.path(), None, limit).await?)
     }
 
     /// Reads any path.
     pub async fn get_path(&self, path: &str, limit: Duration) -> Result<Value, ApiError> {
-        self.call(Method::GET, path, None, limit).await
+        parse(&self.call(Method::GET, path, None, limit).await?)
     }
 
     /// Reads a page of the metadata of a collection, from a quorum. Returns the token of the next page, if there
@@ -312,7 +319,7 @@ impl Api {
             None => target.kind.path(target.namespace),
         };
         let path = path + target.query();
-        self.call(Method::POST, &path, Some(("application/json", object)), limit).await
+        target.answer(&self.call(Method::POST, &path, Some(("application/json", object)), limit).await?)
     }
 
     /// Changes an object.
@@ -323,12 +330,13 @@ impl Api {
         patch: &Value,
         limit: Duration,
     ) -> Result<Value, ApiError> {
-        self.call(Method::PATCH, &(target.path() + target.query()), Some((kind.mime(), patch)), limit).await
+        let address = target.path() + target.query();
+        target.answer(&self.call(Method::PATCH, &address, Some((kind.mime(), patch)), limit).await?)
     }
 
     /// Deletes an object.
     pub async fn delete(&self, target: &Target<'_>, options: &Value, limit: Duration) -> Result<Value, ApiError> {
-        self.call(Method::DELETE, &target.path(), Some(("application/json", options)), limit).await
+        target.answer(&self.call(Method::DELETE, &target.path(), Some(("application/json", options)), limit).await?)
     }
 
     async fn call(
@@ -337,9 +345,9 @@ impl Api {
         path: &str,
         body: Option<(&str, &Value)>,
         limit: Duration,
-    ) -> Result<Value, ApiError> {
+    ) -> Result<Bytes, ApiError> {
         match timeout(limit, self.request(method, path, "application/json", body)).await {
-            Ok(answer) => parse(&answer?),
+            Ok(answer) => answer,
             Err(_) => Err(ApiError::Timeout(limit)),
         }
     }

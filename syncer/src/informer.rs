@@ -30,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::panics::contain;
 use crate::router::Router;
 use crate::runtime::Runtime;
+use crate::unmanaged::Unmanaged;
 use guard::Guard;
 use raw::RawObject;
 use unlisted::Unlisted;
@@ -260,7 +261,7 @@ impl Informer {
 
     fn parse(&self, object: &RawObject) -> Option<Value> {
         match serde_json::from_str(object.json()) {
-            Ok(value) => Some(value),
+            Ok(Unmanaged(value)) => Some(value),
             Err(error) => {
                 // The text may hold a Secret, so it is not logged.
                 tracing::error!(side = %self.cache.side(), kind = %self.cache.kind(), object = object.display_name(),

@@ -35,6 +35,7 @@ mod router;
 mod runtime;
 mod settings;
 mod supervisor;
+mod unmanaged;
 mod view;
 mod worker;
 
