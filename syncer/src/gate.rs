@@ -370,7 +370,7 @@ impl Gate {
     fn ingest(&self, side: Side, kind: Kind, object: Value) -> bool {
         let Some(cache) = self.parts.caches.get(side, kind) else { return false };
         // A Status instead of an object carries no state.
-        if object.pointer("/metadata/uid").is_none() {
+        if object.get("metadata").and_then(|metadata| metadata.get("uid")).is_none() {
             return false;
         }
         let Change::Stored(object, sight) = cache.store(object) else { return false };

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::pointer;
+
 /// Service whose variables every pod gets, independent of its namespace and `enableServiceLinks`.
 const MASTER: (&str, &str) = ("default", "kubernetes");
 
@@ -28,7 +30,7 @@ pub fn service_env<'a>(
 ) -> Vec<Variable> {
     let mut chosen: BTreeMap<&str, &Value> = BTreeMap::new();
     for service in services {
-        let text = |field| text(service.pointer(field));
+        let text = |field| text(pointer::get(service, field));
         let (of, name) = (text("/metadata/namespace"), text("/metadata/name"));
         if (of, name) == MASTER {
             chosen.entry(name).or_insert(service);
@@ -51,11 +53,11 @@ pub fn service_env<'a>(
 
 /// Returns the variables of one Service in the kubelet's order: host, ports, and the docker links.
 fn variables(service: &Value) -> Vec<Variable> {
-    let address = text(service.pointer("/spec/clusterIP"));
+    let address = text(pointer::get(service, "/spec/clusterIP"));
     if address.is_empty() || address == "None" {
         return Vec::new();
     }
-    let prefix = variable_name(text(service.pointer("/metadata/name")));
+    let prefix = variable_name(text(pointer::get(service, "/metadata/name")));
     let ports: Vec<Port<'_>> = service
         .pointer("/spec/ports")
         .and_then(Value::as_array)

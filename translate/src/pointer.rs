@@ -6,12 +6,12 @@ use serde_json::{Map, Value};
 
 /// Escapes a member name as a token of a JSON pointer.
 pub fn escape(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+    if name.contains(['~', '/']) { name.replace('~', "~0").replace('/', "~1") } else { name.to_owned() }
 }
 
 /// Unescapes a token of a JSON pointer to a member name.
 pub fn unescape(token: &str) -> String {
-    token.replace("~1", "/").replace("~0", "~")
+    if token.contains('~') { token.replace("~1", "/").replace("~0", "~") } else { token.to_owned() }
 }
 
 /// Returns the value at a pointer, as [`Value::pointer`] does, and allocates nothing for names that need no escape.
@@ -21,10 +21,15 @@ pub fn get<'v>(value: &'v Value, pointer: &str) -> Option<&'v Value> {
     }
     pointer.split('/').skip(1).try_fold(value, |at, token| match at {
         Value::Object(members) => members.get(token),
-        // Leading zeros and signs are no index.
-        Value::Array(_) => at.pointer(&format!("/{token}")),
+        Value::Array(items) => items.get(index(token)?),
         _ => None,
     })
+}
+
+/// Returns the index that a token stands for. Leading zeros and signs are none.
+fn index(token: &str) -> Option<usize> {
+    let is_index = token == "0" || token.starts_with(|first: char| ('1'..='9').contains(&first));
+    token.parse().ok().filter(|_| is_index)
 }
 
 /// Sets the value at a pointer. Missing objects on the way are created, list elements are not. An
@@ -54,7 +59,7 @@ pub fn remove(object: &mut Value, pointer: &str) -> Option<Value> {
 
 /// Returns the pointers of the elements of a list; none when there is no list.
 pub fn elements(object: &Value, list: &str) -> Vec<String> {
-    let length = object.pointer(list).and_then(Value::as_array).map_or(0, Vec::len);
+    let length = get(object, list).and_then(Value::as_array).map_or(0, Vec::len);
     (0..length).map(|index| format!("{list}/{index}")).collect()
 }
 

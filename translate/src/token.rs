@@ -10,6 +10,8 @@ pub use refresh::refresh_at;
 
 use serde_json::{Value, json};
 
+use crate::pointer;
+
 /// Default lifetime of the API, in seconds.
 const DEFAULT_EXPIRATION: i64 = 3600;
 
@@ -55,7 +57,7 @@ impl TokenSpec {
         let volumes = pod_spec.get("volumes").and_then(Value::as_array).into_iter().flatten();
         let sources = volumes.flat_map(|volume| {
             let name = volume.get("name").and_then(Value::as_str).unwrap_or_default();
-            let sources = volume.pointer("/projected/sources").and_then(Value::as_array);
+            let sources = pointer::get(volume, "/projected/sources").and_then(Value::as_array);
             let sources = sources.into_iter().flatten().enumerate();
             sources.map(move |(index, source)| (name, index, source))
         });

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 use tenet_translate::keys::CROSSED;
+use tenet_translate::pointer;
 
 /// The list of the keys that cross now, as [`CROSSED`] holds it.
 ///
@@ -31,7 +32,7 @@ pub fn list(labels: &Map<String, Value>, annotations: &Map<String, Value>) -> St
 /// assert_eq!(crossed::before(&copy, 'l'), ["app"]);
 /// ```
 pub fn before(host: &Value, mark: char) -> Vec<String> {
-    let text = host.pointer("/metadata/annotations").and_then(|all| all.get(CROSSED)).and_then(Value::as_str);
+    let text = pointer::get(host, "/metadata/annotations").and_then(|all| all.get(CROSSED)).and_then(Value::as_str);
     let keys = text.unwrap_or_default().split(',').filter_map(|key| key.split_once(':'));
     keys.filter(|(found, _)| found.chars().eq([mark])).map(|(_, key)| key.to_owned()).collect()
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 use tenet_translate::keys::{APPLIED, PENDING, PENDING_OVER};
-use tenet_translate::pointer::escape;
+use tenet_translate::pointer::{self, escape};
 pub use tenet_translate::rules::same;
 use tenet_translate::rules::{Table, lacks};
 
@@ -82,7 +82,7 @@ pub fn host_ops(desired: &Value, actual: &Value, table: Option<&Table>, projecti
 
 /// The record of what was applied, on a host object.
 fn record(host: &Value) -> Option<Value> {
-    let text = host.pointer("/metadata/annotations")?.get(APPLIED)?.as_str()?;
+    let text = pointer::get(host, "/metadata/annotations")?.get(APPLIED)?.as_str()?;
     serde_json::from_str(text).ok()
 }
 

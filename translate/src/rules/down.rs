@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use super::path::{Location, Step};
 use super::table::{Leaf, Node, Table};
 use super::{Action, Defaults, Rule};
-use crate::GroupKind;
 use crate::selectors::Scope;
+use crate::{GroupKind, pointer};
 
 /// Handling of a field that the table does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub struct DownContext<'d> {
 impl Table {
     /// Carries a virtual object across.
     pub fn down(&self, object: &Value, context: &DownContext<'_>) -> Crossing {
-        let labels = object.pointer("/metadata/labels");
+        let labels = pointer::get(object, "/metadata/labels");
         let mut walk = Walk { context, labels, references: BTreeSet::new(), refusals: Vec::new() };
         let host = walk.node(self.root(), &Location::default(), object);
         Crossing {

@@ -19,7 +19,7 @@ pub(super) fn add(pod: &Subject<'_, '_>, draft: &mut Value) -> Result<Vec<Effect
     let maps = maps(pod).map_err(NotYet::Missing)?;
     for container in containers(pod.virt.value()) {
         let pointer = format!("{container}/envFrom");
-        let own = draft.pointer(&pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+        let own = pointer::get(draft, &pointer).and_then(Value::as_array).cloned().unwrap_or_default();
         let of_services = maps.iter().map(|map| json!({"configMapRef": {"name": map.key.name(), "optional": false}}));
         pointer::set(draft, &pointer, of_services.chain(own).collect());
     }

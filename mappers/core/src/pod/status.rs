@@ -3,6 +3,8 @@
 mod conditions;
 mod wording;
 
+use std::cell::OnceCell;
+
 use serde_json::{Map, Value, json};
 use tenet_mapper::keys::SYNCED;
 use tenet_mapper::plan::is_binding_noted;
@@ -148,18 +150,24 @@ fn minor(version: &str) -> Option<u32> {
 }
 
 /// Mapping from generations of the host pod to generations of the virtual pod.
-struct Generations {
-    newest: Option<Value>,
-    inside: Option<Value>,
+struct Generations<'p> {
+    virt: &'p Object,
+    host: &'p Object,
+    /// The generation of the virtual pod, once it is asked for: absent while the host lacks a change of the tenant.
+    inside: OnceCell<Option<&'p Value>>,
     /// True if the virtual API server keeps what was observed.
     are_kept: bool,
 }
 
-impl Generations {
-    fn of(virt: &Object, host: &Object, version: &str) -> Self {
-        let inside = virt.at("/metadata/generation").filter(|_| update::is_followed(virt, host));
+impl<'p> Generations<'p> {
+    fn of(virt: &'p Object, host: &'p Object, version: &str) -> Self {
         let are_kept = minor(version).is_none_or(|minor| minor >= OBSERVED_SINCE);
-        Self { newest: host.at("/metadata/generation").cloned(), inside: inside.cloned(), are_kept }
+        Self { virt, host, inside: OnceCell::new(), are_kept }
+    }
+
+    fn inside(&self) -> Option<&'p Value> {
+        let generation = || self.virt.at("/metadata/generation").filter(|_| update::is_followed(self.virt, self.host));
+        *self.inside.get_or_init(generation)
     }
 
     /// Translates `observedGeneration` of a status or a condition. While the host has not seen the
@@ -167,7 +175,8 @@ impl Generations {
     fn turn(&self, part: &mut Map<String, Value>, shown: Option<&Value>) {
         const MEMBER: &str = "observedGeneration";
         let Some(seen) = part.remove(MEMBER).filter(|_| self.are_kept) else { return };
-        let turned = if self.newest.as_ref() == Some(&seen) { self.inside.as_ref() } else { None };
+        let is_newest = self.host.at("/metadata/generation") == Some(&seen);
+        let turned = if is_newest { self.inside() } else { None };
         if let Some(turned) = turned.or_else(|| shown.and_then(|shown| shown.get(MEMBER))) {
             part.insert(MEMBER.to_owned(), turned.clone());
         }

@@ -44,10 +44,10 @@ fn secret_key(cx: &Context<'_>, key: &VirtualKey) -> HostKey {
 pub(super) fn turn_sources(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<Refusal> {
     let (virt, mut refusals) = (pod.virt.value(), Vec::new());
     for volume in pointer::elements(virt, "/spec/volumes") {
-        let Some(projected) = virt.pointer(&format!("{volume}/projected")) else { continue };
+        let Some(projected) = pointer::get(virt, &format!("{volume}/projected")) else { continue };
         let name = pod.virt.str_at(&format!("{volume}/name")).unwrap_or_default();
         for (index, pointer) in pointer::elements(virt, &format!("{volume}/projected/sources")).iter().enumerate() {
-            let Some(source) = virt.pointer(pointer) else { continue };
+            let Some(source) = pointer::get(virt, pointer) else { continue };
             let Some(token) = TokenSpec::read(account(pod.virt), name, index, source) else { continue };
             match TokenFile::of(&virt["spec"], projected, &source["serviceAccountToken"], false) {
                 Ok(file) => pointer::set(draft, pointer, token.secret_source(secret_key(pod.cx, pod.key).name(), file)),

@@ -21,7 +21,7 @@ const HOSTS: [&str; 9] = [
 const DISRUPTION: &str = "DisruptionTarget";
 
 /// Returns the host's conditions, and those that are set inside.
-pub(super) fn wanted(virt: &Object, host: &Object, generations: &Generations) -> Vec<Value> {
+pub(super) fn wanted(virt: &Object, host: &Object, generations: &Generations<'_>) -> Vec<Value> {
     let shown = virt.list_at("/status/conditions");
     let of_host = host.list_at("/status/conditions").iter().filter(|condition| is_of_host(condition));
     let mut wanted: Vec<_> = of_host.cloned().collect();
