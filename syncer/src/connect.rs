@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use http::HeaderValue;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::ConfigExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config as KubeConfig};
@@ -25,6 +25,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const KEEPALIVE: Duration = Duration::from_secs(30);
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
 const PROBES: u32 = 3;
+/// Time after which an unused connection is closed. A burst opens one for each request in flight, of which each keeps
+/// tens of kilobytes on both sides.
+const UNUSED: Duration = Duration::from_secs(10);
 
 /// Returns the client of the host API server.
 pub async fn host(config: &Config) -> anyhow::Result<Api> {
@@ -68,19 +71,22 @@ fn api(side: Side, mut kube: KubeConfig) -> anyhow::Result<Api> {
     Ok(Api::new(client(kube).with_context(|| format!("cannot make a client of the {side} API server"))?))
 }
 
-/// Returns a client whose connections are probed. Its layers are those of `Client::try_from`, which has no
+/// Returns a client whose connections are probed, and closed when they are unused. Its layers are those of `Client::try_from`, which has no
 /// connector of the caller's.
 fn client(kube: KubeConfig) -> Result<Client, kube::Error> {
     if kube.proxy_url.is_some() {
         return Client::try_from(kube);
     }
+    let mut hyper = HyperClient::builder(TokioExecutor::new());
+    // Without a timer the pool closes connections only when it looks for one.
+    hyper.pool_idle_timeout(UNUSED).pool_timer(TokioTimer::new());
     let connector = kube.rustls_https_connector_with_connector(connector())?;
     let service = ServiceBuilder::new()
         .layer(kube.base_uri_layer())
         .option_layer(kube.auth_layer()?)
         .layer(kube.extra_headers_layer()?)
         .map_err(BoxError::from)
-        .service(HyperClient::builder(TokioExecutor::new()).build(connector));
+        .service(hyper.build(connector));
     Ok(Client::new(service, kube.default_namespace))
 }
 
