@@ -93,6 +93,8 @@ struct StatusDetails {
 
 /// Media type of a list of which only the metadata of the objects is wanted.
 const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+/// Bytes of most bodies of requests.
+const BODY: usize = 2048;
 /// Number of objects in a page.
 const PAGE: u32 = 500;
 
@@ -364,7 +366,8 @@ impl Api {
         let mut bytes = Vec::new();
         if let Some((mime, value)) = body {
             request = request.header(http::header::CONTENT_TYPE, mime);
-            bytes = serde_json::to_vec(value).map_err(|error| ApiError::Transport(error.to_string()))?;
+            bytes.reserve(BODY);
+            serde_json::to_writer(&mut bytes, value).map_err(|error| ApiError::Transport(error.to_string()))?;
         }
         let request = request.body(Body::from(bytes)).map_err(|error| ApiError::Transport(error.to_string()))?;
         self.exchange(request).await

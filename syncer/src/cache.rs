@@ -15,7 +15,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as MapEntry;
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
-use tenet_mapper::{Kind, Object, Projection, Side};
+use tenet_mapper::{Kind, Object, ObjectRef, Projection, Side};
 use tokio::sync::watch;
 
 use buried::{Burial, Buried, uid_of};
@@ -47,6 +47,12 @@ impl NamespacedName {
     /// The place of `name` in `namespace`.
     pub fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: Arc::from(namespace), name: Arc::from(name) }
+    }
+}
+
+impl From<&ObjectRef> for NamespacedName {
+    fn from(object: &ObjectRef) -> Self {
+        Self { namespace: Arc::clone(&object.namespace), name: Arc::clone(&object.name) }
     }
 }
 

@@ -164,7 +164,7 @@ impl Gate {
 
     async fn carry_out(&self, effect: &Effect) -> Result<Done, MapError> {
         let target = effect.target();
-        let cached = self.cached(target.side, target.kind, &target.namespace, &target.name);
+        let cached = self.cached(&target);
         let cached = cached.as_ref();
         let minted = match effect {
             Effect::MintTokens(mint) => self.mint_tokens(mint, cached).await?,
@@ -267,8 +267,8 @@ impl Gate {
         }
     }
 
-    fn cached(&self, side: Side, kind: Kind, namespace: &str, name: &str) -> Option<tenet_mapper::Object> {
-        self.parts.caches.get(side, kind)?.get(namespace, name)
+    fn cached(&self, object: &ObjectRef) -> Option<Object> {
+        self.parts.caches.get(object.side, object.kind)?.get_at(&object.into())
     }
 
     /// Sends a request within the limit of its side, and counts the answer. A write is sent only while the claim agrees.
@@ -331,7 +331,7 @@ impl Gate {
     /// of the server, and does not wait for a watch that may be late. Returns true if the cache has changed.
     pub(crate) async fn refresh(&self, object: &ObjectRef) -> Result<bool, MapError> {
         let ObjectRef { side, kind, namespace, name } = object;
-        let cached = self.cached(*side, *kind, namespace, name);
+        let cached = self.cached(object);
         let found = self.read(*side, &Target::new(*kind, namespace, name)).await?;
         let Some(cache) = self.parts.caches.get(*side, *kind) else { return Ok(false) };
         let (key, uid) = (NamespacedName::new(namespace, name), cached.as_ref().map(Object::uid));
@@ -350,7 +350,7 @@ impl Gate {
         let names = &facts.names;
         let copy = names.host_name(kind.group_kind(), namespace, name);
         let copy = ObjectRef::new(Side::Host, *kind, names.host_namespace(namespace), &copy);
-        if self.cached(Side::Host, *kind, &copy.namespace, &copy.name).is_some() && self.refresh(&copy).await? {
+        if self.cached(&copy).is_some() && self.refresh(&copy).await? {
             return Err(MapError::Conflict(format!("{copy} has changed since it was seen")));
         }
         Ok(())

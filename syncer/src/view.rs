@@ -15,7 +15,7 @@ use tenet_mapper::{
 use tokio::sync::Notify;
 
 use crate::api::{Api, Target};
-use crate::cache::Cache;
+use crate::cache::{Cache, NamespacedName};
 use crate::gate::errors;
 use crate::informer::Health;
 use crate::learn::Learnt;
@@ -137,7 +137,7 @@ impl EngineView {
 
 impl View for MapperView<'_> {
     fn get(&self, object: &ObjectRef) -> Option<Object> {
-        let found = self.engine.caches.get(object.side, object.kind)?.get(&object.namespace, &object.name)?;
+        let found = self.engine.caches.get(object.side, object.kind)?.get_at(&NamespacedName::from(object))?;
         if object.side == Side::Virtual
             && let Some(spec) = self.spec.filter(|spec| spec.kind == object.kind && spec.has_conditions)
             && condition::is_said(&found, spec.pending_condition)

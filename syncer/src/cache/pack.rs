@@ -17,9 +17,13 @@ static DICTIONARY: LazyLock<Vec<u8>> = LazyLock::new(|| {
     texts.iter().flat_map(|text| text.trim().bytes()).collect()
 });
 
+/// Bytes of the text of most objects: a buffer that grows to it would be copied several times.
+const USUAL: usize = 4096;
+
 /// Packs an object.
 pub(super) fn pack(object: &Value) -> Option<Box<[u8]>> {
-    let json = serde_json::to_vec(object).ok()?;
+    let mut json = Vec::with_capacity(USUAL);
+    serde_json::to_writer(&mut json, object).ok()?;
     Some(compress_prepend_size_with_dict(&json, &DICTIONARY).into_boxed_slice())
 }
 

@@ -118,7 +118,7 @@ impl Gate {
     /// Returns true if the cache holds a listed object, in this version or a later one.
     fn knows(&self, kind: Kind, item: &Value) -> bool {
         let item = Object::new(item.clone());
-        let cached = self.cached(Side::Host, kind, item.namespace(), item.name());
+        let cached = self.cached(&ObjectRef::new(Side::Host, kind, item.namespace(), item.name()));
         let version = |object: &Object| object.resource_version().parse::<u64>().ok();
         cached.is_some_and(|cached| {
             let is_current = cached.resource_version() == item.resource_version() || version(&cached) > version(&item);
