@@ -8,6 +8,7 @@ mod crash;
 mod demo;
 mod docs;
 mod endpoints;
+mod events;
 mod examples;
 mod fault;
 mod faults;

@@ -2,6 +2,7 @@
 
 mod config_map;
 mod endpoint_slice;
+mod event;
 mod namespace;
 mod node;
 mod persistent_volume_claim;
@@ -15,6 +16,7 @@ use tenet_mapper::rules::{HEAD, Rule, Table, set};
 
 pub use config_map::ConfigMapMapper;
 pub use endpoint_slice::{EndpointSliceMapper, EndpointSlices};
+pub use event::EventMapper;
 pub use namespace::NamespaceMapper;
 pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
 pub use persistent_volume_claim::{PersistentVolumeClaimMapper, Storage};
@@ -28,6 +30,7 @@ pub fn all() -> Vec<Box<dyn Mapper>> {
     vec![
         Box::new(config_map::mapper()),
         Box::new(EndpointSliceMapper::new()),
+        Box::new(EventMapper::new()),
         Box::new(NamespaceMapper::new()),
         Box::new(NodeMapper::new()),
         Box::new(PersistentVolumeClaimMapper::new()),
