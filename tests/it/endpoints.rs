@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::cluster::{name, phase};
-use crate::harness::Harness;
+use crate::harness::{Harness, Separate, cluster, in_folder, new_namespace};
 
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces";
 
@@ -98,4 +98,50 @@ async fn endpoints_that_move_from_pod_to_pod_move_on_the_host() -> Result<()> {
         harness.virt.delete(&at(path), json!({})).await?;
     }
     until_leads_to(&harness, &service, &[]).await.map(drop)
+}
+
+/// The `admin` of a namespace may read EndpointSlices and not write them, so it cannot grant that either.
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_right_to_write_slices_the_service_says_so_and_all_else_works() -> Result<()> {
+    let own = Separate::start(in_folder("endpoints")).await?;
+    let of_syncer =
+        format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles/tenet-syncer-vc-1", own.playground.namespace());
+    let granted = own.host.get(&of_syncer).await?.expect("the Role")["rules"].clone();
+    let mut reduced = granted.clone();
+    for rule in reduced.as_array_mut().into_iter().flatten() {
+        if rule["resources"] == json!(["endpointslices"]) {
+            rule["verbs"] = json!(["get", "list", "watch"]);
+        }
+    }
+    assert_ne!(reduced, granted);
+    own.host.patch(&of_syncer, json!({"rules": reduced})).await?;
+    let syncer = cluster("host", own.playground.syncer_host_kubeconfig()).await?;
+    let create = json!({"verb": "create", "group": "discovery.k8s.io", "resource": "endpointslices",
+                        "namespace": own.playground.namespace()});
+    let is_allowed = || async {
+        let review = json!({"spec": {"resourceAttributes": create}});
+        let review = syncer.create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review).await?;
+        anyhow::Ok(review["status"]["allowed"] == true)
+    };
+    while is_allowed().await? {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    new_namespace(&own.virt, "shop").await?;
+    let service = json!({"metadata": {"name": "db"}, "spec": {"ports": [{"port": 5432}]}});
+    let service = own.virt.create("/api/v1/namespaces/shop/services", service).await?;
+    let slice = json!({
+        "metadata": {"name": "db-1", "labels": {"kubernetes.io/service-name": "db"}},
+        "addressType": "IPv4", "ports": [{"port": 5432}], "endpoints": [{"addresses": ["10.40.0.9"]}],
+    });
+    own.virt.create(&format!("{SLICES}/shop/endpointslices"), slice).await?;
+    let is_told = |events: &[Value]| {
+        let told = events.iter().filter(|event| event["involvedObject"]["uid"] == service["metadata"]["uid"]);
+        told.filter_map(|event| event["message"].as_str()).any(|message| message.contains("endpointslices"))
+    };
+    own.virt.until_list("/api/v1/namespaces/shop/events", "an event on the Service", is_told).await?;
+    let copy = own.on_host("services/db-x-shop-x-vc-1");
+    let same = |copy: &Value| copy["spec"]["clusterIP"] == service["spec"]["clusterIP"];
+    own.host.until(&copy, "at the same address", same).await?;
+    own.playground.shutdown().await;
+    Ok(())
 }

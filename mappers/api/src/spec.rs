@@ -75,6 +75,8 @@ pub struct MapperSpec {
     pub pending_condition: Option<&'static str>,
     /// The rights that its effects need; see [`MapperSpec::rights`].
     pub needs: Vec<Right>,
+    /// Object that is told as well why an object does not cross.
+    pub reports_on: Option<ReportsOn>,
 }
 
 impl MapperSpec {
@@ -101,6 +103,7 @@ impl MapperSpec {
             bare: false,
             pending_condition: None,
             needs: Vec::new(),
+            reports_on: None,
         }
     }
 
@@ -239,6 +242,23 @@ impl MapperSpec {
         Self { refers, ..self }
     }
 
+    /// Tells another virtual object as well why an object does not cross: the one at which a tenant looks. The mapper reads
+    /// its kind.
+    ///
+    /// ```
+    /// use tenet_mapper::{MapperSpec, Object, VirtualKey, kinds};
+    ///
+    /// fn service(endpoints: &Object) -> Option<VirtualKey> {
+    ///     Some(VirtualKey::new(endpoints.namespace(), endpoints.name()))
+    /// }
+    /// let spec = MapperSpec::new("endpoints", kinds::ENDPOINTS).reports_on(kinds::SERVICE, service);
+    /// assert!(spec.reports_on.is_some());
+    /// ```
+    #[must_use]
+    pub fn reports_on(self, kind: Kind, find: fn(&Object) -> Option<VirtualKey>) -> Self {
+        Self { reports_on: Some(ReportsOn { kind, find }), ..self }
+    }
+
     /// Sets the time that a changed key waits, so that a burst of changes is one reconcile.
     ///
     /// ```
@@ -320,6 +340,15 @@ pub struct Bound {
     pub kind: Kind,
     /// Its position among the inputs of the mapper.
     pub position: usize,
+}
+
+/// Object that is told why another does not cross.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportsOn {
+    /// Its kind.
+    pub kind: Kind,
+    /// Finds it from the object that does not cross.
+    pub find: fn(&Object) -> Option<VirtualKey>,
 }
 
 /// One kind of objects that a mapper reads.

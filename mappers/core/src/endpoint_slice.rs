@@ -65,6 +65,7 @@ impl EndpointSliceMapper {
         let table = crate::table(&[("", RULES), ("endpoints[]", ENDPOINT), ("ports[]", PORT)]);
         let mut spec = MapperSpec::both_sides("endpoint-slice", kinds::ENDPOINT_SLICE, table)
             .owns(Section::of::<EndpointSlices>("endpointSlices"))
+            .reports_on(kinds::SERVICE, service_of)
             .reads(Input::new(
                 Side::Virtual,
                 kinds::SERVICE,
