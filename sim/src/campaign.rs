@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::oracle::{Failure, Picture, Promise, compare};
 use crate::run::run;
-use crate::script::{Act, Damage, Fault, Script, Side};
+use crate::script::{Act, Damage, Fault, Script};
 
 /// Result of one script.
 #[derive(Clone, Debug, Default)]
@@ -40,18 +40,6 @@ pub const OPEN: &[Defect] = &[
     Defect {
         name: "the damaged owner record of a host pod is taken for that of an earlier pod",
         concerns: |script| script.steps.iter().any(|step| matches!(step.act, Act::Damage(_, Damage::Owner))),
-    },
-    Defect {
-        name: "a copy that a late cache does not show as needed is deleted without a proof",
-        concerns: |script| {
-            // A second syncer may not know a pod that the first has created on the host.
-            let is_blind = |fault: &Fault| {
-                use Fault::{Silence, Stale, Swallow};
-                matches!(fault, Silence(Side::Virtual) | Swallow(Side::Virtual, _) | Stale(Side::Virtual, _))
-            };
-            script.has(|fault| matches!(fault, Fault::Slow(Side::Virtual, _)))
-                || (script.has(|fault| matches!(fault, Fault::Second)) && script.has(is_blind))
-        },
     },
 ];
 

@@ -139,6 +139,8 @@ impl ObjectMeta {
 pub struct Page {
     /// A label selector.
     pub selector: Option<String>,
+    /// A field selector.
+    pub fields: Option<String>,
     /// The token that the page before has returned.
     pub next: Option<String>,
 }
@@ -150,7 +152,8 @@ impl Page {
             value.map(|value| format!("&{name}={value}")).unwrap_or_default()
         };
         let (selector, next) = (parameter("labelSelector", &self.selector), parameter("continue", &self.next));
-        format!("limit={PAGE}{selector}{next}")
+        let fields = parameter("fieldSelector", &self.fields);
+        format!("limit={PAGE}{selector}{fields}{next}")
     }
 }
 

@@ -272,10 +272,10 @@ impl Gate {
     }
 
     /// Sends a request within the limit of its side, and counts the answer. A write is sent only while the claim agrees.
-    async fn send<'g, F, R>(&'g self, side: Side, class: Class, verb: &str, request: F) -> Result<Value, ApiError>
+    async fn send<'g, F, R, T>(&'g self, side: Side, class: Class, verb: &str, request: F) -> Result<T, ApiError>
     where
         F: FnOnce(&'g Api, Duration) -> R,
-        R: Future<Output = Result<Value, ApiError>>,
+        R: Future<Output = Result<T, ApiError>>,
     {
         let is_write = !matches!(verb, "get" | "list");
         if is_write {
@@ -385,7 +385,7 @@ fn is_shown_status(write: &Write) -> bool {
 }
 
 /// Load of the server as an answer shows it. A failing webhook, a timeout or a slow answer concerns one request.
-fn verdict(result: &Result<Value, ApiError>) -> Verdict {
+fn verdict<T>(result: &Result<T, ApiError>) -> Verdict {
     match result {
         Err(ApiError::Status { code: StatusCode::TOO_MANY_REQUESTS, retry_after, .. }) => {
             Verdict::Overloaded(*retry_after)

@@ -217,6 +217,12 @@ impl Router {
         self.references.read().is_referenced(&(kind.group_kind(), key.clone()))
     }
 
+    /// Returns the virtual kinds whose objects may refer to one of this kind.
+    pub fn referrers_of(&self, kind: GroupKind) -> Vec<Kind> {
+        let refers = |spec: &&MapperSpec| spec.table.as_ref().is_some_and(|table| table.refers_to(kind));
+        self.mappers.iter().map(Mapper::spec).filter(refers).map(|spec| spec.kind).collect()
+    }
+
     /// Returns true if an object refers to this one of which no reconcile has said yet that it may not be on the host.
     pub fn is_mentioned(&self, kind: Kind, key: &VirtualKey) -> bool {
         self.references.read().is_mentioned(&(kind.group_kind(), key.clone()))

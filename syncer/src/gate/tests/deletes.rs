@@ -1,5 +1,8 @@
 //! Proofs before deletes.
 
+use tenet_mapper::rules::reference;
+use tenet_mapper::{CopyMapper, MapperSpec};
+
 use super::*;
 
 const VIRTUAL: &str = "/api/v1/namespaces/default/configmaps/a";
@@ -169,4 +172,34 @@ async fn an_object_without_our_record_is_never_deleted() {
     let effect = Effect::Delete(Deletion::redundant(kinds::CONFIG_MAP, &host));
     assert!(matches!(rig.perform(effect).await, Err(MapError::Foreign { .. })));
     assert_eq!(rig.asked(Side::Host), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_copy_is_not_deleted_while_a_cache_lacks_an_object_that_may_refer_to_it() {
+    let pod = |version: &str| {
+        let metadata = json!({"namespace": "default", "name": "p", "uid": "p", "resourceVersion": version});
+        json!({"metadata": metadata, "spec": {"configMap": "a"}})
+    };
+    for (known, is_deleted) in [(None, false), (Some("8"), false), (Some("9"), true)] {
+        let table = Table::new(&[("", &[reference("spec.configMap", kinds::CONFIG_MAP.group_kind())])]).unwrap();
+        let mapper = CopyMapper::of_table(MapperSpec::both_sides("pod", kinds::POD, table));
+        let list = json!({"metadata": {}, "items": [pod("9")]});
+        let virt = vec![
+            ("GET", "/api/v1/namespaces/default/pods", 200, list),
+            ("GET", "/api/v1/namespaces/default/pods/p", 200, pod("9")),
+        ];
+        let (virt, host) = (api(virt), api(vec![("DELETE", PLACE, 200, json!({"kind": "Status"}))]));
+        let engine = Fixture::new(virt.0, host.0, &[kinds::POD, kinds::CONFIG_MAP]).engine(vec![Box::new(mapper)]);
+        let copy = host_object("u1", "v");
+        engine.caches.get(Side::Host, kinds::CONFIG_MAP).unwrap().store(copy.clone());
+        let pods = engine.caches.get(Side::Virtual, kinds::POD).unwrap();
+        if let Some(version) = known {
+            pods.store(pod(version));
+        }
+        let delete = Effect::Delete(Deletion::redundant(kinds::CONFIG_MAP, &Object::new(copy)));
+        let result = engine.gate.perform(delete).await;
+        assert_eq!(result.is_ok(), is_deleted, "{known:?}: {result:?}");
+        assert_eq!(host.1.lock().unwrap().len(), usize::from(is_deleted), "{known:?}");
+        assert_eq!(pods.get("default", "p").unwrap().resource_version(), "9", "the mapper sees it next time");
+    }
 }
