@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use tenet_playground::{Command, Component, ControlPlane, Playground};
+use tenet_playground::{Command, Component, ControlPlane, PlaneError, Playground, ProcessError};
 use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
 
@@ -39,6 +39,11 @@ pub(super) async fn run(
         let outage = random.millis(0, 6_000);
         if Instant::now() + pause + outage > end {
             sleep(end.saturating_duration_since(Instant::now())).await;
+            for plane in [playground.host_plane(), playground.virtual_plane()] {
+                if plane.died().is_some() {
+                    plane.start_again().await?;
+                }
+            }
             return Ok(outages);
         }
         sleep(pause).await;
@@ -75,6 +80,10 @@ async fn revive(plane: &ControlPlane, component: Component) -> Result<()> {
     for _ in 0..ATTEMPTS {
         match plane.restart(component).await {
             Ok(()) => return Ok(()),
+            // A scheduler ends when it has seen a pod on two nodes, since an answer to its binding was lost.
+            Err(PlaneError::Process(ProcessError::Died(died))) => {
+                eprintln!("faults: {} ended ({}); starting its control plane again", died.name, died.status);
+            }
             Err(error) => eprintln!("faults: {error}; starting the control plane again"),
         }
         if plane.start_again().await.is_ok() {
