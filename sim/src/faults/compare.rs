@@ -147,7 +147,7 @@ impl Sides {
         let original = originals.iter().find(|original| text(original, "/metadata/uid") == record.uid);
         match original {
             None => Some(format!("its original {}/{} with UID {} is gone", record.namespace, record.name, record.uid)),
-            Some(original) if matches!(kind, "ConfigMap" | "Secret") && !self.is_used(kind, original) => {
+            Some(original) if matches!(kind, "ConfigMap" | "Secret") && !self.is_used(kind, original, |_| true) => {
                 Some(format!("no pod uses its original {}/{}", record.namespace, record.name))
             }
             Some(_) => None,
@@ -180,7 +180,7 @@ impl Sides {
         match kind {
             "Pod" => !is_finished(original) && !self.waits(original),
             "Service" => !(namespace == "default" && name == "kubernetes"),
-            _ => self.is_used(kind, original),
+            _ => self.is_used(kind, original, |pod| self.needs_copy("Pod", pod)),
         }
     }
 
@@ -189,16 +189,18 @@ impl Sides {
         let namespace = text(pod, "/metadata/namespace");
         let mut needed = Vec::new();
         references(&pod["spec"], &mut needed);
-        needed.iter().filter(|needed| !needed.is_optional).any(|needed| {
+        needed.iter().any(|needed| {
             let is_there = self.originals[needed.kind]
                 .iter()
                 .any(|one| text(one, "/metadata/namespace") == namespace && text(one, "/metadata/name") == needed.name);
-            !is_there || self.taken.contains(&format!("{}-x-{namespace}-x-vc-1", needed.name))
+            let is_taken = self.taken.contains(&format!("{}-x-{namespace}-x-vc-1", needed.name));
+            // An optional reference would bring the content of the foreign object to the pod.
+            is_taken || (!is_there && !needed.is_optional)
         })
     }
 
-    /// Returns true if a pod that has a copy refers to an object.
-    fn is_used(&self, kind: &str, object: &Value) -> bool {
+    /// Returns true if one of these pods refers to an object. A pod that waits has references as well.
+    fn is_used(&self, kind: &str, object: &Value, is_asked: impl Fn(&Value) -> bool) -> bool {
         let (namespace, name) = (text(object, "/metadata/namespace"), text(object, "/metadata/name"));
         self.originals["Pod"].iter().any(|pod| {
             let mut needed = Vec::new();
@@ -206,7 +208,7 @@ impl Sides {
             text(pod, "/metadata/namespace") == namespace
                 && !is_finished(pod)
                 && needed.iter().any(|needed| needed.kind == kind && needed.name == name)
-                && self.needs_copy("Pod", pod)
+                && is_asked(pod)
         })
     }
 }
