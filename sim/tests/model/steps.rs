@@ -1,9 +1,14 @@
 //! Steps: random requests, most of them sensible, many of them wrong in one way.
 
+mod bodies;
+mod patches;
+
 use serde_json::{Value, json};
 
 use crate::random::Random;
 use crate::script::{LABEL, METADATA, METADATA_LIST, Names, Step};
+use bodies::body;
+use patches::{content_patch, json_patch, metadata_patch};
 
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
@@ -114,106 +119,6 @@ fn create(random: &mut Random, names: &Names, subject: &Subject, number: usize) 
     Step::new("POST", subject.collection.clone() + dry(random), subject.object(), body)
 }
 
-fn body(random: &mut Random, names: &Names, subject: &Subject) -> Value {
-    let mut body = json!({"metadata": {"name": subject.name}});
-    match subject.kind {
-        "Pod" => body["spec"] = pod_spec(random, names),
-        "Service" => body["spec"] = service_spec(random, names),
-        "ConfigMap" => {
-            body["data"] = json!({"x": random.pick(&["1", "2"])});
-            if random.once(6) {
-                body["immutable"] = json!(true);
-            }
-        }
-        "Secret" => match random.below(3) {
-            0 => body["stringData"] = json!({"x": "plain"}),
-            1 => body["data"] = json!({"x": "YWJj"}),
-            _ => body["type"] = json!("example.com/kind"),
-        },
-        "ServiceAccount" if random.once(3) => body["automountServiceAccountToken"] = json!(false),
-        "Lease" => body["spec"] = json!({"holderIdentity": random.pick(&["one", "two"])}),
-        "Node" if random.once(2) => body["spec"] = json!({"taints": [{"key": "k", "effect": "NoSchedule"}]}),
-        "Node" => {
-            body["status"] = json!({"capacity": {"cpu": "4"}, "conditions": [{"type": "Ready", "status": "True"}]});
-        }
-        "Event" => {
-            body["involvedObject"] = json!({"kind": "Pod", "name": "a", "namespace": names.namespace});
-            body["reason"] = json!("Tested");
-            body["message"] = json!("a message");
-            body["type"] = json!("Normal");
-        }
-        "Endpoints" => {
-            body["subsets"] = json!([{"addresses": [{"ip": "192.0.2.1"}], "ports": [{"port": 80, "protocol": "TCP"}]}]);
-        }
-        _ => {}
-    }
-    body
-}
-
-fn pod_spec(random: &mut Random, names: &Names) -> Value {
-    let mut container =
-        json!({"name": "c", "image": random.pick(&["image", "image:1", "a.b/c@sha256:00", "x:latest"])});
-    match random.below(6) {
-        0 => container["ports"] = json!([{"containerPort": 80}]),
-        1 => container["resources"] = json!({"limits": {"cpu": "1", "memory": "1Gi"}}),
-        2 => {
-            container["env"] = json!([{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}, {"name": "B", "value": "x"}]);
-        }
-        3 => container["readinessProbe"] = json!({"httpGet": {"port": 80}}),
-        4 => container["resources"] = json!({"requests": {"cpu": "100m"}}),
-        _ => {}
-    }
-    let mut spec = json!({"containers": [container]});
-    match random.below(14) {
-        0 => spec["nodeName"] = json!(format!("n-{}-a", names.seed)),
-        1 => {
-            spec["volumes"] =
-                json!([{"name": "s", "secret": {"secretName": "a"}}, {"name": "e", "emptyDir": {}}, {"name": "n"}]);
-        }
-        2 => spec["serviceAccountName"] = json!(random.pick(&["a", "b"])),
-        3 => spec["schedulingGates"] = json!([{"name": "script.test/gate"}]),
-        4 => spec["terminationGracePeriodSeconds"] = json!(0),
-        5 => spec["tolerations"] = json!([{"operator": "Exists"}]),
-        6 => spec["automountServiceAccountToken"] = json!(false),
-        7 => spec["initContainers"] = json!([{"name": "i", "image": "image:2"}]),
-        8 => spec["containers"] = json!([]),
-        9 => {
-            spec["volumes"] = json!([{"name": "p", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}, {"configMap": {"name": "a"}}]}}]);
-        }
-        _ => {}
-    }
-    spec
-}
-
-fn service_spec(random: &mut Random, names: &Names) -> Value {
-    let mut spec = json!({"ports": [{"port": 80}], "selector": {"app": "a"}});
-    match random.below(12) {
-        0 => spec["type"] = json!("NodePort"),
-        1 => spec["type"] = json!("LoadBalancer"),
-        2 => spec["clusterIP"] = json!("None"),
-        3 => {
-            spec["clusterIP"] = json!("None");
-            spec["selector"] = Value::Null;
-        }
-        4 => spec = json!({"type": "ExternalName", "externalName": "example.com"}),
-        5 => spec["ports"] = json!([{"port": 80}, {"port": 81}]),
-        6 => {
-            spec["ports"] =
-                json!([{"port": 80, "name": "a", "targetPort": "web"}, {"port": 53, "name": "b", "protocol": "UDP"}]);
-        }
-        7 => spec["sessionAffinity"] = json!("ClientIP"),
-        8 => spec["ports"] = json!([]),
-        9 | 10 => spec["clusterIP"] = json!(address(names, random.below(2))),
-        _ => {}
-    }
-    spec
-}
-
-/// An address below those that the server gives by itself; scripts that run at the same time have different ones.
-fn address(names: &Names, number: usize) -> String {
-    format!("10.96.0.{}", 10 + (names.seed % 100) * 2 + number)
-}
-
 fn read(random: &mut Random, names: &Names, subject: &Subject) -> Step {
     match random.below(9) {
         0..3 => subject.step("GET", "", Value::Null),
@@ -242,167 +147,6 @@ fn list(random: &mut Random, names: &Names) -> Step {
     };
     let accept = if random.once(3) { METADATA_LIST } else { crate::script::JSON };
     Step { accept, ..Step::new("GET", subject.collection + &query, "", Value::Null) }
-}
-
-/// Preconditions of a patch: none, true ones, false ones.
-fn preconditions(random: &mut Random, body: &mut Value) {
-    match random.below(8) {
-        0 => body["metadata"]["uid"] = json!("$uid"),
-        1 => body["metadata"]["uid"] = json!("$old-uid"),
-        2 => body["metadata"]["uid"] = json!("wrong"),
-        3 => body["metadata"]["resourceVersion"] = json!("$version"),
-        4 => body["metadata"]["resourceVersion"] = json!("$old-version"),
-        _ => {}
-    }
-}
-
-fn metadata_patch(random: &mut Random, subject: &Subject) -> Step {
-    let mut body = match random.below(7) {
-        0 => json!({"metadata": {"labels": {"mark": "off"}}}),
-        1 => json!({"metadata": {"labels": {"mark": null}}}),
-        2 => json!({"metadata": {"annotations": {"note": "x"}}}),
-        3 => json!({"metadata": {"finalizers": ["script.test/wait"]}}),
-        4 => json!({"metadata": {"finalizers": null}}),
-        5 => json!({"metadata": {"finalizers": ["script.test/wait", "script.test/more"]}}),
-        _ => json!({"metadata": {"labels": {"mark": "on"}, "creationTimestamp": null}}),
-    };
-    preconditions(random, &mut body);
-    let rest = if random.once(6) && matches!(subject.kind, "Pod" | "Service" | "Node" | "Namespace") {
-        "/status"
-    } else {
-        dry(random)
-    };
-    subject.patch(random.pick(&[MERGE, MERGE, STRATEGIC]), rest, body)
-}
-
-fn content_patch(random: &mut Random, subject: &Subject) -> Step {
-    let mut rest = dry(random);
-    let mut body = match subject.kind {
-        "Pod" => {
-            let (body, is_status) = pod_change(random);
-            if is_status {
-                rest = "/status";
-            }
-            body
-        }
-        "Service" => service_change(random),
-        "ConfigMap" => random_value(
-            random,
-            &[
-                json!({"data": {"x": "3"}}),
-                json!({"data": {"y": "4"}}),
-                json!({"immutable": true}),
-                json!({"data": null}),
-            ],
-        ),
-        "Secret" => random_value(
-            random,
-            &[
-                json!({"data": {"x": "eHl6"}}),
-                json!({"stringData": {"z": "text"}}),
-                json!({"type": "other"}),
-                json!({"immutable": true}),
-            ],
-        ),
-        "Lease" => json!({"spec": {"holderIdentity": random.pick(&["one", "three"])}}),
-        "Node" if random.once(2) => json!({"spec": {"unschedulable": true}}),
-        "Node" => {
-            rest = "/status";
-            json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}, "spec": {"unschedulable": true}})
-        }
-        "Namespace" => json!({"status": {"phase": "Terminating"}}),
-        "Event" => json!({"message": "another message"}),
-        "Endpoints" => json!({"subsets": null}),
-        _ => json!({"automountServiceAccountToken": true}),
-    };
-    preconditions(random, &mut body);
-    let mime = if body.to_string().contains("$patch") {
-        STRATEGIC
-    } else if matches!(subject.kind, "Pod" | "Node") {
-        random.pick(&[MERGE, STRATEGIC])
-    } else {
-        MERGE
-    };
-    subject.patch(mime, rest, body)
-}
-
-fn random_value(random: &mut Random, choices: &[Value]) -> Value {
-    choices[random.below(choices.len())].clone()
-}
-
-fn pod_change(random: &mut Random) -> (Value, bool) {
-    let time = "2026-01-01T00:00:00Z";
-    match random.below(14) {
-        0 => (json!({"spec": {"nodeName": "elsewhere"}}), false),
-        1 => (json!({"spec": {"activeDeadlineSeconds": 100}}), false),
-        2 => (json!({"spec": {"schedulingGates": null}}), false),
-        3 => (json!({"spec": {"containers": [{"name": "c", "image": "other:2"}]}}), false),
-        4 => (json!({"status": {"phase": "Failed"}}), false),
-        5 => (json!({"status": {"phase": "Running", "podIP": "192.0.2.7"}, "spec": {"nodeName": "elsewhere"}}), true),
-        6 => (json!({"status": {"phase": "Succeeded"}}), true),
-        7 => {
-            (json!({"status": {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": time}]}}), true)
-        }
-        8 => (
-            json!({"status": {"conditions": [{"type": "Own", "status": "True"}, {"type": "PodScheduled", "status": "False"}]}}),
-            true,
-        ),
-        9 => (json!({"status": {"conditions": [{"type": "Ready", "$patch": "delete"}]}}), true),
-        10 => (json!({"status": {"phase": "Failed", "reason": "Tested"}}), true),
-        11 => (json!({"status": {"qosClass": null, "message": "told"}}), true),
-        12 => (json!({"spec": {"terminationGracePeriodSeconds": 5}}), false),
-        _ => (json!({"spec": {"hostname": "x"}}), false),
-    }
-}
-
-fn service_change(random: &mut Random) -> Value {
-    random_value(
-        random,
-        &[
-            json!({"spec": {"selector": {"app": "b"}}}),
-            json!({"spec": {"clusterIP": "10.96.0.250"}}),
-            json!({"spec": {"clusterIP": "10.96.0.250", "clusterIPs": ["10.96.0.250"]}}),
-            external_name(),
-            json!({"spec": {"type": "ClusterIP", "externalName": null, "ports": [{"port": 80}],
-                "externalTrafficPolicy": null, "allocateLoadBalancerNodePorts": null}}),
-            json!({"spec": {"type": "NodePort"}}),
-            json!({"spec": {"type": "LoadBalancer"}}),
-            json!({"spec": {"ports": [{"port": 8080}]}}),
-            json!({"spec": {"ports": []}}),
-            json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.9"}]}}}),
-        ],
-    )
-}
-
-/// Turns a Service into a name. It says itself which fields go: what the server drops stays in the managed fields,
-/// which the model does not have, until the next update, which then writes.
-fn external_name() -> Value {
-    let gone = ["internalTrafficPolicy", "externalTrafficPolicy", "allocateLoadBalancerNodePorts"];
-    let mut spec = json!({"type": "ExternalName", "externalName": "example.com"});
-    for member in gone {
-        spec[member] = Value::Null;
-    }
-    json!({"spec": spec})
-}
-
-fn json_patch(random: &mut Random, subject: &Subject) -> Step {
-    let replace =
-        |member: &str, value: &str| json!({"op": "replace", "path": format!("/metadata/{member}"), "value": value});
-    let label = json!({"op": "add", "path": "/metadata/labels/patched", "value": "yes"});
-    let operations = match random.below(11) {
-        0 => json!([replace("uid", "$uid"), replace("resourceVersion", "$version"), label]),
-        1 => json!([replace("uid", "$uid"), replace("resourceVersion", "$old-version"), label]),
-        2 => json!([replace("uid", "$old-uid"), label]),
-        3 => json!([{"op": "test", "path": "/metadata/uid", "value": "wrong"}, label]),
-        4 => json!([{"op": "test", "path": "/metadata/name", "value": subject.name}, label]),
-        5 => json!([{"op": "remove", "path": "/metadata/labels/mark"}]),
-        6 => json!([{"op": "add", "path": "/metadata/annotations", "value": {"a": "b"}}]),
-        7 => json!([{"op": "remove", "path": "/metadata/finalizers"}]),
-        8 => json!([{"op": "add", "path": "/none/such/x", "value": "1"}]),
-        9 => json!([{"op": "replace", "path": "/metadata/labels", "value": {"by": "script"}}]),
-        _ => json!([]),
-    };
-    subject.patch(PATCH, dry(random), operations)
 }
 
 fn replace(random: &mut Random, subject: &Subject) -> Step {
