@@ -12,3 +12,7 @@ pub mod run;
 pub mod script;
 pub mod syncer;
 pub mod world;
+
+/// A run makes and drops millions of small objects.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use anyhow::Context as _;
 use parking_lot::Mutex;
 use tenet_config::Config;
-use tenet_mapper::Side;
+use tenet_mapper::{Admission, Context, MapError, Mapper, MapperSpec, Outcome, Side, VirtualKey};
 use tenet_syncer::api::Api;
 use tenet_syncer::embed::{Clients, Embedded, Sizes};
 use tokio_util::sync::CancellationToken;
@@ -67,8 +67,7 @@ impl Syncer {
         let (slot, token, for_engine) = (Arc::clone(&engine), stop.clone(), Arc::clone(&runtime));
         let own = Arc::clone(&process);
         runtime.spawn(Box::pin(async move {
-            let mappers = tenet_core_mappers::all();
-            match Embedded::start(config, mappers, Clients { virt, host }, for_engine, &token).await {
+            match Embedded::start(config, mappers(), Clients { virt, host }, for_engine, &token).await {
                 Ok(embedded) => *slot.lock() = Some(embedded),
                 Err(error) => {
                     tracing::error!(error = %format!("{error:#}"), "the syncer has ended");
@@ -105,6 +104,31 @@ impl Syncer {
     }
 }
 
+/// The built-in mappers. They are pure functions, and building their rule tables takes longer than using them in a run.
+static MAPPERS: LazyLock<Vec<Arc<dyn Mapper>>> =
+    LazyLock::new(|| tenet_core_mappers::all().into_iter().map(Arc::from).collect());
+
+/// One of the mappers, in an engine.
+struct Shared(Arc<dyn Mapper>);
+
+impl Mapper for Shared {
+    fn spec(&self) -> &MapperSpec {
+        self.0.spec()
+    }
+
+    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        self.0.reconcile(cx, key)
+    }
+
+    fn admission(&self) -> Option<&dyn Admission> {
+        self.0.admission()
+    }
+}
+
+fn mappers() -> Vec<Box<dyn Mapper>> {
+    MAPPERS.iter().map(|mapper| Box::new(Shared(Arc::clone(mapper))) as Box<dyn Mapper>).collect()
+}
+
 thread_local! {
     /// Configurations, as reading one takes longer than a run.
     static CONFIGS: RefCell<BTreeMap<&'static str, Config>> = const { RefCell::new(BTreeMap::new()) };
@@ -123,7 +147,7 @@ fn config(setup: Setup) -> anyhow::Result<Config> {
         "name: {name}\nhost:\n  namespace: {namespace}\nvirtual:\n  kubeconfig: /unused\nkubelet:\n  enabled: false\n\
          engine:\n  patrolInterval: 60s\n"
     );
-    let config = Embedded::config(&yaml, &tenet_core_mappers::all()).context("configuration of the simulator")?;
+    let config = Embedded::config(&yaml, &mappers()).context("configuration of the simulator")?;
     CONFIGS.with_borrow_mut(|configs| configs.insert(id, config.clone()));
     Ok(config)
 }
