@@ -6,10 +6,11 @@ use std::time::Instant;
 
 use clap::Parser;
 use tenet_sim::campaign::{Outcome, try_seed};
-use tenet_sim::script::{Fault, generate, shrink};
+use tenet_sim::script::{Fault, directed, generate, shrink};
 
 /// Runs the syncer against two in-memory clusters and injected faults.
 #[derive(Parser)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command")]
 struct Args {
     /// Number of seeds to run.
     #[arg(long, default_value_t = 1_000)]
@@ -29,6 +30,9 @@ struct Args {
     /// Also runs seeds whose faults are known to break promises.
     #[arg(long)]
     all: bool,
+    /// Runs the directed scripts before the seeds.
+    #[arg(long)]
+    directed: bool,
     /// Prints the log of the syncer.
     #[arg(long)]
     log: bool,
@@ -62,7 +66,23 @@ fn simulate(args: &Args) -> anyhow::Result<bool> {
     let start = Instant::now();
     let (mut runs, mut skipped, mut failed) = (0_u64, 0_u64, 0_usize);
     let mut hits: BTreeMap<&'static str, u64> = BTreeMap::new();
+    for (idea, script) in directed().into_iter().filter(|_| args.directed) {
+        if failed >= args.failures {
+            break;
+        }
+        let outcome = try_seed(&script)?;
+        runs += 1;
+        outcome.hits.iter().for_each(|(kind, count)| *hits.entry(kind).or_default() += count);
+        if !outcome.failures.is_empty() {
+            println!("{idea}:");
+            outcome.failures.iter().for_each(|failure| println!("  {failure}"));
+            failed += 1;
+        }
+    }
     for seed in args.from..args.from + args.seeds {
+        if failed >= args.failures {
+            break;
+        }
         let script = generate(seed);
         if !args.all && tenet_sim::campaign::is_open(&script).is_some() {
             skipped += 1;
@@ -74,9 +94,6 @@ fn simulate(args: &Args) -> anyhow::Result<bool> {
         if !outcome.failures.is_empty() {
             failed += 1;
             report(seed, &outcome, args.no_shrink)?;
-            if failed >= args.failures {
-                break;
-            }
         }
     }
     let seconds = start.elapsed().as_secs_f64();

@@ -1,5 +1,6 @@
 //! Scripts: everything that happens to a simulated world, as data.
 
+mod directed;
 mod generate;
 mod shrink;
 
@@ -7,6 +8,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+pub use directed::directed;
 pub use generate::{generate, story};
 pub use shrink::shrink;
 pub use tenet_mapper::Side;
