@@ -1,4 +1,5 @@
-//! Applies each planted defect to a copy of the repository, and shows that the simulator finds it.
+//! Plants every defect of `sim/mutants` in a copy of the repository, switches on one after the other, and shows that the
+//! simulator finds it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -7,10 +8,13 @@ use std::time::Instant;
 use anyhow::{Context as _, ensure};
 use clap::Parser;
 
+/// Variable that switches on one mutant: each patch asks for its own name.
+const SWITCH: &str = "TENET_MUTANT";
+
 /// Shows that the simulator kills the mutants of `sim/mutants`.
 #[derive(Parser)]
 struct Args {
-    /// Number of seeds that each mutant has to survive.
+    /// Number of seeds that each mutant has to survive, after the directed scripts.
     #[arg(long, default_value_t = 400)]
     seeds: u64,
     /// Only the mutants with these names.
@@ -36,12 +40,34 @@ fn kill_all(args: &Args) -> anyhow::Result<usize> {
     patches.sort();
     let copy = std::env::temp_dir().join(format!("tenet-mutants-{}", std::process::id()));
     git(&root, &["worktree", "add", "--detach", &copy.display().to_string(), "HEAD"])?;
-    let result = kill_each(args, &root, &copy, &patches);
+    let program = build(&root, &copy, &patches);
     git(&root, &["worktree", "remove", "--force", &copy.display().to_string()])?;
-    result
+    kill_each(args, &program?, &patches)
 }
 
-fn kill_each(args: &Args, root: &Path, copy: &Path, patches: &[PathBuf]) -> anyhow::Result<usize> {
+/// Builds the simulator with all mutants in it, each switched off.
+fn build(root: &Path, copy: &Path, patches: &[PathBuf]) -> anyhow::Result<PathBuf> {
+    for patch in patches {
+        git(copy, &["apply", "--recount", &patch.display().to_string()])
+            .with_context(|| format!("{} does not apply", patch.display()))?;
+    }
+    let target = root.join("target/mutants");
+    let built = Command::new("cargo")
+        .args(["build", "--quiet", "--release", "--package", "tenet-sim", "--bin", "tenet-sim"])
+        .current_dir(copy)
+        // The build is used once: one that is quick is better than one that is small.
+        .envs([("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")])
+        .envs([("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2")])
+        .env("CARGO_TARGET_DIR", &target)
+        .output()
+        .context("cargo build")?;
+    ensure!(built.status.success(), "the mutants do not build: {}", String::from_utf8_lossy(&built.stderr));
+    Ok(target.join("release/tenet-sim"))
+}
+
+fn kill_each(args: &Args, program: &Path, patches: &[PathBuf]) -> anyhow::Result<usize> {
+    let unchanged = run(args, program, "none")?;
+    ensure!(unchanged.is_none(), "the engine without a mutant fails: {}", unchanged.unwrap_or_default());
     let (mut survivors, mut tried) = (0, 0);
     for patch in patches {
         let name = patch.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -49,11 +75,8 @@ fn kill_each(args: &Args, root: &Path, copy: &Path, patches: &[PathBuf]) -> anyh
             continue;
         }
         let start = Instant::now();
-        git(copy, &["checkout", "--quiet", "--force", "HEAD"])?;
-        git(copy, &["apply", "--recount", &patch.display().to_string()])
-            .with_context(|| format!("mutant {name} does not apply"))?;
         tried += 1;
-        let verdict = run(args, root, copy)?;
+        let verdict = run(args, program, &name)?;
         if verdict.is_none() {
             survivors += 1;
         }
@@ -64,18 +87,14 @@ fn kill_each(args: &Args, root: &Path, copy: &Path, patches: &[PathBuf]) -> anyh
     Ok(survivors)
 }
 
-/// Builds a mutant and runs seeds. Returns how it was found.
-fn run(args: &Args, root: &Path, copy: &Path) -> anyhow::Result<Option<String>> {
-    let cargo = |command: &str| {
-        let mut cargo = Command::new("cargo");
-        cargo.args([command, "--quiet", "--package", "tenet-sim", "--bin", "tenet-sim"]).current_dir(copy);
-        cargo.env("CARGO_TARGET_DIR", root.join("target/mutants")).stdin(Stdio::null());
-        cargo
-    };
-    let built = cargo("build").output().context("cargo build")?;
-    ensure!(built.status.success(), "the mutant does not build: {}", String::from_utf8_lossy(&built.stderr));
-    let seeds = args.seeds.to_string();
-    let ran = cargo("run").args(["--", "--failures", "1", "--no-shrink", "--seeds", &seeds]).output()?;
+/// Runs the directed scripts and seeds with one mutant. Returns how it was found.
+fn run(args: &Args, program: &Path, name: &str) -> anyhow::Result<Option<String>> {
+    let ran = Command::new(program)
+        .args(["--directed", "--failures", "1", "--no-shrink", "--seeds", &args.seeds.to_string()])
+        .env(SWITCH, name)
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot run {}", program.display()))?;
     let text = String::from_utf8_lossy(&ran.stdout);
     let lines: Vec<_> = text.lines().take_while(|line| !line.contains("runs/s")).map(str::trim).collect();
     Ok((!ran.status.success()).then(|| lines.join(" ").chars().take(160).collect()))
