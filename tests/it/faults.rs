@@ -9,7 +9,7 @@ use tenet_sim::faults::{Options, run};
 use crate::harness::dir;
 
 /// Time during which faults come. With the start, the end and the check at rest it takes three minutes.
-const LENGTH: Duration = Duration::from_secs(75);
+const LENGTH: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_under_faults_and_kills() -> Result<()> {

@@ -10,9 +10,9 @@ use tokio::time::sleep;
 use super::audit;
 use super::finding::{Class, Finding};
 
-/// Longest time after the last change in which the syncer still writes: the epoch of the claim is raised up to ten
-/// seconds after the last write.
-const CALM: Duration = Duration::from_secs(20);
+/// Longest time after the last change in which the syncer still writes: it reads versions and learns defaults again a
+/// minute after a fault, and raises the epoch of the claim up to ten seconds after a write.
+const CALM: Duration = Duration::from_secs(80);
 /// Time in which nothing may be written. The audit of the caches runs in it.
 const REST: Duration = Duration::from_secs(20);
 
