@@ -101,7 +101,8 @@ const PAGE: u32 = 500;
 #[derive(Deserialize)]
 struct MetadataList {
     metadata: ListMeta,
-    items: Vec<ListedObject>,
+    /// `null` when the list is empty.
+    items: Option<Vec<ListedObject>>,
 }
 
 #[derive(Deserialize)]
@@ -314,7 +315,7 @@ impl Api {
         let answer = timeout(limit, call).await.map_err(|_| ApiError::Timeout(limit))??;
         let list: MetadataList = parse(&answer)?;
         let next = list.metadata.next.filter(|next| !next.is_empty());
-        Ok((list.items.into_iter().map(|item| item.metadata).collect(), next))
+        Ok((list.items.into_iter().flatten().map(|item| item.metadata).collect(), next))
     }
 
     /// Creates an object, or, with a subresource, posts to it.
