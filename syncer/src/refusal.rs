@@ -6,8 +6,7 @@
 
 use tenet_mapper::rules::Refusal;
 use tenet_mapper::{
-    Context, Effect, Event, EventReason, EventType, Facts, Kind, MapError, MapperSpec, Object, Side, VirtualKey,
-    condition, plan,
+    Context, Effect, Event, EventReason, Facts, Kind, MapError, MapperSpec, Object, Side, VirtualKey, condition, plan,
 };
 
 use crate::engine::Engine;
@@ -35,17 +34,13 @@ pub async fn say(
     let Some(virt) = cached(engine, spec.kind, key) else { return Ok(()) };
     let has_copy = has_copy(engine, spec.kind, key, &virt);
     let message = if has_copy { format!("{STAYS}: {why}") } else { why };
-    let warning = |kind, virt: &Object, message| {
-        let (key, uid) = (VirtualKey::new(virt.namespace(), virt.name()), virt.uid().to_owned());
-        Event { kind, key, uid, reason, event_type: EventType::Warning, message }
-    };
-    let event = warning(spec.kind, &virt, message);
+    let event = Event::warning(spec.kind, &virt, reason, message);
     let message = plan::event::told(&event, &engine.facts.load().names);
     engine.gate.perform(Effect::Emit(event)).await?;
     let related = spec.reports_on.and_then(|on| Some((on.kind, cached(engine, on.kind, &(on.find)(&virt)?)?)));
     if let Some((kind, related)) = related {
         let message = format!("{} {}: {message}", spec.kind.kind, virt.name());
-        engine.gate.perform(Effect::Emit(warning(kind, &related, message))).await?;
+        engine.gate.perform(Effect::Emit(Event::warning(kind, &related, reason, message))).await?;
     }
     if !spec.has_conditions || virt.is_deleting() {
         return Ok(());

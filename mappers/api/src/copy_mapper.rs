@@ -253,20 +253,12 @@ fn show(kind: Kind, table: &Table, virt: &Object, host: &Object) -> Vec<Effect> 
             continue;
         }
         let part = if path == STATUS || path.starts_with("status.") { &mut status } else { &mut main };
-        part.push((pointer.into(), wanted.clone()));
+        part.push((pointer, wanted.clone()));
     }
     let parts = [(None, main), (Some(STATUS), status)].into_iter().filter(|(_, values)| !values.is_empty());
-    let patch = |(subresource, values): (Option<&'static str>, _)| {
-        Effect::PatchVirtual(VirtualPatch {
-            kind,
-            key: VirtualKey::new(virt.namespace(), virt.name()),
-            uid: virt.uid().to_owned(),
-            version: subresource.is_none().then(|| virt.resource_version().to_owned()),
-            subresource,
-            values,
-        })
-    };
-    parts.map(patch).collect()
+    parts
+        .map(|(subresource, values)| Effect::PatchVirtual(VirtualPatch::new(kind, virt, subresource, values)))
+        .collect()
 }
 
 /// Returns true if a value says nothing.

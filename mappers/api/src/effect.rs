@@ -8,7 +8,7 @@ use serde_json::Value;
 use tenet_translate::owner::OwnerRecord;
 use tenet_translate::rules::Table;
 
-use crate::{Deletion, Event, HostKey, Kind, ObjectRef, Side, Step, VirtualKey, kinds};
+use crate::{Deletion, Event, HostKey, Kind, Object, ObjectRef, Side, Step, VirtualKey, kinds};
 
 /// One intended write.
 ///
@@ -216,13 +216,10 @@ pub struct HostPatch {
 ///
 /// ```
 /// use serde_json::json;
-/// use tenet_mapper::{Effect, Object, VirtualKey, VirtualPatch, kinds};
+/// use tenet_mapper::{Effect, Object, VirtualPatch, kinds};
 ///
 /// fn show_phase(virt: &Object, phase: &str) -> Effect {
-///     Effect::PatchVirtual(VirtualPatch {
-///         kind: kinds::POD, key: VirtualKey::new(virt.namespace(), virt.name()), uid: virt.uid().to_owned(),
-///         version: None, subresource: Some("status"), values: vec![("/status/phase".into(), json!(phase))],
-///     })
+///     Effect::PatchVirtual(VirtualPatch::new(kinds::POD, virt, Some("status"), [("/status/phase", json!(phase))]))
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -240,6 +237,26 @@ pub struct VirtualPatch {
     pub subresource: Option<&'static str>,
     /// JSON pointers (of members, not of list elements) and what should stand there.
     pub values: Vec<(Cow<'static, str>, Value)>,
+}
+
+impl VirtualPatch {
+    /// Values that were derived from this state of a virtual object. Outside of a subresource they are written over this
+    /// version alone, as the tenant writes too.
+    pub fn new<P: Into<Cow<'static, str>>>(
+        kind: Kind,
+        virt: &Object,
+        subresource: Option<&'static str>,
+        values: impl IntoIterator<Item = (P, Value)>,
+    ) -> Self {
+        Self {
+            kind,
+            key: VirtualKey::new(virt.namespace(), virt.name()),
+            uid: virt.uid().to_owned(),
+            version: subresource.is_none().then(|| virt.resource_version().to_owned()),
+            subresource,
+            values: values.into_iter().map(|(pointer, value)| (pointer.into(), value)).collect(),
+        }
+    }
 }
 
 /// The binding of a virtual pod to a node.

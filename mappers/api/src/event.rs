@@ -1,6 +1,6 @@
 //! Events on virtual objects.
 
-use crate::{Kind, VirtualKey};
+use crate::{Kind, Object, VirtualKey};
 
 /// Type of an [`Event`].
 ///
@@ -64,12 +64,10 @@ impl EventReason {
 /// An event on a virtual object.
 ///
 /// ```
-/// use tenet_mapper::{Effect, Event, EventReason, EventType, Object, VirtualKey, kinds};
+/// use tenet_mapper::{Effect, Event, EventReason, Object, kinds};
 ///
 /// fn tell(pod: &Object, message: &str) -> Effect {
-///     let (key, uid) = (VirtualKey::new(pod.namespace(), pod.name()), pod.uid().to_owned());
-///     let (reason, event_type) = (EventReason::Degraded, EventType::Warning);
-///     Effect::Emit(Event { kind: kinds::POD, key, uid, reason, event_type, message: message.to_owned() })
+///     Effect::Emit(Event::warning(kinds::POD, pod, EventReason::Degraded, message))
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -86,4 +84,18 @@ pub struct Event {
     pub event_type: EventType,
     /// A sentence for the tenant.
     pub message: String,
+}
+
+impl Event {
+    /// A warning about a virtual object.
+    pub fn warning(kind: Kind, virt: &Object, reason: EventReason, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            key: VirtualKey::new(virt.namespace(), virt.name()),
+            uid: virt.uid().to_owned(),
+            reason,
+            event_type: EventType::Warning,
+            message: message.into(),
+        }
+    }
 }

@@ -6,13 +6,14 @@ mod ranges;
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, copy, omit, set};
 use tenet_mapper::{
-    Context, CopyMapper, Dependency, Effect, Event, EventReason, EventType, Input, KeysOf, MapError, Mapper,
-    MapperSpec, Object, Outcome, Projection, Section, Side, Translate, VirtualKey, kinds, pointer,
+    Context, CopyMapper, Dependency, Effect, Event, EventReason, Input, KeysOf, MapError, Mapper, MapperSpec, Object,
+    Outcome, Projection, Section, Side, Translate, VirtualKey, kinds, pointer,
 };
 
 pub use ranges::EndpointSlices;
+use ranges::Ranges;
 
-use crate::service::{api, is_external, ranges as service_ranges};
+use crate::service::{api, has_selector, is_external, ranges as service_ranges};
 
 /// The label that names the Service of a slice.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -146,11 +147,11 @@ impl Translate for Slices {
                 pointer::set(&mut draft, &format!("{at}/targetRef"), target);
             }
         }
-        let section = cx.section::<EndpointSlices>();
+        let ranges = Ranges::read(cx);
         if let Some(endpoints) = draft.get_mut("endpoints").and_then(Value::as_array_mut) {
             for endpoint in endpoints.iter_mut() {
                 if let Some(addresses) = endpoint.get_mut("addresses").and_then(Value::as_array_mut) {
-                    addresses.retain(|address| refusal(cx, &section, address).is_none());
+                    addresses.retain(|address| ranges.refusal(address).is_none());
                 }
             }
             endpoints.retain(|endpoint| endpoint["addresses"].as_array().is_some_and(|all| !all.is_empty()));
@@ -171,9 +172,7 @@ fn backing(cx: &Context<'_>, slice: &Object) -> Backing {
     let Some(service) = cx.virt(kinds::SERVICE, &key).filter(|service| !service.is_deleting()) else {
         return Backing::None;
     };
-    let has_selector =
-        service.at("/spec/selector").and_then(Value::as_object).is_some_and(|selector| !selector.is_empty());
-    if has_selector || is_external(&service) {
+    if has_selector(&service) || is_external(&service) {
         return Backing::None;
     }
     match cx.host(kinds::SERVICE, &cx.host_key(kinds::SERVICE, &key)) {
@@ -195,16 +194,12 @@ fn host_target(cx: &Context<'_>, slice: &Object, target: &Value) -> Option<Value
     Some(json!({"kind": "Pod", "namespace": host.namespace(), "name": host.name()}))
 }
 
-fn refusal(cx: &Context<'_>, section: &EndpointSlices, address: &Value) -> Option<String> {
-    ranges::refusal(cx, section, address.as_str().unwrap_or_default())
-}
-
 /// Returns one event for each address that does not cross.
 fn left_out(cx: &Context<'_>, slice: &Object, service: &Object) -> Vec<Effect> {
-    let section = cx.section::<EndpointSlices>();
+    let ranges = Ranges::read(cx);
     let addresses =
         slice.list_at("/endpoints").iter().filter_map(|endpoint| endpoint["addresses"].as_array()).flatten();
-    let refused = addresses.filter_map(|address| Some((address.as_str()?, refusal(cx, &section, address)?)));
+    let refused = addresses.filter_map(|address| Some((address.as_str()?, ranges.refusal(address)?)));
     let message = |(address, why): (&str, String)| {
         event(service, format!("EndpointSlice {}: the address {address} is left out: it {why}", slice.name()))
     };
@@ -214,18 +209,11 @@ fn left_out(cx: &Context<'_>, slice: &Object, service: &Object) -> Vec<Effect> {
 fn missing_right(service: &Object) -> Effect {
     let message =
         "without a selector, and nobody reaches its endpoints: the syncer may not write EndpointSlices on the host";
-    event(service, message.to_owned())
+    event(service, message)
 }
 
-fn event(service: &Object, message: String) -> Effect {
-    Effect::Emit(Event {
-        kind: kinds::SERVICE,
-        key: VirtualKey::new(service.namespace(), service.name()),
-        uid: service.uid().to_owned(),
-        reason: EventReason::Degraded,
-        event_type: EventType::Warning,
-        message,
-    })
+fn event(service: &Object, message: impl Into<String>) -> Effect {
+    Effect::Emit(Event::warning(kinds::SERVICE, service, EventReason::Degraded, message))
 }
 
 #[cfg(test)]

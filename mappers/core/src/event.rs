@@ -156,15 +156,15 @@ impl Mapper for EventMapper {
         let mut shown: Vec<Step> = Vec::new();
         let mut due = None;
         for event in &events {
-            let place = VirtualKey::new(virt.namespace(), name_of(&virt, event));
-            match cx.virt(kinds::EVENT, &place) {
+            let shown_key = VirtualKey::new(virt.namespace(), name_of(&virt, event));
+            match cx.virt(kinds::EVENT, &shown_key) {
                 Some(found) if event.is_shown_by(&found) => {}
                 Some(found) if cx.now() < Recorded::last_of(&found) + INTERVAL => {
                     let at = Recorded::last_of(&found) + INTERVAL;
                     due = Some(due.map_or(at, |due: i64| due.min(at)));
                 }
                 // A namespace that is being deleted takes no more events.
-                _ => shown.push(Effect::ApplyVirtual(show(kind, &virt, event, &wording, place)).best_effort()),
+                _ => shown.push(Effect::ApplyVirtual(show(kind, &virt, event, &wording, shown_key)).best_effort()),
             }
         }
         let outcome = Outcome::done().then_together(shown);

@@ -6,8 +6,8 @@ mod config;
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Refusal, Rule, copy, refuse, set, up};
 use tenet_mapper::{
-    Context, CopyMapper, Deletion, Dependency, Effect, Event, EventReason, EventType, Input, KeysOf, MapError, Mapper,
-    MapperSpec, Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
+    Context, CopyMapper, Deletion, Dependency, Effect, Event, EventReason, Input, KeysOf, MapError, Mapper, MapperSpec,
+    Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
 };
 
 pub use config::Storage;
@@ -156,27 +156,14 @@ fn lost(virt: &Object) -> Outcome {
     if virt.str_at("/status/phase") == Some("Lost") {
         return Outcome::done();
     }
-    let event = Effect::Emit(Event {
-        kind: KIND,
-        key: VirtualKey::new(virt.namespace(), virt.name()),
-        uid: virt.uid().to_owned(),
-        reason: EventReason::Degraded,
-        event_type: EventType::Warning,
-        message: "its claim on the host is gone, and its volume with it; it is not created again, as it would be empty"
-            .to_owned(),
-    });
+    let message =
+        "its claim on the host is gone, and its volume with it; it is not created again, as it would be empty";
+    let event = Effect::Emit(Event::warning(KIND, virt, EventReason::Degraded, message));
     Outcome::one(event).then(patch(virt, Some("status"), vec![("/status/phase", json!("Lost"))]))
 }
 
 fn patch(virt: &Object, subresource: Option<&'static str>, values: Vec<(&'static str, Value)>) -> Effect {
-    Effect::PatchVirtual(VirtualPatch {
-        kind: KIND,
-        key: VirtualKey::new(virt.namespace(), virt.name()),
-        uid: virt.uid().to_owned(),
-        version: subresource.is_none().then(|| virt.resource_version().to_owned()),
-        subresource,
-        values: values.into_iter().map(|(pointer, value)| (pointer.into(), value)).collect(),
-    })
+    Effect::PatchVirtual(VirtualPatch::new(KIND, virt, subresource, values))
 }
 
 fn volume(claim: &Object) -> Option<&str> {

@@ -31,9 +31,8 @@ use serde_json::Value;
 use tenet_mapper::rules::{Reference, Table};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{
-    Bound, Context, Dependency, Effect, Event, EventReason, EventType, HostKey, HostPatch, Input, KeysOf, MapError,
-    Mapper, MapperSpec, Next, Object, Outcome, PatchFormat, Projection, Right, Section, Side, Verb, VirtualKey, kinds,
-    pointer,
+    Bound, Context, Dependency, Effect, Event, EventReason, HostKey, HostPatch, Input, KeysOf, MapError, Mapper,
+    MapperSpec, Next, Object, Outcome, PatchFormat, Projection, Right, Section, Side, Verb, VirtualKey, kinds, pointer,
 };
 
 pub use config::{Dns, Effect as TaintEffect, Operator, Pods, Toleration, Tolerations};
@@ -259,14 +258,7 @@ impl Subject<'_, '_> {
     }
 
     fn event(&self, reason: EventReason, message: &str) -> Effect {
-        Effect::Emit(Event {
-            kind: kinds::POD,
-            key: self.key.clone(),
-            uid: self.virt.uid().to_owned(),
-            reason,
-            event_type: EventType::Warning,
-            message: message.to_owned(),
-        })
+        Effect::Emit(Event::warning(kinds::POD, self.virt, reason, message))
     }
 }
 

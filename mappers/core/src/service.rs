@@ -133,6 +133,11 @@ fn host_spec(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Value {
     ours.and_then(|host| host.at("/spec").cloned()).unwrap_or_else(|| json!({"type": "ClusterIP"}))
 }
 
+/// Returns true if the API server makes the endpoints of a Service from the pods that it selects.
+pub(crate) fn has_selector(service: &Object) -> bool {
+    service.at("/spec/selector").and_then(Value::as_object).is_some_and(|selector| !selector.is_empty())
+}
+
 /// Returns true if the Service has an external name, and so concerns only the virtual DNS.
 pub(crate) fn is_external(virt: &Object) -> bool {
     virt.str_at("/spec/type") == Some("ExternalName")
@@ -196,14 +201,7 @@ impl Translate for Services {
 
 /// Values for a virtual Service.
 fn patch(virt: &Object, values: Vec<(&'static str, Value)>) -> Effect {
-    Effect::PatchVirtual(VirtualPatch {
-        kind: kinds::SERVICE,
-        key: VirtualKey::new(virt.namespace(), virt.name()),
-        uid: virt.uid().to_owned(),
-        version: Some(virt.resource_version().to_owned()),
-        subresource: None,
-        values: values.into_iter().map(|(pointer, value)| (pointer.into(), value)).collect(),
-    })
+    Effect::PatchVirtual(VirtualPatch::new(kinds::SERVICE, virt, None, values))
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 //! (CVE-2021-25740, CVE-2021-25737).
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tenet_mapper::Context;
 
 use crate::service::ranges;
@@ -47,23 +49,43 @@ impl Default for EndpointSlices {
     }
 }
 
-/// Returns the reason why an address may not cross.
-pub(super) fn refusal(cx: &Context<'_>, section: &EndpointSlices, address: &str) -> Option<String> {
-    let Ok(address) = address.parse::<IpAddr>().map(|address| address.to_canonical()) else {
-        return Some("is not an IP address".to_owned());
-    };
-    if section.allow.iter().any(|range| range.contains(&address)) {
-        return None;
+/// The ranges that hold for one reconcile, read once for all of its addresses.
+pub(super) struct Ranges {
+    section: Arc<EndpointSlices>,
+    special: Vec<IpNet>,
+    services: Vec<IpNet>,
+}
+
+impl Ranges {
+    /// Reads the configuration and the service ranges of the virtual API server.
+    pub(super) fn read(cx: &Context<'_>) -> Self {
+        let services = ranges::all(cx);
+        Self {
+            section: cx.section(),
+            special: parsed(SPECIAL).collect(),
+            services: parsed(services.iter().map(String::as_str)).collect(),
+        }
     }
-    if let Some(range) = parsed(SPECIAL).find(|range| range.contains(&address)) {
-        return Some(format!("lies in {range}, which is not for servers"));
+
+    /// Returns the reason why an address may not cross.
+    pub(super) fn refusal(&self, address: &Value) -> Option<String> {
+        let Ok(address) = address.as_str().unwrap_or_default().parse::<IpAddr>().map(|address| address.to_canonical())
+        else {
+            return Some("is not an IP address".to_owned());
+        };
+        let containing = |ranges: &[IpNet]| ranges.iter().find(|range| range.contains(&address)).copied();
+        if containing(&self.section.allow).is_some() {
+            return None;
+        }
+        if let Some(range) = containing(&self.special) {
+            return Some(format!("lies in {range}, which is not for servers"));
+        }
+        if let Some(range) = containing(&self.services) {
+            return Some(format!("lies in {range}, the range of Services"));
+        }
+        let refused = containing(&self.section.refuse)?;
+        Some(format!("lies in {refused}, which endpointSlices.refuse names"))
     }
-    let services = ranges::all(cx);
-    if let Some(range) = parsed(services.iter().map(String::as_str)).find(|range| range.contains(&address)) {
-        return Some(format!("lies in {range}, the range of Services"));
-    }
-    let refused = section.refuse.iter().find(|range| range.contains(&address))?;
-    Some(format!("lies in {refused}, which endpointSlices.refuse names"))
 }
 
 fn parsed<'t>(ranges: impl IntoIterator<Item = &'t str>) -> impl Iterator<Item = IpNet> {

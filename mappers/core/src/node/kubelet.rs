@@ -8,8 +8,8 @@ use tenet_mapper::keys::CONTROL_PLANE;
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::kubelets::{self, NodeAddresses};
 use tenet_mapper::{
-    ApplyHost, Context, Deletion, Effect, Event, EventReason, EventType, HostKey, HostPatch, Kubelets, Object,
-    PatchFormat, Side, VirtualKey, kinds,
+    ApplyHost, Context, Deletion, Effect, Event, EventReason, HostKey, HostPatch, Kubelets, Object, PatchFormat, Side,
+    VirtualKey, kinds,
 };
 
 /// Address of a kubelet.
@@ -209,13 +209,6 @@ fn shown(node: &Object) -> Option<&str> {
 }
 
 fn taken(virt: &Object) -> Effect {
-    Effect::Emit(Event {
-        kind: kinds::NODE,
-        key: VirtualKey::new("", virt.name()),
-        uid: virt.uid().to_owned(),
-        reason: EventReason::Blocked,
-        event_type: EventType::Warning,
-        message: "exec, logs and port-forward do not work: another Service of the host has the name of this node's"
-            .to_owned(),
-    })
+    let message = "exec, logs and port-forward do not work: another Service of the host has the name of this node's";
+    Effect::Emit(Event::warning(kinds::NODE, virt, EventReason::Blocked, message))
 }

@@ -9,6 +9,7 @@ use tenet_mapper::rules::Refusal;
 use tenet_mapper::{Bound, Input, KeysOf, MapperSpec, Object, Projection, Side, VirtualKey, kinds};
 
 use super::Subject;
+use crate::service::has_selector;
 
 /// The Services and pods of the host that belong to no virtual cluster.
 #[derive(Clone, Copy)]
@@ -56,8 +57,7 @@ fn index() -> VirtualKey {
 }
 
 fn with_selector(service: &Object) -> Vec<VirtualKey> {
-    let has_selector = service.at("/spec/selector").and_then(Value::as_object).is_some_and(|all| !all.is_empty());
-    if has_selector { of_the_host(service) } else { Vec::new() }
+    if has_selector(service) { of_the_host(service) } else { Vec::new() }
 }
 
 fn of_the_host(object: &Object) -> Vec<VirtualKey> {

@@ -86,14 +86,8 @@ fn replace(pod: &Subject<'_, '_>, status: Value) -> Option<Effect> {
 }
 
 fn write(pod: &Subject<'_, '_>, status: Value, version: Option<String>) -> Effect {
-    Effect::PatchVirtual(VirtualPatch {
-        kind: kinds::POD,
-        key: pod.key.clone(),
-        uid: pod.virt.uid().to_owned(),
-        version,
-        subresource: Some("status"),
-        values: vec![("/status".into(), status)],
-    })
+    let patch = VirtualPatch::new(kinds::POD, pod.virt, Some("status"), [("/status", status)]);
+    Effect::PatchVirtual(VirtualPatch { version, ..patch })
 }
 
 /// Returns the status that the virtual pod should have; `None` when the host has none yet.

@@ -6,7 +6,7 @@
 //! performs the second. Until then its host Service, which holds the other values, is left alone.
 
 use serde_json::{Value, json};
-use tenet_mapper::{Context, Effect, Event, EventReason, EventType, Object, Outcome, VirtualKey, kinds};
+use tenet_mapper::{Context, Effect, Event, EventReason, EventType, Object, Outcome, kinds};
 
 use super::{address, patch, ranges};
 
@@ -65,12 +65,5 @@ pub(super) fn close(virt: &Object, spec: &Value) -> Outcome {
 
 /// An event on a virtual Service.
 pub(super) fn event(virt: &Object, reason: EventReason, event_type: EventType, message: String) -> Effect {
-    Effect::Emit(Event {
-        kind: kinds::SERVICE,
-        key: VirtualKey::new(virt.namespace(), virt.name()),
-        uid: virt.uid().to_owned(),
-        reason,
-        event_type,
-        message,
-    })
+    Effect::Emit(Event { event_type, ..Event::warning(kinds::SERVICE, virt, reason, message) })
 }
