@@ -8,6 +8,7 @@ mod args;
 mod audit;
 mod cache;
 mod claim;
+mod cluster_event;
 pub mod connect;
 mod embedded;
 mod engine;

@@ -2,14 +2,13 @@
 //!
 //! The gate writes nothing while the claim does not agree, so the claim writes this event itself, once.
 
-use tenet_mapper::plan::{self, Payload, PlanContext, Write};
-use tenet_mapper::{Effect, Event, EventReason, EventType, Projection, Side, VirtualKey, kinds};
-
-use serde_json::json;
+use tenet_mapper::plan::{Payload, Write};
+use tenet_mapper::{EventReason, Side};
 
 use super::Claim;
 use super::decide::Difference;
 use crate::api::Target;
+use crate::cluster_event;
 use crate::engine::Engine;
 
 /// Number of objects that the event names.
@@ -22,19 +21,10 @@ impl Claim {
         let facts = engine.facts.load_full();
         let newer = if *side == Side::Virtual { self.newer_objects(&facts.cluster_id).await } else { String::new() };
         let message = format!("{difference}. Nothing is written until the administrator of the host decides{newer}");
-        let event = Event {
-            kind: kinds::NAMESPACE,
-            key: VirtualKey::new("", "kube-system"),
-            uid: facts.cluster_id.clone(),
-            reason: EventReason::Suspended,
-            event_type: EventType::Warning,
-            message,
-        };
-        let cx = PlanContext { facts: &facts, projection: &Projection::Whole, minted: &[] };
-        for write in plan::plan(&Effect::Emit(event), None, &cx).unwrap_or_default() {
-            let Write { target, payload: Payload::Create { mut object, .. }, .. } = write else { continue };
-            let now = engine.runtime.timestamp();
-            (object["firstTimestamp"], object["lastTimestamp"]) = (json!(now), json!(now));
+        let event = cluster_event::warning(&facts, EventReason::Suspended, message);
+        for mut write in cluster_event::writes(&facts, &event) {
+            cluster_event::stamp(&mut write, &engine.runtime.timestamp());
+            let Write { target, payload: Payload::Create { object, .. }, .. } = write else { continue };
             let target = Target::new(target.kind, &target.namespace, &target.name);
             if let Err(error) = self.servers.virt.create(&target, &object, self.servers.limit).await
                 && !error.is_lost_race()

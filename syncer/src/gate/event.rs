@@ -6,14 +6,15 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
-use tenet_mapper::plan::{self, Payload, PlanContext, Write};
-use tenet_mapper::{Effect, Event, EventReason, EventType, MapError, ObjectRef, Projection, Side, VirtualKey, kinds};
+use tenet_mapper::plan::{Payload, Write};
+use tenet_mapper::{Event, EventReason, MapError, ObjectRef, Side, kinds};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
 use super::{Done, Gate, errors};
 use crate::api::Target;
+use crate::cluster_event;
 
 /// Events emitted since the start, so that they need not be looked up, with the time of the last one.
 #[derive(Default)]
@@ -51,17 +52,8 @@ impl Gate {
     /// Emits a warning that concerns the whole virtual cluster: on its namespace `kube-system`.
     pub(super) async fn tell_cluster(&self, reason: EventReason, message: String) {
         let facts = self.parts.facts.load_full();
-        let event = Event {
-            kind: kinds::NAMESPACE,
-            key: VirtualKey::new("", "kube-system"),
-            uid: facts.cluster_id.clone(),
-            reason,
-            event_type: EventType::Warning,
-            message,
-        };
-        let cx = PlanContext { facts: &facts, projection: &Projection::Whole, minted: &[] };
-        let writes = plan::plan(&Effect::Emit(event.clone()), None, &cx).unwrap_or_default();
-        for write in &writes {
+        let event = cluster_event::warning(&facts, reason, message);
+        for write in &cluster_event::writes(&facts, &event) {
             if let Err(error) = self.emit(&event, write).await {
                 tracing::warn!(%error, reason = reason.as_str(), "cannot emit an event on kube-system");
             }
@@ -87,11 +79,7 @@ impl Gate {
     }
 
     async fn post(&self, event: &Event, mut write: Write) -> Result<Done, MapError> {
-        let now = self.parts.runtime.timestamp();
-        if let Payload::Create { object, .. } = &mut write.payload {
-            object["firstTimestamp"] = json!(now);
-            object["lastTimestamp"] = json!(now);
-        }
+        cluster_event::stamp(&mut write, &self.parts.runtime.timestamp());
         if event.reason == EventReason::Repaired {
             self.parts.metrics.admission.repaired(event.kind);
         }
