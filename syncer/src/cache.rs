@@ -22,7 +22,7 @@ use buried::{Burial, Buried, uid_of};
 use namespaces::Namespaces;
 use readers::{Readers, Seen};
 use recent::Recent;
-use version::Version;
+pub use version::Version;
 
 pub use readers::Sight;
 
@@ -266,9 +266,9 @@ impl Cache {
     }
 
     /// Notes that our write of the status of an object made this state.
-    pub fn note_told(&self, object: &Value) {
-        if let Some(mut entry) = self.entries.get_mut(&NamespacedName::of(object)) {
-            entry.told = Version::of(object);
+    pub fn note_told(&self, key: &NamespacedName, version: Version) {
+        if let Some(mut entry) = self.entries.get_mut(key) {
+            entry.told = version;
         }
     }
 

@@ -32,7 +32,7 @@ use tenet_mapper::{Bind, Effect, Facts, HostKey, Kind, MapError, Object, ObjectR
 use tokio::time::Instant;
 
 use crate::api::{Api, ApiError, PatchType, Target};
-use crate::cache::{Change, NamespacedName};
+use crate::cache::{Change, Version};
 use crate::claim::Claim;
 use crate::lease::Hold;
 use crate::metrics::Metrics;
@@ -211,13 +211,10 @@ impl Gate {
                     return Err(errors::of_write(&write.target, error));
                 }
             };
-            if is_shown_status(write)
-                && let Some(cache) = self.parts.caches.get(Side::Virtual, write.target.kind)
-            {
-                self.ingest(Side::Virtual, write.target.kind, answer.clone());
-                cache.note_told(&answer);
-            } else {
-                self.ingest(write.target.side, write.target.kind, answer);
+            let told = is_shown_status(write).then(|| Version::of(&answer));
+            self.ingest(write.target.side, write.target.kind, answer);
+            if let (Some(told), Some(cache)) = (told, self.parts.caches.get(Side::Virtual, write.target.kind)) {
+                cache.note_told(&(&write.target).into(), told);
             }
             let is_reserved = cached.is_some_and(|cached| cached.annotation(PENDING).is_some());
             if is_reserved && matches!(write.payload, Payload::Json(_)) {
@@ -334,8 +331,7 @@ impl Gate {
         let cached = self.cached(object);
         let found = self.read(*side, &Target::new(*kind, namespace, name)).await?;
         let Some(cache) = self.parts.caches.get(*side, *kind) else { return Ok(false) };
-        let (key, uid) = (NamespacedName::new(namespace, name), cached.as_ref().map(Object::uid));
-        Ok(quorum::take(cache, &self.parts.router, &key, uid, found))
+        Ok(quorum::take(cache, &self.parts.router, &object.into(), cached.as_ref().map(Object::uid), found))
     }
 
     /// Reads the copy of a virtual object from a quorum if somebody else has written the object since its status was
@@ -358,11 +354,8 @@ impl Gate {
 
     /// Removes an object from the cache that the server reports absent. Returns true if the cache had it.
     fn forget(&self, object: &ObjectRef, uid: &str) -> bool {
-        let ObjectRef { side, kind, namespace, name } = object;
-        let Some(cache) = self.parts.caches.get(*side, *kind) else { return false };
-        let Some(last) = cache.evict(namespace, name, uid) else { return false };
-        self.parts.router.gone(cache, &last);
-        true
+        let Some(cache) = self.parts.caches.get(object.side, object.kind) else { return false };
+        quorum::take(cache, &self.parts.router, &object.into(), Some(uid), None)
     }
 
     /// Stores the server's answer in the cache, so that the next reconcile does not act

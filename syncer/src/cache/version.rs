@@ -5,13 +5,14 @@ use serde_json::Value;
 /// A resource version, for comparing two of one kind. Kubernetes promises since 1.35
 /// that they can be compared as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Version(pub(super) u64);
+pub struct Version(pub(super) u64);
 
 impl Version {
     /// Later than any other.
     pub(super) const LAST: Self = Self(u64::MAX);
 
-    pub(super) fn of(object: &Value) -> Self {
+    /// Returns the version of an object; 0 when it has none that is a number.
+    pub fn of(object: &Value) -> Self {
         let version = object.get("metadata").and_then(|metadata| metadata.get("resourceVersion"));
         Self::parse(version.and_then(Value::as_str).unwrap_or_default())
     }
