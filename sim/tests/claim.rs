@@ -124,6 +124,17 @@ async fn the_epoch_is_raised_beside_writes_and_nothing_is_written_at_rest() {
     stop.cancel();
 }
 
+fn says_which_store_was_restored(engine: &Embedded, side: Side) {
+    let reason = engine.suspended().unwrap_or_default();
+    assert!(reason.contains(&format!("the {side} store looks restored")), "{side}: {reason}");
+}
+
+async fn is_refused_after_a_restart(lab: &Lab, side: Side) {
+    sleep(SETTLED).await;
+    let refused = lab.start(&CancellationToken::new()).await.err().unwrap_or_default();
+    assert!(refused.contains("looks restored"), "{side}: a restart changes nothing: {refused}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_of_either_side_that_was_restored_suspends_all_writes_and_keeps_what_is_newer() {
     for side in [Side::Virtual, Side::Host] {
@@ -138,17 +149,14 @@ async fn a_store_of_either_side_that_was_restored_suspends_all_writes_and_keeps_
         assert!(lab.has_copy("new"));
         restored.restore(&backup);
         sleep(NOTICED).await;
-        let reason = engine.suspended().unwrap_or_default();
-        assert!(reason.contains(&format!("the {side} store looks restored")), "{side}: {reason}");
+        says_which_store_was_restored(&engine, side);
         lab.writes();
         lab.service("later");
         sleep(Duration::from_secs(120)).await;
         assert_eq!(lab.writes(), [""; 0], "{side}");
         assert_eq!(lab.has_copy("new"), side == Side::Virtual, "{side}");
         stop.cancel();
-        sleep(SETTLED).await;
-        let refused = lab.start(&CancellationToken::new()).await.err().unwrap_or_default();
-        assert!(refused.contains("looks restored"), "{side}: a restart changes nothing: {refused}");
+        is_refused_after_a_restart(&lab, side).await;
     }
 }
 
@@ -169,8 +177,7 @@ async fn a_store_that_went_back_between_two_epochs_suspends_all_writes_until_a_p
         assert!(lab.has_copy("new") && lab.epochs() == epochs, "{side}: the backup is of the same epoch");
         restored.restore(&backup);
         sleep(NOTICED).await;
-        let reason = engine.suspended().unwrap_or_default();
-        assert!(reason.contains(&format!("the {side} store looks restored")), "{side}: {reason}");
+        says_which_store_was_restored(&engine, side);
         assert_eq!(lab.has_copy("new"), side == Side::Virtual, "{side}: what is newer than the backup stays");
         let events: Vec<_> = lab.virt.list(kinds::EVENT, "default");
         let event = events.iter().find(|event| event["reason"] == "SyncSuspended").expect("an event");
@@ -180,9 +187,7 @@ async fn a_store_that_went_back_between_two_epochs_suspends_all_writes_until_a_p
         sleep(Duration::from_secs(120)).await;
         assert_eq!(lab.writes(), [""; 0], "{side}");
         stop.cancel();
-        sleep(SETTLED).await;
-        let refused = lab.start(&CancellationToken::new()).await.err().unwrap_or_default();
-        assert!(refused.contains("looks restored"), "{side}: a restart changes nothing: {refused}");
+        is_refused_after_a_restart(&lab, side).await;
     }
 }
 

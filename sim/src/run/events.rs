@@ -1,4 +1,4 @@
-//! What happens to a world and when: the acts and faults of its script, and what follows from them.
+//! Events of a world, in their order: the acts and faults of its script, and what follows from them.
 
 use std::time::Duration;
 

@@ -36,7 +36,7 @@ pub fn directed() -> Vec<(&'static str, Script)> {
     all
 }
 
-/// What happens while no syncer runs.
+/// Changes while no syncer runs.
 fn away() -> Vec<(&'static str, Script)> {
     let crash = Fault::Crash(Moment::Poll(1));
     let away = || two_pods().fault(15_000, 60_000, crash);
