@@ -23,8 +23,8 @@ pub struct Settings {
 /// The list of permitted fields of one kind.
 #[derive(Clone, Debug)]
 enum Permits {
-    /// A field of a section of the mapper's own.
-    Section(&'static str, &'static str),
+    /// A section of the mapper's own.
+    Section(Section),
     /// `kinds.allow`, under this name.
     Kinds(String),
 }
@@ -55,15 +55,12 @@ impl Settings {
             self.sections.push(*section);
         }
         if spec.table.is_some() {
-            let own = spec.sections.iter().find_map(|section| Some((section.name(), section.permitting_field()?)));
+            let own = spec.sections.iter().find(|section| section.permitting_field().is_some());
             if own.is_none() {
                 self.known.refused.insert(identity(spec.kind), refused(spec));
                 self.known.sealed.insert(identity(spec.kind), sealed(spec));
             }
-            let permits = own.map_or_else(
-                || Permits::Kinds(identity(spec.kind)),
-                |(section, field)| Permits::Section(section, field),
-            );
+            let permits = own.map_or_else(|| Permits::Kinds(identity(spec.kind)), |section| Permits::Section(*section));
             self.permits.push((spec.kind, permits));
         }
         Ok(())
@@ -100,9 +97,8 @@ impl Settings {
         for (kind, permits) in &self.permits {
             let paths: Vec<String> = match permits {
                 Permits::Kinds(name) => config.kinds.allow.get(name).cloned().unwrap_or_default(),
-                Permits::Section(section, field) => {
-                    let list = config.sections.get(*section).and_then(|section| section[field].as_array());
-                    list.into_iter().flatten().filter_map(|path| path.as_str().map(str::to_owned)).collect()
+                Permits::Section(section) => {
+                    config.sections.get(section.name()).map(|value| section.permitted(value)).unwrap_or_default()
                 }
             };
             for path in paths {

@@ -49,6 +49,7 @@ pub struct Section {
     parse: fn(&Value) -> Result<Parsed, String>,
     fixed: &'static [&'static str],
     permits: Option<&'static str>,
+    also_permits: fn(&Value) -> Vec<String>,
 }
 
 impl Section {
@@ -65,6 +66,7 @@ impl Section {
             parse: |value| Ok(Arc::new(read::<T>(value)?)),
             fixed: &[],
             permits: None,
+            also_permits: |_| Vec::new(),
         }
     }
 
@@ -79,6 +81,13 @@ impl Section {
     #[must_use]
     pub fn permits(self, field: &'static str) -> Self {
         Self { permits: Some(field), ..self }
+    }
+
+    /// Declares a function that returns the paths that other fields of the section permit, such as a level that stands
+    /// for many paths.
+    #[must_use]
+    pub fn also_permits(self, paths: fn(&Value) -> Vec<String>) -> Self {
+        Self { also_permits: paths, ..self }
     }
 
     /// The key of the section in the file.
@@ -104,6 +113,13 @@ impl Section {
     /// The list that permits refused fields of the mapper's kind.
     pub fn permitting_field(&self) -> Option<&'static str> {
         self.permits
+    }
+
+    /// Returns the paths that this value of the section permits: those of the list, and those of other fields.
+    pub fn permitted(&self, value: &Value) -> Vec<String> {
+        let list = self.permits.and_then(|field| value[field].as_array());
+        let listed = list.into_iter().flatten().filter_map(|path| path.as_str().map(str::to_owned));
+        listed.chain((self.also_permits)(value)).collect()
     }
 
     /// Tells whether two sections have the same type: each type is one section.

@@ -20,7 +20,7 @@ pub use event::EventMapper;
 pub use namespace::NamespaceMapper;
 pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
 pub use persistent_volume_claim::{PersistentVolumeClaimMapper, Storage};
-pub use pod::{Dns, Operator, PodMapper, Pods, TaintEffect, Toleration, Tolerations};
+pub use pod::{Dns, Level, Operator, PodMapper, Pods, TaintEffect, Toleration, Tolerations};
 pub use secret::SecretMapper;
 pub use service::ServiceMapper;
 pub use storage_class::StorageClassMapper;

@@ -11,6 +11,7 @@ mod env;
 mod ephemeral;
 mod exposure;
 mod grace;
+mod level;
 mod namespaces;
 mod owner;
 mod placement;
@@ -35,7 +36,7 @@ use tenet_mapper::{
     MapperSpec, Next, Object, Outcome, PatchFormat, Projection, Right, Section, Side, Verb, VirtualKey, kinds, pointer,
 };
 
-pub use config::{Dns, Effect as TaintEffect, Operator, Pods, Toleration, Tolerations};
+pub use config::{Dns, Effect as TaintEffect, Level, Operator, Pods, Toleration, Tolerations};
 use exposure::World;
 use owner::Owner;
 use scheduling::Binding;
@@ -83,7 +84,7 @@ impl PodMapper {
     pub fn new() -> Self {
         let looked_up = |side, kind, projection| Input::new(side, kind, projection, KeysOf::None);
         let mut spec = MapperSpec::both_sides("pod", kinds::POD, table::table())
-            .owns(Section::of::<Pods>("pods").permits("allow"))
+            .owns(Section::of::<Pods>("pods").permits("allow").also_permits(level::permitted))
             .section::<Dns>("dns")
             .with_conditions()
             .pending_in("PodScheduled")

@@ -39,6 +39,12 @@ impl Default for Ingresses {
 struct Volumes {
     /// Fields that volumes may have.
     permitted: Vec<String>,
+    /// All of them.
+    open: bool,
+}
+
+fn of_open(volumes: &serde_json::Value) -> Vec<String> {
+    if volumes["open"] == true { vec!["spec.ingressClassName".to_owned()] } else { Vec::new() }
 }
 
 fn table() -> Table {
@@ -50,8 +56,8 @@ fn mappers() -> Vec<Box<dyn Mapper>> {
     let ingress = MapperSpec::both_sides("ingress", INGRESS, table())
         .owns(Section::of::<Ingresses>("ingresses").fixed(&["controllerPort"]));
     let service = MapperSpec::both_sides("service", kinds::SERVICE, table());
-    let pod =
-        MapperSpec::both_sides("pod", kinds::POD, table()).owns(Section::of::<Volumes>("volumes").permits("permitted"));
+    let pod = MapperSpec::both_sides("pod", kinds::POD, table())
+        .owns(Section::of::<Volumes>("volumes").permits("permitted").also_permits(of_open));
     [ingress, service, pod].map(|spec| Box::new(CopyMapper::of_table(spec)) as Box<dyn Mapper>).into()
 }
 
@@ -98,6 +104,22 @@ fn a_reload_changes_the_section_that_a_mapper_reads() {
         "ingresses.controllerPort changed from 80 to 8080: takes effect after a restart"
     );
     assert_eq!(*section(), Ingresses { class: "own".to_owned(), controller_port: 80 });
+}
+
+#[test]
+fn a_field_of_a_section_may_stand_for_many_paths() {
+    let (settings, folder) = (Settings::of(&mappers()).unwrap(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("tenet.yaml");
+    for (text, expected) in [
+        ("", &[][..]),
+        ("volumes: { open: true }", &["spec.ingressClassName"]),
+        ("volumes: { open: true, permitted: [metadata] }", &["metadata", "spec.ingressClassName"]),
+    ] {
+        let config = load(&settings, &path, text).unwrap();
+        let policies = settings.facts(&config, "id", "v1.37.2").unwrap().policies;
+        assert_eq!(policies.of(kinds::POD).allow.iter().map(String::as_str).collect::<Vec<_>>(), expected, "{text}");
+        assert!(policies.of(INGRESS).allow.is_empty(), "{text}");
+    }
 }
 
 #[test]

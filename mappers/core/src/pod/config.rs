@@ -18,6 +18,8 @@ pub struct Pods {
     /// from the virtual cluster.
     #[schemars(with = "DnsSubdomain")]
     pub service_account: String,
+    /// Level of the Pod Security standards that tenant pods are held to.
+    pub level: Level,
     /// Field paths that the rule table of pods refuses and that this installation permits, such as `spec.hostNetwork`
     /// or `spec.volumes[].hostPath`.
     #[schemars(with = "Vec<FieldPath>")]
@@ -46,6 +48,7 @@ impl Default for Pods {
     fn default() -> Self {
         Self {
             service_account: "default".to_owned(),
+            level: Level::default(),
             allow: Vec::new(),
             priority_classes: Vec::new(),
             runtime_classes: Vec::new(),
@@ -55,6 +58,19 @@ impl Default for Pods {
             max_termination_grace_period: Duration::from_secs(3600),
         }
     }
+}
+
+/// Level of the Pod Security standards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Pods may use the node: its network, processes and folders, and every capability.
+    Privileged,
+    /// Pods get no known way out of their containers.
+    #[default]
+    Baseline,
+    /// Pods also run without root, without new privileges, without capabilities, and with seccomp.
+    Restricted,
 }
 
 /// Taints of the host's nodes that tenant pods tolerate.

@@ -6,9 +6,11 @@ use tenet_mapper::translate::dns::{DnsInput, dns};
 use tenet_mapper::translate::names::hostname;
 use tenet_mapper::{MapError, Object, VirtualKey, kinds, pointer};
 
-use super::config::{Dns, Pods};
+use super::config::{Dns, Level, Pods};
 use super::downward::Fields;
-use super::{Subject, classes, containers, grace, namespaces, placement, security, tokens, tolerations, volumes};
+use super::{
+    Subject, classes, containers, grace, level, namespaces, placement, security, tokens, tolerations, volumes,
+};
 
 /// A host pod without the variables of Services.
 pub(super) struct Draft {
@@ -28,6 +30,9 @@ pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option
     let mut refusals: Vec<_> = placement::node(pod, &mut host).into_iter().collect();
     refusals.extend(crossing.refusals);
     refusals.extend(security::cross(pod, &mut host));
+    if pods.level == Level::Restricted {
+        refusals.extend(level::restricted(pod.virt.value()));
+    }
     let mut remarks = Vec::new();
     refusals.extend(classes::priority(pod, &pods, &mut host, &mut remarks));
     refusals.extend(classes::runtime(pod, &pods, &mut host));

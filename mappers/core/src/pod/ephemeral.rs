@@ -60,6 +60,8 @@ fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<(Value, Vec<Effect>
         "spec": {
             "serviceAccountName": spec("serviceAccountName"),
             "enableServiceLinks": spec("enableServiceLinks"),
+            "os": spec("os"),
+            "securityContext": spec("securityContext"),
             LIST: [container],
         },
     }));

@@ -268,3 +268,36 @@ fn a_label_of_a_running_pod_that_a_service_of_the_host_selects_does_not_follow()
     let host = lab.host().unwrap();
     assert_eq!((host.label("app"), host.label("pod-template-hash")), (Some("other"), None), "what was removed goes");
 }
+
+#[test]
+fn the_privileged_level_lets_cross_what_each_of_its_paths_would() {
+    for (pointer, value, expected, path) in cases() {
+        let permitted = crate::pod::level::permitted(&json!({"level": "privileged"}));
+        let is_permitted = permitted.iter().any(|one| one == path);
+        let mut lab = Lab::fresh().facts(|facts| {
+            for path in permitted {
+                facts.policies.permit(kinds::POD, path);
+            }
+        });
+        lab.edit(pointer, value.clone());
+        assert_eq!(refusals(&mut lab).is_empty(), is_permitted, "{path}: {expected}");
+    }
+}
+
+#[test]
+fn the_restricted_level_refuses_a_pod_that_may_run_as_root_and_a_container_that_is_added_to_debug_with() {
+    let restricted = || Lab::fresh().section(Pods { level: crate::Level::Restricted, ..Pods::default() });
+    let fields = refusals(&mut restricted()).join("\n");
+    assert!(fields.contains("spec.containers[0].securityContext.runAsNonRoot"), "{fields}");
+
+    let mut lab = restricted();
+    lab.edit("/spec/securityContext", json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}));
+    let context = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+    lab.edit("/spec/containers/0/securityContext", context.clone());
+    lab.converge();
+    assert!(lab.host().is_some());
+    lab.edit("/spec/ephemeralContainers", json!([{"name": "root", "image": "i"}]));
+    assert_eq!(lab.planned(), ["SyncRefused"]);
+    lab.edit("/spec/ephemeralContainers", json!([{"name": "calm", "image": "i", "securityContext": context}]));
+    assert_eq!(lab.planned(), ["patch host ephemeralcontainers"]);
+}
