@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::cluster::phase;
-use crate::harness::Harness;
+use crate::harness::{Harness, Separate, in_folder, new_namespace};
 
 fn pod(name: &str, spec: &Value) -> Value {
     let mut pod = json!({"metadata": {"name": name, "labels": {"app": name}},
@@ -108,4 +108,29 @@ async fn a_toleration_of_every_taint_is_narrowed_and_told() -> Result<()> {
         |toleration: &Value| toleration["key"].as_str().is_some_and(|key| key.starts_with("node.kubernetes.io/"));
     assert!(!tolerations.is_empty() && tolerations.iter().all(is_condition), "{tolerations:?}");
     until_told(&harness, &namespace, "SyncDegraded", "intruder", "every taint").await
+}
+
+/// The API server writes such a class into every pod from then on, also into those that ask for none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_global_default_class_of_the_tenant_raises_no_priority_on_the_host() -> Result<()> {
+    let own = Separate::start(in_folder("placement")).await?;
+    new_namespace(&own.virt, "shop").await?;
+    let class = json!({"metadata": {"name": "team-default"}, "value": 1000, "globalDefault": true});
+    own.virt.create("/apis/scheduling.k8s.io/v1/priorityclasses", class).await?;
+    let pods = "/api/v1/namespaces/shop/pods";
+    // The API server needs a moment to learn of the class.
+    let dry = format!("{pods}?dryRun=All");
+    for _ in 0..200 {
+        if own.virt.create(&dry, pod("probe", &json!({}))).await?["spec"]["priority"] == 1000 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    own.virt.create(pods, pod("plain", &json!({}))).await?;
+    let virt = own.virt.until(&format!("{pods}/plain"), "running", |pod| phase(pod) == "Running").await?;
+    assert_eq!((&virt["spec"]["priorityClassName"], &virt["spec"]["priority"]), (&json!("team-default"), &json!(1000)));
+    let host = own.host.get(&own.on_host("pods/plain-x-shop-x-vc-1")).await?.context("the host pod")?;
+    assert_eq!((&host["spec"]["priorityClassName"], &host["spec"]["priority"]), (&Value::Null, &json!(0)));
+    own.playground.shutdown().await;
+    Ok(())
 }
