@@ -122,6 +122,8 @@ pub struct Oracle {
     /// Times at which the syncer may have missed events.
     blind: Vec<(Instant, Instant)>,
     last_write: Option<(Instant, String)>,
+    /// True after the virtual cluster was replaced by one that nobody has claimed.
+    is_replaced: bool,
     is_verbose: bool,
 }
 
@@ -139,6 +141,7 @@ impl Oracle {
             entries: 0,
             blind: Vec::new(),
             last_write: None,
+            is_replaced: false,
             is_verbose,
         }
     }
@@ -196,6 +199,7 @@ impl Oracle {
 
     /// Forgets what was known of a cluster that went back to an earlier state, or was replaced.
     pub fn forget(&mut self, cluster_id: &str) {
+        self.is_replaced |= self.cluster_id != cluster_id;
         cluster_id.clone_into(&mut self.cluster_id);
         self.history = History::default();
     }

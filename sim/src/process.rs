@@ -18,12 +18,46 @@ use crate::random::Random;
 /// Number that no count of polls reaches.
 const NEVER: u64 = u64::MAX;
 
+/// Count of the polls of all processes of one run, and its bound.
+pub struct Polls {
+    spent: AtomicU64,
+    most: u64,
+    exhausted: Notify,
+}
+
+impl Polls {
+    /// A count from zero.
+    pub fn new(most: u64) -> Arc<Self> {
+        Arc::new(Self { spent: AtomicU64::new(0), most, exhausted: Notify::new() })
+    }
+
+    /// Returns the number of polls so far.
+    pub fn spent(&self) -> u64 {
+        self.spent.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the bound is reached. No task is polled then.
+    pub async fn exhausted(&self) {
+        self.exhausted.notified().await;
+    }
+
+    /// Counts one poll. Returns false at the bound.
+    fn spend(&self) -> bool {
+        let is_left = self.spent.fetch_add(1, Ordering::SeqCst) < self.most;
+        if !is_left {
+            self.exhausted.notify_one();
+        }
+        is_left
+    }
+}
+
 /// A process of the simulated world, which may be killed between any two polls of its tasks.
 pub struct Process {
     clock: Clock,
     random: Mutex<Random>,
     tasks: Mutex<JoinSet<()>>,
     panics: AtomicU64,
+    run: Arc<Polls>,
     is_dead: AtomicBool,
     polls: AtomicU64,
     dies_at: AtomicU64,
@@ -32,9 +66,10 @@ pub struct Process {
 
 impl Process {
     /// Starts a process without tasks.
-    pub fn new(clock: Clock, random: Random) -> Arc<Self> {
+    pub fn new(clock: Clock, run: Arc<Polls>, random: Random) -> Arc<Self> {
         Arc::new(Self {
             clock,
+            run,
             random: Mutex::new(random),
             tasks: Mutex::new(JoinSet::new()),
             panics: AtomicU64::new(0),
@@ -116,7 +151,7 @@ impl Runtime for Handle {
     }
 }
 
-/// A task that is polled only while its process lives.
+/// A task that is polled only while its process lives, and its run is within its bound.
 struct Life {
     process: Arc<Process>,
     task: Task,
@@ -126,7 +161,7 @@ impl Future for Life {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.process.is_dead() {
+        if self.process.is_dead() || !self.process.run.spend() {
             return Poll::Pending;
         }
         let polls = self.process.polls.fetch_add(1, Ordering::SeqCst) + 1;
@@ -135,5 +170,24 @@ impl Future for Life {
             return Poll::Pending;
         }
         self.task.as_mut().poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_never_waits_exhausts_the_polls_of_its_run() {
+        let polls = Polls::new(1_000);
+        let process = Process::new(Clock::start(), Arc::clone(&polls), Random::new(1));
+        Handle(Arc::clone(&process)).spawn(Box::pin(async {
+            loop {
+                tokio::task::yield_now().await;
+            }
+        }));
+        polls.exhausted().await;
+        assert!(polls.spent() > 1_000);
+        process.kill();
     }
 }

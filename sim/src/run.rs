@@ -13,12 +13,13 @@ use serde_json::json;
 use tenet_mapper::kinds;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::api::{Cluster, ClusterConfig, Snapshot};
 use crate::clock::Clock;
 use crate::network::{Clusters, Network};
 use crate::oracle::{Failure, Oracle, Picture, Promise, SYNCER};
+use crate::process::Polls;
 use crate::random::Random;
 use crate::script::Script;
 use crate::syncer::{Setup, Syncer};
@@ -33,6 +34,10 @@ pub const NAMESPACE: &str = "tenets";
 const NODES: u64 = 2;
 /// Pause of the controllers before they react.
 const REACTION: Duration = Duration::from_millis(20);
+/// Simulated time after which a run has failed: several times what the longest ones take.
+const LONGEST: Duration = Duration::from_secs(4 * 3_600);
+/// Number of polls of all syncers after which a run has failed, as its time may stand still.
+const MOST_POLLS: u64 = 50_000_000;
 
 /// Result of a run.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +82,7 @@ struct World {
     pause: u64,
     backups: BTreeMap<usize, Snapshot>,
     actors: JoinSet<()>,
+    polls: Arc<Polls>,
 }
 
 impl World {
@@ -102,7 +108,8 @@ impl World {
         }
         let oracle = Arc::new(Mutex::new(Oracle::new(NAMESPACE, &clusters.virt.cluster_id(), is_verbose)));
         let network = Network::new(clusters.clone(), Arc::clone(&oracle), Random::of(seed, "latency"));
-        let syncer = Syncer::new(SYNCER, Setup::Right, &network, clock, Random::of(seed, "syncer"));
+        let polls = Polls::new(MOST_POLLS);
+        let syncer = Syncer::new(SYNCER, Setup::Right, &network, clock, &polls, Random::of(seed, "syncer"));
         let nodes = Nodes::new(clusters.host.clone(), clock, Random::of(seed, "nodes"), NODES);
         let mut world = Self {
             script: script.clone(),
@@ -121,6 +128,7 @@ impl World {
             pause: 1_000,
             backups: BTreeMap::new(),
             actors: JoinSet::new(),
+            polls,
         };
         world.plan_script();
         Ok(world)
@@ -156,16 +164,18 @@ impl World {
 
     async fn run(mut self) -> anyhow::Result<Report> {
         self.spawn_actors();
-        self.syncer.start()?;
-        self.perform().await?;
-        self.recover()?;
-        let is_at_rest = self.settle(self.rest()).await?;
-        let mut picture = Picture::default();
-        if is_at_rest && !self.script.needs_person() {
-            picture = Picture::take(&self.script, &self.clusters, NAMESPACE);
-            self.oracle.lock().check_end(&self.clusters);
-            self.tear_down().await?;
+        let polls = Arc::clone(&self.polls);
+        let ended = tokio::select! {
+            biased;
+            () = polls.exhausted() => None,
+            ended = timeout(LONGEST, self.act_and_rest()) => ended.ok(),
+        };
+        let picture = ended.transpose()?;
+        if picture.is_none() {
+            let (at, spent) = (self.clock.elapsed(), polls.spent());
+            self.oracle.lock().fail(Promise::Rest, format!("the run does not end: {spent} polls in {at:?}"));
         }
+        let picture = picture.unwrap_or_default();
         let panics = self.syncer.process().map_or(0, |process| process.panics());
         let mut oracle = self.oracle.lock();
         if panics > 0 {
@@ -181,6 +191,21 @@ impl World {
             log: oracle.log(),
             picture,
         })
+    }
+
+    /// Performs the script, waits for rest, and deletes everything. Returns the end state.
+    async fn act_and_rest(&mut self) -> anyhow::Result<Picture> {
+        self.syncer.start()?;
+        self.perform().await?;
+        self.recover()?;
+        let is_at_rest = self.settle(self.rest()).await?;
+        if !is_at_rest || self.script.needs_person() {
+            return Ok(Picture::default());
+        }
+        let picture = Picture::take(&self.script, &self.clusters, NAMESPACE);
+        self.oracle.lock().check_end(&self.clusters);
+        self.tear_down().await?;
+        Ok(picture)
     }
 
     /// Performs the script.
@@ -210,7 +235,10 @@ impl World {
                 () = died => {
                     self.oracle.lock().note(format!("{:?} the syncer was killed", self.clock.elapsed()));
                     self.syncer.kill();
-                    self.plan_in(self.pause, Event::Start);
+                    // A second start would follow the next death, and so on without an end.
+                    if !self.agenda.values().any(|event| matches!(event, Event::Start)) {
+                        self.plan_in(self.pause, Event::Start);
+                    }
                 }
                 () = sleep_until(at) => {
                     if let Some((_, event)) = self.agenda.pop_first() {

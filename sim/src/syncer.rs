@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::network::Network;
-use crate::process::{Handle, Process};
+use crate::process::{Handle, Polls, Process};
 use crate::random::Random;
 use crate::run::{NAME, NAMESPACE};
 use crate::script::Wiring;
@@ -34,6 +34,7 @@ pub struct Syncer {
     setup: Setup,
     network: Arc<Network>,
     clock: Clock,
+    polls: Arc<Polls>,
     random: Random,
     running: Option<Running>,
 }
@@ -46,8 +47,16 @@ struct Running {
 
 impl Syncer {
     /// A syncer that does not run.
-    pub fn new(user: &str, setup: Setup, network: &Arc<Network>, clock: Clock, random: Random) -> Self {
-        Self { user: user.to_owned(), setup, network: Arc::clone(network), clock, random, running: None }
+    pub fn new(
+        user: &str,
+        setup: Setup,
+        network: &Arc<Network>,
+        clock: Clock,
+        polls: &Arc<Polls>,
+        random: Random,
+    ) -> Self {
+        let (network, polls) = (Arc::clone(network), Arc::clone(polls));
+        Self { user: user.to_owned(), setup, network, clock, polls, random, running: None }
     }
 
     /// Starts it, unless it runs.
@@ -56,7 +65,7 @@ impl Syncer {
             return Ok(());
         }
         let config = config(self.setup)?;
-        let process = Process::new(self.clock, Random::new(self.random.draw()));
+        let process = Process::new(self.clock, Arc::clone(&self.polls), Random::new(self.random.draw()));
         let client = |side| Api::new(self.network.client(&process, &self.user, side));
         let (virt, host) = match self.setup {
             Setup::Wrong(Wiring::Swapped) => (client(Side::Host), client(Side::Virtual)),
