@@ -168,7 +168,11 @@ impl Claim {
     }
 
     async fn read(&self, side: Side) -> Result<Arc<Reading>, ReadError> {
-        self.reads[index(side)].next(&self.servers, &self.wiring, side, || self.newest.lock()[index(side)]).await
+        let read = async || {
+            let newest = self.newest.lock()[index(side)];
+            self.servers.read(&self.wiring, side, newest).await.map(Arc::new)
+        };
+        self.reads[index(side)].next(read).await
     }
 
     async fn read_both(&self) -> Result<Pair, ReadError> {

@@ -12,6 +12,7 @@ mod deletion;
 pub mod errors;
 mod event;
 mod limiter;
+mod referrers;
 mod registration;
 mod reserve;
 #[cfg(test)]
@@ -91,6 +92,7 @@ pub struct Gate {
     /// Start of this syncer, for registrations.
     started: String,
     budgets: budget::Budgets,
+    lists: referrers::Lists,
 }
 
 impl Gate {
@@ -108,6 +110,7 @@ impl Gate {
             breaker: breaker::Breakers::default(),
             started,
             budgets: budget::Budgets::default(),
+            lists: referrers::Lists::default(),
         }
     }
 

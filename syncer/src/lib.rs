@@ -35,6 +35,7 @@ pub mod role;
 mod router;
 mod runtime;
 mod settings;
+mod shared_read;
 mod supervisor;
 mod unmanaged;
 mod view;

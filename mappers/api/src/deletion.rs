@@ -64,6 +64,7 @@ pub struct Deletion {
     version: Option<String>,
     grace: Option<i64>,
     cause: Box<Cause>,
+    is_unreferenced: bool,
 }
 
 impl Deletion {
@@ -148,6 +149,21 @@ impl Deletion {
         Self::new(Side::Host, kind, host, Cause::Redundant)
     }
 
+    /// Deletes a copy on the host to whose original no object refers. It stays if a reference is found before the delete:
+    /// the gate compares what may refer to the original with a list from a quorum.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tenet_mapper::{Cause, Deletion, Object, kinds};
+    ///
+    /// let object = Object::new(json!({"metadata": {"name": "a", "namespace": "team-a", "uid": "u"}}));
+    /// let deletion = Deletion::unreferenced(kinds::SECRET, &object);
+    /// assert!(deletion.is_unreferenced() && *deletion.cause() == Cause::Redundant);
+    /// ```
+    pub fn unreferenced(kind: Kind, host: &Object) -> Self {
+        Self { is_unreferenced: true, ..Self::redundant(kind, host) }
+    }
+
     /// Deletes a virtual object because its host object was seen being deleted; the grace
     /// period of that delete is passed on. `None` when `host` is not, or belongs to another.
     ///
@@ -215,6 +231,7 @@ impl Deletion {
             version: None,
             grace: None,
             cause: Box::new(cause),
+            is_unreferenced: false,
         }
     }
 
@@ -236,6 +253,11 @@ impl Deletion {
     /// The grace period in seconds; `None` for the object's own.
     pub fn grace(&self) -> Option<i64> {
         self.grace
+    }
+
+    /// Returns true if it is no longer right once an object refers to the original.
+    pub fn is_unreferenced(&self) -> bool {
+        self.is_unreferenced
     }
 
     /// Reason why it may be deleted.

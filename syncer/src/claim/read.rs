@@ -8,12 +8,12 @@ use http::StatusCode;
 use serde_json::Value;
 use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::{Side, kinds};
-use tokio::sync::Mutex;
 
 use super::age::Newest;
 use super::decide::{Found, Inside, Seen};
 use super::half::{Half, Wiring};
 use crate::api::{Api, ApiError, Target, revision};
+use crate::shared_read::SharedRead;
 
 /// The API servers of both sides.
 pub struct Servers {
@@ -76,7 +76,7 @@ impl Servers {
     }
 
     /// Reads the identity and the half of a side.
-    async fn read(&self, wiring: &Wiring, side: Side, floor: Newest) -> Result<Reading, ReadError> {
+    pub(super) async fn read(&self, wiring: &Wiring, side: Side, floor: Newest) -> Result<Reading, ReadError> {
         let (api, (namespace, name)) = (self.of(side), wiring.target(side));
         // A list tells the revision of the store, too.
         let path = Target::new(kinds::CONFIG_MAP, namespace, &name).list_path();
@@ -131,38 +131,7 @@ fn told(side: Side, error: &ApiError) -> ReadError {
     }
 }
 
-/// Reads of one side, one at a time. Callers that wait share the next read, which starts after all of them have
-/// asked; so no answer is older than its question, and the answers of one side are in order.
-#[derive(Default)]
-pub struct Reads {
-    last: Mutex<(u64, Option<Answer>)>,
-    started: std::sync::atomic::AtomicU64,
-}
+/// Reads of one side.
+pub type Reads = SharedRead<Answer>;
 
 pub(super) type Answer = Result<Arc<Reading>, ReadError>;
-
-impl Reads {
-    /// Returns the answer of a read that starts now or later. `newest` is what was seen when it starts.
-    pub async fn next(
-        &self,
-        servers: &Servers,
-        wiring: &Wiring,
-        side: Side,
-        newest: impl FnOnce() -> Newest,
-    ) -> Answer {
-        use std::sync::atomic::Ordering::SeqCst;
-        let asked = self.started.load(SeqCst);
-        let mut last = self.last.lock().await;
-        if let (number, Some(answer)) = &*last
-            && *number > asked
-        {
-            return answer.clone();
-        }
-        let number = self.started.fetch_add(1, SeqCst) + 1;
-        // Until it has an answer, nobody may take the one before for it.
-        *last = (number, None);
-        let answer = servers.read(wiring, side, newest()).await.map(Arc::new);
-        *last = (number, Some(answer.clone()));
-        answer
-    }
-}

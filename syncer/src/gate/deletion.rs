@@ -3,21 +3,18 @@
 use http::StatusCode;
 use serde_json::Value;
 use tenet_mapper::plan::{self, Proof, Write};
-use tenet_mapper::translate::Ownership;
-use tenet_mapper::{Cause, Deletion, Kind, MapError, Object, ObjectRef, Side};
+use tenet_mapper::{Deletion, Kind, MapError, Object, ObjectRef, Side};
 
 use super::breaker::Breaker;
 use super::limiter::Class;
 use super::{Done, Gate, errors};
-use crate::api::{Page, Sought, Target, revision};
-use crate::cache::NamespacedName;
+use crate::api::{Sought, Target, revision};
 use crate::claim::Floor;
-use crate::informer::Missing;
 
 impl Gate {
     pub(super) async fn delete(&self, deletion: &Deletion, cached: &Object, write: &Write) -> Result<Done, MapError> {
         let facts = self.parts.facts.load_full();
-        if *deletion.cause() == Cause::Redundant {
+        if deletion.is_unreferenced() {
             self.know_referrers(deletion, cached).await?;
         }
         if let Some(proof) = plan::proof(deletion, cached, &facts)? {
@@ -100,54 +97,6 @@ impl Gate {
     fn floor(&self, side: Side, kind: Kind) -> Floor {
         let seen = self.parts.caches.get(side, kind).map_or(0, |cache| cache.newest());
         self.parts.claim.floor(side, seen)
-    }
-
-    /// Makes sure that a copy which nothing seems to need was judged by the references as they are: compares the objects
-    /// that may refer to its original with a list from a quorum. What the caches lack is read, and the mapper decides anew.
-    async fn know_referrers(&self, deletion: &Deletion, copy: &Object) -> Result<(), MapError> {
-        let kind = deletion.target().kind.group_kind();
-        let Ownership::Ours(record) = self.parts.facts.load().ownership(copy) else { return Ok(()) };
-        let referrers = self.parts.router.referrers_of(kind);
-        if record.kind != kind || referrers.is_empty() {
-            return Ok(());
-        }
-        let mut is_news = false;
-        for referrer in referrers {
-            let health = self.parts.caches.health(Side::Virtual, referrer);
-            if health.is_none_or(|health| health.missing == Some(Missing::NotServed)) {
-                continue;
-            }
-            for object in self.unknown(referrer, &record.namespace).await? {
-                is_news |= self.refresh(&object).await?;
-            }
-        }
-        if is_news {
-            return Err(MapError::Conflict(format!("{} may be needed", deletion.target())));
-        }
-        Ok(self.parts.claim.verify(Side::Virtual).await?)
-    }
-
-    /// Returns the objects of a virtual namespace that a list from a quorum shows newer than the cache.
-    async fn unknown(&self, kind: Kind, namespace: &str) -> Result<Vec<ObjectRef>, MapError> {
-        let Some(cache) = self.parts.caches.get(Side::Virtual, kind) else { return Ok(Vec::new()) };
-        let mut page = Page { fields: Some(format!("metadata.namespace={namespace}")), ..Page::default() };
-        let mut unknown = Vec::new();
-        loop {
-            let list = self.send(Side::Virtual, Class::Spare, "list", async |api, limit| {
-                api.list_metadata(kind, namespace, &page, limit).await
-            });
-            let (items, next) = list.await.map_err(errors::classify)?;
-            for item in items {
-                let known = cache.version_of(&NamespacedName::new(&item.namespace, &item.name));
-                if item.version() > known {
-                    unknown.push(ObjectRef::new(Side::Virtual, kind, &item.namespace, &item.name));
-                }
-            }
-            if next.is_none() {
-                return Ok(unknown);
-            }
-            page.next = next;
-        }
     }
 
     /// Proves that the cache holds every host object that the path lists.

@@ -174,32 +174,66 @@ async fn an_object_without_our_record_is_never_deleted() {
     assert_eq!(rig.asked(Side::Host), Vec::<String>::new());
 }
 
+/// An engine whose pods may refer to ConfigMaps, and its host.
+fn with_referrers(virt: Answers) -> (Engine, Asked, Asked) {
+    let table = Table::new(&[("", &[reference("spec.configMap", kinds::CONFIG_MAP.group_kind())])]).unwrap();
+    let mapper = CopyMapper::of_table(MapperSpec::both_sides("pod", kinds::POD, table));
+    let (virt, host) = (api(virt), api(vec![("DELETE", PLACE, 200, json!({"kind": "Status"}))]));
+    let engine = Fixture::new(virt.0, host.0, &[kinds::POD, kinds::CONFIG_MAP]).engine(vec![Box::new(mapper)]);
+    engine.caches.get(Side::Host, kinds::CONFIG_MAP).unwrap().store(host_object("u1", "v"));
+    (engine, virt.1, host.1)
+}
+
+fn pod_that_needs(config_map: &str, version: &str) -> Value {
+    let metadata = json!({"namespace": "default", "name": "p", "uid": "p", "resourceVersion": version});
+    json!({"metadata": metadata, "spec": {"configMap": config_map}})
+}
+
+fn unreferenced() -> Effect {
+    Effect::Delete(Deletion::unreferenced(kinds::CONFIG_MAP, &Object::new(host_object("u1", "v"))))
+}
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+const POD: &str = "/api/v1/namespaces/default/pods/p";
+
 #[tokio::test]
-async fn a_copy_is_not_deleted_while_a_cache_lacks_an_object_that_may_refer_to_it() {
-    let pod = |version: &str| {
-        let metadata = json!({"namespace": "default", "name": "p", "uid": "p", "resourceVersion": version});
-        json!({"metadata": metadata, "spec": {"configMap": "a"}})
-    };
-    for (known, is_deleted) in [(None, false), (Some("8"), false), (Some("9"), true)] {
-        let table = Table::new(&[("", &[reference("spec.configMap", kinds::CONFIG_MAP.group_kind())])]).unwrap();
-        let mapper = CopyMapper::of_table(MapperSpec::both_sides("pod", kinds::POD, table));
-        let list = json!({"metadata": {}, "items": [pod("9")]});
-        let virt = vec![
-            ("GET", "/api/v1/namespaces/default/pods", 200, list),
-            ("GET", "/api/v1/namespaces/default/pods/p", 200, pod("9")),
-        ];
-        let (virt, host) = (api(virt), api(vec![("DELETE", PLACE, 200, json!({"kind": "Status"}))]));
-        let engine = Fixture::new(virt.0, host.0, &[kinds::POD, kinds::CONFIG_MAP]).engine(vec![Box::new(mapper)]);
-        let copy = host_object("u1", "v");
-        engine.caches.get(Side::Host, kinds::CONFIG_MAP).unwrap().store(copy.clone());
+async fn a_copy_is_not_deleted_while_a_cache_lacks_an_object_that_refers_to_it() {
+    for (known, needs, is_deleted) in
+        [(None, "a", false), (Some("8"), "a", false), (None, "b", true), (Some("9"), "b", true)]
+    {
+        let list = json!({"metadata": {}, "items": [pod_that_needs(needs, "9")]});
+        let virt = vec![("GET", PODS, 200, list), ("GET", POD, 200, pod_that_needs(needs, "9"))];
+        let (engine, _, host) = with_referrers(virt);
         let pods = engine.caches.get(Side::Virtual, kinds::POD).unwrap();
         if let Some(version) = known {
-            pods.store(pod(version));
+            pods.store(pod_that_needs("b", version));
         }
-        let delete = Effect::Delete(Deletion::redundant(kinds::CONFIG_MAP, &Object::new(copy)));
-        let result = engine.gate.perform(delete).await;
-        assert_eq!(result.is_ok(), is_deleted, "{known:?}: {result:?}");
-        assert_eq!(host.1.lock().unwrap().len(), usize::from(is_deleted), "{known:?}");
+        let result = engine.gate.perform(unreferenced()).await;
+        assert_eq!(result.is_ok(), is_deleted, "{known:?} {needs}: {result:?}");
+        assert_eq!(host.lock().unwrap().len(), usize::from(is_deleted), "{known:?} {needs}");
         assert_eq!(pods.get("default", "p").unwrap().resource_version(), "9", "the mapper sees it next time");
     }
+}
+
+#[tokio::test]
+async fn a_copy_is_not_deleted_when_its_referrer_has_come_after_the_mapper_decided() {
+    let list = json!({"metadata": {}, "items": [pod_that_needs("a", "9")]});
+    let (engine, _, host) = with_referrers(vec![("GET", PODS, 200, list)]);
+    // By the watch, or by the refresh of another delete.
+    let pods = engine.caches.get(Side::Virtual, kinds::POD).unwrap();
+    let Change::Stored(pod, sight) = pods.store(pod_that_needs("a", "9")) else { panic!("it is new") };
+    engine.router.changed(pods, &pod, &sight);
+    let result = engine.gate.perform(unreferenced()).await;
+    assert!(matches!(result, Err(MapError::Conflict(_))), "{result:?}");
+    assert_eq!(host.lock().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn deletes_of_one_namespace_share_the_list_of_referrers() {
+    let list = json!({"metadata": {}, "items": [pod_that_needs("b", "9")]});
+    let (engine, virt, _) = with_referrers(vec![("GET", PODS, 200, list), ("GET", POD, 200, pod_that_needs("b", "9"))]);
+    let results = futures::future::join_all((0..30).map(|_| engine.gate.perform(unreferenced()))).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    let lists = virt.lock().unwrap().iter().filter(|(_, path, _)| path == PODS).count();
+    assert!(lists <= 2, "{lists} lists for 30 deletes");
 }
