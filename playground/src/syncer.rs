@@ -147,6 +147,8 @@ impl Settings<'_> {
         let kubelet = or("kubelet:", format!("kubelet: {{ addresses: loopback, port: {} }}\n", self.kubelet_port));
         let webhook = or("webhook:", format!("webhook: {{ listen: \"127.0.0.1:{}\" }}\n", self.webhook_port));
         let usage = or("usage:", format!("usage: {{ listen: \"127.0.0.1:{}\" }}\n", self.usage_port));
+        // The nodes run no containers, so a DNS server on them answers nothing.
+        let coredns = or("coredns:", "coredns: { enabled: false }\n".to_owned());
         format!(
             "name: {name}
 host:
@@ -159,7 +161,7 @@ admin:
   listen: 127.0.0.1:{port}
 log: {{ level: info, format: text }}
 dns: {{ clusterDomain: cluster.local }}
-{kubelet}{webhook}{usage}{more}",
+{kubelet}{webhook}{usage}{coredns}{more}",
             name = text(self.name),
             host = path(self.host_kubeconfig),
             namespace = text(self.namespace),
@@ -228,6 +230,7 @@ dns: { clusterDomain: cluster.local }
 kubelet: { addresses: loopback, port: 12346 }
 webhook: { listen: "127.0.0.1:12347" }
 usage: { listen: "127.0.0.1:12348" }
+coredns: { enabled: false }
 names: tenet
 "#
         );

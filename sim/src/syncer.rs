@@ -154,7 +154,7 @@ fn config(setup: Setup) -> anyhow::Result<Config> {
     }
     let yaml = format!(
         "name: {name}\nhost:\n  namespace: {namespace}\nvirtual:\n  kubeconfig: /unused\nkubelet:\n  enabled: false\n\
-         engine:\n  patrolInterval: 60s\n"
+         engine:\n  patrolInterval: 60s\ncoredns:\n  enabled: false\n"
     );
     let config = Embedded::config(&yaml, &mappers()).context("configuration of the simulator")?;
     CONFIGS.with_borrow_mut(|configs| configs.insert(id, config.clone()));

@@ -13,7 +13,8 @@ use time::OffsetDateTime;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-const CONFIG: &str = "name: vc-1\nhost: { namespace: team-a }\nvirtual: { kubeconfig: /unused }\n";
+const CONFIG: &str = "name: vc-1\nhost: { namespace: team-a }\nvirtual: { kubeconfig: /unused }\n\
+    coredns: { enabled: false }\n";
 /// Time in which a restored store is noticed.
 const NOTICED: Duration = Duration::from_secs(15);
 /// Time after which the epoch of the last write was raised.

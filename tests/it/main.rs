@@ -6,6 +6,7 @@ mod claim;
 mod cluster;
 mod crash;
 mod demo;
+mod dns;
 mod docs;
 mod endpoints;
 mod events;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tenet_config::{Config, Overrides};
 use tenet_mapper::Side;
-use tenet_playground::Playground;
+use tenet_playground::{Options, Playground};
 use tenet_syncer::role::{self, Need};
 
 use crate::harness::{Separate, cluster, configured, in_folder, new_namespace};
@@ -103,7 +103,8 @@ fn undeclared(playground: &Playground) -> Result<BTreeSet<String>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_syncer_lives_with_exactly_the_role_that_it_prints() -> Result<()> {
-    let Separate { playground, host, virt } = Separate::start(in_folder("rights")).await?;
+    let options = Options { syncer_settings: "coredns: { enabled: true }\n".to_owned(), ..in_folder("rights") };
+    let Separate { playground, host, virt } = Separate::start(options).await?;
     let namespace = playground.namespace();
     let roles = host.list("/apis/rbac.authorization.k8s.io/v1/rolebindings").await?;
     let subjects = |binding: &Value| binding["subjects"].as_array().cloned().unwrap_or_default();

@@ -37,6 +37,9 @@ pub const PENDING_OVER: &str = "tenet.sh/pending-over";
 /// Annotation of a registration of sockets at the virtual API server: the start of the syncer that wrote it.
 pub const REGISTERED_BY: &str = "tenet.sh/registered-by";
 
+/// Annotation of an object of an add-on in the virtual cluster: the manifest that it was made from, as digests.
+pub const MANIFEST: &str = "tenet.sh/manifest";
+
 /// Annotation: labels and annotations that came from the tenant, `l:app,a:example.com/x`.
 pub const CROSSED: &str = "tenet.sh/crossed";
 /// Annotation: fields that follow and were applied, as names, and as digests of lists, never as values.
@@ -87,6 +90,7 @@ mod tests {
             CLAIM,
             PENDING,
             PENDING_OVER,
+            MANIFEST,
             CROSSED,
             APPLIED,
             SOURCE,

@@ -1,6 +1,7 @@
 //! Built-in mappers: one file per kind, and one explicit list.
 
 mod config_map;
+mod coredns;
 mod endpoint_slice;
 mod event;
 mod namespace;
@@ -15,6 +16,7 @@ use tenet_mapper::Mapper;
 use tenet_mapper::rules::{HEAD, Rule, Table, set};
 
 pub use config_map::ConfigMapMapper;
+pub use coredns::{CoreDns, CoreDnsMapper};
 pub use endpoint_slice::{EndpointSliceMapper, EndpointSlices};
 pub use event::EventMapper;
 pub use namespace::NamespaceMapper;
@@ -29,6 +31,7 @@ pub use storage_class::StorageClassMapper;
 pub fn all() -> Vec<Box<dyn Mapper>> {
     vec![
         Box::new(config_map::mapper()),
+        Box::new(CoreDnsMapper::new()),
         Box::new(EndpointSliceMapper::new()),
         Box::new(EventMapper::new()),
         Box::new(NamespaceMapper::new()),

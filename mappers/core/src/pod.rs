@@ -12,6 +12,7 @@ mod ephemeral;
 mod exposure;
 mod grace;
 mod level;
+mod nameserver;
 mod namespaces;
 mod owner;
 mod placement;

@@ -9,7 +9,7 @@ use super::env::NotYet;
 use super::owner::Owner;
 use super::tokens::Tokens;
 use super::update::Record;
-use super::{Subject, content, draft, env, exposure, owner, tokens, volumes};
+use super::{Subject, content, draft, env, exposure, nameserver, owner, tokens, volumes};
 
 /// Creates the host pod, and its tokens.
 pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
@@ -18,6 +18,9 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
         return Ok(waiting);
     }
     if let Some(waiting) = volumes::missing(pod) {
+        return Ok(waiting);
+    }
+    if let Some(waiting) = nameserver::missing(pod) {
         return Ok(waiting);
     }
     let owners = match owner::find(pod.cx)? {

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
-use tenet_mapper::translate::dns::{DnsInput, dns};
 use tenet_mapper::translate::names::hostname;
-use tenet_mapper::{MapError, Object, VirtualKey, kinds, pointer};
+use tenet_mapper::{MapError, Object, kinds, pointer};
 
-use super::config::{Dns, Level, Pods};
+use super::config::{Level, Pods};
 use super::downward::Fields;
 use super::{
-    Subject, classes, containers, grace, level, namespaces, placement, security, tokens, tolerations, volumes,
+    Subject, classes, containers, grace, level, nameserver, namespaces, placement, security, tokens, tolerations,
+    volumes,
 };
 
 /// A host pod without the variables of Services.
@@ -49,7 +49,7 @@ pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option
     host["kind"] = json!(kinds::POD.kind);
     host["metadata"] = metadata;
     identity(pod, &pods, &mut host);
-    remarks.extend(resolver(pod, &mut host));
+    remarks.extend(nameserver::set(pod, &mut host));
     remarks.extend(tolerate(pod, &pods, &mut host));
     remarks.extend(placement::node_selector(&pods, &mut host));
     remarks.extend(placement::scheduler(pod, &pods, &mut host));
@@ -105,34 +105,4 @@ fn identity(pod: &Subject<'_, '_>, pods: &Pods, host: &mut Value) {
         let own = pod.virt.str_at("/spec/hostname").map(str::to_owned);
         spec["hostname"] = json!(own.unwrap_or_else(|| hostname(pod.virt.name())));
     }
-}
-
-/// Sets the DNS of the virtual cluster. A cluster without a DNS Service has none, and its pods get
-/// that of their node, as from a kubelet without a cluster DNS.
-fn resolver(pod: &Subject<'_, '_>, host: &mut Value) -> Vec<String> {
-    let config = pod.cx.section::<Dns>();
-    let key = VirtualKey::new(config.service.namespace.as_str(), config.service.name.as_str());
-    let service = pod.cx.virt(kinds::SERVICE, &key);
-    let fixed = config.address.map(|address| address.to_string());
-    let address = service.as_ref().and_then(|service| service.str_at("/spec/clusterIP")).filter(|ip| *ip != "None");
-    let answer = dns(&DnsInput {
-        policy: pod.virt.str_at("/spec/dnsPolicy"),
-        host_network: security::is_on_host_network(pod.virt),
-        namespace: pod.virt.namespace(),
-        cluster_domain: &config.cluster_domain,
-        nameserver: address.or(fixed.as_deref()),
-        dns_config: pod.virt.at("/spec/dnsConfig"),
-    });
-    host["spec"]["dnsPolicy"] = json!(answer.policy);
-    if let Some(settings) = answer.config {
-        host["spec"]["dnsConfig"] = settings;
-    }
-    let mut remarks = Vec::new();
-    if answer.missing_nameserver && service.is_some() {
-        remarks.push(format!("the Service {} has no address: the pod has the DNS of its node", config.service));
-    }
-    if answer.cut {
-        remarks.push("spec.dnsConfig: has more than a pod can use; the last of it is left out".to_owned());
-    }
-    remarks
 }

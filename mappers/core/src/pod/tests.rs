@@ -2,6 +2,7 @@ mod lab;
 
 mod creation;
 mod deletion;
+mod nameserver;
 mod owner;
 mod refusal;
 mod status;

@@ -1,0 +1,158 @@
+//! CoreDNS: the DNS server of the virtual cluster, as ordinary objects of its namespace `kube-system`. Its pods run on the
+//! host like those of any tenant.
+//!
+//! Each object says in an annotation which manifest it was made from. It is written when that differs from the present
+//! one: after an upgrade, or after a change of the configuration. The number of replicas and the Corefile belong to the
+//! tenant unless the configuration sets them, so a value that the tenant has changed stays.
+
+mod config;
+mod manifest;
+mod record;
+
+use serde_json::{Value, json};
+use tenet_mapper::keys::{MANAGED_BY, MANIFEST};
+use tenet_mapper::rules::{Rule, omit, set};
+use tenet_mapper::{
+    ApplyVirtual, Context, Effect, Input, KeysOf, Kind, MapError, Mapper, MapperSpec, Object, Outcome, Projection,
+    Read, Right, Section, Side, Verb, VirtualKey, kinds, pointer,
+};
+
+pub use config::CoreDns;
+use manifest::Part;
+use record::Record;
+
+use crate::pod::Dns;
+
+/// Deployments, as the API serves them.
+pub(crate) const DEPLOYMENT: Kind = Kind::of("apps", "v1", "Deployment", "deployments");
+
+/// Namespace of all namespaced objects of CoreDNS.
+const NAMESPACE: &str = "kube-system";
+/// Name of the Deployment and its `ConfigMap`.
+const NAME: &str = "coredns";
+/// Name of the Service, which programs know.
+const SERVICE: &str = "kube-dns";
+
+const RULES: &[Rule] = &[
+    set("apiVersion", "is the same on both sides"),
+    set("kind", "is the same on both sides"),
+    set("metadata", "kube-system/coredns alone: the digest of the manifest that it was made from"),
+    set("spec", "kube-system/coredns alone: the manifest of CoreDNS; no Deployment crosses"),
+    omit("status", "belongs to the controllers of the virtual cluster"),
+];
+
+/// Keeps CoreDNS in the virtual cluster.
+pub struct CoreDnsMapper(MapperSpec);
+
+impl CoreDnsMapper {
+    /// The mapper of the Deployment of CoreDNS.
+    pub fn new() -> Self {
+        let table = crate::table_with(RULES, &[]);
+        let part = |kind| Input::new(Side::Virtual, kind, Projection::Metadata, KeysOf::With(key_of_part));
+        let namespaces =
+            Input::new(Side::Virtual, kinds::NAMESPACE, Projection::Metadata, KeysOf::With(key_of_namespace));
+        let mut spec = MapperSpec { table: Some(table.into()), ..MapperSpec::new("coredns", DEPLOYMENT) }
+            .owns(Section::of::<CoreDns>("coredns"))
+            .reads(part(DEPLOYMENT).selected(MANAGED_BY))
+            .reads(part(kinds::CONFIG_MAP))
+            .reads(Input::new(Side::Virtual, kinds::SERVICE, Projection::Whole, KeysOf::With(key_of_part)))
+            .reads(namespaces);
+        for kind in manifest::KINDS {
+            spec = spec.needs(Right::virt(kind, &[Verb::Get, Verb::Create, Verb::Patch], "deploys CoreDNS"));
+        }
+        // Nobody may grant more than he has.
+        for kind in manifest::READ_BY_COREDNS {
+            spec = spec.needs(Right::virt(kind, &[Verb::List, Verb::Watch], "grants CoreDNS the right to read them"));
+        }
+        Self(spec)
+    }
+}
+
+impl Default for CoreDnsMapper {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Mapper for CoreDnsMapper {
+    fn spec(&self) -> &MapperSpec {
+        &self.0
+    }
+
+    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        let config = cx.section::<CoreDns>();
+        let namespace = cx.virt(kinds::NAMESPACE, &VirtualKey::new("", NAMESPACE));
+        if !config.enabled || *key != own_key() || namespace.is_none_or(|namespace| namespace.is_deleting()) {
+            return Ok(Outcome::done());
+        }
+        let parts = manifest::parts(&config, &cx.section::<Dns>().cluster_domain);
+        cx.need(parts.iter().map(|part| Read::new(part.kind, part.key.clone())))?;
+        let mut effects = Vec::new();
+        for part in parts {
+            match cx.content(part.kind, &part.key)? {
+                // A distribution, or the tenant, has installed a DNS server: two of them would share a Service.
+                Some(found) if !is_ours(cx, &found) => return Ok(Outcome::done()),
+                found => effects.extend(effect(part, found.as_ref())),
+            }
+        }
+        Ok(Outcome::done().then_each(effects))
+    }
+}
+
+fn own_key() -> VirtualKey {
+    VirtualKey::new(NAMESPACE, NAME)
+}
+
+fn key_of_namespace(namespace: &Object) -> Vec<VirtualKey> {
+    if namespace.name() == NAMESPACE { vec![own_key()] } else { Vec::new() }
+}
+
+fn key_of_part(object: &Object) -> Vec<VirtualKey> {
+    if object.namespace() == NAMESPACE && [NAME, SERVICE].contains(&object.name()) {
+        vec![own_key()]
+    } else {
+        Vec::new()
+    }
+}
+
+fn is_ours(cx: &Context<'_>, found: &Object) -> bool {
+    found.label(MANAGED_BY) == Some(&cx.facts().names.cluster)
+}
+
+/// Returns the write of an object that was made from another manifest.
+fn effect(part: Part, found: Option<&Object>) -> Option<Effect> {
+    let record = Record::of(&part);
+    let mut desired = part.object;
+    if let Some(found) = found {
+        let earlier = Record::read(found);
+        if found.is_deleting() || earlier == Some(record.clone()) || earlier.as_ref().is_some_and(Record::is_newer) {
+            return None;
+        }
+        if let Some((pointer, present)) = part.tenants.and_then(|pointer| Some((pointer, found.at(pointer)?)))
+            && earlier.is_some_and(|earlier| earlier.is_changed(present))
+        {
+            pointer::set(&mut desired, pointer, present.clone());
+        }
+        if part.kind == kinds::SERVICE {
+            keep_allocated(&mut desired, found);
+        }
+    }
+    desired["metadata"]["annotations"][MANIFEST] = json!(record.text());
+    Some(Effect::ApplyVirtual(ApplyVirtual { kind: part.kind, key: part.key, desired, adopt: false }))
+}
+
+/// Keeps the fields of a Service that the manifest does not have: addresses and their families, which are allocated.
+fn keep_allocated(desired: &mut Value, found: &Object) {
+    let Some(spec) = desired.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    for (field, value) in found.at("/spec").and_then(Value::as_object).into_iter().flatten() {
+        spec.entry(field.clone()).or_insert_with(|| value.clone());
+    }
+}
+
+/// Returns true if the installation promises a DNS Service in the virtual cluster.
+pub(crate) fn is_promised(cx: &Context<'_>) -> bool {
+    cx.section::<CoreDns>().enabled && cx.virt(kinds::NAMESPACE, &VirtualKey::new("", NAMESPACE)).is_some()
+}
+
+#[cfg(test)]
+mod tests;
