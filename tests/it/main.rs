@@ -24,6 +24,7 @@ mod pods;
 mod real_node;
 mod refusals;
 mod registry;
+mod replicas;
 mod rights;
 mod schema;
 mod services;

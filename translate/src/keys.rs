@@ -39,6 +39,8 @@ pub const REGISTERED_BY: &str = "tenet.sh/registered-by";
 
 /// Annotation of an object of an add-on in the virtual cluster: the manifest that it was made from, as digests.
 pub const MANIFEST: &str = "tenet.sh/manifest";
+/// Annotation of a Service that shows one of the other side under a name of its own: namespace and name of that one.
+pub const SHOWS: &str = "tenet.sh/shows";
 
 /// Annotation: labels and annotations that came from the tenant, `l:app,a:example.com/x`.
 pub const CROSSED: &str = "tenet.sh/crossed";
@@ -91,6 +93,7 @@ mod tests {
             PENDING,
             PENDING_OVER,
             MANIFEST,
+            SHOWS,
             CROSSED,
             APPLIED,
             SOURCE,

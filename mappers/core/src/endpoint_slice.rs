@@ -4,6 +4,7 @@
 mod ranges;
 
 use serde_json::{Value, json};
+use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::rules::{Rule, copy, omit, set};
 use tenet_mapper::{
     Context, CopyMapper, Dependency, Effect, Event, EventReason, Input, KeysOf, MapError, Mapper, MapperSpec, Object,
@@ -20,9 +21,9 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// The label that says which controller writes a slice; the others leave it alone.
 const SLICE_MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// The slices that no controller makes from the selector of a Service. Both sides have one of those for each Service.
-const NOT_FROM_SELECTOR: &str = "endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io";
+pub(crate) const NOT_FROM_SELECTOR: &str = "endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io";
 /// The syncer, as the controller of a slice.
-const CONTROLLER: &str = "tenet.sh";
+pub(crate) const CONTROLLER: &str = "tenet.sh";
 
 const RULES: &[Rule] = &[copy("addressType").because("cannot change")];
 
@@ -160,8 +161,11 @@ impl Translate for Slices {
     }
 }
 
-/// Returns the Service that a slice belongs to.
+/// Returns the Service that a slice belongs to. A slice that the syncer has made shows a Service of the host.
 fn service_of(slice: &Object) -> Option<VirtualKey> {
+    if slice.label(MANAGED_BY).is_some() {
+        return None;
+    }
     let name = slice.label(SERVICE_NAME).filter(|name| !name.is_empty())?;
     Some(VirtualKey::new(slice.namespace(), name)).filter(|key| !api::is_api(key))
 }

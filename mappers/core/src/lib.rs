@@ -24,7 +24,7 @@ pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
 pub use persistent_volume_claim::{PersistentVolumeClaimMapper, Storage};
 pub use pod::{Dns, Level, Operator, PodMapper, Pods, TaintEffect, Toleration, Tolerations};
 pub use secret::SecretMapper;
-pub use service::ServiceMapper;
+pub use service::{FromHost, ReplicateServices, ServiceMapper, ToHost};
 pub use storage_class::StorageClassMapper;
 
 /// Every built-in mapper, in the order of their names.

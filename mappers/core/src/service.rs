@@ -8,13 +8,15 @@ mod change;
 mod growth;
 mod load_balancer;
 pub(crate) mod ranges;
+mod replicas;
 mod reservation;
 
+pub use replicas::{FromHost, ReplicateServices, ToHost};
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, SelectorForm, copy, refuse, selector, up};
 use tenet_mapper::{
-    Admission, Context, CopyMapper, Deletion, Effect, EventReason, Input, KeysOf, MapError, Mapper, MapperSpec, Object,
-    Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
+    Admission, Bound, Context, CopyMapper, Deletion, Effect, EventReason, Input, KeysOf, MapError, Mapper, MapperSpec,
+    Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
 };
 
 const ASKED: &str = "asked for at creation; afterwards the host's counts";
@@ -55,6 +57,8 @@ const PORT: &[Rule] = &[
 /// A Service with an external name stays inside: it concerns only the virtual DNS.
 pub struct ServiceMapper {
     copies: CopyMapper<Services>,
+    /// Host Services under further names.
+    further: Bound,
 }
 
 /// Translation of a Service for the host.
@@ -70,6 +74,7 @@ impl ServiceMapper {
                 Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::With(api::key_of_foreign)).foreign(),
             )
             .reads(ranges::input())
+            .section::<ReplicateServices>("replicateServices")
             .needs(Right::virt(kinds::SERVICE, &[Verb::Patch], "shows the addresses and node ports of the host"))
             .needs(Right::virt(kinds::SERVICE, &[Verb::Patch], "shows the status of the host").on("status"))
             .needs(Right::virt(
@@ -77,13 +82,20 @@ impl ServiceMapper {
                 &[Verb::Get, Verb::Create, Verb::Patch],
                 "fills the Endpoints of the virtual API server",
             ));
+        for input in replicas::inputs() {
+            spec = spec.reads(input);
+        }
+        for right in replicas::rights() {
+            spec = spec.needs(right);
+        }
         for kind in ["ClusterIP", "NodePort", "LoadBalancer"] {
             spec = spec.sample(json!({
                 "apiVersion": "v1", "kind": "Service", "metadata": {"name": "tenet-defaults"},
                 "spec": {"type": kind, "sessionAffinity": "ClientIP", "ports": [{"port": 80}]},
             }));
         }
-        Self { copies: CopyMapper::new(Services(spec)) }
+        let further = spec.bind(replicas::further());
+        Self { copies: CopyMapper::new(Services(spec)), further }
     }
 }
 
@@ -104,11 +116,15 @@ impl Mapper for ServiceMapper {
 
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         if api::is_api(key) {
-            return api::reconcile(cx, key);
+            return Ok(replicas::show_all(cx, api::reconcile(cx, key)?));
+        }
+        let shown = cx.virt(kinds::SERVICE, key).filter(|virt| replicas::is_shown(cx, virt));
+        if let Some(virt) = shown {
+            return Ok(replicas::show(cx, key, &virt));
         }
         match cx.virt(kinds::SERVICE, key).filter(|virt| change::is_open(virt) && !virt.is_deleting()) {
             Some(virt) => Ok(change::close(&virt, &host_spec(cx, key, &virt))),
-            None => self.copy(cx, key),
+            None => replicas::expose(&self.copies, self.further, cx, key, self.copy(cx, key)?),
         }
     }
 }

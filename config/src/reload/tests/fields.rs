@@ -40,6 +40,8 @@ const LIVE: &[(&str, &str)] = &[
     ("pods.serviceAccount", "pods: { serviceAccount: none }"),
     ("pods.tolerations.add", "pods: { tolerations: { add: [{ key: tenants, operator: Exists }] } }"),
     ("pods.tolerations.allow", "pods: { tolerations: { allow: [spot] } }"),
+    ("replicateServices.fromHost", "replicateServices: { fromHost: [{ from: a, to: b/c }] }"),
+    ("replicateServices.toHost", "replicateServices: { toHost: [{ from: a/b, to: c }] }"),
     ("storage.allowEmptyClass", "storage: { allowEmptyClass: true }"),
     ("storage.classLabels", "storage: { classLabels: { tier: tenants } }"),
     ("storage.classes", "storage: { classes: [fast] }"),

@@ -1,6 +1,7 @@
 mod admission;
 mod api;
 mod change;
+mod replicas;
 
 use serde_json::{Value, json};
 use tenet_mapper::testing::Clusters;

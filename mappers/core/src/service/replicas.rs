@@ -1,0 +1,10 @@
+//! Replicated Services: Services of the host that are shown inside, and Services inside that have a name of their own on the
+//! host. The configuration lists both.
+
+mod config;
+mod from_host;
+mod to_host;
+
+pub use config::{FromHost, ReplicateServices, ToHost};
+pub(super) use from_host::{inputs, is_shown, rights, show, show_all};
+pub(super) use to_host::{expose, input as further};
