@@ -1,6 +1,6 @@
 //! Life of pods, as seen by a tenant and by a host administrator.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::cluster::{name, phase};
@@ -225,4 +225,36 @@ async fn a_job_goes_on_when_the_host_removes_its_pod_at_once() -> Result<()> {
     let replaced = |pods: &[Value]| pods.iter().any(|pod| crate::cluster::name(pod) != name);
     harness.virt.until_list(&pods, "with a replacement", replaced).await?;
     harness.virt.until_gone(&format!("{pods}/{name}")).await
+}
+
+/// A scheduler of the tenant binds a pod that waits for a claim, before the pod is on the host.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_was_bound_inside_first_runs_on_that_node() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let at = |rest: &str| format!("/api/v1/namespaces/{namespace}/{rest}");
+    let usual = run(&harness, &namespace, "usual", plain()).await?;
+    assert_eq!(usual["metadata"]["annotations"]["tenet.sh/bound"], usual["metadata"]["uid"]);
+    let node = usual["spec"]["nodeName"].as_str().context("a node")?;
+    let (virt, host) = places(&harness, &namespace, "early");
+    let mut spec = plain();
+    spec["schedulerName"] = "of-the-tenant".into();
+    spec["volumes"] = json!([{"name": "v", "persistentVolumeClaim": {"claimName": "late"}}]);
+    let pod = harness.virt.create(&at("pods"), json!({"metadata": {"name": "early"}, "spec": spec})).await?;
+    let target = json!({"apiVersion": "v1", "kind": "Node", "name": node});
+    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "early"}, "target": target});
+    harness.virt.create(&at("pods/early/binding"), binding).await?;
+    // The binding wakes the syncer, which would delete a pod that is lost.
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    assert_eq!(harness.host.get(&host).await?, None, "it waits for its claim");
+    let claim = json!({"metadata": {"name": "late"}, "spec": {
+        "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}});
+    harness.virt.create(&at("persistentvolumeclaims"), claim).await?;
+    let copy = harness.host.until(&host, "there", Value::is_object).await?;
+    assert!(copy["spec"]["affinity"]["nodeAffinity"].to_string().contains(node), "{copy}");
+    let found = harness.virt.get(&virt).await?.context("the pod")?;
+    assert_eq!((&found["metadata"]["uid"], &found["spec"]["nodeName"]), (&pod["metadata"]["uid"], &json!(node)));
+    assert!(found["metadata"]["deletionTimestamp"].is_null(), "{found}");
+    assert!(found["metadata"]["annotations"]["tenet.sh/bound"].is_null(), "the syncer has not bound it");
+    Ok(())
 }

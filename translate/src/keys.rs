@@ -50,6 +50,9 @@ pub const APPLIED: &str = "tenet.sh/applied";
 pub const SOURCE: &str = "tenet.sh/source";
 /// Annotation of a host pod: values of the tenant's mutable fields when they last crossed.
 pub const FOLLOWED: &str = "tenet.sh/followed";
+/// Annotation of a virtual pod: its own UID, written with the binding that follows the host's. A pod that is bound without it
+/// was bound by somebody inside.
+pub const BOUND: &str = "tenet.sh/bound";
 /// Annotation of a token Secret: for each key of its data, the instants in unix seconds at which the token was issued
 /// and at which it expires.
 pub const TOKENS: &str = "tenet.sh/tokens";
@@ -98,6 +101,7 @@ mod tests {
             APPLIED,
             SOURCE,
             FOLLOWED,
+            BOUND,
             TOKENS,
             SERVICE_ACCOUNT,
             LABELS,

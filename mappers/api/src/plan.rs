@@ -10,6 +10,7 @@ mod virt;
 
 pub use delete::{Proof, proof};
 use serde_json::{Value, json};
+use tenet_translate::keys::BOUND;
 use tenet_translate::owner::{OwnerRecord, Ownership};
 
 use crate::{Bind, Effect, Facts, Kind, MapError, Object, ObjectRef, Projection, Side, kinds};
@@ -111,7 +112,8 @@ fn plan_bind(bind: &Bind, cached: Option<&Object>) -> Vec<Write> {
     }
     let object = json!({
         "apiVersion": "v1", "kind": "Binding",
-        "metadata": {"name": pod.name(), "namespace": pod.namespace(), "uid": uid},
+        // The API server copies annotations of a binding to the pod.
+        "metadata": {"name": pod.name(), "namespace": pod.namespace(), "uid": uid, "annotations": {BOUND: uid}},
         "target": {"apiVersion": "v1", "kind": "Node", "name": node},
     });
     let payload = Payload::Create { object, fallback: None };
@@ -123,6 +125,7 @@ pub fn note_binding(pod: &mut Value, bind: &Bind) {
     if pod.pointer("/metadata/uid").and_then(Value::as_str) != Some(&bind.uid) {
         return;
     }
+    pod["metadata"]["annotations"][BOUND] = json!(bind.uid);
     pod["spec"]["nodeName"] = json!(bind.node);
     let Some(status) = pod.get_mut("status").and_then(Value::as_object_mut) else { return };
     let conditions = status.entry("conditions").or_insert_with(|| json!([]));

@@ -1,7 +1,7 @@
 //! End of pods. The side that is deleted first leads, and the other follows with its grace
 //! period; the tenant sees the final state of the containers before the virtual pod is removed.
 
-use serde_json::Value;
+use tenet_mapper::keys::BOUND;
 use tenet_mapper::{Context, Deletion, Dependency, Effect, EventReason, HostKey, Object, Outcome, VirtualKey, kinds};
 
 use super::{Subject, grace, status, tokens};
@@ -76,10 +76,9 @@ pub(super) fn apart(pod: &Subject<'_, '_>, host: &Object) -> Outcome {
 
 /// Returns true if a virtual pod without a host pod had one before, and so must not be created again.
 pub(super) fn was_there(pod: &Subject<'_, '_>) -> bool {
-    // That a pod is not scheduled may be said by anybody: the API server of closed gates, the engine of a refusal, a
-    // scheduler of the tenant.
-    let is_bound = |condition: &Value| condition["type"] == "PodScheduled" && condition["status"] == "True";
-    pod.virt.list_at("/status/conditions").iter().any(is_bound)
+    // A scheduler of the tenant may have bound the pod as well, and anybody may say that it is not scheduled: so neither the node
+    // nor the condition tells. The UID is not that of a pod from which the annotations were copied.
+    pod.virt.annotation(BOUND) == Some(pod.virt.uid())
         || pod.virt.str_at("/status/startTime").is_some()
         || last_seen(pod).is_some()
 }

@@ -244,6 +244,29 @@ fn a_pod_that_was_bound_elsewhere_inside_ends() {
     assert_eq!(lab.reconcile().unwrap().next, Next::Done);
 }
 
+/// A scheduler of the tenant may be faster than the syncer.
+#[test]
+fn a_pod_that_was_bound_inside_before_its_host_pod_exists_is_created_on_that_node() {
+    for (bound_by_us, is_lost) in [(None, false), (Some("the pod that was copied"), false), (Some("u-1"), true)] {
+        let mut lab = Lab::fresh();
+        lab.edit("/metadata/uid", json!("u-1"));
+        lab.edit("/spec/nodeName", json!("node-1"));
+        lab.edit("/status/conditions", json!([{"type": "PodScheduled", "status": "True"}]));
+        if let Some(uid) = bound_by_us {
+            lab.edit("/metadata/annotations", json!({"tenet.sh/bound": uid}));
+        }
+        if is_lost {
+            assert_eq!(lab.planned(), ["patch virtual status", "delete virtual Pod 0", "SyncChanged"]);
+            continue;
+        }
+        assert_eq!(lab.converge(), ["mint Secret", "apply Pod"], "{bound_by_us:?}");
+        let affinity = lab.host().unwrap().at("/spec/affinity/nodeAffinity").unwrap().to_string();
+        assert!(affinity.contains("node-1"), "{affinity}");
+        lab.runs();
+        assert_eq!(lab.converge(), ["patch virtual status"]);
+    }
+}
+
 #[test]
 fn the_pod_of_another_is_not_touched() {
     let mut lab = Lab::running();
