@@ -91,6 +91,8 @@ struct StatusDetails {
     retry_after_seconds: u64,
 }
 
+/// Media type of an object of which only the metadata is wanted.
+const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 /// Media type of a list of which only the metadata of the objects is wanted.
 const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 /// Bytes of most bodies of requests.
@@ -294,6 +296,17 @@ impl Api {
     /// Reads one object, from a quorum; absence is an error.
     pub async fn get_whole(&self, target: &Target<'_>, limit: Duration) -> Result<Value, ApiError> {
         parse(&self.call(Method::GET, &target.path(), None, limit).await?)
+    }
+
+    /// Reads the metadata of one object, from a quorum. `None` when the server says that it is absent.
+    pub async fn get_metadata(&self, target: &Target<'_>, limit: Duration) -> Result<Option<Value>, ApiError> {
+        let path = target.path();
+        let call = self.request(Method::GET, &path, METADATA, None);
+        match timeout(limit, call).await.map_err(|_| ApiError::Timeout(limit))? {
+            Ok(answer) => Ok(Some(parse(&answer)?)),
+            Err(error) if error.is_object_absent() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads any path.

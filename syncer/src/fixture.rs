@@ -82,7 +82,7 @@ impl Fixture {
         let gate = Gate::new(Parts {
             virt: virt.clone(),
             claim: Arc::clone(&claim),
-            host,
+            host: host.clone(),
             caches: Arc::clone(&caches),
             router: Arc::clone(&router),
             facts: Arc::clone(&facts),
@@ -97,6 +97,7 @@ impl Fixture {
             router: Arc::clone(&router),
             defaults: Learnt::default(),
             virt,
+            host,
             limit,
         };
         Engine {

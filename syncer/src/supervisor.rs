@@ -180,6 +180,7 @@ impl Syncer {
             router: Arc::clone(&router),
             defaults: Learnt::default(),
             virt: virt.clone(),
+            host: host.clone(),
             limit,
         };
         let hold = Arc::new(if config.lease.enabled { Hold::default() } else { Hold::always() });

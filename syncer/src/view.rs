@@ -95,6 +95,8 @@ pub struct EngineView {
     pub defaults: Learnt,
     /// The virtual API server, for single reads.
     pub virt: Api,
+    /// The host API server, for single reads.
+    pub host: Api,
     /// Time limit of a read.
     pub limit: Duration,
 }
@@ -121,11 +123,15 @@ impl EngineView {
         MapperView { engine: self, mapper, spec: self.router.spec(mapper), shown_refusal: AtomicBool::new(false) }
     }
 
-    /// Reads whole virtual objects from the API server.
+    /// Reads whole virtual objects, and the metadata of host objects, from the API servers.
     pub async fn read(&self, reads: BTreeSet<Read>, contents: &mut Contents) -> Result<(), MapError> {
         let answers = join_all(reads.into_iter().map(async |read| {
-            let target = Target::new(read.kind, read.key.namespace(), read.key.name());
-            let answer = self.virt.get(&target, self.limit).await;
+            let object = &read.object;
+            let target = Target::new(object.kind, &object.namespace, &object.name);
+            let answer = match object.side {
+                Side::Virtual => self.virt.get(&target, self.limit).await,
+                Side::Host => self.host.get_metadata(&target, self.limit).await,
+            };
             (read, answer)
         }));
         for (read, answer) in answers.await {

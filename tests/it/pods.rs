@@ -258,3 +258,24 @@ async fn a_pod_that_was_bound_inside_first_runs_on_that_node() -> Result<()> {
     assert!(found["metadata"]["annotations"]["tenet.sh/bound"].is_null(), "the syncer has not bound it");
     Ok(())
 }
+
+/// The kubelet of the host would give the pod what somebody else keeps under the name that the copy would have.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_gets_no_foreign_object_for_an_optional_one_that_is_missing_inside() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let foreign = format!("later-x-{namespace}-x-vc-1");
+    let secret = json!({"metadata": {"name": foreign}, "stringData": {"of": "somebody else"}});
+    harness.host.create(&harness.on_host("secrets"), secret).await?;
+    let (virt, host) = places(&harness, &namespace, "curious");
+    let mut spec = plain();
+    spec["volumes"] = json!([{"name": "v", "secret": {"secretName": "later", "optional": true}}]);
+    let pods = format!("/api/v1/namespaces/{namespace}/pods");
+    harness.virt.create(&pods, json!({"metadata": {"name": "curious"}, "spec": spec})).await?;
+    let told = |events: &[Value]| events.iter().any(|event| event["reason"] == "SyncBlocked");
+    harness.virt.until_list(&format!("/api/v1/namespaces/{namespace}/events"), "told", told).await?;
+    assert_eq!(harness.host.get(&host).await?, None);
+    harness.host.delete(&harness.on_host(&format!("secrets/{foreign}")), json!({})).await?;
+    harness.virt.until(&virt, "running", |pod| phase(pod) == "Running").await?;
+    Ok(())
+}

@@ -2,29 +2,39 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Kind, Object, VirtualKey};
+use crate::{HostKey, Kind, Object, ObjectRef, VirtualKey};
 
-/// A whole virtual object that a reconcile needs to see.
+/// An object that a reconcile needs to see: a whole virtual one, or the metadata of one on the host.
 ///
 /// ```
 /// use tenet_mapper::{Context, MapError, Read, VirtualKey, kinds};
 ///
 /// fn both(cx: &Context<'_>, settings: VirtualKey, secret: VirtualKey) -> Result<(), MapError> {
-///     cx.need([Read::new(kinds::CONFIG_MAP, settings), Read::new(kinds::SECRET, secret)])
+///     cx.need([Read::new(kinds::CONFIG_MAP, &settings), Read::new(kinds::SECRET, &secret)])
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Read {
-    /// The kind.
-    pub kind: Kind,
     /// The object.
-    pub key: VirtualKey,
+    pub object: ObjectRef,
 }
 
 impl Read {
     /// A read of one virtual object.
-    pub fn new(kind: Kind, key: VirtualKey) -> Self {
-        Self { kind, key }
+    pub fn new(kind: Kind, key: &VirtualKey) -> Self {
+        Self { object: ObjectRef::virt(kind, key) }
+    }
+
+    /// A read of the metadata of one host object, which may be foreign.
+    ///
+    /// ```
+    /// use tenet_mapper::{HostKey, Read, Side, kinds};
+    ///
+    /// let read = Read::host_metadata(kinds::SECRET, &HostKey::new("team-a", "cert-x-shop-x-vc-1"));
+    /// assert_eq!(read.object.side, Side::Host);
+    /// ```
+    pub fn host_metadata(kind: Kind, key: &HostKey) -> Self {
+        Self { object: ObjectRef::host(kind, key) }
     }
 }
 
@@ -34,7 +44,7 @@ impl Read {
 /// ```
 /// use tenet_mapper::{Contents, Read, VirtualKey, kinds};
 ///
-/// let (mut contents, read) = (Contents::default(), Read::new(kinds::SECRET, VirtualKey::new("shop", "cert")));
+/// let (mut contents, read) = (Contents::default(), Read::new(kinds::SECRET, &VirtualKey::new("shop", "cert")));
 /// contents.insert(read.clone(), None);
 /// assert_eq!(contents.get(&read), Some(&None), "it was read, and does not exist");
 /// ```

@@ -178,7 +178,24 @@ impl<'c> Context<'c> {
     /// }
     /// ```
     pub fn content(&self, kind: Kind, key: &VirtualKey) -> Result<Option<Object>, MapError> {
-        let read = Read::new(kind, key.clone());
+        self.read(Read::new(kind, key))
+    }
+
+    /// The metadata of a host object as the API server has it now; `None` when it does not exist. Foreign objects are in no
+    /// cache. As with [`Self::content`], a mapper passes the error on with `?`.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, HostKey, MapError, kinds};
+    ///
+    /// fn is_free(cx: &Context<'_>, key: &HostKey) -> Result<bool, MapError> {
+    ///     Ok(cx.host_metadata(kinds::SECRET, key)?.is_none())
+    /// }
+    /// ```
+    pub fn host_metadata(&self, kind: Kind, key: &HostKey) -> Result<Option<Object>, MapError> {
+        self.read(Read::host_metadata(kind, key))
+    }
+
+    fn read(&self, read: Read) -> Result<Option<Object>, MapError> {
         match self.contents.and_then(|contents| contents.get(&read)) {
             Some(object) => Ok(object.clone()),
             None => Err(MapError::NeedsContent(BTreeSet::from([read]))),
@@ -191,7 +208,7 @@ impl<'c> Context<'c> {
     /// use tenet_mapper::{Context, MapError, Read, VirtualKey, kinds};
     ///
     /// fn all(cx: &Context<'_>, keys: &[VirtualKey]) -> Result<(), MapError> {
-    ///     cx.need(keys.iter().map(|key| Read::new(kinds::CONFIG_MAP, key.clone())))
+    ///     cx.need(keys.iter().map(|key| Read::new(kinds::CONFIG_MAP, key)))
     /// }
     /// ```
     pub fn need(&self, reads: impl IntoIterator<Item = Read>) -> Result<(), MapError> {

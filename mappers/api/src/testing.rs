@@ -283,7 +283,8 @@ impl Clusters {
             let outcome = mapper.reconcile(&Context::new(self, &facts, self.now).with(&contents), &key);
             let Err(MapError::NeedsContent(reads)) = outcome else { return outcome };
             for read in reads {
-                let object = self.object(Side::Virtual, read.kind, read.key.namespace(), read.key.name()).cloned();
+                let object =
+                    self.object(read.object.side, read.object.kind, &read.object.namespace, &read.object.name).cloned();
                 contents.insert(read, object);
             }
         }

@@ -86,7 +86,7 @@ impl Mapper for CoreDnsMapper {
             return Ok(Outcome::done());
         }
         let parts = manifest::parts(&config, &cx.section::<Dns>().cluster_domain);
-        cx.need(parts.iter().map(|part| Read::new(part.kind, part.key.clone())))?;
+        cx.need(parts.iter().map(|part| Read::new(part.kind, &part.key)))?;
         let mut effects = Vec::new();
         for part in parts {
             match cx.content(part.kind, &part.key)? {

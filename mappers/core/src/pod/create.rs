@@ -23,6 +23,7 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     if let Some(waiting) = nameserver::missing(pod) {
         return Ok(waiting);
     }
+    content::check_names(pod)?;
     let owners = match owner::find(pod.cx)? {
         Owner::Known(owners) => owners,
         Owner::Missing(missing) => return Ok(Outcome::one(owner::create(pod.cx)).wait_for(missing)),

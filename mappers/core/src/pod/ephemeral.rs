@@ -6,7 +6,7 @@ use tenet_mapper::rules::Refusal;
 use tenet_mapper::{Effect, MapError, Object, PatchFormat};
 
 use super::env::NotYet;
-use super::{Subject, draft, env};
+use super::{Subject, content, draft, env};
 
 const LIST: &str = "ephemeralContainers";
 
@@ -75,6 +75,7 @@ fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<(Value, Vec<Effect>
         namespaces: pod.namespaces,
     };
     let mut made = draft::draft(&alone, |_| None)?.host;
+    content::check_names(&alone)?;
     let variables = env::add(&alone, &mut made).map_err(|why| match why {
         NotYet::Missing(missing) => {
             MapError::Transient { reason: format!("{missing} has no address yet"), after: None }

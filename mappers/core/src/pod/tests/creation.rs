@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 use tenet_mapper::translate::env::Variable;
-use tenet_mapper::{Dependency, MapError, Side, VirtualKey, kinds};
+use tenet_mapper::{Dependency, HostKey, MapError, Side, VirtualKey, kinds};
 
 use super::lab::{Lab, expected_host};
 use crate::pod::{Dns, Operator, Pods, Toleration, Tolerations};
@@ -75,6 +75,25 @@ fn what_does_not_exist_inside_holds_no_pod_back() {
     let source = json!([{"secretRef": {"name": "later", "optional": true}}]);
     let host = with("/spec/containers/0/envFrom", source);
     assert_eq!(host["spec"]["containers"][0]["envFrom"][2]["secretRef"]["name"], "later-x-shop-x-vc-1");
+}
+
+/// The kubelet of the host would give it to the pod.
+#[test]
+fn a_foreign_object_with_the_name_of_content_that_is_missing_inside_blocks_the_pod() {
+    let foreign = "kind: Secret\nmetadata: {name: later-x-shop-x-vc-1, namespace: team-a}";
+    for optional in [true, false] {
+        let mut lab = Lab::fresh().with(Side::Host, foreign);
+        let source = json!([{"secretRef": {"name": "later", "optional": optional}}]);
+        lab.edit("/spec/containers/0/envFrom", source);
+        let Err(MapError::Foreign { object, .. }) = lab.reconcile() else { panic!("optional: {optional}") };
+        assert_eq!(object, "Secret team-a/later-x-shop-x-vc-1");
+        lab.clusters.vanish(kinds::SECRET, &HostKey::new("team-a", "later-x-shop-x-vc-1"));
+        assert_eq!(lab.converge(), ["mint Secret", "apply Pod"]);
+        let container = json!({"name": "debug", "image": "i", "envFrom": [{"secretRef": {"name": "later"}}]});
+        let mut lab = Lab::running().with(Side::Host, foreign);
+        lab.edit("/spec/ephemeralContainers", json!([container]));
+        assert!(matches!(lab.reconcile(), Err(MapError::Foreign { .. })), "a container to debug with");
+    }
 }
 
 #[test]
