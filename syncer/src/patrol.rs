@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tenet_mapper::{MapperId, Object};
+use tenet_mapper::{MapperId, MapperSpec, Object, Side, VirtualKey};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
 use crate::engine::Engine;
-use crate::queue::Lane;
+use crate::queue::{Key, Lane};
 
 /// Number of objects after which the patrol yields the thread.
 const STRIDE: usize = 32;
@@ -66,6 +66,14 @@ pub async fn enqueue_mapper(engine: &Engine, mapper: MapperId, lane: Lane) {
     for (side, kind) in read {
         let Some(cache) = engine.caches.get(side, kind) else { continue };
         visit(cache, |object| engine.router.enqueue_for(mapper, cache, &object, lane)).await;
+    }
+}
+
+/// Enqueues the key of every virtual object of a mapper's kind.
+pub fn enqueue_originals(engine: &Engine, spec: &MapperSpec, lane: Lane) {
+    let Some(cache) = engine.caches.get(Side::Virtual, spec.kind) else { return };
+    for key in cache.keys() {
+        engine.queue.add(Key { mapper: spec.id, object: VirtualKey::new(&*key.namespace, &*key.name) }, lane);
     }
 }
 

@@ -56,7 +56,10 @@ pub async fn say(
         (false, None) => None,
     };
     match status {
-        Some(status) => engine.gate.set_status(spec.kind, &virt, &status).await.map(drop),
+        Some(status) => {
+            tracing::info!(kind = %spec.kind, object = %key, reason = reason.as_str(), message, "refusal told to the tenant");
+            engine.gate.set_status(spec.kind, &virt, &status).await.map(drop)
+        }
         None => Ok(()),
     }
 }

@@ -18,7 +18,7 @@ use crate::gate::Done;
 use crate::queue::{Again, Lane, Ticket};
 use crate::router::Standing;
 use crate::view::MapperView;
-use crate::{refusal, retry};
+use crate::{patrol, refusal, retry};
 
 /// Maximum of content reads for one reconcile.
 const READS: usize = 3;
@@ -77,8 +77,8 @@ async fn work(engine: &Engine, ticket: &Ticket) -> Again {
     let kind = mapper.spec().kind.group_kind().label();
     let facts = engine.facts.load_full();
     match AssertUnwindSafe(reconcile(engine, mapper, &facts, ticket)).catch_unwind().await {
-        Ok(Ok(again)) => {
-            engine.metrics.reconciled(kind, "ok");
+        Ok(Ok((again, result))) => {
+            engine.metrics.reconciled(kind, result);
             again
         }
         Ok(Err(error)) => {
@@ -95,7 +95,13 @@ async fn work(engine: &Engine, ticket: &Ticket) -> Again {
     }
 }
 
-async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: &Ticket) -> Result<Again, MapError> {
+/// Reconciles a key. Returns its next reconcile, and the result as a word for metrics.
+async fn reconcile(
+    engine: &Engine,
+    mapper: &dyn Mapper,
+    facts: &Facts,
+    ticket: &Ticket,
+) -> Result<(Again, &'static str), MapError> {
     let now = engine.runtime.unix_seconds();
     let seen = engine.caches.versions();
     let view = engine.view.of(ticket.key.mapper);
@@ -117,8 +123,13 @@ async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: 
         }
         Err(_) => {}
     }
-    let Outcome { stages, next, wait, refused } = decided?;
+    let Outcome { stages, next, wait, refused, all } = decided?;
     perform(engine, mapper, ticket, stages).await?;
+    // The patrol enqueues all of them by itself.
+    if all && ticket.lane != Lane::Patrol {
+        patrol::enqueue_originals(engine, mapper.spec(), Lane::Change);
+    }
+    let result = if refused.is_empty() { "ok" } else { "refused" };
     if !refused.is_empty() {
         engine.view.defaults.check(kind)?;
         refusal::tell(engine, mapper.spec(), &ticket.key.object, refused).await?;
@@ -131,11 +142,12 @@ async fn reconcile(engine: &Engine, mapper: &dyn Mapper, facts: &Facts, ticket: 
     let streams: Vec<_> = wait.iter().map(Dependency::stream).collect();
     engine.router.wait(&ticket.key, wait);
     if streams.is_empty() {
-        return Ok(again(next, now));
+        return Ok((again(next, now), result));
     }
     // A change that arrived during the reconcile may satisfy the wait, so re-check.
     let moved = engine.caches.have_changed(&seen, &streams);
-    Ok(if moved { Again::After(Duration::from_millis(1)) } else { Again::After(retry::FALLBACK) })
+    let again = Again::After(if moved { Duration::from_millis(1) } else { retry::FALLBACK });
+    Ok((again, result))
 }
 
 /// Runs the mapper, and reads the content that it requests. The content is dropped with the outcome.

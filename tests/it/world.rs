@@ -169,7 +169,7 @@ async fn a_workload_of_the_host_takes_no_pod_of_a_tenant() -> Result<()> {
     let sets = format!("/apis/apps/v1/namespaces/{team}/replicasets");
     host.create(&sets, set).await?;
     let service = json!({"metadata": {"name": "front"}, "spec": {"selector": labels, "ports": [{"port": 80}]}});
-    host.create(&on_host("services"), service).await?;
+    host.create(&on_host("services"), service.clone()).await?;
     let ready = |set: &Value| set["status"]["readyReplicas"] == 1;
     host.until(&format!("{sets}/front"), "ready", ready).await?;
     let own = |pods: &[Value]| {
@@ -202,6 +202,20 @@ async fn a_workload_of_the_host_takes_no_pod_of_a_tenant() -> Result<()> {
         (&json!("ConfigMap"), &json!("tenet-pods-vc-1"))
     );
     assert_eq!(first["metadata"]["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"], "false");
+
+    // A Service that comes later is told to the pod that it selects, which stays as it is.
+    host.create(&on_host("services"), service).await?;
+    let says = |pod: &Value, said: bool| {
+        let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        conditions.into_iter().any(|one| one["type"] == "tenet.sh/Synced" && one["status"] == "False") == said
+    };
+    virt.until(&format!("{pods}/bare"), "told", |pod| says(pod, true)).await?;
+    let told = |events: &[Value]| {
+        events.iter().any(|event| event["reason"] == "SyncRefused" && event["involvedObject"]["name"] == "bare")
+    };
+    virt.until_list("/api/v1/namespaces/shop/events", "told", told).await?;
+    host.delete(&on_host("services/front"), json!({})).await?;
+    virt.until(&format!("{pods}/bare"), "free", |pod| says(pod, false)).await?;
 
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(own(&host.list(&on_host("pods")).await?), before, "the workload of the host is untouched");

@@ -23,6 +23,9 @@ use crate::dns_name::{MAX_LABEL, is_label, is_letter_label};
 /// Maximum length of a name: that of a DNS label, and so of a Service.
 pub const MAX_LENGTH: usize = MAX_LABEL;
 
+/// Prefix of the name of the host `ConfigMap` that owns the pods of a virtual cluster.
+pub const POD_OWNER: &str = "tenet-pods-";
+
 const SEPARATOR: &str = "-x-";
 /// Length that a hashed name has left for the readable prefix.
 const PREFIX_LENGTH: usize = MAX_LENGTH - 1 - digest::LENGTH;
@@ -115,7 +118,7 @@ impl Names {
     /// Returns the name of the host `ConfigMap` that owns all host pods. No `ConfigMap` of a tenant ever gets this name: in
     /// both schemes those end in `-x-VC` or a hash.
     pub fn pod_owner_name(&self) -> String {
-        format!("tenet-pods-{}", self.cluster)
+        format!("{POD_OWNER}{}", self.cluster)
     }
 
     /// Returns the name of the host `ConfigMap` with the variables of the Services of a namespace. They may need several,

@@ -84,6 +84,8 @@ pub struct Outcome {
     pub wait: BTreeSet<Dependency>,
     /// Reasons why parts of the object may not cross, although the rest does.
     pub refused: Vec<Refusal>,
+    /// True if every object of the kind is due.
+    pub all: bool,
 }
 
 impl Outcome {
@@ -145,6 +147,18 @@ impl Outcome {
     pub fn wait_for(mut self, dependency: Dependency) -> Self {
         self.wait.insert(dependency);
         self
+    }
+
+    /// Makes every object of the kind due, once: for a key that stands for something around all of them.
+    ///
+    /// ```
+    /// use tenet_mapper::Outcome;
+    ///
+    /// assert!(Outcome::done().with_all().all);
+    /// ```
+    #[must_use]
+    pub fn with_all(self) -> Self {
+        Self { all: true, ..self }
     }
 
     /// Adds reasons why parts of the object may not cross. When all of it may not, the mapper

@@ -95,7 +95,7 @@ impl PodMapper {
             .reads(looked_up(Side::Virtual, classes::PRIORITY_CLASS, Projection::Fields(&["globalDefault"])).optional())
             .reads(looked_up(Side::Virtual, kinds::SERVICE, Projection::Whole))
             .reads(looked_up(Side::Virtual, kinds::CONFIG_MAP, Projection::Metadata))
-            .reads(looked_up(Side::Host, kinds::CONFIG_MAP, Projection::Metadata))
+            .reads(owner::input())
             .reads(looked_up(Side::Virtual, kinds::SECRET, Projection::Metadata))
             .reads(looked_up(Side::Virtual, kinds::PERSISTENT_VOLUME_CLAIM, Projection::Metadata))
             .reads(looked_up(Side::Host, kinds::PERSISTENT_VOLUME_CLAIM, Projection::Metadata))
@@ -126,6 +126,12 @@ fn rights() -> [Right; 9] {
         Right::virt(kinds::POD, &[Create], "binds pods to the nodes that the host has chosen").on("binding"),
         Right::virt(kinds::SERVICE_ACCOUNT, &[Create], "mints the tokens of pods").on("token"),
     ]
+}
+
+/// Reconciles an object around all pods that has changed.
+fn around(cx: &Context<'_>, key: &VirtualKey, world: World) -> Outcome {
+    let exposed = || if world.concerns_pods(cx, key) { Outcome::done().with_all() } else { Outcome::done() };
+    owner::heal(cx, key).unwrap_or_else(exposed)
 }
 
 /// Reconciles a virtual pod without a host pod.
@@ -202,6 +208,9 @@ impl Mapper for PodMapper {
     }
 
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        if key.namespace().is_empty() {
+            return Ok(around(cx, key, self.world));
+        }
         let host_key = cx.host_key(kinds::POD, key);
         let (virt, host) = (cx.virt(kinds::POD, key), cx.host(kinds::POD, &host_key));
         let Some(virt) = virt else {

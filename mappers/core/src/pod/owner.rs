@@ -5,15 +5,21 @@
 //! somebody deletes the `ConfigMap`, the pods lose that owner alone, stay, and get the next one.
 
 use serde_json::{Value, json};
+use tenet_mapper::keys::{KIND, NAME};
 use tenet_mapper::translate::OwnerRecord;
+use tenet_mapper::translate::names::POD_OWNER;
 use tenet_mapper::{
-    ApplyHost, Context, Dependency, Effect, HostKey, HostPatch, MapError, Object, PatchFormat, VirtualKey, kinds,
+    ApplyHost, Context, Dependency, Effect, HostKey, HostPatch, Input, KeysOf, MapError, Object, Outcome, PatchFormat,
+    Projection, Side, VirtualKey, kinds,
 };
 
 use super::Subject;
 
 /// The virtual namespace that identifies the virtual cluster; the `ConfigMap` belongs to it.
 const SYSTEM: &str = "kube-system";
+
+/// The key whose reconcile follows a change of the owner. Pods have a namespace, so no pod has it.
+const KEY: &str = "owner";
 
 /// State of the owner of a pod.
 pub(super) enum Owner {
@@ -35,6 +41,29 @@ pub(super) fn find(cx: &Context<'_>) -> Result<Owner, MapError> {
         {"apiVersion": "v1", "kind": "ConfigMap", "name": found.name(), "uid": found.uid(), "controller": true},
         {"apiVersion": "v1", "kind": "Namespace", "name": namespace.0, "uid": namespace.1},
     ])))
+}
+
+/// Returns the input that shows the owner.
+pub(super) fn input() -> Input {
+    Input::new(Side::Host, kinds::CONFIG_MAP, Projection::Metadata, KeysOf::With(of_owner))
+}
+
+fn of_owner(map: &Object) -> Vec<VirtualKey> {
+    let is_owner = map.annotation(NAME) == Some(SYSTEM)
+        && map.annotation(KIND) == Some(kinds::NAMESPACE.kind)
+        && map.name().starts_with(POD_OWNER);
+    if is_owner { vec![VirtualKey::new("", KEY)] } else { Vec::new() }
+}
+
+/// Creates an owner that somebody has deleted; as soon as there is one again, every pod is due to get it. `None` for the key of
+/// something else.
+pub(super) fn heal(cx: &Context<'_>, key: &VirtualKey) -> Option<Outcome> {
+    (key.name() == KEY).then(|| match find(cx) {
+        Ok(Owner::Known(_)) => Outcome::done().with_all(),
+        Ok(Owner::Missing(_)) => Outcome::one(create(cx)),
+        // Each pod reports the object that has its name.
+        Err(_) => Outcome::done(),
+    })
 }
 
 /// Creates the owner.

@@ -46,12 +46,13 @@ pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> (Vec<Effect>, Opt
     (effects, refusal)
 }
 
-/// Refuses labels with which the host pod would be selected as a workload of the host: those that it has stay.
+/// Refuses labels with which the host pod is selected as a workload of the host. New ones do not cross, and those that it has
+/// stay: a Service that comes later takes no label from a running pod.
 fn labels(pod: &Subject<'_, '_>, host: &Object, wanted: &mut Value) -> Option<Refusal> {
     let found = host.value()["metadata"].get("labels").cloned().unwrap_or_default();
     let is_new = |(key, value): (&String, &Value)| found.get(key) != Some(value);
     if !wanted["labels"].as_object().into_iter().flatten().any(is_new) {
-        return None;
+        return if pod.is_finished() { None } else { exposure::refusal_of_running(pod, &wanted["labels"]) };
     }
     let refusal = exposure::refusal(pod, &wanted["labels"])?;
     let marked = |object: &Value, mark: char| {

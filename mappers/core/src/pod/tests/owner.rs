@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 use tenet_mapper::testing::HOST_NAMESPACE_UID;
-use tenet_mapper::{HostKey, Side, kinds};
+use tenet_mapper::{HostKey, KeysOf, Mapper, Side, VirtualKey, kinds};
 
 use super::lab::Lab;
 
@@ -50,6 +50,28 @@ fn a_deleted_owner_is_made_again_and_the_pods_get_the_new_one() {
         let uids: Vec<_> = found.iter().map(|owner| owner["uid"].as_str().unwrap()).collect();
         assert_eq!(uids, ["another", HOST_NAMESPACE_UID]);
     }
+}
+
+/// Pods may have no reason of their own to be looked at.
+#[test]
+fn a_deleted_owner_is_made_again_at_once_and_all_pods_are_due() {
+    let mut lab = without_owner(false);
+    let mapper = crate::PodMapper::new();
+    let outcome = lab.clusters.reconcile(&mapper, "", "owner").unwrap();
+    assert!(!outcome.all);
+    for effect in outcome.into_effects() {
+        lab.perform(effect);
+    }
+    assert_eq!(lab.written, ["apply ConfigMap"]);
+    let outcome = lab.clusters.reconcile(&mapper, "", "owner").unwrap();
+    assert!(outcome.all && outcome.stages.is_empty());
+    let mut inputs = mapper.spec().inputs.iter();
+    let input = inputs.find(|input| input.side == Side::Host && input.kind == kinds::CONFIG_MAP).unwrap();
+    let KeysOf::With(keys_of) = input.keys else { panic!("a change of the owner wakes nobody") };
+    let map = |name: &str| lab.clusters.object(Side::Host, kinds::CONFIG_MAP, "team-a", name).unwrap();
+    assert_eq!(keys_of(map(OWNER)), [VirtualKey::new("", "owner")]);
+    let variables = lab.host().unwrap().str_at("/spec/containers/0/envFrom/0/configMapRef/name").unwrap();
+    assert_eq!(keys_of(map(variables)), []);
 }
 
 #[test]

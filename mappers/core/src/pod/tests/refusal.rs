@@ -301,3 +301,42 @@ fn the_restricted_level_refuses_a_pod_that_may_run_as_root_and_a_container_that_
     lab.edit("/spec/ephemeralContainers", json!([{"name": "calm", "image": "i", "securityContext": context}]));
     assert_eq!(lab.planned(), ["patch host ephemeralcontainers"]);
 }
+
+#[test]
+fn a_service_of_the_host_that_comes_later_is_told_to_the_running_pods_that_it_selects() {
+    let mut lab = Lab::running().with(Side::Host, &workload("app: web"));
+    let refused = lab.reconcile().unwrap().refused;
+    let told = "metadata.labels: a Service of the host sends the pod traffic that is meant for others, by app=web";
+    assert_eq!(refused.iter().map(ToString::to_string).collect::<Vec<_>>(), [told]);
+    assert_eq!(lab.planned(), ["SyncRefused"], "the pod stays as it is");
+    lab.edit_host("/status/phase", json!("Succeeded"));
+    lab.converge();
+    assert_eq!(lab.planned(), [""; 0], "a finished pod gets no traffic");
+}
+
+/// Returns true if the reconcile of a key around all pods makes all of them due.
+fn all_are_due(lab: &mut Lab, key: &str) -> bool {
+    let outcome = lab.clusters.reconcile(&crate::PodMapper::new(), "", key).unwrap();
+    assert!(outcome.stages.is_empty());
+    outcome.all
+}
+
+#[test]
+fn a_change_of_what_may_expose_pods_makes_all_pods_due() {
+    let mut lab = Lab::running().with(Side::Host, &workload("app: other"));
+    for (key, expected) in [
+        ("service/team-a/front", true),
+        ("service/team-a/gone", true),
+        ("workload/team-a/front-0", true),
+        ("workload/team-a/gone", false),
+        ("host", false),
+    ] {
+        assert_eq!(all_are_due(&mut lab, key), expected, "{key}");
+    }
+    let exposed = "{kind: Service, metadata: {name: front, namespace: team-a}, spec: {selector: {app: web}}}
+---
+{kind: Pod, metadata: {name: job, namespace: team-a, labels: {app: job}}}";
+    let mut lab = Lab::running().with(Side::Host, exposed);
+    assert!(!all_are_due(&mut lab, "service/team-a/front"), "no workload of the host is behind it");
+    assert!(!all_are_due(&mut lab, "workload/team-a/job"), "no Service leads to it");
+}
