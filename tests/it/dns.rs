@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tenet_playground::Options;
 
 use crate::cluster::phase;
-use crate::harness::{Separate, configured, in_folder, new_namespace};
+use crate::harness::{Harness, Separate, configured, in_folder, new_namespace};
 
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/kube-system/deployments/coredns";
 const SERVICE: &str = "/api/v1/namespaces/kube-system/services/kube-dns";
@@ -114,5 +114,23 @@ async fn a_dns_server_that_is_there_already_stays_the_only_one() -> Result<()> {
     assert_eq!(harness.virt.get(DEPLOYMENT).await?, None);
     assert_eq!(harness.virt.get(COREFILE).await?, None);
     harness.playground.shutdown().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hostname_with_dots_is_what_a_container_sees() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let containers = json!([{"name": "c", "image": "i"}]);
+    let long = json!({"hostname": "web-0", "subdomain": "web", "setHostnameAsFQDN": true, "containers": containers});
+    let dotted = json!({ "containers": containers });
+    let name = format!("web-0.web.{namespace}.svc.cluster.local");
+    for (pod, spec, expected) in [("long", long, name.as_str()), ("web.1", dotted, "web.1")] {
+        let pods = format!("/api/v1/namespaces/{namespace}/pods");
+        harness.virt.create(&pods, json!({"metadata": {"name": pod}, "spec": spec})).await?;
+        harness.virt.until(&format!("{pods}/{pod}"), "running", |pod| phase(pod) == "Running").await?;
+        let copy = harness.host.get(&harness.on_host(&format!("pods/{pod}-x-{namespace}-x-vc-1"))).await?;
+        assert_eq!(copy.context("the pod of the host")?["spec"]["hostnameOverride"], expected, "{pod}");
+    }
     Ok(())
 }

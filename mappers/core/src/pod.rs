@@ -11,6 +11,7 @@ mod env;
 mod ephemeral;
 mod exposure;
 mod grace;
+mod hostname;
 mod level;
 mod nameserver;
 mod namespaces;

@@ -2,14 +2,13 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
-use tenet_mapper::translate::names::hostname;
 use tenet_mapper::{MapError, Object, kinds, pointer};
 
 use super::config::{Level, Pods};
 use super::downward::Fields;
 use super::{
-    Subject, classes, containers, grace, level, nameserver, namespaces, placement, security, tokens, tolerations,
-    volumes,
+    Subject, classes, containers, grace, hostname, level, nameserver, namespaces, placement, security, tokens,
+    tolerations, volumes,
 };
 
 /// A host pod without the variables of Services.
@@ -38,6 +37,7 @@ pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option
     refusals.extend(classes::runtime(pod, &pods, &mut host));
     refusals.extend(tokens::turn_sources(pod, &mut host));
     volumes::turn_ephemeral(pod, &mut host);
+    refusals.extend(hostname::set(pod, &mut host));
     refusals.extend_from_slice(&fields.refusals);
     let metadata = fields.metadata(pod);
     refusals.extend(refuse(&metadata["labels"]));
@@ -48,7 +48,7 @@ pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option
     host["apiVersion"] = json!(kinds::POD.api_version());
     host["kind"] = json!(kinds::POD.kind);
     host["metadata"] = metadata;
-    identity(pod, &pods, &mut host);
+    identity(&pods, &mut host);
     remarks.extend(nameserver::set(pod, &mut host));
     remarks.extend(tolerate(pod, &pods, &mut host));
     remarks.extend(placement::node_selector(&pods, &mut host));
@@ -94,15 +94,10 @@ fn without_ports_of_the_node(pod: &Subject<'_, '_>) -> Option<Value> {
     Some(virt)
 }
 
-/// Sets the identity of the host pod: a ServiceAccount without rights, and the hostname as inside.
-fn identity(pod: &Subject<'_, '_>, pods: &Pods, host: &mut Value) {
+/// Sets the identity of the host pod: a ServiceAccount without rights.
+fn identity(pods: &Pods, host: &mut Value) {
     let spec = &mut host["spec"];
     spec["serviceAccountName"] = json!(pods.service_account);
     spec["automountServiceAccountToken"] = json!(false);
     spec["enableServiceLinks"] = json!(false);
-    // A pod on its node's network has the hostname of the node.
-    if !security::is_on_host_network(pod.virt) {
-        let own = pod.virt.str_at("/spec/hostname").map(str::to_owned);
-        spec["hostname"] = json!(own.unwrap_or_else(|| hostname(pod.virt.name())));
-    }
 }

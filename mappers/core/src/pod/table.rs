@@ -37,7 +37,7 @@ const SPEC: &[Rule] = &[
     copy("hostAliases[].hostnames[]"),
     copy("hostAliases[].ip"),
     copy("hostUsers").because("false puts users of the pod where they are nobody on the node; true is the default"),
-    copy("hostnameOverride"),
+    copy("hostnameOverride").because("a hostname with dots crosses as this, where the tenant sets none"),
     reference("imagePullSecrets[].name", kinds::SECRET.group_kind()),
     up("nodeName")
         .computed()
@@ -73,6 +73,7 @@ const CHECKED: &[Rule] = &[
     set("priorityClassName", "the classes of pods.priorityClasses in the configuration; another is left out"),
     set("runtimeClassName", "the classes of pods.runtimeClasses in the configuration; another is refused"),
     set("schedulerName", "the host's default, and those of pods.schedulers in the configuration; another is left out"),
+    set("setHostnameAsFQDN", "the long name inside crosses as hostnameOverride"),
     set("serviceAccount", "is the old name of serviceAccountName").sealed(ACCOUNT),
     set("serviceAccountName", "that of pods.serviceAccount in the configuration, which needs no rights")
         .sealed(ACCOUNT),
@@ -89,7 +90,6 @@ const REFUSED: &[Rule] = &[
     refuse("resources.claims", "resource claims do not cross yet").unless(&["[]"]),
     refuse("schedulingGroup", "pod groups do not cross yet")
         .sealed("names pod groups, which would be those of the host namespace"),
-    refuse("setHostnameAsFQDN", "the long name would be the host's").unless(&["false"]),
 ];
 
 const SECURITY_CONTEXT: &[Rule] = &[

@@ -2,6 +2,7 @@ mod lab;
 
 mod creation;
 mod deletion;
+mod hostname;
 mod nameserver;
 mod owner;
 mod refusal;

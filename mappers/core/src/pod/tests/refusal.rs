@@ -106,12 +106,6 @@ fn cases() -> Vec<(&'static str, Value, &'static str, &'static str)> {
             "spec.containers[].livenessProbe.httpGet.host",
         ),
         (
-            "/spec/setHostnameAsFQDN",
-            json!(true),
-            "spec.setHostnameAsFQDN: the long name would be the host's",
-            "spec.setHostnameAsFQDN",
-        ),
-        (
             "/spec/runtimeClassName",
             json!("kata"),
             "spec.runtimeClassName: kata is not among the classes of pods.runtimeClasses",
