@@ -2,13 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tenet::syncer;
-use tenet_syncer::Args;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    tenet_cli::run(|args| syncer::main(Args::parse_from(args)))
+    tenet_cli::run(tenet_cli::Engine { run_syncer: |args| syncer::main(args), rights_of: syncer::rights_of })
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use tenet_config::Config;
+use tenet_config::{Config, Overrides};
 use tenet_mapper::{Mapper, Right, Side, Verb, kinds};
 
 use crate::claim;
@@ -48,6 +48,14 @@ pub(crate) fn print(args: &Args, mappers: &[Box<dyn Mapper>], sockets: &impl Soc
     let cluster_role = if args.print_cluster_role { cluster_role(&config, &needs) } else { None };
     let virtual_role = args.print_virtual_role.then(|| virtual_role(&config, &needs));
     Ok(role.into_iter().chain(cluster_role).chain(virtual_role).collect::<Vec<_>>().join("---\n"))
+}
+
+/// The Role and the `ClusterRole` on the host, as YAML, of a configuration that is given as text.
+pub fn host_documents(yaml: &str, mappers: &[Box<dyn Mapper>], sockets: &impl Sockets) -> anyhow::Result<String> {
+    let settings = Settings::of(mappers)?;
+    let config = Config::from_yaml_knowing(yaml, &Overrides::default(), settings.known())?;
+    let needs = needs(&config, mappers, sockets);
+    Ok(std::iter::once(role(&config, &needs)).chain(cluster_role(&config, &needs)).collect::<Vec<_>>().join("---\n"))
 }
 
 /// The Role in the host namespace: all that a syncer with this configuration needs, and the
@@ -120,7 +128,6 @@ fn write_rules<'c>(text: &mut String, needs: impl Iterator<Item = &'c Need>) {
 
 #[cfg(test)]
 mod tests {
-    use tenet_config::Overrides;
     use tenet_mapper::Kind;
 
     use super::*;

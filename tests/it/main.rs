@@ -1,6 +1,7 @@
 //! End-to-end tests on real control planes.
 
 mod admission;
+mod bootstrap;
 mod breaker;
 mod claim;
 mod cluster;
@@ -14,6 +15,7 @@ mod examples;
 mod fault;
 mod faults;
 mod harness;
+mod install;
 mod isolation;
 mod kubelet;
 mod lease;

@@ -1,0 +1,231 @@
+//! `tenet create`.
+
+mod conflicts;
+mod preflight;
+mod readiness;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use tenet_install::api::Api;
+use tenet_install::objects::{self, Installation, Rights};
+use tenet_install::resources::Resource;
+use tenet_install::values::{self, Values};
+
+use crate::RightsOf;
+use crate::host::{Host, HostArgs};
+use crate::steps::Steps;
+
+pub(crate) use readiness::until_ready;
+
+/// Create a virtual cluster, or finish a creation that was interrupted.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name of the virtual cluster.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) host: HostArgs,
+    #[command(flatten)]
+    values: ValueArgs,
+    /// Print the objects, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Change an existing virtual cluster to these values.
+    #[arg(long, conflicts_with = "dry_run")]
+    upgrade: bool,
+    /// Create the host namespace if it does not exist.
+    #[arg(long, conflicts_with = "dry_run")]
+    create_namespace: bool,
+    /// Time to wait until the virtual cluster is ready, in seconds; 0 does not wait.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout: u64,
+}
+
+/// Values of the installation: files, then assignments, then the flags for the most common ones.
+#[derive(Debug, clap::Args)]
+struct ValueArgs {
+    /// File with values. Can be repeated; later files win.
+    #[arg(long = "values", short = 'f', value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Value such as `store.type=etcd`. Can be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Programs of the control plane: k8s.
+    #[arg(long, value_name = "NAME")]
+    distro: Option<String>,
+    /// Store: sqlite, etcd or sql.
+    #[arg(long, value_name = "NAME")]
+    store: Option<String>,
+    /// Exposure of the virtual API server.
+    #[arg(long, value_name = "TYPE")]
+    expose: Option<Exposure>,
+    /// Further names and addresses of the virtual API server, separated by commas.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    tls_san: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Exposure {
+    #[value(name = "clusterip")]
+    ClusterIP,
+    #[value(name = "nodeport")]
+    NodePort,
+    #[value(name = "loadbalancer")]
+    LoadBalancer,
+}
+
+impl ValueArgs {
+    fn load(&self) -> Result<Values> {
+        let file = |path: &PathBuf| -> Result<(String, String)> {
+            let shown = path.display().to_string();
+            let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
+            Ok((shown, text))
+        };
+        let files = self.files.iter().map(file).collect::<Result<Vec<_>>>()?;
+        let mut set = self.set.clone();
+        set.extend(self.distro.iter().map(|distro| format!("distro={distro}")));
+        set.extend(self.store.iter().map(|store| format!("store.type={store}")));
+        set.extend(self.expose.map(|expose| format!("expose.type={expose:?}")));
+        let mut values = values::load(&files, &set)?;
+        if !self.tls_san.is_empty() {
+            values.syncer.extra_args.push(format!("--tls-san={}", self.tls_san.join(",")));
+        }
+        Ok(values)
+    }
+}
+
+pub(crate) async fn run(args: &Args, rights_of: RightsOf) -> Result<()> {
+    let values = args.values.load()?;
+    let namespace = args.host.namespace.clone();
+    if args.dry_run && namespace.is_some() {
+        // Without a host, so that manifests can be made anywhere.
+        return print(&objects_of(args, &namespace.unwrap_or_default(), &values, rights_of)?.0);
+    }
+    let host = args.host.connect().await?;
+    let (objects, rights) = objects_of(args, &host.namespace, &values, rights_of)?;
+    if args.dry_run {
+        return print(&objects);
+    }
+    let mut steps = Steps::new();
+    install(args, &host, &objects, &rights, &mut steps).await?;
+    if args.timeout > 0 {
+        until_ready(&host, &args.name, Duration::from_secs(args.timeout), &mut steps).await?;
+        steps.say(&format!("virtual cluster {} is ready", args.name));
+        println!("{}", next_steps(&args.name, &host.namespace));
+    }
+    Ok(())
+}
+
+fn objects_of(args: &Args, namespace: &str, values: &Values, rights_of: RightsOf) -> Result<(Vec<Value>, Rights)> {
+    let config = objects::syncer_config(&args.name, namespace, values);
+    let documents = rights_of(&config).context("syncer.config")?;
+    let rights = Rights::read(&documents)?;
+    let installation = Installation { name: &args.name, namespace, values, rights: &rights };
+    Ok((objects::objects(&installation), rights))
+}
+
+fn print(objects: &[Value]) -> Result<()> {
+    for object in objects {
+        println!("---\n{}", serde_saphyr::to_string(object)?.trim_end());
+    }
+    Ok(())
+}
+
+async fn install(args: &Args, host: &Host, objects: &[Value], rights: &Rights, steps: &mut Steps) -> Result<()> {
+    let Host { api, namespace } = host;
+    steps.say(&format!("checking the namespace {namespace} of the host"));
+    recent_enough(api).await?;
+    ready_namespace(api, namespace, args.create_namespace).await?;
+    let found = conflicts::check(api, namespace, &args.name, objects).await?;
+    let set = objects.iter().filter(|object| object["kind"] == "StatefulSet");
+    // The StatefulSet is created last: without it, an earlier run was interrupted.
+    if set.into_iter().all(|set| found.contains(&path(namespace, set))) && !args.upgrade {
+        steps.say(&format!("virtual cluster {} exists; its values stay: --upgrade changes them", args.name));
+        return Ok(());
+    }
+    preflight::check(api, namespace, objects, rights).await?;
+    for object in objects {
+        let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
+        steps.say(&format!("creating {kind} {name}"));
+        let path = format!("{}?fieldManager=tenet&force=true", path(namespace, object));
+        api.apply(&path, object).await.with_context(|| format!("cannot create {kind} {name}"))?;
+    }
+    Ok(())
+}
+
+/// Minor version of the host from which sidecar containers work.
+const OLDEST_HOST: u32 = 29;
+
+/// Checks the version of the host.
+async fn recent_enough(api: &Api) -> Result<()> {
+    let version = api.get("/version").await.context("cannot reach the host cluster")?.unwrap_or_default();
+    // A cloud may write `30+`.
+    let minor = text(&version["minor"]).trim_end_matches('+').parse::<u32>();
+    if let Ok(minor) = minor
+        && minor < OLDEST_HOST
+    {
+        bail!("the host is Kubernetes {}: version 1.{OLDEST_HOST} or later is needed", text(&version["gitVersion"]));
+    }
+    Ok(())
+}
+
+/// Checks that the namespace exists and stays.
+async fn ready_namespace(api: &Api, namespace: &str, create: bool) -> Result<()> {
+    let found = match api.get(&format!("/api/v1/namespaces/{namespace}")).await {
+        // Whoever may not read namespaces may still use one.
+        Err(error) if error.code() == Some(403) => return Ok(()),
+        other => other.context("cannot reach the host cluster")?,
+    };
+    match found {
+        Some(found) if !found["metadata"]["deletionTimestamp"].is_null() => {
+            bail!("namespace {namespace} is being deleted: wait until it is gone, or choose another one")
+        }
+        Some(_) => Ok(()),
+        None if create => {
+            let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+            api.create("/api/v1/namespaces", &object).await.map(drop).context("cannot create the namespace")
+        }
+        None => bail!(
+            "namespace {namespace} does not exist: pass --create-namespace, or kubectl create namespace {namespace}"
+        ),
+    }
+}
+
+fn next_steps(name: &str, namespace: &str) -> String {
+    format!(
+        "
+tenet connect {name} -n {namespace} -- kubectl get namespaces   # one command inside
+tenet connect {name} -n {namespace}                             # writes ./kubeconfig.yaml
+tenet delete {name} -n {namespace}                              # removes everything again"
+    )
+}
+
+pub(crate) fn path(namespace: &str, object: &Value) -> String {
+    let name = text(&object["metadata"]["name"]);
+    Resource::of(object).map(|resource| resource.path(namespace, name)).unwrap_or_default()
+}
+
+pub(crate) fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// Returns the StatefulSet of a virtual cluster, or an error that names it.
+pub(crate) async fn stateful_set(host: &Host, name: &str) -> Result<Value> {
+    let path = format!("/apis/apps/v1/namespaces/{}/statefulsets/{name}", host.namespace);
+    let found = host.api.get(&path).await.context("cannot reach the host cluster")?;
+    let found = found.with_context(|| {
+        format!("no virtual cluster {name} in namespace {}: tenet list -A shows all", host.namespace)
+    })?;
+    ensure!(is_ours(&found, name), "StatefulSet {name} in namespace {} is no virtual cluster", host.namespace);
+    Ok(found)
+}
+
+/// Returns true if an object belongs to the installation of this virtual cluster.
+pub(crate) fn is_ours(object: &Value, name: &str) -> bool {
+    let labels = &object["metadata"]["labels"];
+    labels[tenet_install::names::INSTANCE] == name
+        && labels[tenet_install::names::PART_OF] == tenet_install::names::PART
+}

@@ -1,0 +1,90 @@
+//! Objects that exist already under the names of an installation.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use tenet_install::api::Api;
+
+use super::{is_ours, path, text};
+
+/// Annotations and labels by which tools mark the objects that they own.
+const OWNERS: [(&str, &str, &str); 4] = [
+    ("annotations", "meta.helm.sh/release-name", "Helm"),
+    ("annotations", "argocd.argoproj.io/tracking-id", "Argo CD"),
+    ("labels", "kustomize.toolkit.fluxcd.io/name", "Flux"),
+    ("labels", "helm.toolkit.fluxcd.io/name", "Flux"),
+];
+
+/// Returns the paths of the objects that exist and are ours. All that are not are reported at once.
+pub(super) async fn check(api: &Api, namespace: &str, name: &str, objects: &[Value]) -> Result<BTreeSet<String>> {
+    let (mut ours, mut problems) = (BTreeSet::new(), Vec::new());
+    for object in objects {
+        let path = path(namespace, object);
+        match api.get(&path).await {
+            Ok(Some(found)) => match problem(&found, name) {
+                Some(problem) => problems.push(problem),
+                None => {
+                    ours.insert(path);
+                }
+            },
+            // Without the right to read it, the check of rights tells.
+            Err(error) if error.code() == Some(403) => {}
+            other => drop(other.context("cannot reach the host cluster")?),
+        }
+    }
+    if !problems.is_empty() {
+        bail!("namespace {namespace} has other objects under these names:\n  {}", problems.join("\n  "));
+    }
+    Ok(ours)
+}
+
+fn problem(found: &Value, name: &str) -> Option<String> {
+    let metadata = &found["metadata"];
+    let shown = format!("{} {}", text(&found["kind"]), text(&metadata["name"]));
+    if let Some((_, _, tool)) = OWNERS.iter().find(|(place, key, _)| !metadata[*place][*key].is_null()) {
+        return Some(format!("{shown} is owned by {tool}: change its values there"));
+    }
+    if !metadata["deletionTimestamp"].is_null() {
+        return Some(format!("{shown} is being deleted: wait until it is gone"));
+    }
+    (!is_ours(found, name)).then(|| format!("{shown} belongs to somebody else: choose another name, or delete it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tenet_install::names::{INSTANCE, PART, PART_OF};
+
+    use super::*;
+
+    #[test]
+    fn only_objects_of_the_same_virtual_cluster_may_be_changed() {
+        let ours = json!({INSTANCE: "vc-1", PART_OF: PART});
+        for (metadata, expected) in [
+            (json!({"name": "x", "labels": ours}), None),
+            (json!({"name": "x"}), Some("Service x belongs to somebody else")),
+            (
+                json!({"name": "x", "labels": {INSTANCE: "vc-2", PART_OF: PART}}),
+                Some("Service x belongs to somebody else"),
+            ),
+            (
+                json!({"name": "x", "labels": ours, "deletionTimestamp": "2026-01-01T00:00:00Z"}),
+                Some("Service x is being deleted"),
+            ),
+            (
+                json!({"name": "x", "labels": ours, "annotations": {"meta.helm.sh/release-name": "vc-1"}}),
+                Some("Service x is owned by Helm"),
+            ),
+        ] {
+            let found = problem(&json!({"kind": "Service", "metadata": metadata}), "vc-1");
+            assert!(
+                match expected {
+                    Some(start) => found.as_ref().is_some_and(|found| found.starts_with(start)),
+                    None => found.is_none(),
+                },
+                "{metadata}: {found:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Wait for a control plane, with the reason while it is not ready.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::text;
+use crate::host::Host;
+use crate::steps::Steps;
+
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// Waits until the pod of the control plane is ready.
+pub(crate) async fn until_ready(host: &Host, name: &str, limit: Duration, steps: &mut Steps) -> Result<()> {
+    let Host { api, namespace } = host;
+    let path = format!("/api/v1/namespaces/{namespace}/pods/{name}-0");
+    let end = steps.elapsed() + limit;
+    loop {
+        let pod = api.get(&path).await.context("cannot read the pod of the control plane")?.unwrap_or_default();
+        if is_ready(&pod) {
+            return Ok(());
+        }
+        let state = state(&pod);
+        steps.say(&format!("waiting for pod {name}-0: {state}"));
+        if steps.elapsed() > end {
+            let events = warnings(host, name).await;
+            bail!(
+                "virtual cluster {name} is not ready after {} s: {state}{events}\n\
+                 Look further with: kubectl describe pod {name}-0 -n {namespace}",
+                limit.as_secs()
+            );
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    pod["metadata"]["deletionTimestamp"].is_null()
+        && conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+/// Describes a pod that is not ready: the reason of what is first in its way.
+fn state(pod: &Value) -> String {
+    if pod["metadata"].is_null() {
+        return "it does not exist yet".to_owned();
+    }
+    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    let unscheduled = conditions.into_iter().find(|it| it["type"] == "PodScheduled" && it["status"] == "False");
+    if let Some(condition) = unscheduled {
+        return format!("no node takes it: {}", text(&condition["message"]));
+    }
+    let of = |field: &str| pod["status"][field].as_array().cloned().unwrap_or_default();
+    let waiting: Vec<String> = [of("initContainerStatuses"), of("containerStatuses")]
+        .concat()
+        .iter()
+        .filter(|status| status["ready"] != true)
+        .map(container)
+        .collect();
+    if waiting.is_empty() { "its containers are not created yet".to_owned() } else { waiting.join(", ") }
+}
+
+fn container(status: &Value) -> String {
+    let (name, state) = (text(&status["name"]), &status["state"]);
+    if let Some(waiting) = state["waiting"].as_object() {
+        let last = &status["lastState"]["terminated"]["exitCode"];
+        let exit = last.as_i64().map(|code| format!(", last exit code {code}")).unwrap_or_default();
+        return format!("{name} waits ({}{exit})", waiting.get("reason").and_then(Value::as_str).unwrap_or("unknown"));
+    }
+    if let Some(code) = state["terminated"]["exitCode"].as_i64() {
+        return format!("{name} ended with exit code {code}");
+    }
+    format!("{name} is not ready")
+}
+
+/// Returns the last warnings about the pod and its volume, each on a line of its own.
+async fn warnings(host: &Host, name: &str) -> String {
+    let path = format!("/api/v1/namespaces/{}/events?fieldSelector=type%3DWarning", host.namespace);
+    let Ok(events) = host.api.list(&path).await else { return String::new() };
+    let about = [name.to_owned(), format!("{name}-0"), format!("data-{name}-0")];
+    let mut lines: Vec<String> = events
+        .iter()
+        .filter(|event| about.iter().any(|name| event["involvedObject"]["name"] == name.as_str()))
+        .map(|event| format!("\n  {}: {}", text(&event["reason"]), text(&event["message"])))
+        .collect();
+    lines.dedup();
+    lines.split_off(lines.len().saturating_sub(5)).concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_state_names_what_is_in_the_way() {
+        let unscheduled = json!({"type": "PodScheduled", "status": "False", "message": "0/2 nodes are available"});
+        let done = json!({"name": "bootstrap", "ready": true, "state": {"terminated": {"exitCode": 0}}});
+        let failed = json!({"name": "bootstrap", "state": {"terminated": {"exitCode": 1}}});
+        let pulls = json!({"name": "kine", "ready": false, "state": {"waiting": {"reason": "ImagePullBackOff"}}});
+        let runs = json!({"name": "syncer", "ready": false, "state": {"running": {}}});
+        let good = json!({"name": "kube-apiserver", "ready": true, "state": {"running": {}}});
+        for (status, expected) in [
+            (json!({"conditions": [unscheduled]}), "no node takes it: 0/2 nodes are available"),
+            (json!({}), "its containers are not created yet"),
+            (json!({"initContainerStatuses": [failed]}), "bootstrap ended with exit code 1"),
+            (
+                json!({"initContainerStatuses": [done], "containerStatuses": [pulls, good, runs]}),
+                "kine waits (ImagePullBackOff), syncer is not ready",
+            ),
+        ] {
+            assert_eq!(state(&json!({"metadata": {}, "status": status})), expected);
+        }
+        assert_eq!(state(&Value::Null), "it does not exist yet");
+    }
+}

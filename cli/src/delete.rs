@@ -1,0 +1,163 @@
+//! `tenet delete`.
+
+mod leftovers;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+use tenet_install::objects::Rights;
+use tokio::time::sleep;
+
+use crate::RightsOf;
+use crate::host::{Host, HostArgs};
+use crate::steps::Steps;
+use leftovers::{Found, Places};
+
+/// Delete a virtual cluster: its control plane, everything that it runs on the host, and its data.
+///
+/// The command ends when nothing is left, and says what is if that takes too long. It can be repeated.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name of the virtual cluster.
+    name: String,
+    #[command(flatten)]
+    host: HostArgs,
+    /// Keep the volume of the store, the volumes of the tenant and the authorities; a later `create` goes on with them.
+    #[arg(long)]
+    keep_data: bool,
+    /// Do not fail if there is no such virtual cluster.
+    #[arg(long)]
+    ignore_not_found: bool,
+    /// Time that a pod of the tenant may take to end, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    grace_period: u32,
+    /// Time to wait until everything is gone, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout: u64,
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+const FOREGROUND: &str = "Foreground";
+
+pub(crate) async fn run(args: &Args, rights_of: RightsOf) -> Result<()> {
+    let host = args.host.connect().await?;
+    let mut steps = Steps::new();
+    let deletion = Deletion { args, places: places(args, &host, rights_of).await?, host };
+    deletion.run(&mut steps).await
+}
+
+/// Returns the places in which objects of the virtual cluster can be.
+async fn places(args: &Args, host: &Host, rights_of: RightsOf) -> Result<Places> {
+    let namespace = &host.namespace;
+    // The namespace is in quotes: it may be called `123`.
+    let minimal = json!({"name": args.name, "host": {"namespace": namespace}, "virtual": {"kubeconfig": "/absent"}});
+    let rights = Rights::read(&rights_of(&minimal.to_string()).context("name of the virtual cluster")?)?;
+    let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles/tenet-syncer-{}", args.name);
+    let granted = host.api.get(&path).await.context("cannot reach the host cluster")?.unwrap_or_default();
+    let granted = granted["rules"].as_array().cloned().unwrap_or_default();
+    Places::find(&host.api, namespace, &args.name, rights.rules().iter().chain(&granted)).await
+}
+
+struct Deletion<'a> {
+    args: &'a Args,
+    host: Host,
+    places: Places,
+}
+
+impl Deletion<'_> {
+    async fn run(&self, steps: &mut Steps) -> Result<()> {
+        let (name, namespace) = (&self.args.name, &self.host.namespace);
+        let found = self.places.all(&self.host.api).await?;
+        if found.is_empty() {
+            if self.args.ignore_not_found {
+                return Ok(());
+            }
+            bail!("no virtual cluster {name} in namespace {namespace}: tenet list -A shows all");
+        }
+        // First the syncer, so that nothing is created or deleted while objects go.
+        steps.say("deleting the control plane");
+        self.delete(found.into_iter().filter(Found::is_control_plane)).await?;
+        self.until_gone(steps, Found::is_control_plane_or_its_pod).await?;
+        steps.say("deleting what the virtual cluster runs on the host");
+        self.delete_and_wait(steps, |found| found.is_copy && !self.is_kept(found)).await?;
+        steps.say("deleting the installation");
+        self.delete_and_wait(steps, |found| !self.is_kept(found)).await?;
+        steps.say(&format!(
+            "virtual cluster {name} is deleted: nothing is left in namespace {namespace}{}",
+            self.kept()
+        ));
+        Ok(())
+    }
+
+    fn is_kept(&self, found: &Found) -> bool {
+        self.args.keep_data && found.is_data()
+    }
+
+    fn kept(&self) -> &str {
+        if self.args.keep_data { " but the data" } else { "" }
+    }
+
+    async fn delete_and_wait(&self, steps: &mut Steps, is_meant: impl Fn(&Found) -> bool) -> Result<()> {
+        let found = self.places.all(&self.host.api).await?;
+        self.delete(found.into_iter().filter(&is_meant)).await?;
+        self.until_gone(steps, is_meant).await
+    }
+
+    async fn delete(&self, found: impl Iterator<Item = Found>) -> Result<()> {
+        for object in found {
+            let mut options = json!({
+                "apiVersion": "v1",
+                "kind": "DeleteOptions",
+                "propagationPolicy": if object.is_control_plane() { FOREGROUND } else { "Background" },
+                "preconditions": {"uid": object.uid},
+            });
+            if object.is_pod() {
+                options["gracePeriodSeconds"] = json!(self.args.grace_period.min(object.grace_period));
+            }
+            match self.host.api.delete(&object.path, &options).await {
+                // Somebody was faster, and another object has the name now: the next look finds it.
+                Err(error) if error.code() == Some(409) => {}
+                other => drop(other.with_context(|| format!("cannot delete {object}"))?),
+            }
+        }
+        Ok(())
+    }
+
+    async fn until_gone(&self, steps: &mut Steps, is_meant: impl Fn(&Found) -> bool) -> Result<()> {
+        let end = steps.elapsed() + Duration::from_secs(self.args.timeout);
+        let mut last = BTreeSet::new();
+        loop {
+            let left: BTreeSet<String> = self
+                .places
+                .all(&self.host.api)
+                .await?
+                .iter()
+                .filter(|found| is_meant(found))
+                .map(ToString::to_string)
+                .collect();
+            if left.is_empty() {
+                return Ok(());
+            }
+            if left != last {
+                steps.say(&format!(
+                    "waiting for {} object(s), such as {}",
+                    left.len(),
+                    left.first().map_or("", String::as_str)
+                ));
+            }
+            if steps.elapsed() > end {
+                let all: Vec<String> = left.into_iter().collect();
+                bail!(
+                    "still there after {} s:\n  {}\nRepeat the command to go on. A pod on a node that is gone, and an object with \
+                     a finalizer, need an administrator of the host.",
+                    self.args.timeout,
+                    all.join("\n  ")
+                );
+            }
+            last = left;
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Everything on the host that belongs to a virtual cluster.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tenet_install::api::{Api, ApiError};
+use tenet_install::names::{INSTANCE, PART, PART_OF, certificates};
+use tenet_install::resources::RESOURCES;
+use tenet_translate::keys::{CLAIM, CONTROL_PLANE, MANAGED_BY};
+
+use crate::create::text;
+
+/// Object that belongs to the virtual cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Name of the resource, such as `pods`.
+    resource: String,
+    name: String,
+    /// API path.
+    pub(super) path: String,
+    pub(super) uid: String,
+    /// True for what the syncer made for an object of the tenant.
+    pub(super) is_copy: bool,
+    is_of_data: bool,
+    /// Grace period of a pod.
+    pub(super) grace_period: u32,
+    is_pod_of_control_plane: bool,
+}
+
+/// Collections to look through, and what to look for.
+pub(super) struct Places {
+    name: String,
+    /// Name of the resource by the path of its collection.
+    collections: BTreeMap<String, String>,
+    /// Paths of objects without labels.
+    unlabelled: Vec<(String, String)>,
+}
+
+impl Found {
+    pub(super) fn is_control_plane(&self) -> bool {
+        self.resource == "statefulsets"
+    }
+
+    pub(super) fn is_control_plane_or_its_pod(&self) -> bool {
+        self.is_control_plane() || self.is_pod_of_control_plane
+    }
+
+    pub(super) fn is_pod(&self) -> bool {
+        self.resource == "pods"
+    }
+
+    /// Returns true for volumes, and for what a later control plane needs to use them.
+    pub(super) fn is_data(&self) -> bool {
+        self.resource == "persistentvolumeclaims" || self.is_of_data
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.resource, self.name)
+    }
+}
+
+impl Places {
+    /// Finds the collections: those of an installation, and those in which these rules let a syncer delete.
+    pub(super) async fn find<'r>(
+        api: &Api,
+        namespace: &str,
+        name: &str,
+        rules: impl Iterator<Item = &'r Value>,
+    ) -> Result<Self> {
+        let of_installation = RESOURCES.iter().filter(|resource| resource.is_namespaced);
+        let mut collections: BTreeMap<String, String> =
+            of_installation.map(|resource| (resource.collection(namespace), resource.plural.to_owned())).collect();
+        let mut versions = BTreeMap::new();
+        for rule in rules.filter(|rule| rule["verbs"].as_array().is_some_and(|verbs| verbs.contains(&"delete".into())))
+        {
+            let (group, resource) = (text(&rule["apiGroups"][0]), text(&rule["resources"][0]));
+            let root = match group {
+                "" => "/api/v1".to_owned(),
+                group => {
+                    if !versions.contains_key(group) {
+                        versions.insert(group.to_owned(), version(api, group).await?);
+                    }
+                    // A group that the host does not serve has no objects.
+                    let Some(Some(version)) = versions.get(group) else { continue };
+                    format!("/apis/{group}/{version}")
+                }
+            };
+            collections.insert(format!("{root}/namespaces/{namespace}/{resource}"), resource.to_owned());
+        }
+        // What the cluster makes for the objects above, and removes with them.
+        collections.insert(
+            format!("/apis/apps/v1/namespaces/{namespace}/controllerrevisions"),
+            "controllerrevisions".to_owned(),
+        );
+        let rbac = "/apis/rbac.authorization.k8s.io/v1";
+        let role = format!("tenet-syncer:{namespace}:{name}");
+        let unlabelled = vec![
+            (format!("/api/v1/namespaces/{namespace}/secrets/{name}-tenet-serving"), "secrets".to_owned()),
+            (
+                format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}-tenet-syncer"),
+                "leases".to_owned(),
+            ),
+            (format!("{rbac}/clusterrolebindings/{role}"), "clusterrolebindings".to_owned()),
+            (format!("{rbac}/clusterroles/{role}"), "clusterroles".to_owned()),
+        ];
+        Ok(Self { name: name.to_owned(), collections, unlabelled })
+    }
+
+    /// Returns every object of the virtual cluster.
+    pub(super) async fn all(&self, api: &Api) -> Result<Vec<Found>> {
+        let mut all: BTreeMap<String, Found> = BTreeMap::new();
+        let name = &self.name;
+        let selectors = [
+            format!("{MANAGED_BY}%3D{name}"),
+            format!("{CLAIM}%3D{name}"),
+            format!("{INSTANCE}%3D{name},{PART_OF}%3D{PART}"),
+            format!("{CONTROL_PLANE}%3D{name}"),
+        ];
+        for (collection, resource) in &self.collections {
+            for selector in &selectors {
+                let path = format!("{collection}?labelSelector={selector}");
+                let Some(items) = allowed(api.list(&path).await).with_context(|| format!("cannot list {resource}"))?
+                else {
+                    continue;
+                };
+                for item in &items {
+                    let path = format!("{collection}/{}", text(&item["metadata"]["name"]));
+                    all.insert(path.clone(), self.found(resource, path, item));
+                }
+            }
+        }
+        for (path, resource) in &self.unlabelled {
+            if let Some(Some(item)) = allowed(api.get(path).await).with_context(|| format!("cannot read {resource}"))? {
+                all.insert(path.clone(), self.found(resource, path.clone(), &item));
+            }
+        }
+        Ok(all.into_values().collect())
+    }
+
+    fn found(&self, resource: &str, path: String, item: &Value) -> Found {
+        let metadata = &item["metadata"];
+        let labels = &metadata["labels"];
+        let seconds = item["spec"]["terminationGracePeriodSeconds"].as_u64().and_then(|it| u32::try_from(it).ok());
+        Found {
+            resource: resource.to_owned(),
+            name: text(&metadata["name"]).to_owned(),
+            path,
+            uid: text(&metadata["uid"]).to_owned(),
+            is_copy: labels[MANAGED_BY] == self.name.as_str(),
+            is_of_data: !labels[CLAIM].is_null() || metadata["name"] == certificates(&self.name).as_str(),
+            grace_period: seconds.unwrap_or(u32::MAX),
+            is_pod_of_control_plane: resource == "pods" && labels[CONTROL_PLANE] == self.name.as_str(),
+        }
+    }
+}
+
+/// Returns `None` for what the user may not read, or the host does not serve: nothing was created there for the user.
+fn allowed<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match answer {
+        Err(error) if matches!(error.code(), Some(403 | 404)) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Returns the preferred version of an API group; `None` if the host does not serve the group.
+async fn version(api: &Api, group: &str) -> Result<Option<String>> {
+    let found = api.get(&format!("/apis/{group}")).await.context("cannot read the API groups of the host")?;
+    Ok(found.map(|group| text(&group["preferredVersion"]["version"]).to_owned()))
+}

@@ -1,0 +1,48 @@
+//! The host cluster of a command.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tenet_install::api::Api;
+
+/// Choice of the host cluster and of the namespace in it.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct HostArgs {
+    /// Host namespace of the virtual cluster [default: that of the context].
+    #[arg(long, short, value_name = "NAME", global = true)]
+    pub(crate) namespace: Option<String>,
+    /// Kubeconfig of the host [default: `KUBECONFIG`, or `~/.kube/config`].
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Context of the host in the kubeconfig [default: the current one].
+    #[arg(long, value_name = "NAME", global = true)]
+    pub(crate) context: Option<String>,
+}
+
+/// Connection to a host cluster.
+pub(crate) struct Host {
+    pub(crate) api: Api,
+    pub(crate) namespace: String,
+}
+
+impl HostArgs {
+    /// Connects to the host. Nothing is sent before the first request.
+    pub(crate) async fn connect(&self) -> Result<Host> {
+        // Two crypto providers may be compiled in, so rustls needs an explicit default.
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let kubeconfig = match &self.kubeconfig {
+            Some(file) => Kubeconfig::read_from(file).with_context(|| file.display().to_string())?,
+            None => Kubeconfig::read().context("cannot read the kubeconfig of the host: pass --kubeconfig")?,
+        };
+        let context = self.context.clone().or_else(|| kubeconfig.current_context.clone()).unwrap_or_default();
+        let options = KubeConfigOptions { context: self.context.clone(), ..KubeConfigOptions::default() };
+        let config = Config::from_custom_kubeconfig(kubeconfig, &options)
+            .await
+            .with_context(|| format!("cannot use the context {context:?} of the kubeconfig"))?;
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let api = Api::new(Client::try_from(config).with_context(|| format!("cannot use the context {context:?}"))?);
+        Ok(Host { api, namespace })
+    }
+}

@@ -1,0 +1,141 @@
+//! The Secret with the authorities, the key of ServiceAccount tokens and the service range.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::{BootstrapError, Changes, Request, SERVICE_CIDR, service_range};
+use crate::api::Api;
+use crate::names;
+use crate::pki::{self, Authority, Identity};
+
+/// Authorities of one virtual cluster.
+pub(super) struct Authorities {
+    pub(super) ca: Identity,
+    pub(super) front_proxy: Identity,
+    /// Private and public key of ServiceAccount tokens.
+    pub(super) tokens: (String, String),
+    pub(super) service_cidr: String,
+}
+
+/// Keys of the Secret, with the file names of kubeadm.
+const CA: [&str; 2] = ["ca.crt", "ca.key"];
+const FRONT_PROXY: [&str; 2] = ["front-proxy-ca.crt", "front-proxy-ca.key"];
+const TOKENS: [&str; 2] = ["sa.key", "sa.pub"];
+
+/// Returns the authorities in the Secret, which is created if it does not exist.
+pub(super) async fn get_or_create(
+    host: &Api,
+    request: &Request,
+    service: &Value,
+    now: OffsetDateTime,
+    changes: &mut Changes,
+) -> Result<Authorities, BootstrapError> {
+    let (namespace, name) = (&request.namespace, names::certificates(&request.name));
+    let collection = format!("/api/v1/namespaces/{namespace}/secrets");
+    let path = format!("{collection}/{name}");
+    let mut found = host.get(&path).await?;
+    if found.is_none() {
+        let range = range(host, request, service).await?;
+        let secret = secret(request, &name, &create(&request.name, &range, now)?);
+        found = match host.create(&collection, &secret).await {
+            Ok(created) => {
+                changes.secrets.push(name.clone());
+                Some(created)
+            }
+            // Another pod was faster: its authorities count.
+            Err(error) if error.code() == Some(409) => host.get(&path).await?,
+            Err(error) => return Err(error.into()),
+        };
+    }
+    let mut found = found.unwrap_or_default();
+    // A Secret of another origin holds authorities, but no service range.
+    if found["data"][SERVICE_CIDR].is_null() {
+        let range = STANDARD.encode(range(host, request, service).await?);
+        found = host.merge(&path, &json!({"data": {SERVICE_CIDR: range}})).await?;
+        changes.secrets.push(name.clone());
+    }
+    read(&found["data"]).map_err(|key| BootstrapError::Secret {
+        namespace: namespace.clone(),
+        name,
+        key: key.to_owned(),
+    })
+}
+
+async fn range(host: &Api, request: &Request, service: &Value) -> Result<String, BootstrapError> {
+    match &request.service_cidr {
+        Some(range) => Ok(range.clone()),
+        None => service_range::find_out(host, &request.namespace, service).await,
+    }
+}
+
+fn create(name: &str, range: &str, now: OffsetDateTime) -> Result<BTreeMap<&'static str, String>, BootstrapError> {
+    let ca = Authority::create(&format!("{name}-ca"), now)?;
+    let front_proxy = Authority::create(&format!("{name}-front-proxy-ca"), now)?;
+    let (private, public) = pki::key_pair("service accounts")?;
+    Ok(BTreeMap::from([
+        (CA[0], ca.certificate),
+        (CA[1], ca.key),
+        (FRONT_PROXY[0], front_proxy.certificate),
+        (FRONT_PROXY[1], front_proxy.key),
+        (TOKENS[0], private),
+        (TOKENS[1], public),
+        (SERVICE_CIDR, range.to_owned()),
+    ]))
+}
+
+fn secret(request: &Request, name: &str, data: &BTreeMap<&'static str, String>) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {
+            "name": name,
+            "namespace": request.namespace,
+            "labels": {names::INSTANCE: request.name, names::PART_OF: names::PART},
+        },
+        "type": "Opaque",
+        "stringData": data,
+    })
+}
+
+/// Reads the data of the Secret. The error is the key that is missing or unreadable.
+fn read(data: &Value) -> Result<Authorities, &'static str> {
+    let text = |key: &'static str| {
+        let bytes = data[key].as_str().and_then(|text| STANDARD.decode(text).ok());
+        bytes.and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.is_empty()).ok_or(key)
+    };
+    let identity = |[certificate, key]: [&'static str; 2]| -> Result<Identity, &'static str> {
+        let identity = Identity { certificate: text(certificate)?, key: text(key)? };
+        Authority::read(&identity).map(|_| identity).map_err(|_| certificate)
+    };
+    Ok(Authorities {
+        ca: identity(CA)?,
+        front_proxy: identity(FRONT_PROXY)?,
+        tokens: (text(TOKENS[0])?, text(TOKENS[1])?),
+        service_cidr: text(SERVICE_CIDR)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_damaged_secret_is_reported_with_its_key() {
+        let data = create("vc-1", "10.96.0.0/16", datetime!(2026-01-01 00:00 UTC)).unwrap();
+        let encoded: Value = data.iter().map(|(key, text)| ((*key).to_owned(), json!(STANDARD.encode(text)))).collect();
+        assert!(read(&encoded).is_ok());
+        for key in data.keys() {
+            let mut damaged = encoded.clone();
+            damaged[key] = json!("");
+            assert_eq!(read(&damaged).err(), Some(*key));
+        }
+        let mut damaged = encoded;
+        damaged["ca.key"] = STANDARD.encode("no key").into();
+        assert_eq!(read(&damaged).err(), Some("ca.crt"));
+    }
+}

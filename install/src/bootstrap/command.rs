@@ -1,0 +1,110 @@
+//! The command `tenet-syncer bootstrap`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Parser;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use time::OffsetDateTime;
+use tokio::runtime::Builder;
+
+use super::{BootstrapError, Changes, Request, ensure};
+use crate::api::Api;
+
+/// Creates the certificates of a virtual control plane, and ends. It runs in an init container.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "bootstrap")]
+pub struct Args {
+    /// Name of the virtual cluster, and of its Service.
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// Host namespace.
+    #[arg(long, value_name = "NAME")]
+    pub host_namespace: String,
+    /// Kubeconfig of the host; without it the pod's own `ServiceAccount` is used.
+    #[arg(long, value_name = "FILE")]
+    pub host_kubeconfig: Option<PathBuf>,
+    /// Folder of the certificates and kubeconfigs.
+    #[arg(long, value_name = "DIR", default_value = "/pki")]
+    pub certificates: PathBuf,
+    /// Certificates of the API server.
+    #[command(flatten)]
+    pub server: CertificateArgs,
+}
+
+/// Settings of the certificate of the API server.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct CertificateArgs {
+    /// Further names and addresses of the virtual API server, separated by commas.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub tls_san: Vec<String>,
+    /// Range of the service addresses of the host; without it the host is asked.
+    #[arg(long, value_name = "CIDR")]
+    pub service_cidr: Option<String>,
+}
+
+/// Error of the command.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CommandError {
+    #[error("cannot read the kubeconfig of the host")]
+    Kubeconfig(#[from] kube::config::KubeconfigError),
+    #[error("this is no pod of the host, and --host-kubeconfig is not set")]
+    InCluster(#[from] kube::config::InClusterError),
+    #[error("cannot create a client of the host")]
+    Client(#[from] kube::Error),
+    #[error("cannot start")]
+    Runtime(#[from] std::io::Error),
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+}
+
+/// Runs the bootstrap as a program.
+pub fn run(args: Args) -> ExitCode {
+    // rustls panics when two crypto providers are installed; keep the first one.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let ended = Builder::new_current_thread().enable_all().build().map_err(CommandError::from);
+    match ended.and_then(|runtime| runtime.block_on(perform(args))) {
+        Ok(changes) => {
+            println!("Secrets written: {}; files written: {}", listed(&changes.secrets), listed(&changes.files));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprint!("tenet-syncer bootstrap: {error}");
+            let mut cause = std::error::Error::source(&error);
+            while let Some(error) = cause {
+                eprint!(": {error}");
+                cause = error.source();
+            }
+            eprintln!();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn perform(args: Args) -> Result<Changes, CommandError> {
+    let request = Request {
+        name: args.name,
+        namespace: args.host_namespace,
+        dir: args.certificates,
+        tls_sans: args.server.tls_san,
+        service_cidr: args.server.service_cidr,
+    };
+    let host = host(args.host_kubeconfig.as_deref()).await?;
+    Ok(ensure(&host, &request, OffsetDateTime::now_utc()).await?)
+}
+
+/// Returns the client of the host: of a kubeconfig, or of the pod's own `ServiceAccount`.
+pub(super) async fn host(kubeconfig: Option<&Path>) -> Result<Api, CommandError> {
+    let config = match kubeconfig {
+        Some(file) => {
+            Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &KubeConfigOptions::default()).await?
+        }
+        None => Config::incluster()?,
+    };
+    Ok(Api::new(Client::try_from(config)?))
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}

@@ -1,0 +1,110 @@
+//! Names and addresses under which clients reach the virtual API server.
+
+use std::net::IpAddr;
+
+use serde_json::Value;
+
+use super::{BootstrapError, Request};
+use crate::api::Api;
+use crate::names;
+
+/// Returns the host Service of the virtual cluster, which has an address.
+pub(super) async fn service(host: &Api, request: &Request) -> Result<Value, BootstrapError> {
+    let Request { name, namespace, .. } = request;
+    let found = host.get(&format!("/api/v1/namespaces/{namespace}/services/{name}")).await?;
+    let has_address = |service: &Value| {
+        service["spec"]["clusterIP"].as_str().is_some_and(|address| address.parse::<IpAddr>().is_ok())
+    };
+    found
+        .filter(has_address)
+        .ok_or_else(|| BootstrapError::NoAddress { namespace: namespace.clone(), name: name.clone() })
+}
+
+/// Returns all names, sorted. The addresses of the nodes are in it if the Service has node ports and the right to read
+/// nodes was granted.
+pub(super) async fn all(
+    host: &Api,
+    request: &Request,
+    service: &Value,
+    ranges: &str,
+) -> Result<Vec<String>, BootstrapError> {
+    let mut all = fixed(&request.name, &request.namespace);
+    all.extend(ranges.split(',').filter_map(first_address));
+    all.extend(of_service(service));
+    if service["spec"]["type"] == "NodePort" {
+        // Without the right, node addresses have to be named by --tls-san.
+        let nodes = host.list("/api/v1/nodes").await.unwrap_or_default();
+        all.extend(nodes.iter().flat_map(of_node));
+    }
+    all.extend(request.tls_sans.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()));
+    let mut all: Vec<String> = all.into_iter().map(|name| normal(&name)).collect();
+    all.sort();
+    all.dedup();
+    Ok(all)
+}
+
+fn fixed(name: &str, namespace: &str) -> Vec<String> {
+    let headless = names::headless(name);
+    let mut all = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned(), "kubernetes".to_owned()];
+    all.extend(["default", "default.svc", "default.svc.cluster.local"].map(|rest| format!("kubernetes.{rest}")));
+    for service in [name.to_owned(), headless.clone(), format!("*.{headless}")] {
+        all.extend(["", ".svc", ".svc.cluster.local"].map(|rest| format!("{service}.{namespace}{rest}")));
+    }
+    all.push(name.to_owned());
+    all
+}
+
+/// Returns the address that the API server takes for its own Service.
+fn first_address(range: &str) -> Option<String> {
+    match range.split_once('/')?.0.trim().parse().ok()? {
+        IpAddr::V4(base) => Some(IpAddr::from((u32::from(base) + 1).to_be_bytes()).to_string()),
+        IpAddr::V6(base) => Some(IpAddr::from((u128::from(base) + 1).to_be_bytes()).to_string()),
+    }
+}
+
+fn of_service(service: &Value) -> Vec<String> {
+    let spec = &service["spec"];
+    let listed = |field: &str| spec[field].as_array().into_iter().flatten();
+    let ingress = service["status"]["loadBalancer"]["ingress"].as_array().into_iter().flatten();
+    let ingress = ingress.flat_map(|point| [&point["ip"], &point["hostname"]]);
+    let all = listed("clusterIPs").chain(listed("externalIPs")).chain(ingress);
+    all.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn of_node(node: &Value) -> Vec<String> {
+    let addresses = node["status"]["addresses"].as_array().into_iter().flatten();
+    addresses.filter_map(|address| address["address"].as_str()).map(str::to_owned).collect()
+}
+
+/// Writes an address in its only form, as it is read back from a certificate.
+fn normal(name: &str) -> String {
+    name.parse::<IpAddr>().map_or_else(|_| name.to_owned(), |address| address.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_service_of_the_virtual_cluster_is_known_under_each_of_its_names() {
+        let names = fixed("vc-1", "team-a");
+        for name in ["vc-1", "vc-1.team-a", "vc-1.team-a.svc", "vc-1.team-a.svc.cluster.local", "kubernetes"] {
+            assert!(names.contains(&name.to_owned()), "{name} {names:?}");
+        }
+        assert!(names.contains(&"*.vc-1-headless.team-a.svc".to_owned()), "{names:?}");
+    }
+
+    #[test]
+    fn addresses_of_the_service_and_of_its_load_balancer_are_names() {
+        let service = json!({
+            "spec": {"clusterIPs": ["10.96.0.9"], "externalIPs": ["192.0.2.7"]},
+            "status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}, {"hostname": "lb.example.com"}]}},
+        });
+        assert_eq!(of_service(&service), ["10.96.0.9", "192.0.2.7", "192.0.2.1", "lb.example.com"]);
+        assert_eq!(first_address("10.96.0.0/16").as_deref(), Some("10.96.0.1"));
+        assert_eq!(first_address("fd00:10::/108").as_deref(), Some("fd00:10::1"));
+        assert_eq!(normal("FD00:0::1"), "fd00::1");
+    }
+}

@@ -1,0 +1,26 @@
+//! Names of the objects and files of one virtual cluster.
+
+/// Port of the virtual API server, for every distro. The Services of users target it.
+pub const API_PORT: u16 = 8443;
+
+/// Label of everything that belongs to an installation: the name of the virtual cluster.
+pub const INSTANCE: &str = "app.kubernetes.io/instance";
+/// Label of everything that belongs to an installation: [`PART`].
+pub const PART_OF: &str = "app.kubernetes.io/part-of";
+/// Value of [`PART_OF`].
+pub const PART: &str = "tenet";
+
+/// Returns the name of the Secret with the authorities and the learnt service range.
+pub fn certificates(name: &str) -> String {
+    format!("{name}-certs")
+}
+
+/// Returns the name of the Secret with the administrator's kubeconfig.
+pub fn kubeconfig(name: &str) -> String {
+    format!("vc-{name}")
+}
+
+/// Returns the name of the headless Service of the StatefulSet.
+pub fn headless(name: &str) -> String {
+    format!("{name}-headless")
+}

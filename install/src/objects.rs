@@ -1,0 +1,51 @@
+//! Objects of an installation, as a pure function of its values.
+
+mod access;
+mod control_plane;
+mod network;
+mod programs;
+mod stateful_set;
+mod syncer_config;
+
+use serde_json::{Value, json};
+
+use crate::names::{INSTANCE, PART, PART_OF};
+use crate::values::Values;
+
+pub use access::{Rights, RightsError};
+pub use syncer_config::text as syncer_config;
+
+/// Virtual cluster to install.
+#[derive(Clone, Copy, Debug)]
+pub struct Installation<'a> {
+    /// Name of the virtual cluster.
+    pub name: &'a str,
+    /// Host namespace.
+    pub namespace: &'a str,
+    /// Values.
+    pub values: &'a Values,
+    /// Rights that the syncer needs with its configuration.
+    pub rights: &'a Rights,
+}
+
+/// Returns all objects, in the order in which they are created: the StatefulSet is the last.
+pub fn objects(installation: &Installation<'_>) -> Vec<Value> {
+    let mut all = access::objects(installation);
+    all.push(syncer_config::object(installation));
+    all.extend(network::objects(installation));
+    all.push(stateful_set::object(installation));
+    all
+}
+
+/// Returns the labels of every object.
+fn labels(name: &str) -> Value {
+    json!({INSTANCE: name, PART_OF: PART})
+}
+
+/// Returns `metadata` of an object in the host namespace.
+fn metadata(installation: &Installation<'_>, name: &str) -> Value {
+    json!({"name": name, "namespace": installation.namespace, "labels": labels(installation.name)})
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! ServiceAccount of the syncer, and its rights.
+
+use serde_json::{Value, json};
+
+use super::{Installation, labels, metadata};
+use crate::bootstrap;
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+
+/// Error of reading rights.
+#[derive(Debug, thiserror::Error)]
+pub enum RightsError {
+    /// The text is not YAML.
+    #[error("the rights of the syncer cannot be read: {0}")]
+    Malformed(String),
+    /// There is no Role in it.
+    #[error("the rights of the syncer hold no Role")]
+    NoRole,
+}
+
+/// Rights of a syncer on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rights {
+    role: Value,
+    cluster_role: Option<Value>,
+}
+
+impl Rights {
+    /// Reads the documents that `tenet-syncer --print-role --print-cluster-role` prints, and adds the rights of the
+    /// bootstrap.
+    pub fn read(documents: &str) -> Result<Self, RightsError> {
+        let (mut role, mut cluster_role) = (None, None);
+        for document in documents.split("---\n").filter(|document| !document.trim().is_empty()) {
+            let read: Value =
+                serde_saphyr::from_str(document).map_err(|error| RightsError::Malformed(error.to_string()))?;
+            match read["kind"].as_str() {
+                Some("Role") => role = Some(read),
+                Some("ClusterRole") => cluster_role = Some(read),
+                _ => {}
+            }
+        }
+        let mut role = role.ok_or(RightsError::NoRole)?;
+        for (group, resource, verbs) in bootstrap::RIGHTS {
+            add(&mut role, group, resource, verbs);
+        }
+        Ok(Self { role, cluster_role })
+    }
+
+    /// Returns the rules in the host namespace.
+    pub fn rules(&self) -> &[Value] {
+        self.role["rules"].as_array().map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Adds verbs to the rule of a resource, which is made if it does not exist.
+fn add(role: &mut Value, group: &str, resource: &str, verbs: &[&str]) {
+    let Some(rules) = role["rules"].as_array_mut() else { return };
+    let is_it = |rule: &&mut Value| rule["apiGroups"] == json!([group]) && rule["resources"] == json!([resource]);
+    let Some(found) = rules.iter_mut().find(is_it) else {
+        rules.push(json!({"apiGroups": [group], "resources": [resource], "verbs": verbs}));
+        return;
+    };
+    if let Some(has) = found["verbs"].as_array_mut() {
+        for verb in verbs {
+            if !has.iter().any(|has| has == verb) {
+                has.push(json!(verb));
+            }
+        }
+    }
+}
+
+pub(super) fn account(name: &str) -> String {
+    format!("vc-{name}")
+}
+
+pub(super) fn objects(installation: &Installation<'_>) -> Vec<Value> {
+    let rights = installation.rights;
+    let account = json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": metadata(installation, &account(installation.name)),
+        // Two containers mount the token by themselves; the others must not have it.
+        "automountServiceAccountToken": false,
+    });
+    let mut all = vec![account];
+    all.extend(role_and_binding(installation, &rights.role));
+    if installation.values.rbac.cluster_role {
+        all.extend(rights.cluster_role.iter().flat_map(|role| role_and_binding(installation, role)));
+    }
+    all
+}
+
+fn role_and_binding(installation: &Installation<'_>, role: &Value) -> [Value; 2] {
+    let kind = role["kind"].as_str().unwrap_or_default();
+    let metadata = if kind == "Role" {
+        metadata(installation, role["metadata"]["name"].as_str().unwrap_or_default())
+    } else {
+        json!({"name": role["metadata"]["name"], "labels": labels(installation.name)})
+    };
+    let subject =
+        json!({"kind": "ServiceAccount", "name": account(installation.name), "namespace": installation.namespace});
+    let binding = json!({
+        "apiVersion": format!("{RBAC}/v1"),
+        "kind": format!("{kind}Binding"),
+        "metadata": metadata,
+        "roleRef": {"apiGroup": RBAC, "kind": kind, "name": metadata["name"]},
+        "subjects": [subject],
+    });
+    let mut role = role.clone();
+    role["metadata"] = metadata;
+    [role, binding]
+}

@@ -1,0 +1,39 @@
+//! Configuration of the syncer.
+
+use serde_json::{Map, Value, json};
+
+use super::{Installation, metadata};
+use crate::values::Values;
+
+/// Folder of the configuration in the container.
+pub(super) const DIR: &str = "/etc/tenet";
+const FILE: &str = "syncer.yaml";
+/// Port of /metrics, /healthz and /readyz.
+pub(super) const ADMIN_PORT: u16 = 9090;
+
+/// Returns the configuration file of the syncer.
+pub fn text(name: &str, namespace: &str, values: &Values) -> String {
+    let mut config = Map::from_iter([
+        ("name".to_owned(), json!(name)),
+        ("host".to_owned(), json!({"namespace": namespace})),
+        ("virtual".to_owned(), json!({"kubeconfig": format!("{}/syncer.kubeconfig", super::programs::PKI)})),
+        ("admin".to_owned(), json!({"listen": format!("0.0.0.0:{ADMIN_PORT}")})),
+    ]);
+    config.extend(values.syncer.config.clone());
+    // JSON is YAML.
+    format!("{:#}\n", Value::Object(config))
+}
+
+pub(super) fn object(installation: &Installation<'_>) -> Value {
+    let text = text(installation.name, installation.namespace, installation.values);
+    json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata(installation, &name(installation.name)),
+        "data": {FILE: text},
+    })
+}
+
+pub(super) fn name(name: &str) -> String {
+    format!("{name}-syncer")
+}

@@ -1,0 +1,305 @@
+//! Values of an installation: those of `tenet create` and of the chart.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+mod load;
+
+pub use load::{ValuesError, load};
+
+/// Kubernetes version of the programs whose image is not set.
+pub const KUBERNETES: &str = "v1.37.2";
+const ETCD_IMAGE: &str = "registry.k8s.io/etcd:3.7.0-0";
+const KINE_IMAGE: &str = "docker.io/rancher/kine:v0.17.5";
+const TENET_IMAGE: &str = concat!("tenet.sh/tenet-syncer:", env!("CARGO_PKG_VERSION"));
+
+/// Values of an installation. Every value has a default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Values {
+    /// Programs of the control plane.
+    pub distro: Distro,
+    /// Kubernetes version of the virtual cluster, such as `v1.37.2`: the tag of the images that are not set.
+    pub version: String,
+    /// Store of the virtual cluster.
+    pub store: Store,
+    /// Container images.
+    pub images: Images,
+    /// Service that leads to the virtual API server.
+    pub expose: Expose,
+    /// Range of the service addresses, which must be that of the host. Absent: the host is asked.
+    #[serde(rename = "serviceCIDR")]
+    pub service_cidr: Option<String>,
+    /// Settings of kube-apiserver.
+    pub api_server: Program,
+    /// Settings of kube-controller-manager.
+    pub controller_manager: Program,
+    /// Settings of the syncer.
+    pub syncer: Syncer,
+    /// Settings of the pod of the control plane.
+    pub pod: Pod,
+    /// Rights of the syncer on the host.
+    pub rbac: Rbac,
+    /// Firewall of the control plane.
+    pub network_policy: NetworkPolicy,
+}
+
+/// Programs of a control plane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Distro {
+    /// kube-apiserver and kube-controller-manager of the Kubernetes project.
+    #[default]
+    K8s,
+}
+
+/// Store of a virtual cluster.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Store {
+    /// Kind of the store.
+    pub r#type: StoreType,
+    /// Size of the volume of `sqlite` and `etcd`.
+    pub size: String,
+    /// Storage class of the volume. Absent: the default of the host.
+    pub storage_class: Option<String>,
+    /// Secret with the data source of `sql`.
+    pub data_source: SecretKey,
+    /// Resources of the container of the store.
+    pub resources: Resources,
+}
+
+/// Kind of a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreType {
+    /// One file on a volume, through kine.
+    #[default]
+    Sqlite,
+    /// An etcd in the pod, on a volume.
+    Etcd,
+    /// An SQL database, through kine: `postgres`, `mysql` or `mariadb`.
+    Sql,
+}
+
+/// Key of a Secret in the host namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct SecretKey {
+    /// Name of the Secret.
+    pub secret: String,
+    /// Key in its data, such as a `postgres://USER:PASSWORD@HOST:PORT/DATABASE`.
+    pub key: String,
+}
+
+/// Container images. An image that is absent is the default one of the version.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Images {
+    /// Image of the syncer and of the bootstrap.
+    pub syncer: Option<String>,
+    /// Image of kube-apiserver.
+    pub api_server: Option<String>,
+    /// Image of kube-controller-manager.
+    pub controller_manager: Option<String>,
+    /// Image of etcd.
+    pub etcd: Option<String>,
+    /// Image of kine.
+    pub kine: Option<String>,
+    /// Time at which images are pulled. Absent: the default of Kubernetes.
+    pub pull_policy: Option<PullPolicy>,
+    /// Names of the Secrets with the credentials of registries.
+    pub pull_secrets: Vec<String>,
+}
+
+/// Time at which an image is pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PullPolicy {
+    /// At every start of a container.
+    Always,
+    /// When the node has no such image.
+    IfNotPresent,
+    /// Never: the node must have it.
+    Never,
+}
+
+/// Service that leads to the virtual API server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Expose {
+    /// Type of the Service.
+    pub r#type: ServiceType,
+    /// Port on every node, for `NodePort` and `LoadBalancer`. Absent: the host chooses it.
+    #[schemars(range(min = 1))]
+    pub node_port: Option<u16>,
+    /// Annotations of the Service, such as those of a cloud.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// Type of a Service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[allow(clippy::enum_variant_names, reason = "these are the names of the API")]
+pub enum ServiceType {
+    /// An address inside the host cluster.
+    #[default]
+    ClusterIP,
+    /// A port on every node of the host.
+    NodePort,
+    /// A load balancer of the host.
+    LoadBalancer,
+}
+
+/// Settings of one program.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Program {
+    /// Further flags. The last value of a flag wins, so they override the flags of Tenet.
+    pub extra_args: Vec<String>,
+    /// Resources of the container.
+    pub resources: Resources,
+}
+
+/// Resources of a container. Requests that are absent have a default; limits have none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Resources {
+    /// Requested quantities by resource.
+    pub requests: BTreeMap<String, String>,
+    /// Limits by resource.
+    pub limits: BTreeMap<String, String>,
+}
+
+/// Settings of the syncer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Syncer {
+    /// Further flags, such as `--tls-san=NAME,ADDRESS`.
+    pub extra_args: Vec<String>,
+    /// Configuration of the syncer, see docs/configuration.md, without the keys that the installation sets.
+    pub config: Map<String, Value>,
+    /// Environment variables of the syncer and the bootstrap, such as a proxy.
+    pub env: BTreeMap<String, String>,
+    /// Resources of the container.
+    pub resources: Resources,
+}
+
+/// Settings of the pod of the control plane. All are fields of a pod, as Kubernetes knows them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Pod {
+    /// Further labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// Labels of the nodes on which it may run.
+    pub node_selector: BTreeMap<String, String>,
+    /// Tolerations.
+    pub tolerations: Vec<Map<String, Value>>,
+    /// Affinity.
+    pub affinity: Map<String, Value>,
+    /// Entries of its hosts file.
+    pub host_aliases: Vec<Map<String, Value>>,
+    /// Priority class.
+    pub priority_class_name: Option<String>,
+}
+
+/// Rights of the syncer on the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Rbac {
+    /// True to grant the optional rights beyond the host namespace: to read nodes and storage classes.
+    pub cluster_role: bool,
+}
+
+/// Firewall of the control plane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct NetworkPolicy {
+    /// True to close every port of the control plane but that of the virtual API server.
+    pub enabled: bool,
+}
+
+impl Default for Values {
+    fn default() -> Self {
+        Self {
+            distro: Distro::default(),
+            version: KUBERNETES.to_owned(),
+            store: Store::default(),
+            images: Images::default(),
+            expose: Expose::default(),
+            service_cidr: None,
+            api_server: Program::default(),
+            controller_manager: Program::default(),
+            syncer: Syncer::default(),
+            pod: Pod::default(),
+            rbac: Rbac::default(),
+            network_policy: NetworkPolicy::default(),
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            r#type: StoreType::default(),
+            size: "5Gi".to_owned(),
+            storage_class: None,
+            data_source: SecretKey::default(),
+            resources: Resources::default(),
+        }
+    }
+}
+
+impl Default for SecretKey {
+    fn default() -> Self {
+        Self { secret: String::new(), key: "endpoint".to_owned() }
+    }
+}
+
+impl Default for NetworkPolicy {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
+impl Images {
+    pub(crate) fn syncer(&self) -> &str {
+        self.syncer.as_deref().unwrap_or(TENET_IMAGE)
+    }
+
+    pub(crate) fn etcd(&self) -> &str {
+        self.etcd.as_deref().unwrap_or(ETCD_IMAGE)
+    }
+
+    pub(crate) fn kine(&self) -> &str {
+        self.kine.as_deref().unwrap_or(KINE_IMAGE)
+    }
+}
+
+impl Values {
+    pub(crate) fn api_server_image(&self) -> String {
+        self.kubernetes_image(self.images.api_server.as_deref(), "kube-apiserver")
+    }
+
+    pub(crate) fn controller_manager_image(&self) -> String {
+        self.kubernetes_image(self.images.controller_manager.as_deref(), "kube-controller-manager")
+    }
+
+    fn kubernetes_image(&self, image: Option<&str>, program: &str) -> String {
+        image.map_or_else(|| format!("registry.k8s.io/{program}:{}", self.version), str::to_owned)
+    }
+
+    /// Returns the minor version of Kubernetes, such as 37.
+    pub(crate) fn minor(&self) -> Option<u32> {
+        self.version.strip_prefix("v1.")?.split('.').next()?.parse().ok()
+    }
+
+    /// Returns the names for the certificate of the API server in the flags of the syncer.
+    pub fn tls_sans(&self) -> Vec<String> {
+        let flags = self.syncer.extra_args.iter().filter_map(|flag| flag.strip_prefix("--tls-san="));
+        flags.flat_map(|names| names.split(',')).map(str::to_owned).collect()
+    }
+}

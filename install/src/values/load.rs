@@ -1,0 +1,162 @@
+//! Values from files and from the command line.
+
+use serde_json::Value;
+
+use super::{StoreType, Values};
+
+/// Problem of the values.
+#[derive(Debug, thiserror::Error)]
+pub enum ValuesError {
+    /// A file is not YAML, or has a key or a value that does not exist.
+    #[error("{file}: {problem}")]
+    File {
+        /// File.
+        file: String,
+        /// Problem, with line and column.
+        problem: String,
+    },
+    /// A `--set` is no assignment.
+    #[error("--set {0:?} is no assignment: expected KEY=VALUE, such as store.type=etcd")]
+    Assignment(String),
+    /// A `--set` has a key or a value that does not exist.
+    #[error("--set {assignment:?}: {problem}")]
+    Set {
+        /// The assignment.
+        assignment: String,
+        /// Problem.
+        problem: String,
+    },
+    /// Values that do not fit together, or not into an object.
+    #[error("{field}: {problem}")]
+    Field {
+        /// Path of the value.
+        field: &'static str,
+        /// Problem.
+        problem: String,
+    },
+}
+
+/// Reads values: files by name and content, then assignments such as `store.type=etcd`. What comes later wins; lists are
+/// replaced as a whole.
+pub fn load(files: &[(String, String)], assignments: &[String]) -> Result<Values, ValuesError> {
+    let mut all = Value::Object(serde_json::Map::new());
+    for (file, text) in files {
+        let problem = |error: serde_saphyr::Error| ValuesError::File { file: file.clone(), problem: error.to_string() };
+        if text.trim().is_empty() {
+            continue;
+        }
+        // Typed first: its errors have lines.
+        serde_saphyr::from_str::<Values>(text).map_err(problem)?;
+        merge(&mut all, serde_saphyr::from_str::<Value>(text).map_err(problem)?);
+    }
+    for assignment in assignments {
+        let (key, value) = assignment.split_once('=').ok_or_else(|| ValuesError::Assignment(assignment.clone()))?;
+        merge(&mut all, nested(key, scalar(value)));
+        serde_json::from_value::<Values>(all.clone())
+            .map_err(|error| ValuesError::Set { assignment: assignment.clone(), problem: error.to_string() })?;
+    }
+    let values = serde_json::from_value::<Values>(all)
+        .map_err(|error| ValuesError::File { file: "values".to_owned(), problem: error.to_string() })?;
+    check(&values)?;
+    Ok(values)
+}
+
+/// Merges maps key by key; everything else is replaced.
+fn merge(into: &mut Value, from: Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (key, value) in from {
+                merge(into.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (into, from) => *into = from,
+    }
+}
+
+fn nested(key: &str, value: Value) -> Value {
+    key.rsplit('.').fold(value, |inner, name| Value::Object([(name.to_owned(), inner)].into_iter().collect()))
+}
+
+/// Reads a value of a command line: a list in braces (`{a,b}`), a boolean, a number, or text.
+fn scalar(text: &str) -> Value {
+    if let Some(list) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+        return list.split(',').filter(|item| !item.is_empty()).map(Value::from).collect();
+    }
+    match text.parse::<i64>() {
+        Ok(number) => number.into(),
+        Err(_) => match text {
+            "true" => true.into(),
+            "false" => false.into(),
+            "null" => Value::Null,
+            text => text.into(),
+        },
+    }
+}
+
+/// Keys of the syncer's configuration that the installation sets.
+const OURS: [&str; 4] = ["name", "host", "virtual", "admin"];
+
+fn check(values: &Values) -> Result<(), ValuesError> {
+    let problem = |field, problem: String| Err(ValuesError::Field { field, problem });
+    if values.minor().is_none_or(|minor| minor < 30) {
+        return problem("version", format!("{:?} is no version of Kubernetes from v1.30 on", values.version));
+    }
+    if values.store.r#type == StoreType::Sql && values.store.data_source.secret.is_empty() {
+        return problem("store.dataSource.secret", "is required for the store \"sql\"".to_owned());
+    }
+    if let Some(key) = OURS.iter().find(|key| values.syncer.config.contains_key(**key)) {
+        return problem("syncer.config", format!("{key:?} is set by the installation"));
+    }
+    if let Some(flag) = values.syncer.extra_args.iter().find(|flag| !flag.starts_with("--")) {
+        return problem("syncer.extraArgs", format!("{flag:?} is no flag: write --NAME=VALUE"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str, set: &[&str]) -> Result<Values, String> {
+        let set: Vec<String> = set.iter().map(|&text| text.to_owned()).collect();
+        load(&[("value.yaml".to_owned(), text.to_owned())], &set).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_file_of_a_user_is_accepted_as_it_is() {
+        let values = of("syncer:\n  extraArgs:\n  - --tls-san=192.0.2.1,a.example.com\n", &[]).unwrap();
+        assert_eq!(values.tls_sans(), ["192.0.2.1", "a.example.com"]);
+        assert_eq!(of("", &[]).unwrap(), Values::default());
+    }
+
+    #[test]
+    fn assignments_win_over_files_and_keep_the_rest() {
+        let values =
+            of("store: {type: etcd, size: 1Gi}\n", &["store.size=2Gi", "networkPolicy.enabled=false"]).unwrap();
+        assert_eq!((values.store.r#type, values.store.size.as_str()), (StoreType::Etcd, "2Gi"));
+        assert!(!values.network_policy.enabled);
+        let listed = of("", &["syncer.extraArgs={--tls-san=a,--log-level=debug}", "expose.nodePort=30443"]).unwrap();
+        assert_eq!(listed.syncer.extra_args, ["--tls-san=a", "--log-level=debug"]);
+        assert_eq!(listed.expose.node_port, Some(30443));
+    }
+
+    #[test]
+    fn a_mistake_is_reported_with_its_place() {
+        for (text, set, parts) in [
+            ("store:\n  typ: etcd\n", &[][..], &["value.yaml", "typ", "2"][..]),
+            ("distro: k9s\n", &[], &["value.yaml", "k9s"]),
+            ("expose: {nodePort: 99999}\n", &[], &["value.yaml"]),
+            ("a: [\n", &[], &["value.yaml"]),
+            ("", &["store.typ=etcd"], &["--set \"store.typ=etcd\"", "typ"]),
+            ("", &["store"], &["expected KEY=VALUE"]),
+            ("store: {type: sql}\n", &[], &["store.dataSource.secret: is required"]),
+            ("version: latest\n", &[], &["version: \"latest\""]),
+            ("version: v1.20.0\n", &[], &["version: \"v1.20.0\""]),
+            ("syncer: {config: {name: a}}\n", &[], &["syncer.config: \"name\" is set by the installation"]),
+            ("syncer: {extraArgs: [-v]}\n", &[], &["syncer.extraArgs: \"-v\" is no flag"]),
+        ] {
+            let error = of(text, set).unwrap_err();
+            assert!(parts.iter().all(|part| error.contains(part)), "{text:?} {set:?}: {error}");
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Installations on a real host API server.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tenet_install::objects::{Installation, Rights, objects};
+use tenet_install::resources::Resource;
+use tenet_install::values::{ServiceType, StoreType, Values};
+
+use crate::cluster::{self, Cluster};
+use crate::harness::{Harness, new_namespace};
+
+/// The `tenet` command with the rights of a user on the host.
+pub struct Tenet {
+    pub kubeconfig: PathBuf,
+    pub namespace: String,
+}
+
+impl Tenet {
+    pub fn run(&self, args: &[&str]) -> Result<Output> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tenet"));
+        // Flags end where a command to run begins.
+        let end = args.iter().position(|arg| *arg == "--").unwrap_or(args.len());
+        command
+            .args(&args[..end])
+            .args(["-n", &self.namespace, "--kubeconfig"])
+            .arg(&self.kubeconfig)
+            .args(&args[end..]);
+        Ok(command.output()?)
+    }
+
+    pub fn succeeds(&self, args: &[&str]) -> Result<String> {
+        let output = self.run(args)?;
+        ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    fn fails(&self, args: &[&str]) -> Result<String> {
+        let output = self.run(args)?;
+        ensure!(!output.status.success(), "{args:?} succeeded: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stderr)?)
+    }
+}
+
+async fn admin(harness: &Harness, namespace: &str) -> Result<Tenet> {
+    new_namespace(&harness.host, namespace).await?;
+    let kubeconfig = harness.playground.host_kubeconfig().to_owned();
+    Ok(Tenet { kubeconfig, namespace: namespace.to_owned() })
+}
+
+fn rights(name: &str, namespace: &str, values: &Values) -> Result<Rights> {
+    let config = tenet_install::objects::syncer_config(name, namespace, values);
+    Ok(Rights::read(&tenet::syncer::rights_of(&config)?)?)
+}
+
+/// Kind, name and UID of everything in a namespace and of cluster-scoped roles, without events.
+pub async fn everything(host: &Cluster, namespace: &str) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for group in [
+        "/api/v1",
+        "/apis/apps/v1",
+        "/apis/rbac.authorization.k8s.io/v1",
+        "/apis/networking.k8s.io/v1",
+        "/apis/discovery.k8s.io/v1",
+        "/apis/coordination.k8s.io/v1",
+    ] {
+        let resources = host.get(group).await?.context(group)?;
+        for resource in resources["resources"].as_array().into_iter().flatten() {
+            let name = resource["name"].as_str().unwrap_or_default();
+            let lists = resource["verbs"].as_array().is_some_and(|verbs| verbs.contains(&json!("list")));
+            if !lists || name.contains('/') || name == "events" {
+                continue;
+            }
+            let is_role = name.starts_with("clusterrole");
+            if resource["namespaced"] != true && !is_role {
+                continue;
+            }
+            let path =
+                if is_role { format!("{group}/{name}") } else { format!("{group}/namespaces/{namespace}/{name}") };
+            for item in host.list(&path).await? {
+                all.push(format!("{name}/{} {}", cluster::name(&item), item["metadata"]["uid"]));
+            }
+        }
+    }
+    all.sort();
+    Ok(all)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_api_server_accepts_every_installation_in_a_restricted_namespace() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = "install-restricted";
+    new_namespace(&harness.host, namespace).await?;
+    let labels = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}});
+    harness.host.patch(&format!("/api/v1/namespaces/{namespace}"), labels).await?;
+    // The ServiceAccount has to exist before a pod is admitted.
+    let account = json!({"metadata": {"name": "vc-vc-1"}});
+    harness.host.create(&format!("/api/v1/namespaces/{namespace}/serviceaccounts"), account).await?;
+    for store in [StoreType::Sqlite, StoreType::Etcd, StoreType::Sql] {
+        for expose in [ServiceType::ClusterIP, ServiceType::NodePort, ServiceType::LoadBalancer] {
+            let mut values = Values::default();
+            values.store.r#type = store;
+            "database".clone_into(&mut values.store.data_source.secret);
+            values.expose.r#type = expose;
+            values.rbac.cluster_role = true;
+            values.pod.tolerations =
+                vec![json!({"key": "a", "operator": "Exists"}).as_object().context("a map")?.clone()];
+            values.pod.node_selector.insert("pool".to_owned(), "system".to_owned());
+            values.images.pull_secrets = vec!["registry".to_owned()];
+            let rights = rights("vc-1", namespace, &values)?;
+            let installation = Installation { name: "vc-1", namespace, values: &values, rights: &rights };
+            for object in objects(&installation) {
+                let resource = Resource::of(&object).with_context(|| object["kind"].to_string())?;
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                let dry = format!("{}?dryRun=All&fieldValidation=Strict", resource.collection(namespace));
+                if name != "vc-vc-1" {
+                    harness.host.create(&dry, object.clone()).await.with_context(|| format!("{store:?} {expose:?}"))?;
+                }
+                if object["kind"] == "StatefulSet" {
+                    let template = &object["spec"]["template"];
+                    let mut pod = json!({"metadata": template["metadata"], "spec": template["spec"]});
+                    pod["metadata"]["name"] = json!("vc-1-0");
+                    if store != StoreType::Sql {
+                        let claim = json!({"name": "data", "persistentVolumeClaim": {"claimName": "data-vc-1-0"}});
+                        pod["spec"]["volumes"].as_array_mut().context("volumes")?.push(claim);
+                    }
+                    let dry = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All&fieldValidation=Strict");
+                    harness.host.create(&dry, pod).await.with_context(|| format!("{store:?} {expose:?}"))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_leaves_the_namespace_as_it_was_before_the_creation() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let tenet = admin(&harness, "install-delete").await?;
+    let before = everything(&harness.host, &tenet.namespace).await?;
+    let create = ["create", "vc-1", "--set", "rbac.clusterRole=true", "--timeout", "0"];
+    tenet.succeeds(&create)?;
+    let pods = format!("/api/v1/namespaces/{}/pods", tenet.namespace);
+    harness.host.until_list(&pods, "the pod", |pods| !pods.is_empty()).await?;
+    let created = everything(&harness.host, &tenet.namespace).await?;
+    for kind in [
+        "statefulsets/vc-1",
+        "services/vc-1-headless",
+        "networkpolicies/",
+        "clusterroles/tenet-syncer:install-delete:vc-1",
+        "persistentvolumeclaims/data-vc-1-0",
+    ] {
+        ensure!(created.iter().any(|found| found.starts_with(kind)), "no {kind} in {created:#?}");
+    }
+    // A second creation finds the first.
+    tenet.succeeds(&create)?;
+    assert_eq!(tenet.succeeds(&["list", "-o", "name"])?, "vc-1\n");
+    tenet.succeeds(&["delete", "vc-1"])?;
+    assert_eq!(everything(&harness.host, &tenet.namespace).await?, before);
+    assert!(tenet.fails(&["delete", "vc-1"])?.contains("no virtual cluster vc-1"));
+    tenet.succeeds(&["delete", "vc-1", "--ignore-not-found"]).map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_that_was_interrupted_anywhere_is_finished_by_the_next() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let tenet = admin(&harness, "install-interrupted").await?;
+    let values = Values::default();
+    let rights = rights("vc-1", &tenet.namespace, &values)?;
+    let all = objects(&Installation { name: "vc-1", namespace: &tenet.namespace, values: &values, rights: &rights });
+    for written in 0..all.len() {
+        for object in &all[..written] {
+            let resource = Resource::of(object).context("a resource")?;
+            let path = resource.path(&tenet.namespace, object["metadata"]["name"].as_str().unwrap_or_default());
+            harness.host.apply(&path, object.clone()).await?;
+        }
+        tenet.succeeds(&["create", "vc-1", "--timeout", "0"])?;
+        let set = format!("/apis/apps/v1/namespaces/{}/statefulsets/vc-1", tenet.namespace);
+        ensure!(harness.host.get(&set).await?.is_some(), "no StatefulSet after {written} writes");
+        tenet.succeeds(&["delete", "vc-1"])?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_created_is_told_before_anything_is_written() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let tenet = admin(&harness, "install-mistakes").await?;
+    let services = format!("/api/v1/namespaces/{}/services", tenet.namespace);
+    let foreign = json!({"metadata": {"name": "vc-1"}, "spec": {"ports": [{"port": 80}]}});
+    harness.host.create(&services, foreign).await?;
+    let before = everything(&harness.host, &tenet.namespace).await?;
+    for (args, expected) in [
+        (&["create", "vc-1"][..], "Service vc-1 belongs to somebody else"),
+        (&["create", "Vc_2"], "is not a DNS label"),
+        (&["create", "vc-2", "--set", "store.typ=etcd"], "unknown field `typ`"),
+        (&["create", "vc-2", "--set", "syncer.config.kindz=1"], "kindz"),
+        (&["create", "vc-2", "--distro", "k9s"], "k9s"),
+        (&["connect", "vc-2"], "no virtual cluster vc-2"),
+        (&["pause", "vc-2"], "no virtual cluster vc-2"),
+        (&["create", "vc-2", "--context", "nowhere"], "nowhere"),
+    ] {
+        let told = tenet.fails(args)?;
+        ensure!(told.contains(expected), "{args:?}: {told}");
+        assert_eq!(everything(&harness.host, &tenet.namespace).await?, before, "{args:?}");
+    }
+    let elsewhere = Tenet { namespace: "install-nowhere".to_owned(), ..tenet };
+    assert!(elsewhere.fails(&["create", "vc-2"])?.contains("namespace install-nowhere does not exist"));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_of_the_namespace_is_told_the_missing_role_and_needs_no_more() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let tenet = admin(&harness, "install-rights").await?;
+    let root = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}", tenet.namespace);
+    let bind = async |kind: &str, role: &str| {
+        let subject = json!({"kind": "User", "name": "owner", "apiGroup": "rbac.authorization.k8s.io"});
+        let reference = json!({"kind": kind, "name": role, "apiGroup": "rbac.authorization.k8s.io"});
+        let binding =
+            json!({"metadata": {"name": format!("owner-{role}")}, "subjects": [subject], "roleRef": reference});
+        harness.host.create(&format!("{root}/rolebindings"), binding).await
+    };
+    bind("ClusterRole", "admin").await?;
+    let dir = tempfile::tempdir()?;
+    let kubeconfig = dir.path().join("kubeconfig");
+    harness.playground.host_plane().write_kubeconfig(&kubeconfig, "owner", None)?;
+    let owner = Tenet { kubeconfig, namespace: tenet.namespace };
+    let told = owner.fails(&["create", "vc-1", "--timeout", "0"])?;
+    let (_, role) = told.split_once("grant you this:\n\n").with_context(|| told.clone())?;
+    let role: Value = serde_saphyr::from_str(role)?;
+    ensure!(told.contains("pods/status"), "{told}");
+    harness.host.create(&format!("{root}/roles"), role).await?;
+    bind("Role", "tenet-installer").await?;
+    owner.succeeds(&["create", "vc-1", "--timeout", "0"])?;
+    owner.succeeds(&["delete", "vc-1"]).map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_prints_what_is_created_and_needs_no_host() -> Result<()> {
+    let tenet = Tenet { kubeconfig: "/absent".into(), namespace: "team-a".to_owned() };
+    let printed = tenet.succeeds(&["create", "vc-1", "--dry-run", "--store", "etcd", "--expose", "nodeport"])?;
+    let documents: Vec<Value> = printed
+        .split("---\n")
+        .filter(|document| !document.is_empty())
+        .map(|document| Ok(serde_saphyr::from_str(document)?))
+        .collect::<Result<_>>()?;
+    let mut values = Values::default();
+    values.store.r#type = StoreType::Etcd;
+    values.expose.r#type = ServiceType::NodePort;
+    let rights = rights("vc-1", "team-a", &values)?;
+    assert_eq!(
+        documents,
+        objects(&Installation { name: "vc-1", namespace: "team-a", values: &values, rights: &rights })
+    );
+    Ok(())
+}
