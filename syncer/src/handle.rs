@@ -41,6 +41,9 @@ pub trait EngineHandle: Send + Sync + 'static {
     /// Reports that a part beside the mappers is off, and why; or that it is on again. `/readyz` shows it.
     fn report_off(&self, part: &'static str, why: Option<String>);
 
+    /// Counts a panic that a part beside the engine has contained.
+    fn task_panicked(&self, task: &'static str);
+
     /// Returns the reason while nothing may be written, on either side.
     fn check_claim(&self) -> Result<(), MapError>;
 
@@ -114,6 +117,10 @@ impl EngineHandle for Engine {
             Some(why) => off.insert(part, why),
             None => off.remove(part),
         };
+    }
+
+    fn task_panicked(&self, task: &'static str) {
+        self.metrics.task_panicked(task);
     }
 
     fn facts(&self) -> Arc<Facts> {

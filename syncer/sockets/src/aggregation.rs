@@ -21,6 +21,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Attributes, Authorities, Authorizer, Bundle, Denied, Published};
+use crate::panics::Panics;
 use crate::resource_metrics::ResourceMetrics;
 use crate::serving::{Answer, CertificateStore, Listener, Peer, Service, respond, server_config, status};
 use registration::Registration;
@@ -86,6 +87,7 @@ impl Metrics {
             socket,
             tls: Arc::clone(&tls),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            panics: Panics::new(&self.parts.engine),
         };
         let follow = async {
             while published.changed().await.is_ok() {

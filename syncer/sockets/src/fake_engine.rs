@@ -22,6 +22,7 @@ pub struct FakeEngine {
     facts: Arc<Facts>,
     locks: Arc<CreateLocks>,
     registry: Registry,
+    panics: Mutex<Vec<&'static str>>,
 }
 
 impl Default for FakeEngine {
@@ -31,11 +32,17 @@ impl Default for FakeEngine {
             facts: Arc::new(Clusters::default().look(|cx| cx.facts().clone())),
             locks: Arc::default(),
             registry: Registry::default(),
+            panics: Mutex::default(),
         }
     }
 }
 
 impl FakeEngine {
+    /// The tasks that have panicked.
+    pub fn panics(&self) -> Vec<&'static str> {
+        self.panics.lock().clone()
+    }
+
     /// Shows an object in the cache of one side.
     pub fn sees(&self, side: Side, kind: Kind, object: Value) {
         let object = Object::new(object);
@@ -82,6 +89,10 @@ impl View for Caches<'_> {
 #[async_trait]
 impl EngineHandle for FakeEngine {
     fn report_off(&self, _part: &'static str, _why: Option<String>) {}
+
+    fn task_panicked(&self, task: &'static str) {
+        self.panics.lock().push(task);
+    }
 
     fn facts(&self) -> Arc<Facts> {
         Arc::clone(&self.facts)

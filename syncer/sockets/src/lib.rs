@@ -9,17 +9,16 @@ mod aggregation;
 mod fake_engine;
 mod kubelet;
 mod metrics;
+mod panics;
 mod resource_metrics;
 mod rights;
 mod serving;
 mod webhook;
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use futures::FutureExt;
 use tenet_config::{Config, Live};
 use tenet_syncer::role::Need;
 use tenet_syncer::{EngineHandle, connect};
@@ -30,6 +29,7 @@ use tokio_util::task::TaskTracker;
 use access::{Authorities, Authorizer, Tokens};
 use kubelet::{Kubelet, Nodes, Parts, PodResolver, Sessions, Upstream};
 use metrics::Metrics;
+use panics::Panics;
 use resource_metrics::ResourceMetrics;
 use serving::CertificateStore;
 use tenet_syncer::api::Api;
@@ -86,7 +86,7 @@ async fn run(engine: Arc<dyn EngineHandle>, live: Live, stop: CancellationToken)
             opened = open(&engine, &live, &config, &metrics) => match opened {
                 Ok(opened) => {
                     engine.report_off(PART, None);
-                    if AssertUnwindSafe(Box::pin(opened.serve(stop.clone()))).catch_unwind().await.is_ok() {
+                    if Panics::new(&engine).contain(PART, Box::pin(opened.serve(stop.clone()))).await.is_some() {
                         return;
                     }
                     anyhow::anyhow!("a task of the sockets panicked")
@@ -139,6 +139,7 @@ async fn open(
         authorizer: Authorizer::new(virt.clone(), limit),
         sessions: Arc::new(Sessions::new(live.clone(), Arc::clone(metrics))),
         tasks: TaskTracker::new(),
+        panics: Panics::new(engine),
         closing: CancellationToken::new(),
         virt: virt.clone(),
     };
@@ -165,8 +166,9 @@ async fn open(
 impl Opened {
     async fn serve(self, stop: CancellationToken) {
         let engine = Arc::clone(&self.engine);
-        let keep = self.certificates.run(&*engine, stop.clone());
-        let authorities = self.authorities.run(stop.clone());
+        let panics = Panics::new(&engine);
+        let keep = panics.restart("certificates", || self.certificates.run(&*engine, stop.clone()));
+        let authorities = panics.restart("authorities", || self.authorities.run(stop.clone()));
         let kubelet = async {
             if self.config.kubelet.enabled {
                 self.nodes.run(stop.clone()).await;
@@ -194,7 +196,7 @@ impl Opened {
                     certificates: Arc::clone(&self.certificates),
                     live: self.live,
                 };
-                webhook::run(&parts, stop.clone()).await;
+                panics.restart("webhook", || webhook::run(&parts, stop.clone())).await;
             }
         };
         tokio::join!(keep, authorities, kubelet, aggregated, webhook);

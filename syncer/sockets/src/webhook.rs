@@ -35,6 +35,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
+use crate::panics::Panics;
 use crate::serving::{Answer, CertificateStore, Listener, Peer, Service, respond, server_config, text};
 use denial::Denial;
 use open_reservations::OpenReservations;
@@ -108,6 +109,7 @@ async fn serve(parts: &Parts, stop: &CancellationToken) -> anyhow::Result<()> {
         name: "webhook",
         tls: Arc::new(arc_swap::ArcSwap::from_pointee(server_config(certificates.served(), None)?)),
         connections: Arc::new(Semaphore::new(CONNECTIONS)),
+        panics: Panics::new(engine),
         socket,
     };
     let limit = config.timeout.saturating_sub(MARGIN);
@@ -207,6 +209,7 @@ impl Webhook {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Denial::silent()),
             Err(_) => {
+                self.engine.task_panicked("admission");
                 tracing::error!(%kind, namespace = review.namespace, name = review.name, "admission panicked");
                 Err(Denial::panicked())
             }

@@ -1,6 +1,5 @@
 //! Serving certificates from the virtual cluster's own signer, as kubelets request them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,7 +11,7 @@ use time::OffsetDateTime;
 use tokio::time::sleep;
 
 use crate::serving::ServedCertificate;
-use crate::serving::authority::{AuthorityError, Signed};
+use crate::serving::authority::{AuthorityError, Signed, Validity};
 use tenet_syncer::api::{Api, ApiError, PatchType, Target, chain};
 
 /// A request for a certificate.
@@ -93,20 +92,18 @@ async fn approve_and_wait(virt: &Api, target: &Target<'_>) -> Result<String, Cer
 
 /// Renews the certificate of a node for as long as it is polled.
 pub(super) async fn renew(
-    virt: Api,
-    node: String,
-    addresses: Vec<String>,
-    served: Arc<ServedCertificate>,
-    first: Signed,
+    virt: &Api,
+    node: &str,
+    addresses: &[String],
+    served: &ServedCertificate,
+    mut validity: Validity,
 ) {
-    let mut validity = first.validity;
-    served.set(first.key);
     loop {
         sleep(AGAIN).await;
         if validity.age(OffsetDateTime::now_utc().unix_timestamp()) < RENEW {
             continue;
         }
-        match request(&virt, &node, &addresses).await {
+        match request(virt, node, addresses).await {
             Ok(signed) => {
                 validity = signed.validity;
                 served.set(signed.key);

@@ -73,6 +73,13 @@ struct Socket {
     stop: CancellationToken,
 }
 
+impl Drop for Socket {
+    /// A socket is closed with its owner, also when that has panicked: the next one needs the address.
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
 impl Nodes {
     /// No socket is open yet.
     pub fn new(parts: Parts) -> Self {
@@ -155,8 +162,13 @@ impl Nodes {
             KubeletCertificate::Csr => self.requested(node, endpoint.address, &stop).await?,
         };
         let tls = Arc::new(ArcSwap::from_pointee(server_config(Arc::clone(&served), Some(clients))?));
-        let listener =
-            Listener { name: "kubelet", socket, tls: Arc::clone(&tls), connections: Arc::clone(&self.connections) };
+        let listener = Listener {
+            name: "kubelet",
+            socket,
+            tls: Arc::clone(&tls),
+            connections: Arc::clone(&self.connections),
+            panics: self.parts.kubelet.panics.clone(),
+        };
         let service = Arc::new(Node { name: node.to_owned(), kubelet: Arc::clone(&self.parts.kubelet) });
         self.tasks.spawn(listener.serve(service, stop.clone()));
         Ok(Socket { endpoint: endpoint.clone(), served, tls, stop })
@@ -172,11 +184,13 @@ impl Nodes {
         let (virt, addresses) = (self.parts.kubelet.virt.clone(), vec![address.to_string()]);
         let signed = certificate::request(&virt, node, &addresses).await?;
         let served = Arc::new(ServedCertificate::new(signed.key.clone()));
-        let renew = certificate::renew(virt, node.to_owned(), addresses, Arc::clone(&served), signed);
-        let stop = stop.clone();
+        served.set(signed.key);
+        let (stop, panics) = (stop.clone(), self.parts.kubelet.panics.clone());
+        let (node, renewed, validity) = (node.to_owned(), Arc::clone(&served), signed.validity);
         self.tasks.spawn(async move {
+            let renew = || certificate::renew(&virt, &node, &addresses, &renewed, validity);
             tokio::select! {
-                () = renew => {}
+                () = panics.restart("kubelet certificate", renew) => {}
                 () = stop.cancelled() => {}
             }
         });

@@ -17,6 +17,7 @@ use super::session::Sessions;
 use super::upstream::Upstream;
 use super::{pages, rights, stats};
 use crate::access::{Authorizer, Denied, Tokens, User};
+use crate::panics::Panics;
 use crate::resource_metrics::ResourceMetrics;
 use crate::serving::{Answer, Peer, Service};
 use tenet_syncer::api::Api;
@@ -39,6 +40,8 @@ pub struct Kubelet {
     pub sessions: Arc<Sessions>,
     /// Their tasks.
     pub tasks: TaskTracker,
+    /// Counts panics, of which each costs one request or stream.
+    pub panics: Panics,
     /// Ends all streams.
     pub closing: CancellationToken,
 }

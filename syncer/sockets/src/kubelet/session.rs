@@ -62,7 +62,11 @@ impl Node {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         *response.headers_mut() = session.stream.headers.clone();
         let client = hyper::upgrade::on(&mut request);
-        self.kubelet.tasks.spawn(carry(Arc::clone(&self.kubelet), session, client));
+        let kubelet = Arc::clone(&self.kubelet);
+        self.kubelet.tasks.spawn(async move {
+            let panics = kubelet.panics.clone();
+            panics.contain("stream", carry(kubelet, session, client)).await
+        });
         Ok(response)
     }
 

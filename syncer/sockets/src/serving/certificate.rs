@@ -58,7 +58,7 @@ pub fn server_config(
     Ok(config)
 }
 
-fn roots(pem: &str) -> Result<RootCertStore, AuthorityError> {
+pub(super) fn roots(pem: &str) -> Result<RootCertStore, AuthorityError> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let unreadable = |error: rustls::pki_types::pem::Error| {

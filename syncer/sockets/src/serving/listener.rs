@@ -27,6 +27,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::panics::Panics;
+
 /// Time limit of the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Time limit of the head of a request, and of the silence between two requests.
@@ -70,6 +72,8 @@ pub struct Listener {
     pub tls: Arc<ArcSwap<ServerConfig>>,
     /// Number of connections that there may be, over all sockets that share it.
     pub connections: Arc<Semaphore>,
+    /// Counts panics, of which each costs one request.
+    pub panics: Panics,
 }
 
 impl Listener {
@@ -83,9 +87,10 @@ impl Listener {
             };
             let (stream, permit) = accepted;
             let (tls, service, stop) = (self.tls.load_full(), Arc::clone(&service), stop.clone());
-            let name = self.name;
+            let (name, panics) = (self.name, self.panics.clone());
             tasks.spawn(async move {
-                if let Err(error) = serve_connection(stream, tls, service, stop).await {
+                let contained = Contained { name, service, panics: panics.clone() };
+                if let Some(Err(error)) = panics.contain(name, serve_connection(stream, tls, contained, stop)).await {
                     tracing::debug!(socket = name, %error, "connection ended with an error");
                 }
                 drop(permit);
@@ -115,10 +120,31 @@ impl Listener {
     }
 }
 
+/// A service whose panics are answered.
+#[derive(Clone)]
+struct Contained {
+    name: &'static str,
+    service: Arc<dyn Service>,
+    panics: Panics,
+}
+
+impl Contained {
+    async fn answer(&self, peer: &Peer, request: Request<Incoming>) -> Response<Answer> {
+        let answer = self.panics.contain(self.name, self.service.answer(peer, request)).await;
+        answer.unwrap_or_else(|| {
+            status(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalError",
+                "the request met a bug of the syncer; see its log",
+            )
+        })
+    }
+}
+
 async fn serve_connection(
     stream: TcpStream,
     tls: Arc<ServerConfig>,
-    service: Arc<dyn Service>,
+    service: Contained,
     stop: CancellationToken,
 ) -> Result<(), BodyError> {
     tune(&stream)?;
@@ -126,7 +152,7 @@ async fn serve_connection(
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first()).cloned();
     let peer = Peer { certificate: certificate.map(CertificateDer::into_owned) };
     let handler = service_fn(|request: Request<Incoming>| {
-        let (service, peer) = (Arc::clone(&service), peer.clone());
+        let (service, peer) = (service.clone(), peer.clone());
         async move { Ok::<_, Infallible>(service.answer(&peer, request).await) }
     });
     let mut server = http1::Builder::new();
@@ -174,4 +200,66 @@ pub fn status(code: StatusCode, reason: &str, message: &str) -> Response<Answer>
         "message": message, "reason": reason, "code": code.as_u16(),
     });
     respond(code, "application/json", status.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Empty;
+    use hyper::client::conn::http1::handshake;
+    use rustls::ClientConfig;
+    use rustls::pki_types::ServerName;
+    use tenet_syncer::EngineHandle;
+    use time::OffsetDateTime;
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+    use crate::fake_engine::FakeEngine;
+    use crate::serving::authority::Authority;
+    use crate::serving::certificate::{ServedCertificate, roots, server_config};
+
+    /// Panics at one path.
+    struct Buggy;
+
+    #[async_trait]
+    impl Service for Buggy {
+        async fn answer(&self, _: &Peer, request: Request<Incoming>) -> Response<Answer> {
+            assert_ne!(request.uri().path(), "/bug", "a bug");
+            text(StatusCode::OK, "fine")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_one_request_and_is_counted() {
+        let (name, now) = ("localhost", OffsetDateTime::now_utc());
+        let authority = Authority::new("vc-1", now).unwrap();
+        let signed = authority.sign(name, &[name.to_owned()], now).unwrap();
+        let tls = server_config(Arc::new(ServedCertificate::new(signed.key)), None).unwrap();
+        let engine = Arc::new(FakeEngine::default());
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let listener = Listener {
+            name: "test",
+            socket,
+            tls: Arc::new(ArcSwap::from_pointee(tls)),
+            connections: Arc::new(Semaphore::new(1)),
+            panics: Panics::new(&(Arc::clone(&engine) as Arc<dyn EngineHandle>)),
+        };
+        let stop = CancellationToken::new();
+        let served = tokio::spawn(listener.serve(Arc::new(Buggy), stop.clone()));
+        let roots = roots(&authority.certificate).unwrap();
+        let client =
+            TlsConnector::from(Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth()));
+        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = client.connect(ServerName::try_from(name).unwrap(), stream).await.unwrap();
+        let (mut sender, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        for (path, code) in [("/", 200), ("/bug", 500), ("/", 200)] {
+            let request = Request::builder().uri(path).header("host", name).body(Empty::<Bytes>::new()).unwrap();
+            assert_eq!(sender.send_request(request).await.unwrap().status(), code, "{path}, on one connection");
+        }
+        assert_eq!(engine.panics(), ["test"]);
+        drop(sender);
+        stop.cancel();
+        served.await.unwrap();
+    }
 }

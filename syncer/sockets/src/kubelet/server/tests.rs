@@ -17,6 +17,7 @@ use crate::kubelet::session::Slot;
 use crate::kubelet::upgrade::Upgrade;
 use crate::kubelet::upstream::Agreed;
 use crate::metrics::Metrics;
+use crate::panics::Panics;
 
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -31,6 +32,7 @@ fn node(backend: &Backend) -> Node {
     let engine: Arc<dyn EngineHandle> = Arc::<FakeEngine>::clone(&backend.engine);
     let (live, metrics) = (Live::new(config), Arc::new(Metrics::new(engine.registry()).unwrap()));
     let kubelet = Kubelet {
+        panics: Panics::new(&engine),
         resource_metrics: Arc::new(ResourceMetrics::new(api.clone(), Arc::clone(&engine), LIMIT)),
         virt: api.clone(),
         resolver: PodResolver { virt: api.clone(), host: api.clone(), engine, limit: LIMIT },
