@@ -26,6 +26,9 @@ use crate::queue::Lane;
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Pause before the next try. A new control plane needs some seconds until its `default` `ServiceAccount` exists.
 const PAUSE: Duration = Duration::from_secs(1);
+/// Age at which defaults are learnt again when an object is refused, and when one is still refused.
+const DOUBT: Duration = Duration::from_secs(60);
+const DOUBT_TOLD: Duration = Duration::from_secs(600);
 /// Delay of a refusal while the defaults of its kind are being learnt.
 const WAIT: Duration = Duration::from_secs(2);
 
@@ -35,6 +38,10 @@ pub struct Learnt {
     defaults: ArcSwap<HashMap<Kind, Arc<Defaults>>>,
     /// Kinds whose defaults are being learnt.
     pending: Mutex<BTreeSet<Kind>>,
+    /// Kinds whose defaults may have changed, and are to be learnt again.
+    doubted: Mutex<BTreeSet<Kind>>,
+    /// Time at which the defaults of each kind were learnt.
+    since: Mutex<HashMap<Kind, Instant>>,
 }
 
 impl Learnt {
@@ -45,11 +52,20 @@ impl Learnt {
 
     /// Returns an error while the defaults of a kind are being learnt: what is refused may be one.
     pub fn check(&self, kind: Kind) -> Result<(), MapError> {
-        if self.pending.lock().contains(&kind) {
+        if self.pending.lock().contains(&kind) || self.doubted.lock().contains(&kind) {
             let reason = "the defaults of the virtual API server are being learnt".to_owned();
             return Err(MapError::Transient { reason, after: Some(WAIT) });
         }
         Ok(())
+    }
+
+    /// Doubts the defaults of a kind of which an object is refused: it may have a default that the API server fills in since
+    /// it was configured otherwise. A refusal that has been told already doubts more rarely.
+    pub fn doubt(&self, kind: Kind, is_told: bool) {
+        let span = if is_told { DOUBT_TOLD } else { DOUBT };
+        if self.since.lock().get(&kind).is_some_and(|at| at.elapsed() >= span) {
+            self.doubted.lock().insert(kind);
+        }
     }
 
     /// Adds what was learnt. What was a default before stays one: objects keep it. Returns true if it was known
@@ -65,8 +81,18 @@ impl Learnt {
             defaults.insert(kind, Arc::clone(&all));
             defaults
         });
+        self.since.lock().insert(kind, Instant::now());
         self.pending.lock().remove(&kind);
         is_news
+    }
+}
+
+/// Learns again what is doubted.
+pub fn doubted(engine: &Arc<Engine>) {
+    let doubted = std::mem::take(&mut *engine.view.defaults.doubted.lock());
+    for spec in engine.mappers.iter().map(Mapper::spec).filter(|spec| doubted.contains(&spec.kind)) {
+        tracing::info!(kind = %spec.kind, "learning the defaults of the virtual API server again");
+        begin(engine, spec.id);
     }
 }
 

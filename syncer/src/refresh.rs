@@ -41,10 +41,13 @@ impl Refresh {
                 () = sleep(TICK) => {}
             }
             ticks = ticks.wrapping_add(1);
+            learn::doubted(&self.engine);
             if self.reload() {
                 patrol::enqueue_all(&self.engine, Lane::Change).await;
             }
-            if ticks.is_multiple_of(VERSION_TICKS) {
+            // A fault may have hidden the version at the start.
+            let is_unknown = self.engine.facts.load().virtual_version.is_empty();
+            if is_unknown || ticks.is_multiple_of(VERSION_TICKS) {
                 self.check_version().await;
             }
         }
@@ -104,9 +107,12 @@ impl Refresh {
             return;
         }
         tracing::info!(from = old.virtual_version, to = version, "version of the virtual API server changed");
-        for mapper in self.engine.mappers.iter().map(|mapper| mapper.spec().id) {
-            if self.engine.router.is_running(mapper) {
-                learn::begin(&self.engine, mapper);
+        // The defaults of the first version are learnt already, or being learnt.
+        if !old.virtual_version.is_empty() {
+            for mapper in self.engine.mappers.iter().map(|mapper| mapper.spec().id) {
+                if self.engine.router.is_running(mapper) {
+                    learn::begin(&self.engine, mapper);
+                }
             }
         }
         self.renew_facts(&self.live.get(), &version);
@@ -118,4 +124,33 @@ impl Refresh {
 pub async fn version(api: &crate::api::Api, limit: Duration) -> Option<String> {
     let version = api.get_path("/version", limit).await.ok()?;
     version.get("gitVersion").and_then(Value::as_str).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixture::{Fixture, api};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_version_that_was_hidden_at_the_start_is_asked_for_soon() {
+        let ((virt, asked), (host, _)) =
+            (api(vec![("GET", "/version", 200, json!({"gitVersion": "v1.37.2"}))]), api(Vec::new()));
+        let engine = Arc::new(Fixture::new(virt, host, &[]).engine(Vec::new()));
+        assert_eq!(engine.facts.load().virtual_version, "");
+        let config = "name: vc-1\nhost: { namespace: team-a }\nvirtual: { kubeconfig: /v }\n";
+        let config = Config::from_yaml(config, &tenet_config::Overrides::default()).unwrap();
+        let (live, level) = (Live::new(config), LevelHandle::default());
+        let mut refresh = Refresh { engine: Arc::clone(&engine), live, reloader: None, level };
+        let stop = CancellationToken::new();
+        let ended = stop.clone();
+        let running = tokio::spawn(async move { refresh.run(ended).await });
+        sleep(TICK * 2).await;
+        assert_eq!(engine.facts.load().virtual_version, "v1.37.2");
+        sleep(TICK * VERSION_TICKS).await;
+        assert_eq!(asked.lock().unwrap().len(), 2, "once it is known it is asked for rarely");
+        stop.cancel();
+        running.await.unwrap();
+    }
 }

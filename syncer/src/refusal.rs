@@ -23,6 +23,12 @@ pub async fn tell(
     say(engine, spec, key, EventReason::Refused, MapError::Refused(refusals).to_string()).await
 }
 
+/// Returns true if an object says already that it, or a change of it, is refused; also if its kind cannot say so.
+pub fn is_told(engine: &Engine, spec: &MapperSpec, key: &VirtualKey) -> bool {
+    let is_said = |virt: Object| condition::is_said(&virt, spec.pending_condition);
+    !spec.has_conditions || cached(engine, spec.kind, key).is_some_and(is_said)
+}
+
 /// Tells the tenant why an object, or a change of it, does not cross.
 pub async fn say(
     engine: &Engine,

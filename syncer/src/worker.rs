@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::join_all;
 use tenet_mapper::{
-    Contents, Context, Dependency, Effect, EventReason, Facts, MapError, Mapper, Next, Outcome, Side, Stage, Step,
+    Contents, Context, Dependency, Effect, EventReason, Facts, MapError, Mapper, MapperSpec, Next, Outcome, Side,
+    Stage, Step, VirtualKey,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -131,7 +132,7 @@ async fn reconcile(
     }
     let result = if refused.is_empty() { "ok" } else { "refused" };
     if !refused.is_empty() {
-        engine.view.defaults.check(kind)?;
+        check_defaults(engine, mapper.spec(), &ticket.key.object)?;
         refusal::tell(engine, mapper.spec(), &ticket.key.object, refused).await?;
     } else if view.has_shown_refusal() {
         refusal::withdraw(engine, mapper.spec(), &ticket.key.object).await?;
@@ -234,6 +235,12 @@ fn again(next: Next, now: i64) -> Again {
     }
 }
 
+/// Returns an error while it is not certain that what is refused is no default.
+fn check_defaults(engine: &Engine, spec: &MapperSpec, object: &VirtualKey) -> Result<(), MapError> {
+    engine.view.defaults.doubt(spec.kind, refusal::is_told(engine, spec, object));
+    engine.view.defaults.check(spec.kind)
+}
+
 /// Logs an error, and emits an event when it concerns the tenant. Returns the error that
 /// decides when to try again: a refusal that could not be told is told later.
 async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: MapError) -> MapError {
@@ -241,7 +248,7 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: Ma
     let reason = match error {
         MapError::Refused(refusals) => {
             let error = MapError::Refused(refusals.clone());
-            if let Err(learning) = engine.view.defaults.check(kind) {
+            if let Err(learning) = check_defaults(engine, mapper.spec(), object) {
                 return learning;
             }
             tracing::info!(%kind, %object, %error, class = error.class(), "not synced");

@@ -94,3 +94,26 @@ async fn a_default_is_never_refused_not_even_before_it_is_learnt() {
     assert!(engine.queue.is_empty());
     stop.cancel();
 }
+
+/// The API server was configured otherwise, and has the version that it had.
+#[tokio::test(start_paused = true)]
+async fn a_default_that_changes_later_is_learnt_when_an_object_is_refused() {
+    let stored = json!({"metadata": {"name": "tenet-defaults"}, "spec": {"class": "silver"}});
+    let ((virt, asked), (host, _)) = (api(vec![("POST", PODS, 201, stored)]), api(Vec::new()));
+    let mapper = Refusing(spec().with_conditions());
+    let engine = Arc::new(Fixture::new(virt, host, &[kinds::POD]).engine(vec![Box::new(mapper)]));
+    engine.router.start(ID);
+    begin(&engine, ID);
+    sleep(Duration::from_secs(1)).await;
+    let learnt = || (posts(&asked, "/pods"), engine.view.defaults.check(kinds::POD).is_err());
+    for (age, is_told, again) in [(30, false, false), (31, false, true), (100, true, false), (600, true, true)] {
+        sleep(Duration::from_secs(age)).await;
+        let (before, _) = learnt();
+        engine.view.defaults.doubt(kinds::POD, is_told);
+        assert_eq!(learnt(), (before, again), "{age}: a refusal waits");
+        doubted(&engine);
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(learnt(), (before + usize::from(again), false), "{age}");
+    }
+    assert!(engine.view.defaults.of(kinds::POD).contains("spec.class", &json!("silver")));
+}
