@@ -10,7 +10,8 @@ pub enum Audit {
     /// User, verb, object and result of each request.
     #[default]
     Metadata,
-    /// Metadata and the request body, except for Secrets and ConfigMaps.
+    /// Metadata and the request body, except for Secrets and ConfigMaps. A delete is logged when it arrives, too: an API server
+    /// that is killed has no other record of it.
     Request,
     /// Request body and response body, except for Secrets and ConfigMaps.
     RequestResponse,
@@ -27,17 +28,23 @@ impl Audit {
         };
         let mut policy = "apiVersion: audit.k8s.io/v1
 kind: Policy
-omitStages: [RequestReceived]
 rules:
 - level: None
   nonResourceURLs: [/healthz*, /livez*, /readyz*]
-- level: Metadata
+"
+        .to_owned();
+        if self == Self::Request {
+            policy.push_str("- level: Request\n  verbs: [delete, deletecollection]\n");
+        }
+        policy.push_str(
+            "- level: Metadata
+  omitStages: [RequestReceived]
   resources:
   - group: \"\"
     resources: [secrets, configmaps, serviceaccounts/token]
-"
-        .to_owned();
-        let _ = writeln!(policy, "- level: {level}");
+",
+        );
+        let _ = writeln!(policy, "- level: {level}\n  omitStages: [RequestReceived]");
         Some(policy)
     }
 }

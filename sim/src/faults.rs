@@ -5,6 +5,7 @@ mod api;
 mod audit;
 mod churn;
 mod compare;
+mod creation;
 mod finding;
 mod kills;
 mod network;
@@ -62,8 +63,8 @@ pub struct Report {
     pub changes: u64,
     /// Number of successful writes of the syncer on the host and inside.
     pub writes: [usize; 2],
-    /// Numbers of virtual pods and host objects at the end.
-    pub objects: [usize; 2],
+    /// Numbers of virtual pods, host objects, and copies that were compared with a creation, at the end.
+    pub objects: [usize; 3],
     /// Time from the last fault until both sides agreed.
     pub settled: Duration,
 }
@@ -100,12 +101,12 @@ pub async fn run(options: &Options) -> Result<Report> {
         tokio::join!(churn, clock);
     },);
     network.set_faulty(false);
-    let killed = killed?;
+    killed?;
     playground.until_syncer_is_ready(SETTLE).await?;
 
     let (mut findings, objects, settled) = settle(&playground, &tenant, &foreign).await?;
     findings.extend(rest::check(&playground).await?);
-    let (audited, writes) = audit::check(&playground, &tenant, &killed)?;
+    let (audited, writes) = audit::check(&playground, &tenant)?;
     findings.extend(audited);
     let mut seen = std::collections::BTreeSet::new();
     findings.retain(|finding| seen.insert((finding.class, finding.object.clone())));
@@ -130,7 +131,7 @@ async fn settle(
     playground: &Playground,
     tenant: &Tenant,
     foreign: &compare::Foreign,
-) -> Result<(Vec<Finding>, [usize; 2], Duration)> {
+) -> Result<(Vec<Finding>, [usize; 3], Duration)> {
     let start = Instant::now();
     loop {
         // An API server that was restarted a moment ago may still refuse a list.
@@ -170,7 +171,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}: {} changes of the tenant", self.seed, self.changes)?;
         writeln!(f, "writes of the syncer: {} on the host, {} inside", self.writes[0], self.writes[1])?;
-        writeln!(f, "at the end: {} virtual pods, {} host objects", self.objects[0], self.objects[1])?;
+        let [pods, objects, compared] = self.objects;
+        writeln!(f, "at the end: {pods} virtual pods, {objects} host objects, {compared} compared with a creation")?;
         writeln!(f, "both sides agreed {} s after the last fault", self.settled.as_secs())?;
         for (fault, count) in &self.faults {
             writeln!(f, "  {count:>7}  {fault}")?;

@@ -8,8 +8,8 @@ use tenet_sim::faults::{Options, run};
 
 use crate::harness::dir;
 
-/// Time during which faults come. With the start, the end and the check at rest it takes three minutes.
-const LENGTH: Duration = Duration::from_secs(60);
+/// Time during which faults come. With the start, the end and the check at rest it takes five minutes.
+const LENGTH: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_under_faults_and_kills() -> Result<()> {
@@ -23,6 +23,7 @@ async fn nothing_is_lost_under_faults_and_kills() -> Result<()> {
     println!("{report}");
     ensure!(report.findings.is_empty(), "{report}");
     // Zeros mean something only when there was churn and there were faults.
-    ensure!(report.changes > 100 && report.writes[0] > 50 && report.faults.len() > 10, "{report}");
+    let is_busy = report.changes > 300 && report.writes[0] > 150 && report.faults.len() > 10;
+    ensure!(is_busy && report.objects.iter().all(|count| *count > 0), "{report}");
     Ok(())
 }

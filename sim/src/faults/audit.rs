@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -15,14 +14,11 @@ use time::format_description::well_known::Rfc3339;
 use super::api::text;
 use super::churn::Tenant;
 use super::finding::{Class, Finding};
-use super::kills::Outages;
 
 /// User of the syncer on both sides.
 const SYNCER: &str = "tenet-syncer";
 /// Lines of history that a finding shows.
 const SHOWN: usize = 40;
-/// Time after an outage in which a delete may answer a request whose audit entry was lost.
-const LATE: Duration = Duration::from_secs(60);
 
 /// A write in an audit log.
 pub(super) struct Entry {
@@ -35,7 +31,9 @@ pub(super) struct Entry {
     resource: String,
     subresource: String,
     namespace: String,
-    code: u64,
+    /// Code of the answer; `None` for a delete that the API server did not answer before it was killed.
+    code: Option<u64>,
+    id: String,
     body: Value,
 }
 
@@ -45,7 +43,7 @@ impl Entry {
         let own = |pointer: &str| text(&event, pointer).to_owned();
         let is_write = matches!(text(&event, "/verb"), "create" | "update" | "patch" | "delete" | "deletecollection");
         let is_dry = text(&event, "/requestURI").contains("dryRun=");
-        (is_write && !is_dry && text(&event, "/stage") == "ResponseComplete").then_some(())?;
+        (is_write && !is_dry).then_some(())?;
         let name = if text(&event, "/objectRef/name").is_empty() {
             own("/requestObject/metadata/name")
         } else {
@@ -59,7 +57,10 @@ impl Entry {
             resource: own("/objectRef/resource"),
             subresource: own("/objectRef/subresource"),
             namespace: own("/objectRef/namespace"),
-            code: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
+            // An entry of another stage is that of a request which has arrived.
+            code: (text(&event, "/stage") == "ResponseComplete")
+                .then(|| event["responseStatus"]["code"].as_u64().unwrap_or_default()),
+            id: own("/auditID"),
             body: event["requestObject"].clone(),
         })
     }
@@ -73,6 +74,7 @@ impl Entry {
     pub(super) fn line(&self) -> String {
         let Self { user, verb, subresource, code, .. } = self;
         let slash = if subresource.is_empty() { "" } else { "/" };
+        let code = code.map_or_else(|| "no answer".to_owned(), |code| code.to_string());
         format!("{} {user} {verb} {}{slash}{subresource} -> {code} {}", self.at, self.object(), self.body)
     }
 
@@ -85,7 +87,12 @@ impl Entry {
     }
 
     fn is_done(&self) -> bool {
-        self.code < 300
+        self.code.is_some_and(|code| code < 300)
+    }
+
+    /// Returns true if the request was performed, or may have been: the API server or its store died meanwhile.
+    fn may_be_done(&self) -> bool {
+        self.code.is_none_or(|code| !(300..500).contains(&code))
     }
 
     fn is_pod(&self) -> bool {
@@ -114,11 +121,12 @@ pub(super) fn history(playground: &Playground, name: &str) -> Result<Vec<String>
 }
 
 /// Checks every write of the syncer. Returns the findings and the numbers of writes on the host and inside.
-pub(super) fn check(playground: &Playground, tenant: &Tenant, outages: &Outages) -> Result<(Vec<Finding>, [usize; 2])> {
+pub(super) fn check(playground: &Playground, tenant: &Tenant) -> Result<(Vec<Finding>, [usize; 2])> {
     let [(_, host), (_, inside)] = both(playground)?;
     let count = |entries: &[Entry]| entries.iter().filter(|entry| entry.is_write_of_syncer()).count();
     let mut findings = twice(&host);
-    findings.extend(unproven(&inside, |uid| tenant.has_deleted(uid), outages));
+    findings.extend(unproven(&inside, |uid| tenant.has_deleted(uid)));
+    findings.extend(unproven_on_host(&host, &inside, |uid| tenant.has_deleted(uid)));
     findings.extend(outside(&host, playground.namespace()));
     Ok((findings, [count(&host), count(&inside)]))
 }
@@ -140,37 +148,72 @@ fn twice(host: &[Entry]) -> Vec<Finding> {
 }
 
 /// Returns the virtual objects that the syncer deleted although nobody else had deleted them.
-fn unproven(inside: &[Entry], has_deleted: impl Fn(&str) -> bool, outages: &Outages) -> Vec<Finding> {
+fn unproven(inside: &[Entry], has_deleted: impl Fn(&str) -> bool) -> Vec<Finding> {
     let mut ended: BTreeSet<String> = BTreeSet::new();
     let mut findings = Vec::new();
-    for entry in inside.iter().filter(|entry| entry.is_done()) {
+    for entry in inside.iter().filter(|entry| entry.may_be_done()) {
         let (is_delete, object) = (entry.verb == "delete", entry.object());
         if entry.verb == "create" && entry.subresource.is_empty() {
-            ended.remove(&object);
+            if entry.is_done() {
+                ended.remove(&object);
+            }
         } else if entry.verb == "deletecollection" {
-            ended.insert(format!("{} {}/*", entry.resource, entry.namespace));
+            ended.insert(everything(entry));
         } else if is_delete && entry.user != SYNCER {
             ended.insert(object);
-        } else if is_delete && entry.resource == "pods" {
+        } else if is_delete && entry.is_done() && entry.resource == "pods" {
             let uid = text(&entry.body, "/preconditions/uid");
-            let everything = format!("pods {}/*", entry.namespace);
             if uid.is_empty() {
                 let why = format!("deleted without a UID: {}", entry.line());
                 findings.push(Finding::new(Class::Lost, format!("virtual {object}"), &entry.name, why));
-            } else if !ended.contains(&object)
-                && !ended.contains(&everything)
-                && !has_deleted(uid)
-                && !outages.cover(entry.at, LATE)
-            {
+            } else if !ended.contains(&object) && !ended.contains(&everything(entry)) && !has_deleted(uid) {
                 let why = format!("deleted by the syncer, and by nobody before: {}", entry.line());
                 findings.push(Finding::new(Class::Lost, format!("virtual {object}"), &entry.name, why));
             }
-        } else if is_delete && !matches!(entry.resource.as_str(), "nodes" | "events") {
+        } else if is_delete && entry.is_done() && !matches!(entry.resource.as_str(), "nodes" | "events") {
             let why = format!("deleted by the syncer: {}", entry.line());
             findings.push(Finding::new(Class::Lost, format!("virtual {object}"), &entry.name, why));
         }
     }
     findings
+}
+
+/// Returns the host pods that the syncer deleted although nobody had deleted their virtual pods.
+fn unproven_on_host(host: &[Entry], inside: &[Entry], has_deleted: impl Fn(&str) -> bool) -> Vec<Finding> {
+    let mut ended: BTreeMap<String, Vec<OffsetDateTime>> = BTreeMap::new();
+    let by_others = |entry: &&Entry| entry.resource == "pods" && entry.user != SYNCER && entry.may_be_done();
+    for entry in inside.iter().filter(by_others) {
+        match entry.verb.as_str() {
+            "delete" => ended.entry(entry.object()).or_default().push(entry.at),
+            "deletecollection" => ended.entry(everything(entry)).or_default().push(entry.at),
+            _ => {}
+        }
+    }
+    let mut created: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
+    let mut findings = Vec::new();
+    for entry in host.iter().filter(|entry| entry.is_write_of_syncer() && entry.is_pod()) {
+        if entry.verb == "create" {
+            created.entry(&entry.name).or_default().push(entry);
+        }
+        let (true, Some(copies)) = (entry.verb == "delete", created.get(entry.name.as_str())) else { continue };
+        let Some(copy) = copies.last() else { continue };
+        let of = |key: &str| copy.body["metadata"]["annotations"][key].as_str().unwrap_or_default();
+        let (namespace, name, uid) = (of("tenet.sh/namespace"), of("tenet.sh/name"), of("tenet.sh/uid"));
+        let objects = [format!("pods {namespace}/{name}"), format!("pods {namespace}/*")];
+        // A delete before this host pod was created may be that of an earlier pod of the name.
+        let is_only = copies.len() == 1;
+        let mut times = objects.iter().filter_map(|object| ended.get(object)).flatten();
+        if !has_deleted(uid) && !times.any(|at| *at <= entry.at && (is_only || *at >= copy.at)) {
+            let why = format!("deleted by the syncer, and its virtual pod by nobody before: {}", entry.line());
+            findings.push(Finding::new(Class::Lost, format!("host {}", entry.object()), name, why));
+        }
+    }
+    findings
+}
+
+/// Stands for all objects that a request for a collection deletes.
+fn everything(entry: &Entry) -> String {
+    format!("{} {}/*", entry.resource, entry.namespace)
 }
 
 /// Returns the writes of the syncer on the host outside of its namespace.
@@ -194,6 +237,9 @@ fn entries(log: &Path) -> Result<Vec<Entry>> {
             entries.extend(Entry::parse(line));
         }
     }
+    let answered: BTreeSet<_> =
+        entries.iter().filter(|entry| entry.code.is_some()).map(|entry| entry.id.clone()).collect();
+    entries.retain(|entry| entry.code.is_some() || !answered.contains(&entry.id));
     entries.sort_by_key(|entry| entry.at);
     Ok(entries)
 }
@@ -204,19 +250,22 @@ mod tests {
     use serde_json::json;
 
     fn entry(second: u64, user: &str, verb: &str, name: &str, body: &Value) -> Entry {
-        let event = json!({
+        Entry::parse(&event(second, user, verb, name, body).to_string()).expect("a write")
+    }
+
+    fn event(second: u64, user: &str, verb: &str, name: &str, body: &Value) -> Value {
+        json!({
             "stage": "ResponseComplete", "verb": verb, "user": {"username": user}, "requestObject": body,
             "requestURI": "/api/v1/namespaces/a/pods", "responseStatus": {"code": 200},
             "stageTimestamp": format!("2026-01-01T00:00:{second:02}.000000Z"),
-            "objectRef": {"resource": "pods", "namespace": "a", "name": name},
-        });
-        Entry::parse(&event.to_string()).expect("a write")
+            "objectRef": {"resource": "pods", "namespace": "a", "name": name}, "auditID": format!("{second}-{verb}"),
+        })
     }
 
     #[test]
     fn a_delete_by_the_syncer_needs_one_by_somebody_else_since_the_create() {
         let body = json!({"preconditions": {"uid": "u"}});
-        let judge = |entries: &[Entry]| unproven(entries, |_| false, &Outages::default()).len();
+        let judge = |entries: &[Entry]| unproven(entries, |_| false).len();
         let created = || entry(1, "tenant", "create", "p", &Value::Null);
         assert_eq!(judge(&[created(), entry(2, SYNCER, "delete", "p", &body)]), 1);
         let asked = entry(2, "tenant", "delete", "p", &Value::Null);
@@ -225,6 +274,58 @@ mod tests {
         assert_eq!(judge(&[earlier, created(), entry(3, SYNCER, "delete", "p", &body)]), 1);
         let blind = entry(2, SYNCER, "delete", "p", &Value::Null);
         assert_eq!(judge(&[entry(1, "tenant", "delete", "p", &Value::Null), blind]), 1, "without a UID");
+        for (code, found) in [(200, 0), (404, 1), (409, 1), (500, 0)] {
+            let mut asked = event(2, "tenant", "delete", "p", &Value::Null);
+            asked["responseStatus"]["code"] = json!(code);
+            let asked = Entry::parse(&asked.to_string()).unwrap();
+            assert_eq!(judge(&[created(), asked, entry(3, SYNCER, "delete", "p", &body)]), found, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_delete_that_was_not_answered_counts_when_its_api_server_was_killed() {
+        let body = json!({"preconditions": {"uid": "u"}});
+        let mut arrived = event(2, "tenant", "delete", "p", &Value::Null);
+        arrived["stage"] = json!("RequestReceived");
+        let mut refused = event(2, "tenant", "delete", "p", &Value::Null);
+        refused["responseStatus"]["code"] = json!(409);
+        let judge = |events: &[&Value]| {
+            let dir = tempfile();
+            let created = event(1, "tenant", "create", "p", &Value::Null);
+            let ended = event(3, SYNCER, "delete", "p", &body);
+            let all = [&[&created], events, &[&ended]].concat();
+            let text: Vec<_> = all.iter().map(ToString::to_string).collect();
+            std::fs::write(&dir, text.join("\n")).unwrap();
+            let found = unproven(&entries(&dir).unwrap(), |_| false).len();
+            std::fs::remove_file(&dir).unwrap();
+            found
+        };
+        assert_eq!(judge(&[&arrived]), 0, "nobody knows whether it was performed");
+        assert_eq!(judge(&[&arrived, &refused]), 1, "it was refused");
+    }
+
+    fn tempfile() -> std::path::PathBuf {
+        std::env::temp_dir().join(format!("tenet-audit-{}.log", std::process::id()))
+    }
+
+    #[test]
+    fn a_host_pod_may_be_deleted_after_its_virtual_pod() {
+        let copy = |second, uid: &str| {
+            let annotations = json!({"tenet.sh/uid": uid, "tenet.sh/namespace": "a", "tenet.sh/name": "p"});
+            entry(second, SYNCER, "create", "p-x", &json!({"metadata": {"annotations": annotations}}))
+        };
+        let end = |second| entry(second, SYNCER, "delete", "p-x", &Value::Null);
+        let asked = |second| entry(second, "tenant", "delete", "p", &Value::Null);
+        let judge = |host: &[Entry], inside: &[Entry]| unproven_on_host(host, inside, |uid| uid == "mine").len();
+        assert_eq!(judge(&[copy(1, "u"), end(3)], &[asked(2)]), 0);
+        assert_eq!(judge(&[copy(1, "u"), end(3)], &[]), 1);
+        assert_eq!(judge(&[copy(1, "u"), end(3)], &[asked(4)]), 1, "too early");
+        assert_eq!(judge(&[copy(1, "mine"), end(3)], &[]), 0, "the ledger of the tenant knows");
+        assert_eq!(
+            judge(&[copy(1, "u"), end(3), copy(5, "v"), end(7)], &[asked(2)]),
+            1,
+            "the second one was not deleted"
+        );
     }
 
     #[test]

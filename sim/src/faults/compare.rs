@@ -6,20 +6,33 @@ use anyhow::Result;
 use http::Method;
 use kube::Client;
 use serde_json::{Value, json};
+use tenet_mapper::{Kind, kinds};
 use tenet_playground::Playground;
 
 use super::api::{call, list, name, text};
 use super::churn::Tenant;
+use super::creation::Creation;
 use super::finding::{Class, Finding};
 use crate::oracle::{Record, record};
 use crate::world::is_finished;
 
-/// Kinds that are compared: the kind, its collection, and the fields in which a copy equals its original.
+/// Kinds that are compared: the kind, its collection, and the fields of a copy that are shown on its original. All others are those
+/// of a [`Creation`].
 const KINDS: [(&str, &str, &[&str]); 4] = [
-    ("Pod", "pods", &["/status/phase", "/spec/nodeName", "/metadata/labels/version", "/spec/containers/0/image"]),
-    ("Service", "services", &["/spec/clusterIP", "/spec/ports", "/spec/type"]),
-    ("ConfigMap", "configmaps", &["/data"]),
-    ("Secret", "secrets", &["/data"]),
+    ("Pod", "pods", POD_FIELDS),
+    ("Service", "services", &["/spec/clusterIP", "/spec/clusterIPs"]),
+    ("ConfigMap", "configmaps", &[]),
+    ("Secret", "secrets", &[]),
+];
+const COPIED: [Kind; 4] = [kinds::POD, kinds::SERVICE, kinds::CONFIG_MAP, kinds::SECRET];
+const POD_FIELDS: &[&str] = &[
+    "/spec/nodeName",
+    "/status/phase",
+    "/status/podIP",
+    "/status/podIPs",
+    "/status/startTime",
+    "/status/containerStatuses/0/state",
+    "/status/containerStatuses/0/ready",
 ];
 
 /// Objects in the host namespace that are not of the syncer, as they were created.
@@ -50,12 +63,13 @@ pub(super) async fn plant(playground: &Playground) -> Result<Foreign> {
     Ok(Foreign(planted))
 }
 
-/// Compares both sides. Returns the differences, and the numbers of virtual pods and host objects.
+/// Compares both sides. Returns the differences, and the numbers of virtual pods, host objects, and copies that were compared
+/// with a creation.
 pub(super) async fn both(
     playground: &Playground,
     tenant: &Tenant,
     foreign: &Foreign,
-) -> Result<(Vec<Finding>, [usize; 2])> {
+) -> Result<(Vec<Finding>, [usize; 3])> {
     let (host, inside) = (playground.host_plane().client(), playground.virtual_plane().client());
     let mut originals = BTreeMap::new();
     let mut copies = BTreeMap::new();
@@ -66,10 +80,17 @@ pub(super) async fn both(
     }
     let sides = Sides { originals, copies, taken: foreign.names() };
     let mut findings = sides.findings();
+    let mut compared = 0;
+    if findings.is_empty() {
+        let creation = Creation::read(playground, &COPIED).await?;
+        let pairs = sides.pairs();
+        compared = pairs.len();
+        findings.extend(pairs.iter().filter_map(|pair| pair.difference(&creation)));
+    }
     findings.extend(lost(&sides.originals["Pod"], tenant));
     findings.extend(foreign.findings(&host).await?);
     let count = sides.copies.values().map(Vec::len).sum();
-    Ok((findings, [sides.originals["Pod"].len(), count]))
+    Ok((findings, [sides.originals["Pod"].len(), count, compared]))
 }
 
 impl Foreign {
@@ -141,6 +162,20 @@ impl Sides {
         findings
     }
 
+    /// Returns the copies with their originals. A finished pod stays as it is.
+    fn pairs(&self) -> Vec<Pair<'_>> {
+        let mut pairs = Vec::new();
+        for kind in COPIED {
+            for copy in &self.copies[kind.kind] {
+                let Some(record) = record(copy).filter(|record| record.kind == kind.kind) else { continue };
+                let original = self.originals[kind.kind].iter().find(|one| text(one, "/metadata/uid") == record.uid);
+                let original = original.filter(|original| !is_finished(original));
+                pairs.extend(original.map(|original| Pair { kind, original, copy }));
+            }
+        }
+        pairs
+    }
+
     /// Returns the reason why a copy should not exist.
     fn leak(&self, kind: &str, record: &Record) -> Option<String> {
         let originals = &self.originals[kind];
@@ -210,6 +245,22 @@ impl Sides {
                 && needed.iter().any(|needed| needed.kind == kind && needed.name == name)
                 && is_asked(pod)
         })
+    }
+}
+
+/// An original and its copy.
+struct Pair<'s> {
+    kind: Kind,
+    original: &'s Value,
+    copy: &'s Value,
+}
+
+impl Pair<'_> {
+    /// Returns the difference between the copy and what a creation from its original gives.
+    fn difference(&self, creation: &Creation) -> Option<Finding> {
+        let why = creation.difference(self.kind, self.original, self.copy)?;
+        let object = format!("host {} {}", self.kind, name(self.copy));
+        Some(Finding::new(Class::Different, object, text(self.original, "/metadata/name"), why))
     }
 }
 

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use tenet_playground::{Command, Component, ControlPlane, PlaneError, Playground, ProcessError};
-use time::OffsetDateTime;
 use tokio::time::{Instant, sleep};
 
 use super::network::Network;
@@ -13,17 +12,6 @@ use crate::random::Random;
 /// Attempts to start a component again. Its port may be taken, or another component may have ended with it.
 const ATTEMPTS: u32 = 5;
 
-/// Times at which an API server or a store was dead. Its audit log may lack entries of them.
-#[derive(Default)]
-pub(super) struct Outages(Vec<[OffsetDateTime; 2]>);
-
-impl Outages {
-    /// Returns true if a time lies in an outage or up to `after` later.
-    pub(super) fn cover(&self, at: OffsetDateTime, after: Duration) -> bool {
-        self.0.iter().any(|[from, to]| *from - Duration::from_secs(5) <= at && at <= *to + after)
-    }
-}
-
 /// Kills processes (SIGKILL) and starts them again until `length` has passed.
 pub(super) async fn run(
     playground: &Playground,
@@ -31,9 +19,9 @@ pub(super) async fn run(
     network: &Network,
     seed: u64,
     length: Duration,
-) -> Result<Outages> {
+) -> Result<()> {
     let mut random = Random::of(seed, "kills");
-    let (end, mut outages) = (Instant::now() + length, Outages::default());
+    let end = Instant::now() + length;
     loop {
         let pause = random.millis(4_000, 25_000);
         let outage = random.millis(0, 6_000);
@@ -44,7 +32,7 @@ pub(super) async fn run(
                     plane.start_again().await?;
                 }
             }
-            return Ok(outages);
+            return Ok(());
         }
         sleep(pause).await;
         let planes = [("host", playground.host_plane()), ("virtual", playground.virtual_plane())];
@@ -62,11 +50,9 @@ pub(super) async fn run(
             _ => Component::Etcd,
         };
         network.count(&format!("kill -9 of {component} ({side})"));
-        let start = OffsetDateTime::now_utc();
         plane.kill(component);
         sleep(outage).await;
         revive(plane, component).await.with_context(|| format!("{component} of {side} does not start again"))?;
-        outages.0.push([start, OffsetDateTime::now_utc()]);
         if playground.syncer_died().is_some() {
             // A supervisor would start it again as well.
             network.count("syncer ended by itself");
