@@ -50,6 +50,8 @@ pub const APPLIED: &str = "tenet.sh/applied";
 pub const SOURCE: &str = "tenet.sh/source";
 /// Annotation of a host pod: values of the tenant's mutable fields when they last crossed.
 pub const FOLLOWED: &str = "tenet.sh/followed";
+/// Annotation of a host pod: digests of the conditions of readiness gates that the syncer has written, or is about to.
+pub const GATES: &str = "tenet.sh/gates";
 /// Annotation of a virtual pod: its own UID, written with the binding that follows the host's. A pod that is bound without it
 /// was bound by somebody inside.
 pub const BOUND: &str = "tenet.sh/bound";
@@ -101,6 +103,7 @@ mod tests {
             APPLIED,
             SOURCE,
             FOLLOWED,
+            GATES,
             BOUND,
             TOKENS,
             SERVICE_ACCOUNT,

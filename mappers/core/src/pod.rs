@@ -182,9 +182,9 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
     if !pod.is_finished() && namespaces::may_change(pod.virt) {
         outcome = outcome.wait_for(Dependency::Any(Side::Virtual, kinds::NAMESPACE));
     }
-    let (updates, refusal) = update::effects(pod, host);
+    let (updates, refusals) = update::effects(pod, host);
     effects.extend(updates);
-    outcome = outcome.refuse(refusal);
+    outcome = outcome.refuse(refusals);
     match ephemeral::added(pod, host) {
         Ok((added, refusals)) => {
             effects.extend(added);

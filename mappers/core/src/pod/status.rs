@@ -1,16 +1,17 @@
 //! Status of a pod: the host's, translated to the inside.
 
 mod conditions;
+mod gates;
 mod wording;
 
 use std::cell::OnceCell;
 
 use serde_json::{Map, Value, json};
-use tenet_mapper::keys::SYNCED;
 use tenet_mapper::plan::is_binding_noted;
-use tenet_mapper::{Effect, Object, PatchFormat, VirtualPatch, kinds, patch};
+use tenet_mapper::{Effect, Object, VirtualPatch, kinds, patch};
 
 use super::{Subject, update};
+pub(super) use gates::gates;
 
 /// Status fields that belong to the virtual side.
 const INSIDE: [&str; 4] =
@@ -175,30 +176,4 @@ impl<'p> Generations<'p> {
             part.insert(MEMBER.to_owned(), turned.clone());
         }
     }
-}
-
-/// The conditions of readiness gates, which are set inside: the kubelet of the host counts
-/// them.
-pub(super) fn gates(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
-    let gates = pod.virt.list_at("/spec/readinessGates");
-    // A gate may name any condition; one that the host sets has its writer there.
-    let own = |condition: &&Value| {
-        condition["type"] != SYNCED
-            && !conditions::is_of_host(condition)
-            && gates.iter().any(|gate| gate["conditionType"] == condition["type"])
-    };
-    let is_shown = |condition: &Value| {
-        let same = |other: &Value| ["type", "status", "reason", "message"].iter().all(|f| other[*f] == condition[*f]);
-        host.list_at("/status/conditions").iter().any(same)
-    };
-    let told = pod.virt.list_at("/status/conditions").iter().filter(own).filter(|condition| !is_shown(condition));
-    let conditions: Vec<_> = told
-        .cloned()
-        .map(|mut condition| {
-            condition.as_object_mut().map(|condition| condition.remove("observedGeneration"));
-            condition
-        })
-        .collect();
-    let body = json!({"status": {"conditions": conditions}});
-    (!conditions.is_empty()).then(|| pod.patch_host(Some("status"), PatchFormat::Strategic, body))
 }

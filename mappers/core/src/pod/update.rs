@@ -7,7 +7,7 @@
 mod record;
 
 use serde_json::{Map, Value, json};
-use tenet_mapper::keys::{CROSSED, FOLLOWED};
+use tenet_mapper::keys::{CROSSED, FOLLOWED, GATES};
 use tenet_mapper::rules::Refusal;
 use tenet_mapper::{Effect, EventReason, Object, PatchFormat, crossed, patch};
 
@@ -18,12 +18,16 @@ use super::downward::Fields;
 use super::tolerations::{self, Crossing};
 use super::{Subject, exposure, namespaces, status};
 
-/// The writes that bring a host pod up to date, and why its labels may not follow.
-pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> (Vec<Effect>, Option<Refusal>) {
+/// The writes that bring a host pod up to date, and why its labels or the conditions of its gates may not follow.
+pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> (Vec<Effect>, Vec<Refusal>) {
     let (before, mut now) = (Record::on(host), Record::of(pod.virt).with_namespaces(pod));
     let resized = resize(pod.virt, host, &before, &mut now);
     let mut wanted = Fields::of(pod).metadata(pod);
-    let refusal = labels(pod, host, &mut wanted);
+    let gates = status::gates(pod, host);
+    let refusals: Vec<_> = labels(pod, host, &mut wanted).into_iter().chain(gates.refusals).collect();
+    if let Some(record) = gates.record {
+        wanted["annotations"][GATES] = json!(record);
+    }
     let mut body = metadata(wanted, host, &now);
     let tolerated = (before.tolerations != now.tolerations)
         .then(|| tolerations::cross(pod.virt, &pod.cx.section::<Pods>().tolerations));
@@ -41,9 +45,9 @@ pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> (Vec<Effect>, Opt
     if before.namespaces != now.namespaces {
         effects.push(pod.event(EventReason::Degraded, namespaces::CHANGED));
     }
-    effects.extend(status::gates(pod, host));
+    effects.extend(gates.write);
     effects.extend(resized.map(|body| pod.patch_host(Some("resize"), PatchFormat::Strategic, body)));
-    (effects, refusal)
+    (effects, refusals)
 }
 
 /// Refuses labels with which the host pod is selected as a workload of the host. New ones do not cross, and those that it has

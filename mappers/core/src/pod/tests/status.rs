@@ -77,7 +77,7 @@ fn conditions_of_readiness_gates_belong_to_the_tenant() {
     let stray = json!({"type": "example.com/stray", "status": "True"});
     conditions.as_array_mut().unwrap().extend([own.clone(), stray.clone()]);
     lab.edit("/status/conditions", conditions);
-    assert_eq!(lab.converge(), ["patch host status"]);
+    assert_eq!(lab.converge(), ["patch host pod", "patch host status"], "it is on record before it is written");
     let host = lab.host().unwrap().at("/status/conditions").unwrap().to_string();
     assert!(host.contains("example.com/ok") && !host.contains("stray") && !host.contains("observedGeneration"));
     assert_eq!(lab.host().unwrap().list_at("/status/conditions").len(), 6, "the kubelet's stay");
@@ -88,6 +88,74 @@ fn conditions_of_readiness_gates_belong_to_the_tenant() {
     conditions.push(json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}));
     lab.edit("/status/conditions", json!(conditions));
     assert_eq!(lab.converge(), [""; 0]);
+}
+
+/// Sets a condition on one side, as a controller does.
+fn set(lab: &mut Lab, side: Side, status: &str, time: Option<&str>) {
+    let mut condition = json!({"type": "example.com/ok", "status": status});
+    if let Some(time) = time {
+        condition["lastTransitionTime"] = json!(format!("2027-01-15T{time}:00Z"));
+    }
+    let pod = if side == Side::Host { lab.host() } else { lab.virt() }.unwrap();
+    let mut conditions = pod.list_at("/status/conditions").to_vec();
+    conditions.retain(|condition| condition["type"] != "example.com/ok");
+    conditions.push(condition);
+    let at = "/status/conditions";
+    if side == Side::Host { lab.edit_host(at, json!(conditions)) } else { lab.edit(at, json!(conditions)) }
+}
+
+fn on_host(lab: &Lab) -> Option<String> {
+    let conditions = lab.host().unwrap().list_at("/status/conditions");
+    let found = conditions.iter().find(|condition| condition["type"] == "example.com/ok")?;
+    found["status"].as_str().map(str::to_owned)
+}
+
+fn gated() -> Lab {
+    let mut lab = Lab::running();
+    lab.edit("/spec/readinessGates", json!([{"conditionType": "example.com/ok"}]));
+    lab
+}
+
+/// Both would write it in turns, without end.
+#[test]
+fn a_condition_that_a_controller_of_the_host_sets_has_no_second_writer() {
+    for time in [Some("08:00"), None] {
+        // The controller of the host was first.
+        let mut lab = gated();
+        set(&mut lab, Side::Host, "False", Some("07:00"));
+        for (status, at) in [("True", Some("08:00")), ("False", Some("08:01")), ("True", time)] {
+            set(&mut lab, Side::Virtual, status, at);
+            assert!(lab.effects().is_empty());
+            assert_eq!(lab.planned().len(), usize::from(status == "True"), "what does not cross is told");
+            assert_eq!(on_host(&lab).as_deref(), Some("False"));
+        }
+        // The tenant was first, and somebody on the host comes later.
+        let mut lab = gated();
+        set(&mut lab, Side::Virtual, "False", time);
+        lab.converge();
+        set(&mut lab, Side::Virtual, "True", time.map(|_| "09:00"));
+        assert_eq!(lab.converge(), ["patch host pod", "patch host status"]);
+        assert_eq!(on_host(&lab).as_deref(), Some("True"));
+        set(&mut lab, Side::Host, "False", Some("10:00"));
+        assert_eq!(lab.planned(), ["SyncRefused"]);
+        let told = lab.reconcile().unwrap().refused[0].to_string();
+        assert!(told.starts_with("status.conditions[example.com/ok]: somebody on the host sets"), "{told}");
+    }
+}
+
+#[test]
+fn a_condition_of_a_gate_follows_after_a_crash_at_any_write() {
+    let mut lab = gated();
+    for (status, time) in [("False", "08:00"), ("True", "08:01"), ("False", "08:02")] {
+        set(&mut lab, Side::Virtual, status, Some(time));
+        // The syncer ends after the record; the tenant sets another value before the next start.
+        let effects = lab.effects();
+        lab.perform(effects[0].clone());
+        set(&mut lab, Side::Virtual, status, Some("09:00"));
+        assert_eq!(lab.converge().last().map(String::as_str), Some("patch host status"));
+        assert_eq!(on_host(&lab).as_deref(), Some(status));
+        assert_eq!(lab.planned(), [""; 0]);
+    }
 }
 
 /// Both sides would write it in turns, without end.
