@@ -10,7 +10,7 @@ pub const SEALED: &str = "x-sealed";
 /// Knowledge of the program that this crate lacks: the sections of mappers, and names to check against.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    /// Names of the mappers, for `kinds.disable`. Empty: not checked.
+    /// Names of the mappers, for `kinds.enable` and `kinds.disable`. Empty: not checked.
     pub mappers: Vec<String>,
     /// For each kind in `kinds.allow`, the field paths that its rule table refuses. Empty: not checked.
     pub refused: BTreeMap<String, Vec<String>>,
@@ -59,7 +59,9 @@ impl Known {
         }
         let kinds = &mut schema["properties"]["kinds"]["properties"];
         if !self.mappers.is_empty() {
-            kinds["disable"]["items"]["enum"] = json!(self.mappers);
+            for list in ["enable", "disable"] {
+                kinds[list]["items"]["enum"] = json!(self.mappers);
+            }
         }
         if let (false, Some(allow)) = (self.refused.is_empty(), kinds["allow"].as_object_mut()) {
             let list = |kind, paths| {
@@ -114,8 +116,8 @@ mod tests {
         for taken in ["host", "kinds", "pods"] {
             assert_eq!(known.add(section(taken)), Err(SectionError(taken.to_owned())));
         }
-        assert_eq!(known.add(section("ingresses")), Ok(()));
-        assert_eq!(known.add(section("ingresses")), Err(SectionError("ingresses".to_owned())));
+        assert_eq!(known.add(section("gateways")), Ok(()));
+        assert_eq!(known.add(section("gateways")), Err(SectionError("gateways".to_owned())));
     }
 
     #[test]
@@ -134,6 +136,7 @@ mod tests {
             ("log", false),
             ("kinds.allow.Service", true),
             ("kinds.disable", false),
+            ("kinds.enable", false),
         ] {
             assert_eq!(known.is_reloadable(field), reloadable, "{field}");
         }

@@ -115,6 +115,9 @@ impl Default for Log {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Kinds {
+    /// Names of mappers that run although they are off by default: `network-policy`, `ingress`, `ingress-class`.
+    #[schemars(with = "Vec<DnsLabel>")]
+    pub enable: Vec<String>,
     /// Names of mappers that do not run, such as `node`.
     #[schemars(with = "Vec<DnsLabel>")]
     pub disable: Vec<String>,

@@ -1,7 +1,8 @@
 //! The mappers of a syncer, by id and by kind.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use tenet_config::Kinds;
 use tenet_mapper::{GroupKind, Mapper, MapperId};
 use thiserror::Error;
 
@@ -17,6 +18,21 @@ pub enum MappersError {
     /// A mapper has no input of its own kind.
     #[error("the mapper {0} does not read its own kind {1}")]
     Blind(MapperId, GroupKind),
+}
+
+/// Returns the mappers that run with a configuration.
+pub(crate) fn enabled(config: &Kinds, mappers: &[Box<dyn Mapper>]) -> BTreeSet<MapperId> {
+    let names = |list: &[String], id: MapperId| list.iter().any(|name| name == id.as_str());
+    let specs = || mappers.iter().map(|mapper| mapper.spec());
+    let is_chosen = |id| !names(&config.disable, id);
+    let first: BTreeSet<_> = specs()
+        .filter(|spec| is_chosen(spec.id) && (!spec.opt_in || names(&config.enable, spec.id)))
+        .map(|spec| spec.id)
+        .collect();
+    let is_relieved = |id: &MapperId| {
+        specs().any(|spec| spec.id == *id && spec.stands_in_for.is_some_and(|other| first.contains(&other)))
+    };
+    first.iter().filter(|id| !is_relieved(id)).copied().collect()
 }
 
 /// The mappers of a syncer.
@@ -75,6 +91,28 @@ mod tests {
 
     fn mapper(name: &'static str, kind: Kind) -> Box<dyn Mapper> {
         Box::new(CopyMapper::of_table(MapperSpec::both_sides(name, kind, Table::default())))
+    }
+
+    #[test]
+    fn a_mapper_is_on_as_the_configuration_and_its_own_spec_say() {
+        let of = |spec: MapperSpec| -> Box<dyn Mapper> { Box::new(CopyMapper::of_table(spec)) };
+        let spec = |name, kind| MapperSpec::both_sides(name, kind, Table::default());
+        let all = [
+            of(spec("pod", kinds::POD)),
+            of(spec("secret", kinds::SECRET).opt_in()),
+            of(spec("secret-notice", kinds::SECRET).stands_in_for(MapperId::new("secret"))),
+        ];
+        for (enable, disable, expected) in [
+            (&[][..], &[][..], &["pod", "secret-notice"][..]),
+            (&["secret"], &[], &["pod", "secret"]),
+            (&["secret"], &["secret"], &["pod", "secret-notice"]),
+            (&[], &["pod", "secret-notice"], &[]),
+        ] {
+            let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+            let config = Kinds { enable: list(enable), disable: list(disable), ..Kinds::default() };
+            let found: Vec<_> = enabled(&config, &all).into_iter().map(MapperId::as_str).collect();
+            assert_eq!(found, expected, "{config:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use tenet_config::{Config, Overrides};
 use tenet_mapper::{Mapper, Right, Side, Verb, kinds};
 
 use crate::claim;
+use crate::mappers::enabled;
 use crate::settings::Settings;
 use crate::{Args, Sockets, lease};
 
@@ -19,11 +20,11 @@ pub struct Need {
     pub right: Right,
 }
 
-/// The rights of the engine, of the claim, of the sockets, of the mappers that the configuration does not turn off, and of
+/// The rights of the engine, of the claim, of the sockets, of the mappers that run, and of
 /// the lease.
 pub fn needs(config: &Config, mappers: &[Box<dyn Mapper>], sockets: &impl Sockets) -> Vec<Need> {
-    let is_off = |name: &str| config.kinds.disable.iter().any(|off| off == name);
-    let specs = mappers.iter().map(|mapper| mapper.spec()).filter(|spec| !is_off(spec.id.as_str()));
+    let enabled = enabled(&config.kinds, mappers);
+    let specs = mappers.iter().map(|mapper| mapper.spec()).filter(|spec| enabled.contains(&spec.id));
     let of_mappers = specs.flat_map(|spec| spec.rights().into_iter().map(|right| Need { by: spec.id.as_str(), right }));
     let of_claim = claim::rights().into_iter().map(|right| Need { by: "claim", right });
     let of_engine = of_engine().into_iter().map(|right| Need { by: "engine", right });

@@ -25,7 +25,7 @@ use crate::handle::{EngineHandle, Sockets};
 use crate::informer::{Informer, Scope, is_selected};
 use crate::learn::Learnt;
 use crate::lease::{Hold, Lease};
-use crate::mappers::Mappers;
+use crate::mappers::{self, Mappers};
 use crate::metrics::Metrics;
 use crate::panics::restart;
 use crate::queue::Queue;
@@ -130,9 +130,8 @@ impl Syncer {
         let config = &*live.get();
         let Clients { virt, host } = clients;
         let limit = *config.engine.request_timeout;
-        let disabled = &config.kinds.disable;
-        let mut mappers = mappers;
-        mappers.retain(|mapper| !disabled.iter().any(|name| name == mapper.spec().id.as_str()));
+        let (enabled, mut mappers) = (mappers::enabled(&config.kinds, &mappers), mappers);
+        mappers.retain(|mapper| enabled.contains(&mapper.spec().id));
         let mappers = Arc::new(Mappers::new(mappers)?);
 
         let claim = Arc::new(Claim::new(claim::wiring(config), virt.clone(), host.clone(), limit));

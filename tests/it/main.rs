@@ -20,6 +20,7 @@ mod isolation;
 mod kubelet;
 mod lease;
 mod metrics;
+mod networking;
 mod operations;
 mod placement;
 mod pods;

@@ -77,6 +77,10 @@ pub struct MapperSpec {
     pub needs: Vec<Right>,
     /// Object that is told as well why an object does not cross.
     pub reports_on: Option<ReportsOn>,
+    /// True if the mapper runs only when the configuration enables it.
+    pub opt_in: bool,
+    /// The mapper of the same kind that does not run while this one does.
+    pub stands_in_for: Option<MapperId>,
 }
 
 impl MapperSpec {
@@ -104,6 +108,8 @@ impl MapperSpec {
             pending_condition: None,
             needs: Vec::new(),
             reports_on: None,
+            opt_in: false,
+            stands_in_for: None,
         }
     }
 
@@ -222,6 +228,32 @@ impl MapperSpec {
         let bound = Bound { side: input.side, kind: input.kind, position: self.inputs.len() };
         self.inputs.push(input);
         bound
+    }
+
+    /// Says that the mapper runs only when `kinds.enable` of the configuration names it: it is of use on few hosts, or needs
+    /// rights that an operator should give knowingly.
+    ///
+    /// ```
+    /// use tenet_mapper::{MapperSpec, kinds};
+    ///
+    /// assert!(MapperSpec::new("secret", kinds::SECRET).opt_in().opt_in);
+    /// ```
+    #[must_use]
+    pub fn opt_in(self) -> Self {
+        Self { opt_in: true, ..self }
+    }
+
+    /// Says that the mapper runs only while another one of its kind does not: to tell tenants what is missing.
+    ///
+    /// ```
+    /// use tenet_mapper::{MapperId, MapperSpec, kinds};
+    ///
+    /// let spec = MapperSpec::new("secret-notice", kinds::SECRET).stands_in_for(MapperId::new("secret"));
+    /// assert_eq!(spec.stands_in_for, Some(MapperId::new("secret")));
+    /// ```
+    #[must_use]
+    pub fn stands_in_for(self, mapper: MapperId) -> Self {
+        Self { stands_in_for: Some(mapper), ..self }
     }
 
     /// Says that objects of the kind have `status.conditions`.

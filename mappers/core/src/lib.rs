@@ -4,7 +4,10 @@ mod config_map;
 mod coredns;
 mod endpoint_slice;
 mod event;
+mod ingress;
+mod ingress_class;
 mod namespace;
+mod network_policy;
 mod node;
 mod persistent_volume_claim;
 mod pod;
@@ -19,7 +22,10 @@ pub use config_map::ConfigMapMapper;
 pub use coredns::{CoreDns, CoreDnsMapper};
 pub use endpoint_slice::{EndpointSliceMapper, EndpointSlices};
 pub use event::EventMapper;
+pub use ingress::Ingresses;
+pub use ingress_class::IngressClassMapper;
 pub use namespace::NamespaceMapper;
+pub use network_policy::{NetworkPolicies, NetworkPolicyMapper, NetworkPolicyNotice};
 pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
 pub use persistent_volume_claim::{PersistentVolumeClaimMapper, Storage};
 pub use pod::{Dns, Level, Operator, PodMapper, Pods, TaintEffect, Toleration, Tolerations};
@@ -34,7 +40,11 @@ pub fn all() -> Vec<Box<dyn Mapper>> {
         Box::new(CoreDnsMapper::new()),
         Box::new(EndpointSliceMapper::new()),
         Box::new(EventMapper::new()),
+        Box::new(ingress::mapper()),
+        Box::new(IngressClassMapper::new()),
         Box::new(NamespaceMapper::new()),
+        Box::new(NetworkPolicyMapper::new()),
+        Box::new(NetworkPolicyNotice::new()),
         Box::new(NodeMapper::new()),
         Box::new(PersistentVolumeClaimMapper::new()),
         Box::new(PodMapper::new()),
@@ -72,7 +82,8 @@ mod tests {
         let names: Vec<_> = mappers.iter().map(|mapper| mapper.spec().id).collect();
         assert!(names.is_sorted(), "{names:?}");
         for mapper in &mappers {
-            assert!(mapper.spec().table.is_some(), "{} has no table", mapper.spec().id);
+            let is_notice = mapper.spec().stands_in_for.is_some();
+            assert!(is_notice || mapper.spec().table.is_some(), "{} has no table", mapper.spec().id);
         }
     }
 }

@@ -1,0 +1,21 @@
+//! The section `ingresses` of the configuration.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tenet_mapper::format::Text;
+
+/// What Ingresses of tenants may claim. By default that is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Ingresses {
+    /// Globs of host names that Ingresses may claim, such as `*.team-a.example.com`.
+    #[schemars(with = "Vec<Text>")]
+    pub hosts: Vec<String>,
+    /// Globs of names of classes that Ingresses may name. Empty: every class, and the default class of the host.
+    #[schemars(with = "Vec<Text>")]
+    pub classes: Vec<String>,
+    /// Allows rules without a host, which take the requests for all hosts.
+    pub allow_any_host: bool,
+    /// Allows a default backend, which takes the requests that no rule takes.
+    pub allow_default_backend: bool,
+}

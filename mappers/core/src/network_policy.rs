@@ -1,0 +1,129 @@
+//! NetworkPolicies: on the host, where the pods of all virtual namespaces stand side by side, every selector is narrowed to
+//! the pods of the virtual cluster in the namespaces that the tenant meant.
+
+mod config;
+mod notice;
+mod peers;
+
+use serde_json::Value;
+use tenet_mapper::rules::{Refusal, Rule, SelectorForm, copy, omit, selector, set};
+use tenet_mapper::translate::selectors::select_pods;
+use tenet_mapper::{
+    Context, CopyMapper, Dependency, Input, KeysOf, Kind, MapError, Mapper, MapperSpec, Object, Outcome, Projection,
+    Side, Translate, VirtualKey, kinds, pointer,
+};
+
+pub use config::NetworkPolicies;
+pub use notice::NetworkPolicyNotice;
+
+/// NetworkPolicies, as the API serves them.
+pub(crate) const KIND: Kind = Kind::of("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies");
+
+/// Name of the mapper.
+pub(crate) const ID: &str = "network-policy";
+
+const SPEC: &[Rule] = &[selector("podSelector", SelectorForm::Labels).kept(), copy("policyTypes[]").kept()];
+
+const PORTS: &[Rule] = &[copy("ports[].protocol").kept(), copy("ports[].port").kept(), copy("ports[].endPort").kept()];
+
+const PEER: &[Rule] = &[
+    set("podSelector", "narrowed to the namespaces that the peer means").kept(),
+    omit("namespaceSelector", "becomes a part of podSelector: on the host there is one namespace"),
+    copy("ipBlock.cidr").kept(),
+    copy("ipBlock.except[]").kept(),
+];
+
+/// Carries NetworkPolicies across. It is off until the configuration enables it: the host enforces them only if its network
+/// does.
+pub struct NetworkPolicyMapper {
+    copies: CopyMapper<Policies>,
+}
+
+/// Translation of a NetworkPolicy for the host.
+struct Policies(MapperSpec);
+
+impl NetworkPolicyMapper {
+    /// The mapper of NetworkPolicies.
+    pub fn new() -> Self {
+        let table = crate::table(&[
+            ("spec", SPEC),
+            ("spec.ingress[]", PORTS),
+            ("spec.ingress[].from[]", PEER),
+            ("spec.egress[]", PORTS),
+            ("spec.egress[].to[]", PEER),
+        ]);
+        let spec = MapperSpec::both_sides(ID, KIND, table)
+            .opt_in()
+            .section::<NetworkPolicies>("networkPolicies")
+            .reads(Input::new(Side::Virtual, kinds::NAMESPACE, Projection::Metadata, KeysOf::None));
+        Self { copies: CopyMapper::new(Policies(spec)) }
+    }
+}
+
+impl Default for NetworkPolicyMapper {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Mapper for NetworkPolicyMapper {
+    fn spec(&self) -> &MapperSpec {
+        self.copies.spec()
+    }
+
+    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        let outcome = self.copies.reconcile(cx, key)?;
+        let may_change = cx.virt(KIND, key).is_some_and(|virt| peers::depend_on_labels(&virt));
+        Ok(if may_change { outcome.wait_for(Dependency::Any(Side::Virtual, kinds::NAMESPACE)) } else { outcome })
+    }
+}
+
+impl Translate for Policies {
+    fn spec(&self) -> &MapperSpec {
+        &self.0
+    }
+
+    /// Adds the peers that are selectors; an `ipBlock` is in the draft already.
+    fn complete(
+        &self,
+        cx: &Context<'_>,
+        virt: &Object,
+        _: Option<&Object>,
+        mut draft: Value,
+    ) -> Result<Value, MapError> {
+        let section = cx.section::<NetworkPolicies>();
+        let scope = cx.scope(virt.namespace());
+        // Without a selector the policy would be for all pods of the host namespace.
+        if draft["spec"].get("podSelector").is_none() {
+            let own = select_pods(None, None, scope);
+            draft["spec"]["podSelector"] =
+                own.map_err(|error| MapError::refused("spec.podSelector", error.to_string()))?;
+        }
+        let mut refusals = Vec::new();
+        let mut refuse = |at: &str, why: String| refusals.push(Refusal { field: pointer::field(at), why });
+        for list in peers::lists(virt.value()) {
+            let all = pointer::elements(virt.value(), &list);
+            if all.is_empty() && !section.allow_any_peer {
+                refuse(&list, "no peers are all addresses; see networkPolicies.allowAnyPeer".to_owned());
+            }
+            for at in all {
+                let peer = virt.at(&at).unwrap_or(&Value::Null);
+                match peer.get("ipBlock").filter(|block| !block.is_null()) {
+                    Some(block) if section.allows(block) => {}
+                    Some(_) => refuse(&at, "ipBlock is in none of networkPolicies.allowIpBlocks".to_owned()),
+                    None => {
+                        let namespaces = peers::listed(cx, peer.get("namespaceSelector"));
+                        match select_pods(peer.get("podSelector"), namespaces.as_ref(), scope) {
+                            Ok(pods) => pointer::set(&mut draft, &format!("{at}/podSelector"), pods),
+                            Err(error) => refuse(&at, error.to_string()),
+                        }
+                    }
+                }
+            }
+        }
+        if refusals.is_empty() { Ok(draft) } else { Err(MapError::Refused(refusals)) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

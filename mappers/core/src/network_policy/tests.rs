@@ -1,0 +1,163 @@
+use serde_json::json;
+use tenet_mapper::Effect;
+use tenet_mapper::testing::Clusters;
+
+use super::*;
+
+const POLICY: &str = "
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  policyTypes: [Ingress, Egress]
+  ingress:
+    - ports: [{protocol: TCP, port: http}, {port: 8000, endPort: 8080}]
+      from:
+        - podSelector: {matchLabels: {app: front}}
+        - namespaceSelector: {}
+  egress:
+    - to: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}, podSelector: {}}]";
+
+fn clusters(spec: &Value) -> Clusters {
+    let mut clusters = Clusters::default();
+    let metadata = json!({"name": "web", "namespace": "shop"});
+    clusters.put(
+        Side::Virtual,
+        json!({"apiVersion": KIND.api_version(), "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}),
+    );
+    clusters
+}
+
+fn converge(clusters: &mut Clusters) -> Result<usize, MapError> {
+    clusters.converge(&NetworkPolicyMapper::new(), "shop", "web")
+}
+
+fn host(clusters: &Clusters) -> Option<&Value> {
+    let copy = clusters.object(Side::Host, KIND, "team-a", "web-x-shop-x-vc-1");
+    copy.and_then(|copy| copy.at("/spec"))
+}
+
+fn in_vc() -> Value {
+    json!({"key": "tenet.sh/managed-by", "operator": "In", "values": ["vc-1"]})
+}
+
+fn in_namespaces(names: &[&str]) -> Value {
+    json!({"key": "tenet.sh/namespace", "operator": "In", "values": names})
+}
+
+fn refused(clusters: &mut Clusters) -> String {
+    converge(clusters).unwrap_err().to_string()
+}
+
+#[test]
+fn every_selector_is_narrowed_to_what_the_tenant_meant() {
+    let mut clusters = Clusters::default().with(Side::Virtual, POLICY);
+    assert_eq!(converge(&mut clusters), Ok(1));
+    let spec = host(&clusters).unwrap();
+    let own = json!({"app": "web", "tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": "shop"});
+    assert_eq!(spec["podSelector"]["matchLabels"], own);
+    let front = json!({"matchLabels": {"app": "front"}, "matchExpressions": [in_vc(), in_namespaces(&["shop"])]});
+    assert_eq!(
+        spec["ingress"],
+        json!([{
+            "ports": [{"protocol": "TCP", "port": "http"}, {"port": 8000, "endPort": 8080}],
+            "from": [{"podSelector": front}, {"podSelector": {"matchExpressions": [in_vc()]}}],
+        }])
+    );
+    let dns = json!([{"to": [{"podSelector": {"matchExpressions": [in_vc(), in_namespaces(&["kube-system"])]}}]}]);
+    assert_eq!(spec["egress"], dns);
+    assert_eq!(converge(&mut clusters), Ok(0), "the second look writes nothing");
+}
+
+#[test]
+fn a_policy_without_selector_selects_the_pods_of_its_namespace() {
+    let labels = json!({"matchLabels": {"tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": "shop"}});
+    let expressions = json!({"matchExpressions": [in_vc(), in_namespaces(&["shop"])]});
+    for (spec, own) in [(json!({"podSelector": {}}), labels), (json!({}), expressions)] {
+        let mut clusters = clusters(&spec);
+        converge(&mut clusters).unwrap();
+        assert_eq!(host(&clusters).unwrap()["podSelector"], own);
+    }
+}
+
+#[test]
+fn the_lists_of_rules_follow_in_every_shape() {
+    let from = |app: &str| json!({"from": [{"podSelector": {"matchLabels": {"app": app}}}]});
+    let ports = json!({"ports": [{"port": 80}]});
+    let shapes =
+        [json!([]), json!([{}]), json!([{}, ports]), json!([from("a")]), json!([from("b"), from("a")]), json!([ports])];
+    for before in &shapes {
+        for after in &shapes {
+            let spec = |ingress: &Value| json!({"podSelector": {}, "policyTypes": ["Ingress"], "ingress": ingress});
+            let open = || NetworkPolicies { allow_any_peer: true, ..NetworkPolicies::default() };
+            let mut updated = clusters(&spec(before)).section(open());
+            converge(&mut updated).unwrap();
+            let virt = clusters(&spec(after)).object(Side::Virtual, KIND, "shop", "web").unwrap().value().clone();
+            updated.put(Side::Virtual, virt);
+            converge(&mut updated).unwrap();
+            let mut created = clusters(&spec(after)).section(open());
+            converge(&mut created).unwrap();
+            assert_eq!(host(&updated), host(&created), "{before} to {after}");
+        }
+    }
+}
+
+#[test]
+fn what_is_wider_than_the_virtual_cluster_is_refused_unless_the_section_allows_it() {
+    let block = json!([{"to": [{"ipBlock": {"cidr": "10.1.2.0/24", "except": ["10.1.2.3/32"]}}]}]);
+    let spec = json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": block});
+    assert!(refused(&mut clusters(&spec)).starts_with("spec.egress[0].to[0]: ipBlock"));
+    let section = |range: &str| {
+        let allow_ip_blocks = vec![range.parse().unwrap()];
+        NetworkPolicies { allow_ip_blocks, ..NetworkPolicies::default() }
+    };
+    let mut narrow = clusters(&spec).section(section("10.1.3.0/24"));
+    assert!(refused(&mut narrow).starts_with("spec.egress[0].to[0]: ipBlock"));
+    let mut allowed = clusters(&spec).section(section("10.0.0.0/8"));
+    assert_eq!(converge(&mut allowed), Ok(1));
+    assert_eq!(host(&allowed).unwrap()["egress"], block);
+
+    for rule in [json!({}), json!({"from": []}), json!({"ports": [{"port": 80}]})] {
+        let spec = json!({"podSelector": {}, "ingress": [rule]});
+        assert!(refused(&mut clusters(&spec)).starts_with("spec.ingress[0].from: no peers"), "{rule}");
+    }
+}
+
+#[test]
+fn labels_of_namespaces_become_the_namespaces_that_have_them() {
+    let team = json!({"matchLabels": {"team": "a"}});
+    let spec = json!({"podSelector": {}, "ingress": [{"from": [{"namespaceSelector": team}]}]});
+    let namespace = |name: &str, team: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"team": team}}});
+    let mut clusters = clusters(&spec);
+    let selected = |clusters: &Clusters| {
+        host(clusters).unwrap()["ingress"][0]["from"][0]["podSelector"]["matchExpressions"][1].clone()
+    };
+    converge(&mut clusters).unwrap();
+    assert_eq!(selected(&clusters), in_namespaces(&[""]), "none has them");
+    clusters.put(Side::Virtual, namespace("two", "a"));
+    clusters.put(Side::Virtual, namespace("one", "a"));
+    clusters.put(Side::Virtual, namespace("other", "b"));
+    assert_eq!(converge(&mut clusters), Ok(1));
+    assert_eq!(selected(&clusters), in_namespaces(&["one", "two"]));
+    let outcome = clusters.reconcile(&NetworkPolicyMapper::new(), "shop", "web").unwrap();
+    assert!(outcome.wait.contains(&Dependency::Any(Side::Virtual, kinds::NAMESPACE)));
+}
+
+#[test]
+fn nobody_selects_by_our_labels() {
+    let with = |peer: Value| json!({"podSelector": {}, "ingress": [{"from": [{"podSelector": {}}, peer]}]});
+    let ours = with(json!({"podSelector": {"matchLabels": {"tenet.sh/namespace": "other"}}}));
+    assert!(refused(&mut clusters(&ours)).starts_with("spec.ingress[0].from[1]: selects by the reserved label"));
+    assert!(refused(&mut clusters(&with(json!({"serviceSelector": {}})))).contains("from[1].serviceSelector"));
+}
+
+#[test]
+fn one_policy_of_a_namespace_says_that_nothing_enforces_them() {
+    let mut clusters = clusters(&json!({"podSelector": {}})).with(Side::Virtual, &POLICY.replace("web", "api"));
+    let mut told = |name: &str| clusters.reconcile(&NetworkPolicyNotice::new(), "shop", name).unwrap();
+    assert!(
+        matches!(&told("api").effects()[..], [Effect::Emit(event)] if event.message.starts_with("nothing enforces"))
+    );
+    assert!(told("web").effects().is_empty());
+}
