@@ -1,12 +1,13 @@
 //! Clients for both sides, without the defaults that a syncer must not have.
 
+mod tcp;
+
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use http::HeaderValue;
 use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::ConfigExt;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -16,15 +17,12 @@ use tenet_mapper::Side;
 use tower::{BoxError, ServiceBuilder};
 
 use crate::api::Api;
+pub use tcp::{Connector, ProxyError};
 
 /// The name under which the syncer appears in audit logs.
 pub const USER_AGENT: &str = concat!("tenet-syncer/", env!("CARGO_PKG_VERSION"));
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// Silence of a connection after which its peer is probed, and the pause between probes that are not answered.
-const KEEPALIVE: Duration = Duration::from_secs(30);
-const PROBE_INTERVAL: Duration = Duration::from_secs(10);
-const PROBES: u32 = 3;
 /// Time after which an unused connection is closed. A burst opens one for each request in flight, of which each keeps
 /// tens of kilobytes on both sides.
 const UNUSED: Duration = Duration::from_secs(10);
@@ -73,14 +71,11 @@ fn api(side: Side, mut kube: KubeConfig) -> anyhow::Result<Api> {
 
 /// Returns a client whose connections are probed, and closed when they are unused. Its layers are those of `Client::try_from`, which has no
 /// connector of the caller's.
-fn client(kube: KubeConfig) -> Result<Client, kube::Error> {
-    if kube.proxy_url.is_some() {
-        return Client::try_from(kube);
-    }
+fn client(kube: KubeConfig) -> anyhow::Result<Client> {
     let mut hyper = HyperClient::builder(TokioExecutor::new());
     // Without a timer the pool closes connections only when it looks for one.
     hyper.pool_idle_timeout(UNUSED).pool_timer(TokioTimer::new());
-    let connector = kube.rustls_https_connector_with_connector(connector())?;
+    let connector = kube.rustls_https_connector_with_connector(Connector::new(&kube)?)?;
     let service = ServiceBuilder::new()
         .layer(kube.base_uri_layer())
         .option_layer(kube.auth_layer()?)
@@ -88,15 +83,4 @@ fn client(kube: KubeConfig) -> Result<Client, kube::Error> {
         .map_err(BoxError::from)
         .service(hyper.build(connector));
     Ok(Client::new(service, kube.default_namespace))
-}
-
-/// Returns a connector of TCP connections with keepalive: a peer that is gone without a word ends them.
-fn connector() -> HttpConnector {
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_connect_timeout(Some(CONNECT_LIMIT));
-    connector.set_keepalive(Some(KEEPALIVE));
-    connector.set_keepalive_interval(Some(PROBE_INTERVAL));
-    connector.set_keepalive_retries(Some(PROBES));
-    connector
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::header::{self, ACCEPT, HOST};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Collected, Empty, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -18,7 +18,7 @@ use kube::client::ConfigExt;
 use kube::client::middleware::AuthLayer;
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
-use tenet_syncer::connect;
+use tenet_syncer::connect::{self, Connector};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -72,7 +72,8 @@ pub enum HostStream {
 
 /// Connector to the host API server.
 pub struct Upstream {
-    address: String,
+    connector: Connector,
+    address: Uri,
     authority: HeaderValue,
     prefix: String,
     tls: Option<(TlsConnector, ServerName<'static>)>,
@@ -107,7 +108,9 @@ impl Upstream {
         Ok(Self {
             authority: HeaderValue::from_str(url.authority().map_or("", |authority| authority.as_str()))?,
             prefix: url.path().trim_end_matches('/').to_owned(),
-            address: if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") },
+            connector: Connector::new(config)?,
+            address: format!("https://{}:{port}", if host.contains(':') { format!("[{host}]") } else { host })
+                .parse()?,
             tls,
             auth: config.auth_layer()?,
         })
@@ -116,7 +119,8 @@ impl Upstream {
     /// Opens a connection.
     pub async fn connect(&self) -> Result<HostStream, UpstreamError> {
         let connect = async {
-            let stream = TcpStream::connect(self.address.clone()).await?;
+            let connected = self.connector.clone().oneshot(self.address.clone()).await;
+            let stream = connected.map_err(std::io::Error::other)?.into_inner();
             tune(&stream)?;
             match &self.tls {
                 Some((tls, name)) => Ok(HostStream::Tls(Box::new(tls.connect(name.clone(), stream).await?))),
