@@ -21,9 +21,9 @@ impl Defaults {
         let managers = stored.pointer("/metadata/managedFields").and_then(Value::as_array);
         let mut managers = managers.into_iter().flatten().filter(|manager| manager.get("subresource").is_none());
         match managers.find_map(|manager| manager.get("fieldsV1")?.as_object()) {
-            Some(fields) => self.visit(&Location::default(), Some(sent), &managed(stored, fields)),
+            Some(fields) => self.visit(&Location::ROOT, Some(sent), &managed(stored, fields)),
             // The server tells nothing of who has set what.
-            None => self.visit(&Location::default(), Some(sent), stored),
+            None => self.visit(&Location::ROOT, Some(sent), stored),
         }
     }
 
@@ -45,7 +45,7 @@ impl Defaults {
         self.values.keys().map(String::as_str).collect()
     }
 
-    fn visit(&mut self, location: &Location, sent: Option<&Value>, stored: &Value) {
+    fn visit(&mut self, location: &Location<'_>, sent: Option<&Value>, stored: &Value) {
         if sent.is_none() {
             self.add(location, stored);
         }
@@ -66,8 +66,8 @@ impl Defaults {
         }
     }
 
-    fn add(&mut self, location: &Location, value: &Value) {
-        let known = self.values.entry(location.pattern().to_owned()).or_default();
+    fn add(&mut self, location: &Location<'_>, value: &Value) {
+        let known = self.values.entry(location.pattern()).or_default();
         if !known.contains(value) {
             known.push(value.clone());
         }

@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::path::{Location, Step};
+use super::path::Location;
 use super::table::{Leaf, Node, Table};
 use super::{Action, Defaults, Rule};
 use crate::selectors::Scope;
@@ -80,7 +80,7 @@ impl Table {
     pub fn down(&self, object: &Value, context: &DownContext<'_>) -> Crossing {
         let labels = pointer::get(object, "/metadata/labels");
         let mut walk = Walk { context, labels, references: BTreeSet::new(), refusals: Vec::new() };
-        let host = walk.node(self.root(), &Location::default(), object);
+        let host = walk.node(self.root(), &Location::ROOT, object);
         Crossing {
             host: host.unwrap_or_else(|| Value::Object(Map::new())),
             references: walk.references,
@@ -102,17 +102,27 @@ fn collect(node: &Node, value: &Value, found: &mut BTreeSet<Reference>) {
     {
         found.insert(Reference { kind: *kind, name: name.to_owned() });
     }
-    for (step, child) in node.children.iter().filter(|(_, child)| child.refers) {
-        match (step, value) {
-            (Step::Field(name), Value::Object(members)) => {
+    match value {
+        Value::Object(members) => {
+            for (name, child) in node.fields.iter().filter(|(_, child)| child.refers) {
                 if let Some(value) = members.get(name) {
                     collect(child, value, found);
                 }
             }
-            (Step::Each, Value::Array(items)) => items.iter().for_each(|item| collect(child, item, found)),
-            (Step::Any, Value::Object(members)) => members.values().for_each(|value| collect(child, value, found)),
-            _ => {}
+            if let Some(child) = node.any().filter(|child| child.refers) {
+                for value in members.values() {
+                    collect(child, value, found);
+                }
+            }
         }
+        Value::Array(items) => {
+            if let Some(child) = node.each().filter(|child| child.refers) {
+                for item in items {
+                    collect(child, item, found);
+                }
+            }
+        }
+        _ => {}
     }
 }
 
@@ -124,7 +134,7 @@ struct Walk<'w> {
 }
 
 impl Walk<'_> {
-    fn node(&mut self, node: &Node, location: &Location, value: &Value) -> Option<Value> {
+    fn node(&mut self, node: &Node, location: &Location<'_>, value: &Value) -> Option<Value> {
         if let Some(leaf) = &node.rule
             && (leaf.covers() || !matches!(value, Value::Object(_) | Value::Array(_)))
         {
@@ -140,7 +150,7 @@ impl Walk<'_> {
         }
     }
 
-    fn leaf(&mut self, leaf: &Leaf, location: &Location, value: &Value) -> Option<Value> {
+    fn leaf(&mut self, leaf: &Leaf, location: &Location<'_>, value: &Value) -> Option<Value> {
         match leaf.rule.action {
             Action::Copy => Some(value.clone()),
             Action::Reference(kind) => Some(self.reference(kind, location, value)),
@@ -153,7 +163,7 @@ impl Walk<'_> {
             Action::Refuse => {
                 let harmless = value.is_null()
                     || leaf.unless.contains(value)
-                    || self.context.defaults.contains(location.pattern(), value);
+                    || self.context.defaults.contains(&location.pattern(), value);
                 if !harmless {
                     self.refuse(location, leaf.rule.why);
                 }
@@ -162,7 +172,7 @@ impl Walk<'_> {
         }
     }
 
-    fn reference(&mut self, kind: GroupKind, location: &Location, value: &Value) -> Value {
+    fn reference(&mut self, kind: GroupKind, location: &Location<'_>, value: &Value) -> Value {
         let Some(name) = value.as_str() else {
             self.refuse(location, "is not a name");
             return Value::Null;
@@ -177,7 +187,7 @@ impl Walk<'_> {
         Value::String(host)
     }
 
-    fn object(&mut self, node: &Node, location: &Location, members: &Map<String, Value>) -> Value {
+    fn object(&mut self, node: &Node, location: &Location<'_>, members: &Map<String, Value>) -> Value {
         let mut host = Map::new();
         for (name, value) in members {
             let location = location.field(name);
@@ -192,7 +202,7 @@ impl Walk<'_> {
         Value::Object(host)
     }
 
-    fn map(&mut self, node: &Node, location: &Location, members: &Map<String, Value>) -> Option<Value> {
+    fn map(&mut self, node: &Node, location: &Location<'_>, members: &Map<String, Value>) -> Option<Value> {
         let child = node.any()?;
         let mut host = Map::new();
         for (key, value) in members {
@@ -203,7 +213,7 @@ impl Walk<'_> {
         Some(Value::Object(host))
     }
 
-    fn list(&mut self, node: &Node, location: &Location, items: &[Value]) -> Option<Value> {
+    fn list(&mut self, node: &Node, location: &Location<'_>, items: &[Value]) -> Option<Value> {
         let Some(child) = node.each() else {
             return self.unknown(location, &Value::Array(items.to_vec()));
         };
@@ -219,16 +229,16 @@ impl Walk<'_> {
         Some(Value::Array(crossed))
     }
 
-    fn unknown(&mut self, location: &Location, value: &Value) -> Option<Value> {
-        let harmless = value.is_null() || self.context.defaults.contains(location.pattern(), value);
+    fn unknown(&mut self, location: &Location<'_>, value: &Value) -> Option<Value> {
+        let harmless = value.is_null() || self.context.defaults.contains(&location.pattern(), value);
         if !harmless && self.context.policy.unknown == Unknown::Refuse {
             self.refuse(location, "is not known to this version of Tenet, so it is not passed on");
         }
         None
     }
 
-    fn refuse(&mut self, location: &Location, why: &str) {
-        self.refusals.push(Refusal { field: location.to_string(), why: why.to_owned() });
+    fn refuse(&mut self, location: &Location<'_>, why: &str) {
+        self.refusals.push(Refusal { field: location.shown(), why: why.to_owned() });
     }
 }
 

@@ -39,7 +39,7 @@ impl Table {
         let (Some(desired), Some(host)) = (desired.as_object(), host.as_object()) else { return Vec::new() };
         let (mut follow, applied) = (Follow::default(), Applied::of(applied));
         let mut shown = (desired.clone(), host.clone());
-        for name in self.root().children.keys().filter_map(super::Step::name) {
+        for name in self.root().fields.keys() {
             let (Some(want), have) = (desired.get(name), host.get(name)) else { continue };
             let Some(hidden) = hide(name, want) else { continue };
             // Only a digest of the content is known: it is replaced whole.

@@ -1,4 +1,4 @@
-use std::fmt;
+use std::fmt::Write;
 
 /// One step of a field path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,11 +66,7 @@ pub(crate) fn plain(steps: &[Step]) -> String {
     let mut shown = String::new();
     for step in steps {
         match step {
-            Step::Field(name) if shown.is_empty() => shown.push_str(name),
-            Step::Field(name) => {
-                shown.push('.');
-                shown.push_str(name);
-            }
+            Step::Field(name) => join(&mut shown, name),
             Step::Each => shown.push_str("[]"),
             Step::Any => shown.push_str("{}"),
         }
@@ -78,41 +74,76 @@ pub(crate) fn plain(steps: &[Step]) -> String {
     shown
 }
 
-/// Position of a walk: the pattern (`spec.containers[].image`) that rules are looked up
-/// by, and the concrete location (`spec.containers[2].image`) that messages show.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Location {
-    pattern: String,
-    shown: String,
+/// Position of a walk: a step below the position of the parent. Its texts are built when they are asked for, since a walk
+/// passes many positions and asks about few.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Location<'l> {
+    parent: Option<&'l Location<'l>>,
+    at: At<'l>,
 }
 
-impl Location {
+#[derive(Clone, Copy, Debug)]
+enum At<'l> {
+    Root,
+    Field(&'l str),
+    Element(usize),
+    Value(&'l str),
+}
+
+impl<'l> Location<'l> {
+    /// The position of the object itself.
+    pub(crate) const ROOT: Self = Self { parent: None, at: At::Root };
+
     /// The location of a member.
-    pub(crate) fn field(&self, name: &str) -> Self {
-        let join = |base: &str| if base.is_empty() { name.to_owned() } else { format!("{base}.{name}") };
-        Self { pattern: join(&self.pattern), shown: join(&self.shown) }
+    pub(crate) fn field(&'l self, name: &'l str) -> Self {
+        Self { parent: Some(self), at: At::Field(name) }
     }
 
     /// The location of a list element.
-    pub(crate) fn element(&self, index: usize) -> Self {
-        Self { pattern: format!("{}[]", self.pattern), shown: format!("{}[{index}]", self.shown) }
+    pub(crate) fn element(&'l self, index: usize) -> Self {
+        Self { parent: Some(self), at: At::Element(index) }
     }
 
     /// The location of a map value.
-    pub(crate) fn value(&self, key: &str) -> Self {
-        Self { pattern: format!("{}{{}}", self.pattern), shown: format!("{}[{key}]", self.shown) }
+    pub(crate) fn value(&'l self, key: &'l str) -> Self {
+        Self { parent: Some(self), at: At::Value(key) }
     }
 
-    /// The pattern, as rules spell it.
-    pub(crate) fn pattern(&self) -> &str {
-        &self.pattern
+    /// Returns the pattern that rules are looked up by: `spec.containers[].image`.
+    pub(crate) fn pattern(&self) -> String {
+        let mut pattern = self.parent.map(Self::pattern).unwrap_or_default();
+        match self.at {
+            At::Root => {}
+            At::Field(name) => join(&mut pattern, name),
+            At::Element(_) => pattern.push_str("[]"),
+            At::Value(_) => pattern.push_str("{}"),
+        }
+        pattern
+    }
+
+    /// Returns the location as messages show it: `spec.containers[2].image`.
+    pub(crate) fn shown(&self) -> String {
+        let mut shown = self.parent.map(Self::shown).unwrap_or_default();
+        // Writing to a string cannot fail.
+        let _ = match self.at {
+            At::Root => Ok(()),
+            At::Field(name) => {
+                join(&mut shown, name);
+                Ok(())
+            }
+            At::Element(index) => write!(shown, "[{index}]"),
+            At::Value(key) => write!(shown, "[{key}]"),
+        };
+        shown
     }
 }
 
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
+/// Adds the name of a member to a path.
+fn join(path: &mut String, name: &str) {
+    if !path.is_empty() {
+        path.push('.');
     }
+    path.push_str(name);
 }
 
 #[cfg(test)]
@@ -130,5 +161,19 @@ mod tests {
         for broken in ["spec..x", "spec.x[}", "spec.x[a,]", "spec.x[a[]]", "spec.x]", "[]"] {
             assert_eq!(parse(broken), None, "{broken}");
         }
+    }
+
+    #[test]
+    fn a_location_has_a_pattern_and_a_place() {
+        let spec = Location::ROOT.field("spec");
+        let (containers, limits) = (spec.field("containers"), spec.field("limits"));
+        let (element, value) = (containers.element(2), limits.value("cpu"));
+        let image = element.field("image");
+        assert_eq!(
+            (image.pattern(), image.shown()),
+            ("spec.containers[].image".into(), "spec.containers[2].image".into())
+        );
+        assert_eq!((value.pattern(), value.shown()), ("spec.limits{}".into(), "spec.limits[cpu]".into()));
+        assert_eq!(Location::ROOT.pattern(), "");
     }
 }

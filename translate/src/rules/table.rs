@@ -17,7 +17,10 @@ pub struct Table {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
     pub(crate) rule: Option<Leaf>,
-    pub(crate) children: BTreeMap<Step, Node>,
+    /// The named members.
+    pub(crate) fields: BTreeMap<String, Node>,
+    any: Option<Box<Node>>,
+    each: Option<Box<Node>>,
     /// The members that identify an element of a list; without any, its position does.
     pub(crate) keys: Vec<String>,
     /// True if a rule here or below says that changes follow.
@@ -105,7 +108,7 @@ impl Table {
         let Some(parsed) = parse(path) else { return Coverage::Missing };
         let mut node = &self.root;
         for step in &parsed.steps {
-            match node.children.get(step) {
+            match node.child(step) {
                 Some(child) => node = child,
                 None => return Coverage::Missing,
             }
@@ -113,7 +116,7 @@ impl Table {
                 return Coverage::Ruled;
             }
         }
-        match (&node.rule, node.children.is_empty()) {
+        match (&node.rule, node.is_leaf()) {
             (Some(_), _) => Coverage::Ruled,
             (None, false) => Coverage::Parent,
             (None, true) => Coverage::Missing,
@@ -144,7 +147,7 @@ impl Table {
                 node.keys = keys;
             }
             node.note(&rule);
-            node = node.children.entry(step).or_default();
+            node = node.enter(step);
         }
         node.note(&rule);
         if let Action::Reference(kind) = rule.action {
@@ -159,7 +162,7 @@ impl Table {
             .map(|text| serde_json::from_str(text).map_err(|_| TableError::Unless(path.clone(), (*text).to_owned())))
             .collect::<Result<_, _>>()?;
         let leaf = Leaf { path: path.clone(), rule, unless };
-        if leaf.covers() && !node.children.is_empty() {
+        if leaf.covers() && !node.is_leaf() {
             return Err(TableError::Covered(path));
         }
         node.rule = Some(leaf);
@@ -172,16 +175,15 @@ impl Node {
         if let Some(leaf) = &self.rule {
             found.push((&leaf.path, &leaf.rule));
         }
-        for child in self.children.values() {
+        for child in self.children() {
             child.collect(found);
         }
     }
 
     fn find_followed(&self, is_sought: &impl Fn(&str) -> bool) -> Option<&str> {
         let own = self.rule.as_ref().filter(|leaf| leaf.rule.kept && is_sought(&leaf.path));
-        own.map(|leaf| leaf.path.as_str()).or_else(|| {
-            self.children.values().filter(|child| child.follows).find_map(|child| child.find_followed(is_sought))
-        })
+        own.map(|leaf| leaf.path.as_str())
+            .or_else(|| self.children().filter(|child| child.follows).find_map(|child| child.find_followed(is_sought)))
     }
 
     fn note(&mut self, rule: &Rule) {
@@ -192,7 +194,7 @@ impl Node {
 
     /// Returns true if a value is one to the rules: nothing below it has a rule of its own.
     pub(crate) fn is_value(&self, value: &Value) -> bool {
-        self.children.is_empty()
+        self.is_leaf()
             || self
                 .rule
                 .as_ref()
@@ -211,16 +213,42 @@ impl Node {
 
     /// The node of a member, if members are named here.
     pub(crate) fn field(&self, name: &str) -> Option<&Node> {
-        // A map is asked by `Any`; a struct by the name of the member.
-        self.children.get(&Step::Field(name.to_owned()))
+        self.fields.get(name)
     }
 
+    /// The node of the values of a map.
     pub(crate) fn any(&self) -> Option<&Node> {
-        self.children.get(&Step::Any)
+        self.any.as_deref()
     }
 
+    /// The node of the elements of a list.
     pub(crate) fn each(&self) -> Option<&Node> {
-        self.children.get(&Step::Each)
+        self.each.as_deref()
+    }
+
+    fn child(&self, step: &Step) -> Option<&Node> {
+        match step {
+            Step::Field(name) => self.field(name),
+            Step::Any => self.any(),
+            Step::Each => self.each(),
+        }
+    }
+
+    /// The node behind a step, which is added when it is not there.
+    fn enter(&mut self, step: Step) -> &mut Node {
+        match step {
+            Step::Field(name) => self.fields.entry(name).or_default(),
+            Step::Any => self.any.get_or_insert_default(),
+            Step::Each => self.each.get_or_insert_default(),
+        }
+    }
+
+    fn children(&self) -> impl Iterator<Item = &Node> {
+        self.fields.values().chain(self.each()).chain(self.any())
+    }
+
+    fn is_leaf(&self) -> bool {
+        self.children().next().is_none()
     }
 }
 
