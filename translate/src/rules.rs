@@ -13,6 +13,7 @@ mod down;
 mod follow;
 mod path;
 mod table;
+mod up;
 
 pub use crate::selectors::SelectorForm;
 pub use defaults::Defaults;

@@ -2,8 +2,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tenet_translate::keys::{DIGEST, SOURCE};
-use tenet_translate::pointer::escape;
-use tenet_translate::rules::{Action, Table};
+use tenet_translate::rules::Table;
 
 use crate::{
     ApplyHost, Context, Deletion, Dependency, Effect, HostKey, Kind, MapError, Mapper, MapperSpec, Object, Outcome,
@@ -245,15 +244,15 @@ impl<T: Translate> CopyMapper<T> {
 /// The writes after which the virtual object shows what the host owns by the table.
 fn show(kind: Kind, table: &Table, virt: &Object, host: &Object) -> Vec<Effect> {
     let (mut main, mut status) = (Vec::new(), Vec::new());
-    for (path, _) in table.rules().into_iter().filter(|(_, rule)| rule.action == Action::Up && !rule.computed) {
-        let pointer = format!("/{}", path.split('.').map(escape).collect::<Vec<_>>().join("/"));
-        let (found, wanted) = (virt.at(&pointer).unwrap_or(&Value::Null), host.at(&pointer).unwrap_or(&Value::Null));
+    for pointer in table.shown() {
+        let (found, wanted) = (virt.at(pointer).unwrap_or(&Value::Null), host.at(pointer).unwrap_or(&Value::Null));
         // A server may write an empty status where another writes none.
         if patch::same(found, wanted) || (is_empty(found) && is_empty(wanted)) {
             continue;
         }
-        let part = if path == STATUS || path.starts_with("status.") { &mut status } else { &mut main };
-        part.push((pointer, wanted.clone()));
+        let is_status = pointer.split('/').nth(1) == Some(STATUS);
+        let part = if is_status { &mut status } else { &mut main };
+        part.push((pointer.clone(), wanted.clone()));
     }
     let parts = [(None, main), (Some(STATUS), status)].into_iter().filter(|(_, values)| !values.is_empty());
     parts

@@ -1,9 +1,11 @@
 //! `StorageClass`es: a picture of each class of the host that tenants may use. Nothing crosses down: a class that a tenant
 //! makes stays inside.
 
-use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
 use tenet_mapper::keys::MANAGED_BY;
-use tenet_mapper::rules::{Rule, omit, set, up};
+use tenet_mapper::rules::{Rule, Table, omit, set, up};
 use tenet_mapper::{
     ApplyVirtual, Context, Deletion, Effect, HostKey, Input, KeysOf, Kind, MapError, Mapper, MapperSpec, Object,
     Outcome, Projection, Right, Side, Verb, VirtualKey,
@@ -14,7 +16,7 @@ use crate::persistent_volume_claim::Storage;
 /// `StorageClass`es, as the API serves them.
 pub(crate) const KIND: Kind = Kind::of("storage.k8s.io", "v1", "StorageClass", "storageclasses").cluster_scoped();
 
-/// Fields that a picture shows.
+/// Fields that are read of a class of the host: those that its picture shows.
 pub(crate) const FIELDS: &[&str] =
     &["provisioner", "reclaimPolicy", "volumeBindingMode", "allowVolumeExpansion", "allowedTopologies"];
 
@@ -35,19 +37,22 @@ const RULES: &[Rule] = &[
 ];
 
 /// Shows the `StorageClass`es of the host that tenants may use.
-pub struct StorageClassMapper(MapperSpec);
+pub struct StorageClassMapper {
+    spec: MapperSpec,
+    table: Arc<Table>,
+}
 
 impl StorageClassMapper {
     /// The mapper of `StorageClass`es.
     pub fn new() -> Self {
-        let table = crate::table_with(RULES, &[]);
-        let spec = MapperSpec { table: Some(table.into()), ..MapperSpec::new("storage-class", KIND) }
+        let table = Arc::new(crate::table_with(RULES, &[]));
+        let spec = MapperSpec { table: Some(Arc::clone(&table)), ..MapperSpec::new("storage-class", KIND) }
             .reads(Input::new(Side::Virtual, KIND, Projection::Whole, KeysOf::Own))
             .reads(
                 Input::new(Side::Host, KIND, Projection::Fields(FIELDS), KeysOf::With(same_name)).foreign().optional(),
             )
             .needs(Right::virt(KIND, Verb::KEEP, "shows the classes that tenants may use"));
-        Self(spec)
+        Self { spec, table }
     }
 }
 
@@ -66,26 +71,17 @@ fn same_name(host: &Object) -> Vec<VirtualKey> {
     vec![VirtualKey::new("", host.name())]
 }
 
-fn picture(host: &Object) -> Value {
-    let mut class = json!({
-        "apiVersion": KIND.api_version(), "kind": KIND.kind,
-        "metadata": {"name": host.name(), "annotations": {DEFAULT: is_default(host).to_string()}},
-    });
-    let shown: Map<_, _> = FIELDS
-        .iter()
-        .filter_map(|field| {
-            Some(((*field).to_owned(), host.value().get(*field).filter(|value| !value.is_null())?.clone()))
-        })
-        .collect();
-    if let Some(members) = class.as_object_mut() {
-        members.extend(shown);
-    }
+fn picture(table: &Table, host: &Object) -> Value {
+    let mut class = table.up(host.value());
+    class["apiVersion"] = json!(KIND.api_version());
+    class["kind"] = json!(KIND.kind);
+    class["metadata"] = json!({"name": host.name(), "annotations": {DEFAULT: is_default(host).to_string()}});
     class
 }
 
 impl Mapper for StorageClassMapper {
     fn spec(&self) -> &MapperSpec {
-        &self.0
+        &self.spec
     }
 
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
@@ -103,7 +99,7 @@ impl Mapper for StorageClassMapper {
             (_, Some(host)) if is_allowed && is_ours => Ok(Outcome::one(Effect::ApplyVirtual(ApplyVirtual {
                 kind: KIND,
                 key: key.clone(),
-                desired: picture(&host),
+                desired: picture(&self.table, &host),
                 adopt: false,
             }))),
             (Some(_), Some(_)) if is_allowed => Err(MapError::Foreign {

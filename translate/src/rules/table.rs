@@ -6,11 +6,14 @@ use thiserror::Error;
 use super::path::{Step, parse, plain};
 use super::{Action, Rule};
 use crate::GroupKind;
+use crate::pointer::escape;
 
 /// The rules of one kind, as a tree.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     root: Node,
+    /// Pointers of the fields that come up, sorted.
+    pub(super) shown: Vec<String>,
 }
 
 /// A node of the tree: what is known about one field pattern.
@@ -82,6 +85,7 @@ impl Table {
                 table.insert(prefix, *rule)?;
             }
         }
+        table.shown.sort_unstable();
         Ok(table)
     }
 
@@ -155,6 +159,9 @@ impl Table {
         }
         if node.rule.is_some() {
             return Err(TableError::Twice(path));
+        }
+        if rule.action == Action::Up && !rule.computed {
+            self.shown.push(path.split('.').flat_map(|name| ["/".to_owned(), escape(name)]).collect());
         }
         let unless = rule
             .unless

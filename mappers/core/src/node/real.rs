@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::Object;
-use tenet_mapper::rules::{Action, Table};
+use tenet_mapper::rules::Table;
 
 use super::head;
 
@@ -23,24 +23,17 @@ pub(super) const FIELDS: &[&str] = &[
     "status.conditions[].lastTransitionTime",
 ];
 
-/// Node as the table crosses it, without the fields that change with every heartbeat.
-///
-/// The `up` rules are walked here, because their executor, the `CopyMapper`, patches an original that exists: a picture
-/// has none, and is written whole.
+/// Node as the table shows it, with addresses and conditions, but without the fields that change with every heartbeat.
 pub(super) fn node(table: &Table, host: &Object) -> Value {
-    let mut node = head(host.name(), host.at("/metadata/labels"));
-    node["spec"] = json!({});
-    node["status"] = json!({
-        "addresses": host.list_at("/status/addresses"),
-        "conditions": host.list_at("/status/conditions").iter().map(without_heartbeat).collect::<Vec<_>>(),
-    });
-    for (path, _) in table.rules().into_iter().filter(|(_, rule)| rule.action == Action::Up) {
-        if let Some((part, member)) = path.split_once('.')
-            && let Some(value) = host.at(&format!("/{part}/{member}"))
-        {
-            node[part][member] = value.clone();
+    let (mut node, mut shown) = (head(host.name(), host.at("/metadata/labels")), table.up(host.value()));
+    for part in ["spec", "status"] {
+        node[part] = json!({});
+        if let Some(value) = shown.get_mut(part) {
+            node[part] = value.take();
         }
     }
+    node["status"]["addresses"] = json!(host.list_at("/status/addresses"));
+    node["status"]["conditions"] = host.list_at("/status/conditions").iter().map(without_heartbeat).collect();
     node
 }
 
@@ -79,9 +72,8 @@ mod tests {
     #[test]
     fn every_field_that_crosses_up_is_kept_and_no_heartbeat_is() {
         let table = NodeMapper::new().spec().table.clone().unwrap();
-        let up = table.rules().into_iter().filter(|(_, rule)| rule.action == Action::Up);
-        let missing: Vec<_> =
-            up.map(|(path, _)| path.to_owned()).filter(|path| !FIELDS.contains(&path.as_str())).collect();
+        let up = table.shown().iter().map(|pointer| tenet_mapper::pointer::field(pointer));
+        let missing: Vec<_> = up.filter(|path| !FIELDS.contains(&path.as_str())).collect();
         assert!(missing.is_empty(), "{missing:?}");
         let mut later = fixture();
         later["status"]["conditions"][0]["lastHeartbeatTime"] = json!("2026-11-23T06:05:00Z");
