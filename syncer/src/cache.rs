@@ -15,6 +15,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as MapEntry;
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
+use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::{Kind, Object, ObjectRef, Projection, Side};
 use tokio::sync::watch;
 
@@ -114,6 +115,8 @@ pub struct Cache {
     side: Side,
     kind: Kind,
     projection: Projection,
+    /// The name of our virtual cluster, and the projection of the objects that do not carry it.
+    foreign: Option<(String, Projection)>,
     entries: DashMap<NamespacedName, Entry>,
     namespaces: Namespaces,
     readers: Readers,
@@ -134,6 +137,7 @@ impl Cache {
             side,
             kind,
             projection,
+            foreign: None,
             entries: DashMap::with_shard_amount(8),
             namespaces: Namespaces::new(),
             readers: Readers::new(),
@@ -147,6 +151,12 @@ impl Cache {
         }
     }
 
+    /// Keeps of the objects that are not marked as ours, of the virtual cluster `vc`, only this projection.
+    #[must_use]
+    pub fn cutting_foreign(self, vc: &str, projection: Projection) -> Self {
+        Self { foreign: Some((vc.to_owned(), projection)), ..self }
+    }
+
     /// The side.
     pub fn side(&self) -> Side {
         self.side
@@ -157,9 +167,17 @@ impl Cache {
         self.kind
     }
 
-    /// Returns the projection that is kept of each object.
+    /// Returns the projection that is kept of each object of ours.
     pub fn projection(&self) -> &Projection {
         &self.projection
+    }
+
+    /// Returns the projection that is kept of an object, which shows its labels.
+    fn projection_of(&self, object: &Value) -> &Projection {
+        match &self.foreign {
+            Some((vc, projection)) if object["metadata"]["labels"][MANAGED_BY] != **vc => projection,
+            _ => &self.projection,
+        }
     }
 
     /// Sets the projections of the readers that a change wakes.
@@ -208,8 +226,9 @@ impl Cache {
     pub fn store(&self, object: Value) -> Change {
         let (key, version) = (NamespacedName::of(&object), Version::of(&object));
         self.newest.fetch_max(version.0, Ordering::Relaxed);
-        let content = u32::try_from(self.projection.content(&object)).unwrap_or(u32::MAX);
-        let object = self.projection.cut(object);
+        let projection = self.projection_of(&object);
+        let content = u32::try_from(projection.content(&object)).unwrap_or(u32::MAX);
+        let object = projection.cut(object);
         let Some(packed) = pack::pack(&object) else { return Change::None };
         let (added, epoch) = (packed.len() as u64, self.epoch_of(&key.namespace));
         let views = self.readers.views(&object);
@@ -286,7 +305,7 @@ impl Cache {
         // Record the UID first, so that a concurrent answer cannot restore the object.
         self.buried.lock().bury(uid_of(last), Burial { version, is_told: true });
         self.forget(&key, |entry| !version.is_older_than(entry.version))?;
-        Some(Object::new(self.projection.cut(last.clone())))
+        Some(Object::new(self.projection_of(last).cut(last.clone())))
     }
 
     /// Removes an object that a quorum read has shown to be absent.

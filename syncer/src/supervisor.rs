@@ -155,7 +155,11 @@ impl Syncer {
         let (mut caches, mut informers) = (Caches::default(), Vec::new());
         let changed = caches.changed();
         for ((side, kind), plan) in plans(&mappers) {
-            let cache = Arc::new(Cache::new(side, kind, plan.projection));
+            let mut cache = Cache::new(side, kind, plan.projection);
+            if let Some(projection) = plan.foreign {
+                cache = cache.cutting_foreign(&config.name, projection);
+            }
+            let cache = Arc::new(cache);
             cache.read_through(router.readers(side, kind));
             let api = if side == Side::Host { &host } else { &virt };
             for scope in scopes(config, side, kind, &plan) {
@@ -297,7 +301,8 @@ fn spawn(runtime: &dyn Runtime, tasks: &TaskTracker, task: impl Future<Output = 
 /// Requirements on one stream.
 struct Demand {
     projection: Projection,
-    foreign: bool,
+    /// Projection of objects of the host that are not ours; `None` when nobody reads them.
+    foreign: Option<Projection>,
     selector: Option<&'static str>,
 }
 
@@ -305,18 +310,15 @@ struct Demand {
 fn plans(mappers: &Mappers) -> BTreeMap<(Side, Kind), Demand> {
     let mut plans: BTreeMap<(Side, Kind), Demand> = BTreeMap::new();
     for input in mappers.iter().flat_map(|mapper| &mapper.spec().inputs) {
+        let foreign = input.foreign.then_some(input.projection);
         plans
             .entry((input.side, input.kind))
             .and_modify(|plan| {
                 plan.projection = plan.projection.union(&input.projection);
-                plan.foreign |= input.foreign;
+                plan.foreign = plan.foreign.into_iter().chain(foreign).reduce(|all, one| all.union(&one));
                 plan.selector = plan.selector.filter(|selector| input.selector == Some(selector));
             })
-            .or_insert_with(|| Demand {
-                projection: input.projection,
-                foreign: input.foreign,
-                selector: input.selector,
-            });
+            .or_insert_with(|| Demand { projection: input.projection, foreign, selector: input.selector });
     }
     plans
 }
@@ -325,7 +327,7 @@ fn plans(mappers: &Mappers) -> BTreeMap<(Side, Kind), Demand> {
 fn scopes(config: &Config, side: Side, kind: Kind, demand: &Demand) -> Vec<Scope> {
     let namespaces =
         if side == Side::Host && kind.namespaced { vec![Some(config.host.namespace.clone())] } else { vec![None] };
-    let ours = is_selected(side, demand.foreign).then(|| format!("{MANAGED_BY}={}", config.name));
+    let ours = is_selected(side, demand.foreign.is_some()).then(|| format!("{MANAGED_BY}={}", config.name));
     let parts: Vec<_> = ours.into_iter().chain(demand.selector.map(str::to_owned)).collect();
     let selector = (!parts.is_empty()).then(|| parts.join(","));
     namespaces.into_iter().map(|namespace| Scope { namespace, selector: selector.clone() }).collect()

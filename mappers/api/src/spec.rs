@@ -428,9 +428,8 @@ impl Input {
     /// Host objects that are not ours are read, too: nodes, for one.
     ///
     /// A kind has one stream and one cache on each side, with the widest selector and projection that its readers
-    /// ask for. So where a mapper reads the copies of a kind whole, foreign objects are kept whole as well. A cut
-    /// for them alone would have to follow every label that comes and goes; the kinds that are read like this, such
-    /// as Services, are few in a host namespace.
+    /// ask for. Of foreign objects, which do not carry the label of the virtual cluster, only the projections of inputs
+    /// like this one are kept.
     #[must_use]
     pub fn foreign(self) -> Self {
         Self { foreign: true, ..self }

@@ -14,6 +14,8 @@ use tenet_mapper::{
     Projection, Right, Side, Verb, VirtualKey, kinds,
 };
 
+use crate::service::FOREIGN;
+
 const RULES: &[Rule] = &[
     set("apiVersion", "is the same on both sides"),
     set("kind", "is the same on both sides"),
@@ -36,7 +38,7 @@ impl NamespaceMapper {
             .settles(SETTLE)
             .reads(Input::new(Side::Virtual, kinds::NAMESPACE, Projection::Metadata, KeysOf::Own))
             .reads(Input::new(Side::Virtual, kinds::SERVICE, Projection::Whole, KeysOf::With(namespace_of)))
-            .reads(Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::With(api_of_foreign)).foreign())
+            .reads(Input::new(Side::Host, kinds::SERVICE, FOREIGN, KeysOf::With(api_of_foreign)).foreign())
             .reads(Input::new(
                 Side::Host,
                 kinds::CONFIG_MAP,

@@ -19,6 +19,11 @@ use tenet_mapper::{
     Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
 };
 
+/// Fields that are read of a Service of the host that is not ours: those that lead to the virtual API server, or to
+/// workloads of the host.
+pub(crate) const FOREIGN: Projection =
+    Projection::Fields(&["spec.clusterIP", "spec.clusterIPs", "spec.ports", "spec.selector"]);
+
 const ASKED: &str = "asked for at creation; afterwards the host's counts";
 
 const SPEC: &[Rule] = &[
@@ -70,9 +75,7 @@ impl ServiceMapper {
         let table = crate::table(&[("spec", SPEC), ("spec.ports[]", PORT), ("", &[up("status")])]);
         let mut spec = MapperSpec::both_sides("service", kinds::SERVICE, table)
             .with_conditions()
-            .reads(
-                Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::With(api::key_of_foreign)).foreign(),
-            )
+            .reads(Input::new(Side::Host, kinds::SERVICE, FOREIGN, KeysOf::With(api::key_of_foreign)).foreign())
             .reads(ranges::input())
             .section::<ReplicateServices>("replicateServices")
             .needs(Right::virt(kinds::SERVICE, &[Verb::Patch], "shows the addresses and node ports of the host"))

@@ -222,3 +222,28 @@ fn look_ups_of_one_object_share_it_until_it_changes_and_none_is_kept_at_rest() {
     cache.compact();
     assert!(cache.recent.is_empty());
 }
+
+#[test]
+fn of_a_foreign_object_only_that_is_kept_which_its_readers_ask_for() {
+    let cache = Cache::new(Side::Host, kinds::SERVICE, Projection::Whole)
+        .cutting_foreign("vc-1", Projection::Fields(&["spec.clusterIP"]));
+    let service = |version: &str, labels: Value| {
+        json!({"metadata": {"namespace": "n", "name": "a", "uid": "u", "resourceVersion": version, "labels": labels},
+               "spec": {"clusterIP": "10.0.0.1", "type": "ClusterIP"}, "status": {"loadBalancer": {}}})
+    };
+    let is_whole = || {
+        let service = cache.get("n", "a").unwrap();
+        assert_eq!(service.str_at("/spec/clusterIP"), Some("10.0.0.1"));
+        service.at("/status").is_some() && service.at("/spec/type").is_some()
+    };
+    for (version, labels, expected) in [
+        ("1", json!({}), false),
+        ("2", json!({MANAGED_BY: "vc-1"}), true),
+        ("3", json!({MANAGED_BY: "vc-2"}), false),
+        ("4", json!(null), false),
+    ] {
+        cache.store(service(version, labels.clone()));
+        assert_eq!(is_whole(), expected, "{labels}");
+    }
+    assert!(cache.remove(&service("5", json!({}))).unwrap().at("/status").is_none());
+}

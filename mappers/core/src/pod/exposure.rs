@@ -9,7 +9,10 @@ use tenet_mapper::rules::Refusal;
 use tenet_mapper::{Bound, Context, Input, KeysOf, MapperSpec, Object, Projection, Side, VirtualKey, kinds};
 
 use super::Subject;
-use crate::service::has_selector;
+use crate::service::{FOREIGN, has_selector};
+
+/// The metadata alone, without the version: the status of a workload changes often, and nobody reads it.
+const LABELS: Projection = Projection::Fields(&[]);
 
 /// Prefixes of the keys of single objects.
 const SERVICE: &str = "service/";
@@ -25,8 +28,8 @@ pub(super) struct World {
 impl World {
     /// Adds the inputs from the host to the spec of the mapper.
     pub(super) fn read(spec: &mut MapperSpec) -> Self {
-        let services = Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::With(with_selector)).foreign();
-        let workloads = Input::new(Side::Host, kinds::POD, Projection::Metadata, KeysOf::With(of_the_host)).foreign();
+        let services = Input::new(Side::Host, kinds::SERVICE, FOREIGN, KeysOf::With(with_selector)).foreign();
+        let workloads = Input::new(Side::Host, kinds::POD, LABELS, KeysOf::With(of_the_host)).foreign();
         Self { services: spec.bind(services), workloads: spec.bind(workloads) }
     }
 
