@@ -16,7 +16,7 @@ use dashmap::mapref::entry::Entry as MapEntry;
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use tenet_mapper::keys::MANAGED_BY;
-use tenet_mapper::{Kind, Object, ObjectRef, Projection, Side};
+use tenet_mapper::{Kind, Object, ObjectRef, Projection, Side, plan};
 use tokio::sync::watch;
 
 use buried::{Burial, Buried, uid_of};
@@ -238,10 +238,17 @@ impl Cache {
                     return Change::None;
                 }
                 let object = Object::new(object);
+                let is_echo = found.get().seen.is_amended()
+                    && self
+                        .recent
+                        .get(found.key())
+                        .or_else(|| unpack(&found.get().packed))
+                        .is_some_and(|noted| plan::is_binding_shown(&noted, &object));
                 self.recent.keep(found.key(), &object, packed.len());
                 let known = found.get_mut();
                 let removed = known.packed.len() as u64;
-                let (sight, seen) = views.after(Some(&known.seen));
+                let (mut sight, seen) = views.after(Some(&known.seen));
+                sight.is_echo = is_echo;
                 self.content.fetch_add(u64::from(content), Ordering::Relaxed);
                 self.content.fetch_sub(u64::from(known.content), Ordering::Relaxed);
                 *known = Entry { packed, version, told: known.told, epoch, content, seen };
@@ -267,8 +274,8 @@ impl Cache {
         Change::Stored(object, sight)
     }
 
-    /// Changes a cached object in place after a write whose answer does not carry it. The
-    /// next event of the watch overwrites it.
+    /// Changes a cached object in place after a write whose answer does not carry it. The next event of the watch
+    /// overwrites it; it is an echo when it shows a binding that was noted, and nothing else.
     pub fn amend(&self, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) {
         let key = NamespacedName::new(namespace, name);
         let Some(mut entry) = self.entries.get_mut(&key) else { return };
@@ -280,7 +287,7 @@ impl Cache {
             entry.packed = packed;
             self.recent.keep(&key, &Object::new(object), entry.packed.len());
             // No reader was notified, so every reader has to see the next event.
-            entry.seen = Seen::default();
+            entry.seen = Seen::amended();
         }
     }
 

@@ -37,6 +37,7 @@ use crate::cache::{Change, Version};
 use crate::claim::Claim;
 use crate::lease::Hold;
 use crate::metrics::Metrics;
+use crate::queue::Key;
 use crate::quorum;
 use crate::router::Router;
 use crate::runtime::Runtime;
@@ -53,6 +54,15 @@ pub enum Done {
     Wrote,
     /// Nothing differed.
     Unchanged,
+}
+
+/// Reconcile that an effect belongs to.
+#[derive(Clone, Copy)]
+pub struct Origin<'o> {
+    /// Its key.
+    pub key: &'o Key,
+    /// True if the answers to its creates do not wake the key: it comes back by itself.
+    pub settles: bool,
 }
 
 /// Dependencies of the gate.
@@ -142,16 +152,22 @@ impl Gate {
 
     /// Performs one effect.
     pub async fn perform(&self, effect: Effect) -> Result<Done, MapError> {
+        self.perform_for(effect, None).await
+    }
+
+    /// Performs one effect of a reconcile. An answer that shows exactly what was written does not wake its key: the
+    /// mapper has decided about that state already.
+    pub async fn perform_for(&self, effect: Effect, origin: Option<Origin<'_>>) -> Result<Done, MapError> {
         let (target, verb) = (effect.target(), effect.verb());
         self.tell_of_backlog().await;
-        let result = self.carry_out(&effect).await;
+        let result = self.carry_out(&effect, origin).await;
         self.count(target.kind, target.side, verb, &result);
         result
     }
 
     /// Sets members of the status of a virtual object, which were derived from this very version.
     pub async fn set_status(&self, kind: Kind, virt: &Object, status: &Value) -> Result<Done, MapError> {
-        let result = self.change(&plan::status(kind, virt, status), None).await;
+        let result = self.change(&plan::status(kind, virt, status), None, None).await;
         self.count(kind, Side::Virtual, "condition", &result);
         result
     }
@@ -165,7 +181,7 @@ impl Gate {
         self.parts.metrics.effect(kind, side, verb, outcome);
     }
 
-    async fn carry_out(&self, effect: &Effect) -> Result<Done, MapError> {
+    async fn carry_out(&self, effect: &Effect, origin: Option<Origin<'_>>) -> Result<Done, MapError> {
         let target = effect.target();
         let cached = self.cached(&target);
         let cached = cached.as_ref();
@@ -183,8 +199,10 @@ impl Gate {
             },
             (Effect::Emit(event), Some(write)) => self.emit(event, write).await,
             (Effect::Bind(bind), Some(write)) => self.bind(bind, write).await,
-            (_, Some(write @ Write { payload: Payload::Create { .. }, .. })) => self.create(effect, write).await,
-            _ => self.change(&writes, cached).await,
+            (_, Some(write @ Write { payload: Payload::Create { .. }, .. })) => {
+                self.create(effect, write, origin).await
+            }
+            _ => self.change(&writes, cached, origin).await,
         }
     }
 
@@ -197,7 +215,12 @@ impl Gate {
     }
 
     /// Sends the changes of an existing object.
-    async fn change(&self, writes: &[Write], cached: Option<&Object>) -> Result<Done, MapError> {
+    async fn change(
+        &self,
+        writes: &[Write],
+        cached: Option<&Object>,
+        origin: Option<Origin<'_>>,
+    ) -> Result<Done, MapError> {
         for write in writes {
             if is_shown_status(write) {
                 self.confirm_copy(&write.target).await?;
@@ -215,7 +238,7 @@ impl Gate {
                 }
             };
             let told = is_shown_status(write).then(|| Version::of(&answer));
-            self.ingest(write.target.side, write.target.kind, answer);
+            self.take(write, cached, answer, origin);
             if let (Some(told), Some(cache)) = (told, self.parts.caches.get(Side::Virtual, write.target.kind)) {
                 cache.note_told(&(&write.target).into(), told);
             }
@@ -364,13 +387,30 @@ impl Gate {
     /// Stores the server's answer in the cache, so that the next reconcile does not act
     /// on an older state. Returns true if the cache has changed.
     fn ingest(&self, side: Side, kind: Kind, object: Value) -> bool {
+        self.store(side, kind, object, |_| None)
+    }
+
+    /// Stores the answer to a write. It does not wake the key of the reconcile when it tells it nothing.
+    fn take(&self, write: &Write, cached: Option<&Object>, answer: Value, origin: Option<Origin<'_>>) {
+        self.store(write.target.side, write.target.kind, answer, |answer| {
+            let is_known = |origin: &Origin<'_>| match (&write.payload, cached) {
+                (Payload::Create { .. }, _) => origin.settles,
+                (_, Some(cached)) => plan::is_as_written(write, cached, answer),
+                (_, None) => false,
+            };
+            origin.filter(is_known).map(|origin| origin.key)
+        });
+    }
+
+    /// Stores an object in the cache, and enqueues the keys that it affects, without the one that `cause` names.
+    fn store<'k>(&self, side: Side, kind: Kind, object: Value, cause: impl FnOnce(&Object) -> Option<&'k Key>) -> bool {
         let Some(cache) = self.parts.caches.get(side, kind) else { return false };
         // A Status instead of an object carries no state.
         if object.get("metadata").and_then(|metadata| metadata.get("uid")).is_none() {
             return false;
         }
         let Change::Stored(object, sight) = cache.store(object) else { return false };
-        self.parts.router.changed(cache, &object, &sight);
+        self.parts.router.changed_by(cache, &object, &sight, cause(&object));
         true
     }
 }

@@ -50,6 +50,18 @@ struct Sources {
     by_key: HashMap<VirtualKey, BTreeSet<NamespacedName>>,
 }
 
+/// Event of an object that is routed.
+#[derive(Clone, Copy)]
+enum Event<'e> {
+    /// The cache has stored it. The sight tells which readers see a difference; the key has caused it, and is told nothing
+    /// by it.
+    Stored(&'e Sight, Option<&'e Key>),
+    /// It is gone.
+    Gone,
+    /// None: every key that it affects is enqueued.
+    None,
+}
+
 /// Number of sources in a page behind the first, which has one.
 const SOURCES_PAGE: usize = 64;
 
@@ -132,11 +144,17 @@ impl Router {
 
     /// Handles an object that is stored in the cache; `sight` tells which readers see a difference.
     pub fn changed(&self, cache: &Cache, object: &Object, sight: &Sight) {
+        self.changed_by(cache, object, sight, None);
+    }
+
+    /// As [`Self::changed`], for a change that the reconcile of a key has made and that tells it nothing: every other key
+    /// that the object affects is enqueued.
+    pub fn changed_by(&self, cache: &Cache, object: &Object, sight: &Sight, cause: Option<&Key>) {
         let lane = if cache.side() == Side::Host || object.is_deleting() { Lane::Urgent } else { Lane::Change };
         if cache.side() == Side::Virtual {
             self.refer(cache, object, false);
         }
-        self.route(cache, object, lane, Some(sight), false);
+        self.route(cache, object, lane, Event::Stored(sight, cause));
     }
 
     /// Handles an object that is gone; `last` is its last state.
@@ -149,7 +167,7 @@ impl Router {
             let key = HostKey::new(last.namespace(), last.name());
             self.gone.insert((cache.kind(), key), last.clone());
         }
-        self.route(cache, last, Lane::Urgent, None, true);
+        self.route(cache, last, Lane::Urgent, Event::Gone);
     }
 
     /// Forgets the last state of the copy of a virtual object that has gone, while no mapper runs that would
@@ -271,14 +289,14 @@ impl Router {
 
     /// Enqueues all keys that an object affects.
     pub fn enqueue_object(&self, cache: &Cache, object: &Object, lane: Lane) {
-        self.route(cache, object, lane, None, false);
+        self.route(cache, object, lane, Event::None);
     }
 
     /// Enqueues the keys of one mapper that an object touches.
     pub fn enqueue_for(&self, mapper: MapperId, cache: &Cache, object: &Object, lane: Lane) {
         let routes = self.routes.get(&(cache.side(), cache.kind())).into_iter().flatten();
         for route in routes.filter(|route| route.mapper == mapper) {
-            self.enqueue(route, self.touched(route, cache, object, false).keys, lane);
+            self.enqueue(route, self.touched(route, cache, object, false).keys, lane, None);
         }
     }
 
@@ -309,24 +327,33 @@ impl Router {
         self.running.get(&mapper).is_some_and(|running| running.load(Ordering::Acquire))
     }
 
-    /// Enqueues the keys of the mappers that see a change; of all without `sight`.
-    fn route(&self, cache: &Cache, object: &Object, lane: Lane, sight: Option<&Sight>, gone: bool) {
+    /// Enqueues the keys of the mappers that see a change.
+    fn route(&self, cache: &Cache, object: &Object, lane: Lane, event: Event<'_>) {
         let (side, kind) = (cache.side(), cache.kind());
+        let (sight, cause) = match event {
+            Event::Stored(sight, cause) => (Some(sight), cause),
+            Event::Gone | Event::None => (None, None),
+        };
         for route in self.routes.get(&(side, kind)).into_iter().flatten() {
             // Also called for readers that see no change: it maintains the index of sources.
-            let Touched { keys, moved } = self.touched(route, cache, object, gone);
+            let Touched { keys, moved } = self.touched(route, cache, object, matches!(event, Event::Gone));
             if !moved && sight.is_some_and(|sight| !sight.concerns(&route.projection)) {
                 continue;
             }
-            self.enqueue(route, keys, lane);
+            // The mapper of the kind has written it, and has decided about that state already.
+            if !(sight.is_some_and(Sight::is_echo) && self.spec(route.mapper).is_some_and(|spec| spec.kind == kind)) {
+                self.enqueue(route, keys, lane, cause);
+            }
         }
         self.wake(side, kind, object);
     }
 
-    fn enqueue(&self, route: &Route, keys: Vec<VirtualKey>, lane: Lane) {
+    /// Enqueues keys of a route, except the one that has caused the change.
+    fn enqueue(&self, route: &Route, keys: Vec<VirtualKey>, lane: Lane, cause: Option<&Key>) {
         if self.is_running(route.mapper) {
-            for object in keys {
-                self.queue.add(Key { mapper: route.mapper, object }, lane);
+            let keys = keys.into_iter().map(|object| Key { mapper: route.mapper, object });
+            for key in keys.filter(|key| Some(key) != cause) {
+                self.queue.add(key, lane);
             }
         }
     }

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cache::NamespacedName;
 use crate::engine::Engine;
-use crate::gate::Done;
+use crate::gate::{Done, Origin};
 use crate::queue::{Again, Lane, Ticket};
 use crate::router::Standing;
 use crate::view::MapperView;
@@ -124,8 +124,8 @@ async fn reconcile(
         }
         Err(_) => {}
     }
-    let Outcome { stages, next, wait, refused, all } = decided?;
-    perform(engine, mapper, ticket, stages).await?;
+    let Outcome { stages, next, wait, refused, all, settle } = decided?;
+    let has_written = perform(engine, mapper, ticket, stages, settle.is_some()).await?;
     // The patrol enqueues all of them by itself.
     if all && ticket.lane != Lane::Patrol {
         patrol::enqueue_originals(engine, mapper.spec(), Lane::Change);
@@ -142,12 +142,14 @@ async fn reconcile(
     }
     let streams: Vec<_> = wait.iter().map(Dependency::stream).collect();
     engine.router.wait(&ticket.key, wait);
-    if streams.is_empty() {
-        return Ok((again(next, now), result));
-    }
     // A change that arrived during the reconcile may satisfy the wait, so re-check.
-    let moved = engine.caches.have_changed(&seen, &streams);
-    let again = Again::After(if moved { Duration::from_millis(1) } else { retry::FALLBACK });
+    let due = match streams.as_slice() {
+        [] => delay(next, now),
+        streams if engine.caches.have_changed(&seen, streams) => Some(Duration::from_millis(1)),
+        _ => Some(retry::FALLBACK),
+    };
+    let settled = settle.filter(|_| has_written);
+    let again = [due, settled].into_iter().flatten().min().map_or(Again::No, Again::After);
     Ok((again, result))
 }
 
@@ -178,12 +180,18 @@ async fn decide(
 }
 
 /// Performs the stages in order. The first error of a stage is returned after all of the stage
-/// was tried; later stages are skipped.
-async fn perform(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, stages: Vec<Stage>) -> Result<(), MapError> {
+/// was tried; later stages are skipped. Returns true if anything was written.
+async fn perform(
+    engine: &Engine,
+    mapper: &dyn Mapper,
+    ticket: &Ticket,
+    stages: Vec<Stage>,
+    settles: bool,
+) -> Result<bool, MapError> {
     let kind = mapper.spec().kind.group_kind().label();
     let mut written = Written::default();
     for Stage(steps) in stages {
-        let all = join_all(steps.into_iter().map(|step| attempt(engine, ticket, step))).await;
+        let all = join_all(steps.into_iter().map(|step| attempt(engine, ticket, step, settles))).await;
         let mut failed = None;
         for result in all {
             match result {
@@ -201,13 +209,13 @@ async fn perform(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, stages: 
         engine.metrics.drifted(kind, written.down + written.up);
         tracing::warn!(kind, object = %ticket.key.object, down = written.down, up = written.up, "drift detected");
     }
-    Ok(())
+    Ok(written.down + written.up > 0)
 }
 
 /// Performs one step. Returns the side that it changed, if any; events change nothing.
-async fn attempt(engine: &Engine, ticket: &Ticket, step: Step) -> Result<Option<Side>, MapError> {
+async fn attempt(engine: &Engine, ticket: &Ticket, step: Step, settles: bool) -> Result<Option<Side>, MapError> {
     let (target, is_event) = (step.effect.target(), matches!(step.effect, Effect::Emit(_)));
-    match engine.gate.perform(step.effect).await {
+    match engine.gate.perform_for(step.effect, Some(Origin { key: &ticket.key, settles })).await {
         Ok(Done::Unchanged) => Ok(None),
         Ok(Done::Wrote) if is_event => Ok(None),
         Ok(Done::Wrote) => {
@@ -227,11 +235,12 @@ async fn attempt(engine: &Engine, ticket: &Ticket, step: Step) -> Result<Option<
     }
 }
 
-fn again(next: Next, now: i64) -> Again {
+/// Returns the time until a key is due although nothing changes.
+fn delay(next: Next, now: i64) -> Option<Duration> {
     match next {
-        Next::Done => Again::No,
-        Next::After(delay) => Again::After(delay),
-        Next::At(instant) => Again::After(Duration::from_secs(u64::try_from(instant - now).unwrap_or(0).max(1))),
+        Next::Done => None,
+        Next::After(delay) => Some(delay),
+        Next::At(instant) => Some(Duration::from_secs(u64::try_from(instant - now).unwrap_or(0).max(1))),
     }
 }
 

@@ -86,6 +86,9 @@ pub struct Outcome {
     pub refused: Vec<Refusal>,
     /// True if every object of the kind is due.
     pub all: bool,
+    /// Delay after which the key is due again when something was created. Until then the answers to the creates do not
+    /// wake it; every other change does. Without it they wake it at once.
+    pub settle: Option<Duration>,
 }
 
 impl Outcome {
@@ -133,6 +136,22 @@ impl Outcome {
     #[must_use]
     pub fn next(self, next: Next) -> Self {
         Self { next, ..self }
+    }
+
+    /// Lets the answers to the creates of this outcome wait, for a mapper that has nothing to add to a new object before
+    /// its side has changed it: one reconcile then handles both.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tenet_mapper::{Effect, Outcome};
+    ///
+    /// fn create(copy: Effect) -> Outcome {
+    ///     Outcome::one(copy).settles(Duration::from_secs(2))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn settles(self, delay: Duration) -> Self {
+        Self { settle: Some(delay), ..self }
     }
 
     /// Adds a change that wakes the key.

@@ -9,10 +9,11 @@ mod host;
 mod virt;
 
 pub use delete::{Proof, proof};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tenet_translate::keys::BOUND;
 use tenet_translate::owner::{OwnerRecord, Ownership};
 
+use crate::patch::same;
 use crate::{Bind, Effect, Facts, Kind, MapError, Object, ObjectRef, Projection, Side, kinds};
 
 /// Inputs of a plan besides the effect and its object.
@@ -105,6 +106,53 @@ pub fn status(kind: Kind, virt: &Object, status: &Value) -> Vec<Write> {
     vec![Write { target, subresource: Some("status"), payload: Payload::Merge(body) }]
 }
 
+/// Returns true if the answer to a merge patch is the object that was known with exactly what was written, but for its
+/// version. Both are cut by one projection. The answer to another request is taken for news.
+pub fn is_as_written(write: &Write, known: &Object, answer: &Object) -> bool {
+    let Payload::Merge(body) = &write.payload else { return false };
+    let (Some(known), Some(answer), Some(body)) =
+        (known.value().as_object(), answer.value().as_object(), body.as_object())
+    else {
+        return false;
+    };
+    let without_version = |metadata: Option<&Value>| {
+        let mut metadata = metadata?.clone();
+        metadata.as_object_mut()?.remove("resourceVersion");
+        Some(metadata)
+    };
+    members(known, answer, body).all(|name| match name.as_str() {
+        "metadata" => {
+            let [known, answer, body] = [known, answer, body].map(|object| without_version(object.get(name)));
+            is_merged(known.as_ref(), body.as_ref(), answer.as_ref())
+        }
+        _ => is_merged(known.get(name), body.get(name), answer.get(name)),
+    })
+}
+
+/// Returns true if `found` is what a merge patch makes of `from`. A null stands for an absent member.
+fn is_merged(from: Option<&Value>, patch: Option<&Value>, found: Option<&Value>) -> bool {
+    let same = |a: Option<&Value>, b: Option<&Value>| same(a.unwrap_or(&Value::Null), b.unwrap_or(&Value::Null));
+    match (patch, found) {
+        (None, found) => same(from, found),
+        (Some(Value::Object(patch)), Some(Value::Object(found))) => {
+            let empty = Map::new();
+            let from = from.and_then(Value::as_object).unwrap_or(&empty);
+            members(from, found, patch).all(|name| is_merged(from.get(name), patch.get(name), found.get(name)))
+        }
+        (Some(Value::Object(_)), _) => false,
+        (patch, found) => same(patch, found),
+    }
+}
+
+/// The names of the members of three objects; some occur more than once.
+fn members<'m>(
+    a: &'m Map<String, Value>,
+    b: &'m Map<String, Value>,
+    c: &'m Map<String, Value>,
+) -> impl Iterator<Item = &'m String> {
+    a.keys().chain(b.keys()).chain(c.keys())
+}
+
 fn plan_bind(bind: &Bind, cached: Option<&Object>) -> Vec<Write> {
     let Bind { pod, uid, node } = bind;
     if cached.is_some_and(|cached| cached.uid() == uid && cached.str_at("/spec/nodeName") == Some(node)) {
@@ -145,6 +193,34 @@ pub fn is_binding_noted(pod: &Object) -> bool {
     pod.list_at("/status/conditions").iter().any(is_noted)
 }
 
+/// Returns true if a pod is what [`note_binding`] has noted, with the version and the times of the API server.
+pub fn is_binding_shown(noted: &Object, shown: &Object) -> bool {
+    if !is_binding_noted(noted) {
+        return false;
+    }
+    let (noted, shown) = (noted.value(), shown.value());
+    let is_shown = |name: &str| match (noted.get(name), shown.get(name)) {
+        (Some(Value::Object(noted)), Some(Value::Object(shown))) => noted.keys().chain(shown.keys()).all(|member| {
+            let (noted, shown) = (noted.get(member), shown.get(member));
+            match (name, member.as_str()) {
+                ("metadata", "resourceVersion") => true,
+                ("status", "conditions") => are_conditions_shown(noted, shown),
+                _ => noted == shown,
+            }
+        }),
+        (noted, shown) => noted == shown,
+    };
+    let names = |object: &Value| object.as_object().into_iter().flat_map(Map::keys).cloned().collect::<Vec<_>>();
+    names(noted).iter().chain(&names(shown)).all(|name| is_shown(name))
+}
+
+fn are_conditions_shown(noted: Option<&Value>, shown: Option<&Value>) -> bool {
+    let (Some(Value::Array(noted)), Some(Value::Array(shown))) = (noted, shown) else { return false };
+    let is_bound = |condition: &Value| condition["type"] == "PodScheduled" && condition["status"] == "True";
+    noted.len() == shown.len()
+        && noted.iter().zip(shown).all(|(noted, shown)| noted == shown || (is_bound(noted) && is_bound(shown)))
+}
+
 impl PlanContext<'_> {
     /// Checks that a host object belongs to exactly this virtual object.
     pub fn check_owner(&self, kind: Kind, host: &Object, owner: &OwnerRecord) -> Result<(), MapError> {
@@ -170,6 +246,73 @@ impl PlanContext<'_> {
                 foreign(format!("it belongs to {} {}/{}", found.kind, found.namespace, found.name))
             }
             Ownership::Foreign(why) => foreign(why.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::VirtualKey;
+
+    #[test]
+    fn a_binding_that_the_api_server_shows_is_told_from_other_changes() {
+        let bind = Bind { pod: VirtualKey::new("shop", "web"), uid: "u".to_owned(), node: "n".to_owned() };
+        let mut pod = json!({"metadata": {"name": "web", "uid": "u", "resourceVersion": "7"}, "spec": {},
+                             "status": {"phase": "Pending", "conditions": [{"type": "Mine", "status": "True"}]}});
+        note_binding(&mut pod, &bind);
+        let noted = Object::new(pod.clone());
+        pod["metadata"]["resourceVersion"] = json!("8");
+        pod["status"]["conditions"][1]["lastTransitionTime"] = json!("2027-01-15T08:00:00Z");
+        assert!(is_binding_shown(&noted, &Object::new(pod.clone())));
+        for (pointer, value) in [
+            ("/metadata/labels", json!({"topology.kubernetes.io/zone": "a"})),
+            ("/spec/nodeName", json!("m")),
+            ("/status/phase", json!("Failed")),
+            ("/status/conditions/0/status", json!("False")),
+            ("/status/conditions/1/status", json!("False")),
+            ("/status/conditions", json!([])),
+            ("/other", json!(1)),
+        ] {
+            let mut changed = pod.clone();
+            crate::pointer::set(&mut changed, pointer, value);
+            assert!(!is_binding_shown(&noted, &Object::new(changed)), "{pointer}");
+        }
+        assert!(!is_binding_shown(&Object::new(pod.clone()), &Object::new(pod)), "nothing was noted");
+    }
+
+    #[test]
+    fn an_answer_that_shows_what_was_written_is_told_from_news() {
+        let known = json!({"metadata": {"name": "web", "uid": "u", "resourceVersion": "7"},
+                           "spec": {"a": 1}, "status": {"phase": "Pending", "ip": "x", "list": [1, 2]}});
+        let write = |payload: Payload| Write {
+            target: ObjectRef::new(Side::Virtual, kinds::POD, "shop", "web"),
+            subresource: Some("status"),
+            payload,
+        };
+        let body = json!({"metadata": {"uid": "u", "resourceVersion": "7"},
+                          "status": {"phase": "Running", "ip": null, "list": [3]}});
+        let written = json!({"metadata": {"name": "web", "uid": "u", "resourceVersion": "8"},
+                             "spec": {"a": 1}, "status": {"phase": "Running", "list": [3]}});
+        let patch = write(Payload::Merge(body.clone()));
+        for (pointer, value, is_known) in [
+            ("/metadata/resourceVersion", json!("9"), true),
+            ("/status/ip", json!(null), true),
+            ("/status/ip", json!("y"), false),
+            ("/status/phase", json!("Failed"), false),
+            ("/status/list", json!([3, 4]), false),
+            ("/status/other", json!(1), false),
+            ("/spec/a", json!(2), false),
+            ("/spec/b", json!(2), false),
+            ("/metadata/labels", json!({"a": "b"}), false),
+        ] {
+            let mut answer = written.clone();
+            crate::pointer::set(&mut answer, pointer, value);
+            let answer = Object::new(answer);
+            let known = Object::new(known.clone());
+            assert_eq!(is_as_written(&patch, &known, &answer), is_known, "{pointer}");
+            let strategic = write(Payload::Strategic(body.clone()));
+            assert!(!is_as_written(&strategic, &known, &answer), "lists are merged by key");
         }
     }
 }

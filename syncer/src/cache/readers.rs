@@ -36,10 +36,15 @@ pub(super) struct Seen {
     hashes: Box<[u64]>,
 }
 
+/// Number of the set of an object that we have changed ourselves, ahead of the event.
+const AMENDED: u32 = u32::MAX;
+
 /// Readers that see a change.
 #[derive(Debug)]
 pub struct Sight {
     set: Arc<Set>,
+    /// True if the change is what the mapper of the kind has written, and knows.
+    pub(super) is_echo: bool,
     /// For each projection of the set, true if it shows a difference; all do when empty.
     differs: Vec<bool>,
 }
@@ -82,11 +87,27 @@ impl Views {
             before.hashes.iter().zip(&hashes).map(|(before, now)| before != now).collect()
         });
         let seen = Seen { set: set.number, hashes };
-        (Sight { set, differs }, seen)
+        (Sight { set, is_echo: false, differs }, seen)
+    }
+}
+
+impl Seen {
+    /// The views of an object that we have changed ourselves: no reader has seen them.
+    pub(super) fn amended() -> Self {
+        Self { set: AMENDED, hashes: Box::default() }
+    }
+
+    pub(super) fn is_amended(&self) -> bool {
+        self.set == AMENDED
     }
 }
 
 impl Sight {
+    /// Returns true if the event shows no more than what the mapper of the kind has written and noted in the cache.
+    pub fn is_echo(&self) -> bool {
+        self.is_echo
+    }
+
     /// Returns true if a reader with this projection must reconcile. A projection that the cache does
     /// not know always must.
     pub fn concerns(&self, projection: &Projection) -> bool {

@@ -4,11 +4,16 @@ use http::StatusCode;
 use tenet_mapper::plan::{Payload, Write};
 use tenet_mapper::{Effect, HostKey, MapError, Object, ObjectRef, Side, kinds};
 
-use super::{Done, Gate, errors};
+use super::{Done, Gate, Origin, errors};
 use crate::api::{ApiError, Target};
 
 impl Gate {
-    pub(super) async fn create(&self, effect: &Effect, write: &Write) -> Result<Done, MapError> {
+    pub(super) async fn create(
+        &self,
+        effect: &Effect,
+        write: &Write,
+        origin: Option<Origin<'_>>,
+    ) -> Result<Done, MapError> {
         let ObjectRef { side, kind, namespace, name } = &write.target;
         if (*side, *kind) == (Side::Host, kinds::POD) {
             self.create_locks.free(&HostKey::new(namespace.as_ref(), name.as_ref())).await;
@@ -22,7 +27,7 @@ impl Gate {
         }
         match result {
             Ok(created) => {
-                self.ingest(*side, *kind, created);
+                self.take(write, None, created, origin);
                 Ok(Done::Wrote)
             }
             Err(error) if error.code() == Some(StatusCode::CONFLICT) => self.meet(effect, write, error).await,
@@ -56,7 +61,7 @@ impl Gate {
             // The reconcile that the stored answer triggers applies the differences.
             Effect::ApplyHost(_) => Ok(Done::Unchanged),
             _ if writes.is_empty() => Ok(Done::Unchanged),
-            _ => self.change(&writes, Some(&seen)).await,
+            _ => self.change(&writes, Some(&seen), None).await,
         }
     }
 }

@@ -3,8 +3,9 @@
 
 use futures::FutureExt;
 use serde_json::{Value, json};
+use tenet_mapper::keys::BOUND;
 use tenet_mapper::rules::{Table, reference};
-use tenet_mapper::{CopyMapper, Input, MapperSpec, Projection, kinds};
+use tenet_mapper::{Bind, CopyMapper, Input, MapperSpec, Projection, kinds, plan};
 
 use super::*;
 use crate::cache::Change;
@@ -257,12 +258,45 @@ fn a_change_that_takes_back_what_a_write_has_noted_wakes_all() {
 }
 
 #[test]
+fn the_event_of_a_binding_wakes_all_but_the_mapper_that_has_written_it() {
+    let bind = Bind { pod: VirtualKey::new("n", "p"), uid: "u".to_owned(), node: "b".to_owned() };
+    let bound = |version: u32, phase: &str| {
+        let mut pod = on(version, "b", phase);
+        let time = json!({"type": "PodScheduled", "status": "True", "lastTransitionTime": "2027-01-15T08:00:00Z"});
+        pod["status"]["conditions"] = json!([time]);
+        pod["metadata"]["annotations"] = json!({BOUND: "u"});
+        pod
+    };
+    for (phase, woken) in [("Pending", &[NODES][..]), ("Failed", &[NODES, PODS])] {
+        let all = Woken::new();
+        let mut pod = on(1, "", "Pending");
+        pod["spec"] = json!({});
+        all.event(&all.pods, &pod);
+        all.pods.amend("n", "p", |pod| plan::note_binding(pod, &bind));
+        assert_eq!(all.event(&all.pods, &bound(2, phase)), woken, "{phase}");
+        assert_eq!(all.event(&all.pods, &bound(3, "Running")), [PODS]);
+    }
+}
+
+#[test]
 fn a_reader_that_comes_later_sees_the_next_change_of_every_object() {
     let all = Woken::new();
     all.event(&all.pods, &on(1, "a", "Pending"));
     all.pods.read_through(all.router.readers(Side::Virtual, kinds::POD));
     assert_eq!(all.event(&all.pods, &on(2, "a", "Pending")), [NODES, PODS]);
     assert_eq!(all.event(&all.pods, &on(3, "a", "Pending")), NOBODY);
+}
+
+#[test]
+fn a_change_wakes_every_key_but_the_one_that_has_caused_it() {
+    let all = Woken::new();
+    let Change::Stored(object, sight) = all.pods.store(on(1, "a", "Pending")) else { panic!("not stored") };
+    let cause = Key { mapper: PODS, object: VirtualKey::new("n", "p") };
+    all.router.changed_by(&all.pods, &object, &sight, Some(&cause));
+    assert_eq!(all.reconciles(), [NODES]);
+    let other = Key { mapper: PODS, object: VirtualKey::new("n", "q") };
+    all.router.changed_by(&all.pods, &object, &sight, Some(&other));
+    assert_eq!(all.reconciles(), [NODES, PODS]);
 }
 
 #[test]

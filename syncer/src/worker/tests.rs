@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use tenet_mapper::{
-    Deletion, Input, KeysOf, MapperId, MapperSpec, Object, Projection, VirtualKey, VirtualPatch, kinds,
+    ApplyVirtual, Deletion, Input, KeysOf, MapperId, MapperSpec, Object, Projection, VirtualKey, VirtualPatch, kinds,
 };
 
 use super::*;
@@ -200,4 +200,49 @@ impl crate::runtime::Runtime for Broken {
     }
 
     fn spawn(&self, _: crate::runtime::Task) {}
+}
+
+/// The pod of the tests with another version and status.
+fn answered(status: &Value) -> Value {
+    let mut pod = pod().value().clone();
+    (pod["metadata"]["resourceVersion"], pod["status"]) = (json!("6"), status.clone());
+    pod
+}
+
+#[tokio::test]
+async fn an_answer_that_shows_what_was_written_does_not_wake_its_key_and_one_with_news_does() {
+    let written = json!({"phase": "Failed"});
+    for (status, wakes) in [(&written, 0), (&json!({"phase": "Failed", "reason": "Evicted"}), 1)] {
+        let rig = Rig::new(vec![("PATCH", STATUS, 200, answered(status))], |_| Ok(Outcome::one(show())));
+        assert_eq!(rig.work().await, Again::No);
+        assert_eq!(rig.engine.queue.len(), wakes, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_a_create_wakes_its_key_at_once_or_when_the_outcome_settles() {
+    const SETTLE: Duration = Duration::from_secs(2);
+
+    fn create() -> Outcome {
+        let apply = ApplyVirtual {
+            kind: kinds::POD,
+            key: VirtualKey::new("n", "a"),
+            desired: pod().value().clone(),
+            adopt: false,
+        };
+        Outcome::one(Effect::ApplyVirtual(apply))
+    }
+
+    let settling: Decide = |_| Ok(create().settles(SETTLE));
+    let at_once: Decide = |_| Ok(create());
+    for (decide, again, wakes) in [(at_once, Again::No, 1), (settling, Again::After(SETTLE), 0)] {
+        let mut created = answered(&json!({}));
+        created["metadata"]["uid"] = json!("u-b");
+        let rig = Rig::new(vec![("POST", "/api/v1/namespaces/n/pods", 201, created)], decide);
+        rig.engine.caches.get(Side::Virtual, kinds::POD).unwrap().evict("n", "a", "u-a").unwrap();
+        assert_eq!(rig.work().await, again);
+        assert_eq!(rig.engine.queue.len(), wakes);
+    }
+    let rig = Rig::new(vec![], |_| Ok(Outcome::done().settles(SETTLE)));
+    assert_eq!(rig.work().await, Again::No, "nothing was created");
 }

@@ -1,5 +1,7 @@
 //! Creation of the host pod of a virtual pod.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tenet_mapper::keys::FOLLOWED;
 use tenet_mapper::{ApplyHost, Deletion, Effect, EventReason, MapError, Outcome, kinds};
@@ -10,6 +12,9 @@ use super::owner::Owner;
 use super::tokens::Tokens;
 use super::update::Record;
 use super::{Subject, content, draft, env, exposure, nameserver, owner, tokens, volumes};
+
+/// Time in which the host usually places a new pod. Before that nothing is to be done for it.
+const SCHEDULED: Duration = Duration::from_secs(2);
 
 /// Creates the host pod, and its tokens.
 pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
@@ -41,6 +46,7 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     };
     let remarks = remarks.iter().map(|remark| pod.event(EventReason::Degraded, remark));
     Ok(Outcome::done()
+        .settles(SCHEDULED)
         .then_together(stale_secret(pod).into_iter().chain(variables))
         .then_together(tokens.into_iter().chain([apply(pod, host)]))
         .then_together(remarks))
