@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::server::Server;
 use super::tables::{DEFAULT, KEY, Shape, shapes};
-use super::{creation, update};
+use super::{synced, writes};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
@@ -18,20 +18,20 @@ proptest! {
         shape.defaults(&["spec".to_owned()], &mut defaults);
         let (server, table) = (Server { defaults, omits_empty }, shape.table());
         let mut states = states.into_iter().map(|spec| json!({ "spec": spec }));
-        let mut host = server.store(creation(&table, &states.next().unwrap()));
+        let mut host = synced(&server, &table, &states.next().unwrap(), None);
         for virt in states {
             let before = host.clone();
-            host = server.patch(&host, &update(&table, &virt, &host));
-            let created = server.store(creation(&table, &virt));
+            host = synced(&server, &table, &virt, Some(&before));
+            let created = synced(&server, &table, &virt, None);
             prop_assert!(
                 agrees(&shape, created.get("spec"), host.get("spec")),
-                "virtual {virt}\nbefore  {before}\nhost    {host}\ncreated {created}\npatch {:?}", update(&table, &virt, &before)
+                "virtual {virt}\nbefore  {before}\nhost    {host}\ncreated {created}\npatch {:?}", writes(&table, &virt, Some(&before))
             );
             prop_assert!(
                 stays(&shape, before.get("spec"), host.get("spec")),
                 "a field that does not follow changed: {before} -> {host}"
             );
-            prop_assert_eq!(update(&table, &virt, &host), Vec::<Value>::new(), "at rest nothing is written: {}", host);
+            prop_assert_eq!(writes(&table, &virt, Some(&host)), [], "at rest nothing is written: {}", host);
         }
     }
 }

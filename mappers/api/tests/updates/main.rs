@@ -3,17 +3,70 @@
 
 mod cases;
 mod law;
+mod merges;
+mod ownership;
 mod server;
 mod tables;
 
-use serde_json::{Value, json};
-use tenet_mapper::rules::{Defaults, DownContext, Policy, Table};
-use tenet_mapper::translate::labels::LabelPolicy;
-use tenet_mapper::translate::selectors::Scope;
-use tenet_mapper::{Projection, patch};
+use std::sync::Arc;
 
-/// The host object of a virtual one, as it is created.
-fn creation(table: &Table, virt: &Value) -> Value {
+use serde_json::{Value, json};
+use server::Server;
+use tenet_mapper::plan::{PlanContext, Write, plan};
+use tenet_mapper::rules::{Defaults, DownContext, Policy, Table};
+use tenet_mapper::translate::kubelets::NodeAddresses;
+use tenet_mapper::translate::labels::{Globs, LabelPolicy};
+use tenet_mapper::translate::selectors::Scope;
+use tenet_mapper::translate::{NameScheme, Names, OwnerRecord};
+use tenet_mapper::{
+    ApplyHost, Effect, Facts, HostKey, Kind, Kubelets, MapError, Object, Policies, Projection, Sections, kinds,
+};
+
+/// The kind of the tests.
+const KIND: Kind = kinds::CONFIG_MAP;
+/// The host namespace and the name of the copy.
+const PLACE: (&str, &str) = ("team-a", "a-x-shop-x-vc-1");
+
+/// The virtual cluster of the tests.
+fn facts() -> Facts {
+    Facts {
+        names: Names::new("vc-1", PLACE.0, NameScheme::Tenet),
+        cluster_id: "cluster-1".to_owned(),
+        host_namespace_uid: String::new(),
+        virtual_version: String::new(),
+        annotations: Globs::default(),
+        labels: LabelPolicy::default(),
+        api_service: "vc-1".to_owned(),
+        kubelets: Kubelets { enabled: false, addresses: NodeAddresses::Service, port: 10250 },
+        policies: Policies::default(),
+        sections: Sections::default(),
+        reservation: 90,
+    }
+}
+
+fn host_key() -> HostKey {
+    HostKey::new(PLACE.0, PLACE.1)
+}
+
+/// The owner record of the copy.
+fn owner() -> OwnerRecord {
+    OwnerRecord {
+        cluster: "cluster-1".to_owned(),
+        kind: KIND.group_kind(),
+        namespace: "shop".to_owned(),
+        name: "a".to_owned(),
+        uid: "u".to_owned(),
+    }
+}
+
+/// The requests that perform an effect on an object that is cached whole.
+fn planned(effect: &Effect, cached: Option<&Value>) -> Result<Vec<Write>, MapError> {
+    let (facts, cached) = (facts(), cached.cloned().map(Object::new));
+    plan(effect, cached.as_ref(), &PlanContext { facts: &facts, projection: &Projection::Whole, minted: &[] })
+}
+
+/// The effect that creates the copy of a virtual object, or brings it up to date.
+fn apply(table: &Table, virt: &Value) -> Effect {
     let context = DownContext {
         policy: &Policy::default(),
         defaults: &Defaults::default(),
@@ -22,13 +75,21 @@ fn creation(table: &Table, virt: &Value) -> Value {
     };
     let crossing = table.down(virt, &context);
     assert_eq!(crossing.refusals, [], "{virt}");
-    let mut host = crossing.host;
-    host["metadata"] = json!({"name": "n", "annotations": {}});
-    patch::note_applied(&mut host, table, &Projection::Whole);
-    host
+    let (mut desired, owner) = (crossing.host, owner());
+    desired["metadata"] = json!({"namespace": PLACE.0, "name": PLACE.1,
+        "labels": owner.labels("vc-1"), "annotations": owner.annotations(PLACE.0, PLACE.1)});
+    let table = Some(Arc::new(table.clone()));
+    Effect::ApplyHost(Box::new(ApplyHost { kind: KIND, key: host_key(), owner, desired, table, fallback: None }))
 }
 
-/// The JSON patch that the gate sends for an update.
-fn update(table: &Table, virt: &Value, host: &Value) -> Vec<Value> {
-    patch::host_ops(&creation(table, virt), host, Some(table), &Projection::Whole)
+/// The requests for the copy of a virtual object, as the gate sends them.
+fn writes(table: &Table, virt: &Value, host: Option<&Value>) -> Vec<Write> {
+    planned(&apply(table, virt), host).expect("the copy is ours")
+}
+
+/// The copy after the requests.
+fn synced(server: &Server, table: &Table, virt: &Value, host: Option<&Value>) -> Value {
+    let writes = writes(table, virt, host);
+    let stored = writes.iter().fold(host.cloned(), |host, write| Some(server.perform(host.as_ref(), write)));
+    stored.expect("an object that is not there is created")
 }

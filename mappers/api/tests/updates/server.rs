@@ -1,7 +1,8 @@
 //! A simulated API server: it applies JSON patches, fills in defaults, and may leave out empty values as the
 //! types of Kubernetes with `omitempty` do.
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use tenet_mapper::plan::{Payload, Write};
 
 /// Changes that one server makes to every object that it stores.
 #[derive(Clone, Debug, Default)]
@@ -24,13 +25,51 @@ impl Server {
         object
     }
 
-    /// Applies a JSON patch as the API server does: all of it or nothing.
-    pub fn patch(&self, object: &Value, ops: &[Value]) -> Value {
-        let ops: json_patch::Patch = serde_json::from_value(Value::Array(ops.to_vec())).expect("a JSON patch");
-        let mut patched = object.clone();
-        json_patch::patch(&mut patched, &ops).expect("the patch fits the object");
-        self.store(patched)
+    /// Performs a request as the API server does: all of it, and only on the object that it names by UID and version.
+    pub fn perform(&self, object: Option<&Value>, write: &Write) -> Value {
+        let (mut changed, version) = match (&write.payload, object) {
+            (Payload::Create { object, .. }, None) => {
+                let mut created = object.clone();
+                created["metadata"]["uid"] = json!("uid");
+                (created, 1)
+            }
+            (Payload::Json(ops), Some(object)) => {
+                let ops: json_patch::Patch = serde_json::from_value(Value::Array(ops.clone())).expect("a JSON patch");
+                let mut patched = object.clone();
+                json_patch::patch(&mut patched, &ops).expect("the patch fits the object");
+                (patched, version(object) + 1)
+            }
+            (Payload::Merge(body), Some(object)) => (merge(object, body, write.subresource), version(object) + 1),
+            (payload, object) => unreachable!("{payload:?} on {object:?}"),
+        };
+        if let Some(object) = object {
+            for member in ["uid", "resourceVersion"] {
+                assert_eq!(
+                    changed["metadata"][member], object["metadata"][member],
+                    "the server answers with a conflict"
+                );
+            }
+        }
+        changed["metadata"]["resourceVersion"] = json!(version.to_string());
+        self.store(changed)
     }
+}
+
+/// A request to a subresource changes that member alone, and one to the object everything else.
+fn merge(object: &Value, body: &Value, subresource: Option<&str>) -> Value {
+    let mut merged = object.clone();
+    json_patch::merge(&mut merged, body);
+    for (name, before) in object.as_object().into_iter().flatten() {
+        let is_written = name == "metadata" || subresource.map_or(name != "status", |written| written == name);
+        if !is_written {
+            merged[name] = before.clone();
+        }
+    }
+    merged
+}
+
+fn version(object: &Value) -> u64 {
+    object["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
 fn fill(value: &mut Value, pattern: &[String], default: &Value) {
