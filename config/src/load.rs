@@ -106,7 +106,7 @@ fn not_utf8(bytes: &[u8], at: usize) -> Problem {
     let before = String::from_utf8_lossy(&bytes[..at]);
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
-    Problem::new(Location::File { line, column }, "", "not UTF-8")
+    Problem::new(Location::File { line, column }, "", "the file is not UTF-8")
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub enum Foreign {
     #[error("it belongs to the virtual cluster with the id {0:?}")]
     OtherCluster(String),
     /// The record was written for another host object.
-    #[error("its owner record was written for {recorded:?}, and it is {actual:?}")]
+    #[error("its owner record names the host object {recorded:?}, but it is {actual:?}")]
     Copied {
         /// Host object that the record names.
         recorded: String,
@@ -61,7 +61,7 @@ pub enum Foreign {
         actual: String,
     },
     /// Label and record name different virtual namespaces.
-    #[error("its label names the namespace {label:?} and its owner record {record:?}")]
+    #[error("its label names the namespace {label:?}, but its owner record names {record:?}")]
     Namespaces {
         /// Value of the label.
         label: String,
@@ -245,12 +245,12 @@ mod tests {
             (
                 "/name",
                 "copy",
-                "its owner record was written for \"team-a/nginx-x-default-x-vc\", and it is \"team-a/copy\"",
+                "its owner record names the host object \"team-a/nginx-x-default-x-vc\", but it is \"team-a/copy\"",
             ),
             (
                 "/labels/tenet.sh~1namespace",
                 "other",
-                "its label names the namespace \"other\" and its owner record \"default\"",
+                "its label names the namespace \"other\", but its owner record names \"default\"",
             ),
         ] {
             let mut metadata = metadata(&record());

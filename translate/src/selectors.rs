@@ -36,7 +36,7 @@ pub enum SelectorError {
     #[error("selects by the reserved label {0:?}")]
     Reserved(String),
     /// Labels of namespaces are not on the host.
-    #[error("namespaceSelector cannot be followed; name the namespaces, or select all with {{}}")]
+    #[error("namespaceSelector cannot be translated; name the namespaces, or select all with {{}}")]
     NamespaceSelector,
     /// Like [`Self::NamespaceSelector`], for an object in which a namespace name can be translated.
     #[error(
@@ -44,10 +44,10 @@ pub enum SelectorError {
     )]
     NamespaceLabel(String),
     /// A field that this version does not know.
-    #[error("{0} is not known")]
+    #[error("the field {0} is not known to this version of Tenet")]
     Unknown(String),
     /// A field of another type than the API has.
-    #[error("{0} has the wrong type")]
+    #[error("the field {0} has the wrong type")]
     Malformed(&'static str),
 }
 

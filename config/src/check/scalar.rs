@@ -46,7 +46,7 @@ pub(super) fn check(schema: &Value, scalar: &Scalar) -> Result<Value, String> {
     if !in_range(schema, &value) {
         return Err(format!("expected {}, found {}", expected(schema), scalar.text));
     }
-    // Where a text and a number will do, the text is kept as it was written.
+    // A text stays as it was written if the schema takes a text or a number.
     let as_text = types(schema).any(|wanted| wanted == "string");
     Ok(if as_text { Value::String(scalar.text.clone()) } else { value })
 }
@@ -98,7 +98,7 @@ fn check_text(schema: &Value, format: &Format, text: &str) -> Result<(), String>
     if !(format.accepts)(text) {
         Err(format!("{text:?} is not {}", format.noun))
     } else if length > longest {
-        Err(format!("{text:?} has {length} characters, and at most {longest} are possible"))
+        Err(format!("{text:?} has {length} characters; at most {longest} are allowed"))
     } else {
         Ok(())
     }

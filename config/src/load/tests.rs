@@ -41,7 +41,7 @@ fn bytes_that_are_no_utf8_are_a_problem_at_their_place() {
     let path = folder.path().join("tenet.yaml");
     std::fs::write(&path, b"name: vc-1\n# \xc3\xa4 \xff\n").unwrap();
     let problems = Config::load(Some(&path), &Overrides::default()).unwrap_err();
-    assert_eq!(problems.to_string(), format!("{}:2:5: not UTF-8", path.display()));
+    assert_eq!(problems.to_string(), format!("{}:2:5: the file is not UTF-8", path.display()));
 }
 
 #[test]

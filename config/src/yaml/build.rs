@@ -44,7 +44,7 @@ impl<'t> Builder<'t, '_> {
     fn node(&mut self, event: Event<'t>, span: Span, depth: usize) -> Result<Node, Problem> {
         let location = location(span);
         if depth > MAX_DEPTH {
-            return Err(Problem::new(location, "", "too deep for a configuration"));
+            return Err(Problem::new(location, "", "the nesting is too deep"));
         }
         if event.anchor_id().is_some() || matches!(event, Event::Alias(_)) {
             let message = "anchors and aliases (&name, *name) are not supported, and this value has one: repeat the value where it is needed";
@@ -109,7 +109,7 @@ impl<'t> Builder<'t, '_> {
     fn entry(&mut self, key: Node, value: Node, before: &[Entry]) -> Option<Entry> {
         let location = key.location;
         let Kind::Scalar(Scalar { text: key, .. }) = key.kind else {
-            let message = format!("a key is a text, and this is {}", key.kind.describe());
+            let message = format!("expected a text as key, found {}", key.kind.describe());
             self.report(location, message);
             return None;
         };
@@ -119,7 +119,7 @@ impl<'t> Builder<'t, '_> {
         }
         if let Some(first) = before.iter().find(|entry| entry.key == key) {
             let line = if let Location::File { line, .. } = first.location { line } else { 0 };
-            self.report(location, format!("{key:?} was given before, in line {line}"));
+            self.report(location, format!("the key {key:?} occurs twice, first in line {line}"));
             return None;
         }
         Some(Entry { key, location, value })
@@ -148,5 +148,5 @@ fn syntax(error: &ScanError) -> Problem {
         }
         _ => error.info(),
     };
-    Problem::new(location, "", format!("not YAML: {message}"))
+    Problem::new(location, "", format!("the file is not YAML: {message}"))
 }

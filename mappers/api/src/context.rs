@@ -11,7 +11,7 @@ use tenet_translate::rules::{Crossing, DownContext, Table};
 use tenet_translate::selectors::Scope;
 
 use crate::crossed;
-use crate::{Bound, Contents, Facts, HostKey, Kind, MapError, Object, ObjectRef, Read, View, VirtualKey};
+use crate::{Bound, Contents, Facts, HostKey, Kind, MapError, Object, ObjectRef, Read, Side, View, VirtualKey};
 
 /// The world of one reconcile: caches, configuration, time, and content that was asked for.
 ///
@@ -280,10 +280,7 @@ impl<'c> Context<'c> {
     pub fn owned(&self, kind: Kind, host: &Object) -> Result<OwnerRecord, MapError> {
         match self.ownership(host) {
             Ownership::Ours(record) => Ok(record),
-            Ownership::Foreign(why) => Err(MapError::Foreign {
-                object: format!("{kind} {}/{}", host.namespace(), host.name()),
-                why: why.to_string(),
-            }),
+            Ownership::Foreign(why) => Err(MapError::foreign(Side::Host, kind, host, why.to_string())),
         }
     }
 
@@ -302,10 +299,8 @@ impl<'c> Context<'c> {
         if owner.kind == kind && owner.namespace == key.namespace() && owner.name == key.name() {
             return Ok(owner);
         }
-        Err(MapError::Foreign {
-            object: format!("{kind} {}/{}", host.namespace(), host.name()),
-            why: format!("it belongs to {} {}/{}", owner.kind, owner.namespace, owner.name),
-        })
+        let why = format!("it belongs to {} {}/{}", owner.kind, owner.namespace, owner.name);
+        Err(MapError::foreign(Side::Host, kind, host, why))
     }
 
     /// The scope that selectors in objects of a virtual namespace are narrowed to.

@@ -4,7 +4,7 @@ use std::time::Duration;
 use tenet_translate::rules::Refusal;
 use thiserror::Error;
 
-use crate::Read;
+use crate::{Kind, Object, Read, Side, VirtualKey};
 
 /// Reason why a reconcile could not bring an object across. The class decides what the engine
 /// does next; a mapper never sleeps and never loops.
@@ -25,9 +25,9 @@ pub enum MapError {
 
     /// A foreign object stands where ours should be. It is never touched; the tenant gets
     /// an event; tried again with a long delay, and at once when the foreign one goes.
-    #[error("{object} on the host belongs to somebody else: {why}")]
+    #[error("{object} belongs to somebody else: {why}")]
     Foreign {
-        /// The foreign object: kind, namespace and name.
+        /// The foreign object: kind, namespace, name, and the side.
         object: String,
         /// Defect of its owner record.
         why: String,
@@ -77,6 +77,24 @@ pub enum MapError {
 }
 
 impl MapError {
+    /// An object that belongs to somebody else.
+    ///
+    /// ```
+    /// use tenet_mapper::{MapError, Object, Side, kinds};
+    /// use serde_json::json;
+    ///
+    /// let pod = Object::new(json!({"metadata": {"namespace": "team-a", "name": "web"}}));
+    /// assert_eq!(
+    ///     MapError::foreign(Side::Host, kinds::POD, &pod, "it carries no owner record").to_string(),
+    ///     "Pod team-a/web on the host belongs to somebody else: it carries no owner record"
+    /// );
+    /// ```
+    pub fn foreign(side: Side, kind: Kind, object: &Object, why: impl Into<String>) -> Self {
+        let place = if side == Side::Host { "on the host" } else { "in the virtual cluster" };
+        let key = VirtualKey::new(object.namespace(), object.name());
+        Self::Foreign { object: format!("{kind} {key} {place}"), why: why.into() }
+    }
+
     /// A refusal of one field.
     ///
     /// ```

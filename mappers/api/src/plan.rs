@@ -224,9 +224,7 @@ fn are_conditions_shown(noted: Option<&Value>, shown: Option<&Value>) -> bool {
 impl PlanContext<'_> {
     /// Checks that a host object belongs to exactly this virtual object.
     pub fn check_owner(&self, kind: Kind, host: &Object, owner: &OwnerRecord) -> Result<(), MapError> {
-        let foreign = |why: String| {
-            Err(MapError::Foreign { object: format!("{kind} {}/{}", host.namespace(), host.name()), why })
-        };
+        let foreign = |why: String| Err(MapError::foreign(Side::Host, kind, host, why));
         match self.facts.ownership(host) {
             Ownership::Ours(found) if found == *owner => Ok(()),
             // A reservation is for whatever comes under the name.

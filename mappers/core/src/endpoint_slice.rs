@@ -137,7 +137,10 @@ impl Translate for Slices {
         mut draft: Value,
     ) -> Result<Value, MapError> {
         if virt.str_at("/addressType") == Some("FQDN") {
-            return Err(MapError::refused("addressType", "nothing on the host resolves the names of endpoints"));
+            return Err(MapError::refused(
+                "addressType",
+                "FQDN is not supported, because nothing on the host resolves the names of endpoints",
+            ));
         }
         let service = service_of(virt).map(|service| cx.host_key(kinds::SERVICE, &service));
         let labels = &mut draft["metadata"]["labels"];

@@ -22,20 +22,20 @@ use crate::PodMapper;
 use recorded::Recorded;
 
 const RULES: &[Rule] = &[
-    set("involvedObject", "the virtual object"),
-    set("message", "in the names of the tenant"),
-    set("reason", "as on the host"),
-    set("type", "as on the host"),
-    set("source", "the component, without its host"),
-    set("reportingComponent", "as on the host"),
-    set("count", "as on the host, written once per interval"),
-    set("firstTimestamp", "as on the host"),
-    set("lastTimestamp", "as on the host"),
-    omit("eventTime", "becomes the first time"),
-    omit("series", "becomes the count and the last time"),
-    omit("action", "concerns the component"),
+    set("involvedObject", "names the virtual object"),
+    set("message", "uses the names of the tenant"),
+    set("reason", "is the same as on the host"),
+    set("type", "is the same as on the host"),
+    set("source", "names the component, without its node"),
+    set("reportingComponent", "is the same as on the host"),
+    set("count", "is the same as on the host, and is written once per interval"),
+    set("firstTimestamp", "is the same as on the host"),
+    set("lastTimestamp", "is the same as on the host"),
+    omit("eventTime", "becomes firstTimestamp"),
+    omit("series", "becomes count and lastTimestamp"),
+    omit("action", "concerns only the component of the host"),
     omit("related", "may be an object that is not ours"),
-    omit("reportingInstance", "concerns the component"),
+    omit("reportingInstance", "concerns only the component of the host"),
 ];
 
 /// Part of an event that the cache keeps.

@@ -23,25 +23,28 @@ const RULES: &[Rule] = &[
     up("spec.taints"),
     up("spec.unschedulable"),
     up("spec.providerID"),
-    omit("spec.podCIDR", "the address ranges of the host's pods are the host's affair"),
-    omit("spec.podCIDRs", "the address ranges of the host's pods are the host's affair"),
+    omit("spec.podCIDR", "shows an address range of the host that no tenant uses"),
+    omit("spec.podCIDRs", "shows an address range of the host that no tenant uses"),
     omit("spec.configSource", "no kubelet reads it any more"),
     omit("spec.externalID", "no kubelet writes it any more"),
-    omit("spec.podPreemptionPolicy", "speaks to the scheduler, which is the host's"),
+    omit("spec.podPreemptionPolicy", "configures the scheduler, which is that of the host"),
     up("status.capacity"),
     up("status.allocatable"),
-    set("status.addresses", "the kubelet of a virtual node is Tenet, and is found there"),
+    set("status.addresses", "lead to the kubelet of the virtual node, which is the syncer"),
     up("status.nodeInfo"),
-    set("status.conditions", "heartbeats are left out: each would be a write"),
-    set("status.daemonEndpoints", "the kubelet of a virtual node is Tenet"),
+    set("status.conditions", "come without heartbeats, each of which would be a write"),
+    set("status.daemonEndpoints", "names the port of the kubelet, which is the syncer"),
     omit("status.phase", "nobody sets it any more"),
-    omit("status.images", "tells what others run on the node"),
-    omit("status.volumesInUse", "tells what others run on the node"),
-    omit("status.volumesAttached", "tells what others run on the node"),
+    omit("status.images", "shows what others run on the node"),
+    omit("status.volumesInUse", "shows what others run on the node"),
+    omit("status.volumesAttached", "shows what others run on the node"),
     omit("status.config", "no kubelet reads it any more"),
-    omit("status.runtimeHandlers", "runtime classes are the host's affair"),
-    omit("status.features", "speaks of the kubelet, which is Tenet"),
-    omit("status.declaredFeatures", "speaks of the kubelet, which is Tenet"),
+    omit("status.runtimeHandlers", "the host alone chooses the handlers of runtime classes"),
+    omit("status.features", "describes the kubelet of the host, and the kubelet of a virtual node is the syncer"),
+    omit(
+        "status.declaredFeatures",
+        "describes the kubelet of the host, and the kubelet of a virtual node is the syncer",
+    ),
 ];
 
 /// Pictures the nodes on which pods of the virtual cluster run.
@@ -143,10 +146,9 @@ impl Mapper for NodeMapper {
                 let gone = Effect::Delete(Deletion::unused(kinds::NODE, &virt, kinds::POD, "spec.nodeName"));
                 Ok(Outcome::done().then_together(kubelet::remove(cx, key, Some(&virt))).then(gone))
             }
-            (Some(_), Some(_)) if !ours => Err(MapError::Foreign {
-                object: format!("Node {key} in the virtual cluster"),
-                why: format!("it lacks the label {MANAGED_BY}"),
-            }),
+            (Some(virt), Some(_)) if !ours => {
+                Err(MapError::foreign(Side::Virtual, kinds::NODE, &virt, format!("it lacks the label {MANAGED_BY}")))
+            }
             (virt, Some(pod)) => {
                 let Some(mut desired) = self.picture(cx, key, &pod, virt.as_ref())? else {
                     return Ok(Outcome::done().wait_for(Dependency::host(kinds::NODE, &HostKey::new("", key.name()))));

@@ -27,15 +27,18 @@ const CLAIMS: &str = "names claims, which would be those of the host namespace";
 
 const SPEC: &[Rule] = &[
     copy("accessModes[]"),
-    set("dataSource", "a claim of the same namespace, by the name of its copy").sealed(CLAIMS),
-    set("dataSourceRef", "a claim of the same namespace, by the name of its copy").sealed(CLAIMS),
+    set("dataSource", "names the copy of a claim of the same namespace").sealed(CLAIMS),
+    set("dataSourceRef", "names the copy of a claim of the same namespace").sealed(CLAIMS),
     copy("resources.limits{}"),
     copy("resources.requests{}").kept().because("the host expands the volume where its class allows it"),
     copy("selector").whole().because("selects among the volumes that the host offers in the class"),
-    set("storageClassName", "a class that storage.classes of the configuration allows; without one the host's default"),
+    set(
+        "storageClassName",
+        "names a class that storage.classes of the configuration allows; without one the host sets its default",
+    ),
     refuse("volumeAttributesClassName", "classes of volume attributes do not cross yet"),
     copy("volumeMode"),
-    up("volumeName").computed().because("the host chooses; a claim that comes with a volume of its own is refused"),
+    up("volumeName").computed().because("the host chooses the volume; a claim that names one is refused"),
 ];
 
 /// Carries `PersistentVolumeClaim`s across, and their status back.
@@ -96,11 +99,8 @@ impl Mapper for PersistentVolumeClaimMapper {
             Some(host) => {
                 let owner = cx.owned_by(KIND, key, &host)?;
                 if owner.uid != virt.uid() {
-                    return Err(MapError::Foreign {
-                        object: format!("{KIND} {}/{}", host.namespace(), host.name()),
-                        why: "it holds the data of an earlier claim of this name, which was not seen being deleted"
-                            .to_owned(),
-                    });
+                    let why = "it holds the data of an earlier claim of this name, whose deletion was not seen";
+                    return Err(MapError::foreign(Side::Host, KIND, &host, why));
                 }
                 if host.is_deleting() {
                     return Ok(Outcome::done().wait_for(Dependency::host(KIND, &host_key)));
@@ -191,7 +191,7 @@ impl Translate for Claims {
         let mut refuse =
             |field: &str, why: &str| refusals.push(Refusal { field: field.to_owned(), why: why.to_owned() });
         if volume(virt).is_some_and(|name| host.and_then(volume) != Some(name)) {
-            refuse("spec.volumeName", "a claim takes no volume of the host by its name");
+            refuse("spec.volumeName", "cannot name a volume of the host");
         }
         if virt.annotation(BETA_CLASS).is_some() {
             refuse("metadata.annotations", &format!("{BETA_CLASS} is outdated; use spec.storageClassName"));

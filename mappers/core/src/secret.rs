@@ -8,7 +8,10 @@ const RULES: &[Rule] = &[
     copy("data").whole().kept(),
     omit("stringData", "the API server has merged it into data"),
     copy("immutable").kept().because("an immutable copy spares the kubelets of the host their watch"),
-    set("type", "TLS and registry credentials keep it, all others cross as Opaque: tools of the host act on a type"),
+    set(
+        "type",
+        "is kept for TLS and registry credentials; all others cross as Opaque, because tools of the host act on a type",
+    ),
 ];
 
 /// The types that a pod or an Ingress needs. Tools of the host take others for their own: Helm a release, the token

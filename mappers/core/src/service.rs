@@ -24,7 +24,7 @@ use tenet_mapper::{
 pub(crate) const FOREIGN: Projection =
     Projection::Fields(&["spec.clusterIP", "spec.clusterIPs", "spec.ports", "spec.selector"]);
 
-const ASKED: &str = "asked for at creation; afterwards the host's counts";
+const ASKED: &str = "is requested at creation; later the value of the host counts";
 
 const SPEC: &[Rule] = &[
     copy("type").kept(),
@@ -54,7 +54,7 @@ const PORT: &[Rule] = &[
     copy("appProtocol").kept(),
     copy("port").kept(),
     copy("targetPort").kept(),
-    copy("nodePort").kept().because("asked for at creation; afterwards those of the host move with their port"),
+    copy("nodePort").kept().because("is requested at creation; later each node port of the host stays with its port"),
 ];
 
 /// Carries Services across.

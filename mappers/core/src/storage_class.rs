@@ -26,14 +26,14 @@ const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 const RULES: &[Rule] = &[
     set("apiVersion", "is the same on both sides"),
     set("kind", "is the same on both sides"),
-    set("metadata", "the name, and the annotation of a default class"),
+    set("metadata", "has the name, and the annotation of a default class"),
     up("provisioner"),
     up("reclaimPolicy"),
     up("volumeBindingMode"),
     up("allowVolumeExpansion"),
     up("allowedTopologies"),
     omit("parameters", "name Secrets and settings of the host"),
-    omit("mountOptions", "the host mounts"),
+    omit("mountOptions", "the host mounts the volumes"),
 ];
 
 /// Shows the `StorageClass`es of the host that tenants may use.
@@ -102,10 +102,9 @@ impl Mapper for StorageClassMapper {
                 desired: picture(&self.table, &host),
                 adopt: false,
             }))),
-            (Some(_), Some(_)) if is_allowed => Err(MapError::Foreign {
-                object: format!("{KIND} {key} in the virtual cluster"),
-                why: format!("it lacks the label {MANAGED_BY}"),
-            }),
+            (Some(virt), Some(_)) if is_allowed => {
+                Err(MapError::foreign(Side::Virtual, KIND, &virt, format!("it lacks the label {MANAGED_BY}")))
+            }
             _ => Ok(Outcome::done()),
         }
     }

@@ -60,7 +60,10 @@ impl Gate {
         // Also a reference that another delete, or the watch, has brought since the mapper decided.
         let original = VirtualKey::new(&*record.namespace, &*record.name);
         if self.parts.router.is_mentioned(deletion.target().kind, &original) {
-            return Err(MapError::Conflict(format!("{} may be needed", deletion.target())));
+            return Err(MapError::Conflict(format!(
+                "{} stays: the cache lacked an object that may refer to it",
+                deletion.target()
+            )));
         }
         Ok(self.parts.claim.verify(Side::Virtual).await?)
     }

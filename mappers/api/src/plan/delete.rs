@@ -71,7 +71,7 @@ fn record_of(kind: Kind, original: Kind, host: &Object, facts: &Facts) -> Result
     match facts.ownership(host) {
         Ownership::Ours(record) if record.kind == original => Ok(record),
         Ownership::Ours(record) => Err(belongs_to(kind, host, &record)),
-        Ownership::Foreign(why) => Err(foreign(kind, host, why.to_string())),
+        Ownership::Foreign(why) => Err(MapError::foreign(Side::Host, kind, host, why.to_string())),
     }
 }
 
@@ -112,7 +112,7 @@ fn check_host(deletion: &Deletion, host: &Object, facts: &Facts) -> Result<(), M
     let kind = deletion.target().kind;
     let record = match facts.ownership(host) {
         Ownership::Ours(record) => record,
-        Ownership::Foreign(why) => return Err(foreign(kind, host, why.to_string())),
+        Ownership::Foreign(why) => return Err(MapError::foreign(Side::Host, kind, host, why.to_string())),
     };
     let is_meant = match deletion.cause() {
         Cause::TwinDeleting { twin, uid } => {
@@ -131,21 +131,21 @@ fn check_virtual(deletion: &Deletion, virt: &Object, facts: &Facts) -> Result<()
     let kind = deletion.target().kind;
     match deletion.cause() {
         Cause::TwinDeleting { twin, .. } if *twin != copy_of(kind, virt, facts) => {
-            Err(foreign(kind, virt, format!("{twin} is not its copy")))
+            Err(MapError::foreign(Side::Virtual, kind, virt, format!("{twin} is not its copy")))
         }
         Cause::TwinDeleting { .. } | Cause::TwinAbsent { .. } => Ok(()),
         _ if virt.label(MANAGED_BY) == Some(&facts.names.cluster) => Ok(()),
-        _ => Err(foreign(kind, virt, "it is not a picture of ours".to_owned())),
+        _ => Err(MapError::foreign(Side::Virtual, kind, virt, format!("it lacks the label {MANAGED_BY}"))),
     }
 }
 
 fn belongs_to(kind: Kind, host: &Object, record: &OwnerRecord) -> MapError {
-    foreign(kind, host, format!("it belongs to {} {}/{}", record.kind, record.namespace, record.name))
-}
-
-fn foreign(kind: Kind, object: &Object, why: String) -> MapError {
-    let namespace: &str = object.namespace();
-    MapError::Foreign { object: format!("{kind} {namespace}/{}", object.name()), why }
+    MapError::foreign(
+        Side::Host,
+        kind,
+        host,
+        format!("it belongs to {} {}/{}", record.kind, record.namespace, record.name),
+    )
 }
 
 #[cfg(all(test, feature = "testing"))]

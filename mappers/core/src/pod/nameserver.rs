@@ -63,7 +63,10 @@ pub(super) fn set(pod: &Subject<'_, '_>, host: &mut Value) -> Vec<String> {
     }
     let mut remarks = Vec::new();
     if answer.missing_nameserver && server.is_expected {
-        remarks.push(format!("the Service {} has no address: the pod has the DNS of its node", server.key));
+        remarks.push(format!(
+            "spec.dnsPolicy: the Service {} has no address, so the pod uses the DNS of its node",
+            server.key
+        ));
     }
     if answer.cut {
         remarks.push("spec.dnsConfig: has more than a pod can use; the last of it is left out".to_owned());

@@ -17,7 +17,7 @@ const REQUIRED: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgno
 pub(super) fn node(pod: &Subject<'_, '_>, draft: &mut Value) -> Option<Refusal> {
     let name = pod.virt.str_at("/spec/nodeName")?;
     if pod.cx.virt(kinds::NODE, &VirtualKey::new("", name)).is_none() {
-        let why = format!("{name} is not among the Nodes of this cluster; use a nodeSelector or an affinity");
+        let why = format!("there is no Node {name} in this cluster; use a nodeSelector or an affinity");
         return Some(Refusal { field: "spec.nodeName".to_owned(), why });
     }
     let terms = draft.pointer(&format!("{REQUIRED}/nodeSelectorTerms"));

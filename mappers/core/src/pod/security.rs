@@ -18,13 +18,13 @@ struct Check {
 const CONFINEMENT: &[Check] = &[
     Check { pointer: "/securityContext/seccompProfile/type", why: "leaves the pod unconfined", bad: confined },
     Check { pointer: "/securityContext/appArmorProfile/type", why: "leaves the pod unconfined", bad: confined },
-    Check { pointer: "/securityContext/seLinuxOptions/type", why: "is no type for containers", bad: selinux_type },
-    Check { pointer: "/securityContext/seLinuxOptions/user", why: "is the host's alone to choose", bad: empty },
-    Check { pointer: "/securityContext/seLinuxOptions/role", why: "is the host's alone to choose", bad: empty },
+    Check { pointer: "/securityContext/seLinuxOptions/type", why: "is not a type for containers", bad: selinux_type },
+    Check { pointer: "/securityContext/seLinuxOptions/user", why: "may be set by the host only", bad: empty },
+    Check { pointer: "/securityContext/seLinuxOptions/role", why: "may be set by the host only", bad: empty },
 ];
 
 const POD: &[Check] =
-    &[Check { pointer: "/securityContext/sysctls", why: "is not among the sysctls that are safe", bad: sysctls }];
+    &[Check { pointer: "/securityContext/sysctls", why: "is not a safe sysctl of Pod Security", bad: sysctls }];
 
 const CONTAINER: &[Check] = &[
     Check {

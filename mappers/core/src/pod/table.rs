@@ -24,7 +24,7 @@ pub(super) fn table() -> Table {
 }
 
 const ACCOUNT: &str = "names a ServiceAccount, which would be one of the host namespace";
-const GRACE: &str = "at most pods.maxTerminationGracePeriod of the configuration";
+const GRACE: &str = "is at most pods.maxTerminationGracePeriod of the configuration";
 const NAMESPACES: &str = "a namespaceSelector becomes the list of the namespaces that it selects at the creation";
 const TOLERATIONS: &str = "those that pods.tolerations of the configuration allows, and those that it adds";
 
@@ -36,13 +36,14 @@ const SPEC: &[Rule] = &[
     selector("affinity.podAntiAffinity", SelectorForm::PodAffinity).because(NAMESPACES),
     copy("hostAliases[].hostnames[]"),
     copy("hostAliases[].ip"),
-    copy("hostUsers").because("false puts users of the pod where they are nobody on the node; true is the default"),
+    copy("hostUsers")
+        .because("false maps the users of the pod to users without rights on the node; true is the default"),
     copy("hostnameOverride").because("a hostname with dots crosses as this, where the tenant sets none"),
     reference("imagePullSecrets[].name", kinds::SECRET.group_kind()),
-    up("nodeName")
-        .computed()
-        .because("the host's scheduler chooses; a pod that comes with a Node of this cluster gets a node affinity"),
-    copy("nodeSelector{}").because("with that of pods.nodeSelector in the configuration, which wins"),
+    up("nodeName").computed().because(
+        "the scheduler of the host chooses the node; a pod that names a Node of this cluster gets a node affinity",
+    ),
+    copy("nodeSelector{}").because("is merged with pods.nodeSelector of the configuration, which wins"),
     copy("os.name"),
     omit("overhead", "follows from the runtime class"),
     omit("priority", "the host computes it from the priority class"),
@@ -50,9 +51,9 @@ const SPEC: &[Rule] = &[
     copy("resources.limits{}").kept(),
     copy("resources.requests{}").kept(),
     copy("restartPolicy"),
-    omit("schedulingGates", "a pod is on the host when its gates are open"),
+    omit("schedulingGates", "the copy of a pod is created when all of its gates are removed"),
     copy("shareProcessNamespace"),
-    omit("subdomain", "the long name is for the virtual DNS to answer; on the host no Service stands behind it"),
+    omit("subdomain", "the virtual DNS answers the full hostname; on the host no Service has this name"),
     copy("terminationGracePeriodSeconds").because(GRACE),
     copy("tolerations[].effect").kept().because(TOLERATIONS),
     copy("tolerations[].key").kept().because(TOLERATIONS),
@@ -64,25 +65,30 @@ const SPEC: &[Rule] = &[
 
 /// Fields that the mapper computes, or whose value decides if they cross.
 const CHECKED: &[Rule] = &[
-    set("automountServiceAccountToken", "false: the host never mints a token for a pod of a tenant"),
-    set("dnsConfig", "what a kubelet of the virtual cluster would write into resolv.conf"),
-    set("dnsPolicy", "what a kubelet of the virtual cluster would write into resolv.conf"),
-    set("enableServiceLinks", "false: the variables are those of the virtual Services"),
-    set("hostname", "the name of the virtual pod, unless the tenant sets one"),
+    set("automountServiceAccountToken", "is false: the host never mints a token for a pod of a tenant"),
+    set("dnsConfig", "is set so that resolv.conf is as from a kubelet of the virtual cluster"),
+    set("dnsPolicy", "is set so that resolv.conf is as from a kubelet of the virtual cluster"),
+    set("enableServiceLinks", "is false: the variables are those of the virtual Services"),
+    set("hostname", "is the name of the virtual pod, unless the tenant sets one"),
     set("preemptionPolicy", "the host takes it from the priority class; without a class, Never is refused"),
-    set("priorityClassName", "the classes of pods.priorityClasses in the configuration; another is left out"),
-    set("runtimeClassName", "the classes of pods.runtimeClasses in the configuration; another is refused"),
-    set("schedulerName", "the host's default, and those of pods.schedulers in the configuration; another is left out"),
+    set(
+        "priorityClassName",
+        "crosses when pods.priorityClasses of the configuration lists it; another class is left out",
+    ),
+    set("runtimeClassName", "crosses when pods.runtimeClasses of the configuration lists it; another class is refused"),
+    set(
+        "schedulerName",
+        "crosses when it is the default of the host or pods.schedulers of the configuration lists it; another one is left out",
+    ),
     set("setHostnameAsFQDN", "the long name inside crosses as hostnameOverride"),
     set("serviceAccount", "is the old name of serviceAccountName").sealed(ACCOUNT),
-    set("serviceAccountName", "that of pods.serviceAccount in the configuration, which needs no rights")
-        .sealed(ACCOUNT),
+    set("serviceAccountName", "is pods.serviceAccount of the configuration, which needs no rights").sealed(ACCOUNT),
 ];
 
 const REFUSED: &[Rule] = &[
-    refuse("evictionResponders", "an eviction on the host would not ask them"),
+    refuse("evictionResponders", "an eviction on the host would not ask the responders"),
     refuse("hostIPC", "shares the memory of the node").unless(&["false"]),
-    refuse("hostNetwork", "is on the network of the node").unless(&["false"]),
+    refuse("hostNetwork", "uses the network of the node").unless(&["false"]),
     refuse("hostPID", "sees the processes of the node").unless(&["false"]),
     refuse("resourceClaims", "resource claims do not cross yet")
         .unless(&["[]"])
@@ -98,22 +104,22 @@ const SECURITY_CONTEXT: &[Rule] = &[
     copy("seLinuxChangePolicy"),
     copy("supplementalGroups[]"),
     copy("supplementalGroupsPolicy"),
-    set("sysctls", "those that Pod Security calls safe"),
+    set("sysctls", "may only be those that Pod Security calls safe"),
 ];
 
 /// Common fields of the security contexts of pods and of containers.
 const CONFINEMENT: &[Rule] = &[
     copy("appArmorProfile.localhostProfile"),
-    set("appArmorProfile.type", "Unconfined is refused"),
+    set("appArmorProfile.type", "crosses, but Unconfined is refused"),
     copy("runAsGroup"),
     copy("runAsNonRoot"),
     copy("runAsUser"),
     copy("seLinuxOptions.level"),
-    set("seLinuxOptions.role", "the host's alone"),
-    set("seLinuxOptions.type", "the types for containers"),
-    set("seLinuxOptions.user", "the host's alone"),
+    set("seLinuxOptions.role", "may be set by the host only"),
+    set("seLinuxOptions.type", "may only be a type for containers"),
+    set("seLinuxOptions.user", "may be set by the host only"),
     copy("seccompProfile.localhostProfile"),
-    set("seccompProfile.type", "Unconfined is refused"),
+    set("seccompProfile.type", "crosses, but Unconfined is refused"),
     refuse("windowsOptions.gmsaCredentialSpec", "names an identity of the host's domain"),
     refuse("windowsOptions.gmsaCredentialSpecName", "names an identity of the host's domain"),
     refuse("windowsOptions.hostProcess", "runs on the node itself").unless(&["false"]),

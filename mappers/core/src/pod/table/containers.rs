@@ -53,7 +53,7 @@ const CONTAINER: &[Rule] = &[
     copy("tty"),
     copy("volumeDevices[].devicePath"),
     copy("volumeDevices[].name"),
-    refuse("volumeMounts[].bindMountOptions", "a host that does not know them mounts without them").unless(&["[]"]),
+    refuse("volumeMounts[].bindMountOptions", "an older host ignores them").unless(&["[]"]),
     copy("volumeMounts[].mountPath"),
     copy("volumeMounts[].mountPropagation").because("the API lets only privileged containers send mounts to the node"),
     copy("volumeMounts[].name"),
@@ -96,10 +96,10 @@ const ENV_FROM: &[Rule] = &[
 
 const SECURITY_CONTEXT: &[Rule] = &[
     copy("allowPrivilegeEscalation"),
-    set("capabilities.add", "those of the baseline of Pod Security"),
+    set("capabilities.add", "may only be those of the baseline of Pod Security"),
     copy("capabilities.drop[]"),
-    refuse("privileged", "has every right on the node").unless(&["false"]),
-    set("procMount", "Default: anything else unmasks /proc of the node"),
+    refuse("privileged", "gives the container every right on the node").unless(&["false"]),
+    set("procMount", "may only be Default: another value unmasks /proc of the node"),
     copy("readOnlyRootFilesystem"),
 ];
 

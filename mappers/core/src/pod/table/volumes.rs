@@ -23,7 +23,7 @@ pub(super) fn parts() -> Vec<(String, &'static [Rule])> {
 }
 
 /// The node writes the files; only a host with the feature gate gives them an owner.
-const USER: &str = "a host that does not know it gives the files to root";
+const USER: &str = "an older host ignores it and gives the files to root";
 
 const VOLUME: &[Rule] = &[copy("defaultMode"), refuse("defaultUser", USER)];
 
@@ -44,17 +44,17 @@ const FIELDS: &[Rule] = &[
 const REST: &[Rule] = &[
     reference("configMap.name", kinds::CONFIG_MAP.group_kind()),
     copy("emptyDir.medium"),
-    refuse("emptyDir.mode", "a host that does not know it lets everybody write"),
+    refuse("emptyDir.mode", "an older host ignores it and lets everybody write"),
     copy("emptyDir.sizeLimit"),
     copy("image.pullPolicy"),
     copy("image.reference"),
     copy("name"),
-    set("ephemeral", "the claim that the virtual controller makes for it").sealed(CLAIMS),
+    set("ephemeral", "names the claim that the virtual controller makes for it").sealed(CLAIMS),
     reference("persistentVolumeClaim.claimName", kinds::PERSISTENT_VOLUME_CLAIM.group_kind()),
     copy("persistentVolumeClaim.readOnly"),
     reference("projected.sources[].configMap.name", kinds::CONFIG_MAP.group_kind()),
     reference("projected.sources[].secret.name", kinds::SECRET.group_kind()),
-    set("projected.sources[].serviceAccountToken", "a Secret with a token that the virtual API server minted"),
+    set("projected.sources[].serviceAccountToken", "becomes a Secret with a token of the virtual API server"),
     reference("secret.secretName", kinds::SECRET.group_kind()),
 ];
 
@@ -62,7 +62,7 @@ const REST: &[Rule] = &[
 /// credentials of the control plane are among them.
 const SECRETS: &str = "names Secrets, which would be those of the host namespace";
 const CLAIMS: &str = "names claims, which would be those of the host namespace";
-const OUTSIDE: &str = "the node would reach for storage outside of the virtual cluster";
+const OUTSIDE: &str = "the node would mount storage from outside of the virtual cluster";
 
 const REFUSED: &[Rule] = &[
     refuse("awsElasticBlockStore", OUTSIDE),
@@ -77,13 +77,13 @@ const REFUSED: &[Rule] = &[
     refuse("gcePersistentDisk", OUTSIDE),
     refuse("gitRepo", "runs git on the node"),
     refuse("glusterfs", OUTSIDE).sealed("names Endpoints, which would be those of the host namespace"),
-    refuse("hostPath", "is a folder of the node"),
+    refuse("hostPath", "mounts a directory of the node"),
     refuse("iscsi", OUTSIDE).sealed(SECRETS),
     refuse("nfs", OUTSIDE),
     refuse("photonPersistentDisk", OUTSIDE),
     refuse("portworxVolume", OUTSIDE),
     refuse("projected.sources[].clusterTrustBundle", "trust bundles do not cross yet"),
-    refuse("projected.sources[].podCertificate", "the host would sign for an identity of its own"),
+    refuse("projected.sources[].podCertificate", "the host would sign a certificate for an identity of its own"),
     refuse("quobyte", OUTSIDE),
     refuse("rbd", OUTSIDE).sealed(SECRETS),
     refuse("scaleIO", OUTSIDE).sealed(SECRETS),

@@ -86,7 +86,7 @@ fn a_foreign_object_with_the_name_of_content_that_is_missing_inside_blocks_the_p
         let source = json!([{"secretRef": {"name": "later", "optional": optional}}]);
         lab.edit("/spec/containers/0/envFrom", source);
         let Err(MapError::Foreign { object, .. }) = lab.reconcile() else { panic!("optional: {optional}") };
-        assert_eq!(object, "Secret team-a/later-x-shop-x-vc-1");
+        assert_eq!(object, "Secret team-a/later-x-shop-x-vc-1 on the host");
         lab.clusters.vanish(kinds::SECRET, &HostKey::new("team-a", "later-x-shop-x-vc-1"));
         assert_eq!(lab.converge(), ["mint Secret", "apply Pod"]);
         let container = json!({"name": "debug", "image": "i", "envFrom": [{"secretRef": {"name": "later"}}]});

@@ -49,7 +49,10 @@ fn it_starts_after_half_a_minute_and_an_event_says_which_dns_it_has() {
     lab.converge();
     assert_eq!(nameservers(&lab), Value::Null);
     let [event] = &lab.events[..] else { panic!("{:?}", lab.events) };
-    assert_eq!(event.message, "the Service kube-system/kube-dns has no address: the pod has the DNS of its node");
+    assert_eq!(
+        event.message,
+        "spec.dnsPolicy: the Service kube-system/kube-dns has no address, so the pod uses the DNS of its node"
+    );
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn refused(pointer: &str, value: &Value) -> Vec<String> {
 fn cases() -> Vec<(&'static str, Value, &'static str, &'static str)> {
     const CONTEXT: &str = "/spec/containers/0/securityContext";
     vec![
-        ("/spec/hostNetwork", json!(true), "spec.hostNetwork: is on the network of the node", "spec.hostNetwork"),
+        ("/spec/hostNetwork", json!(true), "spec.hostNetwork: uses the network of the node", "spec.hostNetwork"),
         ("/spec/hostPID", json!(true), "spec.hostPID: sees the processes of the node", "spec.hostPID"),
         ("/spec/hostIPC", json!(true), "spec.hostIPC: shares the memory of the node", "spec.hostIPC"),
         (
@@ -36,7 +36,7 @@ fn cases() -> Vec<(&'static str, Value, &'static str, &'static str)> {
         (
             CONTEXT,
             json!({"privileged": true}),
-            "spec.containers[0].securityContext.privileged: has every right on the node",
+            "spec.containers[0].securityContext.privileged: gives the container every right on the node",
             "spec.containers[].securityContext.privileged",
         ),
         (
@@ -66,19 +66,19 @@ fn cases() -> Vec<(&'static str, Value, &'static str, &'static str)> {
         (
             "/spec/securityContext",
             json!({"seLinuxOptions": {"type": "spc_t"}}),
-            "spec.securityContext.seLinuxOptions.type: spc_t is no type for containers",
+            "spec.securityContext.seLinuxOptions.type: spc_t is not a type for containers",
             "spec.securityContext.seLinuxOptions.type",
         ),
         (
             "/spec/securityContext",
             json!({"seLinuxOptions": {"user": "root"}}),
-            "spec.securityContext.seLinuxOptions.user: root is the host's alone to choose",
+            "spec.securityContext.seLinuxOptions.user: root may be set by the host only",
             "spec.securityContext.seLinuxOptions.user",
         ),
         (
             "/spec/securityContext",
             json!({"sysctls": [{"name": "net.ipv4.tcp_rmem", "value": "1"}, {"name": "kernel.msgmax", "value": "1"}]}),
-            "spec.securityContext.sysctls[1].name: kernel.msgmax is not among the sysctls that are safe",
+            "spec.securityContext.sysctls[1].name: kernel.msgmax is not a safe sysctl of Pod Security",
             "spec.securityContext.sysctls",
         ),
         (
@@ -90,13 +90,13 @@ fn cases() -> Vec<(&'static str, Value, &'static str, &'static str)> {
         (
             "/spec/volumes/0",
             json!({"name": "v", "hostPath": {"path": "/"}}),
-            "spec.volumes[0].hostPath: is a folder of the node",
+            "spec.volumes[0].hostPath: mounts a directory of the node",
             "spec.volumes[].hostPath",
         ),
         (
             "/spec/volumes/0",
             json!({"name": "v", "csi": {"driver": "d"}}),
-            "spec.volumes[0].csi: the node would reach for storage outside of the virtual cluster",
+            "spec.volumes[0].csi: the node would mount storage from outside of the virtual cluster",
             "spec.volumes[].csi",
         ),
         (

@@ -171,7 +171,7 @@ fn containers_to_debug_with_are_added_and_looked_at() {
     let [Effect::PatchVirtual(_)] = &effects[..] else { panic!("{effects:?}") };
     assert_eq!(
         MapError::Refused(outcome.refused).to_string(),
-        "spec.ephemeralContainers[1].securityContext.privileged: has every right on the node"
+        "spec.ephemeralContainers[1].securityContext.privileged: gives the container every right on the node"
     );
 }
 
