@@ -123,9 +123,9 @@ impl MapperSpec {
     /// let spec = MapperSpec::both_sides("secret", kinds::SECRET, Table::default());
     /// assert!(spec.table.is_some());
     /// ```
-    pub fn both_sides(name: &'static str, kind: Kind, table: Table) -> Self {
+    pub fn both_sides(name: &'static str, kind: Kind, table: impl Into<Arc<Table>>) -> Self {
         Self {
-            table: Some(Arc::new(table)),
+            table: Some(table.into()),
             inputs: vec![
                 Input::new(Side::Virtual, kind, Projection::Whole, KeysOf::Own),
                 Input::new(Side::Host, kind, Projection::Whole, KeysOf::Owner),

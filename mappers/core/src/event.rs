@@ -18,7 +18,6 @@ use tenet_mapper::{
     Object, Outcome, Projection, Right, Side, Step, Verb, VirtualKey, kinds,
 };
 
-use crate::PodMapper;
 use recorded::Recorded;
 
 const RULES: &[Rule] = &[
@@ -75,7 +74,7 @@ pub struct EventMapper {
     /// The events of an object of the host.
     events: Bound,
     /// The table of pods, which finds the names that messages about a pod may hold.
-    pods: Option<Arc<Table>>,
+    pods: Arc<Table>,
 }
 
 impl EventMapper {
@@ -104,7 +103,7 @@ impl EventMapper {
             let read = |side| Input::new(side, kind, Projection::Metadata, KeysOf::None).optional();
             spec = spec.reads(read(Side::Host)).reads(read(Side::Virtual));
         }
-        Self { spec, events, pods: PodMapper::new().spec().table.clone() }
+        Self { spec, events, pods: crate::pod::table::table() }
     }
 
     /// Returns the names of the host that messages about an object may hold: its own, and of what it refers to.
@@ -114,7 +113,7 @@ impl EventMapper {
             .named_by(&cx.facts().names)
             .uid(host.uid(), virt.uid())
             .object(host.name(), virt.name());
-        let references = self.pods.iter().flat_map(|pods| pods.references(virt.value()));
+        let references = self.pods.references(virt.value()).into_iter();
         references.fold(own, |wording, reference| {
             let host_key = cx.host_key_named(reference.kind, inner, &reference.name);
             wording.object(host_key.name(), &reference.name)

@@ -21,7 +21,7 @@ mod samples;
 mod scheduling;
 mod security;
 mod status;
-mod table;
+pub(crate) mod table;
 mod tokens;
 mod tolerations;
 mod update;

@@ -97,7 +97,7 @@ impl Table {
 }
 
 fn collect(node: &Node, value: &Value, found: &mut BTreeSet<Reference>) {
-    if let Some(Leaf { rule: Rule { action: Action::Reference(kind), .. }, .. }) = &node.rule
+    if let Some(Leaf { rule: Rule { action: Action::Reference(kind), .. }, .. }) = node.rule.as_deref()
         && let Some(name) = value.as_str().filter(|name| !name.is_empty())
     {
         found.insert(Reference { kind: *kind, name: name.to_owned() });

@@ -16,6 +16,8 @@
 mod list;
 mod record;
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::table::{Node, Table};
@@ -38,8 +40,8 @@ impl Table {
     pub fn follow(&self, desired: &Value, host: &Value, applied: Option<&Value>, hide: Hide<'_>) -> Vec<Value> {
         let (Some(desired), Some(host)) = (desired.as_object(), host.as_object()) else { return Vec::new() };
         let (mut follow, applied) = (Follow::default(), Applied::of(applied));
-        let mut shown = (desired.clone(), host.clone());
-        for name in self.root().fields.keys() {
+        let mut shown = (Cow::Borrowed(desired), Cow::Borrowed(host));
+        for (name, _) in &self.root().fields {
             let (Some(want), have) = (desired.get(name), host.get(name)) else { continue };
             let Some(hidden) = hide(name, want) else { continue };
             // Only a digest of the content is known: it is replaced whole.
@@ -47,8 +49,8 @@ impl Table {
                 if have.is_none_or(|have| !same(have, &hidden)) {
                     follow.add(&pointer("", name), want);
                 }
-                shown.0.remove(name);
-                shown.1.remove(name);
+                shown.0.to_mut().remove(name);
+                shown.1.to_mut().remove(name);
             }
         }
         follow.members(self.root(), "", &shown.0, &shown.1, applied);
@@ -74,8 +76,8 @@ impl Follow {
         let gone = have.keys().filter(|name| !want.contains_key(*name));
         for name in want.keys().chain(gone) {
             let Some(child) = node.member(name).filter(|child| child.follows) else { continue };
-            let of = |object: &Map<String, Value>| object.get(name).filter(|value| !value.is_null()).cloned();
-            self.member(child, &pointer(at, name), of(want).as_ref(), of(have).as_ref(), applied.member(name));
+            let (want, have) = (present(want, name), present(have, name));
+            self.member(child, &pointer(at, name), want, have, applied.member(name));
         }
     }
 
@@ -144,6 +146,11 @@ impl Follow {
     fn add(&mut self, at: &str, value: &Value) {
         self.ops.push(json!({"op": "add", "path": at, "value": value}));
     }
+}
+
+/// Returns a member; none when it is null.
+fn present<'m>(members: &'m Map<String, Value>, name: &str) -> Option<&'m Value> {
+    members.get(name).filter(|value| !value.is_null())
 }
 
 /// Returns true if a value goes whole: nothing in it is ruled by a line that does not follow.

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 use thiserror::Error;
 
@@ -19,9 +17,9 @@ pub struct Table {
 /// A node of the tree: what is known about one field pattern.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Node {
-    pub(crate) rule: Option<Leaf>,
-    /// The named members.
-    pub(crate) fields: BTreeMap<String, Node>,
+    pub(crate) rule: Option<Box<Leaf>>,
+    /// The named members, sorted. A table is read for as long as the process runs, so it has no spare room.
+    pub(crate) fields: Vec<(String, Node)>,
     any: Option<Box<Node>>,
     each: Option<Box<Node>>,
     /// The members that identify an element of a list; without any, its position does.
@@ -86,6 +84,7 @@ impl Table {
             }
         }
         table.shown.sort_unstable();
+        table.root.compact();
         Ok(table)
     }
 
@@ -116,7 +115,7 @@ impl Table {
                 Some(child) => node = child,
                 None => return Coverage::Missing,
             }
-            if node.rule.as_ref().is_some_and(Leaf::covers) {
+            if node.rule.as_deref().is_some_and(Leaf::covers) {
                 return Coverage::Ruled;
             }
         }
@@ -141,7 +140,7 @@ impl Table {
         let mut keys = parsed.keys.into_iter().peekable();
         let mut node = &mut self.root;
         for (index, step) in parsed.steps.into_iter().enumerate() {
-            if node.rule.as_ref().is_some_and(Leaf::covers) {
+            if node.rule.as_deref().is_some_and(Leaf::covers) {
                 return Err(TableError::Covered(path));
             }
             if let Some((_, keys)) = keys.next_if(|(at, _)| *at == index) {
@@ -172,7 +171,7 @@ impl Table {
         if leaf.covers() && !node.is_leaf() {
             return Err(TableError::Covered(path));
         }
-        node.rule = Some(leaf);
+        node.rule = Some(Box::new(leaf));
         Ok(())
     }
 }
@@ -220,7 +219,8 @@ impl Node {
 
     /// The node of a member, if members are named here.
     pub(crate) fn field(&self, name: &str) -> Option<&Node> {
-        self.fields.get(name)
+        let index = self.fields.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
+        self.fields.get(index).map(|(_, node)| node)
     }
 
     /// The node of the values of a map.
@@ -244,14 +244,27 @@ impl Node {
     /// The node behind a step, which is added when it is not there.
     fn enter(&mut self, step: Step) -> &mut Node {
         match step {
-            Step::Field(name) => self.fields.entry(name).or_default(),
+            Step::Field(name) => {
+                let index = self.fields.binary_search_by(|(known, _)| known.cmp(&name)).unwrap_or_else(|index| {
+                    self.fields.insert(index, (name, Self::default()));
+                    index
+                });
+                &mut self.fields[index].1
+            }
             Step::Any => self.any.get_or_insert_default(),
             Step::Each => self.each.get_or_insert_default(),
         }
     }
 
     fn children(&self) -> impl Iterator<Item = &Node> {
-        self.fields.values().chain(self.each()).chain(self.any())
+        self.fields.iter().map(|(_, node)| node).chain(self.each()).chain(self.any())
+    }
+
+    /// Frees the spare room of the lists.
+    fn compact(&mut self) {
+        self.fields.shrink_to_fit();
+        let below = [&mut self.each, &mut self.any].into_iter().flatten().map(AsMut::as_mut);
+        self.fields.iter_mut().map(|(_, node)| node).chain(below).for_each(Self::compact);
     }
 
     fn is_leaf(&self) -> bool {

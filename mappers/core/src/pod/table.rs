@@ -3,11 +3,18 @@
 mod containers;
 mod volumes;
 
+use std::sync::{Arc, LazyLock};
+
 use tenet_mapper::kinds;
 use tenet_mapper::rules::{Rule, SelectorForm, Table, copy, omit, reference, refuse, selector, set, up};
 
-/// The rule table of pods.
-pub(super) fn table() -> Table {
+/// The rule table of pods, which the mapper of events reads, too.
+pub(crate) fn table() -> Arc<Table> {
+    static TABLE: LazyLock<Arc<Table>> = LazyLock::new(|| Arc::new(build()));
+    Arc::clone(&TABLE)
+}
+
+fn build() -> Table {
     let (containers, volumes) = (containers::parts(), volumes::parts());
     let mut parts: Vec<(&str, &[Rule])> = vec![
         ("", STATUS),
