@@ -279,7 +279,8 @@ impl Cache {
     pub fn amend(&self, namespace: &str, name: &str, change: impl FnOnce(&mut Value)) {
         let key = NamespacedName::new(namespace, name);
         let Some(mut entry) = self.entries.get_mut(&key) else { return };
-        let Some(mut object) = pack::unpack(&entry.packed) else { return };
+        let Some(known) = self.recent.get(&key).or_else(|| unpack(&entry.packed)) else { return };
+        let mut object = known.value().clone();
         change(&mut object);
         if let Some(packed) = pack::pack(&object) {
             self.bytes.fetch_add(packed.len() as u64, Ordering::Relaxed);

@@ -8,8 +8,9 @@ use tenet_mapper::Object;
 
 use super::NamespacedName;
 
-/// Objects that are kept; two whose names hash to one slot replace each other.
-const SLOTS: usize = 8;
+/// Objects that are kept; two whose names hash to one slot replace each other. There are about as many as keys of one
+/// mapper at work.
+const SLOTS: usize = 32;
 /// Packed bytes beyond which a decoded object is not kept: a tenant can make objects of a megabyte.
 const LARGEST: usize = 8 * 1024;
 
