@@ -42,7 +42,7 @@ impl Gate {
                 Ok(Done::Unchanged)
             }
             Err(error) if error.code() == Some(StatusCode::CONFLICT) => {
-                Err(MapError::Conflict(format!("{kind} {name} has changed by now")))
+                Err(MapError::Conflict(format!("{kind} {name} has changed since it was seen")))
             }
             Err(error) => Err(errors::classify(error)),
         }
@@ -114,7 +114,7 @@ impl Gate {
         if unknown.is_empty() {
             Ok(())
         } else {
-            Err(MapError::Conflict(format!("a {kind} of the host still shows it")))
+            Err(MapError::Conflict(format!("the cache lacked a {kind} of the host that was listed")))
         }
     }
 

@@ -89,7 +89,7 @@ pub(super) fn delete(
 ) -> Result<Vec<Write>, MapError> {
     let ObjectRef { side, kind, name, .. } = deletion.target();
     let Some(cached) = cached.filter(|cached| cached.uid() == deletion.uid()) else {
-        return Err(MapError::Conflict(format!("{kind} {name} is not what was seen")));
+        return Err(MapError::Conflict(format!("{kind} {name} has changed since it was seen")));
     };
     match side {
         Side::Host => check_host(deletion, cached, cx.facts)?,

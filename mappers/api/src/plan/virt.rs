@@ -73,7 +73,7 @@ fn metadata_changes(wanted: &Value, found: &Value) -> Option<Value> {
 pub(super) fn patch(wanted: &VirtualPatch, cached: Option<&Object>) -> Result<Vec<Write>, MapError> {
     let VirtualPatch { kind, key, uid, version, subresource, values } = wanted;
     let Some(cached) = cached.filter(|cached| cached.uid() == uid) else {
-        return Err(MapError::Conflict(format!("{kind} {key} is not what was seen")));
+        return Err(MapError::Conflict(format!("{kind} {key} has changed since it was seen")));
     };
     let mut body = json!({});
     for (pointer, value) in values {
