@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::oracle::{Failure, Picture, Promise, compare};
 use crate::run::run;
-use crate::script::{Act, Damage, Fault, Script};
+use crate::script::{Fault, Script};
 
 /// Result of one script.
 #[derive(Clone, Debug, Default)]
@@ -29,19 +29,13 @@ pub struct Defect {
 }
 
 /// Defects that are not mended yet. Scripts that may show one are left out of `cargo test`.
-pub const OPEN: &[Defect] = &[
-    Defect {
-        name: "a store that goes back by less than the time between two epochs while no syncer runs is not noticed",
-        concerns: |script| {
-            script.has(|fault| matches!(fault, Fault::Rewind(..)))
-                && script.has(|fault| matches!(fault, Fault::Crash(_) | Fault::Stop))
-        },
+pub const OPEN: &[Defect] = &[Defect {
+    name: "a store that goes back by less than the time between two epochs while no syncer runs is not noticed",
+    concerns: |script| {
+        script.has(|fault| matches!(fault, Fault::Rewind(..)))
+            && script.has(|fault| matches!(fault, Fault::Crash(_) | Fault::Stop))
     },
-    Defect {
-        name: "the damaged owner record of a host pod is taken for that of an earlier pod",
-        concerns: |script| script.steps.iter().any(|step| matches!(step.act, Act::Damage(_, Damage::Owner))),
-    },
-];
+}];
 
 /// Returns an open defect that a script may show.
 pub fn is_open(script: &Script) -> Option<&'static str> {

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 use crate::api::AuditEntry;
 use crate::network::Clusters;
+use crate::world::FORGED_UID;
 use history::History;
 
 pub use end::{Picture, compare};
@@ -105,7 +106,7 @@ pub fn record(object: &Value) -> Option<Record> {
         kind: annotation("tenet.sh/kind")?,
         namespace: annotation("tenet.sh/namespace").unwrap_or_default(),
         name: annotation("tenet.sh/name")?,
-        uid: annotation("tenet.sh/uid").or_else(|| is_pending.then(String::new))?,
+        uid: annotation("tenet.sh/uid").or_else(|| is_pending.then(String::new)).filter(|uid| uid != FORGED_UID)?,
     })
 }
 

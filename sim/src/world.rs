@@ -8,7 +8,7 @@ mod tenant;
 
 use serde_json::Value;
 
-pub use host::HostUser;
+pub use host::{FORGED_UID, HostUser};
 pub use mutator::admission;
 pub use node::Nodes;
 pub use tenant::Tenant;

@@ -31,6 +31,7 @@ pub struct Metrics {
     requests: HistogramVec,
     throttled: IntCounterVec,
     panics: IntCounterVec,
+    damaged: IntCounterVec,
     task_panics: IntCounterVec,
     watch_failures: IntCounterVec,
     tokens: IntCounterVec,
@@ -132,6 +133,11 @@ impl Metrics {
                 "Keys quarantined because a mapper panicked.",
                 &["kind"],
             )?,
+            damaged: make.counter(
+                "tenet_owner_records_changed_total",
+                "Events of host objects whose owner record somebody has changed. They are not written or deleted.",
+                &["kind"],
+            )?,
             task_panics: make.counter(
                 "tenet_task_panics_total",
                 "Panics outside of a mapper's reconcile. Each costs one object, or starts the task again.",
@@ -231,6 +237,11 @@ impl Metrics {
     /// Counts a panic of a task.
     pub fn task_panicked(&self, task: &str) {
         self.task_panics.with_label_values(&[task]).inc();
+    }
+
+    /// Counts an event of a host object whose owner record was changed.
+    pub fn damaged(&self, kind: Kind) {
+        self.damaged.with_label_values(&[kind.group_kind().label()]).inc();
     }
 
     /// Counts a list or watch that failed.

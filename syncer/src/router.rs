@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dashmap::DashMap;
 use parking_lot::RwLock;
-use tenet_mapper::translate::{OwnerRecord, Ownership};
+use tenet_mapper::translate::{Foreign, OwnerRecord, Ownership};
 use tenet_mapper::{
     Dependency, GroupKind, HostKey, Input, KeysOf, Kind, Mapper, MapperId, MapperSpec, Object, ObjectRef, Projection,
     Side, VirtualKey,
@@ -437,9 +437,26 @@ impl Router {
     }
 
     fn owner_key(&self, mapper: MapperId, host: &Object) -> Option<VirtualKey> {
-        let owner = self.owner_of(host)?;
+        let owner = match OwnerRecord::read(host.value().get("metadata")?, &self.cluster, &self.cluster_id) {
+            Ownership::Ours(owner) => owner,
+            Ownership::Foreign(why) => {
+                if why == Foreign::Damaged {
+                    self.alarm(mapper, host);
+                }
+                return None;
+            }
+        };
         let mapper = self.mappers.get(mapper)?;
         (owner.kind == mapper.spec().kind).then(|| VirtualKey::new(owner.namespace, owner.name))
+    }
+
+    /// Tells of a host object whose owner record was changed: nobody knows whose it is, so it stays as it is.
+    fn alarm(&self, mapper: MapperId, host: &Object) {
+        let object = format!("{}/{}", host.namespace(), host.name());
+        tracing::error!(%mapper, object, "owner record of a host object was changed: the object is not written or deleted");
+        if let (Some(metrics), Some(mapper)) = (&self.metrics, self.mappers.get(mapper)) {
+            metrics.damaged(mapper.spec().kind);
+        }
     }
 
     /// Records the references of a virtual object and wakes objects that are newly needed, or not any

@@ -23,6 +23,8 @@ pub const UID: &str = "tenet.sh/uid";
 /// annotations to objects that they derive; such an object has another name, so it does not look like
 /// one of ours.
 pub const HOST_NAME: &str = "tenet.sh/host-name";
+/// Annotation of the owner record: checksum of its other parts. A record that somebody has changed is no record.
+pub const CHECKSUM: &str = "tenet.sh/checksum";
 
 /// Label of the two halves of the claim: name of the virtual cluster. They are no copies, so they lack [`MANAGED_BY`].
 pub const CLAIM: &str = "tenet.sh/claim";
@@ -94,6 +96,7 @@ mod tests {
             NAME,
             UID,
             HOST_NAME,
+            CHECKSUM,
             CLAIM,
             PENDING,
             PENDING_OVER,

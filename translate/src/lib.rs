@@ -28,7 +28,7 @@ pub use digest::digest;
 pub use duration::{Duration, DurationError};
 pub use group_kind::GroupKind;
 pub use names::{NameScheme, Names};
-pub use owner::{OwnerRecord, Ownership};
+pub use owner::{Foreign, OwnerRecord, Ownership};
 pub use quantity::{Quantity, QuantityError};
 pub use service_ref::{ServiceRef, ServiceRefError};
 pub use wording::{Wording, without_numbers};

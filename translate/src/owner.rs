@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::GroupKind;
-use crate::keys::{CLUSTER, HOST_NAME, KIND, MANAGED_BY, NAME, NAMESPACE, PENDING, UID};
+use crate::digest;
+use crate::keys::{CHECKSUM, CLUSTER, HOST_NAME, KIND, MANAGED_BY, NAME, NAMESPACE, PENDING, UID};
 
 /// Owner record of a host object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +25,9 @@ pub struct OwnerRecord {
     /// host object is a reservation for an object that is about to be created.
     pub uid: String,
 }
+
+/// Length of a checksum in characters, of 5 bits each.
+const CHECKSUM_LENGTH: usize = 12;
 
 /// Ownership of a host object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +64,9 @@ pub enum Foreign {
         /// Host object that carries the record.
         actual: String,
     },
+    /// The record is not as it was written: somebody has changed it, so nobody knows whose the object is.
+    #[error("its owner record was changed: {CHECKSUM} does not match")]
+    Damaged,
     /// Label and record name different virtual namespaces.
     #[error("its label names the namespace {label:?}, but its owner record names {record:?}")]
     Namespaces {
@@ -92,8 +99,18 @@ impl OwnerRecord {
         if !self.uid.is_empty() {
             set(UID, self.uid.clone());
         }
-        set(HOST_NAME, host_path(host_namespace, host_name));
+        let path = host_path(host_namespace, host_name);
+        set(CHECKSUM, self.checksum(&path));
+        set(HOST_NAME, path);
         annotations
+    }
+
+    /// Checksum of the record on the host object with this path. It finds damage, and is no secret.
+    fn checksum(&self, host_path: &str) -> String {
+        let Self { cluster, kind, namespace, name, uid } = self;
+        let mut sum = digest::of_parts("owner", &[cluster, &kind.to_string(), namespace, name, uid, host_path]);
+        sum.truncate(CHECKSUM_LENGTH);
+        sum
     }
 
     /// Returns the labels that go with the record, for a virtual cluster named `vc`.
@@ -132,7 +149,8 @@ fn read(metadata: &Value, vc: &str, cluster: &str) -> Result<OwnerRecord, Foreig
     let needed = |key| annotation(key).filter(|text| !text.is_empty()).ok_or(Foreign::Missing(key)).map(str::to_owned);
     let label = |key| text("labels", key);
 
-    if label(MANAGED_BY).is_none() && [CLUSTER, KIND, NAME, UID, HOST_NAME].iter().all(|key| annotation(key).is_none())
+    if label(MANAGED_BY).is_none()
+        && [CLUSTER, KIND, NAME, UID, HOST_NAME, CHECKSUM].iter().all(|key| annotation(key).is_none())
     {
         return Err(Foreign::NoRecord);
     }
@@ -160,6 +178,9 @@ fn read(metadata: &Value, vc: &str, cluster: &str) -> Result<OwnerRecord, Foreig
     let label = label(NAMESPACE).unwrap_or_default();
     if label != record.namespace {
         return Err(Foreign::Namespaces { label: label.to_owned(), record: record.namespace });
+    }
+    if needed(CHECKSUM)? != record.checksum(&actual) {
+        return Err(Foreign::Damaged);
     }
     if record.cluster != cluster {
         return Err(Foreign::OtherCluster(record.cluster));
@@ -212,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_record_that_lacks_a_key_is_none() {
-        for key in [CLUSTER, KIND, NAME, UID, HOST_NAME] {
+        for key in [CLUSTER, KIND, NAME, UID, HOST_NAME, CHECKSUM] {
             for damage in [json!(""), json!(null), json!(7), json!({})] {
                 let mut metadata = metadata(&record());
                 metadata["annotations"][key] = damage;
@@ -241,7 +262,6 @@ mod tests {
     fn a_record_that_disagrees_is_none() {
         for (pointer, value, why) in [
             ("/labels/tenet.sh~1managed-by", "other", "it belongs to the virtual cluster \"other\""),
-            ("/annotations/tenet.sh~1cluster", "c-2", "it belongs to the virtual cluster with the id \"c-2\""),
             (
                 "/name",
                 "copy",
@@ -260,6 +280,29 @@ mod tests {
                 Ownership::Ours(record) => panic!("{pointer}: {record:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_record_of_which_any_part_was_changed_is_damaged() {
+        for (key, value) in
+            [(CLUSTER, "c-2"), (KIND, "Secret"), (NAME, "other"), (UID, "u-2"), (CHECKSUM, "aaaaaaaaaaaa")]
+        {
+            GroupKind::core("Secret").register();
+            let mut metadata = metadata(&record());
+            metadata["annotations"][key] = json!(value);
+            assert_eq!(OwnerRecord::read(&metadata, "vc", "c-id"), Ownership::Foreign(Foreign::Damaged), "{key}");
+        }
+        let mut metadata = metadata(&record());
+        metadata["annotations"][UID] = json!(null);
+        metadata["annotations"][PENDING] = json!("1800000000");
+        assert_eq!(OwnerRecord::read(&metadata, "vc", "c-id"), Ownership::Foreign(Foreign::Damaged), "no reservation");
+    }
+
+    #[test]
+    fn the_record_of_another_cluster_of_the_same_name_says_so() {
+        let other = OwnerRecord { cluster: "c-2".to_owned(), ..record() };
+        let read = OwnerRecord::read(&metadata(&other), "vc", "c-id");
+        assert_eq!(read, Ownership::Foreign(Foreign::OtherCluster("c-2".to_owned())));
     }
 
     #[test]
@@ -297,16 +340,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_other_text_in_a_record_makes_it_foreign_or_another_owner(
-            key in prop::sample::select(vec![CLUSTER, KIND, NAMESPACE, NAME, UID, HOST_NAME]),
+        fn any_other_text_in_a_record_makes_it_foreign(
+            key in prop::sample::select(vec![CLUSTER, KIND, NAMESPACE, NAME, UID, HOST_NAME, CHECKSUM]),
             text in ".*",
         ) {
             let mut metadata = metadata(&record());
             metadata["annotations"][key] = json!(text);
             if let Ownership::Ours(read) = OwnerRecord::read(&metadata, "vc", "c-id") {
-                let changed = read != record();
-                let free = [KIND, NAME, UID].contains(&key);
-                prop_assert!(changed == free || metadata == self::metadata(&record()));
+                prop_assert!(read == record() && metadata == self::metadata(&record()));
             }
         }
     }

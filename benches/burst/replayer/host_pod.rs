@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
-use tenet_mapper::keys::{CLUSTER, HOST_NAME, KIND, MANAGED_BY, NAME, NAMESPACE, UID};
+use tenet_mapper::GroupKind;
+use tenet_mapper::keys::MANAGED_BY;
+use tenet_mapper::translate::OwnerRecord;
 
 const ROOT_CERTIFICATE: &str = "kube-root-ca.crt-x-default-x-vc-1";
 
@@ -99,19 +101,19 @@ fn environment() -> Value {
 }
 
 /// Builds labels and annotations with the owner record.
-fn head(object: &Value, kind: &str, host_name: &str) -> Value {
-    let metadata = &object["metadata"];
+fn head(object: &Value, kind: &'static str, host_name: &str) -> Value {
+    let text = |member: &str| object["metadata"][member].as_str().unwrap_or_default().to_owned();
+    let record = OwnerRecord {
+        cluster: "00000000-0000-0000-0000-000000000000".to_owned(),
+        kind: GroupKind::core(kind),
+        namespace: text("namespace"),
+        name: text("name"),
+        uid: text("uid"),
+    };
     json!({
         "name": host_name,
-        "labels": {MANAGED_BY: "vc-1", NAMESPACE: metadata["namespace"]},
-        "annotations": {
-            CLUSTER: "00000000-0000-0000-0000-000000000000",
-            KIND: kind,
-            NAMESPACE: metadata["namespace"],
-            NAME: metadata["name"],
-            UID: metadata["uid"],
-            HOST_NAME: format!("tenet-vc-1/{host_name}"),
-        },
+        "labels": record.labels("vc-1"),
+        "annotations": record.annotations("tenet-vc-1", host_name),
     })
 }
 

@@ -9,9 +9,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tenet_translate::GroupKind;
+use tenet_translate::keys::{CHECKSUM, CLUSTER as CLUSTER_KEY, KIND, NAME, NAMESPACE, UID};
 use tenet_translate::kubelets::NodeAddresses;
 use tenet_translate::labels::{Globs, LabelPolicy};
 use tenet_translate::names::{NameScheme, Names};
+use tenet_translate::owner::OwnerRecord;
 use tenet_translate::rules::Defaults;
 
 use crate::plan::{MintedToken, Payload, PlanContext, Proof, Write};
@@ -86,8 +88,8 @@ impl Default for Clusters {
 }
 
 impl Clusters {
-    /// Adds objects to one side: YAML documents, or JSON. Missing UIDs and resource
-    /// versions are made up.
+    /// Adds objects to one side: YAML documents, or JSON. Missing UIDs, resource
+    /// versions and checksums of owner records are made up.
     ///
     /// # Panics
     /// Panics when the text is no YAML: a test has no better use for it.
@@ -213,6 +215,9 @@ impl Clusters {
             if text(&value, member).is_empty() {
                 value["metadata"][member] = Value::String(made_up);
             }
+        }
+        if side == Side::Host {
+            seal(&mut value);
         }
         self.objects.insert((side, kind, namespace, name), Object::new(value));
     }
@@ -453,4 +458,18 @@ fn kind_of(object: &Value) -> GroupKind {
     let text = |member: &str| object[member].as_str().unwrap_or_default();
     let (group, _) = text("apiVersion").split_once('/').unwrap_or_default();
     GroupKind::intern(group, text("kind"))
+}
+
+/// Adds the checksum to an owner record that lacks it.
+fn seal(host: &mut Value) {
+    let metadata = &host["metadata"];
+    let text = |key: &str| metadata["annotations"][key].as_str().unwrap_or_default().to_owned();
+    let Some(kind) = GroupKind::lookup(&text(KIND)).filter(|_| text(CHECKSUM).is_empty()) else { return };
+    let record =
+        OwnerRecord { cluster: text(CLUSTER_KEY), kind, namespace: text(NAMESPACE), name: text(NAME), uid: text(UID) };
+    let own = |member: &str| metadata[member].as_str().unwrap_or_default();
+    let mut sealed = record.annotations(own("namespace"), own("name"));
+    if let Some(checksum) = sealed.remove(CHECKSUM) {
+        host["metadata"]["annotations"][CHECKSUM] = checksum;
+    }
 }

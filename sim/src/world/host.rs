@@ -9,6 +9,9 @@ use crate::api::{Cluster, Object, PatchType};
 use crate::oracle::record;
 use crate::script::{Act, Damage, Name, What};
 
+/// The UID that a hostile writer puts into an owner record. Nobody knows then whose the object is.
+pub const FORGED_UID: &str = "another";
+
 /// A user of the host.
 pub struct HostUser {
     host: Cluster,
@@ -72,7 +75,7 @@ impl HostUser {
         let Some(copy) = self.copy(name) else { return false };
         let body = match (damage, name.kind) {
             (Damage::Mark, _) => json!({"metadata": {"labels": {"tenet.sh/managed-by": null}}}),
-            (Damage::Owner, _) => json!({"metadata": {"annotations": {"tenet.sh/uid": "another"}}}),
+            (Damage::Owner, _) => json!({"metadata": {"annotations": {"tenet.sh/uid": FORGED_UID}}}),
             (_, What::ConfigMap) => json!({"data": {"value": "damaged"}}),
             (_, What::Secret) => json!({"data": {"value": "ZGFtYWdlZA=="}}),
             _ => json!({"metadata": {"labels": {"app": "damaged", "intruder": "was here"}}}),
@@ -87,7 +90,7 @@ impl HostUser {
             for object in self.host.list(what.kind(), &self.namespace) {
                 let is_taken = object["metadata"]["labels"]["app"] == "foreign";
                 let annotations = &object["metadata"]["annotations"];
-                let is_damaged = annotations["tenet.sh/uid"] == "another"
+                let is_damaged = annotations["tenet.sh/uid"] == FORGED_UID
                     || (annotations["tenet.sh/uid"].is_string()
                         && object["metadata"]["labels"]["tenet.sh/managed-by"].is_null());
                 if is_taken || is_damaged {

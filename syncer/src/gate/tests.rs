@@ -8,7 +8,7 @@ mod status;
 mod writes;
 
 use serde_json::json;
-use tenet_mapper::keys::{HOST_NAME, KIND, MANAGED_BY, NAME, SYNCED};
+use tenet_mapper::keys::{MANAGED_BY, SYNCED};
 use tenet_mapper::rules::{Table, copy};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{

@@ -283,7 +283,8 @@ impl Case<'_> {
 
 #[cfg(test)]
 mod tests {
-    use tenet_mapper::{Scope, kinds};
+    use tenet_mapper::translate::OwnerRecord;
+    use tenet_mapper::{Object, Scope, kinds};
 
     use super::*;
     use crate::fake_engine::FakeEngine;
@@ -337,7 +338,11 @@ mod tests {
         let host = HostKey::new("team-a", "a-x-shop-x-vc-1");
         let mut adopted =
             engine.view(kinds::SERVICE).get(&ObjectRef::host(kinds::SERVICE, &host)).unwrap().value().clone();
-        adopted["metadata"]["annotations"]["tenet.sh/uid"] = json!("stored");
+        let record = engine.facts().ownership(&Object::new(adopted.clone())).ours().unwrap();
+        let stored = OwnerRecord { uid: "stored".to_owned(), ..record };
+        for (key, value) in stored.annotations("team-a", "a-x-shop-x-vc-1") {
+            adopted["metadata"]["annotations"][key] = value;
+        }
         engine.sees(Side::Host, kinds::SERVICE, adopted);
         assert_eq!(serve("c", false).await, Ok(Vec::new()));
     }

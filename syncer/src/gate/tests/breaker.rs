@@ -10,8 +10,8 @@ fn rig_of_orphans(many: usize) -> (Rig, Vec<Effect>) {
         let name = format!("a{number}-x-default-x-vc-1");
         object["metadata"]["name"] = json!(name);
         object["metadata"]["uid"] = json!(format!("h{number}"));
-        object["metadata"]["annotations"][HOST_NAME] = json!(format!("team-a/{name}"));
-        object["metadata"]["annotations"][NAME] = json!(format!("a{number}"));
+        let owner = OwnerRecord { name: format!("a{number}"), ..owner(&format!("u{number}")) };
+        object["metadata"]["annotations"] = owner.annotations("team-a", &name).into();
         let path: &'static str = Box::leak(format!("{COLLECTION}/{name}").into_boxed_str());
         answers.push(("DELETE", path, 200, json!({"kind": "Status", "status": "Success"})));
         let deletion = Deletion::orphan(kinds::CONFIG_MAP, &Object::new(object.clone()), kinds::CONFIG_MAP);

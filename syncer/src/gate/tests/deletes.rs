@@ -68,9 +68,8 @@ async fn an_answer_that_is_older_than_what_was_seen_proves_nothing_and_suspends_
 async fn the_twin_is_the_one_that_the_record_names_and_not_the_one_that_a_mapper_asks_for() {
     // With `names: vcluster` the Secret `web-sa-token` and the tokens of the pod `web` have one host name.
     let mut tokens = host_object("pod-uid", "v");
-    for (key, value) in [(KIND, "Pod"), (NAME, "web")] {
-        tokens["metadata"]["annotations"][key] = json!(value);
-    }
+    let web = OwnerRecord { kind: kinds::POD.group_kind(), name: "web".to_owned(), ..owner("pod-uid") };
+    tokens["metadata"]["annotations"] = web.annotations("team-a", key().name()).into();
     let virt = || vec![("GET", SYSTEM, 200, system_of(ID))];
     let host = || vec![("DELETE", PLACE, 200, json!({"kind": "Status", "status": "Success"}))];
     let delete = |original| {

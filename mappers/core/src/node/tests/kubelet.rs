@@ -139,6 +139,7 @@ fn the_service_of_an_earlier_node_goes_first_and_a_foreign_one_stays() {
     converge(&mut clusters);
     let mut earlier = service(&clusters).unwrap().value().clone();
     earlier["metadata"]["annotations"]["tenet.sh/uid"] = json!("earlier");
+    earlier["metadata"]["annotations"]["tenet.sh/checksum"] = json!(null);
     earlier["metadata"]["uid"] = json!("earlier-service");
     clusters.put(Side::Host, earlier);
     let outcome = clusters.reconcile(&NodeMapper::new(), "", NODE).unwrap();

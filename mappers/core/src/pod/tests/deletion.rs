@@ -273,6 +273,11 @@ fn the_pod_of_another_is_not_touched() {
     let mut annotations = lab.host().unwrap().annotations();
     annotations.insert("tenet.sh/name".to_owned(), "other".to_owned());
     lab.edit_host("/metadata/annotations", json!(annotations));
+    let Err(MapError::Foreign { why, .. }) = lab.reconcile() else { panic!("its record was changed") };
+    assert_eq!(why, "its owner record was changed: tenet.sh/checksum does not match");
+    // The test kit adds the checksum.
+    annotations.remove("tenet.sh/checksum");
+    lab.edit_host("/metadata/annotations", json!(annotations));
     let Err(MapError::Foreign { why, .. }) = lab.reconcile() else { panic!("it belongs to another") };
     assert_eq!(why, "it belongs to Pod shop/other");
     let mut alone = Lab::empty();

@@ -2,7 +2,7 @@
 //! addresses of its own.
 
 use serde_json::{Value, json};
-use tenet_mapper::keys::{HOST_NAME, SHOWS};
+use tenet_mapper::keys::SHOWS;
 use tenet_mapper::{
     ApplyHost, Bound, Context, CopyMapper, Deletion, Effect, EventReason, EventType, HostKey, Input, KeysOf, MapError,
     Mapper, Object, Outcome, Projection, Side, Step, VirtualKey, kinds,
@@ -84,7 +84,9 @@ fn exposed(copies: &CopyMapper<Services>, cx: &Context<'_>, virt: &Object, key: 
     let mut desired = address::without(&draft).unwrap_or(draft);
     desired["metadata"]["name"] = json!(key.name());
     let annotations = &mut desired["metadata"]["annotations"];
-    annotations[HOST_NAME] = json!(key.to_string());
+    for (annotation, value) in cx.owner(kinds::SERVICE, virt).annotations(key.namespace(), key.name()) {
+        annotations[annotation] = value;
+    }
     annotations[SHOWS] = json!(format!("{}/{}", virt.namespace(), virt.name()));
     if let Some(spec) = desired.get_mut("spec").and_then(Value::as_object_mut) {
         // Inside the host it is a plain Service, whatever the tenant shows to the world.

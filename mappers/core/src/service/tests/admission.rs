@@ -1,6 +1,6 @@
 //! Admission of Services: requirements on the host before a Service is stored, and the life of a reservation.
 
-use tenet_mapper::keys::{PENDING, PENDING_OVER, UID};
+use tenet_mapper::keys::{CHECKSUM, PENDING, PENDING_OVER, UID};
 use tenet_mapper::plan::{Proof, proof};
 use tenet_mapper::{Admission, Need, Next, Operation, Request, Reservation};
 
@@ -205,7 +205,7 @@ fn reserved(virt: bool, over: Option<&str>) -> Clusters {
     let annotations = object["metadata"]["annotations"].as_object_mut().unwrap();
     annotations.insert(PENDING.to_owned(), json!(NOW.to_string()));
     match over {
-        None => annotations.remove(UID),
+        None => annotations.remove(CHECKSUM).and(annotations.remove(UID)),
         Some(base) => annotations.insert(PENDING_OVER.to_owned(), json!(base)),
     };
     clusters.put(Side::Host, object);
@@ -242,9 +242,11 @@ fn a_reservation_is_adopted_by_the_service_that_comes() {
     let found = host(&clusters).unwrap().value().clone();
     let ops = tenet_mapper::patch::host_ops(&apply.desired, &found, apply.table.as_deref(), &Projection::Whole);
     let uid = virt(&clusters).uid();
+    let checksum = &apply.desired["metadata"]["annotations"][CHECKSUM];
     assert_eq!(
         ops,
         [
+            json!({"op": "add", "path": "/metadata/annotations/tenet.sh~1checksum", "value": checksum}),
             json!({"op": "add", "path": "/metadata/annotations/tenet.sh~1uid", "value": uid}),
             json!({"op": "remove", "path": "/metadata/annotations/tenet.sh~1pending"}),
         ]

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use tenet_mapper::kinds;
 use tenet_mapper::testing::CLUSTER_ID;
+use tenet_mapper::translate::OwnerRecord;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -97,14 +99,18 @@ impl Backend {
     pub fn host_pod(&self) -> Value {
         let uid = self.pod.load(Ordering::SeqCst);
         let owner = if uid == self.ours.load(Ordering::SeqCst) { VIRTUAL_UID } else { "another-virtual-pod" };
+        let record = OwnerRecord {
+            cluster: CLUSTER_ID.to_owned(),
+            kind: kinds::POD.group_kind(),
+            namespace: "shop".to_owned(),
+            name: "web".to_owned(),
+            uid: owner.to_owned(),
+        };
         json!({
             "metadata": {
                 "name": "web-x-shop-x-vc-1", "namespace": "team-a", "uid": format!("host-{uid}"),
-                "labels": {"tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": "shop"},
-                "annotations": {
-                    "tenet.sh/cluster": CLUSTER_ID, "tenet.sh/kind": "Pod", "tenet.sh/namespace": "shop",
-                    "tenet.sh/name": "web", "tenet.sh/uid": owner, "tenet.sh/host-name": "team-a/web-x-shop-x-vc-1",
-                },
+                "labels": record.labels("vc-1"),
+                "annotations": record.annotations("team-a", "web-x-shop-x-vc-1"),
             },
             "spec": {
                 "nodeName": "host-worker",
