@@ -26,6 +26,10 @@ pub enum Component {
     MetricsServer,
     /// Kubelet of a node that runs containers.
     Kubelet,
+    /// kine, which is an etcd to the API server and keeps its data in `SQLite` or an SQL database.
+    Kine,
+    /// helm, for tests of the chart.
+    Helm,
 }
 
 impl Component {
@@ -45,6 +49,8 @@ impl Component {
             Self::Kwok => "kwok",
             Self::MetricsServer => "metrics-server",
             Self::Kubelet => "kubelet",
+            Self::Kine => "kine",
+            Self::Helm => "helm",
         }
     }
 
@@ -58,6 +64,8 @@ impl Component {
         match self {
             Self::MetricsServer => &go_module::METRICS_SERVER,
             Self::Kubelet => &go_module::KUBELET,
+            Self::Kine => &go_module::KINE,
+            Self::Helm => &go_module::HELM,
             _ => &go_module::CONTROL_PLANE,
         }
     }
@@ -73,6 +81,8 @@ impl Component {
             Self::Kwok => "sigs.k8s.io/kwok/cmd/kwok",
             Self::MetricsServer => "sigs.k8s.io/metrics-server/cmd/metrics-server",
             Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
+            Self::Kine => "github.com/k3s-io/kine",
+            Self::Helm => "helm.sh/helm/v4/cmd/helm",
         }
     }
 
@@ -81,6 +91,8 @@ impl Component {
             Self::Etcd => "go.etcd.io/etcd/server/v3",
             Self::Kwok => "sigs.k8s.io/kwok",
             Self::MetricsServer => "sigs.k8s.io/metrics-server",
+            Self::Kine => "github.com/k3s-io/kine",
+            Self::Helm => "helm.sh/helm/v4",
             _ => "k8s.io/kubernetes",
         }
     }
@@ -89,6 +101,7 @@ impl Component {
     pub(crate) fn version_args(self) -> &'static [&'static str] {
         match self {
             Self::Kubectl => &["version", "--client"],
+            Self::Helm => &["version"],
             _ => &["--version"],
         }
     }
@@ -102,8 +115,9 @@ impl Component {
             Self::Scheduler => 11,
             Self::Kubectl => 22,
             Self::Kwok => 45,
-            Self::MetricsServer => 90,
+            Self::MetricsServer | Self::Kine => 90,
             Self::Kubelet => 120,
+            Self::Helm => 60,
         })
     }
 }
@@ -120,7 +134,9 @@ mod tests {
 
     #[test]
     fn every_component_is_pinned_by_its_go_module() {
-        for component in Component::ALL.into_iter().chain([Component::MetricsServer, Component::Kubelet]) {
+        for component in
+            Component::ALL.into_iter().chain([Component::MetricsServer, Component::Kubelet, Component::Kine])
+        {
             assert!(component.pinned().is_some(), "{component}");
             assert!(component.go_module().go_mod.contains(component.package()), "{component}");
         }

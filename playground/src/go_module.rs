@@ -32,6 +32,14 @@ pub(crate) static KUBELET: GoModule = GoModule {
     go_sum: include_str!("../components/kubelet/go.sum"),
 };
 
+/// Module of kine, for virtual clusters on `SQLite` or an SQL database.
+pub(crate) static KINE: GoModule =
+    GoModule { go_mod: include_str!("../components/kine/go.mod"), go_sum: include_str!("../components/kine/go.sum") };
+
+/// Module of helm, for the tests of the chart.
+pub(crate) static HELM: GoModule =
+    GoModule { go_mod: include_str!("../components/helm/go.mod"), go_sum: include_str!("../components/helm/go.sum") };
+
 impl GoModule {
     /// Returns the name of the cache folder. It changes with the pinned versions, not with the version of this project.
     pub(crate) fn fingerprint(&self) -> String {

@@ -12,9 +12,10 @@ mod machine;
 mod network;
 
 pub use error::RealNodeError;
+pub use image::ProgramImage;
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     path::Path,
     sync::{Mutex, PoisonError},
@@ -96,6 +97,22 @@ impl RealNode {
         drop(self.kubelet.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
+    /// Adds an image to the node.
+    pub fn add_image(&self, image: &ProgramImage) -> Result<(), RealNodeError> {
+        let path = self.dir.path().join("image.tar");
+        image.write(&path).map_err(|source| RealNodeError::File { path: path.clone(), source })?;
+        let mount = format!("--mount=/proc/{}/ns/mnt", self.containers.pid());
+        let args = [mount.as_ref(), OsStr::new("ctr"), OsStr::new("-n"), OsStr::new("k8s.io"), OsStr::new("images")];
+        let import = args.into_iter().chain([OsStr::new("import"), path.as_os_str()]);
+        machine::run("nsenter", import)
+            .map_err(|why| RealNodeError::Machine(format!("cannot import the image {}: {}", image.name, why.trim())))
+    }
+
+    /// Returns the address of the node, at which its pods reach this machine.
+    pub fn address(&self) -> String {
+        fs::read_to_string(self.dir.path().join(network::ADDRESS)).unwrap_or_default()
+    }
+
     /// Returns the folder of the logs.
     pub fn dir(&self) -> &Path {
         self.dir.path()
@@ -128,7 +145,7 @@ impl RealNode {
             format!("--kubeconfig={}", file(files::KUBECONFIG)),
             format!("--root-dir={}", file("kubelet")),
             format!("--hostname-override={}", Self::NAME),
-            format!("--node-ip={}", fs::read_to_string(file(network::ADDRESS)).unwrap_or_default()),
+            format!("--node-ip={}", self.address()),
         ];
         launch("kubelet", "nsenter", args.into_iter().map(OsString::from).collect(), self.dir.path())
     }

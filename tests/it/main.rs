@@ -33,4 +33,5 @@ mod schema;
 mod services;
 mod storage;
 mod streams;
+mod walk;
 mod world;

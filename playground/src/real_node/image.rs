@@ -4,7 +4,7 @@ use std::{
     env,
     fmt::Write,
     fs, io,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -23,12 +23,48 @@ pub(super) const PAUSE: &str = "registry.k8s.io/pause:3.10";
 pub(super) const ALL: [(&str, &str, &[&str]); 2] =
     [("busybox.tar", BUSYBOX, &["sh"]), ("pause.tar", PAUSE, &["sleep", "2147483647"])];
 
+/// Image of one program, for [`RealNode::add_image`](super::RealNode::add_image).
+#[derive(Clone, Debug)]
+pub struct ProgramImage {
+    /// Tagged name.
+    pub name: String,
+    /// Program on this machine, which becomes `/bin/NAME` in the image.
+    pub program: PathBuf,
+    /// True if the image runs the program by itself; otherwise a container names it as its command.
+    pub is_entry_point: bool,
+}
+
+impl ProgramImage {
+    /// Writes the image as an archive, with the shared libraries of the program.
+    pub(super) fn write(&self, archive_path: &Path) -> io::Result<()> {
+        let name = self.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut tar = Builder::new(Vec::new());
+        let mut add = |from: &Path, to: &str| -> io::Result<()> {
+            let bytes = fs::read(from)?;
+            tar.append_data(&mut header(EntryType::Regular, 0o755, bytes.len()), to, &*bytes)
+        };
+        add(&self.program, &format!("bin/{name}"))?;
+        for library in libraries(&self.program) {
+            add(&library, library.to_string_lossy().trim_start_matches('/'))?;
+        }
+        let entry: &[&str] = if self.is_entry_point { &[&format!("/bin/{name}")] } else { &[] };
+        fs::write(archive_path, archive(&tar.into_inner()?, &self.name, entry, &[])?)
+    }
+}
+
+/// Returns the paths of the shared libraries of a program, and of the loader; none for a static one.
+fn libraries(program: &Path) -> Vec<PathBuf> {
+    let Ok(output) = Command::new("ldd").arg(program).stdin(Stdio::null()).output() else { return Vec::new() };
+    let text = String::from_utf8_lossy(&output.stdout);
+    text.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
+}
+
 /// Writes the images as archives that `ctr images import` can read.
 pub(super) fn write(busybox: &Path, dir: &Path) -> Result<(), RealNodeError> {
     let layer = layer(busybox).map_err(|source| RealNodeError::File { path: busybox.to_owned(), source })?;
     for (file, name, command) in ALL {
         let path = dir.join(file);
-        archive(&layer, name, command)
+        archive(&layer, name, &[], command)
             .and_then(|bytes| fs::write(&path, bytes))
             .map_err(|source| RealNodeError::File { path, source })?;
     }
@@ -50,7 +86,7 @@ fn layer(busybox: &Path) -> io::Result<Vec<u8>> {
     tar.into_inner()
 }
 
-fn archive(layer: &[u8], name: &str, command: &[&str]) -> io::Result<Vec<u8>> {
+fn archive(layer: &[u8], name: &str, entry: &[&str], command: &[&str]) -> io::Result<Vec<u8>> {
     let digest = Sha256::digest(layer).iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -58,7 +94,7 @@ fn archive(layer: &[u8], name: &str, command: &[&str]) -> io::Result<Vec<u8>> {
     let config = json!({
         "architecture": match env::consts::ARCH { "x86_64" => "amd64", "aarch64" => "arm64", other => other },
         "os": "linux",
-        "config": {"Env": ["PATH=/bin"], "Cmd": command},
+        "config": {"Env": ["PATH=/bin"], "Entrypoint": entry, "Cmd": command},
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
     });
     let manifest = json!([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]);

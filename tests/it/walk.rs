@@ -1,0 +1,263 @@
+//! Walk of a user on a host whose node runs containers: create, connect, run, pause, delete.
+//!
+//! The node has no kube-proxy, so addresses of host Services lead nowhere: the pod of the control plane finds the host
+//! by an entry in its hosts file, and the kubelets of virtual nodes have loopback addresses.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tenet_playground::{
+    Component, Components, ControlPlane, MASTERS, PlaneOptions, ProgramImage, Progress, RealNode, RealNodeError, Role,
+};
+
+use crate::cluster::{self, Cluster};
+use crate::harness::{client, new_namespace};
+use crate::install::{Tenet, everything};
+
+const NAME: &str = "vcluster-1";
+/// Command that ends at once when it is told to.
+const SLEEPS: [&str; 3] = ["sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"];
+/// User of the containers of a control plane.
+const USER: u32 = 65532;
+
+/// Host with one node that runs containers.
+struct Host {
+    node: RealNode,
+    plane: ControlPlane,
+    cluster: Cluster,
+    kubectl: PathBuf,
+    dir: TempDir,
+}
+
+impl Host {
+    /// Starts the host. Prints that the test is skipped on a machine that cannot run a node.
+    async fn start() -> Result<Option<Self>> {
+        let dir = TempDir::with_prefix("tenet-walk-")?;
+        let mut components = Components::locate_or_build(&Progress::silent()).await?;
+        let options = PlaneOptions {
+            // Pods reach this machine by its address on the bridge.
+            api_server_flags: vec!["--bind-address=0.0.0.0".to_owned()],
+            ..PlaneOptions::new("host", Role::Host, &dir.path().join("host"))
+        };
+        let plane = ControlPlane::start(&components, options).await?;
+        plane.until_pods_are_admitted("default").await?;
+        let node = match RealNode::start(&plane, &Progress::stderr()).await {
+            Err(RealNodeError::Machine(why)) => {
+                // Bypass the capture of the test's output, so that a skip is visible.
+                let line = format!("skipped: no real node, because {why}\n");
+                std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes())?;
+                return Ok(None);
+            }
+            other => other?,
+        };
+        components.add(Component::Kine, &Progress::stderr()).await?;
+        let kubeconfig = dir.path().join("kubeconfig");
+        plane.write_kubeconfig(&kubeconfig, "admin", Some(MASTERS))?;
+        let cluster = Cluster::new("host", client(&kubeconfig).await?);
+        let kubectl = components.path(Component::Kubectl).to_owned();
+        for (component, is_entry_point) in [
+            (Component::Etcd, false),
+            (Component::Kine, true),
+            (Component::ApiServer, false),
+            (Component::ControllerManager, false),
+        ] {
+            let program = components.path(component).to_owned();
+            node.add_image(&ProgramImage { name: image(component.name()), program, is_entry_point })?;
+        }
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_tenet-syncer"));
+        node.add_image(&ProgramImage { name: image("tenet-syncer"), program, is_entry_point: true })?;
+        Ok(Some(Self { node, plane, cluster, kubectl, dir }))
+    }
+
+    fn tenet(&self) -> Tenet {
+        Tenet { kubeconfig: self.dir.path().join("kubeconfig"), namespace: NAME.to_owned() }
+    }
+
+    /// Runs kubectl inside, by `tenet connect NAME -- kubectl ARGS`.
+    fn inside(&self, args: &[&str]) -> Result<String> {
+        let kubectl = self.kubectl.to_string_lossy();
+        self.tenet().succeeds(&[&["connect", NAME, "--", &kubectl], args].concat())
+    }
+
+    /// Creates a volume of this machine, which any claim without a class gets.
+    async fn create_volume(&self, name: &str) -> Result<()> {
+        let folder = self.dir.path().join(name);
+        fs::create_dir(&folder)?;
+        chown(&folder, Some(USER), Some(USER))?;
+        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755))?;
+        let volume = json!({
+            "metadata": {"name": name},
+            "spec": {
+                "capacity": {"storage": "10Gi"},
+                "accessModes": ["ReadWriteOnce"],
+                "persistentVolumeReclaimPolicy": "Retain",
+                "hostPath": {"path": folder},
+            },
+        });
+        self.cluster.create("/api/v1/persistentvolumes", volume).await.map(drop)
+    }
+
+    fn write_values(&self) -> Result<PathBuf> {
+        let port = self.plane.port().to_string();
+        let values = json!({
+            "store": {"storageClass": ""},
+            "images": {
+                "etcd": image("etcd"),
+                "kine": image("kine"),
+                "apiServer": image("kube-apiserver"),
+                "controllerManager": image("kube-controller-manager"),
+                "syncer": image("tenet-syncer"),
+            },
+            "syncer": {
+                "extraArgs": ["--tls-san=192.0.2.1,api.example.com"],
+                "env": {"KUBERNETES_SERVICE_HOST": "kubernetes.default.svc", "KUBERNETES_SERVICE_PORT": port},
+                // The node has no image of CoreDNS.
+                "config": {"kubelet": {"addresses": "loopback"}, "coredns": {"enabled": false}},
+            },
+            "pod": {"hostAliases": [{"ip": self.node.address(), "hostnames": ["kubernetes.default.svc"]}]},
+        });
+        let file = self.dir.path().join("value.yaml");
+        fs::write(&file, serde_saphyr::to_string(&values)?)?;
+        Ok(file)
+    }
+}
+
+fn image(program: &str) -> String {
+    format!("tenet.sh/test/{program}:1")
+}
+
+/// Prints the time of each step.
+struct Clock(Instant);
+
+impl Clock {
+    fn tell(&mut self, step: &str) {
+        println!("{step}: {:.1} s", self.0.elapsed().as_secs_f64());
+        self.0 = Instant::now();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_virtual_cluster_is_created_used_and_deleted_without_a_trace() -> Result<()> {
+    let Some(host) = Host::start().await? else { return Ok(()) };
+    new_namespace(&host.cluster, NAME).await?;
+    for (store, container) in [("sqlite", "kine"), ("etcd", "etcd")] {
+        println!("store {store}");
+        host.create_volume(store).await?;
+        let walked = walk(&host, store, container).await;
+        if walked.is_err() {
+            tell_containers(&host, container).await;
+        }
+        walked?;
+    }
+    Ok(())
+}
+
+async fn walk(host: &Host, store: &str, container: &str) -> Result<()> {
+    let tenet = host.tenet();
+    let values = host.write_values()?;
+    let before = everything(&host.cluster, NAME).await?;
+
+    let mut clock = Clock(Instant::now());
+    tenet.succeeds(&[
+        "create",
+        NAME,
+        "--distro",
+        "k8s",
+        "--store",
+        store,
+        "-f",
+        &values.to_string_lossy(),
+        "--timeout",
+        "120",
+    ])?;
+    clock.tell("create");
+    let pods = format!("/api/v1/namespaces/{NAME}/pods");
+    let pod = host.cluster.get(&format!("{pods}/{NAME}-0")).await?.context("the pod of the control plane")?;
+    let of = |field: &str| pod["status"][field].as_array().cloned().unwrap_or_default();
+    let containers = [of("initContainerStatuses"), of("containerStatuses")].concat();
+    assert_eq!(names_of(&containers), ["bootstrap", container, "kube-apiserver", "kube-controller-manager", "syncer"]);
+    ensure!(containers.iter().all(|it| it["restartCount"] == 0 && it["ready"] == true), "{containers:#?}");
+    assert_eq!(tenet.succeeds(&["list", "-o", "name"])?, format!("{NAME}\n"));
+
+    let namespaces = host.inside(&["get", "namespaces", "-o", "name"])?;
+    let expected =
+        ["default", "kube-node-lease", "kube-public", "kube-system"].map(|name| format!("namespace/{name}\n"));
+    assert_eq!(namespaces, expected.concat());
+    clock.tell("connect");
+    run_pod(host, "nginx")?;
+    clock.tell("run a pod");
+    let on_host = host.cluster.list(&pods).await?;
+    assert_eq!(names(&on_host), [format!("nginx-x-default-x-{NAME}"), format!("{NAME}-0")]);
+    assert_eq!(host.inside(&["exec", "nginx", "--", "echo", "hello"])?, "hello\n");
+    clock.tell("exec");
+
+    let image = format!("--image={}", RealNode::IMAGE);
+    host.inside(&[&["create", "deployment", "web", &image, "--"], &SLEEPS[..]].concat())?;
+    let available = ["wait", "--for=condition=Available", "deployment/web", "--timeout=60s"];
+    host.inside(&available)?;
+    clock.tell("run a Deployment");
+    tenet.succeeds(&["pause", NAME])?;
+    assert_eq!(host.cluster.list(&pods).await?.len(), 0);
+    clock.tell("pause");
+    tenet.succeeds(&["resume", NAME])?;
+    // Its last state says that it is available, until its pod is found to be gone.
+    host.cluster
+        .until_list(&pods, "the pod of the Deployment", |pods| {
+            pods.iter().any(|pod| cluster::name(pod).starts_with("web-") && cluster::phase(pod) == "Running")
+        })
+        .await?;
+    host.inside(&available)?;
+    clock.tell("resume");
+
+    tenet.succeeds(&["delete", NAME])?;
+    clock.tell("delete");
+    let after = everything(&host.cluster, NAME).await?;
+    assert_eq!(after, before);
+    Ok(())
+}
+
+fn run_pod(host: &Host, name: &str) -> Result<()> {
+    let image = format!("--image={}", RealNode::IMAGE);
+    // The ServiceAccount appears a second or two after the control plane is ready.
+    let end = Instant::now() + Duration::from_secs(20);
+    while let Err(error) = host.inside(&["get", "serviceaccount", "default"]) {
+        ensure!(Instant::now() < end, "{error:#}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    host.inside(&[&["run", name, &image, "--command", "--"], &SLEEPS[..]].concat())?;
+    host.inside(&["wait", "--for=condition=Ready", &format!("pod/{name}"), "--timeout=60s"]).map(drop)
+}
+
+fn names_of(containers: &[Value]) -> Vec<&str> {
+    containers.iter().map(|container| container["name"].as_str().unwrap_or_default()).collect()
+}
+
+fn names(objects: &[Value]) -> Vec<&str> {
+    let mut names: Vec<&str> = objects.iter().map(cluster::name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Prints the logs of the control plane, which are gone with the host.
+async fn tell_containers(host: &Host, store: &str) {
+    let pod = host.cluster.get(&format!("/api/v1/namespaces/{NAME}/pods/{NAME}-0")).await;
+    println!("{}", pod.ok().flatten().unwrap_or_default()["status"]);
+    for container in ["bootstrap", store, "kube-apiserver", "kube-controller-manager", "syncer"] {
+        let kubeconfig = host.dir.path().join("kubeconfig");
+        println!("--- {container}\n{}", log(&host.kubectl, &kubeconfig, container));
+    }
+}
+
+fn log(kubectl: &Path, kubeconfig: &Path, container: &str) -> String {
+    let mut command = std::process::Command::new(kubectl);
+    command.arg("--kubeconfig").arg(kubeconfig).args(["logs", "-n", NAME, &format!("{NAME}-0"), "-c", container]);
+    command.args(["--tail", "40"]).output().map_or_else(
+        |error| error.to_string(),
+        |output| format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+    )
+}
