@@ -222,6 +222,11 @@ pub struct NetworkPolicy {
     pub enabled: bool,
 }
 
+/// Returns the JSON schema of the values.
+pub fn schema() -> Value {
+    schemars::schema_for!(Values).to_value()
+}
+
 impl Default for Values {
     fn default() -> Self {
         Self {

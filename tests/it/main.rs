@@ -3,6 +3,7 @@
 mod admission;
 mod bootstrap;
 mod breaker;
+mod chart;
 mod claim;
 mod cluster;
 mod crash;

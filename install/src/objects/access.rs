@@ -50,6 +50,11 @@ impl Rights {
     pub fn rules(&self) -> &[Value] {
         self.role["rules"].as_array().map_or(&[], Vec::as_slice)
     }
+
+    /// Returns the optional rules beyond the host namespace.
+    pub fn cluster_rules(&self) -> &[Value] {
+        self.cluster_role.as_ref().and_then(|role| role["rules"].as_array()).map_or(&[], Vec::as_slice)
+    }
 }
 
 /// Adds verbs to the rule of a resource, which is made if it does not exist.
