@@ -18,8 +18,10 @@ use crate::mappers::Mappers;
 use crate::queue::Lane;
 use crate::{learn, patrol};
 
-/// Interval between two checks of all streams when none has reported a change.
+/// Interval between two checks of all streams while a mapper waits for a list, so that the reason stays current.
 const LOOK: Duration = Duration::from_secs(1);
+/// The same while none does: each change of a stream is notified, so a check finds nothing new.
+const RARE_LOOK: Duration = Duration::from_secs(30);
 
 /// State of one mapper.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,9 +76,14 @@ impl Registry {
                 biased;
                 () = stop.cancelled() => return,
                 () = changed.notified() => {}
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(engine.registry.pause()) => {}
             }
         }
+    }
+
+    fn pause(&self) -> Duration {
+        let is_listing = self.states.read().values().any(|state| matches!(state, State::Listing(_)));
+        if is_listing { LOOK } else { RARE_LOOK }
     }
 
     /// Stops every mapper until its streams are listed again.
@@ -141,15 +148,17 @@ impl Registry {
         let Some(needs) = self.needs.get(&mapper) else { return (missing, unlisted) };
         for (side, kind) in needs.all() {
             let Some(health) = engine.caches.health(side, kind) else { continue };
-            let reason = health.failing.as_ref().map(|(_, reason)| format!(": {reason}")).unwrap_or_default();
-            let stream = format!("{side} {}{reason}", kind.resource());
+            let stream = || {
+                let reason = health.failing.as_ref().map(|(_, reason)| format!(": {reason}")).unwrap_or_default();
+                format!("{side} {}{reason}", kind.resource())
+            };
             // A kind that is not served has no objects that refer to anything.
             let is_hidden = health.missing == Some(Missing::Forbidden) && needs.referrers.contains(&(side, kind));
             let blocks = is_hidden || (health.missing.is_some() && needs.required.contains(&(side, kind)));
             if blocks {
-                missing.push(stream);
+                missing.push(stream());
             } else if health.missing.is_none() && !health.synced {
-                unlisted.push(stream);
+                unlisted.push(stream());
             }
         }
         (missing, unlisted)
