@@ -46,8 +46,10 @@ impl Defaults {
     }
 
     fn visit(&mut self, location: &Location<'_>, sent: Option<&Value>, stored: &Value) {
-        if sent.is_none() {
-            self.add(location, stored);
+        match sent {
+            None => self.add(location, stored),
+            Some(sent) if sent == stored => return,
+            Some(_) => {}
         }
         match stored {
             Value::Object(members) => {

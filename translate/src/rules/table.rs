@@ -103,7 +103,7 @@ impl Table {
 
     /// Returns whether a rule names objects of this kind.
     pub fn refers_to(&self, kind: GroupKind) -> bool {
-        self.rules().iter().any(|(_, rule)| matches!(rule.action, Action::Reference(named) if named == kind))
+        self.root.refers_to(kind)
     }
 
     /// Returns the coverage of `path`, in the notation of rules.
@@ -190,6 +190,12 @@ impl Node {
         let own = self.rule.as_ref().filter(|leaf| leaf.rule.kept && is_sought(&leaf.path));
         own.map(|leaf| leaf.path.as_str())
             .or_else(|| self.children().filter(|child| child.follows).find_map(|child| child.find_followed(is_sought)))
+    }
+
+    fn refers_to(&self, kind: GroupKind) -> bool {
+        let names = |leaf: &Leaf| matches!(leaf.rule.action, Action::Reference(named) if named == kind);
+        let is_here = || self.rule.as_deref().is_some_and(names);
+        self.refers && (is_here() || self.children().any(|child| child.refers_to(kind)))
     }
 
     fn note(&mut self, rule: &Rule) {
