@@ -12,10 +12,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use http::request::Parts;
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Collected};
 use kube::client::Body;
 use parking_lot::Mutex;
+use serde_json::Value;
 use tenet_mapper::Side;
 use tokio::time::{Instant, sleep};
 use tower::{BoxError, Service};
@@ -25,7 +27,7 @@ use crate::oracle::Oracle;
 use crate::process::Process;
 use crate::random::Random;
 use crate::script::{Fault, Moment, Planned};
-use body::WireBody;
+use body::{Watched, WireBody};
 use call::Call;
 
 /// Longest time that a request or an answer normally takes, in milliseconds.
@@ -84,6 +86,7 @@ enum Fate {
     HangAnswer,
     Twice,
     Late(Duration),
+    LateAnswer(Duration),
     Stale(u64),
     DieBefore,
     DieAfter,
@@ -102,6 +105,7 @@ impl Network {
             network: Arc::clone(self),
             process: Arc::clone(process),
             service: self.clusters.of(side).service(user),
+            user: Arc::from(user),
             side,
         };
         kube::Client::new(wire, "default")
@@ -124,6 +128,21 @@ impl Network {
         self.state.lock().active.clear();
     }
 
+    /// Notes that a syncer starts.
+    pub fn start(&self, user: &str) {
+        self.oracle.lock().start(user);
+    }
+
+    /// Tells the oracle which ends of host pods a watch has told of.
+    fn deliver(&self, user: &str, lines: &[u8]) {
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| line.starts_with(br#"{"type":"DELETED""#)) {
+            let event: Value = serde_json::from_slice(line).unwrap_or_default();
+            if let Some(uid) = event["object"]["metadata"]["uid"].as_str() {
+                self.oracle.lock().tell_end(user, uid);
+            }
+        }
+    }
+
     /// Counts a fault that took effect.
     pub fn count(&self, kind: &'static str) {
         *self.state.lock().hits.entry(kind).or_default() += 1;
@@ -135,8 +154,8 @@ impl Network {
     }
 
     /// Answers a request at once, and shows its effect to the oracle.
-    fn apply(&self, service: &ApiService, side: Side, request: Request<Body>) -> Response<ApiBody> {
-        let answer = service.answer(request);
+    fn apply(&self, service: &ApiService, side: Side, parts: &Parts, body: &Bytes) -> Response<ApiBody> {
+        let answer = service.answer_to(parts, body);
         self.oracle.lock().observe(&self.clusters, side);
         answer
     }
@@ -179,6 +198,10 @@ impl Active {
                 let late = self.random.millis(1, most);
                 self.share(share, Fate::Late(late))
             }
+            Fault::LateAnswer(side, most, share) if side == call.side && call.is_write() => {
+                let late = self.random.millis(1, most);
+                self.share(share, Fate::LateAnswer(late))
+            }
             Fault::Stale(side, back) if side == call.side && call.may_be_stale() => Fate::Stale(back),
             _ => Fate::Pass,
         }
@@ -203,6 +226,7 @@ struct Wire {
     network: Arc<Network>,
     process: Arc<Process>,
     service: ApiService,
+    user: Arc<str>,
     side: Side,
 }
 
@@ -236,37 +260,41 @@ impl Wire {
         if self.process.is_dead() {
             return pending().await;
         }
-        let again = |body: &Bytes| rebuild(&parts, body);
         let answer = match fate {
-            Fate::Pass => self.apply(again(&body)),
+            Fate::Pass => self.apply(&parts, &body),
             Fate::Refuse { code, retry_after } => refusal(&refused(code, retry_after)),
             Fate::Drop => return Err("connection reset before the request was sent".into()),
             Fate::LoseAnswer => {
-                self.apply(again(&body));
+                self.apply(&parts, &body);
                 sleep(back).await;
                 return Err("connection reset before the answer came".into());
             }
             Fate::Hang => return pending().await,
             Fate::HangAnswer => {
-                self.apply(again(&body));
+                self.apply(&parts, &body);
                 return pending().await;
             }
             Fate::Twice => {
-                let answer = self.apply(again(&body));
-                self.apply(again(&body));
+                let answer = self.apply(&parts, &body);
+                self.apply(&parts, &body);
                 answer
             }
-            Fate::Late(late) => return self.late(again(&body), late).await,
+            Fate::Late(late) => return self.late(parts, body, late).await,
+            Fate::LateAnswer(late) => {
+                let answer = self.apply(&parts, &body);
+                sleep(late).await;
+                answer
+            }
             Fate::Stale(versions) => {
                 let version = self.network.clusters.of(self.side).version().saturating_sub(versions).max(1);
-                self.apply(as_of(again(&body), version))
+                self.apply(&as_of(parts, version), &body)
             }
             Fate::DieBefore => {
                 self.process.kill();
                 return pending().await;
             }
             Fate::DieAfter => {
-                self.apply(again(&body));
+                self.apply(&parts, &body);
                 self.process.kill();
                 return pending().await;
             }
@@ -275,40 +303,32 @@ impl Wire {
         if self.process.is_dead() {
             return pending().await;
         }
-        let network = call.is_watch().then(|| (Arc::clone(&self.network), self.side));
-        Ok(answer.map(|body| WireBody::new(body, network)))
+        let (network, user) = (Arc::clone(&self.network), Arc::clone(&self.user));
+        let watch = call.is_watch().then(|| Watched { network, side: self.side, user, is_of_pods: call.is_of_pods });
+        Ok(answer.map(|body| WireBody::new(body, watch)))
     }
 
-    fn apply(&self, request: Request<Body>) -> Response<ApiBody> {
-        self.network.apply(&self.service, self.side, request)
+    fn apply(&self, parts: &Parts, body: &Bytes) -> Response<ApiBody> {
+        self.network.apply(&self.service, self.side, parts, body)
     }
 
     /// The request arrives later, whether or not anybody still waits for its answer.
-    async fn late(self, request: Request<Body>, late: Duration) -> Result<Response<WireBody>, BoxError> {
+    async fn late(self, parts: Parts, body: Bytes, late: Duration) -> Result<Response<WireBody>, BoxError> {
         let arrival = tokio::spawn(async move {
             sleep(late).await;
-            self.apply(request)
+            self.apply(&parts, &body)
         });
         Ok(arrival.await?.map(|body| WireBody::new(body, None)))
     }
 }
 
-fn rebuild(parts: &http::request::Parts, body: &Bytes) -> Request<Body> {
-    let mut request = Request::new(Body::from(body.to_vec()));
-    *request.method_mut() = parts.method.clone();
-    *request.uri_mut() = parts.uri.clone();
-    *request.headers_mut() = parts.headers.clone();
-    request
-}
-
 /// The same read, as a cache that lags behind answers it.
-fn as_of(mut request: Request<Body>, version: u64) -> Request<Body> {
-    let query = request.uri().query().map(|query| format!("{query}&")).unwrap_or_default();
-    let path = format!("{}?{query}tenetSimAsOf={version}", request.uri().path());
-    if let Ok(uri) = path.parse::<Uri>() {
-        *request.uri_mut() = uri;
+fn as_of(mut parts: Parts, version: u64) -> Parts {
+    let query = parts.uri.query().map(|query| format!("{query}&")).unwrap_or_default();
+    if let Ok(uri) = format!("{}?{query}tenetSimAsOf={version}", parts.uri.path()).parse::<Uri>() {
+        parts.uri = uri;
     }
-    request
+    parts
 }
 
 fn refused(code: u16, retry_after: u32) -> Status {

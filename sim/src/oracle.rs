@@ -6,11 +6,13 @@
 mod down;
 mod end;
 mod history;
+mod order;
 mod up;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -21,6 +23,7 @@ use crate::api::AuditEntry;
 use crate::network::Clusters;
 use crate::world::FORGED_UID;
 use history::History;
+use order::Order;
 
 pub use end::{Picture, compare};
 
@@ -46,6 +49,14 @@ pub enum Promise {
     Uid,
     /// The final state is told before an object goes.
     Final,
+    /// A copy does not go back to an earlier state of its original.
+    Order,
+    /// An object that does not cross says why.
+    Said,
+    /// A change crosses at once when nothing disturbs it.
+    Late,
+    /// Patrol and audit find nothing when no event was lost.
+    Drift,
     /// A deleted object leaves nothing on the host.
     Leak,
     /// The two sides agree at the end.
@@ -116,13 +127,18 @@ pub struct Oracle {
     cluster_id: String,
     failures: Vec<Failure>,
     history: History,
-    writes: BTreeMap<(Side, String), u64>,
-    log: VecDeque<String>,
+    order: Order,
+    /// Ends of host pods that a watch has told a syncer of, by its user and the UID.
+    told: BTreeMap<(String, String), Instant>,
+    writes: BTreeMap<(Side, &'static str, String), u64>,
+    log: VecDeque<Line>,
     digest: DefaultHasher,
     entries: u64,
+    /// Number of requests of syncers that may have written.
+    requests: u64,
     /// Times at which the syncer may have missed events.
     blind: Vec<(Instant, Instant)>,
-    last_write: Option<(Instant, String)>,
+    last_write: Option<(Side, Arc<AuditEntry>)>,
     /// True after the virtual cluster was replaced by one that nobody has claimed.
     is_replaced: bool,
     is_verbose: bool,
@@ -136,10 +152,13 @@ impl Oracle {
             cluster_id: cluster_id.to_owned(),
             failures: Vec::new(),
             history: History::default(),
+            order: Order::default(),
+            told: BTreeMap::new(),
             writes: BTreeMap::new(),
             log: VecDeque::new(),
             digest: DefaultHasher::new(),
             entries: 0,
+            requests: 0,
             blind: Vec::new(),
             last_write: None,
             is_replaced: false,
@@ -152,7 +171,7 @@ impl Oracle {
         let other = if side == Side::Host { Side::Virtual } else { Side::Host };
         for side in [other, side] {
             for entry in clusters.of(side).take_audit() {
-                self.judge(side, &entry, clusters);
+                self.judge(side, &Arc::new(entry), clusters);
             }
         }
     }
@@ -180,7 +199,7 @@ impl Oracle {
 
     /// Returns the last entries of both audit logs.
     pub fn log(&self) -> Vec<String> {
-        self.log.iter().cloned().collect()
+        self.log.iter().map(ToString::to_string).collect()
     }
 
     /// Returns a digest of both audit logs.
@@ -193,9 +212,24 @@ impl Oracle {
         self.entries
     }
 
+    /// Returns the number of requests of syncers that may have written, whether or not they did.
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Notes that a watch has told a syncer of the end of a host pod.
+    pub fn tell_end(&mut self, user: &str, uid: &str) {
+        self.told.entry((user.to_owned(), uid.to_owned())).or_insert_with(Instant::now);
+    }
+
+    /// Notes that a syncer starts, and knows nothing.
+    pub fn start(&mut self, user: &str) {
+        self.told.retain(|(of, _), _| of != user);
+    }
+
     /// Returns the last write of a syncer.
-    pub fn last_write(&self) -> Option<(Instant, String)> {
-        self.last_write.clone()
+    pub fn last_write(&self) -> Option<String> {
+        self.last_write.as_ref().map(|(side, entry)| line(*side, entry))
     }
 
     /// Forgets what was known of a cluster that went back to an earlier state, or was replaced.
@@ -203,10 +237,15 @@ impl Oracle {
         self.is_replaced |= self.cluster_id != cluster_id;
         cluster_id.clone_into(&mut self.cluster_id);
         self.history = History::default();
+        self.excuse_order();
     }
 
     /// Adds a line to the log.
     pub fn note(&mut self, line: String) {
+        self.push(Line::Note(line));
+    }
+
+    fn push(&mut self, line: Line) {
         if self.is_verbose {
             println!("{line}");
         }
@@ -216,37 +255,60 @@ impl Oracle {
         self.log.push_back(line);
     }
 
-    fn judge(&mut self, side: Side, entry: &AuditEntry, clusters: &Clusters) {
-        let line = line(side, entry);
-        line.hash(&mut self.digest);
-        entry.body.to_string().hash(&mut self.digest);
+    fn judge(&mut self, side: Side, entry: &Arc<AuditEntry>, clusters: &Clusters) {
+        self.sum_up(side, entry);
         self.entries += 1;
-        if entry.user.starts_with(SYNCER) && !entry.is_changed && !entry.is_dry_run {
-            self.note(format!("{line} {}", entry.body));
-        } else if entry.is_changed && !entry.is_dry_run {
-            self.note(line.clone());
+        let is_ours = entry.user.starts_with(SYNCER);
+        if !entry.is_dry_run && (is_ours || entry.is_changed) {
+            self.push(Line::Entry(side, Arc::clone(entry)));
+        }
+        if is_ours && !entry.is_dry_run {
+            self.requests += 1;
         }
         if entry.is_dry_run || !entry.is_changed || entry.code >= 300 {
             return;
         }
-        if entry.user.starts_with(SYNCER) {
-            self.count(side, entry, &line);
+        if is_ours {
+            self.count(side, entry);
             match side {
                 Side::Host => self.down(entry, clusters),
                 Side::Virtual => self.up(entry, clusters),
             }
         }
+        self.follow(side, entry);
         self.history.learn(side, entry);
     }
 
-    fn count(&mut self, side: Side, entry: &AuditEntry, line: &str) {
-        self.last_write = Some((Instant::now(), line.to_owned()));
-        let object = format!("{} {}/{} {}", entry.kind.kind, entry.namespace, entry.name, entry.uid);
-        let count = self.writes.entry((side, object)).or_default();
+    fn sum_up(&mut self, side: Side, entry: &AuditEntry) {
+        (side, entry.version, entry.time, entry.code, entry.reason).hash(&mut self.digest);
+        (&entry.user, entry.kind.kind, &entry.subresource).hash(&mut self.digest);
+        (&entry.namespace, &entry.name, &entry.uid, &entry.body).hash(&mut self.digest);
+    }
+
+    fn count(&mut self, side: Side, entry: &Arc<AuditEntry>) {
+        self.last_write = Some((side, Arc::clone(entry)));
+        let count = self.writes.entry((side, entry.kind.kind, entry.uid.clone())).or_default();
         *count += 1;
         if *count > ENDLESS {
-            let why = format!("{} writes to one object; the last one: {line}", *count);
+            let why = format!("{} writes to one object; the last one: {}", *count, line(side, entry));
             self.fail(Promise::Rest, why);
+        }
+    }
+}
+
+/// One line of the log.
+#[derive(Debug)]
+enum Line {
+    Note(String),
+    Entry(Side, Arc<AuditEntry>),
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Note(text) => f.write_str(text),
+            Self::Entry(side, entry) if entry.is_changed => f.write_str(&line(*side, entry)),
+            Self::Entry(side, entry) => write!(f, "{} {}", line(*side, entry), entry.body),
         }
     }
 }

@@ -67,6 +67,8 @@ pub enum Damage {
     Mark,
     /// The UID in its owner record is another one.
     Owner,
+    /// Its owner record is removed, and its label stays.
+    Record,
 }
 
 /// One act in a world.
@@ -182,6 +184,8 @@ pub enum Fault {
     Hang(Side, u64),
     /// Answers hang: the request was applied.
     HangAnswer(Side, u64),
+    /// Answers come up to so many milliseconds late: watches may tell of later changes before.
+    LateAnswer(Side, u64, u64),
     /// Requests arrive twice.
     Twice(Side, u64),
     /// Requests take up to so many milliseconds to arrive, and arrive after the client has given up too.
@@ -322,7 +326,7 @@ impl Act {
 
 impl Fault {
     /// The kinds of faults, as the coverage counts them.
-    pub const KINDS: [&'static str; 27] = [
+    pub const KINDS: [&'static str; 28] = [
         "crash at a poll",
         "crash before a write",
         "crash after a write",
@@ -335,6 +339,7 @@ impl Fault {
         "lost answer",
         "hanging request",
         "hanging answer",
+        "late answer",
         "duplicated request",
         "late request",
         "cut watches",
@@ -367,6 +372,7 @@ impl Fault {
             Self::LostAnswer(..) => "lost answer",
             Self::Hang(..) => "hanging request",
             Self::HangAnswer(..) => "hanging answer",
+            Self::LateAnswer(..) => "late answer",
             Self::Twice(..) => "duplicated request",
             Self::Late(..) => "late request",
             Self::Cut(_) => "cut watches",
@@ -423,6 +429,12 @@ impl Script {
     /// Returns true if the script has a fault of a kind.
     pub fn has(&self, is_it: impl Fn(&Fault) -> bool) -> bool {
         self.faults.iter().any(|planned| is_it(&planned.fault))
+    }
+
+    /// Returns true for one of eight seeds: it runs all mappers, and rests as long as any backoff although both sides agree
+    /// before.
+    pub fn is_deep(&self) -> bool {
+        self.seed.is_multiple_of(8)
     }
 
     /// Returns true if a person has to decide how it goes on: a store went back or was replaced, so that the syncer stops.

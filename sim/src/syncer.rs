@@ -6,10 +6,9 @@ use std::sync::{Arc, LazyLock};
 
 use anyhow::Context as _;
 use parking_lot::Mutex;
-use tenet_config::Config;
 use tenet_mapper::{Admission, Context, MapError, Mapper, MapperSpec, Outcome, Side, VirtualKey};
 use tenet_syncer::api::Api;
-use tenet_syncer::embed::{Clients, Embedded, Sizes};
+use tenet_syncer::embed::{Clients, Configuration, Embedded, Sizes};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -32,6 +31,8 @@ pub enum Setup {
 pub struct Syncer {
     user: String,
     setup: Setup,
+    /// True if it runs every mapper, and not only those whose kinds occur in scripts.
+    is_complete: bool,
     network: Arc<Network>,
     clock: Clock,
     polls: Arc<Polls>,
@@ -56,7 +57,13 @@ impl Syncer {
         random: Random,
     ) -> Self {
         let (network, polls) = (Arc::clone(network), Arc::clone(polls));
-        Self { user: user.to_owned(), setup, network, clock, polls, random, running: None }
+        Self { user: user.to_owned(), setup, is_complete: true, network, clock, polls, random, running: None }
+    }
+
+    /// Leaves out mappers whose kinds occur in no script, unless it is to run all.
+    #[must_use]
+    pub fn complete(self, is_complete: bool) -> Self {
+        Self { is_complete, ..self }
     }
 
     /// Starts it, unless it runs.
@@ -64,7 +71,8 @@ impl Syncer {
         if self.process().is_some_and(|process| !process.is_dead()) {
             return Ok(());
         }
-        let config = config(self.setup)?;
+        let config = config(self.setup, self.is_complete)?;
+        self.network.start(&self.user);
         let process = Process::new(self.clock, Arc::clone(&self.polls), Random::new(self.random.draw()));
         let client = |side| Api::new(self.network.client(&process, &self.user, side));
         let (virt, host) = match self.setup {
@@ -107,6 +115,11 @@ impl Syncer {
         self.running.as_ref().map(|running| Arc::clone(&running.process))
     }
 
+    /// The number of differences that only its patrol or its audit has found, if it has started.
+    pub fn drift(&self) -> Option<u64> {
+        self.running.as_ref()?.engine.lock().as_ref().map(Embedded::drift)
+    }
+
     /// The number of entries that it keeps in memory.
     pub fn sizes(&self) -> Option<Sizes> {
         self.running.as_ref()?.engine.lock().as_ref().map(Embedded::sizes)
@@ -140,23 +153,24 @@ fn mappers() -> Vec<Box<dyn Mapper>> {
 
 thread_local! {
     /// Configurations, as reading one takes longer than a run.
-    static CONFIGS: RefCell<BTreeMap<&'static str, Config>> = const { RefCell::new(BTreeMap::new()) };
+    static CONFIGS: RefCell<BTreeMap<(&'static str, bool), Configuration>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-fn config(setup: Setup) -> anyhow::Result<Config> {
+fn config(setup: Setup, is_complete: bool) -> anyhow::Result<Configuration> {
     let (id, name, namespace) = match setup {
         Setup::Wrong(Wiring::Namespace) => ("namespace", NAME, "elsewhere"),
         Setup::Wrong(Wiring::Name) => ("name", "vc-2", NAMESPACE),
         Setup::Right | Setup::Wrong(Wiring::Swapped) => ("right", NAME, NAMESPACE),
     };
-    if let Some(config) = CONFIGS.with_borrow(|configs| configs.get(id).cloned()) {
+    if let Some(config) = CONFIGS.with_borrow(|configs| configs.get(&(id, is_complete)).cloned()) {
         return Ok(config);
     }
     let yaml = format!(
         "name: {name}\nhost:\n  namespace: {namespace}\nvirtual:\n  kubeconfig: /unused\nkubelet:\n  enabled: false\n\
-         engine:\n  patrolInterval: 60s\ncoredns:\n  enabled: false\n"
+         engine:\n  patrolInterval: 60s\ncoredns:\n  enabled: false\n{}",
+        if is_complete { "" } else { "kinds:\n  disable: [endpoint-slice, persistent-volume-claim, storage-class]\n" }
     );
-    let config = Embedded::config(&yaml, &mappers()).context("configuration of the simulator")?;
-    CONFIGS.with_borrow_mut(|configs| configs.insert(id, config.clone()));
+    let config = Configuration::read(&yaml, &mappers()).context("configuration of the simulator")?;
+    CONFIGS.with_borrow_mut(|configs| configs.insert((id, is_complete), config.clone()));
     Ok(config)
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tenet_mapper::{Side, kinds};
 use tenet_sim::api::{Cluster, ClusterConfig, Status};
 use tenet_syncer::api::Api;
-use tenet_syncer::embed::{Clients, Embedded, Runtime, Task};
+use tenet_syncer::embed::{Clients, Configuration, Embedded, Runtime, Task};
 use time::OffsetDateTime;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -53,7 +53,7 @@ impl Lab {
 
     async fn start(&self, stop: &CancellationToken) -> Result<Embedded, String> {
         let mappers = tenet_core_mappers::all();
-        let config = Embedded::config(CONFIG, &mappers).expect("an answer");
+        let config = Configuration::read(CONFIG, &mappers).expect("an answer");
         let clients =
             Clients { virt: Api::new(self.virt.client("syncer")), host: Api::new(self.host.client("syncer")) };
         let started = Embedded::start(config, mappers, clients, Arc::new(Paused), stop).await;

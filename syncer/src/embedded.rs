@@ -1,6 +1,6 @@
 //! An engine without command line, files, signals, sockets and connections of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tenet_config::{Config, Live, Overrides};
@@ -20,6 +20,22 @@ pub struct Embedded {
     engine: Arc<Engine>,
 }
 
+/// A configuration, and what the mappers bring along to it. Reading one takes longer than a start.
+#[derive(Clone)]
+pub struct Configuration {
+    config: Config,
+    settings: Arc<Settings>,
+}
+
+impl Configuration {
+    /// Reads a configuration for these mappers.
+    pub fn read(yaml: &str, mappers: &[Box<dyn Mapper>]) -> anyhow::Result<Self> {
+        let settings = Settings::of(mappers)?;
+        let config = Config::from_yaml_knowing(yaml, &Overrides::default(), settings.known())?;
+        Ok(Self { config, settings: Arc::new(settings) })
+    }
+}
+
 /// Number of entries that an engine keeps for objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
@@ -32,20 +48,15 @@ pub struct Sizes {
 }
 
 impl Embedded {
-    /// Reads a configuration for these mappers.
-    pub fn config(yaml: &str, mappers: &[Box<dyn Mapper>]) -> anyhow::Result<Config> {
-        Ok(Config::from_yaml_knowing(yaml, &Overrides::default(), Settings::of(mappers)?.known())?)
-    }
-
-    /// Starts an engine. Its tasks run on `runtime`, until `stop`.
+    /// Starts an engine with the mappers that its configuration was read for. Its tasks run on `runtime`, until `stop`.
     pub async fn start(
-        config: Config,
+        Configuration { config, settings }: Configuration,
         mappers: Vec<Box<dyn Mapper>>,
         clients: Clients,
         runtime: Arc<dyn Runtime>,
         stop: &CancellationToken,
     ) -> anyhow::Result<Self> {
-        let (settings, live) = (Settings::of(&mappers)?, Live::new(config));
+        let live = Live::new(config);
         let syncer = Syncer::start(live.clone(), settings, mappers, clients, &runtime).await?;
         let engine = Arc::clone(&syncer.engine);
         let house = Refresh { engine: Arc::clone(&engine), live, reloader: None, level: LevelHandle::default() };
@@ -56,6 +67,12 @@ impl Embedded {
     /// Returns the reason while the claim permits no write.
     pub fn suspended(&self) -> Option<String> {
         self.engine.claim.check().err().map(|error| error.to_string())
+    }
+
+    /// Returns the number of differences that only the patrol or the audit has found.
+    pub fn drift(&self) -> u64 {
+        let kinds: BTreeSet<_> = self.engine.caches.all().iter().map(|cache| cache.kind().group_kind()).collect();
+        kinds.into_iter().map(|kind| self.engine.metrics.drift(kind.label())).sum()
     }
 
     /// Returns the number of entries that the engine keeps for objects.

@@ -34,7 +34,7 @@ pub struct Engine {
     /// Read access of the mappers.
     pub view: EngineView,
     /// Configuration sections of the mappers.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     /// Values that are fixed during one reconcile.
     pub facts: Arc<ArcSwap<Facts>>,
     /// Claim of both sides.

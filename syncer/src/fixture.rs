@@ -107,7 +107,7 @@ impl Fixture {
             router,
             caches,
             view,
-            settings: Settings::default(),
+            settings: Arc::default(),
             facts,
             claim,
             gate,

@@ -52,7 +52,7 @@ pub use supervisor::run;
 /// An engine between any two API servers, on a clock of its own: for the simulator.
 #[doc(hidden)]
 pub mod embed {
-    pub use crate::embedded::{Embedded, Sizes};
+    pub use crate::embedded::{Configuration, Embedded, Sizes};
     pub use crate::runtime::{Runtime, Task};
     pub use crate::supervisor::Clients;
 }

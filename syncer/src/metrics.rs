@@ -204,6 +204,11 @@ impl Metrics {
         self.reconciles.with_label_values(&[kind, result]).inc();
     }
 
+    /// Returns how much the patrol and the audit have found.
+    pub fn drift(&self, kind: &str) -> u64 {
+        self.drift.with_label_values(&[kind]).get()
+    }
+
     /// The patrol found something to write.
     pub fn drifted(&self, kind: &str, writes: usize) {
         self.drift.with_label_values(&[kind]).inc_by(writes as u64);

@@ -42,7 +42,7 @@ const GRACE: Duration = Duration::from_secs(20);
 
 /// Runs a syncer with these mappers and sockets until SIGTERM or SIGINT.
 pub async fn run(args: Args, mappers: Vec<Box<dyn Mapper>>, sockets: impl Sockets) -> anyhow::Result<()> {
-    let settings = Settings::of(&mappers)?;
+    let settings = Arc::new(Settings::of(&mappers)?);
     if args.schema {
         println!("{:#}", tenet_config::schema(settings.known()));
         return Ok(());
@@ -122,7 +122,7 @@ impl Syncer {
     /// Checks that both clusters belong together, and builds the engine.
     pub(crate) async fn start(
         live: Live,
-        settings: Settings,
+        settings: Arc<Settings>,
         mappers: Vec<Box<dyn Mapper>>,
         clients: Clients,
         runtime: &Arc<dyn Runtime>,

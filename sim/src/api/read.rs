@@ -154,17 +154,24 @@ fn text(table: &Table, request: &Request, page: &Page<'_>, remaining: Option<usi
         }
     }
     let head = format!(r#"{{"kind":"{list}","apiVersion":"{api_version}","metadata":{metadata},"items":"#);
-    let mut text = BytesMut::from(head.as_bytes());
+    let items: Vec<_> = page
+        .items
+        .iter()
+        .map(|object| if request.metadata_only { object.metadata_only_text() } else { object.item_text() })
+        .collect();
+    let length: usize = items.iter().map(|item| item.len() + 1).sum();
+    let mut text = BytesMut::with_capacity(head.len() + length + 2);
+    text.put_slice(head.as_bytes());
     if request.metadata_only && page.items.is_empty() {
         text.put_slice(b"null}");
         return text.freeze();
     }
     text.put_u8(b'[');
-    for (position, object) in page.items.iter().enumerate() {
+    for (position, item) in items.into_iter().enumerate() {
         if position > 0 {
             text.put_u8(b',');
         }
-        text.put(if request.metadata_only { object.metadata_only_text() } else { object.item_text() });
+        text.put(item);
     }
     text.put_slice(b"]}");
     text.freeze()

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
+use http::request::Parts;
 use http::{HeaderMap, Response};
 use http_body_util::{BodyExt, Collected};
 use hyper::body::{Body as HttpBody, Frame};
@@ -67,9 +68,14 @@ impl ApiService {
         let (parts, body) = request.into_parts();
         // The body of a client is in memory, so it is read without waiting.
         let body = body.collect().now_or_never().and_then(Result::ok).map(Collected::to_bytes).unwrap_or_default();
+        self.answer_to(&parts, &body)
+    }
+
+    /// Answers the head and the body of an HTTP request.
+    pub fn answer_to(&self, parts: &Parts, body: &Bytes) -> Response<ApiBody> {
         let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
         match route(path) {
-            Route::Object(route) => match self.read(&route, query, &parts, &body) {
+            Route::Object(route) => match self.read(&route, query, parts, body) {
                 Ok(Some(request)) => self.perform(&request),
                 Ok(None) => self.unknown(&route),
                 Err(status) => refusal(&status),
@@ -104,7 +110,7 @@ impl ApiService {
         &self,
         route: &ResourceRoute<'_>,
         query: &str,
-        parts: &http::request::Parts,
+        parts: &Parts,
         body: &Bytes,
     ) -> Result<Option<Request>, Status> {
         let Some(resource) = resource_of(&self.state.lock().store, route) else { return Ok(None) };

@@ -126,7 +126,9 @@ impl Store {
 
     /// The table of a kind.
     pub(super) fn find(&self, kind: Kind) -> Option<ResourceId> {
-        self.tables.iter().position(|table| table.resource.kind == kind)
+        // Most kinds differ in their plurals, whose comparison is cheap.
+        let is_it = |table: &Table| table.resource.kind.plural == kind.plural && table.resource.kind == kind;
+        self.tables.iter().position(is_it)
     }
 
     /// The table that serves a path.

@@ -16,16 +16,34 @@ use crate::api::ApiBody;
 /// The body of an answer, on its way to the syncer.
 pub(super) struct WireBody {
     inner: ApiBody,
-    /// The network and the side of a watch.
-    watch: Option<(Arc<Network>, Side)>,
+    watch: Option<Watched>,
     /// An event that is late.
     held: Option<(Bytes, Pin<Box<Sleep>>)>,
     /// The time at which a silent connection is reset.
     silent: Option<Pin<Box<Sleep>>>,
 }
 
+/// The watch that a body belongs to.
+pub(super) struct Watched {
+    pub(super) network: Arc<Network>,
+    pub(super) side: Side,
+    /// User of the syncer that watches.
+    pub(super) user: Arc<str>,
+    pub(super) is_of_pods: bool,
+}
+
+impl Watched {
+    /// Hands lines to the syncer.
+    fn deliver(&self, lines: Bytes) -> Next {
+        if self.side == Side::Host && self.is_of_pods {
+            self.network.deliver(&self.user, &lines);
+        }
+        Poll::Ready(Some(Ok(Frame::data(lines))))
+    }
+}
+
 impl WireBody {
-    pub(super) fn new(inner: ApiBody, watch: Option<(Arc<Network>, Side)>) -> Self {
+    pub(super) fn new(inner: ApiBody, watch: Option<Watched>) -> Self {
         Self { inner, watch, held: None, silent: None }
     }
 
@@ -52,21 +70,24 @@ impl Body for WireBody {
                 }
                 let bytes = bytes.clone();
                 this.held = None;
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                return match &this.watch {
+                    Some(watch) => watch.deliver(bytes),
+                    None => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                };
             }
             let frame = match Pin::new(&mut this.inner).poll_frame(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => None,
                 Poll::Ready(Some(frame)) => frame.ok().and_then(|frame| frame.into_data().ok()),
             };
-            let Some((network, side)) = &this.watch else {
+            let Some(watch) = &this.watch else {
                 return Poll::Ready(frame.map(|bytes| Ok(Frame::data(bytes))));
             };
             let is_change = frame.as_ref().is_some_and(|bytes| is_change(bytes));
-            match (network.delivery(*side, is_change), frame) {
+            match (watch.network.delivery(watch.side, is_change), frame) {
                 (Delivery::Silent(until), _) => this.silence(until),
                 (_, None) => return Poll::Ready(None),
-                (Delivery::Now, Some(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                (Delivery::Now, Some(bytes)) => return watch.deliver(bytes),
                 (Delivery::Later(delay), Some(bytes)) => this.held = Some((bytes, Box::pin(sleep(delay)))),
                 (Delivery::Lost, Some(_)) => {}
             }

@@ -14,6 +14,7 @@ pub(super) struct Call {
     scope: Scope,
     /// True for a list that an informer begins with: a proof selects fields, and an audit pages metadata.
     is_of_informer: bool,
+    pub(super) is_of_pods: bool,
 }
 
 impl Call {
@@ -28,7 +29,8 @@ impl Call {
             _ => Scope::Writes,
         };
         let is_of_informer = scope == Scope::Lists && has("limit") && !has("fieldSelector") && !has("continue");
-        Self { side, method: parts.method.clone(), scope, is_of_informer }
+        let is_of_pods = path.ends_with("/pods");
+        Self { side, method: parts.method.clone(), scope, is_of_informer, is_of_pods }
     }
 
     pub(super) fn is_write(&self) -> bool {

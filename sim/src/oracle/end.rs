@@ -15,15 +15,27 @@ use crate::world::{controller, is_finished};
 impl Oracle {
     /// Checks that both sides agree.
     pub fn check_end(&mut self, clusters: &Clusters) {
+        for (promise, why) in self.differences(clusters) {
+            self.fail(promise, why);
+        }
+    }
+
+    /// Returns true if both sides agree.
+    pub fn agrees(&self, clusters: &Clusters) -> bool {
+        self.differences(clusters).is_empty()
+    }
+
+    fn differences(&self, clusters: &Clusters) -> Vec<(Promise, String)> {
+        let mut found = Vec::new();
         for pod in clusters.virt.list(kinds::POD, "") {
             if let Err(why) = self.check_pod(&pod, clusters) {
-                self.fail(Promise::End, format!("pod {}/{}: {why}", pod.namespace(), pod.name()));
+                found.push((Promise::End, format!("pod {}/{}: {why}", pod.namespace(), pod.name())));
             }
         }
         for what in [What::ConfigMap, What::Secret, What::Service] {
             for copy in clusters.host.list(what.kind(), &self.namespace) {
                 if let Err(why) = self.check_copy(what, &copy, clusters) {
-                    self.fail(Promise::End, format!("host {what:?} {}: {why}", copy.name()));
+                    found.push((Promise::End, format!("host {what:?} {}: {why}", copy.name())));
                 }
             }
         }
@@ -33,17 +45,28 @@ impl Oracle {
             };
             if service.name() != "kubernetes" && !has_copy() && !self.is_taken(clusters, What::Service, &service) {
                 let why = format!("Service {}/{} has no copy", service.namespace(), service.name());
-                self.fail(Promise::End, why);
+                found.push((Promise::End, why));
             }
         }
-        self.check_leaks(clusters);
+        for what in [What::Pod, What::Service] {
+            let originals = clusters.virt.list(what.kind(), "");
+            for original in originals.iter().filter(|original| !original.is_deleting() && !is_finished(original)) {
+                if self.is_held_by_others(clusters, what, original) && !is_told(clusters, original) {
+                    let (namespace, name) = (original.namespace(), original.name());
+                    found
+                        .push((Promise::Said, format!("no event says why {what:?} {namespace}/{name} does not cross")));
+                }
+            }
+        }
+        found.extend(self.leaks(clusters));
+        found
     }
 
-    /// Checks that every host object of ours has its original.
-    pub fn check_leaks(&mut self, clusters: &Clusters) {
+    /// Returns every host object of ours whose original has gone.
+    fn leaks(&self, clusters: &Clusters) -> Vec<(Promise, String)> {
+        let mut found = Vec::new();
         for what in [What::Pod, What::ConfigMap, What::Secret, What::Service] {
-            let copies: Vec<_> = self.copies(clusters, what).collect();
-            for copy in copies {
+            for copy in self.copies(clusters, what) {
                 let Some(record) = record(&copy).filter(|record| record.cluster == self.cluster_id) else { continue };
                 let original = match record.kind.as_str() {
                     "Pod" => clusters.virt.get(kinds::POD, &record.namespace, &record.name),
@@ -53,10 +76,37 @@ impl Oracle {
                 };
                 if original.is_none_or(|original| original.uid() != record.uid) {
                     let why = format!("host {what:?} {} is left of {}/{}", copy.name(), record.namespace, record.name);
-                    self.fail(Promise::Leak, why);
+                    found.push((Promise::Leak, why));
                 }
             }
         }
+        found
+    }
+
+    /// Checks that the host ends what the tenant has deleted.
+    pub fn check_prompt(&mut self, clusters: &Clusters) {
+        for what in [What::Pod, What::Service] {
+            let left = self.copies(clusters, what).find(|copy| {
+                let ours =
+                    record(copy).filter(|record| record.cluster == self.cluster_id && record.kind == what.kind().kind);
+                ours.is_some_and(|record| {
+                    let original = clusters.virt.get(what.kind(), &record.namespace, &record.name);
+                    let is_alive = original.is_some_and(|found| found.uid() == record.uid && !found.is_deleting());
+                    !is_alive && !copy.is_deleting()
+                })
+            });
+            if let Some(copy) = left {
+                let why = format!("the host {what:?} {} does not end with its original", copy.name());
+                self.fail(Promise::Late, why);
+            }
+        }
+    }
+
+    /// Returns true if somebody else has the name of a copy on the host.
+    fn is_held_by_others(&self, clusters: &Clusters, what: What, original: &Object) -> bool {
+        let name = format!("{}-x-{}-x-{}", original.name(), original.namespace(), crate::run::NAME);
+        let found = clusters.host.get(what.kind(), &self.namespace, &name);
+        found.is_some_and(|found| found["metadata"]["labels"]["app"] == "foreign")
     }
 
     fn copies(&self, clusters: &Clusters, what: What) -> impl Iterator<Item = std::sync::Arc<Object>> + use<> {
@@ -128,6 +178,15 @@ impl Oracle {
         }
         Ok(())
     }
+}
+
+/// Returns true if an event says that the copy of an object is blocked.
+fn is_told(clusters: &Clusters, original: &Object) -> bool {
+    let events = clusters.virt.list(kinds::EVENT, original.namespace());
+    events.iter().any(|event| {
+        let about = if event["regarding"].is_object() { &event["regarding"] } else { &event["involvedObject"] };
+        event["reason"] == "SyncBlocked" && about["uid"] == original.uid()
+    })
 }
 
 fn waits_for_content(pod: &Object, clusters: &Clusters) -> bool {

@@ -13,6 +13,8 @@ use crate::api::{AuditEntry, Object};
 #[derive(Debug, Default)]
 pub(super) struct History {
     pods: BTreeMap<String, Life>,
+    /// Times at which host pods got their node, by their UIDs.
+    bound: BTreeMap<String, Instant>,
 }
 
 /// Past of one virtual pod.
@@ -31,12 +33,20 @@ impl History {
         self.pods.get(uid).cloned().unwrap_or_default()
     }
 
+    /// Returns the time at which a host pod got its node.
+    pub(super) fn bound(&self, uid: &str) -> Option<Instant> {
+        self.bound.get(uid).copied()
+    }
+
     pub(super) fn learn(&mut self, side: Side, entry: &AuditEntry) {
         if side != Side::Host || entry.kind != kinds::POD {
             return;
         }
         let Some(object) = entry.after.as_ref().or(entry.before.as_ref()) else { return };
         let Some(record) = record(object) else { return };
+        if object["spec"]["nodeName"].is_string() {
+            self.bound.entry(object.uid().to_owned()).or_insert_with(Instant::now);
+        }
         let life = self.pods.entry(record.uid).or_default();
         match (&entry.before, &entry.after) {
             (None, Some(_)) => {

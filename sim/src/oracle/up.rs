@@ -1,7 +1,10 @@
 //! Writes of a syncer in the virtual cluster.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use tenet_mapper::kinds;
+use tokio::time::Instant;
 
 use super::down::is_claim;
 use super::{Oracle, Promise, names_uid, record};
@@ -9,11 +12,18 @@ use crate::api::{AuditEntry, Object, Verb};
 use crate::network::Clusters;
 use crate::world::is_finished;
 
+/// Time that a request which was decided before may still take.
+const REACTION: Duration = Duration::from_millis(50);
+
 impl Oracle {
     pub(super) fn up(&mut self, entry: &AuditEntry, clusters: &Clusters) {
         let name = format!("{} {}/{}", entry.kind.kind, entry.namespace, entry.name);
         match entry.kind.kind {
-            "Event" | "Node" => return,
+            "Event" => return,
+            "Node" => {
+                self.pictures(entry, clusters);
+                return;
+            }
             "Pod" | "Service" => {}
             _ if is_claim(entry) => return,
             _ => {
@@ -66,10 +76,44 @@ impl Oracle {
             && let Some((last, gone)) = &life.last
             && is_finished(last)
             && last["status"]["phase"] != before["status"]["phase"]
-            && !self.blind.iter().any(|(from, to)| *to >= *gone && *from <= tokio::time::Instant::now())
+            && (!self.is_blind(*gone) || self.knows_end(&entry.user, last))
         {
             let (told, was) = (&before["status"]["phase"], &last["status"]["phase"]);
             self.fail(Promise::Final, format!("the pod {name} was removed as {told}, and its host pod ended as {was}"));
+        }
+    }
+}
+
+impl Oracle {
+    /// Returns true if a syncer may have missed the end of a host pod that has gone then.
+    fn is_blind(&self, gone: Instant) -> bool {
+        self.blind.iter().any(|(from, to)| *to >= gone && *from <= Instant::now())
+    }
+
+    /// Returns true if a syncer knew the last state of a host pod when it sent what is judged now.
+    fn knows_end(&self, user: &str, last: &Object) -> bool {
+        let told = self.told.get(&(user.to_owned(), last.uid().to_owned()));
+        told.is_some_and(|told| told.elapsed() > REACTION)
+    }
+
+    /// A syncer writes the picture of a node.
+    fn pictures(&mut self, entry: &AuditEntry, clusters: &Clusters) {
+        let Some(before) = &entry.before else { return };
+        if !names_uid(&entry.body, before.uid()) {
+            self.fail(Promise::Uid, format!("{} wrote the virtual Node {} without its UID", entry.user, entry.name));
+        }
+        if entry.verb != Verb::Delete {
+            return;
+        }
+        let pods = clusters.host.list(kinds::POD, "");
+        let living = pods.iter().find(|pod| {
+            let is_there = pod["spec"]["nodeName"] == entry.name && !pod.is_deleting() && !is_finished(pod);
+            let bound = self.history.bound(pod.uid());
+            is_there && record(pod).is_some() && bound.is_some_and(|bound| bound.elapsed() > REACTION)
+        });
+        if let Some(pod) = living {
+            let why = format!("{} deleted the virtual Node {} of the host pod {}", entry.user, entry.name, pod.name());
+            self.fail(Promise::Lost, why);
         }
     }
 }

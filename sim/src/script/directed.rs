@@ -1,6 +1,6 @@
 //! Directed scripts: a short story with the faults of one idea, which random scripts rarely hit.
 
-use super::{Act, Fault, Moment, Name, PodPlan, Script, Side, What, Wiring};
+use super::{Act, Damage, Fault, Moment, Name, Planned, PodPlan, Scope, Script, Side, What, Wiring};
 
 /// Two pods that run when the fault comes.
 fn two_pods() -> Script {
@@ -33,7 +33,89 @@ pub fn directed() -> Vec<(&'static str, Script)> {
         all.push(("a replaced store", two_pods().fault(20_000, 0, Fault::Replace(side))));
     }
     all.extend(away());
+    all.extend(late());
+    all.extend(obstacles());
     all
+}
+
+/// A syncer that knows less than the stores, because what it is told is old or late.
+fn late() -> Vec<(&'static str, Script)> {
+    let both = || two_pods().fault(15_000, 2_000, Fault::Crash(Moment::Poll(1)));
+    let label = |value| Act::Label(pod("a"), value);
+    let service = |port| Act::Service(Name::new(What::Service, "default", "s"), port);
+    let ends = PodPlan { runs: Some(8_000), grace: 5, ..PodPlan::default() };
+    let refused = |from, length| Planned {
+        at: from,
+        length,
+        seed: 1,
+        fault: Fault::Status { side: Side::Virtual, scope: Scope::Writes, code: 500, retry_after: 0, share: 100 },
+    };
+    let mut refused_at_the_end = two_pods().fault(9_000, 60_000, Fault::Slow(Side::Host, 10_000));
+    refused_at_the_end.faults.push(refused(18_000, 25_000));
+    let mut all = vec![
+        (
+            "a syncer that starts with an old list of the virtual cluster",
+            both().fault(14_000, 40_000, Fault::Stale(Side::Virtual, 40)).fault(
+                16_000,
+                40_000,
+                Fault::Slow(Side::Virtual, 15_000),
+            ),
+        ),
+        (
+            "a pod whose last states come together",
+            two_pods().fault(9_000, 60_000, Fault::Slow(Side::Host, 10_000)).act(10_000, Act::Delete(pod("a"), None)),
+        ),
+        ("a pod whose final state cannot be told at once", refused_at_the_end.act(10_000, Act::Delete(pod("a"), None))),
+        (
+            "changes that are told late, after the answer to a write has shown them",
+            Script::new(1)
+                .act(500, Act::Pod(pod("a"), ends))
+                .fault(6_000, 40_000, Fault::Slow(Side::Virtual, 6_000))
+                .act(6_500, label(1))
+                .act(6_700, label(2)),
+        ),
+        (
+            "a copy that somebody deletes before the write to it is answered",
+            two_pods()
+                .act(1_000, service(1))
+                .fault(9_000, 20_000, Fault::LateAnswer(Side::Host, 6_000, 100))
+                .act(10_000, service(2))
+                .act(10_500, Act::Remove(Name::new(What::Service, "default", "s"))),
+        ),
+        (
+            "watches that cannot resume",
+            two_pods().fault(10_000, 0, Fault::Compact(Side::Virtual)).act(12_000, label(1)),
+        ),
+        ("watches that cannot resume", two_pods().fault(10_000, 0, Fault::Compact(Side::Host)).act(12_000, label(1))),
+    ];
+    for seed in 1..5 {
+        let story = Script::new(seed).pod(500, "default", "a").act(10_000, Act::Delete(pod("a"), Some(0)));
+        let story = ["b", "c"].into_iter().fold(story, |story, name| story.pod(9_600, "default", name));
+        all.push(("a node whose pods are told late", story.fault(9_000, 30_000, Fault::Slow(Side::Host, 4_000))));
+    }
+    all
+}
+
+/// Objects of others where ours should be.
+fn obstacles() -> Vec<(&'static str, Script)> {
+    let service = Name::new(What::Service, "default", "s");
+    vec![
+        ("a name that is taken on the host", two_pods().act(100, Act::Foreign(pod("a")))),
+        (
+            "a name of a Service that is taken on the host",
+            two_pods().act(100, Act::Foreign(service.clone())).act(1_000, Act::Service(service.clone(), 1)),
+        ),
+        (
+            "copies that lose their owner record",
+            two_pods()
+                .act(1_000, Act::Service(service.clone(), 1))
+                .act(10_000, Act::Damage(service.clone(), Damage::Record))
+                .act(10_000, Act::Damage(pod("b"), Damage::Record))
+                .act(12_000, Act::Service(service, 2))
+                .act(20_000, Act::Label(pod("b"), 1)),
+        ),
+        ("a node that fails", two_pods().act(10_000, Act::NodeDown(0)).act(20_000, Act::NodeUp(0))),
+    ]
 }
 
 /// Changes while no syncer runs.

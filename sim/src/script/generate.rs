@@ -18,8 +18,18 @@ pub fn generate(seed: u64) -> Script {
     for _ in 0..random.between(1, 6) {
         script.faults.push(fault(&mut random));
     }
+    let mut random = Random::of(seed, "late answers");
+    if random.chance(10) {
+        script.faults.push(late_answers(&mut random));
+    }
     script.faults.sort_by_key(|planned| planned.at);
     script
+}
+
+fn late_answers(random: &mut Random) -> Planned {
+    let side = if random.chance(50) { Side::Host } else { Side::Virtual };
+    let fault = Fault::LateAnswer(side, random.between(100, 8_000), *random.pick(&[20, 50, 100]).unwrap_or(&50));
+    Planned { at: random.between(0, SPAN), length: random.between(1_000, 40_000), seed: random.draw(), fault }
 }
 
 /// Returns the acts of a story, without faults.
@@ -43,6 +53,9 @@ pub fn story(seed: u64) -> Script {
         for (delay, what) in host(&mut random) {
             act(at + delay, what);
         }
+    }
+    if let Some((at, what)) = obstacles(seed) {
+        act(at, what);
     }
     if random.chance(20) {
         let at = random.between(20_000, SPAN);
@@ -133,6 +146,19 @@ fn host(random: &mut Random) -> Vec<(u64, Act)> {
             let damage = [Damage::Content, Damage::Mark, Damage::Owner];
             vec![(0, Act::Damage(target, *random.pick(&damage).unwrap_or(&Damage::Content)))]
         }
+    }
+}
+
+/// Names that stay taken on the host, and copies that lose their owner record.
+fn obstacles(seed: u64) -> Option<(u64, Act)> {
+    let mut random = Random::of(seed, "obstacles");
+    let at = random.between(1_000, SPAN);
+    let kind = if random.chance(60) { What::Pod } else { What::Service };
+    let target = name(&mut random, kind);
+    match random.below(20) {
+        0 => Some((at, Act::Foreign(target))),
+        1 => Some((at, Act::Damage(target, Damage::Record))),
+        _ => None,
     }
 }
 

@@ -1,5 +1,8 @@
 //! Controllers of both clusters: sets of pods, jobs, namespaces, garbage.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use tenet_mapper::{Kind, kinds};
 
@@ -66,7 +69,7 @@ fn uid(object: &Object) -> Value {
     json!({"preconditions": {"uid": object.uid()}})
 }
 
-fn pods_of(cluster: &Cluster, owner: &Object) -> Vec<std::sync::Arc<Object>> {
+fn pods_of(cluster: &Cluster, owner: &Object) -> Vec<Arc<Object>> {
     let mut pods = cluster.list(kinds::POD, owner.namespace());
     pods.retain(|pod| controller(pod) == Some(owner.uid()));
     pods
@@ -117,18 +120,22 @@ fn jobs(cluster: &Cluster) {
 
 /// Deletes pods all of whose owners are gone.
 fn garbage(cluster: &Cluster) {
-    for pod in cluster.list(kinds::POD, "") {
-        let owners = pod["metadata"]["ownerReferences"].as_array().into_iter().flatten();
-        let mut owners: Vec<_> = owners.filter_map(|owner| owner["uid"].as_str()).collect();
-        if owners.is_empty() || pod.is_deleting() {
-            continue;
-        }
-        let own = [What::ReplicaSet, What::Job, What::ConfigMap].into_iter();
-        let mut living: Vec<_> = own.flat_map(|what| cluster.list(what.kind(), pod.namespace())).collect();
-        living.extend(cluster.list(kinds::NAMESPACE, ""));
-        owners.retain(|owner| living.iter().any(|object| object.uid() == *owner));
-        if owners.is_empty() {
-            drop(cluster.delete(CONTROLLER, kinds::POD, pod.namespace(), pod.name(), uid(&pod)));
+    let pods = cluster.list(kinds::POD, "");
+    let owned = |pod: &&Arc<Object>| !pod.is_deleting() && owners(pod).next().is_some();
+    if !pods.iter().any(|pod| owned(&pod)) {
+        return;
+    }
+    let owning = [What::ReplicaSet, What::Job, What::ConfigMap].map(What::kind).into_iter().chain([kinds::NAMESPACE]);
+    let living: Vec<_> = owning.flat_map(|kind| cluster.list(kind, "")).collect();
+    let living: HashSet<_> = living.iter().map(|object| object.uid()).collect();
+    for pod in pods.iter().filter(owned) {
+        if !owners(pod).any(|owner| living.contains(owner)) {
+            drop(cluster.delete(CONTROLLER, kinds::POD, pod.namespace(), pod.name(), uid(pod)));
         }
     }
+}
+
+fn owners(object: &Object) -> impl Iterator<Item = &str> {
+    let owners = object["metadata"]["ownerReferences"].as_array().into_iter().flatten();
+    owners.filter_map(|owner| owner["uid"].as_str())
 }

@@ -75,6 +75,10 @@ impl HostUser {
         let Some(copy) = self.copy(name) else { return false };
         let body = match (damage, name.kind) {
             (Damage::Mark, _) => json!({"metadata": {"labels": {"tenet.sh/managed-by": null}}}),
+            (Damage::Record, _) => json!({"metadata": {
+                "annotations": {"tenet.sh/cluster": null, "tenet.sh/uid": null, "tenet.sh/host-name": null},
+                "labels": {"intruder": "was here"},
+            }}),
             (Damage::Owner, _) => json!({"metadata": {"annotations": {"tenet.sh/uid": FORGED_UID}}}),
             (_, What::ConfigMap) => json!({"data": {"value": "damaged"}}),
             (_, What::Secret) => json!({"data": {"value": "ZGFtYWdlZA=="}}),
@@ -90,7 +94,9 @@ impl HostUser {
             for object in self.host.list(what.kind(), &self.namespace) {
                 let is_taken = object["metadata"]["labels"]["app"] == "foreign";
                 let annotations = &object["metadata"]["annotations"];
-                let is_damaged = annotations["tenet.sh/uid"] == FORGED_UID
+                let is_marked = object["metadata"]["labels"]["intruder"].is_string() && record(&object).is_none();
+                let is_damaged = is_marked
+                    || annotations["tenet.sh/uid"] == FORGED_UID
                     || (annotations["tenet.sh/uid"].is_string()
                         && object["metadata"]["labels"]["tenet.sh/managed-by"].is_null());
                 if is_taken || is_damaged {

@@ -47,10 +47,9 @@ impl Nodes {
             let labels = json!({"kubernetes.io/hostname": name});
             drop(host.create(NODE, kinds::NODE, "", json!({"metadata": {"name": name, "labels": labels}})));
             let status = json!({"status": {
-                "capacity": {"cpu": "8", "memory": "16Gi", "pods": "110"},
+                "conditions": conditions_of_node(true), "capacity": {"cpu": "8", "memory": "16Gi", "pods": "110"},
                 "allocatable": {"cpu": "8", "memory": "16Gi", "pods": "110"},
                 "addresses": [{"type": "InternalIP", "address": "192.0.2.1"}],
-                "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
             }});
             drop(host.patch(NODE, kinds::NODE, ("", name), Some("status"), PatchType::Merge, status));
         }
@@ -61,20 +60,29 @@ impl Nodes {
     pub fn fail(&mut self, index: usize) {
         let up = self.names.iter().filter(|name| !self.down.contains_key(*name)).count();
         if let Some(name) = self.names.get(index).filter(|_| up > 1) {
-            self.down.entry(name.clone()).or_insert_with(Instant::now);
+            let name = name.clone();
+            self.show(&name, false);
+            self.down.entry(name).or_insert_with(Instant::now);
         }
+    }
+
+    fn show(&self, name: &str, is_ready: bool) {
+        let status = json!({"status": {"conditions": conditions_of_node(is_ready)}});
+        drop(self.host.patch(NODE, kinds::NODE, ("", name), Some("status"), PatchType::Merge, status));
     }
 
     /// Brings a node back.
     pub fn recover(&mut self, index: usize) {
-        if let Some(name) = self.names.get(index) {
-            self.down.remove(name);
+        if let Some(name) = self.names.get(index)
+            && self.down.remove(name).is_some()
+        {
+            self.show(name, true);
         }
     }
 
     /// Brings all nodes back.
     pub fn heal(&mut self) {
-        self.down.clear();
+        (0..self.names.len()).for_each(|index| self.recover(index));
     }
 
     /// Does what is due. Returns the instant at which something else is.
@@ -223,6 +231,11 @@ fn run_time(pod: &Object) -> Option<Duration> {
 
 fn exit_code(pod: &Object) -> u64 {
     argument(pod, 1).unwrap_or(0)
+}
+
+fn conditions_of_node(is_ready: bool) -> Value {
+    let (status, reason) = if is_ready { ("True", "KubeletReady") } else { ("Unknown", "NodeStatusUnknown") };
+    json!([{"type": "Ready", "status": status, "reason": reason}])
 }
 
 fn conditions(is_ready: bool, time: &str) -> Value {
