@@ -28,7 +28,7 @@ pub use namespace::NamespaceMapper;
 pub use network_policy::{NetworkPolicies, NetworkPolicyMapper, NetworkPolicyNotice};
 pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
 pub use persistent_volume_claim::{PersistentVolumeClaimMapper, Storage};
-pub use pod::{Dns, Level, Operator, PodMapper, Pods, TaintEffect, Toleration, Tolerations};
+pub use pod::{Dns, Level, Operator, PodMapper, Pods, Preset, TaintEffect, Toleration, Tolerations};
 pub use secret::SecretMapper;
 pub use service::{FromHost, ReplicateServices, ServiceMapper, ToHost};
 pub use storage_class::StorageClassMapper;

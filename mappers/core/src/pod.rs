@@ -11,6 +11,7 @@ mod env;
 mod ephemeral;
 mod exposure;
 mod grace;
+mod host_paths;
 mod hostname;
 mod level;
 mod nameserver;
@@ -38,7 +39,7 @@ use tenet_mapper::{
     MapperSpec, Next, Object, Outcome, PatchFormat, Projection, Right, Section, Side, Verb, VirtualKey, kinds, pointer,
 };
 
-pub use config::{Dns, Effect as TaintEffect, Level, Operator, Pods, Toleration, Tolerations};
+pub use config::{Dns, Effect as TaintEffect, Level, Operator, Pods, Preset, Toleration, Tolerations};
 use exposure::World;
 use owner::Owner;
 use scheduling::Binding;

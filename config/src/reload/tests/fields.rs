@@ -38,6 +38,7 @@ const LIVE: &[(&str, &str)] = &[
     ("nodes.capacity.pods", "nodes: { capacity: { pods: 1 } }"),
     ("pods.allow", "pods: { allow: [spec.hostNetwork] }"),
     ("pods.level", "pods: { level: restricted }"),
+    ("pods.presets", "pods: { presets: [ipc-lock] }"),
     ("pods.maxTerminationGracePeriod", "pods: { maxTerminationGracePeriod: 2h }"),
     ("pods.nodeSelector", "pods: { nodeSelector: { pool: tenants } }"),
     ("pods.priorityClasses", "pods: { priorityClasses: [low] }"),

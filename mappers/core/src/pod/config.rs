@@ -20,6 +20,8 @@ pub struct Pods {
     pub service_account: String,
     /// Level of the Pod Security standards that tenant pods are held to.
     pub level: Level,
+    /// Well-known needs that are permitted at the level `baseline`.
+    pub presets: Vec<Preset>,
     /// Field paths that the rule table of pods refuses and that this installation permits, such as `spec.hostNetwork`
     /// or `spec.volumes[].hostPath`.
     #[schemars(with = "Vec<FieldPath>")]
@@ -49,6 +51,7 @@ impl Default for Pods {
         Self {
             service_account: "default".to_owned(),
             level: Level::default(),
+            presets: Vec::new(),
             allow: Vec::new(),
             priority_classes: Vec::new(),
             runtime_classes: Vec::new(),
@@ -71,6 +74,30 @@ pub enum Level {
     Baseline,
     /// Pods also run without root, without new privileges, without capabilities, and with seccomp.
     Restricted,
+}
+
+/// Well-known need of pods that the level `baseline` refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// The capability `IPC_LOCK`: memory that is not swapped, for databases and stores of secrets.
+    IpcLock,
+    /// The capabilities `NET_ADMIN` and `NET_RAW`: the settings of the pod's own network, for service meshes.
+    NetAdmin,
+    /// The folders of logs of the node, mounted read-only, for log collectors. They hold the logs of all pods on the node,
+    /// those of other tenants among them.
+    HostLogs,
+}
+
+impl Preset {
+    /// The capabilities that it permits.
+    pub(super) fn capabilities(self) -> &'static [&'static str] {
+        match self {
+            Self::IpcLock => &["IPC_LOCK"],
+            Self::NetAdmin => &["NET_ADMIN", "NET_RAW"],
+            Self::HostLogs => &[],
+        }
+    }
 }
 
 /// Taints of the host's nodes that tenant pods tolerate.

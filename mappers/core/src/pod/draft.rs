@@ -7,8 +7,8 @@ use tenet_mapper::{MapError, Object, kinds, pointer};
 use super::config::{Level, Pods};
 use super::downward::Fields;
 use super::{
-    Subject, classes, containers, grace, hostname, level, nameserver, namespaces, placement, security, tokens,
-    tolerations, volumes,
+    Subject, classes, containers, grace, host_paths, hostname, level, nameserver, namespaces, placement, security,
+    tokens, tolerations, volumes,
 };
 
 /// A host pod without the variables of Services.
@@ -28,7 +28,8 @@ pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option
     let mut host = crossing.host;
     let mut refusals: Vec<_> = placement::node(pod, &mut host).into_iter().collect();
     refusals.extend(crossing.refusals);
-    refusals.extend(security::cross(pod, &mut host));
+    refusals.extend(security::cross(pod, &pods, &mut host));
+    refusals.extend(host_paths::cross(pod, &pods, &mut host));
     if pods.level == Level::Restricted {
         refusals.extend(level::restricted(pod.virt.value()));
     }

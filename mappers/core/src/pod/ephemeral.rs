@@ -6,7 +6,7 @@ use tenet_mapper::rules::Refusal;
 use tenet_mapper::{Effect, MapError, Object, PatchFormat};
 
 use super::env::NotYet;
-use super::{Subject, content, draft, env};
+use super::{Subject, content, draft, env, host_paths};
 
 const LIST: &str = "ephemeralContainers";
 
@@ -76,6 +76,10 @@ fn cross(pod: &Subject<'_, '_>, container: &Value) -> Result<(Value, Vec<Effect>
     };
     let mut made = draft::draft(&alone, |_| None)?.host;
     content::check_names(&alone)?;
+    let writable = host_paths::writable(pod, virt.value());
+    if !writable.is_empty() {
+        return Err(MapError::Refused(writable));
+    }
     let variables = env::add(&alone, &mut made).map_err(|why| match why {
         NotYet::Missing(missing) => {
             MapError::Transient { reason: format!("{missing} has no address yet"), after: None }

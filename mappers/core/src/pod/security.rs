@@ -5,7 +5,10 @@ use serde_json::Value;
 use tenet_mapper::rules::Refusal;
 use tenet_mapper::{Object, kinds, pointer};
 
+use super::config::Pods;
 use super::{Subject, containers};
+
+const CAPABILITIES: &str = "/securityContext/capabilities/add";
 
 /// Field that is checked before it crosses.
 struct Check {
@@ -27,29 +30,32 @@ const POD: &[Check] =
     &[Check { pointer: "/securityContext/sysctls", why: "is not a safe sysctl of Pod Security", bad: sysctls }];
 
 const CONTAINER: &[Check] = &[
-    Check {
-        pointer: "/securityContext/capabilities/add",
-        why: "is outside of the baseline of Pod Security",
-        bad: capabilities,
-    },
+    Check { pointer: CAPABILITIES, why: "is outside of the baseline of Pod Security", bad: capabilities },
     Check { pointer: "/securityContext/procMount", why: "unmasks /proc of the node", bad: proc_mount },
 ];
 
 /// Lets the checked fields cross, and returns the refusals.
-pub(super) fn cross(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<Refusal> {
-    let mut refusals = check(pod, draft, "/spec", &[CONFINEMENT, POD]);
+pub(super) fn cross(pod: &Subject<'_, '_>, pods: &Pods, draft: &mut Value) -> Vec<Refusal> {
+    let mut refusals = check(pod, pods, draft, "/spec", &[CONFINEMENT, POD]);
     for container in containers(pod.virt.value()) {
-        refusals.extend(check(pod, draft, &container, &[CONFINEMENT, CONTAINER]));
+        refusals.extend(check(pod, pods, draft, &container, &[CONFINEMENT, CONTAINER]));
     }
     refusals
 }
 
-fn check(pod: &Subject<'_, '_>, draft: &mut Value, base: &str, checks: &[&[Check]]) -> Vec<Refusal> {
+fn check(pod: &Subject<'_, '_>, pods: &Pods, draft: &mut Value, base: &str, checks: &[&[Check]]) -> Vec<Refusal> {
     let mut refusals = Vec::new();
+    let is_preset = |value: &Value| {
+        let mut permitted = pods.presets.iter().flat_map(|preset| preset.capabilities());
+        value.as_str().is_some_and(|name| permitted.any(|capability| *capability == name))
+    };
     for check in checks.iter().copied().flatten() {
         let pointer = format!("{base}{}", check.pointer);
         let Some(value) = pod.virt.at(&pointer).filter(|value| !value.is_null()) else { continue };
-        let (bad, rule) = ((check.bad)(value), pointer::pattern(&pointer));
+        let (mut bad, rule) = ((check.bad)(value), pointer::pattern(&pointer));
+        if check.pointer == CAPABILITIES {
+            bad.retain(|(_, found)| !is_preset(found));
+        }
         if bad.is_empty() || pod.cx.permits(kinds::POD, &rule) {
             pointer::set(draft, &pointer, value.clone());
         } else if !pod.cx.defaults(kinds::POD).contains(&rule, value) {

@@ -3,7 +3,7 @@ use tenet_mapper::rules::Defaults;
 use tenet_mapper::{MapError, Side, kinds};
 
 use super::lab::Lab;
-use crate::pod::Pods;
+use crate::pod::{Pods, Preset};
 
 fn refusals(lab: &mut Lab) -> Vec<String> {
     match lab.reconcile() {
@@ -333,4 +333,56 @@ fn a_change_of_what_may_expose_pods_makes_all_pods_due() {
     let mut lab = Lab::running().with(Side::Host, exposed);
     assert!(!all_are_due(&mut lab, "service/team-a/front"), "no workload of the host is behind it");
     assert!(!all_are_due(&mut lab, "workload/team-a/job"), "no Service leads to it");
+}
+
+#[test]
+fn a_preset_permits_its_need_alone() {
+    let with = |preset: Preset| Lab::fresh().section(Pods { presets: vec![preset], ..Pods::default() });
+    let capabilities = "/spec/containers/0/securityContext/capabilities/add";
+    for (preset, added, refused) in [
+        (Preset::IpcLock, json!(["IPC_LOCK", "CHOWN"]), None),
+        (Preset::IpcLock, json!(["IPC_LOCK", "NET_ADMIN"]), Some("capabilities.add[1]: NET_ADMIN")),
+        (Preset::NetAdmin, json!(["NET_ADMIN", "NET_RAW"]), None),
+        (Preset::HostLogs, json!(["IPC_LOCK"]), Some("capabilities.add[0]: IPC_LOCK")),
+    ] {
+        let mut lab = with(preset);
+        lab.edit(capabilities, added.clone());
+        match (refused, lab.reconcile()) {
+            (None, Ok(_)) => {
+                lab.converge();
+                assert_eq!(lab.host().unwrap().at(capabilities), Some(&added), "{preset:?}");
+            }
+            (Some(words), Err(error)) => assert!(error.to_string().contains(words), "{error}"),
+            (_, other) => panic!("{preset:?} {added}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_log_collector_reads_the_folders_of_logs_and_writes_none() {
+    let collector = |path: &str, read_only: bool| {
+        let mut lab = Lab::fresh().section(Pods { presets: vec![Preset::HostLogs], ..Pods::default() });
+        lab.edit("/spec/volumes", json!([{"name": "logs", "hostPath": {"path": path, "type": ""}}]));
+        let mount = json!([{"name": "logs", "mountPath": "/logs", "readOnly": read_only}]);
+        lab.edit("/spec/containers/0/volumeMounts", mount);
+        lab
+    };
+    let mut lab = collector("/var/log", true);
+    lab.converge();
+    assert_eq!(lab.host().unwrap().at("/spec/volumes/0/hostPath/path"), Some(&json!("/var/log")));
+    for (path, read_only, words) in [
+        ("/var/log", false, "spec.containers[0].volumeMounts[0].readOnly: must be true for a directory of the node"),
+        ("/etc", true, "spec.volumes[0].hostPath: mounts a directory of the node"),
+    ] {
+        let error = collector(path, read_only).reconcile().unwrap_err();
+        assert_eq!(error.to_string(), words);
+    }
+
+    // A container to debug with mounts the volumes of its pod.
+    lab.runs();
+    let debug = json!([{"name": "debug", "image": "i", "volumeMounts": [{"name": "logs", "mountPath": "/logs"}]}]);
+    lab.edit("/spec/ephemeralContainers", debug);
+    let refused = lab.reconcile().unwrap().refused;
+    assert_eq!(refused.len(), 1, "{refused:?}");
+    assert_eq!(refused[0].field, "spec.ephemeralContainers[0].volumeMounts[0].readOnly");
 }
