@@ -402,6 +402,7 @@ fn virtual_options(options: &Options, folder: &Folder, namespace: &str) -> Plane
     PlaneOptions {
         audit: options.audit,
         api_server_flags: options.virtual_flags.clone(),
+        controllers: options.taint_eviction.then(|| "taint-eviction-controller".to_owned()).into_iter().collect(),
         // Host pods reach the virtual API server through its Service on the host.
         server_names: vec![
             VIRTUAL_API_ADDRESS.to_owned(),

@@ -227,12 +227,20 @@ pub struct Target<'t> {
     pub subresource: Option<&'t str>,
     /// True for a dry run: nothing is stored.
     pub dry_run: bool,
+    /// Name under which the API server records who writes; `None` for its own choice.
+    pub manager: Option<&'static str>,
 }
 
 impl<'t> Target<'t> {
     /// An object.
     pub fn new(kind: Kind, namespace: &'t str, name: &'t str) -> Self {
-        Self { kind, namespace, name, subresource: None, dry_run: false }
+        Self { kind, namespace, name, subresource: None, dry_run: false, manager: None }
+    }
+
+    /// Sets the name under which the API server records who writes.
+    #[must_use]
+    pub fn managed_by(self, manager: Option<&'static str>) -> Self {
+        Self { manager, ..self }
     }
 
     /// A subresource of the object.
@@ -253,8 +261,11 @@ impl<'t> Target<'t> {
         if self.dry_run { parse(body) } else { parse(body).map(|Unmanaged(object)| object) }
     }
 
-    fn query(&self) -> &'static str {
-        if self.dry_run { "?dryRun=All" } else { "" }
+    fn query(&self) -> String {
+        let dry_run = self.dry_run.then(|| "dryRun=All".to_owned());
+        let manager = self.manager.map(|manager| format!("fieldManager={manager}"));
+        let all: Vec<_> = dry_run.into_iter().chain(manager).collect();
+        if all.is_empty() { String::new() } else { format!("?{}", all.join("&")) }
     }
 
     /// Returns the path of the list that contains this object alone. Unlike a read of the object it tells the revision of
@@ -337,7 +348,7 @@ impl Api {
             Some(_) => target.path(),
             None => target.kind.path(target.namespace),
         };
-        let path = path + target.query();
+        let path = path + &target.query();
         target.answer(&self.call(Method::POST, &path, Some(("application/json", object)), limit).await?)
     }
 
@@ -349,7 +360,7 @@ impl Api {
         patch: &Value,
         limit: Duration,
     ) -> Result<Value, ApiError> {
-        let address = target.path() + target.query();
+        let address = target.path() + &target.query();
         target.answer(&self.call(Method::PATCH, &address, Some((kind.mime(), patch)), limit).await?)
     }
 

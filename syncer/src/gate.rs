@@ -27,7 +27,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use http::StatusCode;
 use serde_json::Value;
-use tenet_mapper::keys::PENDING;
+use tenet_mapper::keys::{FIELD_MANAGER, PENDING};
 use tenet_mapper::plan::{self, MintedToken, Payload, PlanContext, Write};
 use tenet_mapper::{Bind, Effect, Facts, HostKey, Kind, MapError, Object, ObjectRef, Side, kinds};
 use tokio::time::Instant;
@@ -253,7 +253,9 @@ impl Gate {
     /// Sends one request.
     async fn write(&self, write: &Write) -> Result<Value, ApiError> {
         let ObjectRef { side, kind, namespace, name } = &write.target;
-        let target = Target::new(*kind, namespace, name).subresource(write.subresource);
+        // A policy inside tells the syncer from the tenant by it.
+        let manager = (*side == Side::Virtual && !kind.namespaced).then_some(FIELD_MANAGER);
+        let target = Target::new(*kind, namespace, name).subresource(write.subresource).managed_by(manager);
         let class = Class::Kind(kind.group_kind());
         let (format, body) = match &write.payload {
             Payload::Create { object, .. } => {

@@ -22,6 +22,7 @@ mod kubelet;
 mod lease;
 mod metrics;
 mod networking;
+mod nodes;
 mod operations;
 mod placement;
 mod pods;

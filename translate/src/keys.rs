@@ -44,6 +44,9 @@ pub const MANIFEST: &str = "tenet.sh/manifest";
 /// Annotation of a Service that shows one of the other side under a name of its own: namespace and name of that one.
 pub const SHOWS: &str = "tenet.sh/shows";
 
+/// Field manager of what the syncer writes into cluster-scoped objects of the virtual cluster.
+pub const FIELD_MANAGER: &str = "tenet-syncer";
+
 /// Annotation: labels and annotations that came from the tenant, `l:app,a:example.com/x`.
 pub const CROSSED: &str = "tenet.sh/crossed";
 /// Annotation: fields that follow and were applied, as names, and as digests of lists, never as values.

@@ -3,13 +3,16 @@
 
 mod config;
 mod kubelet;
+mod policy;
 mod real;
 mod synthetic;
+mod tenant;
 
 use std::sync::Arc;
 
 pub use config::{Capacity, NodeSource, Nodes};
 use serde_json::{Map, Value, json};
+pub(crate) use tenant::TenantPart;
 use tenet_mapper::keys::{CROSSED, MANAGED_BY};
 use tenet_mapper::rules::{Rule, Table, omit, set, up};
 use tenet_mapper::translate::OwnerRecord;
@@ -73,6 +76,7 @@ impl NodeMapper {
             .needs(Right::host(kinds::SERVICE, Verb::KEEP, "keeps the Services of the kubelets of virtual nodes"))
             .needs(Right::virt(kinds::NODE, Verb::KEEP, "keeps the virtual nodes"))
             .needs(Right::virt(kinds::NODE, &[Verb::Patch], "keeps the virtual nodes").on("status"));
+        spec = policy::declare(spec);
         let pods = spec.bind(Input::new(
             Side::Host,
             kinds::POD,
@@ -106,21 +110,57 @@ impl NodeMapper {
         virt: Option<&Object>,
     ) -> Result<Option<Value>, MapError> {
         let nodes = cx.section::<Nodes>();
-        let readable = cx.can_read(Side::Host, kinds::NODE);
-        match (nodes.source, readable) {
-            (NodeSource::Synthetic, _) | (NodeSource::Auto, false) => {
-                Ok(Some(synthetic::node(cx, key.name(), pod, virt, &nodes.capacity)))
-            }
+        match (nodes.source, cx.can_read(Side::Host, kinds::NODE)) {
+            _ if is_synthetic(cx) => Ok(Some(synthetic::node(cx, key.name(), pod, virt, &nodes.capacity))),
             (NodeSource::Host, false) => Err(MapError::Transient {
                 reason: "nodes.source is host, and the right to list and watch nodes of the host is missing".to_owned(),
                 after: None,
             }),
-            (_, true) => match cx.host(kinds::NODE, &HostKey::new("", key.name())) {
-                Some(host) => Ok(Some(real::node(&self.table, &host))),
-                None => Ok(None),
-            },
+            _ => Ok(cx.host(kinds::NODE, &HostKey::new("", key.name())).map(|host| real::node(&self.table, &host))),
         }
     }
+
+    /// Keeps the picture of a node without pods that carries something of the tenant, as long as the host has the node.
+    fn keep_without_pods(&self, cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Outcome {
+        if is_synthetic(cx) || !cx.can_read(Side::Host, kinds::NODE) {
+            return Outcome::done();
+        }
+        match cx.host(kinds::NODE, &HostKey::new("", key.name())) {
+            Some(host) => show(cx, key, Some(virt), real::node(&self.table, &host)),
+            None => Outcome::done()
+                .then_together(kubelet::remove(cx, key, Some(virt)))
+                .then(Effect::Delete(Deletion::picture(kinds::NODE, virt))),
+        }
+    }
+}
+
+/// Returns the effects that show a picture.
+fn show(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>, mut desired: Value) -> Outcome {
+    retire_labels(&mut desired, virt);
+    let tenant_scheduling = cx.section::<Nodes>().tenant_scheduling;
+    if tenant_scheduling {
+        tenant::keep(&mut desired, virt);
+    }
+    let found = kubelet::find(cx, key, virt);
+    found.write(&mut desired);
+    let picture = ApplyVirtual { kind: kinds::NODE, key: key.clone(), desired, adopt: false };
+    let (policy, changes) = policy::keep(cx, tenant_scheduling);
+    let outcome = Outcome::one(Effect::ApplyVirtual(picture)).then_each(found.effects);
+    changes.into_iter().fold(outcome.then_together(policy), Outcome::wait_for)
+}
+
+/// Returns true if pictures are made from pods.
+fn is_synthetic(cx: &Context<'_>) -> bool {
+    match cx.section::<Nodes>().source {
+        NodeSource::Synthetic => true,
+        NodeSource::Auto => !cx.can_read(Side::Host, kinds::NODE),
+        NodeSource::Host => false,
+    }
+}
+
+/// Returns true if the tenant may set something on a Node, and has.
+fn is_of_use_to_the_tenant(cx: &Context<'_>, virt: &Object) -> bool {
+    cx.section::<Nodes>().tenant_scheduling && !TenantPart::of(virt).is_empty()
 }
 
 impl Default for NodeMapper {
@@ -142,6 +182,7 @@ impl Mapper for NodeMapper {
             (None, None) => Ok(Outcome::done().then_together(kubelet::remove(cx, key, None))),
             (Some(_), None) if !ours => Ok(Outcome::done()),
             (Some(virt), _) if virt.is_deleting() => Ok(Outcome::done().wait_for(Dependency::virt(kinds::NODE, key))),
+            (Some(virt), None) if is_of_use_to_the_tenant(cx, &virt) => Ok(self.keep_without_pods(cx, key, &virt)),
             (Some(virt), None) => {
                 let gone = Effect::Delete(Deletion::unused(kinds::NODE, &virt, kinds::POD, "spec.nodeName"));
                 Ok(Outcome::done().then_together(kubelet::remove(cx, key, Some(&virt))).then(gone))
@@ -150,14 +191,10 @@ impl Mapper for NodeMapper {
                 Err(MapError::foreign(Side::Virtual, kinds::NODE, &virt, format!("it lacks the label {MANAGED_BY}")))
             }
             (virt, Some(pod)) => {
-                let Some(mut desired) = self.picture(cx, key, &pod, virt.as_ref())? else {
+                let Some(desired) = self.picture(cx, key, &pod, virt.as_ref())? else {
                     return Ok(Outcome::done().wait_for(Dependency::host(kinds::NODE, &HostKey::new("", key.name()))));
                 };
-                retire_labels(&mut desired, virt.as_ref());
-                let found = kubelet::find(cx, key, virt.as_ref());
-                found.write(&mut desired);
-                let picture = ApplyVirtual { kind: kinds::NODE, key: key.clone(), desired, adopt: false };
-                Ok(Outcome::one(Effect::ApplyVirtual(picture)).then_each(found.effects))
+                Ok(show(cx, key, virt.as_ref(), desired))
             }
         }
     }

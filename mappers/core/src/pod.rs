@@ -23,6 +23,7 @@ mod scheduling;
 mod security;
 mod status;
 pub(crate) mod table;
+mod tenant_nodes;
 mod tokens;
 mod tolerations;
 mod update;
@@ -93,7 +94,7 @@ impl PodMapper {
             .pending_in("PodScheduled")
             .refers_while(needs_references)
             .project(Side::Host, &Projection::Fields(HOST_FIELDS))
-            .reads(looked_up(Side::Virtual, kinds::NODE, Projection::Metadata))
+            .reads(looked_up(Side::Virtual, kinds::NODE, Projection::Fields(&["spec.taints", "spec.unschedulable"])))
             .reads(looked_up(Side::Virtual, classes::PRIORITY_CLASS, Projection::Fields(&["globalDefault"])).optional())
             .reads(looked_up(Side::Virtual, kinds::SERVICE, Projection::Whole))
             .reads(looked_up(Side::Virtual, kinds::CONFIG_MAP, Projection::Metadata))
@@ -157,6 +158,9 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
     if pod.virt.is_deleting() || host.is_deleting() {
         return Ok(deletion::together(pod, host));
     }
+    if let Some(anew) = tenant_nodes::replace(pod, host) {
+        return Ok(anew);
+    }
     let (mut outcome, shown) = match scheduling::binding(pod, host) {
         Binding::Apart => return Ok(deletion::apart(pod, host)),
         // A pod without a node has no status to show.
@@ -182,6 +186,9 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
     }
     if !pod.is_finished() && namespaces::may_change(pod.virt) {
         outcome = outcome.wait_for(Dependency::Any(Side::Virtual, kinds::NAMESPACE));
+    }
+    if let Some(change) = tenant_nodes::wait(pod, host) {
+        outcome = outcome.wait_for(change);
     }
     let (updates, refusals) = update::effects(pod, host);
     effects.extend(updates);

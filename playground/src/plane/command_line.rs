@@ -80,7 +80,7 @@ impl ControlPlane {
             .file("cluster-signing-cert-file", &self.pki.file("ca.crt"))
             .file("cluster-signing-key-file", &self.pki.file("ca.key"))
             .set("use-service-account-credentials", true)
-            .set("controllers", controllers::enabled(self.options.role, program)?)
+            .set("controllers", controllers::enabled(self.options.role, program, &self.options.controllers)?)
             .set("kube-api-qps", 500)
             .set("kube-api-burst", 1000);
         Ok(flags.also(&self.options.controller_manager_flags))

@@ -22,15 +22,17 @@ const HOST_ONLY: [&str; 9] = [
     "service-lb-controller",
 ];
 
-/// Returns the value of `--controllers`.
-pub(super) fn enabled(role: Role, program: &Path) -> Result<String, PlaneError> {
+/// Returns the value of `--controllers`, with those of `also` although the role leaves them out.
+pub(super) fn enabled(role: Role, program: &Path, also: &[String]) -> Result<String, PlaneError> {
     match role {
         Role::Host => Ok("*".to_owned()),
         Role::Virtual => {
             let unlisted = || PlaneError::Controllers { program: program.to_owned() };
             let output = Command::new(program).arg("--help").stdin(Stdio::null()).output();
             let help = output.map_err(|_| unlisted())?.stdout;
-            without_host_only(&String::from_utf8_lossy(&help)).ok_or_else(unlisted)
+            let listed = without_host_only(&String::from_utf8_lossy(&help)).ok_or_else(unlisted)?;
+            // The first entry for a name counts.
+            Ok(also.iter().cloned().chain([listed]).collect::<Vec<_>>().join(","))
         }
     }
 }

@@ -36,6 +36,8 @@ pub struct PlaneOptions {
     pub api_server_flags: Vec<String>,
     /// Further flags of the controller manager.
     pub controller_manager_flags: Vec<String>,
+    /// Controllers that run although the role leaves them out.
+    pub controllers: Vec<String>,
 }
 
 /// Range of Service addresses, the same on both sides.
@@ -58,6 +60,7 @@ impl PlaneOptions {
             audit: Audit::default(),
             api_server_flags: Vec::new(),
             controller_manager_flags: Vec::new(),
+            controllers: Vec::new(),
         }
     }
 

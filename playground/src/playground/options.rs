@@ -25,6 +25,8 @@ pub struct Options {
     pub host_flags: Vec<String>,
     /// Further flags of the virtual API server.
     pub virtual_flags: Vec<String>,
+    /// True if the virtual cluster evicts pods for `NoExecute` taints of its nodes, for `nodes.tenantScheduling`.
+    pub taint_eviction: bool,
     /// Further lines of the syncer's configuration.
     pub syncer_settings: String,
     /// Output of the progress messages.
@@ -43,6 +45,7 @@ impl Default for Options {
             audit: Audit::default(),
             host_flags: Vec::new(),
             virtual_flags: Vec::new(),
+            taint_eviction: false,
             syncer_settings: String::new(),
             progress: Progress::silent(),
         }

@@ -124,6 +124,9 @@ pub fn built_in() -> Vec<Resource> {
         cluster(of(admission, "v1", "ValidatingWebhookConfiguration", "validatingwebhookconfigurations"))
             .generation()
             .needs_version(),
+        cluster(of(admission, "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies")).status().generation(),
+        cluster(of(admission, "v1", "ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings"))
+            .generation(),
         cluster(of("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions"))
             .status()
             .generation(),

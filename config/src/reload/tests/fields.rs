@@ -37,6 +37,7 @@ const LIVE: &[(&str, &str)] = &[
     ("nodes.capacity.memory", "nodes: { capacity: { memory: 1Gi } }"),
     ("nodes.capacity.pods", "nodes: { capacity: { pods: 1 } }"),
     ("pods.allow", "pods: { allow: [spec.hostNetwork] }"),
+    ("nodes.tenantScheduling", "nodes: { tenantScheduling: true }"),
     ("pods.level", "pods: { level: restricted }"),
     ("pods.presets", "pods: { presets: [ipc-lock] }"),
     ("pods.maxTerminationGracePeriod", "pods: { maxTerminationGracePeriod: 2h }"),

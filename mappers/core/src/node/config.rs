@@ -26,6 +26,8 @@ pub struct Nodes {
     pub source: NodeSource,
     /// Capacity of each synthetic node.
     pub capacity: Capacity,
+    /// Lets tenants label, taint and cordon their Nodes, for their own pods alone. Otherwise such a change is refused.
+    pub tenant_scheduling: bool,
 }
 
 /// Capacity of a synthetic node, as Kubernetes quantities.

@@ -31,12 +31,17 @@ status: {{hostIP: 192.0.2.11, hostIPs: [{{ip: 192.0.2.11}}, {{ip: '2001:db8::b'}
 }
 
 fn with_pod() -> Clusters {
-    Clusters::default().with(Side::Host, &pod("a", "2026-11-22T06:00:00Z"))
+    let mut clusters = Clusters::default().with(Side::Host, &pod("a", "2026-11-22T06:00:00Z"));
+    let (policy, _) = clusters.look(|cx| policy::keep(cx, false));
+    for effect in policy {
+        assert_eq!(clusters.perform(effect), 1);
+    }
+    clusters
 }
 
 fn unreadable() -> Clusters {
     let capacity = Capacity { memory: "8192Mi".parse().unwrap(), ..Capacity::default() };
-    let nodes = Nodes { source: NodeSource::Auto, capacity };
+    let nodes = Nodes { source: NodeSource::Auto, capacity, ..Nodes::default() };
     with_pod().unreadable(Side::Host, kinds::NODE).section(nodes)
 }
 
@@ -193,6 +198,7 @@ fn a_node_of_the_tenant_is_left_alone() {
 }
 
 mod kubelet;
+mod tenant;
 
 /// Otherwise it would keep its node for ever, and the node would keep it.
 #[test]

@@ -11,7 +11,7 @@ use super::env::NotYet;
 use super::owner::Owner;
 use super::tokens::Tokens;
 use super::update::Record;
-use super::{Subject, content, draft, env, exposure, nameserver, owner, tokens, volumes};
+use super::{Subject, content, draft, env, exposure, nameserver, owner, placement, tokens, volumes};
 
 /// Time in which the host usually places a new pod. Before that nothing is to be done for it.
 const SCHEDULED: Duration = Duration::from_secs(2);
@@ -19,6 +19,9 @@ const SCHEDULED: Duration = Duration::from_secs(2);
 /// Creates the host pod, and its tokens.
 pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     let Draft { mut host, remarks } = draft::draft(pod, |labels| exposure::refusal(pod, labels))?;
+    if let Some(waiting) = placement::wait_for_node(pod) {
+        return Ok(waiting);
+    }
     if let Some(waiting) = content::missing(pod) {
         return Ok(waiting);
     }
@@ -63,7 +66,8 @@ fn apply(pod: &Subject<'_, '_>, mut host: Value) -> Effect {
     if let Some(spec) = host.get_mut("spec").and_then(Value::as_object_mut) {
         spec.remove("ephemeralContainers");
     }
-    host["metadata"]["annotations"][FOLLOWED] = json!(Record::of(pod.virt).with_namespaces(pod).text());
+    host["metadata"]["annotations"][FOLLOWED] =
+        json!(Record::of(pod.virt).with_namespaces(pod).with_placement(pod).text());
     Effect::ApplyHost(Box::new(ApplyHost {
         kind: kinds::POD,
         key: pod.host_key.clone(),

@@ -4,7 +4,7 @@
 use tenet_mapper::keys::BOUND;
 use tenet_mapper::{Context, Deletion, Dependency, Effect, EventReason, HostKey, Object, Outcome, VirtualKey, kinds};
 
-use super::{Subject, grace, status, tokens};
+use super::{Subject, grace, status, tenant_nodes, tokens};
 
 /// Ends the host pod of a virtual pod that is gone or replaced by another of its name. Nobody waits for it, so a
 /// graceful delete is cut short.
@@ -80,7 +80,7 @@ pub(super) fn was_there(pod: &Subject<'_, '_>) -> bool {
     // nor the condition tells. The UID is not that of a pod from which the annotations were copied.
     pod.virt.annotation(BOUND) == Some(pod.virt.uid())
         || pod.virt.str_at("/status/startTime").is_some()
-        || last_seen(pod).is_some()
+        || last_seen(pod).is_some_and(|last| !tenant_nodes::was_replaced(&last))
 }
 
 /// Returns the last state of the host pod of exactly this virtual pod.

@@ -8,7 +8,7 @@ use super::config::{Level, Pods};
 use super::downward::Fields;
 use super::{
     Subject, classes, containers, grace, host_paths, hostname, level, nameserver, namespaces, placement, security,
-    tokens, tolerations, volumes,
+    tenant_nodes, tokens, tolerations, volumes,
 };
 
 /// A host pod without the variables of Services.
@@ -20,14 +20,15 @@ pub(super) struct Draft {
 }
 
 /// Drafts the host pod. All reasons to refuse it are collected and reported at once; `refuse` adds one for the labels that the
-/// host pod would have.
+/// host pod would have. A Node that is not shown inside is no such reason by itself: the pod waits for it.
 pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option<Refusal>) -> Result<Draft, MapError> {
     let (pods, fields) = (pod.cx.section::<Pods>(), Fields::of(pod));
     let prepared = prepared(pod);
     let crossing = pod.cx.cross(kinds::POD, pod.table, prepared.as_ref().unwrap_or(pod.virt));
     let mut host = crossing.host;
-    let mut refusals: Vec<_> = placement::node(pod, &mut host).into_iter().collect();
-    refusals.extend(crossing.refusals);
+    placement::node(pod, &mut host);
+    let missing_node = placement::missing_node(pod);
+    let mut refusals: Vec<_> = missing_node.clone().into_iter().chain(crossing.refusals).collect();
     refusals.extend(security::cross(pod, &pods, &mut host));
     refusals.extend(host_paths::cross(pod, &pods, &mut host));
     if pods.level == Level::Restricted {
@@ -42,7 +43,7 @@ pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option
     refusals.extend_from_slice(&fields.refusals);
     let metadata = fields.metadata(pod);
     refusals.extend(refuse(&metadata["labels"]));
-    if !refusals.is_empty() {
+    if refusals.len() > usize::from(missing_node.is_some()) {
         return Err(MapError::Refused(refusals));
     }
     fields.put(&mut host);
@@ -52,6 +53,7 @@ pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option
     identity(&pods, &mut host);
     remarks.extend(nameserver::set(pod, &mut host));
     remarks.extend(tolerate(pod, &pods, &mut host));
+    tenant_nodes::place(pod, &mut host);
     remarks.extend(placement::node_selector(&pods, &mut host));
     remarks.extend(placement::scheduler(pod, &pods, &mut host));
     remarks.extend(grace::cap(&pods, &mut host));

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
-use tenet_mapper::{VirtualKey, kinds, pointer};
+use tenet_mapper::{Dependency, Outcome, VirtualKey, kinds, pointer};
 
 use super::Subject;
 use super::config::Pods;
@@ -14,16 +14,26 @@ const REQUIRED: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgno
 
 /// Places a pod that comes with a node on that node. A node name on the host would bypass the scheduler and the taints,
 /// so it becomes a node affinity, as for the pods of a `DaemonSet`.
-pub(super) fn node(pod: &Subject<'_, '_>, draft: &mut Value) -> Option<Refusal> {
-    let name = pod.virt.str_at("/spec/nodeName")?;
-    if pod.cx.virt(kinds::NODE, &VirtualKey::new("", name)).is_none() {
-        let why = format!("there is no Node {name} in this cluster; use a nodeSelector or an affinity");
-        return Some(Refusal { field: "spec.nodeName".to_owned(), why });
-    }
+pub(super) fn node(pod: &Subject<'_, '_>, draft: &mut Value) {
+    let Some(name) = pod.virt.str_at("/spec/nodeName") else { return };
     let terms = draft.pointer(&format!("{REQUIRED}/nodeSelectorTerms"));
     let terms = restricted(terms.and_then(Value::as_array).map(Vec::as_slice), name);
     pointer::set(draft, REQUIRED, json!({ "nodeSelectorTerms": terms }));
-    None
+}
+
+/// Returns why a pod does not run yet that comes with the name of a Node which is not shown inside.
+pub(super) fn missing_node(pod: &Subject<'_, '_>) -> Option<Refusal> {
+    let name = pod.virt.str_at("/spec/nodeName")?;
+    let why = || format!("there is no Node {name} in this cluster; use a nodeSelector or an affinity");
+    let is_missing = pod.cx.virt(kinds::NODE, &VirtualKey::new("", name)).is_none();
+    is_missing.then(|| Refusal { field: "spec.nodeName".to_owned(), why: why() })
+}
+
+/// Returns the wait for that Node.
+pub(super) fn wait_for_node(pod: &Subject<'_, '_>) -> Option<Outcome> {
+    let refusal = missing_node(pod)?;
+    let key = VirtualKey::new("", pod.virt.str_at("/spec/nodeName")?);
+    Some(Outcome::done().refuse([refusal]).wait_for(Dependency::virt(kinds::NODE, &key)))
 }
 
 /// Adds the node to each of the terms, of which one must match. An empty term matches no node.

@@ -7,6 +7,7 @@ mod nameserver;
 mod owner;
 mod refusal;
 mod status;
+mod tenant_nodes;
 mod tokens;
 mod update;
 mod volumes;

@@ -21,6 +21,8 @@ use super::{Subject, exposure, namespaces, status};
 /// The writes that bring a host pod up to date, and why its labels or the conditions of its gates may not follow.
 pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> (Vec<Effect>, Vec<Refusal>) {
     let (before, mut now) = (Record::on(host), Record::of(pod.virt).with_namespaces(pod));
+    // The API allows no change of it.
+    now.placement.clone_from(&before.placement);
     let resized = resize(pod.virt, host, &before, &mut now);
     let mut wanted = Fields::of(pod).metadata(pod);
     let gates = status::gates(pod, host);
@@ -70,8 +72,8 @@ fn labels(pod: &Subject<'_, '_>, host: &Object, wanted: &mut Value) -> Option<Re
 
 /// Returns true if the host has all changes of the tenant.
 pub(super) fn is_followed(virt: &Object, host: &Object) -> bool {
-    // A pod keeps the namespaces that its affinity selected first: the API allows no change of them.
-    let before = Record { namespaces: String::new(), ..Record::on(host) };
+    // A pod keeps the namespaces that its affinity selected first, and its placement: the API allows no change of them.
+    let before = Record { namespaces: String::new(), placement: String::new(), ..Record::on(host) };
     before == Record::of(virt)
 }
 

@@ -227,7 +227,7 @@ fn a_finalizer_inside_is_waited_for() {
 #[test]
 fn a_pod_that_was_refused_can_be_deleted() {
     let mut lab = Lab::fresh();
-    lab.edit("/spec/nodeName", json!("node-9"));
+    lab.edit("/spec/hostPID", json!(true));
     assert!(matches!(lab.reconcile(), Err(MapError::Refused(_))));
     lab.delete(Side::Virtual, 30);
     assert_eq!(lab.converge(), ["delete virtual Pod 0"]);

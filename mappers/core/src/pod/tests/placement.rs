@@ -1,7 +1,7 @@
 //! The node, the scheduler, and affinities to pods of other namespaces.
 
 use serde_json::{Value, json};
-use tenet_mapper::{Dependency, Side, kinds};
+use tenet_mapper::{Dependency, Side, VirtualKey, kinds};
 
 use super::lab::Lab;
 use crate::pod::Pods;
@@ -42,6 +42,17 @@ fn a_pod_that_comes_with_a_node_is_placed_there_by_an_affinity() {
     assert!(spec.get("nodeName").is_none(), "the host's scheduler looks at taints and room");
     lab.runs();
     assert_eq!(lab.converge(), ["patch virtual status"]);
+}
+
+#[test]
+fn a_pod_for_a_node_that_is_not_shown_waits_for_it() {
+    let mut lab = Lab::fresh();
+    lab.edit("/spec/nodeName", json!("node-9"));
+    let outcome = lab.reconcile().unwrap();
+    assert!(outcome.stages.is_empty() && outcome.refused.len() == 1);
+    assert_eq!(outcome.wait, [Dependency::virt(kinds::NODE, &VirtualKey::new("", "node-9"))].into());
+    let mut lab = lab.with(Side::Virtual, "{apiVersion: v1, kind: Node, metadata: {name: node-9}}");
+    assert_eq!(lab.converge(), ["mint Secret", "apply Pod"]);
 }
 
 fn namespace(name: &str, team: &str) -> String {

@@ -6,7 +6,7 @@ use tenet_mapper::Object;
 use tenet_mapper::keys::FOLLOWED;
 use tenet_mapper::translate::digest::digest;
 
-use crate::pod::{Subject, namespaces};
+use crate::pod::{Subject, namespaces, tenant_nodes};
 
 /// Length that is enough to tell one value of a field from the next.
 const DIGEST: usize = 16;
@@ -30,6 +30,9 @@ pub(in crate::pod) struct Record {
     /// A digest of the namespaces that the affinity selects by their labels.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub(super) namespaces: String,
+    /// A digest of where the Nodes inside let the pod run.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub(in crate::pod) placement: String,
 }
 
 impl Record {
@@ -58,8 +61,13 @@ impl Record {
         self
     }
 
+    /// Adds where the Nodes inside let the pod run now.
+    pub(in crate::pod) fn with_placement(self, pod: &Subject<'_, '_>) -> Self {
+        Self { placement: tenant_nodes::placement(pod), ..self }
+    }
+
     /// Reads the record on the host pod.
-    pub(super) fn on(host: &Object) -> Self {
+    pub(in crate::pod) fn on(host: &Object) -> Self {
         host.annotation(FOLLOWED).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
     }
 

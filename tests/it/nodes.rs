@@ -1,0 +1,136 @@
+//! Labels, taints and cordons on Nodes inside: refused at once, or honoured for the pods of the tenant.
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use tenet_playground::Options;
+
+use crate::cluster::{Cluster, name, phase};
+use crate::harness::{Harness, Separate, in_folder, new_namespace};
+
+const NODES: &str = "/api/v1/nodes";
+const PODS: &str = "/api/v1/namespaces/shop/pods";
+
+fn pod(name: &str, spec: &Value) -> Value {
+    let mut pod = json!({"metadata": {"name": name, "labels": {"app": name}},
+        "spec": {"containers": [{"name": "main", "image": "i"}], "terminationGracePeriodSeconds": 1}});
+    for (field, value) in spec.as_object().into_iter().flatten() {
+        pod["spec"][field] = value.clone();
+    }
+    pod
+}
+
+/// Waits until the API server enforces the policy, and returns what it says to a change.
+async fn refusal(virt: &Cluster, node: &str, change: &Value) -> Result<String> {
+    for _ in 0..400 {
+        // Nothing is stored while the API server still learns of the policy.
+        match virt.patch(&format!("{NODES}/{node}?dryRun=All"), change.clone()).await {
+            Err(error) => return Ok(format!("{error:#}")),
+            Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+        }
+    }
+    bail!("{change} is not refused")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cordon_a_taint_and_a_label_of_the_tenant_are_refused_with_what_to_do() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let pods = format!("/api/v1/namespaces/{namespace}/pods");
+    harness.virt.create(&pods, pod("guest", &json!({}))).await?;
+    let guest = harness.virt.until(&format!("{pods}/guest"), "running", |pod| phase(pod) == "Running").await?;
+    let node = guest["spec"]["nodeName"].as_str().context("a node")?;
+    for (change, words) in [
+        (json!({"spec": {"unschedulable": true}}), "is cordoned on the host"),
+        (
+            json!({"spec": {"taints": [{"key": "team", "effect": "NoExecute"}]}}),
+            "taints of a Node are those of the host",
+        ),
+        (json!({"metadata": {"labels": {"team": "red"}}}), "labels of a Node are those of the host"),
+        (json!({"metadata": {"labels": {"kubernetes.io/os": "plan9"}}}), "labels of a Node are those of the host"),
+    ] {
+        let refused = refusal(&harness.virt, node, &change).await?;
+        assert!(refused.contains(words) && refused.contains("nodes.tenantScheduling: true"), "{refused}");
+    }
+    let annotated = json!({"metadata": {"annotations": {"example.com/note": "ours"}}});
+    harness.virt.patch(&format!("{NODES}/{node}"), annotated).await?;
+    Ok(())
+}
+
+/// The Nodes that are shown inside, once there are `count`.
+async fn shown(virt: &Cluster, count: usize) -> Result<Vec<String>> {
+    let nodes = virt.until_list(NODES, "shown", |nodes| nodes.len() >= count).await?;
+    Ok(nodes.iter().map(|node| name(node).to_owned()).collect())
+}
+
+async fn lands(virt: &Cluster, name: &str, spec: &Value) -> Result<String> {
+    virt.create(PODS, pod(name, spec)).await?;
+    let pod = virt.until(&format!("{PODS}/{name}"), "running", |pod| phase(pod) == "Running").await?;
+    Ok(pod["spec"]["nodeName"].as_str().unwrap_or_default().to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_tenant_scheduling_cordons_labels_and_taints_count_for_the_pods_of_the_tenant() -> Result<()> {
+    let options = Options {
+        node_access: true,
+        taint_eviction: true,
+        syncer_settings: "nodes: { tenantScheduling: true }\n".to_owned(),
+        ..in_folder("nodes")
+    };
+    let own = Separate::start(options).await?;
+    let virt = &own.virt;
+    new_namespace(virt, "shop").await?;
+    // Pods of one app on every node show all nodes.
+    let term = json!({"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "each"}}});
+    let apart = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}});
+    for index in 0..2 {
+        let mut each = pod(&format!("each-{index}"), &json!({"affinity": apart}));
+        each["metadata"]["labels"]["app"] = json!("each");
+        virt.create(PODS, each).await?;
+    }
+    let nodes = shown(virt, 2).await?;
+    let (first, second) = (nodes[0].as_str(), nodes[1].as_str());
+    let at = |node: &str| format!("{NODES}/{node}");
+    let cordon = |on: bool| json!({"spec": {"unschedulable": on}});
+
+    virt.patch(&at(first), cordon(true)).await?;
+    for index in 0..3 {
+        assert_eq!(lands(virt, &format!("away-{index}"), &json!({})).await?, second);
+    }
+    // A pod that finds no place runs as soon as there is one.
+    virt.patch(&at(second), cordon(true)).await?;
+    virt.create(PODS, pod("patient", &json!({}))).await?;
+    let is_pending = |pod: &Value| {
+        let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        conditions.into_iter().any(|condition| condition["reason"] == "Unschedulable")
+    };
+    let patient = virt.until(&format!("{PODS}/patient"), "unschedulable", is_pending).await?;
+    assert_eq!(patient["spec"]["nodeName"], Value::Null);
+    virt.patch(&at(first), cordon(false)).await?;
+    let ran = virt.until(&format!("{PODS}/patient"), "running", |pod| phase(pod) == "Running").await?;
+    assert_eq!((&ran["spec"]["nodeName"], &ran["metadata"]["uid"]), (&json!(first), &patient["metadata"]["uid"]));
+    virt.patch(&at(second), cordon(false)).await?;
+
+    // Labels of the tenant select nodes; those of the host stay as they are.
+    virt.patch(&at(second), json!({"metadata": {"labels": {"team": "red"}}})).await?;
+    for index in 0..2 {
+        let selected = lands(virt, &format!("red-{index}"), &json!({"nodeSelector": {"team": "red"}})).await?;
+        assert_eq!(selected, second);
+    }
+    let forged = refusal(virt, first, &json!({"metadata": {"labels": {"kubernetes.io/os": "plan9"}}})).await?;
+    assert!(forged.contains("a label of the host stays as it is"), "{forged}");
+
+    // A NoExecute taint evicts pods that do not tolerate it.
+    let tolerant = json!({"nodeName": second, "tolerations": [{"key": "team", "operator": "Exists"}]});
+    lands(virt, "tolerant", &tolerant).await?;
+    let taint = json!({"spec": {"taints": [{"key": "team", "value": "red", "effect": "NoExecute"}]}});
+    virt.patch(&at(second), taint).await?;
+    virt.until_gone(&format!("{PODS}/red-0")).await?;
+    own.host.until_gone(&own.on_host("pods/red-0-x-shop-x-vc-1")).await?;
+    assert_eq!(lands(virt, "late", &json!({})).await?, first);
+    assert!(virt.get(&format!("{PODS}/tolerant")).await?.is_some());
+    let kept = virt.get(&at(second)).await?.context("the node")?;
+    let mut taints = kept["spec"]["taints"].as_array().into_iter().flatten();
+    assert!(taints.any(|taint| taint["key"] == "team"), "{kept:#}");
+    own.playground.shutdown().await;
+    Ok(())
+}
