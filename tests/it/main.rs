@@ -8,6 +8,7 @@ mod claim;
 mod cluster;
 mod crash;
 mod demo;
+mod disruption;
 mod dns;
 mod docs;
 mod endpoints;

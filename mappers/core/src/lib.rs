@@ -11,6 +11,7 @@ mod network_policy;
 mod node;
 mod persistent_volume_claim;
 mod pod;
+mod pod_disruption_budget;
 mod secret;
 mod service;
 mod storage_class;
@@ -29,6 +30,7 @@ pub use network_policy::{NetworkPolicies, NetworkPolicyMapper, NetworkPolicyNoti
 pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
 pub use persistent_volume_claim::{PersistentVolumeClaimMapper, Storage};
 pub use pod::{Dns, Level, Operator, PodMapper, Pods, Preset, TaintEffect, Toleration, Tolerations};
+pub use pod_disruption_budget::PodDisruptionBudgetMapper;
 pub use secret::SecretMapper;
 pub use service::{FromHost, ReplicateServices, ServiceMapper, ToHost};
 pub use storage_class::StorageClassMapper;
@@ -48,6 +50,7 @@ pub fn all() -> Vec<Box<dyn Mapper>> {
         Box::new(NodeMapper::new()),
         Box::new(PersistentVolumeClaimMapper::new()),
         Box::new(PodMapper::new()),
+        Box::new(pod_disruption_budget::mapper()),
         Box::new(secret::mapper()),
         Box::new(ServiceMapper::new()),
         Box::new(StorageClassMapper::new()),
