@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use tenet_playground::Options;
 
 use crate::cluster::phase;
 use crate::harness::{Harness, Separate, in_folder, new_namespace};
@@ -131,6 +132,39 @@ async fn a_global_default_class_of_the_tenant_raises_no_priority_on_the_host() -
     assert_eq!((&virt["spec"]["priorityClassName"], &virt["spec"]["priority"]), (&json!("team-default"), &json!(1000)));
     let host = own.host.get(&own.on_host("pods/plain-x-shop-x-vc-1")).await?.context("the host pod")?;
     assert_eq!((&host["spec"]["priorityClassName"], &host["spec"]["priority"]), (&Value::Null, &json!(0)));
+    own.playground.shutdown().await;
+    Ok(())
+}
+
+/// The API server inside refuses a pod whose class it does not have.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_classes_that_tenants_may_use_are_shown_and_cross() -> Result<()> {
+    let settings = "pods: { priorityClasses: [tenant-low], runtimeClassLabels: { tenants: welcome } }\n".to_owned();
+    let options = Options { node_access: true, syncer_settings: settings, ..in_folder("classes") };
+    let own = Separate::start(options).await?;
+    new_namespace(&own.virt, "shop").await?;
+    let (priorities, runtimes) = ("/apis/scheduling.k8s.io/v1/priorityclasses", "/apis/node.k8s.io/v1/runtimeclasses");
+    for name in ["tenant-low", "host-high"] {
+        own.host.create(priorities, json!({"metadata": {"name": name}, "value": 7})).await?;
+    }
+    let kata = json!({"metadata": {"name": "kata", "labels": {"tenants": "welcome"}}, "handler": "kata-qemu",
+        "overhead": {"podFixed": {"memory": "10Mi"}}});
+    own.host.create(runtimes, kata).await?;
+    own.virt.until(&format!("{priorities}/tenant-low"), "shown", |class| class["value"] == 7).await?;
+    own.virt.until(&format!("{runtimes}/kata"), "shown", |class| class["handler"] == "kata-qemu").await?;
+    assert_eq!(own.virt.get(&format!("{priorities}/host-high")).await?, None);
+
+    let pods = "/api/v1/namespaces/shop/pods";
+    let spec = json!({"priorityClassName": "tenant-low", "runtimeClassName": "kata"});
+    own.virt.create(pods, pod("classy", &spec)).await?;
+    let virt = own.virt.until(&format!("{pods}/classy"), "running", |pod| phase(pod) == "Running").await?;
+    let host = own.host.get(&own.on_host("pods/classy-x-shop-x-vc-1")).await?.context("the host pod")?;
+    for pod in [&virt, &host] {
+        assert_eq!((&pod["spec"]["priority"], &pod["spec"]["runtimeClassName"]), (&json!(7), &json!("kata")));
+        assert_eq!(pod["spec"]["overhead"]["memory"], "10Mi");
+    }
+    own.host.delete(&format!("{priorities}/tenant-low"), json!({})).await?;
+    own.virt.until_gone(&format!("{priorities}/tenant-low")).await?;
     own.playground.shutdown().await;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Built-in mappers: one file per kind, and one explicit list.
 
+mod class_picture;
 mod config_map;
 mod coredns;
 mod endpoint_slice;
@@ -12,6 +13,8 @@ mod node;
 mod persistent_volume_claim;
 mod pod;
 mod pod_disruption_budget;
+mod priority_class;
+mod runtime_class;
 mod secret;
 mod service;
 mod storage_class;
@@ -31,6 +34,8 @@ pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
 pub use persistent_volume_claim::{PersistentVolumeClaimMapper, Storage};
 pub use pod::{Dns, Level, Operator, PodMapper, Pods, Preset, TaintEffect, Toleration, Tolerations};
 pub use pod_disruption_budget::PodDisruptionBudgetMapper;
+pub use priority_class::PriorityClassMapper;
+pub use runtime_class::RuntimeClassMapper;
 pub use secret::SecretMapper;
 pub use service::{FromHost, ReplicateServices, ServiceMapper, ToHost};
 pub use storage_class::StorageClassMapper;
@@ -51,6 +56,8 @@ pub fn all() -> Vec<Box<dyn Mapper>> {
         Box::new(PersistentVolumeClaimMapper::new()),
         Box::new(PodMapper::new()),
         Box::new(pod_disruption_budget::mapper()),
+        Box::new(PriorityClassMapper::new()),
+        Box::new(RuntimeClassMapper::new()),
         Box::new(secret::mapper()),
         Box::new(ServiceMapper::new()),
         Box::new(StorageClassMapper::new()),

@@ -1,27 +1,29 @@
 //! `StorageClass`es: a picture of each class of the host that tenants may use. Nothing crosses down: a class that a tenant
 //! makes stays inside.
 
-use std::sync::Arc;
+use serde_json::json;
+use tenet_mapper::rules::{Rule, omit, set, up};
+use tenet_mapper::{Context, Kind, MapError, Mapper, MapperSpec, Object, Outcome, VirtualKey};
 
-use serde_json::{Value, json};
-use tenet_mapper::keys::MANAGED_BY;
-use tenet_mapper::rules::{Rule, Table, omit, set, up};
-use tenet_mapper::{
-    ApplyVirtual, Context, Deletion, Effect, HostKey, Input, KeysOf, Kind, MapError, Mapper, MapperSpec, Object,
-    Outcome, Projection, Right, Side, Verb, VirtualKey,
-};
-
+use crate::class_picture::ClassPicture;
 use crate::persistent_volume_claim::Storage;
 
 /// `StorageClass`es, as the API serves them.
 pub(crate) const KIND: Kind = Kind::of("storage.k8s.io", "v1", "StorageClass", "storageclasses").cluster_scoped();
 
-/// Fields that are read of a class of the host: those that its picture shows.
+/// Fields that a picture shows.
 pub(crate) const FIELDS: &[&str] =
     &["provisioner", "reclaimPolicy", "volumeBindingMode", "allowVolumeExpansion", "allowedTopologies"];
 
 /// The annotation of the class that claims without one get.
 const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
+
+const PICTURE: ClassPicture = ClassPicture {
+    kind: KIND,
+    fields: FIELDS,
+    is_allowed: |cx, class| cx.section::<Storage>().shows(class),
+    annotations: |class| json!({DEFAULT: is_default(class).to_string()}),
+};
 
 const RULES: &[Rule] = &[
     set("apiVersion", "is the same on both sides"),
@@ -37,22 +39,13 @@ const RULES: &[Rule] = &[
 ];
 
 /// Shows the `StorageClass`es of the host that tenants may use.
-pub struct StorageClassMapper {
-    spec: MapperSpec,
-    table: Arc<Table>,
-}
+pub struct StorageClassMapper(MapperSpec);
 
 impl StorageClassMapper {
     /// The mapper of `StorageClass`es.
     pub fn new() -> Self {
-        let table = Arc::new(crate::table_with(RULES, &[]));
-        let spec = MapperSpec { table: Some(Arc::clone(&table)), ..MapperSpec::new("storage-class", KIND) }
-            .reads(Input::new(Side::Virtual, KIND, Projection::Whole, KeysOf::Own))
-            .reads(
-                Input::new(Side::Host, KIND, Projection::Fields(FIELDS), KeysOf::With(same_name)).foreign().optional(),
-            )
-            .needs(Right::virt(KIND, Verb::KEEP, "shows the classes that tenants may use"));
-        Self { spec, table }
+        let table = crate::table_with(RULES, &[]);
+        Self(PICTURE.declare(MapperSpec { table: Some(table.into()), ..MapperSpec::new("storage-class", KIND) }))
     }
 }
 
@@ -67,46 +60,13 @@ pub(crate) fn is_default(class: &Object) -> bool {
     class.annotation(DEFAULT) == Some("true")
 }
 
-fn same_name(host: &Object) -> Vec<VirtualKey> {
-    vec![VirtualKey::new("", host.name())]
-}
-
-fn picture(table: &Table, host: &Object) -> Value {
-    let mut class = table.up(host.value());
-    class["apiVersion"] = json!(KIND.api_version());
-    class["kind"] = json!(KIND.kind);
-    class["metadata"] = json!({"name": host.name(), "annotations": {DEFAULT: is_default(host).to_string()}});
-    class
-}
-
 impl Mapper for StorageClassMapper {
     fn spec(&self) -> &MapperSpec {
-        &self.spec
+        &self.0
     }
 
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
-        if !cx.can_read(Side::Host, KIND) {
-            return Ok(Outcome::done());
-        }
-        let virt = cx.virt(KIND, key);
-        let is_ours = virt.as_ref().is_none_or(|virt| virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster));
-        let host = cx.host(KIND, &HostKey::new("", key.name()));
-        let is_allowed = host.as_ref().is_some_and(|host| cx.section::<Storage>().shows(host));
-        match (virt, host) {
-            (Some(virt), None) if is_ours && !virt.is_deleting() => {
-                Ok(Outcome::one(Effect::Delete(Deletion::picture(KIND, &virt))))
-            }
-            (_, Some(host)) if is_allowed && is_ours => Ok(Outcome::one(Effect::ApplyVirtual(ApplyVirtual {
-                kind: KIND,
-                key: key.clone(),
-                desired: picture(&self.table, &host),
-                adopt: false,
-            }))),
-            (Some(virt), Some(_)) if is_allowed => {
-                Err(MapError::foreign(Side::Virtual, KIND, &virt, format!("it lacks the label {MANAGED_BY}")))
-            }
-            _ => Ok(Outcome::done()),
-        }
+        PICTURE.reconcile(&self.0, cx, key)
     }
 }
 

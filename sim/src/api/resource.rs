@@ -117,6 +117,7 @@ pub fn built_in() -> Vec<Resource> {
         cluster(of(networking, "v1", "ServiceCIDR", "servicecidrs")).status(),
         of("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets").status().generation().needs_version(),
         cluster(of("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses")).generation(),
+        cluster(of("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses")),
         cluster(of(storage, "v1", "StorageClass", "storageclasses")).returns_deleted(),
         cluster(of(admission, "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations"))
             .generation()

@@ -43,6 +43,8 @@ const LIVE: &[(&str, &str)] = &[
     ("pods.maxTerminationGracePeriod", "pods: { maxTerminationGracePeriod: 2h }"),
     ("pods.nodeSelector", "pods: { nodeSelector: { pool: tenants } }"),
     ("pods.priorityClasses", "pods: { priorityClasses: [low] }"),
+    ("pods.priorityClassLabels", "pods: { priorityClassLabels: { tier: low } }"),
+    ("pods.runtimeClassLabels", "pods: { runtimeClassLabels: { tier: low } }"),
     ("pods.runtimeClasses", "pods: { runtimeClasses: [gvisor] }"),
     ("pods.schedulers", "pods: { schedulers: [volcano] }"),
     ("pods.serviceAccount", "pods: { serviceAccount: none }"),

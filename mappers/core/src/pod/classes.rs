@@ -2,14 +2,13 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
-use tenet_mapper::{Kind, VirtualKey, kinds, pointer};
+use tenet_mapper::{HostKey, VirtualKey, kinds, pointer};
 
 use super::Subject;
 use super::config::Pods;
 
-/// Kind of the classes that name the priority of a pod.
-pub(super) const PRIORITY_CLASS: Kind =
-    Kind::of("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses").cluster_scoped();
+pub(super) use crate::priority_class::KIND as PRIORITY_CLASS;
+pub(super) use crate::runtime_class::KIND as RUNTIME_CLASS;
 
 const PRIORITY: &str = "spec.priorityClassName";
 const PREEMPTION: &str = "spec.preemptionPolicy";
@@ -25,7 +24,7 @@ pub(super) fn priority(
 ) -> Option<Refusal> {
     let (defaults, permits) = (pod.cx.defaults(kinds::POD), |field| pod.cx.permits(kinds::POD, field));
     if let Some(name) = pod.virt.str_at("/spec/priorityClassName") {
-        if permits(PRIORITY) || pods.priority_classes.iter().any(|known| known == name) {
+        if permits(PRIORITY) || may_use_priority(pod, pods, name) {
             pointer::set(draft, "/spec/priorityClassName", json!(name));
         } else if !defaults.contains(PRIORITY, &json!(name)) && !is_global_default(pod, name) {
             remarks.push(format!(
@@ -44,6 +43,18 @@ pub(super) fn priority(
     None
 }
 
+fn may_use_priority(pod: &Subject<'_, '_>, pods: &Pods, name: &str) -> bool {
+    let class = || pod.cx.host(PRIORITY_CLASS, &HostKey::new("", name));
+    pods.priority_classes.iter().any(|known| known == name)
+        || (!pods.priority_class_labels.is_empty() && class().is_some_and(|class| pods.may_use_priority(&class)))
+}
+
+fn may_use_runtime(pod: &Subject<'_, '_>, pods: &Pods, name: &str) -> bool {
+    let class = || pod.cx.host(RUNTIME_CLASS, &HostKey::new("", name));
+    pods.runtime_classes.iter().any(|known| known == name)
+        || (!pods.runtime_class_labels.is_empty() && class().is_some_and(|class| pods.may_use_runtime(&class)))
+}
+
 fn is_global_default(pod: &Subject<'_, '_>, class: &str) -> bool {
     let class = pod.cx.virt(PRIORITY_CLASS, &VirtualKey::new("", class));
     class.is_some_and(|class| class.at("/globalDefault") == Some(&json!(true)))
@@ -53,7 +64,7 @@ fn is_global_default(pod: &Subject<'_, '_>, class: &str) -> bool {
 /// without one.
 pub(super) fn runtime(pod: &Subject<'_, '_>, pods: &Pods, draft: &mut Value) -> Option<Refusal> {
     let name = pod.virt.str_at("/spec/runtimeClassName")?;
-    if pods.runtime_classes.iter().any(|known| known == name) || pod.cx.permits(kinds::POD, RUNTIME) {
+    if may_use_runtime(pod, pods, name) || pod.cx.permits(kinds::POD, RUNTIME) {
         pointer::set(draft, "/spec/runtimeClassName", json!(name));
         return None;
     }

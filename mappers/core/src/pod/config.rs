@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
+use tenet_mapper::Object;
 use tenet_mapper::format::{DnsSubdomain, DurationText, FieldPath, IpAddress, KeyGlob, ServiceRefText, Text};
 use tenet_mapper::translate::{Duration, ServiceRef};
 
@@ -29,9 +30,13 @@ pub struct Pods {
     /// Names of host `PriorityClass`es that tenant pods may use. A pod with another class has the default priority.
     #[schemars(with = "Vec<DnsSubdomain>")]
     pub priority_classes: Vec<String>,
+    /// Labels of host `PriorityClass`es that tenant pods may use as well, which takes the right to read them.
+    pub priority_class_labels: BTreeMap<String, String>,
     /// Names of host `RuntimeClass`es that tenant pods may use. A pod with another class is refused.
     #[schemars(with = "Vec<DnsSubdomain>")]
     pub runtime_classes: Vec<String>,
+    /// Labels of host `RuntimeClass`es that tenant pods may use as well, which takes the right to read them.
+    pub runtime_class_labels: BTreeMap<String, String>,
     /// Names of host schedulers that tenant pods may use, besides the default one. A pod with another scheduler is placed by
     /// the default one.
     #[schemars(with = "Vec<DnsSubdomain>")]
@@ -54,13 +59,32 @@ impl Default for Pods {
             presets: Vec::new(),
             allow: Vec::new(),
             priority_classes: Vec::new(),
+            priority_class_labels: BTreeMap::new(),
             runtime_classes: Vec::new(),
+            runtime_class_labels: BTreeMap::new(),
             schedulers: Vec::new(),
             tolerations: Tolerations::default(),
             node_selector: BTreeMap::new(),
             max_termination_grace_period: Duration::from_secs(3600),
         }
     }
+}
+
+impl Pods {
+    /// Returns true if tenant pods may use a `PriorityClass` of the host.
+    pub(crate) fn may_use_priority(&self, class: &Object) -> bool {
+        is_listed(class, &self.priority_classes, &self.priority_class_labels)
+    }
+
+    /// Returns true if tenant pods may use a `RuntimeClass` of the host.
+    pub(crate) fn may_use_runtime(&self, class: &Object) -> bool {
+        is_listed(class, &self.runtime_classes, &self.runtime_class_labels)
+    }
+}
+
+fn is_listed(class: &Object, names: &[String], labels: &BTreeMap<String, String>) -> bool {
+    let has = |(key, value): (&String, &String)| class.label(key) == Some(value);
+    names.iter().any(|name| name == class.name()) || (!labels.is_empty() && labels.iter().all(has))
 }
 
 /// Level of the Pod Security standards.

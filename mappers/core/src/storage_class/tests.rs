@@ -1,6 +1,6 @@
 use serde_json::json;
-use tenet_mapper::Cause;
 use tenet_mapper::testing::Clusters;
+use tenet_mapper::{Cause, Effect, HostKey, Side};
 
 use super::*;
 

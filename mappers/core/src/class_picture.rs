@@ -1,0 +1,71 @@
+//! Pictures of classes: cluster-scoped objects of the host that tenants name in their objects. A picture shows what the
+//! tenant must know of a class that the installation allows; a class that a tenant makes stays inside.
+
+use serde_json::{Value, json};
+use tenet_mapper::keys::MANAGED_BY;
+use tenet_mapper::{
+    ApplyVirtual, Context, Deletion, Effect, HostKey, Input, KeysOf, Kind, MapError, MapperSpec, Object, Outcome,
+    Projection, Right, Side, Verb, VirtualKey,
+};
+
+/// Kind of classes, and the rules of its pictures.
+#[derive(Clone, Copy)]
+pub(crate) struct ClassPicture {
+    pub(crate) kind: Kind,
+    /// Fields that are read of a class of the host: those that the table shows.
+    pub(crate) fields: &'static [&'static str],
+    /// Returns true for a class that tenants may use.
+    pub(crate) is_allowed: fn(&Context<'_>, &Object) -> bool,
+    /// Annotations of a picture.
+    pub(crate) annotations: fn(&Object) -> Value,
+}
+
+impl ClassPicture {
+    /// Adds the classes of both sides, and the rights, to a mapper.
+    pub(crate) fn declare(&self, spec: MapperSpec) -> MapperSpec {
+        let host = Input::new(Side::Host, self.kind, Projection::Fields(self.fields), KeysOf::With(same_name));
+        spec.reads(Input::new(Side::Virtual, self.kind, Projection::Whole, KeysOf::Own))
+            .reads(host.foreign().optional())
+            .needs(Right::virt(self.kind, Verb::KEEP, "shows the classes that tenants may use"))
+    }
+
+    /// Keeps the picture of a class. The table of the mapper says what it shows.
+    pub(crate) fn reconcile(&self, spec: &MapperSpec, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        let kind = self.kind;
+        if !cx.can_read(Side::Host, kind) {
+            return Ok(Outcome::done());
+        }
+        let virt = cx.virt(kind, key);
+        let is_ours = virt.as_ref().is_none_or(|virt| virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster));
+        let host = cx.host(kind, &HostKey::new("", key.name()));
+        let is_allowed = host.as_ref().is_some_and(|host| (self.is_allowed)(cx, host));
+        match (virt, host) {
+            (Some(virt), None) if is_ours && !virt.is_deleting() => {
+                Ok(Outcome::one(Effect::Delete(Deletion::picture(kind, &virt))))
+            }
+            (_, Some(host)) if is_allowed && is_ours => Ok(Outcome::one(Effect::ApplyVirtual(ApplyVirtual {
+                kind,
+                key: key.clone(),
+                desired: self.picture(spec, &host),
+                adopt: false,
+            }))),
+            (Some(_), Some(_)) if is_allowed => Err(MapError::Foreign {
+                object: format!("{kind} {key} in the virtual cluster"),
+                why: format!("it lacks the label {MANAGED_BY}"),
+            }),
+            _ => Ok(Outcome::done()),
+        }
+    }
+
+    fn picture(&self, spec: &MapperSpec, host: &Object) -> Value {
+        let mut class = spec.table.as_ref().map(|table| table.up(host.value())).unwrap_or_default();
+        class["apiVersion"] = json!(self.kind.api_version());
+        class["kind"] = json!(self.kind.kind);
+        class["metadata"] = json!({"name": host.name(), "annotations": (self.annotations)(host)});
+        class
+    }
+}
+
+fn same_name(host: &Object) -> Vec<VirtualKey> {
+    vec![VirtualKey::new("", host.name())]
+}
