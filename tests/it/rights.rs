@@ -180,8 +180,14 @@ async fn the_syncer_lives_with_exactly_the_role_that_it_prints() -> Result<()> {
     }
     playground.start_syncer(&configured(&playground)).await?;
 
-    // Nodes and storage classes are read where that is permitted, and metrics are where there are any.
-    let optional = ["/api/v1/nodes", "/apis/storage.k8s.io/v1/storageclasses"];
+    // Nodes, volumes and classes are read where that is permitted, and metrics are where there are any.
+    let optional = [
+        "/api/v1/nodes",
+        "/api/v1/persistentvolumes",
+        "/apis/node.k8s.io/v1/runtimeclasses",
+        "/apis/scheduling.k8s.io/v1/priorityclasses",
+        "/apis/storage.k8s.io/v1/storageclasses",
+    ];
     let optional = optional.map(|path| ["list", "watch"].map(|verb| format!("\"{verb}\" {path}"))).concat();
     let mut forbidden = forbidden(&playground)?;
     assert!(forbidden.contains(&optional[0]), "the log tells what is forbidden: {forbidden:#?}");

@@ -74,6 +74,11 @@ async fn claims_keep_their_data_and_say_what_the_host_says() -> Result<()> {
         let bound = harness.virt.until(&inside, "bound", |claim| phase(claim) == "Bound").await?;
         assert_eq!(bound["spec"]["volumeName"], volume);
         assert_eq!(bound["status"]["capacity"]["storage"], "1Gi");
+        let shown = harness.virt.until(&format!("{VOLUMES}/{volume}"), "shown", |pv| phase(pv) == "Bound").await?;
+        assert_eq!(shown["spec"]["claimRef"]["name"], claim.as_str());
+        assert_eq!(shown["spec"]["claimRef"]["uid"], bound["metadata"]["uid"]);
+        assert_eq!(shown["spec"]["persistentVolumeReclaimPolicy"], "Retain");
+        assert!(shown["spec"]["hostPath"].is_null(), "{shown}");
         harness.virt.until(&at(&format!("pods/db-{index}")), "running", |pod| phase(pod) == "Running").await?;
         let twin = harness.host.get(&copy(&claim)).await?.context("the copy")?;
         assert!(twin["metadata"]["ownerReferences"].is_null(), "{twin}");
@@ -108,6 +113,7 @@ async fn claims_keep_their_data_and_say_what_the_host_says() -> Result<()> {
     harness.virt.patch(&format!("{sets}/db"), json!({"spec": {"replicas": 2}})).await?;
     harness.virt.until_gone(&used).await?;
     harness.host.until_gone(&copy("data-db-2")).await?;
+    harness.virt.until_gone(&format!("{VOLUMES}/pv-data-db-2-{namespace}")).await?;
 
     // A volume that is lost is not created again.
     harness.virt.patch(&format!("{sets}/db"), json!({"spec": {"replicas": 0}})).await?;

@@ -38,8 +38,9 @@ pub enum Cause {
     SourcesAbsent {
         /// Kind of the host objects.
         kind: Kind,
-        /// The field selector that finds them; its value is the name of the picture.
-        field: &'static str,
+        /// The field selector that finds them, whose value is the name of the picture; `None` where the API has none, so
+        /// that all of ours are listed.
+        field: Option<&'static str>,
     },
     /// Nothing needs this copy any more; it can be made again from its original at any
     /// time.
@@ -221,7 +222,23 @@ impl Deletion {
     /// assert_eq!(deletion.target().side, Side::Virtual);
     /// ```
     pub fn unused(kind: Kind, virt: &Object, sources: Kind, field: &'static str) -> Self {
-        Self::new(Side::Virtual, kind, virt, Cause::SourcesAbsent { kind: sources, field })
+        Self::new(Side::Virtual, kind, virt, Cause::SourcesAbsent { kind: sources, field: Some(field) })
+    }
+
+    /// Deletes a picture that is made of host objects of the kind `sources`, because none of ours names it any more. The API
+    /// has no field selector that finds them, so all of them are listed.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tenet_mapper::{Cause, Deletion, Kind, Object, kinds};
+    ///
+    /// const VOLUME: Kind = Kind::core("PersistentVolume", "persistentvolumes").cluster_scoped();
+    /// let volume = Object::new(json!({"metadata": {"name": "pvc-1", "uid": "u"}}));
+    /// let deletion = Deletion::unnamed(VOLUME, &volume, kinds::PERSISTENT_VOLUME_CLAIM);
+    /// assert!(matches!(deletion.cause(), Cause::SourcesAbsent { field: None, .. }));
+    /// ```
+    pub fn unnamed(kind: Kind, virt: &Object, sources: Kind) -> Self {
+        Self::new(Side::Virtual, kind, virt, Cause::SourcesAbsent { kind: sources, field: None })
     }
 
     fn new(side: Side, kind: Kind, object: &Object, cause: Cause) -> Self {

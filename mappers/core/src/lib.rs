@@ -10,6 +10,7 @@ mod ingress_class;
 mod namespace;
 mod network_policy;
 mod node;
+mod persistent_volume;
 mod persistent_volume_claim;
 mod pod;
 mod pod_disruption_budget;
@@ -31,6 +32,7 @@ pub use ingress_class::IngressClassMapper;
 pub use namespace::NamespaceMapper;
 pub use network_policy::{NetworkPolicies, NetworkPolicyMapper, NetworkPolicyNotice};
 pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
+pub use persistent_volume::PersistentVolumeMapper;
 pub use persistent_volume_claim::{PersistentVolumeClaimMapper, Storage};
 pub use pod::{Dns, Level, Operator, PodMapper, Pods, Preset, TaintEffect, Toleration, Tolerations};
 pub use pod_disruption_budget::PodDisruptionBudgetMapper;
@@ -53,6 +55,7 @@ pub fn all() -> Vec<Box<dyn Mapper>> {
         Box::new(NetworkPolicyMapper::new()),
         Box::new(NetworkPolicyNotice::new()),
         Box::new(NodeMapper::new()),
+        Box::new(PersistentVolumeMapper::new()),
         Box::new(PersistentVolumeClaimMapper::new()),
         Box::new(PodMapper::new()),
         Box::new(pod_disruption_budget::mapper()),

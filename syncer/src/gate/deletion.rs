@@ -70,7 +70,8 @@ impl Gate {
         match proof {
             Proof::Absent { twin, uid } => self.prove_absent(twin, uid).await?,
             Proof::Known { kind, namespace, field, label } => {
-                let path = format!("{}?fieldSelector={field}&labelSelector={label}", kind.path(namespace));
+                let field = field.as_ref().map(|field| format!("fieldSelector={field}&")).unwrap_or_default();
+                let path = format!("{}?{field}labelSelector={label}", kind.path(namespace));
                 self.prove_known(*kind, &path).await?;
             }
         }

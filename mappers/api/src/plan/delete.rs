@@ -16,15 +16,15 @@ pub enum Proof {
         /// exist.
         uid: String,
     },
-    /// Every host object of a kind that a field selector finds, and that is ours, is in the cache: the mapper knew it when
+    /// Every host object of a kind that is ours, and that a field selector finds, is in the cache: the mapper knew it when
     /// it decided.
     Known {
         /// The kind.
         kind: Kind,
         /// The host namespace.
         namespace: String,
-        /// The field selector.
-        field: String,
+        /// The field selector, if there is one.
+        field: Option<String>,
         /// The label selector.
         label: String,
     },
@@ -58,7 +58,7 @@ pub fn proof(deletion: &Deletion, cached: &Object, facts: &Facts) -> Result<Opti
             return Ok(Some(Proof::Known {
                 kind: *kind,
                 namespace: facts.names.host_namespace(cached.namespace()).to_owned(),
-                field: format!("{field}={}", cached.name()),
+                field: field.map(|field| format!("{field}={}", cached.name())),
                 label: format!("{MANAGED_BY}={}", facts.names.cluster),
             }));
         }

@@ -1,0 +1,205 @@
+//! `PersistentVolume`s: a read-only picture of the volume behind each claim of the virtual cluster, as long as a copy of a
+//! claim names it. It shows neither where the data is nor how it is reached. Where the host's volumes may not be read, the
+//! picture is made from the claim. A volume that a tenant makes stays inside.
+
+use serde_json::{Map, Value, json};
+use tenet_mapper::keys::MANAGED_BY;
+use tenet_mapper::rules::{Rule, omit, set, up};
+use tenet_mapper::translate::OwnerRecord;
+use tenet_mapper::{
+    ApplyVirtual, Bound, Context, Deletion, Effect, Event, EventReason, HostKey, Input, KeysOf, Kind, MapError, Mapper,
+    MapperSpec, Object, Outcome, Projection, Right, Side, Verb, VirtualKey, VirtualPatch, kinds,
+};
+
+/// `PersistentVolume`s, as the API serves them.
+const KIND: Kind = Kind::core("PersistentVolume", "persistentvolumes").cluster_scoped();
+
+/// Driver that a picture names. The API wants a source, which cannot change; no node of the virtual cluster mounts it.
+const DRIVER: &str = "host.tenet.sh";
+
+/// Fields of the host's volume that a picture shows.
+const SHOWN: &[&str] = &[
+    "spec.accessModes",
+    "spec.capacity",
+    "spec.nodeAffinity",
+    "spec.persistentVolumeReclaimPolicy",
+    "spec.storageClassName",
+    "spec.volumeMode",
+];
+
+/// Fields of a claim from which a picture is made.
+const OF_CLAIM: &[&str] =
+    &["spec.volumeName", "spec.accessModes", "spec.storageClassName", "spec.volumeMode", "status.capacity"];
+
+const SOURCE: &str = "tells where the data of the host is, and how it is reached";
+
+const RULES: &[Rule] = &[
+    up("spec.accessModes"),
+    up("spec.capacity"),
+    up("spec.nodeAffinity"),
+    up("spec.persistentVolumeReclaimPolicy"),
+    up("spec.storageClassName"),
+    up("spec.volumeMode"),
+    set("spec.claimRef", "the claim inside"),
+    set("spec.csi", "a driver that no node has, as the API wants a source"),
+    omit("spec.awsElasticBlockStore", SOURCE),
+    omit("spec.azureDisk", SOURCE),
+    omit("spec.azureFile", SOURCE),
+    omit("spec.cephfs", SOURCE),
+    omit("spec.cinder", SOURCE),
+    omit("spec.fc", SOURCE),
+    omit("spec.flexVolume", SOURCE),
+    omit("spec.flocker", SOURCE),
+    omit("spec.gcePersistentDisk", SOURCE),
+    omit("spec.glusterfs", SOURCE),
+    omit("spec.hostPath", SOURCE),
+    omit("spec.iscsi", SOURCE),
+    omit("spec.local", SOURCE),
+    omit("spec.mountOptions", "the host mounts"),
+    omit("spec.nfs", SOURCE),
+    omit("spec.photonPersistentDisk", SOURCE),
+    omit("spec.portworxVolume", SOURCE),
+    omit("spec.quobyte", SOURCE),
+    omit("spec.rbd", SOURCE),
+    omit("spec.scaleIO", SOURCE),
+    omit("spec.storageos", SOURCE),
+    omit("spec.volumeAttributesClassName", "classes of volume attributes do not cross yet"),
+    omit("spec.vsphereVolume", SOURCE),
+    set("status", "Bound while a claim has the volume"),
+];
+
+/// Pictures the volumes behind the claims of the virtual cluster.
+pub struct PersistentVolumeMapper {
+    spec: MapperSpec,
+    /// The copies of claims that name a volume.
+    claims: Bound,
+}
+
+impl PersistentVolumeMapper {
+    /// The mapper of `PersistentVolume`s.
+    pub fn new() -> Self {
+        let table = crate::table(&[("", RULES)]);
+        let host = Input::new(Side::Host, KIND, Projection::Fields(SHOWN), KeysOf::With(own_name));
+        let mut spec = MapperSpec { table: Some(table.into()), ..MapperSpec::new("persistent-volume", KIND) }
+            .reads(Input::new(Side::Virtual, KIND, Projection::Whole, KeysOf::Own))
+            .reads(host.foreign().optional())
+            .needs(Right::virt(KIND, Verb::KEEP, "shows the volumes behind claims"))
+            .needs(Right::virt(KIND, &[Verb::Patch], "shows the volumes behind claims").on("status"));
+        let claim = kinds::PERSISTENT_VOLUME_CLAIM;
+        let claims = spec.bind(Input::new(Side::Host, claim, Projection::Fields(OF_CLAIM), KeysOf::With(volume_of)));
+        Self { spec, claims }
+    }
+}
+
+impl Default for PersistentVolumeMapper {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Mapper for PersistentVolumeMapper {
+    fn spec(&self) -> &MapperSpec {
+        &self.spec
+    }
+
+    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        let virt = cx.virt(KIND, key);
+        let is_ours = |virt: &Object| virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster);
+        let is_claim = |claim: &Object| cx.ownership(claim).ours().is_some();
+        let claim = cx.find_source(self.claims, key, &is_claim);
+        let owner = claim.as_ref().and_then(|claim| cx.ownership(claim).ours());
+        match (virt, claim, owner) {
+            (Some(virt), None, _) if !is_ours(&virt) => Ok(stays_inside(&virt)),
+            (Some(virt), None, _) => Ok(end(&virt)),
+            (Some(virt), ..) if !is_ours(&virt) => Err(MapError::Foreign {
+                object: format!("{KIND} {key} in the virtual cluster"),
+                why: format!("it lacks the label {MANAGED_BY}"),
+            }),
+            (Some(virt), ..) if virt.is_deleting() => Ok(Outcome::done()),
+            (_, Some(claim), Some(owner)) => {
+                let desired = picture(cx, key.name(), &claim, &owner);
+                Ok(Outcome::one(Effect::ApplyVirtual(ApplyVirtual {
+                    kind: KIND,
+                    key: key.clone(),
+                    desired,
+                    adopt: false,
+                })))
+            }
+            _ => Ok(Outcome::done()),
+        }
+    }
+}
+
+/// Ends a picture. The API server inside protects a volume that is Bound, so it is Released first.
+fn end(virt: &Object) -> Outcome {
+    let is_bound = virt.str_at("/status/phase") == Some("Bound");
+    let released = is_bound.then(|| {
+        let phase = [("/status/phase", json!("Released"))];
+        Effect::PatchVirtual(VirtualPatch::new(KIND, virt, Some("status"), phase))
+    });
+    let claim = kinds::PERSISTENT_VOLUME_CLAIM;
+    let gone = (!virt.is_deleting()).then(|| Effect::Delete(Deletion::unnamed(KIND, virt, claim)));
+    Outcome::done().then_together(released).then_together(gone)
+}
+
+fn stays_inside(virt: &Object) -> Outcome {
+    if virt.is_deleting() {
+        return Outcome::done();
+    }
+    let message = "a volume that is made inside stays inside: no node of the host mounts it, and no claim gets it";
+    Outcome::one(Effect::Emit(Event::warning(KIND, virt, EventReason::Degraded, message)))
+}
+
+fn picture(cx: &Context<'_>, name: &str, claim: &Object, owner: &OwnerRecord) -> Value {
+    let of_host = cx.host(KIND, &HostKey::new("", name)).filter(|_| cx.can_read(Side::Host, KIND));
+    let mut spec = match of_host {
+        Some(host) => shown(&host),
+        None => of_claim(claim),
+    };
+    spec.insert("csi".to_owned(), json!({"driver": DRIVER, "volumeHandle": name}));
+    let claim_ref = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "namespace": owner.namespace, "name": owner.name, "uid": owner.uid,
+    });
+    spec.insert("claimRef".to_owned(), claim_ref);
+    json!({
+        "apiVersion": "v1", "kind": KIND.kind, "metadata": {"name": name}, "spec": spec, "status": {"phase": "Bound"},
+    })
+}
+
+fn shown(host: &Object) -> Map<String, Value> {
+    let field = |path: &&str| {
+        let name = path.strip_prefix("spec.")?;
+        Some((name.to_owned(), host.at(&format!("/spec/{name}")).filter(|value| !value.is_null())?.clone()))
+    };
+    SHOWN.iter().filter_map(field).collect()
+}
+
+fn of_claim(claim: &Object) -> Map<String, Value> {
+    let mut spec = Map::new();
+    for (field, pointer) in [
+        ("accessModes", "/spec/accessModes"),
+        ("capacity", "/status/capacity"),
+        ("storageClassName", "/spec/storageClassName"),
+        ("volumeMode", "/spec/volumeMode"),
+    ] {
+        spec.extend(claim.at(pointer).map(|value| (field.to_owned(), value.clone())));
+    }
+    // The host's policy is not known; of these, Delete is what classes have by default.
+    spec.insert("persistentVolumeReclaimPolicy".to_owned(), json!("Delete"));
+    spec
+}
+
+fn volume_of(claim: &Object) -> Vec<VirtualKey> {
+    let name = claim.str_at("/spec/volumeName").filter(|name| !name.is_empty());
+    // A claim has a capacity when it is bound.
+    let is_bound = claim.at("/status/capacity").is_some();
+    name.filter(|_| is_bound).map(|name| VirtualKey::new("", name)).into_iter().collect()
+}
+
+fn own_name(volume: &Object) -> Vec<VirtualKey> {
+    vec![VirtualKey::new("", volume.name())]
+}
+
+#[cfg(test)]
+mod tests;
