@@ -182,7 +182,8 @@ async fn a_token_is_the_virtual_servers_bound_to_the_pod_and_in_a_secret() -> Re
     let volume = volumes.iter().find(|volume| volume["name"] == "v").expect("the volume");
     let source = &volume["projected"]["sources"][0]["secret"];
     let secret = harness.on_host(&format!("secrets/{}", source["name"].as_str().expect("a Secret")));
-    let secret = harness.host.get(&secret).await?.expect("the token Secret");
+    let names_node = |secret: &Value| secret["metadata"]["annotations"]["tenet.sh/tokens-node"].is_string();
+    let secret = harness.host.until(&secret, "naming the node", names_node).await?;
     let encoded = secret["data"][source["items"][0]["key"].as_str().expect("a key")].as_str().expect("a token");
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
                         "spec": {"token": decode(encoded), "audiences": ["vault"]}});
@@ -190,6 +191,10 @@ async fn a_token_is_the_virtual_servers_bound_to_the_pod_and_in_a_secret() -> Re
     assert_eq!(review["status"]["authenticated"], true, "{review:#}");
     let extra = &review["status"]["user"]["extra"];
     assert_eq!(extra["authentication.kubernetes.io/pod-uid"][0], pod["metadata"]["uid"]);
+    assert_eq!(extra["authentication.kubernetes.io/node-name"][0], pod["spec"]["nodeName"]);
+    let node = format!("/api/v1/nodes/{}", pod["spec"]["nodeName"].as_str().expect("a node"));
+    let node = harness.virt.get(&node).await?.expect("the node");
+    assert_eq!(extra["authentication.kubernetes.io/node-uid"][0], node["metadata"]["uid"]);
     harness.virt.delete(&virt, json!({"gracePeriodSeconds": 0})).await?;
     harness.host.until_gone(&host).await
 }

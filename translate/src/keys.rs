@@ -64,6 +64,9 @@ pub const BOUND: &str = "tenet.sh/bound";
 /// and at which it expires.
 pub const TOKENS: &str = "tenet.sh/tokens";
 
+/// Annotation of a token Secret: the node that its tokens name.
+pub const TOKENS_NODE: &str = "tenet.sh/tokens-node";
+
 /// Annotation: virtual ServiceAccount of a pod.
 pub const SERVICE_ACCOUNT: &str = "tenet.sh/service-account";
 /// Annotation: all virtual labels of a pod, as a kubelet writes them to a file.
@@ -112,6 +115,7 @@ mod tests {
             GATES,
             BOUND,
             TOKENS,
+            TOKENS_NODE,
             SERVICE_ACCOUNT,
             LABELS,
             ANNOTATIONS,

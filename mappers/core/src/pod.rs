@@ -163,17 +163,22 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
     if let Some(anew) = tenant_nodes::replace(pod, host) {
         return Ok(anew);
     }
+    // Tokens name the node when both pods are on it.
+    let mut node = host.str_at("/spec/nodeName");
     let (mut outcome, shown) = match scheduling::binding(pod, host) {
         Binding::Apart => return Ok(deletion::apart(pod, host)),
         // A pod without a node has no status to show.
-        Binding::Wait(node) => (Outcome::done().wait_for(node), None),
+        Binding::Wait(missing) => {
+            node = None;
+            (Outcome::done().wait_for(missing), None)
+        }
         Binding::Follow(bind) => (Outcome::one(bind), status::first(pod, host)),
         Binding::Same => (Outcome::done(), status::effect(pod, host)),
     };
     // These effects are independent, so one that fails must not delay the others.
     let mut effects: Vec<_> = shown.into_iter().collect();
     if !pod.is_finished() {
-        match tokens::of(pod) {
+        match tokens::of(pod, node) {
             Tokens::None => {}
             Tokens::Fresh(due) => outcome.next = Next::At(due),
             Tokens::Due(mint) => effects.push(Effect::MintTokens(mint)),

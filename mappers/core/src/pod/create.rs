@@ -43,7 +43,7 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
         Err(NotYet::Taken(error)) => return Err(error),
     };
     // No container starts before its token exists: the kubelet waits for the Secret.
-    let tokens = match tokens::of(pod) {
+    let tokens = match tokens::of(pod, pod.virt.str_at("/spec/nodeName")) {
         Tokens::Due(mint) => Some(Effect::MintTokens(mint)),
         _ => None,
     };

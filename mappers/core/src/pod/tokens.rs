@@ -1,10 +1,12 @@
-//! `ServiceAccount` tokens: issued by the virtual API server, bound to the pod, in one
-//! Secret beside the host pod.
+//! `ServiceAccount` tokens: issued by the virtual API server, bound to the pod, in one Secret beside the host pod.
+//!
+//! They are issued before the host pod exists, so that no kubelet waits for them, and once more when the pod is bound to its
+//! node, which they name from then on. The second ones come before most kubelets have mounted the first.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tenet_mapper::keys::TOKENS;
+use tenet_mapper::keys::{TOKENS, TOKENS_NODE};
 use tenet_mapper::rules::Refusal;
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::token::{TokenFile, TokenSpec, refresh_at};
@@ -61,17 +63,18 @@ pub(super) fn turn_sources(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<Refu
     refusals
 }
 
-/// Returns the state of a pod's tokens. Those in a Secret for exactly this pod are
-/// never issued twice, also after a restart.
-pub(super) fn of(pod: &Subject<'_, '_>) -> Tokens {
+/// Returns the state of the tokens of a pod that is bound to `node` inside. Those in a Secret for exactly this pod and node
+/// are never issued twice, also after a restart.
+pub(super) fn of(pod: &Subject<'_, '_>, node: Option<&str>) -> Tokens {
     let specs = TokenSpec::of_pod(&pod.virt.value()["spec"]);
     if specs.is_empty() {
         return Tokens::None;
     }
     let found = secret(pod.cx, pod.key).filter(|(_, owner)| owner.uid == pod.virt.uid());
+    let found = found.filter(|(secret, _)| node.is_none_or(|node| secret.annotation(TOKENS_NODE) == Some(node)));
     match found.and_then(|(secret, _)| due(&secret, &specs, pod.virt.uid())) {
         Some(due) if due > pod.cx.now() => Tokens::Fresh(due),
-        _ => Tokens::Due(Box::new(minted(pod, specs))),
+        _ => Tokens::Due(Box::new(minted(pod, specs, node))),
     }
 }
 
@@ -84,7 +87,7 @@ fn due(secret: &Object, specs: &[TokenSpec], uid: &str) -> Option<i64> {
 }
 
 /// Returns the effect that fills the Secret with tokens.
-fn minted(pod: &Subject<'_, '_>, specs: Vec<TokenSpec>) -> MintTokens {
+fn minted(pod: &Subject<'_, '_>, specs: Vec<TokenSpec>, node: Option<&str>) -> MintTokens {
     let (owner, host_key) = (pod.owner(), secret_key(pod.cx, pod.key));
     let request = |spec: TokenSpec| TokenRequest {
         data_key: spec.data_key(),
@@ -94,7 +97,7 @@ fn minted(pod: &Subject<'_, '_>, specs: Vec<TokenSpec>) -> MintTokens {
         pod: pod.key.clone(),
         pod_uid: pod.virt.uid().to_owned(),
     };
-    let desired = json!({
+    let mut desired = json!({
         "apiVersion": "v1", "kind": "Secret", "type": "Opaque",
         "metadata": {
             "name": host_key.name(), "namespace": host_key.namespace(),
@@ -102,5 +105,8 @@ fn minted(pod: &Subject<'_, '_>, specs: Vec<TokenSpec>) -> MintTokens {
             "annotations": owner.annotations(host_key.namespace(), host_key.name()),
         },
     });
+    if let Some(node) = node {
+        desired["metadata"]["annotations"][TOKENS_NODE] = json!(node);
+    }
     MintTokens { key: host_key, owner, desired, tokens: specs.into_iter().map(request).collect() }
 }

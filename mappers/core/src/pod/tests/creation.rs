@@ -412,7 +412,7 @@ fn a_pod_is_bound_when_its_node_is_there() {
     assert_eq!(outcome.wait, [Dependency::virt(kinds::NODE, &VirtualKey::new("", "node-2"))].into());
     assert!(outcome.stages.is_empty());
     lab.clusters.put(Side::Virtual, json!({"kind": "Node", "metadata": {"name": "node-2"}}));
-    assert_eq!(lab.converge(), ["bind node-2", "patch virtual status"]);
+    assert_eq!(lab.converge(), ["bind node-2", "patch virtual status", "mint Secret"]);
     assert_eq!(lab.virt().unwrap().str_at("/status/podIP"), Some("10.1.0.7"));
 }
 

@@ -30,7 +30,7 @@ fn a_binding_says_by_itself_that_a_pod_is_scheduled() {
     let mut lab = Lab::created();
     lab.edit_host("/spec/nodeName", json!("node-1"));
     lab.edit_host("/status", json!({"phase": "Pending", "qosClass": "BestEffort", "conditions": [scheduled]}));
-    assert_eq!(lab.converge(), ["bind node-1"]);
+    assert_eq!(lab.converge(), ["bind node-1", "mint Secret"]);
     // Until the watch tells, the gate knows no time.
     lab.edit("/status/conditions", json!([{"type": "PodScheduled", "status": "True"}]));
     assert_eq!(lab.converge(), [""; 0]);
@@ -210,9 +210,13 @@ fn a_status_is_not_refused_for_the_binding_that_the_gate_has_made_itself() {
     note_binding(&mut bound, &bind);
     lab.clusters.put(Side::Virtual, bound);
     lab.runs();
-    let version = |lab: &mut Lab| match &lab.effects()[..] {
-        [.., Effect::PatchVirtual(patch)] => patch.version.clone(),
-        effects => panic!("no status: {effects:?}"),
+    let version = |lab: &mut Lab| {
+        let effects = lab.effects();
+        let status = effects.iter().rev().find_map(|effect| match effect {
+            Effect::PatchVirtual(patch) => Some(patch.version.clone()),
+            _ => None,
+        });
+        status.unwrap_or_else(|| panic!("no status: {effects:?}"))
     };
     assert_eq!(version(&mut lab), None);
     lab.edit("/spec/readinessGates", json!([{"conditionType": "example.com/ok"}]));

@@ -91,3 +91,21 @@ fn the_copy_of_a_tenants_secret_is_never_taken_for_a_secret_of_tokens() {
     let mut lab = Lab::empty().with(Side::Host, &copy);
     assert_eq!(lab.planned(), [""; 0]);
 }
+
+#[test]
+fn tokens_name_the_node_once_the_pod_is_bound_to_it() {
+    let mut lab = Lab::created();
+    assert_eq!(lab.secret().unwrap().annotation("tenet.sh/tokens-node"), None);
+    lab.runs();
+    let planned = lab.planned();
+    assert_eq!(planned[0], "bind node-1");
+    assert!(planned.contains(&"mint Secret".to_owned()), "{planned:?}");
+    lab.converge();
+    assert_eq!(lab.secret().unwrap().annotation("tenet.sh/tokens-node"), Some("node-1"));
+    assert_eq!(lab.planned(), [""; 0], "they are not issued again");
+
+    let mut placed = Lab::fresh();
+    placed.edit("/spec/nodeName", json!("node-1"));
+    placed.converge();
+    assert_eq!(placed.secret().unwrap().annotation("tenet.sh/tokens-node"), Some("node-1"), "it is known at once");
+}
