@@ -173,7 +173,7 @@ async fn walk(host: &Host, store: &str, container: &str) -> Result<()> {
         "-f",
         &values.to_string_lossy(),
         "--timeout",
-        "120",
+        "300",
     ])?;
     clock.tell("create");
     let pods = format!("/api/v1/namespaces/{NAME}/pods");
