@@ -67,7 +67,7 @@ async fn a_pod_that_comes_with_a_node_runs_there() -> Result<()> {
     assert_eq!((&virt["spec"]["nodeName"], &host["spec"]["nodeName"]), (&node, &node));
     let pods = format!("/api/v1/namespaces/{namespace}/pods");
     harness.virt.create(&pods, pod("astray", &json!({"nodeName": "no-such-node"}))).await?;
-    until_told(&harness, &namespace, "SyncRefused", "astray", "spec.nodeName: no-such-node").await
+    until_told(&harness, &namespace, "SyncRefused", "astray", "spec.nodeName: there is no Node no-such-node").await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,11 @@
 //! Services of the host that are shown inside, and Services inside under a further name on the host.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tenet_playground::Options;
+use tokio::time::{Instant, sleep};
 
 use crate::cluster::phase;
 use crate::harness::{Separate, configured, in_folder, new_namespace};
@@ -21,6 +24,19 @@ fn addresses(slices: &[Value], service: &str) -> Vec<String> {
     let endpoints = of_service.filter_map(|slice| slice["endpoints"].as_array()).flatten();
     let all = endpoints.filter_map(|endpoint| endpoint["addresses"].as_array()).flatten();
     all.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Creates a Service inside. A syncer that has just started may not answer the API server's reviews yet.
+async fn until_created(harness: &Separate, service: Value) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        match harness.virt.create("/api/v1/namespaces/data/services", service.clone()).await {
+            Err(error) if Instant::now() < end && format!("{error:#}").contains("failed calling webhook") => {
+                sleep(Duration::from_millis(100)).await;
+            }
+            answer => return answer.map(drop),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,7 +93,7 @@ async fn services_are_replicated_in_both_directions() -> Result<()> {
     let before = versions().await?;
     playground.kill_syncer();
     playground.start_syncer(&configured(playground)).await?;
-    virt.create("/api/v1/namespaces/data/services", service("other", "other")).await?;
+    until_created(&harness, service("other", "other")).await?;
     host.until(&on_host("services/other-x-data-x-vc-1"), "copied", Value::is_object).await?;
     assert_eq!(versions().await?, before);
 

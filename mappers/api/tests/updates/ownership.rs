@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tenet_mapper::keys::{CLUSTER, HOST_NAME, KIND as OWNER_KIND, MANAGED_BY, NAME, NAMESPACE, PENDING, UID};
+use tenet_mapper::keys::{CHECKSUM, CLUSTER, HOST_NAME, KIND as OWNER_KIND, MANAGED_BY, NAME, NAMESPACE, PENDING, UID};
 use tenet_mapper::plan::{Payload, Write};
 use tenet_mapper::rules::{Table, copy, set};
 use tenet_mapper::{Effect, HostPatch, MapError, MintTokens, PatchFormat, kinds};
@@ -21,10 +21,16 @@ enum Verdict {
     Foreign,
 }
 
-const DAMAGES: [(Damage, Verdict); 12] = [
+/// UID of the virtual object that had the name earlier. A record with it is whole.
+const EARLIER: Damage = ("annotations", UID, Some("earlier"));
+
+const DAMAGES: [(Damage, Verdict); 15] = [
     (("labels", "app", Some("theirs")), Verdict::Written),
     (("annotations", "example.com/note", Some("theirs")), Verdict::Written),
-    (("annotations", UID, Some("earlier")), Verdict::Earlier),
+    (EARLIER, Verdict::Earlier),
+    (("annotations", UID, Some("changed")), Verdict::Foreign),
+    (("annotations", CHECKSUM, Some("aaaaaaaaaaaa")), Verdict::Foreign),
+    (("annotations", CHECKSUM, None), Verdict::Foreign),
     (("annotations", UID, None), Verdict::Foreign),
     (("annotations", NAME, Some("b")), Verdict::Foreign),
     (("annotations", NAMESPACE, Some("other")), Verdict::Foreign),
@@ -38,7 +44,12 @@ const DAMAGES: [(Damage, Verdict); 12] = [
 
 /// A copy with the damages.
 fn found(damages: &[Damage], is_reservation: bool) -> Value {
-    let owner = owner();
+    let mut owner = owner();
+    if is_reservation {
+        owner.uid.clear();
+    } else if damages.contains(&EARLIER) {
+        "earlier".clone_into(&mut owner.uid);
+    }
     let mut found = json!({
         "metadata": {"namespace": PLACE.0, "name": PLACE.1, "uid": "uid", "resourceVersion": "7",
                      "labels": owner.labels("vc-1"), "annotations": owner.annotations(PLACE.0, PLACE.1)},
@@ -52,10 +63,9 @@ fn found(damages: &[Damage], is_reservation: bool) -> Value {
         };
     };
     if is_reservation {
-        set(&("annotations", UID, None));
         set(&("annotations", PENDING, Some("1800000000")));
     }
-    damages.iter().for_each(&mut set);
+    damages.iter().filter(|&&damage| damage != EARLIER).for_each(&mut set);
     found
 }
 
