@@ -155,8 +155,8 @@ impl Gate {
         self.perform_for(effect, None).await
     }
 
-    /// Performs one effect of a reconcile. An answer that shows exactly what was written does not wake its key: the
-    /// mapper has decided about that state already.
+    /// Performs one effect of a reconcile. The answer to the write of a virtual status that shows exactly what was written
+    /// does not wake its key: the mapper has decided about that state already.
     pub async fn perform_for(&self, effect: Effect, origin: Option<Origin<'_>>) -> Result<Done, MapError> {
         let (target, verb) = (effect.target(), effect.verb());
         self.tell_of_backlog().await;
@@ -397,7 +397,8 @@ impl Gate {
         self.store(write.target.side, write.target.kind, answer, |answer| {
             let is_known = |origin: &Origin<'_>| match (&write.payload, cached) {
                 (Payload::Create { .. }, _) => origin.settles,
-                (_, Some(cached)) => plan::is_as_written(write, cached, answer),
+                // A status is the last step of a mapper; what is written beside it may be one of several.
+                (_, Some(cached)) => is_shown_status(write) && plan::is_as_written(write, cached, answer),
                 (_, None) => false,
             };
             origin.filter(is_known).map(|origin| origin.key)

@@ -219,6 +219,21 @@ async fn an_answer_that_shows_what_was_written_does_not_wake_its_key_and_one_wit
     }
 }
 
+/// Such a patch may be one of several steps, of which the next waits for it.
+#[tokio::test]
+async fn the_answer_to_a_patch_beside_the_status_wakes_its_key() {
+    let patch = |_: &Context<'_>| {
+        let held = ("/metadata/finalizers", json!(["tenet.sh/held"]));
+        let patch = VirtualPatch::new(kinds::POD, &pod(), None, [held]);
+        Ok(Outcome::one(Effect::PatchVirtual(patch)))
+    };
+    let mut held = answered(&json!({"phase": "Running"}));
+    held["metadata"]["finalizers"] = json!(["tenet.sh/held"]);
+    let rig = Rig::new(vec![("PATCH", POD, 200, held)], patch);
+    assert_eq!(rig.work().await, Again::No);
+    assert_eq!(rig.engine.queue.len(), 1);
+}
+
 #[tokio::test]
 async fn the_answer_to_a_create_wakes_its_key_at_once_or_when_the_outcome_settles() {
     const SETTLE: Duration = Duration::from_secs(2);
