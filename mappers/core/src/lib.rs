@@ -1,6 +1,6 @@
 //! Built-in mappers: one file per kind, and one explicit list.
 
-mod class_picture;
+mod class;
 mod config_map;
 mod coredns;
 mod endpoint_slice;
@@ -28,7 +28,6 @@ pub use coredns::{CoreDns, CoreDnsMapper};
 pub use endpoint_slice::{EndpointSliceMapper, EndpointSlices};
 pub use event::EventMapper;
 pub use ingress::Ingresses;
-pub use ingress_class::IngressClassMapper;
 pub use namespace::NamespaceMapper;
 pub use network_policy::{NetworkPolicies, NetworkPolicyMapper, NetworkPolicyNotice};
 pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
@@ -36,11 +35,8 @@ pub use persistent_volume::PersistentVolumeMapper;
 pub use persistent_volume_claim::{PersistentVolumeClaimMapper, Storage};
 pub use pod::{Dns, Level, Operator, PodMapper, Pods, Preset, TaintEffect, Toleration, Tolerations};
 pub use pod_disruption_budget::PodDisruptionBudgetMapper;
-pub use priority_class::PriorityClassMapper;
-pub use runtime_class::RuntimeClassMapper;
 pub use secret::SecretMapper;
 pub use service::{FromHost, ReplicateServices, ServiceMapper, ToHost};
-pub use storage_class::StorageClassMapper;
 
 /// Every built-in mapper, in the order of their names.
 pub fn all() -> Vec<Box<dyn Mapper>> {
@@ -50,7 +46,7 @@ pub fn all() -> Vec<Box<dyn Mapper>> {
         Box::new(EndpointSliceMapper::new()),
         Box::new(EventMapper::new()),
         Box::new(ingress::mapper()),
-        Box::new(IngressClassMapper::new()),
+        Box::new(ingress_class::mapper()),
         Box::new(NamespaceMapper::new()),
         Box::new(NetworkPolicyMapper::new()),
         Box::new(NetworkPolicyNotice::new()),
@@ -59,11 +55,11 @@ pub fn all() -> Vec<Box<dyn Mapper>> {
         Box::new(PersistentVolumeClaimMapper::new()),
         Box::new(PodMapper::new()),
         Box::new(pod_disruption_budget::mapper()),
-        Box::new(PriorityClassMapper::new()),
-        Box::new(RuntimeClassMapper::new()),
+        Box::new(priority_class::mapper()),
+        Box::new(runtime_class::mapper()),
         Box::new(secret::mapper()),
         Box::new(ServiceMapper::new()),
-        Box::new(StorageClassMapper::new()),
+        Box::new(storage_class::mapper()),
     ]
 }
 

@@ -3,9 +3,9 @@
 
 use serde_json::json;
 use tenet_mapper::rules::{Rule, set, up};
-use tenet_mapper::{Context, Kind, MapError, Mapper, MapperSpec, Outcome, VirtualKey};
+use tenet_mapper::{Kind, MapperSpec};
 
-use crate::class_picture::ClassPicture;
+use crate::class::{ClassMapper, ClassPicture};
 use crate::pod::Pods;
 
 /// `PriorityClass`es, as the API serves them.
@@ -15,7 +15,6 @@ pub(crate) const KIND: Kind = Kind::of("scheduling.k8s.io", "v1", "PriorityClass
 const SYSTEM: &str = "system-";
 
 const PICTURE: ClassPicture = ClassPicture {
-    kind: KIND,
     fields: &["value", "globalDefault", "description", "preemptionPolicy"],
     is_allowed: |cx, class| !class.name().starts_with(SYSTEM) && cx.section::<Pods>().may_use_priority(class),
     annotations: |_| json!({}),
@@ -32,30 +31,8 @@ const RULES: &[Rule] = &[
 ];
 
 /// Shows the `PriorityClass`es of the host that tenants may use.
-pub struct PriorityClassMapper(MapperSpec);
-
-impl PriorityClassMapper {
-    /// The mapper of `PriorityClass`es.
-    pub fn new() -> Self {
-        let table = crate::table_with(RULES, &[]);
-        Self(PICTURE.declare(MapperSpec { table: Some(table.into()), ..MapperSpec::new("priority-class", KIND) }))
-    }
-}
-
-impl Default for PriorityClassMapper {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Mapper for PriorityClassMapper {
-    fn spec(&self) -> &MapperSpec {
-        &self.0
-    }
-
-    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
-        PICTURE.reconcile(&self.0, cx, key)
-    }
+pub(crate) fn mapper() -> ClassMapper {
+    ClassMapper::new(MapperSpec::new("priority-class", KIND), RULES, PICTURE)
 }
 
 #[cfg(test)]
@@ -84,7 +61,7 @@ mod tests {
             let mut clusters = Clusters::default().with(Side::Host, CLASSES).section(section);
             let mut shown = Vec::new();
             for name in ["batch-low", "web", "system-node-critical"] {
-                shown.extend((clusters.converge(&PriorityClassMapper::new(), "", name).unwrap() > 0).then_some(name));
+                shown.extend((clusters.converge(&mapper(), "", name).unwrap() > 0).then_some(name));
             }
             assert_eq!(shown, expected);
         }
@@ -94,10 +71,10 @@ mod tests {
     fn a_picture_has_the_value_of_the_host_and_goes_with_its_class() {
         let section = Pods { priority_classes: vec!["batch-low".to_owned()], ..Pods::default() };
         let mut clusters = Clusters::default().with(Side::Host, CLASSES).section(section);
-        clusters.converge(&PriorityClassMapper::new(), "", "batch-low").unwrap();
+        clusters.converge(&mapper(), "", "batch-low").unwrap();
         let shown = clusters.object(Side::Virtual, KIND, "", "batch-low").unwrap();
         assert_eq!((shown.at("/value"), shown.str_at("/description")), (Some(&json!(10)), Some("for jobs")));
         clusters.vanish(KIND, &HostKey::new("", "batch-low"));
-        assert_eq!(clusters.converge(&PriorityClassMapper::new(), "", "batch-low"), Ok(1));
+        assert_eq!(clusters.converge(&mapper(), "", "batch-low"), Ok(1));
     }
 }

@@ -3,16 +3,15 @@
 
 use serde_json::json;
 use tenet_mapper::rules::{Rule, omit, set, up};
-use tenet_mapper::{Context, Kind, MapError, Mapper, MapperSpec, Outcome, VirtualKey};
+use tenet_mapper::{Kind, MapperSpec};
 
-use crate::class_picture::ClassPicture;
+use crate::class::{ClassMapper, ClassPicture};
 use crate::pod::Pods;
 
 /// `RuntimeClass`es, as the API serves them.
 pub(crate) const KIND: Kind = Kind::of("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses").cluster_scoped();
 
 const PICTURE: ClassPicture = ClassPicture {
-    kind: KIND,
     fields: &["handler", "overhead"],
     is_allowed: |cx, class| cx.section::<Pods>().may_use_runtime(class),
     annotations: |_| json!({}),
@@ -28,30 +27,8 @@ const RULES: &[Rule] = &[
 ];
 
 /// Shows the `RuntimeClass`es of the host that tenants may use.
-pub struct RuntimeClassMapper(MapperSpec);
-
-impl RuntimeClassMapper {
-    /// The mapper of `RuntimeClass`es.
-    pub fn new() -> Self {
-        let table = crate::table_with(RULES, &[]);
-        Self(PICTURE.declare(MapperSpec { table: Some(table.into()), ..MapperSpec::new("runtime-class", KIND) }))
-    }
-}
-
-impl Default for RuntimeClassMapper {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Mapper for RuntimeClassMapper {
-    fn spec(&self) -> &MapperSpec {
-        &self.0
-    }
-
-    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
-        PICTURE.reconcile(&self.0, cx, key)
-    }
+pub(crate) fn mapper() -> ClassMapper {
+    ClassMapper::new(MapperSpec::new("runtime-class", KIND), RULES, PICTURE)
 }
 
 #[cfg(test)]
@@ -73,12 +50,12 @@ scheduling: {nodeSelector: {sandbox: 'true'}}";
     fn a_picture_names_the_handler_and_leaves_scheduling_to_the_host() {
         let section = Pods { runtime_classes: vec!["kata".to_owned()], ..Pods::default() };
         let mut clusters = Clusters::default().with(Side::Host, CLASS).section(section);
-        assert_eq!(clusters.converge(&RuntimeClassMapper::new(), "", "kata"), Ok(1));
+        assert_eq!(clusters.converge(&mapper(), "", "kata"), Ok(1));
         let shown = clusters.object(Side::Virtual, KIND, "", "kata").unwrap();
         assert_eq!(shown.str_at("/handler"), Some("kata-qemu"));
         assert_eq!(shown.at("/overhead"), Some(&json!({"podFixed": {"memory": "120Mi"}})));
         assert_eq!(shown.at("/scheduling"), None);
         let mut hidden = Clusters::default().with(Side::Host, CLASS);
-        assert_eq!(hidden.converge(&RuntimeClassMapper::new(), "", "kata"), Ok(0));
+        assert_eq!(hidden.converge(&mapper(), "", "kata"), Ok(0));
     }
 }

@@ -3,9 +3,9 @@
 
 use serde_json::json;
 use tenet_mapper::rules::{Rule, omit, set, up};
-use tenet_mapper::{Context, Kind, MapError, Mapper, MapperSpec, Object, Outcome, VirtualKey};
+use tenet_mapper::{Kind, MapperSpec, Object};
 
-use crate::class_picture::ClassPicture;
+use crate::class::{ClassMapper, ClassPicture};
 use crate::persistent_volume_claim::Storage;
 
 /// `StorageClass`es, as the API serves them.
@@ -19,7 +19,6 @@ pub(crate) const FIELDS: &[&str] =
 const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 
 const PICTURE: ClassPicture = ClassPicture {
-    kind: KIND,
     fields: FIELDS,
     is_allowed: |cx, class| cx.section::<Storage>().shows(class),
     annotations: |class| json!({DEFAULT: is_default(class).to_string()}),
@@ -39,35 +38,13 @@ const RULES: &[Rule] = &[
 ];
 
 /// Shows the `StorageClass`es of the host that tenants may use.
-pub struct StorageClassMapper(MapperSpec);
-
-impl StorageClassMapper {
-    /// The mapper of `StorageClass`es.
-    pub fn new() -> Self {
-        let table = crate::table_with(RULES, &[]);
-        Self(PICTURE.declare(MapperSpec { table: Some(table.into()), ..MapperSpec::new("storage-class", KIND) }))
-    }
-}
-
-impl Default for StorageClassMapper {
-    fn default() -> Self {
-        Self::new()
-    }
+pub(crate) fn mapper() -> ClassMapper {
+    ClassMapper::new(MapperSpec::new("storage-class", KIND), RULES, PICTURE)
 }
 
 /// Returns true if claims without a class get this one.
 pub(crate) fn is_default(class: &Object) -> bool {
     class.annotation(DEFAULT) == Some("true")
-}
-
-impl Mapper for StorageClassMapper {
-    fn spec(&self) -> &MapperSpec {
-        &self.0
-    }
-
-    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
-        PICTURE.reconcile(&self.0, cx, key)
-    }
 }
 
 #[cfg(test)]

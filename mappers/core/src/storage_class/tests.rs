@@ -1,6 +1,6 @@
 use serde_json::json;
 use tenet_mapper::testing::Clusters;
-use tenet_mapper::{Cause, Effect, HostKey, Side};
+use tenet_mapper::{Cause, Effect, HostKey, MapError, Side};
 
 use super::*;
 
@@ -23,7 +23,7 @@ volumeBindingMode: Immediate
 ";
 
 fn converge(clusters: &mut Clusters, name: &str) -> usize {
-    clusters.converge(&StorageClassMapper::new(), "", name).unwrap()
+    clusters.converge(&mapper(), "", name).unwrap()
 }
 
 fn shown<'c>(clusters: &'c Clusters, name: &str) -> Option<&'c Object> {
@@ -40,7 +40,7 @@ fn the_default_class_is_shown_without_what_only_the_host_needs() {
     assert_eq!(class.at("/parameters"), None);
     assert_eq!(converge(&mut clusters, "standard"), 0, "the second look writes nothing");
     clusters.vanish(KIND, &HostKey::new("", "standard"));
-    let outcome = clusters.reconcile(&StorageClassMapper::new(), "", "standard").unwrap();
+    let outcome = clusters.reconcile(&mapper(), "", "standard").unwrap();
     assert!(matches!(&outcome.effects()[..], [Effect::Delete(deletion)] if *deletion.cause() == Cause::ShownAbsent));
 }
 
@@ -66,7 +66,7 @@ fn a_class_of_the_tenant_is_left_alone_and_nothing_is_shown_without_the_right_to
     assert_eq!(converge(&mut clusters, "own"), 0);
     let same = OWN.replace("own", "standard");
     let mut clusters = Clusters::default().with(Side::Host, CLASSES).with(Side::Virtual, &same);
-    let answer = clusters.reconcile(&StorageClassMapper::new(), "", "standard");
+    let answer = clusters.reconcile(&mapper(), "", "standard");
     assert!(matches!(answer, Err(MapError::Foreign { .. })));
     let mut unreadable = Clusters::default().with(Side::Host, CLASSES).unreadable(Side::Host, KIND);
     assert_eq!(converge(&mut unreadable, "standard"), 0);

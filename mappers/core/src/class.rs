@@ -3,15 +3,14 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::keys::MANAGED_BY;
+use tenet_mapper::rules::Rule;
 use tenet_mapper::{
-    ApplyVirtual, Context, Deletion, Effect, HostKey, Input, KeysOf, Kind, MapError, MapperSpec, Object, Outcome,
+    ApplyVirtual, Context, Deletion, Effect, HostKey, Input, KeysOf, MapError, Mapper, MapperSpec, Object, Outcome,
     Projection, Right, Side, Verb, VirtualKey,
 };
 
-/// Kind of classes, and the rules of its pictures.
-#[derive(Clone, Copy)]
+/// Choice of the classes that are shown, beside the table.
 pub(crate) struct ClassPicture {
-    pub(crate) kind: Kind,
     /// Fields that are read of a class of the host: those that the table shows.
     pub(crate) fields: &'static [&'static str],
     /// Returns true for a class that tenants may use.
@@ -20,25 +19,47 @@ pub(crate) struct ClassPicture {
     pub(crate) annotations: fn(&Object) -> Value,
 }
 
-impl ClassPicture {
-    /// Adds the classes of both sides, and the rights, to a mapper.
-    pub(crate) fn declare(&self, spec: MapperSpec) -> MapperSpec {
-        let host = Input::new(Side::Host, self.kind, Projection::Fields(self.fields), KeysOf::With(same_name));
-        spec.reads(Input::new(Side::Virtual, self.kind, Projection::Whole, KeysOf::Own))
+/// Mapper of a kind of classes. Its table says what a picture shows.
+pub(crate) struct ClassMapper {
+    spec: MapperSpec,
+    picture: ClassPicture,
+}
+
+impl ClassMapper {
+    /// Adds the table, the classes of both sides, and the rights to the identity of a mapper.
+    pub(crate) fn new(spec: MapperSpec, rules: &'static [Rule], picture: ClassPicture) -> Self {
+        let kind = spec.kind;
+        let host = Input::new(Side::Host, kind, Projection::Fields(picture.fields), KeysOf::With(same_name));
+        let spec = MapperSpec { table: Some(crate::table_with(rules, &[]).into()), ..spec }
+            .reads(Input::new(Side::Virtual, kind, Projection::Whole, KeysOf::Own))
             .reads(host.foreign().optional())
-            .needs(Right::virt(self.kind, Verb::KEEP, "shows the classes that tenants may use"))
+            .needs(Right::virt(kind, Verb::KEEP, "shows the classes that tenants may use"));
+        Self { spec, picture }
     }
 
-    /// Keeps the picture of a class. The table of the mapper says what it shows.
-    pub(crate) fn reconcile(&self, spec: &MapperSpec, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
-        let kind = self.kind;
+    fn picture(&self, host: &Object) -> Value {
+        let mut class = self.spec.table.as_ref().map(|table| table.up(host.value())).unwrap_or_default();
+        class["apiVersion"] = json!(self.spec.kind.api_version());
+        class["kind"] = json!(self.spec.kind.kind);
+        class["metadata"] = json!({"name": host.name(), "annotations": (self.picture.annotations)(host)});
+        class
+    }
+}
+
+impl Mapper for ClassMapper {
+    fn spec(&self) -> &MapperSpec {
+        &self.spec
+    }
+
+    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        let kind = self.spec.kind;
         if !cx.can_read(Side::Host, kind) {
             return Ok(Outcome::done());
         }
         let virt = cx.virt(kind, key);
         let is_ours = virt.as_ref().is_none_or(|virt| virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster));
         let host = cx.host(kind, &HostKey::new("", key.name()));
-        let is_allowed = host.as_ref().is_some_and(|host| (self.is_allowed)(cx, host));
+        let is_allowed = host.as_ref().is_some_and(|host| (self.picture.is_allowed)(cx, host));
         match (virt, host) {
             (Some(virt), None) if is_ours && !virt.is_deleting() => {
                 Ok(Outcome::one(Effect::Delete(Deletion::picture(kind, &virt))))
@@ -46,7 +67,7 @@ impl ClassPicture {
             (_, Some(host)) if is_allowed && is_ours => Ok(Outcome::one(Effect::ApplyVirtual(ApplyVirtual {
                 kind,
                 key: key.clone(),
-                desired: self.picture(spec, &host),
+                desired: self.picture(&host),
                 adopt: false,
             }))),
             (Some(_), Some(_)) if is_allowed => Err(MapError::Foreign {
@@ -55,14 +76,6 @@ impl ClassPicture {
             }),
             _ => Ok(Outcome::done()),
         }
-    }
-
-    fn picture(&self, spec: &MapperSpec, host: &Object) -> Value {
-        let mut class = spec.table.as_ref().map(|table| table.up(host.value())).unwrap_or_default();
-        class["apiVersion"] = json!(self.kind.api_version());
-        class["kind"] = json!(self.kind.kind);
-        class["metadata"] = json!({"name": host.name(), "annotations": (self.annotations)(host)});
-        class
     }
 }
 
