@@ -1,4 +1,5 @@
 use serde_json::Value;
+use tenet_translate::keys::MANAGED_BY;
 use tenet_translate::kubelets::NodeAddresses;
 use tenet_translate::labels::{Globs, LabelPolicy};
 use tenet_translate::names::Names;
@@ -47,6 +48,19 @@ impl Facts {
     pub fn ownership(&self, host: &Object) -> Ownership {
         let metadata = host.value().get("metadata").unwrap_or(&Value::Null);
         OwnerRecord::read(metadata, &self.names.cluster, &self.cluster_id)
+    }
+
+    /// Returns true for a virtual object that the syncer has made: it carries the label of this virtual cluster.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, Object};
+    ///
+    /// fn is_picture(cx: &Context<'_>, node: &Object) -> bool {
+    ///     cx.facts().has_made(node)
+    /// }
+    /// ```
+    pub fn has_made(&self, virt: &Object) -> bool {
+        virt.label(MANAGED_BY) == Some(&self.names.cluster)
     }
 }
 

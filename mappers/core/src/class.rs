@@ -57,7 +57,7 @@ impl Mapper for ClassMapper {
             return Ok(Outcome::done());
         }
         let virt = cx.virt(kind, key);
-        let is_ours = virt.as_ref().is_none_or(|virt| virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster));
+        let is_ours = virt.as_ref().is_none_or(|virt| cx.facts().has_made(virt));
         let host = cx.host(kind, &HostKey::new("", key.name()));
         let is_allowed = host.as_ref().is_some_and(|host| (self.picture.is_allowed)(cx, host));
         match (virt, host) {
@@ -70,10 +70,9 @@ impl Mapper for ClassMapper {
                 desired: self.picture(&host),
                 adopt: false,
             }))),
-            (Some(_), Some(_)) if is_allowed => Err(MapError::Foreign {
-                object: format!("{kind} {key} in the virtual cluster"),
-                why: format!("it lacks the label {MANAGED_BY}"),
-            }),
+            (Some(virt), Some(_)) if is_allowed => {
+                Err(MapError::foreign(Side::Virtual, kind, &virt, format!("it lacks the label {MANAGED_BY}")))
+            }
             _ => Ok(Outcome::done()),
         }
     }

@@ -91,7 +91,7 @@ impl Mapper for CoreDnsMapper {
         for part in parts {
             match cx.content(part.kind, &part.key)? {
                 // A distribution, or the tenant, has installed a DNS server: two of them would share a Service.
-                Some(found) if !is_ours(cx, &found) => return Ok(Outcome::done()),
+                Some(found) if !cx.facts().has_made(&found) => return Ok(Outcome::done()),
                 found => effects.extend(effect(part, found.as_ref())),
             }
         }
@@ -113,10 +113,6 @@ fn key_of_part(object: &Object) -> Vec<VirtualKey> {
     } else {
         Vec::new()
     }
-}
-
-fn is_ours(cx: &Context<'_>, found: &Object) -> bool {
-    found.label(MANAGED_BY) == Some(&cx.facts().names.cluster)
 }
 
 /// Returns the write of an object that was made from another manifest.

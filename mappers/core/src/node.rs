@@ -176,7 +176,7 @@ impl Mapper for NodeMapper {
 
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         let virt = cx.virt(kinds::NODE, key);
-        let ours = virt.as_ref().is_some_and(|virt| virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster));
+        let ours = virt.as_ref().is_some_and(|virt| cx.facts().has_made(virt));
         let pod = self.pod(cx, key, virt.as_ref());
         match (virt, pod) {
             (None, None) => Ok(Outcome::done().then_together(kubelet::remove(cx, key, None))),

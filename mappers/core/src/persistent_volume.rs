@@ -104,17 +104,16 @@ impl Mapper for PersistentVolumeMapper {
 
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         let virt = cx.virt(KIND, key);
-        let is_ours = |virt: &Object| virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster);
+        let is_ours = |virt: &Object| cx.facts().has_made(virt);
         let is_claim = |claim: &Object| cx.ownership(claim).ours().is_some();
         let claim = cx.find_source(self.claims, key, &is_claim);
         let owner = claim.as_ref().and_then(|claim| cx.ownership(claim).ours());
         match (virt, claim, owner) {
             (Some(virt), None, _) if !is_ours(&virt) => Ok(stays_inside(&virt)),
             (Some(virt), None, _) => Ok(end(&virt)),
-            (Some(virt), ..) if !is_ours(&virt) => Err(MapError::Foreign {
-                object: format!("{KIND} {key} in the virtual cluster"),
-                why: format!("it lacks the label {MANAGED_BY}"),
-            }),
+            (Some(virt), ..) if !is_ours(&virt) => {
+                Err(MapError::foreign(Side::Virtual, KIND, &virt, format!("it lacks the label {MANAGED_BY}")))
+            }
             (Some(virt), ..) if virt.is_deleting() => Ok(Outcome::done()),
             (_, Some(claim), Some(owner)) => {
                 let desired = picture(cx, key.name(), &claim, &owner);

@@ -134,7 +134,7 @@ fn check_virtual(deletion: &Deletion, virt: &Object, facts: &Facts) -> Result<()
             Err(MapError::foreign(Side::Virtual, kind, virt, format!("{twin} is not its copy")))
         }
         Cause::TwinDeleting { .. } | Cause::TwinAbsent { .. } => Ok(()),
-        _ if virt.label(MANAGED_BY) == Some(&facts.names.cluster) => Ok(()),
+        _ if facts.has_made(virt) => Ok(()),
         _ => Err(MapError::foreign(Side::Virtual, kind, virt, format!("it lacks the label {MANAGED_BY}"))),
     }
 }

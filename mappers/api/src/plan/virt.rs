@@ -22,7 +22,7 @@ pub(super) fn apply(
         let payload = Payload::Create { object: desired, fallback: None };
         return Ok(vec![Write { target, subresource: None, payload }]);
     };
-    if !apply.adopt && cached.label(MANAGED_BY) != Some(cluster) {
+    if !apply.adopt && !cx.facts.has_made(cached) {
         let why = format!("it lacks the label {MANAGED_BY}");
         return Err(MapError::foreign(Side::Virtual, apply.kind, cached, why));
     }

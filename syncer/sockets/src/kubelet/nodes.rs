@@ -10,7 +10,6 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use serde_json::Value;
 use tenet_config::{Config, KubeletCertificate, NodeAddresses};
-use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::translate::kubelets;
 use tenet_mapper::{HostKey, Object, ObjectRef, Side, kinds};
 use tokio::net::TcpListener;
@@ -255,7 +254,7 @@ impl Nodes {
 /// Returns the virtual nodes that are pictures of ours, in order of their names.
 pub fn virtual_nodes(engine: &dyn EngineHandle) -> Vec<Object> {
     let mut nodes = engine.view(kinds::NODE).list(Side::Virtual, kinds::NODE, "");
-    nodes.retain(|node| node.label(MANAGED_BY) == Some(&engine.facts().names.cluster));
+    nodes.retain(|node| engine.facts().has_made(node));
     nodes
 }
 

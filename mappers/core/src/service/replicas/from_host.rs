@@ -47,7 +47,7 @@ fn key_of_slice(slice: &Object) -> Vec<VirtualKey> {
 
 /// Returns true if a virtual Service shows one of the host, also when the configuration does not list it any more.
 pub(in crate::service) fn is_shown(cx: &Context<'_>, virt: &Object) -> bool {
-    virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster) && virt.annotation(SHOWS).is_some()
+    cx.facts().has_made(virt) && virt.annotation(SHOWS).is_some()
 }
 
 /// Shows all listed Services. Every change of a foreign Service on the host leads here, as no key is known for it.
