@@ -295,8 +295,9 @@ impl Router {
     /// Enqueues the keys of one mapper that an object touches.
     pub fn enqueue_for(&self, mapper: MapperId, cache: &Cache, object: &Object, lane: Lane) {
         let routes = self.routes.get(&(cache.side(), cache.kind())).into_iter().flatten();
+        let owner = self.owner_of(object);
         for route in routes.filter(|route| route.mapper == mapper) {
-            self.enqueue(route, self.touched(route, cache, object, false).keys, lane, None);
+            self.enqueue(route, self.touched(route, cache, object, owner.as_ref(), false).keys, lane, None);
         }
     }
 
@@ -307,7 +308,7 @@ impl Router {
         }
         // An object that has gone before is in no cache.
         for last in &self.gone {
-            if let Some(object) = self.owner_key(mapper, &last) {
+            if let Some(object) = self.owner_of(&last).and_then(|owner| self.owner_key(mapper, &owner)) {
                 self.queue.add(Key { mapper, object }, Lane::Change);
             }
         }
@@ -334,9 +335,19 @@ impl Router {
             Event::Stored(sight, cause) => (Some(sight), cause),
             Event::Gone | Event::None => (None, None),
         };
+        let ownership = if side == Side::Host { self.ownership(object) } else { None };
+        let owner = match ownership {
+            Some(Ownership::Ours(owner)) => Some(owner),
+            Some(Ownership::Foreign(Foreign::Damaged)) if matches!(event, Event::Stored(..)) => {
+                self.alarm(kind, object);
+                None
+            }
+            _ => None,
+        };
         for route in self.routes.get(&(side, kind)).into_iter().flatten() {
             // Also called for readers that see no change: it maintains the index of sources.
-            let Touched { keys, moved } = self.touched(route, cache, object, matches!(event, Event::Gone));
+            let Touched { keys, moved } =
+                self.touched(route, cache, object, owner.as_ref(), matches!(event, Event::Gone));
             if !moved && sight.is_some_and(|sight| !sight.concerns(&route.projection)) {
                 continue;
             }
@@ -365,11 +376,19 @@ impl Router {
         }
     }
 
-    fn touched(&self, route: &Route, cache: &Cache, object: &Object, gone: bool) -> Touched {
+    /// Returns the keys of a route that an object affects; `owner` is its owner record.
+    fn touched(
+        &self,
+        route: &Route,
+        cache: &Cache,
+        object: &Object,
+        owner: Option<&OwnerRecord>,
+        gone: bool,
+    ) -> Touched {
         let keys = match route.keys {
             KeysOf::None => Vec::new(),
             KeysOf::Own => vec![VirtualKey::new(object.namespace(), object.name())],
-            KeysOf::Owner => self.owner_key(route.mapper, object).into_iter().collect(),
+            KeysOf::Owner => owner.and_then(|owner| self.owner_key(route.mapper, owner)).into_iter().collect(),
             KeysOf::With(keys_of) => {
                 match self.contain(route.mapper, object, || keys_of(object)) {
                     Some(keys) => return self.reindex(route, cache, object, keys, gone),
@@ -429,33 +448,24 @@ impl Router {
     }
 
     fn owner_of(&self, host: &Object) -> Option<OwnerRecord> {
-        let metadata = host.value().get("metadata")?;
-        match OwnerRecord::read(metadata, &self.cluster, &self.cluster_id) {
-            Ownership::Ours(owner) => Some(owner),
-            Ownership::Foreign(_) => None,
-        }
+        self.ownership(host)?.ours()
     }
 
-    fn owner_key(&self, mapper: MapperId, host: &Object) -> Option<VirtualKey> {
-        let owner = match OwnerRecord::read(host.value().get("metadata")?, &self.cluster, &self.cluster_id) {
-            Ownership::Ours(owner) => owner,
-            Ownership::Foreign(why) => {
-                if why == Foreign::Damaged {
-                    self.alarm(mapper, host);
-                }
-                return None;
-            }
-        };
-        let mapper = self.mappers.get(mapper)?;
-        (owner.kind == mapper.spec().kind).then(|| VirtualKey::new(owner.namespace, owner.name))
+    fn ownership(&self, host: &Object) -> Option<Ownership> {
+        Some(OwnerRecord::read(host.value().get("metadata")?, &self.cluster, &self.cluster_id))
+    }
+
+    fn owner_key(&self, mapper: MapperId, owner: &OwnerRecord) -> Option<VirtualKey> {
+        let is_own = owner.kind == self.mappers.get(mapper)?.spec().kind;
+        is_own.then(|| VirtualKey::new(owner.namespace.as_str(), owner.name.as_str()))
     }
 
     /// Tells of a host object whose owner record was changed: nobody knows whose it is, so it stays as it is.
-    fn alarm(&self, mapper: MapperId, host: &Object) {
+    fn alarm(&self, kind: Kind, host: &Object) {
         let object = format!("{}/{}", host.namespace(), host.name());
-        tracing::error!(%mapper, object, "owner record of a host object was changed: the object is not written or deleted");
-        if let (Some(metrics), Some(mapper)) = (&self.metrics, self.mappers.get(mapper)) {
-            metrics.damaged(mapper.spec().kind);
+        tracing::error!(%kind, object, "owner record of a host object was changed: the object is not written or deleted");
+        if let Some(metrics) = &self.metrics {
+            metrics.damaged(kind);
         }
     }
 

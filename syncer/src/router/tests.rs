@@ -428,3 +428,34 @@ fn nothing_is_left_of_objects_that_have_come_and_gone() {
     rig.router.acknowledge(kinds::POD, &key, &rig.router.last_version(kinds::POD, &key).unwrap());
     assert!(rig.router.is_empty(), "{} entries", rig.router.len());
 }
+
+/// Two mappers read Services of the host by their owner.
+#[test]
+fn a_changed_owner_record_is_told_once_for_an_event_and_not_by_a_patrol() {
+    let both = |id, kind| MapperSpec::both_sides(id, kind, Table::new(&[]).unwrap());
+    let services = Input::new(Side::Host, kinds::SERVICE, Projection::Whole, KeysOf::Owner);
+    let specs = [both("service", kinds::SERVICE), both("secret", kinds::SECRET).reads(services)];
+    let copies = specs.map(|spec| Box::new(CopyMapper::of_table(spec)) as Box<dyn Mapper>);
+    let metrics = Arc::new(Metrics::new().unwrap());
+    let mappers = Arc::new(Mappers::new(copies.into()).unwrap());
+    let router = Router::new(mappers, Arc::default(), "vc-1", "id").counting(Arc::clone(&metrics));
+    let owner = OwnerRecord {
+        cluster: "id".to_owned(),
+        kind: kinds::SERVICE.group_kind(),
+        namespace: "n".to_owned(),
+        name: "web".to_owned(),
+        uid: "u".to_owned(),
+    };
+    let mut service = json!({"metadata": {
+        "namespace": "team-a", "name": "web-x", "uid": "h", "resourceVersion": "1",
+        "labels": owner.labels("vc-1"), "annotations": owner.annotations("team-a", "web-x"),
+    }});
+    service["metadata"]["annotations"]["tenet.sh/uid"] = json!("another");
+    let cache = Cache::new(Side::Host, kinds::SERVICE, Projection::Whole);
+    let Change::Stored(object, sight) = cache.store(service) else { panic!("not stored") };
+    router.changed(&cache, &object, &sight);
+    router.enqueue_object(&cache, &object, Lane::Patrol);
+    let text = String::from_utf8(metrics.text()).unwrap();
+    let told: Vec<_> = text.lines().filter(|line| line.starts_with("tenet_owner_records_changed_total{")).collect();
+    assert_eq!(told, ["tenet_owner_records_changed_total{kind=\"Service\"} 1"]);
+}
