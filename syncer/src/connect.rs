@@ -22,7 +22,6 @@ pub use tcp::{Connector, ProxyError};
 /// The name under which the syncer appears in audit logs.
 pub const USER_AGENT: &str = concat!("tenet-syncer/", env!("CARGO_PKG_VERSION"));
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Time after which an unused connection is closed. A burst opens one for each request in flight, of which each keeps
 /// tens of kilobytes on both sides.
 const UNUSED: Duration = Duration::from_secs(10);
@@ -57,20 +56,14 @@ async fn from_file(file: &Path, context: Option<&str>) -> anyhow::Result<KubeCon
 }
 
 fn api(side: Side, mut kube: KubeConfig) -> anyhow::Result<Api> {
-    // A retry below the queue would repeat creates whose answer was lost.
-    kube.default_retry = false;
-    // The queue has its own deadline for every request; a watch must be able to idle.
-    kube.connect_timeout = Some(CONNECT_LIMIT);
-    kube.read_timeout = None;
-    kube.write_timeout = None;
-    // The virtual API server is in the same pod, and the host's is near.
-    kube.disable_compression = true;
     kube.headers.push((http::header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
     Ok(Api::new(client(kube).with_context(|| format!("cannot make a client of the {side} API server"))?))
 }
 
-/// Returns a client whose connections are probed, and closed when they are unused. Its layers are those of `Client::try_from`, which has no
-/// connector of the caller's.
+/// Returns a client whose connections are probed, and closed when they are unused. `Client::try_from` takes no connector
+/// of the caller's; of its layers, these are missing on purpose: retries, which would repeat creates whose answer was lost
+/// below the queue; time limits, as the queue has a deadline for every request and a watch must be able to idle; and
+/// compression, as both API servers are near.
 fn client(kube: KubeConfig) -> anyhow::Result<Client> {
     let mut hyper = HyperClient::builder(TokioExecutor::new());
     // Without a timer the pool closes connections only when it looks for one.
