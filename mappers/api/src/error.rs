@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tenet_translate::keys::MANAGED_BY;
 use tenet_translate::rules::Refusal;
 use thiserror::Error;
 
@@ -93,6 +94,22 @@ impl MapError {
         let place = if side == Side::Host { "on the host" } else { "in the virtual cluster" };
         let key = VirtualKey::new(object.namespace(), object.name());
         Self::Foreign { object: format!("{kind} {key} {place}"), why: why.into() }
+    }
+
+    /// A virtual object under the name of a picture, which the syncer has not made.
+    ///
+    /// ```
+    /// use tenet_mapper::{MapError, Object, kinds};
+    /// use serde_json::json;
+    ///
+    /// let node = Object::new(json!({"metadata": {"name": "worker-1"}}));
+    /// assert_eq!(
+    ///     MapError::not_made(kinds::NODE, &node).to_string(),
+    ///     "Node worker-1 in the virtual cluster belongs to somebody else: it lacks the label tenet.sh/managed-by"
+    /// );
+    /// ```
+    pub fn not_made(kind: Kind, virt: &Object) -> Self {
+        Self::foreign(Side::Virtual, kind, virt, format!("it lacks the label {MANAGED_BY}"))
     }
 
     /// A refusal of one field.

@@ -2,7 +2,6 @@
 //! tenant must know of a class that the installation allows; a class that a tenant makes stays inside.
 
 use serde_json::{Value, json};
-use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::rules::Rule;
 use tenet_mapper::{
     ApplyVirtual, Context, Deletion, Effect, HostKey, Input, KeysOf, MapError, Mapper, MapperSpec, Object, Outcome,
@@ -29,7 +28,7 @@ impl ClassMapper {
     /// Adds the table, the classes of both sides, and the rights to the identity of a mapper.
     pub(crate) fn new(spec: MapperSpec, rules: &'static [Rule], picture: ClassPicture) -> Self {
         let kind = spec.kind;
-        let host = Input::new(Side::Host, kind, Projection::Fields(picture.fields), KeysOf::With(same_name));
+        let host = Input::new(Side::Host, kind, Projection::Fields(picture.fields), KeysOf::With(crate::same_name));
         let spec = MapperSpec { table: Some(crate::table_with(rules, &[]).into()), ..spec }
             .reads(Input::new(Side::Virtual, kind, Projection::Whole, KeysOf::Own))
             .reads(host.foreign().optional())
@@ -70,14 +69,8 @@ impl Mapper for ClassMapper {
                 desired: self.picture(&host),
                 adopt: false,
             }))),
-            (Some(virt), Some(_)) if is_allowed => {
-                Err(MapError::foreign(Side::Virtual, kind, &virt, format!("it lacks the label {MANAGED_BY}")))
-            }
+            (Some(virt), Some(_)) if is_allowed => Err(MapError::not_made(kind, &virt)),
             _ => Ok(Outcome::done()),
         }
     }
-}
-
-fn same_name(host: &Object) -> Vec<VirtualKey> {
-    vec![VirtualKey::new("", host.name())]
 }

@@ -20,8 +20,8 @@ mod secret;
 mod service;
 mod storage_class;
 
-use tenet_mapper::Mapper;
 use tenet_mapper::rules::{HEAD, Rule, Table, set};
+use tenet_mapper::{Mapper, Object, VirtualKey};
 
 pub use config_map::ConfigMapMapper;
 pub use coredns::{CoreDns, CoreDnsMapper};
@@ -79,6 +79,11 @@ fn table_with(head: &'static [Rule], parts: &[(&str, &[Rule])]) -> Table {
     let parts = [&[("", head)], parts].concat();
     // The tables are constants, and a test builds every one of them.
     Table::new(&parts).expect("the tables do not contradict themselves")
+}
+
+/// The key of a cluster-scoped object of the host that is shown inside under its own name.
+fn same_name(host: &Object) -> Vec<VirtualKey> {
+    vec![VirtualKey::new("", host.name())]
 }
 
 #[cfg(test)]

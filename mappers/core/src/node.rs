@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub use config::{Capacity, NodeSource, Nodes};
 use serde_json::{Map, Value, json};
 pub(crate) use tenant::TenantPart;
-use tenet_mapper::keys::{CROSSED, MANAGED_BY};
+use tenet_mapper::keys::CROSSED;
 use tenet_mapper::rules::{Rule, Table, omit, set, up};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::translate::labels::unreserved;
@@ -66,7 +66,7 @@ impl NodeMapper {
             .owns(Section::of::<Nodes>("nodes").fixed(&["source"]))
             .reads(Input::new(Side::Virtual, kinds::NODE, Projection::Whole, KeysOf::Own))
             .reads(
-                Input::new(Side::Host, kinds::NODE, Projection::Fields(real::FIELDS), KeysOf::With(own_name))
+                Input::new(Side::Host, kinds::NODE, Projection::Fields(real::FIELDS), KeysOf::With(crate::same_name))
                     .foreign()
                     .optional(),
             )
@@ -187,9 +187,7 @@ impl Mapper for NodeMapper {
                 let gone = Effect::Delete(Deletion::unused(kinds::NODE, &virt, kinds::POD, "spec.nodeName"));
                 Ok(Outcome::done().then_together(kubelet::remove(cx, key, Some(&virt))).then(gone))
             }
-            (Some(virt), Some(_)) if !ours => {
-                Err(MapError::foreign(Side::Virtual, kinds::NODE, &virt, format!("it lacks the label {MANAGED_BY}")))
-            }
+            (Some(virt), Some(_)) if !ours => Err(MapError::not_made(kinds::NODE, &virt)),
             (virt, Some(pod)) => {
                 let Some(desired) = self.picture(cx, key, &pod, virt.as_ref())? else {
                     return Ok(Outcome::done().wait_for(Dependency::host(kinds::NODE, &HostKey::new("", key.name()))));
@@ -234,10 +232,6 @@ fn is_daemon(cx: &Context<'_>, owner: &OwnerRecord) -> bool {
 
 fn node_of_pod(pod: &Object) -> Vec<VirtualKey> {
     pod.str_at("/spec/nodeName").map(|node| VirtualKey::new("", node)).into_iter().collect()
-}
-
-fn own_name(node: &Object) -> Vec<VirtualKey> {
-    vec![VirtualKey::new("", node.name())]
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 //! claim names it. It shows neither where the data is nor how it is reached. Where the host's volumes may not be read, the
 //! picture is made from the claim. A volume that a tenant makes stays inside.
 
-use serde_json::{Map, Value, json};
-use tenet_mapper::keys::MANAGED_BY;
-use tenet_mapper::rules::{Rule, omit, set, up};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tenet_mapper::rules::{Rule, Table, omit, set, up};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{
     ApplyVirtual, Bound, Context, Deletion, Effect, Event, EventReason, HostKey, Input, KeysOf, Kind, MapError, Mapper,
@@ -71,6 +72,7 @@ const RULES: &[Rule] = &[
 /// Pictures the volumes behind the claims of the virtual cluster.
 pub struct PersistentVolumeMapper {
     spec: MapperSpec,
+    table: Arc<Table>,
     /// The copies of claims that name a volume.
     claims: Bound,
 }
@@ -78,16 +80,16 @@ pub struct PersistentVolumeMapper {
 impl PersistentVolumeMapper {
     /// The mapper of `PersistentVolume`s.
     pub fn new() -> Self {
-        let table = crate::table(&[("", RULES)]);
-        let host = Input::new(Side::Host, KIND, Projection::Fields(SHOWN), KeysOf::With(own_name));
-        let mut spec = MapperSpec { table: Some(table.into()), ..MapperSpec::new("persistent-volume", KIND) }
+        let table = Arc::new(crate::table(&[("", RULES)]));
+        let host = Input::new(Side::Host, KIND, Projection::Fields(SHOWN), KeysOf::With(crate::same_name));
+        let mut spec = MapperSpec { table: Some(Arc::clone(&table)), ..MapperSpec::new("persistent-volume", KIND) }
             .reads(Input::new(Side::Virtual, KIND, Projection::Whole, KeysOf::Own))
             .reads(host.foreign().optional())
             .needs(Right::virt(KIND, Verb::KEEP, "shows the volumes behind claims"))
             .needs(Right::virt(KIND, &[Verb::Patch], "shows the volumes behind claims").on("status"));
         let claim = kinds::PERSISTENT_VOLUME_CLAIM;
         let claims = spec.bind(Input::new(Side::Host, claim, Projection::Fields(OF_CLAIM), KeysOf::With(volume_of)));
-        Self { spec, claims }
+        Self { spec, table, claims }
     }
 }
 
@@ -111,12 +113,10 @@ impl Mapper for PersistentVolumeMapper {
         match (virt, claim, owner) {
             (Some(virt), None, _) if !is_ours(&virt) => Ok(stays_inside(&virt)),
             (Some(virt), None, _) => Ok(end(&virt)),
-            (Some(virt), ..) if !is_ours(&virt) => {
-                Err(MapError::foreign(Side::Virtual, KIND, &virt, format!("it lacks the label {MANAGED_BY}")))
-            }
+            (Some(virt), ..) if !is_ours(&virt) => Err(MapError::not_made(KIND, &virt)),
             (Some(virt), ..) if virt.is_deleting() => Ok(Outcome::done()),
             (_, Some(claim), Some(owner)) => {
-                let desired = picture(cx, key.name(), &claim, &owner);
+                let desired = picture(&self.table, cx, key.name(), &claim, &owner);
                 Ok(Outcome::one(Effect::ApplyVirtual(ApplyVirtual {
                     kind: KIND,
                     key: key.clone(),
@@ -149,43 +149,35 @@ fn stays_inside(virt: &Object) -> Outcome {
     Outcome::one(Effect::Emit(Event::warning(KIND, virt, EventReason::Degraded, message)))
 }
 
-fn picture(cx: &Context<'_>, name: &str, claim: &Object, owner: &OwnerRecord) -> Value {
+fn picture(table: &Table, cx: &Context<'_>, name: &str, claim: &Object, owner: &OwnerRecord) -> Value {
     let of_host = cx.host(KIND, &HostKey::new("", name)).filter(|_| cx.can_read(Side::Host, KIND));
     let mut spec = match of_host {
-        Some(host) => shown(&host),
+        Some(host) => table.up(host.value())["spec"].take(),
         None => of_claim(claim),
     };
-    spec.insert("csi".to_owned(), json!({"driver": DRIVER, "volumeHandle": name}));
-    let claim_ref = json!({
+    spec["csi"] = json!({"driver": DRIVER, "volumeHandle": name});
+    spec["claimRef"] = json!({
         "apiVersion": "v1", "kind": "PersistentVolumeClaim",
         "namespace": owner.namespace, "name": owner.name, "uid": owner.uid,
     });
-    spec.insert("claimRef".to_owned(), claim_ref);
     json!({
         "apiVersion": "v1", "kind": KIND.kind, "metadata": {"name": name}, "spec": spec, "status": {"phase": "Bound"},
     })
 }
 
-fn shown(host: &Object) -> Map<String, Value> {
-    let field = |path: &&str| {
-        let name = path.strip_prefix("spec.")?;
-        Some((name.to_owned(), host.at(&format!("/spec/{name}")).filter(|value| !value.is_null())?.clone()))
-    };
-    SHOWN.iter().filter_map(field).collect()
-}
-
-fn of_claim(claim: &Object) -> Map<String, Value> {
-    let mut spec = Map::new();
+fn of_claim(claim: &Object) -> Value {
+    // The host's policy is not known; of these, Delete is what classes have by default.
+    let mut spec = json!({"persistentVolumeReclaimPolicy": "Delete"});
     for (field, pointer) in [
         ("accessModes", "/spec/accessModes"),
         ("capacity", "/status/capacity"),
         ("storageClassName", "/spec/storageClassName"),
         ("volumeMode", "/spec/volumeMode"),
     ] {
-        spec.extend(claim.at(pointer).map(|value| (field.to_owned(), value.clone())));
+        if let Some(value) = claim.at(pointer) {
+            spec[field] = value.clone();
+        }
     }
-    // The host's policy is not known; of these, Delete is what classes have by default.
-    spec.insert("persistentVolumeReclaimPolicy".to_owned(), json!("Delete"));
     spec
 }
 
@@ -194,10 +186,6 @@ fn volume_of(claim: &Object) -> Vec<VirtualKey> {
     // A claim has a capacity when it is bound.
     let is_bound = claim.at("/status/capacity").is_some();
     name.filter(|_| is_bound).map(|name| VirtualKey::new("", name)).into_iter().collect()
-}
-
-fn own_name(volume: &Object) -> Vec<VirtualKey> {
-    vec![VirtualKey::new("", volume.name())]
 }
 
 #[cfg(test)]

@@ -135,7 +135,7 @@ fn check_virtual(deletion: &Deletion, virt: &Object, facts: &Facts) -> Result<()
         }
         Cause::TwinDeleting { .. } | Cause::TwinAbsent { .. } => Ok(()),
         _ if facts.has_made(virt) => Ok(()),
-        _ => Err(MapError::foreign(Side::Virtual, kind, virt, format!("it lacks the label {MANAGED_BY}"))),
+        _ => Err(MapError::not_made(kind, virt)),
     }
 }
 

@@ -4,7 +4,7 @@ use tenet_translate::pointer;
 
 use super::{Payload, PlanContext, Write};
 use crate::patch::merge_diff;
-use crate::{ApplyVirtual, MapError, Object, ObjectRef, Side, VirtualPatch, condition};
+use crate::{ApplyVirtual, MapError, Object, ObjectRef, VirtualPatch, condition};
 
 /// The subresource, and the member of objects.
 const STATUS: &str = "status";
@@ -23,8 +23,7 @@ pub(super) fn apply(
         return Ok(vec![Write { target, subresource: None, payload }]);
     };
     if !apply.adopt && !cx.facts.has_made(cached) {
-        let why = format!("it lacks the label {MANAGED_BY}");
-        return Err(MapError::foreign(Side::Virtual, apply.kind, cached, why));
+        return Err(MapError::not_made(apply.kind, cached));
     }
     let mut writes = Vec::new();
     for subresource in [None, Some(STATUS)] {
