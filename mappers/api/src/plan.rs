@@ -115,15 +115,13 @@ pub fn is_as_written(write: &Write, known: &Object, answer: &Object) -> bool {
     else {
         return false;
     };
-    let without_version = |metadata: Option<&Value>| {
-        let mut metadata = metadata?.clone();
-        metadata.as_object_mut()?.remove("resourceVersion");
-        Some(metadata)
-    };
+    let empty = Map::new();
     members(known, answer, body).all(|name| match name.as_str() {
         "metadata" => {
-            let [known, answer, body] = [known, answer, body].map(|object| without_version(object.get(name)));
-            is_merged(known.as_ref(), body.as_ref(), answer.as_ref())
+            let [known, answer, body] =
+                [known, answer, body].map(|object| object.get(name).and_then(Value::as_object).unwrap_or(&empty));
+            let mut names = members(known, answer, body).filter(|name| *name != "resourceVersion");
+            names.all(|name| is_merged(known.get(name), body.get(name), answer.get(name)))
         }
         _ => is_merged(known.get(name), body.get(name), answer.get(name)),
     })
@@ -210,8 +208,7 @@ pub fn is_binding_shown(noted: &Object, shown: &Object) -> bool {
         }),
         (noted, shown) => noted == shown,
     };
-    let names = |object: &Value| object.as_object().into_iter().flat_map(Map::keys).cloned().collect::<Vec<_>>();
-    names(noted).iter().chain(&names(shown)).all(|name| is_shown(name))
+    [noted, shown].into_iter().filter_map(Value::as_object).flat_map(Map::keys).all(|name| is_shown(name))
 }
 
 fn are_conditions_shown(noted: Option<&Value>, shown: Option<&Value>) -> bool {
