@@ -13,6 +13,7 @@ use crate::names::{INSTANCE, PART, PART_OF};
 use crate::values::Values;
 
 pub use access::{Rights, RightsError};
+pub use programs::HOST_ONLY;
 pub use syncer_config::text as syncer_config;
 
 /// Virtual cluster to install.

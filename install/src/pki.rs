@@ -42,11 +42,11 @@ pub struct Identity {
 
 /// Purpose of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum Purpose<'a> {
     /// Server with these names and addresses.
     Server(Vec<String>),
     /// Client with at most one group: rcgen puts only one organisation into a name, and one is enough.
-    Client(Option<&'static str>),
+    Client(Option<&'a str>),
 }
 
 /// Certificate authority that can issue certificates.
@@ -75,7 +75,7 @@ impl Authority {
     pub fn issue(
         &self,
         name: &str,
-        purpose: &Purpose,
+        purpose: &Purpose<'_>,
         now: OffsetDateTime,
         life: Duration,
     ) -> Result<Identity, PkiError> {
@@ -110,7 +110,7 @@ pub enum Due {
 }
 
 /// Returns the reason to replace a certificate; `None` if it is good.
-pub fn due(pem: &str, purpose: &Purpose, now: OffsetDateTime) -> Option<Due> {
+pub fn due(pem: &str, purpose: &Purpose<'_>, now: OffsetDateTime) -> Option<Due> {
     let Ok((_, pem)) = parse_x509_pem(pem.as_bytes()) else { return Some(Due::Unreadable) };
     let Ok(certificate) = pem.parse_x509() else { return Some(Due::Unreadable) };
     let validity = certificate.validity();

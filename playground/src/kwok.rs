@@ -13,12 +13,12 @@ use std::{
     time::Duration,
 };
 
+use tenet_install::pki::Purpose;
 use tokio::net::TcpStream;
 
 use crate::{
     component::Component,
     components::Components,
-    pki::Purpose,
     plane::{ControlPlane, MASTERS, PlaneError},
     port,
     process::{Died, Launch, Process, ProcessError},
@@ -96,7 +96,7 @@ fn prepare(host: &ControlPlane, dir: &Path, stand_in: &StandIn) -> Result<(), Pl
     let config = dir.join("kwok.yaml");
     fs::write(&config, configuration(&work, stand_in)).map_err(file(&config))?;
     host.write_kubeconfig(&dir.join("kwok.kubeconfig"), "kwok", Some(MASTERS))?;
-    let serving = host.pki().issue("kwok", &Purpose::Server(&["127.0.0.1".to_owned()]))?;
+    let serving = host.pki().issue("kwok", &Purpose::Server(vec!["127.0.0.1".to_owned()]))?;
     Ok(host.pki().keep("kwok", &serving)?)
 }
 

@@ -25,7 +25,6 @@ mod go_module;
 mod grants;
 mod guard;
 mod host;
-mod kubeconfig;
 mod kwok;
 mod metrics;
 mod pid_file;

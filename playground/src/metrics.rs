@@ -5,13 +5,13 @@ use std::path::Path;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use kube::Client;
 use serde_json::{Value, json};
+use tenet_install::pki::Purpose;
 
 use crate::{
     api::{self, ApiError},
     component::Component,
     components::Components,
     folder::Folder,
-    pki::Purpose,
     plane::{ControlPlane, MASTERS, PlaneError},
     port,
     process::{Launch, Process},
@@ -30,7 +30,7 @@ pub(crate) async fn start(
     let kubeconfig = folder.path().join("metrics-server.kubeconfig");
     host.write_kubeconfig(&kubeconfig, NAME, Some(MASTERS))?;
     // The API server verifies the name of the Service, wherever its address leads.
-    let serving = host.pki().issue(NAME, &Purpose::Server(&[format!("{NAME}.{NAMESPACE}.svc")]))?;
+    let serving = host.pki().issue(NAME, &Purpose::Server(vec![format!("{NAME}.{NAMESPACE}.svc")]))?;
     host.pki().keep(NAME, &serving)?;
     let port = port::free().map_err(PlaneError::Port)?;
     let process = Process::spawn(&Launch {

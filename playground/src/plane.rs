@@ -18,13 +18,13 @@ use std::{
 };
 
 use serde_json::Value;
+use tenet_install::{bootstrap::render_kubeconfig, pki::Purpose};
 
 use crate::{
     api::{self, ApiError},
     component::Component,
     components::Components,
-    kubeconfig,
-    pki::{self, Pki, Purpose},
+    pki::{self, Pki},
     port,
     process::{Died, Launch, Process, ProcessError},
     wait::Patience,
@@ -93,7 +93,7 @@ impl ControlPlane {
 
     /// Returns the CA certificate of the API server as PEM.
     pub fn ca(&self) -> String {
-        self.pki.ca()
+        self.pki.ca().to_owned()
     }
 
     /// Returns the folder of the certificates and keys.
@@ -289,5 +289,5 @@ fn admin_kubeconfig(name: &str, port: u16, pki: &Pki) -> Result<String, PlaneErr
 
 fn kubeconfig_for(name: &str, port: u16, pki: &Pki, user: &str, group: Option<&str>) -> Result<String, PlaneError> {
     let identity = pki.issue(user, &Purpose::Client(group))?;
-    Ok(kubeconfig::render(name, &url(port), &pki.ca(), user, &identity))
+    Ok(render_kubeconfig(name, &url(port), pki.ca(), user, &identity))
 }

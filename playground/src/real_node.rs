@@ -23,12 +23,12 @@ use std::{
 };
 
 use tempfile::TempDir;
+use tenet_install::pki::Purpose;
 
 use crate::{
     component::Component,
     components::Components,
     guard,
-    pki::Purpose,
     plane::{ControlPlane, PlaneError},
     port,
     process::{Launch, Process},
@@ -171,7 +171,7 @@ fn prepare(host: &ControlPlane, bridge: &Bridge, dir: &Path) -> Result<(), RealN
         &format!("system:node:{}", RealNode::NAME),
         Some("system:nodes"),
     )?;
-    let serving = host.pki().issue(RealNode::NAME, &Purpose::Server(std::slice::from_ref(&bridge.address)));
+    let serving = host.pki().issue(RealNode::NAME, &Purpose::Server(vec![bridge.address.clone()]));
     let serving = serving.map_err(PlaneError::from)?;
     files::write(&dir.join("kubelet.crt"), &serving.certificate)?;
     files::write(&dir.join("kubelet.key"), &serving.key)?;

@@ -10,7 +10,7 @@ use crate::api::Api;
 use crate::names;
 use crate::pki::{self, Authority, Identity, LEAF_LIFE, Purpose};
 
-const ADMIN: Purpose = Purpose::Client(Some("system:masters"));
+const ADMIN: Purpose<'static> = Purpose::Client(Some("system:masters"));
 const USER: &str = "kubernetes-admin";
 
 /// Creates the Secret, or replaces what is in it when the certificate is due or of another authority.
@@ -31,7 +31,7 @@ pub(super) async fn ensure(
     let identity = Authority::read(&authorities.ca)?.issue(USER, &ADMIN, now, LEAF_LIFE)?;
     let server = format!("https://{}.{}.svc", request.name, request.namespace);
     let data = json!({
-        "config": render(&request.name, &server, &authorities.ca.certificate, &identity),
+        "config": render(&request.name, &server, &authorities.ca.certificate, USER, &identity),
         "certificate-authority": authorities.ca.certificate,
         "client-certificate": identity.certificate,
         "client-key": identity.key,
@@ -76,8 +76,8 @@ fn is_good(secret: &Value, authorities: &Authorities, now: OffsetDateTime) -> bo
         && pki::due(&text("client-certificate"), &ADMIN, now).is_none()
 }
 
-/// Renders a kubeconfig that needs no other file.
-pub fn render(cluster: &str, server: &str, ca: &str, identity: &Identity) -> String {
+/// Renders a kubeconfig with one cluster, one user and one context, which needs no other file.
+pub fn render(cluster: &str, server: &str, ca: &str, user: &str, identity: &Identity) -> String {
     let encoded = |text: &str| STANDARD.encode(text);
     format!(
         "apiVersion: v1
@@ -88,7 +88,7 @@ clusters:
     server: {server}
     certificate-authority-data: {ca}
 users:
-- name: {USER}
+- name: {user}
   user:
     client-certificate-data: {crt}
     client-key-data: {key}
@@ -96,7 +96,7 @@ contexts:
 - name: {cluster}
   context:
     cluster: {cluster}
-    user: {USER}
+    user: {user}
 current-context: {cluster}
 ",
         ca = encoded(ca),

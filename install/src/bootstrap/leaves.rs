@@ -21,7 +21,7 @@ struct Leaf {
     file: &'static str,
     /// Common name.
     name: &'static str,
-    purpose: Purpose,
+    purpose: Purpose<'static>,
     life: Duration,
     by: By,
     /// True if a kubeconfig is written for it.

@@ -16,7 +16,7 @@ pub(super) const CONTROLLER_MANAGER_PORT: u16 = 10257;
 
 /// Controllers that act on nodes and volumes, which the host runs, with the last minor version that has them. The
 /// controller manager exits on a name that it does not know.
-const HOST_ONLY: [(&str, u32); 9] = [
+pub const HOST_ONLY: [(&str, u32); 9] = [
     ("node-ipam-controller", u32::MAX),
     ("node-lifecycle-controller", u32::MAX),
     ("persistentvolume-attach-detach-controller", u32::MAX),

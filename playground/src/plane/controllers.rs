@@ -5,22 +5,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::{PlaneError, Role};
+use tenet_install::objects::HOST_ONLY;
 
-/// Controllers that act on nodes and volumes, which the host cluster runs instead of a virtual one.
-///
-/// The last three do not exist since 1.37.
-const HOST_ONLY: [&str; 9] = [
-    "node-ipam-controller",
-    "node-lifecycle-controller",
-    "persistentvolume-attach-detach-controller",
-    "persistentvolume-binder-controller",
-    "persistentvolume-expander-controller",
-    "taint-eviction-controller",
-    "cloud-node-lifecycle-controller",
-    "node-route-controller",
-    "service-lb-controller",
-];
+use super::{PlaneError, Role};
 
 /// Returns the value of `--controllers`, with those of `also` although the role leaves them out.
 pub(super) fn enabled(role: Role, program: &Path, also: &[String]) -> Result<String, PlaneError> {
@@ -42,7 +29,7 @@ pub(super) fn enabled(role: Role, program: &Path, also: &[String]) -> Result<Str
 fn without_host_only(help: &str) -> Option<String> {
     let list = help.lines().find_map(|line| line.trim().strip_prefix("All controllers: "))?;
     let known: Vec<&str> = list.split(',').map(str::trim).collect();
-    let off = HOST_ONLY.iter().filter(|name| known.contains(name)).map(|name| format!(",-{name}"));
+    let off = HOST_ONLY.iter().filter(|(name, _)| known.contains(name)).map(|(name, _)| format!(",-{name}"));
     Some(std::iter::once("*".to_owned()).chain(off).collect())
 }
 
