@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use crate::create::{stateful_set, text, until_ready};
@@ -109,9 +108,7 @@ async fn kubeconfig(host: &Host, name: &str) -> Result<String> {
     let secret = tenet_install::names::kubeconfig(name);
     let path = format!("/api/v1/namespaces/{}/secrets/{secret}", host.namespace);
     let found = host.api.get(&path).await.context("cannot read the kubeconfig of the virtual cluster")?;
-    let encoded = found.as_ref().and_then(|secret| secret["data"]["config"].as_str());
-    let bytes = encoded.and_then(|text| STANDARD.decode(text).ok());
-    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = found.and_then(|found| tenet_install::secret::text(&found, "config"));
     text.with_context(|| format!("Secret {secret} in namespace {} holds no kubeconfig", host.namespace))
 }
 

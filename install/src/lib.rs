@@ -10,6 +10,7 @@ pub mod names;
 pub mod objects;
 pub mod pki;
 pub mod resources;
+pub mod secret;
 pub mod values;
 
 pub use values::Values;

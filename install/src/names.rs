@@ -1,4 +1,6 @@
-//! Names of the objects and files of one virtual cluster.
+//! Names and labels of the objects and files of one virtual cluster.
+
+use serde_json::{Value, json};
 
 /// Port of the virtual API server, for every distro. The Services of users target it.
 pub const API_PORT: u16 = 8443;
@@ -9,6 +11,11 @@ pub const INSTANCE: &str = "app.kubernetes.io/instance";
 pub const PART_OF: &str = "app.kubernetes.io/part-of";
 /// Value of [`PART_OF`].
 pub const PART: &str = "tenet";
+
+/// Returns the labels of every object of an installation.
+pub(crate) fn labels(name: &str) -> Value {
+    json!({INSTANCE: name, PART_OF: PART})
+}
 
 /// Returns the name of the Secret with the authorities and the learnt service range.
 pub fn certificates(name: &str) -> String {

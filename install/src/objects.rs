@@ -9,7 +9,7 @@ mod syncer_config;
 
 use serde_json::{Value, json};
 
-use crate::names::{INSTANCE, PART, PART_OF};
+use crate::names::labels;
 use crate::values::Values;
 
 pub use access::{Rights, RightsError};
@@ -36,11 +36,6 @@ pub fn objects(installation: &Installation<'_>) -> Vec<Value> {
     all.extend(network::objects(installation));
     all.push(stateful_set::object(installation));
     all
-}
-
-/// Returns the labels of every object.
-fn labels(name: &str) -> Value {
-    json!({INSTANCE: name, PART_OF: PART})
 }
 
 /// Returns `metadata` of an object in the host namespace.

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 
 use super::{BootstrapError, Changes, Request, SERVICE_CIDR, service_range};
 use crate::api::Api;
-use crate::names;
 use crate::pki::{self, Authority, Identity};
+use crate::{names, secret};
 
 /// Authorities of one virtual cluster.
 pub(super) struct Authorities {
@@ -39,7 +39,7 @@ pub(super) async fn get_or_create(
     let mut found = host.get(&path).await?;
     if found.is_none() {
         let range = range(host, request, service).await?;
-        let secret = secret(request, &name, &create(&request.name, &range, now)?);
+        let secret = secret::object(request, &name, &json!(create(&request.name, &range, now)?));
         found = match host.create(&collection, &secret).await {
             Ok(created) => {
                 changes.secrets.push(name.clone());
@@ -57,11 +57,7 @@ pub(super) async fn get_or_create(
         found = host.merge(&path, &json!({"data": {SERVICE_CIDR: range}})).await?;
         changes.secrets.push(name.clone());
     }
-    read(&found["data"]).map_err(|key| BootstrapError::Secret {
-        namespace: namespace.clone(),
-        name,
-        key: key.to_owned(),
-    })
+    read(&found).map_err(|key| BootstrapError::Secret { namespace: namespace.clone(), name, key: key.to_owned() })
 }
 
 async fn range(host: &Api, request: &Request, service: &Value) -> Result<String, BootstrapError> {
@@ -86,26 +82,9 @@ fn create(name: &str, range: &str, now: OffsetDateTime) -> Result<BTreeMap<&'sta
     ]))
 }
 
-fn secret(request: &Request, name: &str, data: &BTreeMap<&'static str, String>) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": name,
-            "namespace": request.namespace,
-            "labels": {names::INSTANCE: request.name, names::PART_OF: names::PART},
-        },
-        "type": "Opaque",
-        "stringData": data,
-    })
-}
-
-/// Reads the data of the Secret. The error is the key that is missing or unreadable.
-fn read(data: &Value) -> Result<Authorities, &'static str> {
-    let text = |key: &'static str| {
-        let bytes = data[key].as_str().and_then(|text| STANDARD.decode(text).ok());
-        bytes.and_then(|bytes| String::from_utf8(bytes).ok()).filter(|text| !text.is_empty()).ok_or(key)
-    };
+/// Reads the Secret. The error is the key that is missing or unreadable.
+fn read(secret: &Value) -> Result<Authorities, &'static str> {
+    let text = |key: &'static str| secret::text(secret, key).filter(|text| !text.is_empty()).ok_or(key);
     let identity = |[certificate, key]: [&'static str; 2]| -> Result<Identity, &'static str> {
         let identity = Identity { certificate: text(certificate)?, key: text(key)? };
         Authority::read(&identity).map(|_| identity).map_err(|_| certificate)
@@ -128,14 +107,15 @@ mod tests {
     fn a_damaged_secret_is_reported_with_its_key() {
         let data = create("vc-1", "10.96.0.0/16", datetime!(2026-01-01 00:00 UTC)).unwrap();
         let encoded: Value = data.iter().map(|(key, text)| ((*key).to_owned(), json!(STANDARD.encode(text)))).collect();
+        let encoded = json!({"data": encoded});
         assert!(read(&encoded).is_ok());
         for key in data.keys() {
             let mut damaged = encoded.clone();
-            damaged[key] = json!("");
+            damaged["data"][key] = json!("");
             assert_eq!(read(&damaged).err(), Some(*key));
         }
         let mut damaged = encoded;
-        damaged["ca.key"] = STANDARD.encode("no key").into();
+        damaged["data"]["ca.key"] = STANDARD.encode("no key").into();
         assert_eq!(read(&damaged).err(), Some("ca.crt"));
     }
 }

@@ -7,8 +7,8 @@ use time::OffsetDateTime;
 use super::authorities::Authorities;
 use super::{BootstrapError, Changes, Request};
 use crate::api::Api;
-use crate::names;
 use crate::pki::{self, Authority, Identity, LEAF_LIFE, Purpose};
+use crate::{names, secret};
 
 const ADMIN: Purpose<'static> = Purpose::Client(Some("system:masters"));
 const USER: &str = "kubernetes-admin";
@@ -38,7 +38,7 @@ pub(super) async fn ensure(
     });
     let written = match found {
         Some(_) => host.merge(&path, &json!({"stringData": data})).await,
-        None => host.create(&collection, &secret(request, &name, &data)).await,
+        None => host.create(&collection, &secret::object(request, &name, &data)).await,
     };
     match written {
         // Another pod was faster, with a certificate of the same authority.
@@ -51,25 +51,8 @@ pub(super) async fn ensure(
     }
 }
 
-fn secret(request: &Request, name: &str, data: &Value) -> Value {
-    json!({
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": name,
-            "namespace": request.namespace,
-            "labels": {names::INSTANCE: request.name, names::PART_OF: names::PART},
-        },
-        "type": "Opaque",
-        "stringData": data,
-    })
-}
-
 fn is_good(secret: &Value, authorities: &Authorities, now: OffsetDateTime) -> bool {
-    let text = |key: &str| {
-        let bytes = secret["data"][key].as_str().and_then(|text| STANDARD.decode(text).ok());
-        bytes.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
-    };
+    let text = |key: &str| secret::text(secret, key).unwrap_or_default();
     let is_complete = !text("config").is_empty() && !text("client-key").is_empty();
     is_complete
         && text("certificate-authority") == authorities.ca.certificate

@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::names::{INSTANCE, PART, PART_OF};
 use crate::values::{ServiceType, StoreType};
 
 fn rights() -> Rights {
