@@ -5,7 +5,6 @@ mod forward;
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -144,12 +143,7 @@ fn with_server(kubeconfig: &str, server: &str) -> Result<String> {
 
 /// Writes a file that only its owner can read.
 fn write_private(path: &Path, text: &str) -> Result<()> {
-    let failed = || format!("cannot write {}", path.display());
-    let draft = path.with_extension("tenet-new");
-    drop(fs::remove_file(&draft));
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft).with_context(failed)?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).with_context(failed)?;
-    fs::rename(&draft, path).with_context(failed)
+    tenet_install::private_file::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Runs a command with its own kubeconfig, which is removed afterwards.

@@ -9,6 +9,7 @@ pub mod bootstrap;
 pub mod names;
 pub mod objects;
 pub mod pki;
+pub mod private_file;
 pub mod resources;
 pub mod secret;
 pub mod values;

@@ -1,8 +1,6 @@
 //! Files that the programs of the control plane read: authorities, certificates, kubeconfigs.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::Path;
 
 use time::{Duration, OffsetDateTime};
@@ -11,6 +9,7 @@ use super::authorities::Authorities;
 use super::{BootstrapError, Changes};
 use crate::names::API_PORT;
 use crate::pki::{self, AUTHORITY_LIFE, Authority, LEAF_LIFE, Purpose};
+use crate::private_file;
 
 /// Group with all rights.
 const MASTERS: &str = "system:masters";
@@ -115,20 +114,13 @@ current-context: virtual
     )
 }
 
-/// Writes a file that only its owner can read. A reader sees the old content or the new one, never a part.
+/// Writes a private file. Returns true if it had other content.
 fn write_if_changed(path: &Path, text: &str) -> Result<bool, BootstrapError> {
     if fs::read(path).is_ok_and(|found| found == text.as_bytes()) {
         return Ok(false);
     }
-    let draft = path.with_extension("new");
-    let write = || {
-        // Left behind by a run that was interrupted.
-        let _ = fs::remove_file(&draft);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        file.write_all(text.as_bytes())?;
-        fs::rename(&draft, path)
-    };
-    write().map(|()| true).map_err(|source| BootstrapError::Write { path: path.to_owned(), source })
+    let failed = |source| BootstrapError::Write { path: path.to_owned(), source };
+    private_file::write(path, text).map(|()| true).map_err(failed)
 }
 
 #[cfg(test)]
@@ -182,7 +174,7 @@ mod tests {
         let all = written(dir.path(), &authorities, &["localhost"], NOW);
         for missing in &all {
             fs::remove_file(dir.path().join(missing)).unwrap();
-            fs::write(dir.path().join("ca.new"), "a part").unwrap();
+            fs::write(dir.path().join("ca.tenet-new"), "a part").unwrap();
             assert!(written(dir.path(), &authorities, &["localhost"], NOW).contains(missing));
             assert_eq!(written(dir.path(), &authorities, &["localhost"], NOW), [""; 0], "{missing}");
         }
