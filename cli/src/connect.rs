@@ -64,19 +64,17 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
         Some(server) => Some(server.clone()),
         None => address(&host, &args.name).await?,
     };
-    let forward = match address {
-        Some(_) => None,
+    let (server, forward) = match address {
+        Some(address) => (address, None),
         None if args.print || args.merge => bail!(
             "virtual cluster {} has no address outside of the host: pass --server, create it with --expose, \
              or connect without --print and --merge",
             args.name
         ),
-        None => Some(Forward::start(&host, &args.name, args.local_port).await?),
-    };
-    let server = match (&address, &forward) {
-        (Some(address), _) => address.clone(),
-        (None, Some(forward)) => format!("https://127.0.0.1:{}", forward.port()),
-        (None, None) => bail!("no address"),
+        None => {
+            let forward = Forward::start(&host, &args.name, args.local_port).await?;
+            (format!("https://127.0.0.1:{}", forward.port()), Some(forward))
+        }
     };
     let kubeconfig = with_server(&kubeconfig, &server)?;
     if !args.command.is_empty() {
