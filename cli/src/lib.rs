@@ -83,7 +83,7 @@ pub fn run(engine: Engine) -> ExitCode {
             clap_complete::generate(shell, &mut Cli::command(), "tenet", &mut std::io::stdout());
             ExitCode::SUCCESS
         }
-        Command::Playground(args) => playground::main(&args),
+        Command::Playground(args) => verb(async move { playground::run(&args).await }),
         Command::Syncer { args } => (engine.run_syncer)(std::iter::once("tenet syncer".into()).chain(args).collect()),
     }
 }

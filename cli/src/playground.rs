@@ -53,24 +53,16 @@ pub(crate) struct Args {
     build_only: bool,
 }
 
-pub(crate) fn main(args: &Args) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("tenet: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
+pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
     let progress = Progress::stderr();
-    let result = runtime.block_on(run(args, &progress));
+    let ended = live(args, &progress).await;
+    // Before the error is printed, or the bar would be drawn over it.
     progress.clear();
-    result.unwrap_or_else(|error| {
-        eprintln!("tenet: {error:#}");
-        ExitCode::FAILURE
-    })
+    ended
 }
 
-async fn run(args: &Args, progress: &Progress) -> Result<ExitCode> {
+/// Runs the playground from its start to its end.
+async fn live(args: &Args, progress: &Progress) -> Result<ExitCode> {
     let mut ends = Ends::new()?;
     let playground = tokio::select! {
         end = ends.next() => return Ok(end.status()),
