@@ -67,13 +67,7 @@ fn run(program: Program) -> ExitCode {
 /// Returns the renewal of the certificates in `--certificates`; clap has checked that name and namespace are given.
 fn renewal(program: &Program) -> Option<bootstrap::Renewal> {
     let Program { syncer, certificates, server } = program;
-    let request = bootstrap::Request {
-        name: syncer.name.clone()?,
-        namespace: syncer.host_namespace.clone()?,
-        dir: certificates.clone()?,
-        tls_sans: server.tls_san.clone(),
-        service_cidr: server.service_cidr.clone(),
-    };
+    let request = server.clone().request(syncer.name.clone()?, syncer.host_namespace.clone()?, certificates.clone()?);
     Some(bootstrap::Renewal { request, host_kubeconfig: syncer.host_kubeconfig.clone() })
 }
 

@@ -301,10 +301,4 @@ impl Values {
     pub(crate) fn minor(&self) -> Option<u32> {
         self.version.strip_prefix("v1.")?.split('.').next()?.parse().ok()
     }
-
-    /// Returns the names for the certificate of the API server in the flags of the syncer.
-    pub fn tls_sans(&self) -> Vec<String> {
-        let flags = self.syncer.extra_args.iter().filter_map(|flag| flag.strip_prefix("--tls-san="));
-        flags.flat_map(|names| names.split(',')).map(str::to_owned).collect()
-    }
 }

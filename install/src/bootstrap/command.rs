@@ -44,6 +44,13 @@ pub struct CertificateArgs {
     pub service_cidr: Option<String>,
 }
 
+impl CertificateArgs {
+    /// Returns the description of the virtual cluster with this name, host namespace and folder of certificates.
+    pub fn request(self, name: String, namespace: String, dir: PathBuf) -> Request {
+        Request { name, namespace, dir, tls_sans: self.tls_san, service_cidr: self.service_cidr }
+    }
+}
+
 /// Error of the command.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CommandError {
@@ -61,8 +68,6 @@ pub(super) enum CommandError {
 
 /// Runs the bootstrap as a program.
 pub fn run(args: Args) -> ExitCode {
-    // rustls panics when two crypto providers are installed; keep the first one.
-    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let ended = Builder::new_current_thread().enable_all().build().map_err(CommandError::from);
     match ended.and_then(|runtime| runtime.block_on(perform(args))) {
         Ok(changes) => {
@@ -83,19 +88,15 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 async fn perform(args: Args) -> Result<Changes, CommandError> {
-    let request = Request {
-        name: args.name,
-        namespace: args.host_namespace,
-        dir: args.certificates,
-        tls_sans: args.server.tls_san,
-        service_cidr: args.server.service_cidr,
-    };
+    let request = args.server.request(args.name, args.host_namespace, args.certificates);
     let host = host(args.host_kubeconfig.as_deref()).await?;
     Ok(ensure(&host, &request, OffsetDateTime::now_utc()).await?)
 }
 
 /// Returns the client of the host: of a kubeconfig, or of the pod's own `ServiceAccount`.
 pub(super) async fn host(kubeconfig: Option<&Path>) -> Result<Api, CommandError> {
+    // rustls panics when two crypto providers are installed; keep the first one.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let config = match kubeconfig {
         Some(file) => {
             Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &KubeConfigOptions::default()).await?

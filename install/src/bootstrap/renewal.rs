@@ -26,8 +26,6 @@ pub struct Renewal {
 
 /// Starts the renewal in a thread of its own, so that it shares nothing with the engine.
 pub fn spawn(renewal: Renewal) -> std::io::Result<()> {
-    // rustls panics when two crypto providers are installed; keep the first one.
-    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let runtime = Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new().name("certificates".to_owned()).spawn(move || runtime.block_on(run(renewal)))?;
     Ok(())

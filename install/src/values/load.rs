@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn the_file_of_a_user_is_accepted_as_it_is() {
         let values = of("syncer:\n  extraArgs:\n  - --tls-san=192.0.2.1,a.example.com\n", &[]).unwrap();
-        assert_eq!(values.tls_sans(), ["192.0.2.1", "a.example.com"]);
+        assert_eq!(values.syncer.extra_args, ["--tls-san=192.0.2.1,a.example.com"]);
         assert_eq!(of("", &[]).unwrap(), Values::default());
     }
 
