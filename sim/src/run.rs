@@ -114,8 +114,8 @@ impl World {
         let oracle = Arc::new(Mutex::new(oracle));
         let network = Network::new(clusters.clone(), Arc::clone(&oracle), Random::of(seed, "latency"));
         let polls = Polls::new(MOST_POLLS);
-        let syncer = Syncer::new(SYNCER, Setup::Right, &network, clock, &polls, Random::of(seed, "syncer"));
-        let syncer = syncer.complete(script.is_deep());
+        let (is_deep, random) = (script.is_deep(), Random::of(seed, "syncer"));
+        let syncer = Syncer::new(SYNCER, Setup::Right, is_deep, &network, clock, &polls, random);
         let nodes = Nodes::new(clusters.host.clone(), clock, Random::of(seed, "nodes"), NODES);
         let mut world = Self {
             script: script.clone(),

@@ -47,23 +47,18 @@ struct Running {
 }
 
 impl Syncer {
-    /// A syncer that does not run.
+    /// A syncer that does not run. If it is not complete, it leaves out mappers whose kinds occur in no script.
     pub fn new(
         user: &str,
         setup: Setup,
+        is_complete: bool,
         network: &Arc<Network>,
         clock: Clock,
         polls: &Arc<Polls>,
         random: Random,
     ) -> Self {
         let (network, polls) = (Arc::clone(network), Arc::clone(polls));
-        Self { user: user.to_owned(), setup, is_complete: true, network, clock, polls, random, running: None }
-    }
-
-    /// Leaves out mappers whose kinds occur in no script, unless it is to run all.
-    #[must_use]
-    pub fn complete(self, is_complete: bool) -> Self {
-        Self { is_complete, ..self }
+        Self { user: user.to_owned(), setup, is_complete, network, clock, polls, random, running: None }
     }
 
     /// Starts it, unless it runs.

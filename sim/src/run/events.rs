@@ -136,8 +136,8 @@ impl World {
                 };
                 let (index, random) = (self.others.len(), Random::new(planned.seed));
                 let user = format!("{SYNCER}-{}", index + 2);
-                let other = Syncer::new(&user, setup, &self.network, self.clock, &self.polls, random);
-                let mut other = other.complete(self.script.is_deep());
+                let is_deep = self.script.is_deep();
+                let mut other = Syncer::new(&user, setup, is_deep, &self.network, self.clock, &self.polls, random);
                 other.start()?;
                 self.others.push(other);
                 self.network.count(planned.fault.kind());
