@@ -16,15 +16,13 @@ use super::finding::{Class, Finding};
 use crate::oracle::{Record, record};
 use crate::world::is_finished;
 
-/// Kinds that are compared: the kind, its collection, and the fields of a copy that are shown on its original. All others are those
-/// of a [`Creation`].
-const KINDS: [(&str, &str, &[&str]); 4] = [
-    ("Pod", "pods", POD_FIELDS),
-    ("Service", "services", &["/spec/clusterIP", "/spec/clusterIPs"]),
-    ("ConfigMap", "configmaps", &[]),
-    ("Secret", "secrets", &[]),
+/// Kinds that are compared, each with the fields of a copy that are shown on its original. All others are those of a [`Creation`].
+const KINDS: [(Kind, &[&str]); 4] = [
+    (kinds::POD, POD_FIELDS),
+    (kinds::SERVICE, &["/spec/clusterIP", "/spec/clusterIPs"]),
+    (kinds::CONFIG_MAP, &[]),
+    (kinds::SECRET, &[]),
 ];
-const COPIED: [Kind; 4] = [kinds::POD, kinds::SERVICE, kinds::CONFIG_MAP, kinds::SECRET];
 const POD_FIELDS: &[&str] = &[
     "/spec/nodeName",
     "/status/phase",
@@ -73,16 +71,15 @@ pub(super) async fn both(
     let (host, inside) = (playground.host_plane().client(), playground.virtual_plane().client());
     let mut originals = BTreeMap::new();
     let mut copies = BTreeMap::new();
-    for (kind, collection, _) in KINDS {
-        originals.insert(kind, list(&inside, &format!("/api/v1/{collection}")).await?);
-        let path = format!("/api/v1/namespaces/{}/{collection}", playground.namespace());
-        copies.insert(kind, list(&host, &path).await?);
+    for (kind, _) in KINDS {
+        originals.insert(kind.kind, list(&inside, &kind.path("")).await?);
+        copies.insert(kind.kind, list(&host, &kind.path(playground.namespace())).await?);
     }
     let sides = Sides { originals, copies, taken: foreign.names() };
     let mut findings = sides.findings();
     let mut compared = 0;
     if findings.is_empty() {
-        let creation = Creation::read(playground, &COPIED).await?;
+        let creation = Creation::read(playground, &KINDS.map(|(kind, _)| kind)).await?;
         let pairs = sides.pairs();
         compared = pairs.len();
         findings.extend(pairs.iter().filter_map(|pair| pair.difference(&creation)));
@@ -141,20 +138,19 @@ struct Sides {
 impl Sides {
     fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for (kind, _, fields) in KINDS {
+        for (kind, fields) in KINDS {
             let mut twins: BTreeMap<String, Vec<&Value>> = BTreeMap::new();
-            for copy in &self.copies[kind] {
-                let Some(record) = record(copy).filter(|record| record.kind == kind) else { continue };
+            for (copy, record) in self.copies_of(kind) {
                 twins.entry(record.uid.clone()).or_default().push(copy);
-                if let Some(why) = self.leak(kind, &record) {
-                    let object = format!("host {kind} {}", name(copy));
+                if let Some(why) = self.leak(kind.kind, &record) {
+                    let object = format!("host {} {}", kind.kind, name(copy));
                     findings.push(Finding::new(Class::Leaked, object, &record.name, why));
                 }
             }
-            for original in &self.originals[kind] {
+            for original in &self.originals[kind.kind] {
                 let found = twins.get(text(original, "/metadata/uid")).map(Vec::as_slice).unwrap_or_default();
-                if let Some((class, why)) = self.difference(kind, original, found, fields) {
-                    let object = format!("virtual {kind} {}", name(original));
+                if let Some((class, why)) = self.difference(kind.kind, original, found, fields) {
+                    let object = format!("virtual {} {}", kind.kind, name(original));
                     findings.push(Finding::new(class, object, text(original, "/metadata/name"), why));
                 }
             }
@@ -165,22 +161,29 @@ impl Sides {
     /// Returns the copies with their originals. A finished pod stays as it is.
     fn pairs(&self) -> Vec<Pair<'_>> {
         let mut pairs = Vec::new();
-        for kind in COPIED {
-            for copy in &self.copies[kind.kind] {
-                let Some(record) = record(copy).filter(|record| record.kind == kind.kind) else { continue };
-                let original = self.originals[kind.kind].iter().find(|one| text(one, "/metadata/uid") == record.uid);
-                let original = original.filter(|original| !is_finished(original));
+        for (kind, _) in KINDS {
+            for (copy, record) in self.copies_of(kind) {
+                let original = self.original_of(kind.kind, &record).filter(|original| !is_finished(original));
                 pairs.extend(original.map(|original| Pair { kind, original, copy }));
             }
         }
         pairs
     }
 
+    /// Returns the copies of a kind, each with its record.
+    fn copies_of(&self, kind: Kind) -> impl Iterator<Item = (&Value, Record)> {
+        let copies = self.copies[kind.kind].iter().filter_map(|copy| Some((copy, record(copy)?)));
+        copies.filter(move |(_, record)| record.kind == kind.kind)
+    }
+
+    /// Returns the original that a record names.
+    fn original_of(&self, kind: &str, record: &Record) -> Option<&Value> {
+        self.originals[kind].iter().find(|original| text(original, "/metadata/uid") == record.uid)
+    }
+
     /// Returns the reason why a copy should not exist.
     fn leak(&self, kind: &str, record: &Record) -> Option<String> {
-        let originals = &self.originals[kind];
-        let original = originals.iter().find(|original| text(original, "/metadata/uid") == record.uid);
-        match original {
+        match self.original_of(kind, record) {
             None => Some(format!("its original {}/{} with UID {} is gone", record.namespace, record.name, record.uid)),
             Some(original) if matches!(kind, "ConfigMap" | "Secret") && !self.is_used(kind, original, |_| true) => {
                 Some(format!("no pod uses its original {}/{}", record.namespace, record.name))
@@ -299,9 +302,9 @@ mod tests {
 
     fn sides(original: Value, copies: Vec<Value>) -> Sides {
         let mut sides = Sides { originals: BTreeMap::new(), copies: BTreeMap::new(), taken: BTreeSet::new() };
-        for (kind, ..) in KINDS {
-            sides.originals.insert(kind, Vec::new());
-            sides.copies.insert(kind, Vec::new());
+        for (kind, _) in KINDS {
+            sides.originals.insert(kind.kind, Vec::new());
+            sides.copies.insert(kind.kind, Vec::new());
         }
         sides.originals.insert("Pod", vec![original]);
         sides.copies.insert("Pod", copies);
