@@ -1,12 +1,13 @@
 //! The state at the end, when nothing moves any more.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tenet_mapper::kinds;
 
 use super::down::mounts;
-use super::{Oracle, Promise, record};
+use super::{Oracle, Promise, Record, record};
 use crate::api::Object;
 use crate::network::Clusters;
 use crate::script::{Act, Script, What};
@@ -67,7 +68,7 @@ impl Oracle {
         let mut found = Vec::new();
         for what in [What::Pod, What::ConfigMap, What::Secret, What::Service] {
             for copy in self.copies(clusters, what) {
-                let Some(record) = record(&copy).filter(|record| record.cluster == self.cluster_id) else { continue };
+                let Some(record) = self.ours(&copy) else { continue };
                 let original = match record.kind.as_str() {
                     "Pod" => clusters.virt.get(kinds::POD, &record.namespace, &record.name),
                     "Node" => continue,
@@ -87,8 +88,7 @@ impl Oracle {
     pub fn check_prompt(&mut self, clusters: &Clusters) {
         for what in [What::Pod, What::Service] {
             let left = self.copies(clusters, what).find(|copy| {
-                let ours =
-                    record(copy).filter(|record| record.cluster == self.cluster_id && record.kind == what.kind().kind);
+                let ours = self.ours(copy).filter(|record| record.kind == what.kind().kind);
                 ours.is_some_and(|record| {
                     let original = clusters.virt.get(what.kind(), &record.namespace, &record.name);
                     let is_alive = original.is_some_and(|found| found.uid() == record.uid && !found.is_deleting());
@@ -104,20 +104,29 @@ impl Oracle {
 
     /// Returns true if somebody else has the name of a copy on the host.
     fn is_held_by_others(&self, clusters: &Clusters, what: What, original: &Object) -> bool {
-        let name = format!("{}-x-{}-x-{}", original.name(), original.namespace(), crate::run::NAME);
-        let found = clusters.host.get(what.kind(), &self.namespace, &name);
+        let found = self.under_its_name(clusters, what, original);
         found.is_some_and(|found| found["metadata"]["labels"]["app"] == "foreign")
-    }
-
-    fn copies(&self, clusters: &Clusters, what: What) -> impl Iterator<Item = std::sync::Arc<Object>> + use<> {
-        clusters.host.list(what.kind(), &self.namespace).into_iter()
     }
 
     /// Returns true if somebody else has the name of a copy on the host, or has damaged its record.
     fn is_taken(&self, clusters: &Clusters, what: What, original: &Object) -> bool {
-        let name = format!("{}-x-{}-x-{}", original.name(), original.namespace(), crate::run::NAME);
-        let found = clusters.host.get(what.kind(), &self.namespace, &name);
+        let found = self.under_its_name(clusters, what, original);
         found.is_some_and(|found| record(&found).is_none_or(|record| record.uid != original.uid()))
+    }
+
+    /// Returns the object on the host that has the name of a copy of `original`.
+    fn under_its_name(&self, clusters: &Clusters, what: What, original: &Object) -> Option<Arc<Object>> {
+        let name = format!("{}-x-{}-x-{}", original.name(), original.namespace(), crate::run::NAME);
+        clusters.host.get(what.kind(), &self.namespace, &name)
+    }
+
+    fn copies(&self, clusters: &Clusters, what: What) -> impl Iterator<Item = Arc<Object>> + use<> {
+        clusters.host.list(what.kind(), &self.namespace).into_iter()
+    }
+
+    /// Returns the record of a host object, if it is one of ours.
+    fn ours(&self, object: &Object) -> Option<Record> {
+        record(object).filter(|record| record.cluster == self.cluster_id)
     }
 
     fn check_pod(&self, pod: &Object, clusters: &Clusters) -> Result<(), String> {
@@ -161,10 +170,7 @@ impl Oracle {
     }
 
     fn check_copy(&self, what: What, copy: &Object, clusters: &Clusters) -> Result<(), String> {
-        let Some(record) = record(copy).filter(|record| record.cluster == self.cluster_id) else { return Ok(()) };
-        if record.kind != what.kind().kind {
-            return Ok(());
-        }
+        let Some(record) = self.ours(copy).filter(|record| record.kind == what.kind().kind) else { return Ok(()) };
         let original = clusters.virt.get(what.kind(), &record.namespace, &record.name);
         let Some(original) = original.filter(|original| original.uid() == record.uid) else { return Ok(()) };
         let fields: &[&str] = match what {
