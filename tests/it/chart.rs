@@ -6,19 +6,17 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tenet_install::objects::{Installation, Rights, objects, syncer_config};
+use tenet_install::objects::{Installation, objects};
 use tenet_install::values::{self, Values};
 use tenet_playground::{Component, Components, Progress};
+
+use crate::harness::rights;
 
 const NAME: &str = "vc-1";
 const NAMESPACE: &str = "team-a";
 
 fn chart() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("chart")
-}
-
-fn rights(values: &Values) -> Result<Rights> {
-    Ok(Rights::read(&tenet::syncer::rights_of(&syncer_config(NAME, NAMESPACE, values))?)?)
 }
 
 /// Compares a generated file, or writes it when `UPDATE` is set.
@@ -34,7 +32,7 @@ fn is_current(file: &str, expected: &str) -> Result<()> {
 
 #[test]
 fn the_generated_files_of_the_chart_are_current() -> Result<()> {
-    let rights = rights(&Values::default())?;
+    let rights = rights(NAME, NAMESPACE, &Values::default())?;
     is_current("files/role.yaml", &serde_saphyr::to_string(&rights.rules())?)?;
     is_current("files/cluster-role.yaml", &serde_saphyr::to_string(&rights.cluster_rules())?)?;
     is_current("values.schema.json", &format!("{:#}\n", values::schema()))
@@ -116,7 +114,7 @@ async fn the_chart_and_the_command_make_the_same_objects() -> Result<()> {
     components.add(Component::Helm, &Progress::stderr()).await?;
     for case in cases() {
         let values = values::load(&[("case".to_owned(), case.to_string())], &[])?;
-        let rights = rights(&values)?;
+        let rights = rights(NAME, NAMESPACE, &values)?;
         let installation = Installation { name: NAME, namespace: NAMESPACE, values: &values, rights: &rights };
         let expected = by_name(objects(&installation))?;
         let found = by_name(rendered(components.path(Component::Helm), &case)?)?;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::harness::Harness;
+use crate::harness::{self, Harness};
 
 /// Returns the events about a pod with this reason.
 fn about<'e>(events: &'e [Value], pod: &str, reason: &str) -> Vec<&'e Value> {
@@ -13,10 +13,7 @@ fn about<'e>(events: &'e [Value], pod: &str, reason: &str) -> Vec<&'e Value> {
 
 async fn until_told(harness: &Harness, namespace: &str, pod: &Value, reason: &str) -> Result<Value> {
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-    let path = format!("/api/v1/namespaces/{namespace}/events");
-    let told = |events: &[Value]| !about(events, name, reason).is_empty();
-    let events = harness.virt.until_list(&path, reason, told).await?;
-    let event = about(&events, name, reason)[0].clone();
+    let event = harness::until_told(&harness.virt, namespace, reason, name, "").await?;
     assert_eq!(event["involvedObject"]["uid"], pod["metadata"]["uid"]);
     let text = event.to_string();
     assert!(!text.contains("-x-") && !text.contains(harness.playground.namespace()), "{text}");

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tenet_playground::Command;
 
-use crate::harness::{Separate, in_folder, new_namespace};
+use crate::harness::{Separate, in_folder, new_namespace, until_told};
 
 const GROUP: &str = "/apis/networking.k8s.io/v1";
 
@@ -71,15 +71,6 @@ impl Lab {
     fn on_host(&self, resource: &str, name: &str) -> String {
         format!("{GROUP}/namespaces/{}/{resource}/{name}-x-shop-x-vc-1", self.playground.namespace())
     }
-
-    async fn told(&self, object: &str, field: &str) -> Result<()> {
-        let named = |event: &Value| {
-            let message = event["message"].as_str().unwrap_or_default();
-            event["involvedObject"]["name"] == object && event["reason"] == "SyncRefused" && message.contains(field)
-        };
-        let events = "/api/v1/namespaces/shop/events";
-        self.virt.until_list(events, field, |events| events.iter().any(named)).await.map(drop)
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +110,7 @@ async fn network_policies(lab: &Lab) -> Result<()> {
 
     let wide = json!({"spec": {"ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]}});
     lab.virt.patch(&inside, wide).await?;
-    lab.told("web", "spec.ingress[0].from[0]: ipBlock").await?;
+    until_told(&lab.virt, "shop", "SyncRefused", "web", "spec.ingress[0].from[0]: ipBlock").await?;
     let kept = lab.host.get(&outside).await?.context("the copy")?;
     ensure!(kept["spec"]["ingress"] == json!([ports, {}]), "the copy stays as it was last accepted: {kept:#}");
     lab.virt.delete(&inside, json!({})).await?;
@@ -167,7 +158,7 @@ async fn ingresses(lab: &Lab) -> Result<()> {
 
     let foreign = json!({"spec": {"rules": [rule("bank.example", json!([path("/")]))]}});
     lab.virt.patch(&inside, foreign).await?;
-    lab.told("web", "spec.rules[0].host").await?;
+    until_told(&lab.virt, "shop", "SyncRefused", "web", "spec.rules[0].host").await?;
     lab.virt.delete(&inside, json!({})).await?;
     lab.host.until_gone(&outside).await
 }

@@ -9,7 +9,9 @@ use anyhow::{Context, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
-use tenet_playground::{Command, Options, Playground};
+use tenet_install::objects::{Rights, syncer_config};
+use tenet_install::values::Values;
+use tenet_playground::{Command, ControlPlane, Options, Playground, Progress, RealNode, RealNodeError};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
@@ -134,6 +136,46 @@ pub async fn new_namespace(virt: &Cluster, name: &str) -> Result<()> {
     virt.until(&account, "there", Value::is_object).await?;
     let root = format!("/api/v1/namespaces/{name}/configmaps/kube-root-ca.crt");
     virt.until(&root, "there", Value::is_object).await.map(drop)
+}
+
+/// Returns a pod with one container, a short grace period and further fields in its spec.
+pub fn pod(name: &str, spec: &Value) -> Value {
+    let mut pod = json!({"metadata": {"name": name, "labels": {"app": name}},
+        "spec": {"containers": [{"name": "main", "image": "i"}], "terminationGracePeriodSeconds": 1}});
+    for (field, value) in spec.as_object().into_iter().flatten() {
+        pod["spec"][field] = value.clone();
+    }
+    pod
+}
+
+/// Waits for an event about the object of this name whose message contains `words`, and returns it.
+pub async fn until_told(virt: &Cluster, namespace: &str, reason: &str, name: &str, words: &str) -> Result<Value> {
+    let is_meant = |event: &Value| {
+        event["reason"] == reason
+            && event["involvedObject"]["name"] == name
+            && event["message"].as_str().is_some_and(|message| message.contains(words))
+    };
+    let (path, what) = (format!("/api/v1/namespaces/{namespace}/events"), format!("{reason} of {name}: {words}"));
+    let events = virt.until_list(&path, &what, |events| events.iter().any(is_meant)).await?;
+    events.into_iter().find(is_meant).context(what)
+}
+
+/// Returns the rights that the syncer of an installation declares.
+pub fn rights(name: &str, namespace: &str, values: &Values) -> Result<Rights> {
+    Ok(Rights::read(&tenet::syncer::rights_of(&syncer_config(name, namespace, values))?)?)
+}
+
+/// Starts a real node, or returns `None` with a printed reason on a machine that cannot run one.
+pub async fn real_node(plane: &ControlPlane) -> Result<Option<RealNode>> {
+    match RealNode::start(plane, &Progress::stderr()).await {
+        Err(RealNodeError::Machine(why)) => {
+            // Bypass the capture of the test's output, so that a skip is visible.
+            let line = format!("skipped: no real node, because {why}\n");
+            std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes())?;
+            Ok(None)
+        }
+        node => Ok(Some(node?)),
+    }
 }
 
 /// Creates a client from a kubeconfig on the runtime of the caller.

@@ -5,12 +5,12 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tenet_install::objects::{Installation, Rights, objects};
+use tenet_install::objects::{Installation, objects};
 use tenet_install::resources::Resource;
 use tenet_install::values::{ServiceType, StoreType, Values};
 
 use crate::cluster::{self, Cluster};
-use crate::harness::{Harness, new_namespace};
+use crate::harness::{Harness, new_namespace, rights};
 
 /// The `tenet` command with the rights of a user on the host.
 pub struct Tenet {
@@ -48,11 +48,6 @@ async fn admin(harness: &Harness, namespace: &str) -> Result<Tenet> {
     new_namespace(&harness.host, namespace).await?;
     let kubeconfig = harness.playground.host_kubeconfig().to_owned();
     Ok(Tenet { kubeconfig, namespace: namespace.to_owned() })
-}
-
-fn rights(name: &str, namespace: &str, values: &Values) -> Result<Rights> {
-    let config = tenet_install::objects::syncer_config(name, namespace, values);
-    Ok(Rights::read(&tenet::syncer::rights_of(&config)?)?)
 }
 
 /// Kind, name and UID of everything in a namespace and of cluster-scoped roles, without events.

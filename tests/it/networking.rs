@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tenet_playground::Options;
 
-use crate::harness::{Harness, Separate, configured, in_folder, new_namespace};
+use crate::harness::{Harness, Separate, configured, in_folder, new_namespace, until_told};
 
 const GROUP: &str = "/apis/networking.k8s.io/v1";
 const SETTINGS: &str = "kinds: { enable: [network-policy, ingress, ingress-class] }
@@ -53,7 +53,7 @@ async fn network_policies_and_ingresses_cross_when_they_are_enabled() -> Result<
     host.until(&copy, "with the namespace", |copy| selected(copy) == ["front"]).await?;
     let wide = json!({"spec": {"ingress": [{"from": [{"ipBlock": {"cidr": "0.0.0.0/0"}}]}]}});
     virt.patch(&format!("{}/web", inside("networkpolicies")), wide).await?;
-    told(&harness, "shop", "SyncRefused", "ipBlock").await?;
+    until_told(virt, "shop", "SyncRefused", "web", "ipBlock").await?;
     assert_eq!(selected(&host.get(&copy).await?.context("the copy")?), ["front"], "it stays as it was accepted");
 
     // The classes of the host are shown, and the default class is the default inside.
@@ -83,7 +83,7 @@ async fn network_policies_and_ingresses_cross_when_they_are_enabled() -> Result<
     virt.patch(&web, json!({"spec": ingress("bank.example")["spec"]})).await?;
     let before = host.get(&copy).await?;
     playground.start_syncer(&configured(playground)).await?;
-    told(&harness, "shop", "SyncRefused", "spec.rules[0].host").await?;
+    until_told(virt, "shop", "SyncRefused", "web", "spec.rules[0].host").await?;
     assert_eq!(host.get(&copy).await?, before);
 
     for kind in ["networkpolicies", "ingresses"] {
@@ -93,14 +93,6 @@ async fn network_policies_and_ingresses_cross_when_they_are_enabled() -> Result<
     host.until_gone(&harness.on_host("secrets/cert-x-shop-x-vc-1")).await?;
     harness.playground.shutdown().await;
     Ok(())
-}
-
-async fn told(harness: &Separate, namespace: &str, reason: &str, text: &str) -> Result<()> {
-    let is_told = |events: &[Value]| {
-        let of_reason = events.iter().filter(|event| event["reason"] == reason);
-        of_reason.filter_map(|event| event["message"].as_str()).any(|message| message.contains(text))
-    };
-    harness.virt.until_list(&format!("/api/v1/namespaces/{namespace}/events"), text, is_told).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]

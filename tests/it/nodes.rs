@@ -5,19 +5,10 @@ use serde_json::{Value, json};
 use tenet_playground::Options;
 
 use crate::cluster::{Cluster, name, phase};
-use crate::harness::{Harness, Separate, in_folder, new_namespace};
+use crate::harness::{Harness, Separate, in_folder, new_namespace, pod};
 
 const NODES: &str = "/api/v1/nodes";
 const PODS: &str = "/api/v1/namespaces/shop/pods";
-
-fn pod(name: &str, spec: &Value) -> Value {
-    let mut pod = json!({"metadata": {"name": name, "labels": {"app": name}},
-        "spec": {"containers": [{"name": "main", "image": "i"}], "terminationGracePeriodSeconds": 1}});
-    for (field, value) in spec.as_object().into_iter().flatten() {
-        pod["spec"][field] = value.clone();
-    }
-    pod
-}
 
 /// Waits until the API server enforces the policy, and returns what it says to a change.
 async fn refusal(virt: &Cluster, node: &str, change: &Value) -> Result<String> {

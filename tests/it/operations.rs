@@ -10,7 +10,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::harness::Harness;
+use crate::harness::{Harness, until_told};
 
 pub async fn scrape(port: u16, path: &str) -> Result<(u16, String)> {
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
@@ -86,8 +86,7 @@ async fn a_changed_file_takes_effect_without_a_restart() -> Result<()> {
     let pod =
         json!({"metadata": {"name": "ipc"}, "spec": {"hostIPC": true, "containers": [{"name": "c", "image": "i"}]}});
     harness.virt.create(&pods, pod).await?;
-    let events = format!("/api/v1/namespaces/{namespace}/events");
-    harness.virt.until_list(&events, "refused", |events| events.iter().any(|e| e["reason"] == "SyncRefused")).await?;
+    until_told(&harness.virt, &namespace, "SyncRefused", "ipc", "").await?;
     let file = harness.playground.syncer_config();
     let before = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
     std::fs::write(file, format!("{before}\npods: {{ allow: [spec.hostIPC] }}\n"))?;

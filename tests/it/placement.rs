@@ -5,16 +5,7 @@ use serde_json::{Value, json};
 use tenet_playground::Options;
 
 use crate::cluster::phase;
-use crate::harness::{Harness, Separate, in_folder, new_namespace};
-
-fn pod(name: &str, spec: &Value) -> Value {
-    let mut pod = json!({"metadata": {"name": name, "labels": {"app": name}},
-        "spec": {"containers": [{"name": "main", "image": "i"}], "terminationGracePeriodSeconds": 1}});
-    for (field, value) in spec.as_object().into_iter().flatten() {
-        pod["spec"][field] = value.clone();
-    }
-    pod
-}
+use crate::harness::{Harness, Separate, in_folder, new_namespace, pod, until_told};
 
 /// Creates a pod, waits until it runs, and returns the virtual pod and the host pod.
 async fn run(harness: &Harness, namespace: &str, name: &str, spec: &Value) -> Result<(Value, Value)> {
@@ -23,17 +14,6 @@ async fn run(harness: &Harness, namespace: &str, name: &str, spec: &Value) -> Re
     let virt = harness.virt.until(&format!("{pods}/{name}"), "running", |pod| phase(pod) == "Running").await?;
     let host = harness.host.get(&harness.on_host(&format!("pods/{name}-x-{namespace}-x-vc-1"))).await?;
     Ok((virt, host.context("the host pod")?))
-}
-
-async fn until_told(harness: &Harness, namespace: &str, reason: &str, name: &str, words: &str) -> Result<()> {
-    let is_told = |events: &[Value]| {
-        events.iter().any(|event| {
-            event["reason"] == reason
-                && event["involvedObject"]["name"] == name
-                && event["message"].as_str().is_some_and(|message| message.contains(words))
-        })
-    };
-    harness.virt.until_list(&format!("/api/v1/namespaces/{namespace}/events"), words, is_told).await.map(drop)
 }
 
 /// `CoreDNS`, metrics-server and others name such a class, which every cluster has.
@@ -45,7 +25,7 @@ async fn a_pod_of_a_system_class_runs_with_the_default_priority() -> Result<()> 
     let (virt, host) = run(&harness, &namespace, "dns", &class).await?;
     assert_eq!(virt["spec"]["priority"], 2_000_000_000);
     assert_eq!((&host["spec"]["priority"], &host["spec"]["priorityClassName"]), (&json!(0), &Value::Null));
-    until_told(&harness, &namespace, "SyncDegraded", "dns", "system-cluster-critical").await
+    until_told(&harness.virt, &namespace, "SyncDegraded", "dns", "system-cluster-critical").await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +34,7 @@ async fn a_pod_for_a_scheduler_of_the_tenant_is_placed_by_the_host() -> Result<(
     let namespace = harness.namespace().await?;
     let (_, host) = run(&harness, &namespace, "gang", &json!({"schedulerName": "team-scheduler"})).await?;
     assert_eq!(host["spec"]["schedulerName"], "default-scheduler");
-    until_told(&harness, &namespace, "SyncDegraded", "gang", "team-scheduler").await
+    until_told(&harness.virt, &namespace, "SyncDegraded", "gang", "team-scheduler").await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,7 +47,9 @@ async fn a_pod_that_comes_with_a_node_runs_there() -> Result<()> {
     assert_eq!((&virt["spec"]["nodeName"], &host["spec"]["nodeName"]), (&node, &node));
     let pods = format!("/api/v1/namespaces/{namespace}/pods");
     harness.virt.create(&pods, pod("astray", &json!({"nodeName": "no-such-node"}))).await?;
-    until_told(&harness, &namespace, "SyncRefused", "astray", "spec.nodeName: there is no Node no-such-node").await
+    until_told(&harness.virt, &namespace, "SyncRefused", "astray", "spec.nodeName: there is no Node no-such-node")
+        .await
+        .map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,7 +77,7 @@ async fn an_affinity_selects_the_pods_of_namespaces_by_their_labels() -> Result<
     run(&harness, &front, "lone", &apart).await?;
 
     harness.virt.patch(&format!("/api/v1/namespaces/{data}"), labels("other")).await?;
-    until_told(&harness, &front, "SyncDegraded", "labelled", "namespaceSelector").await
+    until_told(&harness.virt, &front, "SyncDegraded", "labelled", "namespaceSelector").await.map(drop)
 }
 
 /// A toleration of every taint does not lead to nodes that are reserved for others.
@@ -108,7 +90,7 @@ async fn a_toleration_of_every_taint_is_narrowed_and_told() -> Result<()> {
     let is_condition =
         |toleration: &Value| toleration["key"].as_str().is_some_and(|key| key.starts_with("node.kubernetes.io/"));
     assert!(!tolerations.is_empty() && tolerations.iter().all(is_condition), "{tolerations:?}");
-    until_told(&harness, &namespace, "SyncDegraded", "intruder", "every taint").await
+    until_told(&harness.virt, &namespace, "SyncDegraded", "intruder", "every taint").await.map(drop)
 }
 
 /// The API server writes such a class into every pod from then on, also into those that ask for none.

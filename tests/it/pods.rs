@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::cluster::{name, phase};
-use crate::harness::Harness;
+use crate::harness::{Harness, until_told};
 
 /// Returns the virtual and the host path of a pod.
 fn places(harness: &Harness, namespace: &str, pod: &str) -> (String, String) {
@@ -277,8 +277,7 @@ async fn a_pod_gets_no_foreign_object_for_an_optional_one_that_is_missing_inside
     spec["volumes"] = json!([{"name": "v", "secret": {"secretName": "later", "optional": true}}]);
     let pods = format!("/api/v1/namespaces/{namespace}/pods");
     harness.virt.create(&pods, json!({"metadata": {"name": "curious"}, "spec": spec})).await?;
-    let told = |events: &[Value]| events.iter().any(|event| event["reason"] == "SyncBlocked");
-    harness.virt.until_list(&format!("/api/v1/namespaces/{namespace}/events"), "told", told).await?;
+    until_told(&harness.virt, &namespace, "SyncBlocked", "curious", "").await?;
     assert_eq!(harness.host.get(&host).await?, None);
     harness.host.delete(&harness.on_host(&format!("secrets/{foreign}")), json!({})).await?;
     harness.virt.until(&virt, "running", |pod| phase(pod) == "Running").await?;

@@ -4,17 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use tenet_playground::Options;
 
-use crate::harness::{Harness, Separate, configured, in_folder, new_namespace};
-
-async fn told(harness: &Harness, namespace: &str, reason: &str) -> Result<Vec<String>> {
-    let path = format!("/api/v1/namespaces/{namespace}/events");
-    let of_reason = |events: &[Value]| {
-        let matching = events.iter().filter(|event| event["reason"] == reason);
-        matching.map(|event| event["message"].as_str().unwrap_or_default().to_owned()).collect::<Vec<_>>()
-    };
-    let events = harness.virt.until_list(&path, reason, |events| !of_reason(events).is_empty()).await?;
-    Ok(of_reason(&events))
-}
+use crate::harness::{Harness, Separate, configured, in_folder, new_namespace, until_told};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_pod_says_which_field_and_does_not_stop_others() -> Result<()> {
@@ -29,7 +19,8 @@ async fn a_refused_pod_says_which_field_and_does_not_stop_others() -> Result<()>
     harness.virt.create(&pods, refused).await?;
     let good = json!({"metadata": {"name": "good"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
     harness.virt.create(&pods, good).await?;
-    let message = told(&harness, &namespace, "SyncRefused").await?.join("\n");
+    let event = until_told(&harness.virt, &namespace, "SyncRefused", "bad", "").await?;
+    let message = event["message"].as_str().unwrap_or_default();
     for field in ["spec.hostNetwork", "spec.containers[0].securityContext.privileged", "spec.volumes[0].hostPath"] {
         assert!(message.contains(field), "{field} is not named in: {message}");
     }
@@ -60,7 +51,7 @@ async fn a_foreign_object_under_our_name_is_not_touched() -> Result<()> {
     let before = harness.host.until(&path, "running", |pod| pod["status"]["phase"] == "Running").await?;
     let ours = json!({"metadata": {"name": "taken"}, "spec": {"containers": [{"name": "ours", "image": "i"}]}});
     harness.virt.create(&pods, ours).await?;
-    told(&harness, &namespace, "SyncBlocked").await?;
+    until_told(&harness.virt, &namespace, "SyncBlocked", "taken", "").await?;
     let says = |pod: &Value| pod["status"]["reason"] == "SyncRefused";
     harness.virt.until(&format!("{pods}/taken"), "saying that it is blocked", says).await?;
     harness.virt.delete(&format!("{pods}/taken"), json!({})).await?;

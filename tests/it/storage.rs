@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tenet_playground::Options;
 
 use crate::cluster::phase;
-use crate::harness::{Separate, in_folder, new_namespace};
+use crate::harness::{Separate, in_folder, new_namespace, until_told};
 
 const CLASS: &str = "tenet-standard";
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
@@ -121,10 +121,7 @@ async fn claims_keep_their_data_and_say_what_the_host_says() -> Result<()> {
     harness.host.delete(&copy("data-db-1"), json!({})).await?;
     let lost = at("persistentvolumeclaims/data-db-1");
     harness.virt.until(&lost, "lost", |claim| phase(claim) == "Lost").await?;
-    let is_told = |events: &[Value]| {
-        events.iter().any(|event| event["reason"] == "SyncDegraded" && event["involvedObject"]["name"] == "data-db-1")
-    };
-    harness.virt.until_list(&at("events"), "told", is_told).await?;
+    until_told(&harness.virt, namespace, "SyncDegraded", "data-db-1", "").await?;
     assert_eq!(harness.host.get(&copy("data-db-1")).await?, None);
     harness.virt.delete(&lost, json!({})).await?;
     harness.virt.until_gone(&lost).await?;
@@ -146,10 +143,7 @@ async fn claims_keep_their_data_and_say_what_the_host_says() -> Result<()> {
     let mut gold = claim_spec();
     gold["storageClassName"] = json!("gold");
     harness.virt.create(&at("persistentvolumeclaims"), json!({"metadata": {"name": "gold"}, "spec": gold})).await?;
-    let is_refused = |events: &[Value]| {
-        events.iter().any(|event| event["reason"] == "SyncRefused" && event["involvedObject"]["name"] == "gold")
-    };
-    harness.virt.until_list(&at("events"), "told", is_refused).await?;
+    until_told(&harness.virt, namespace, "SyncRefused", "gold", "").await?;
     assert_eq!(harness.host.get(&copy("gold")).await?, None);
     harness.host.delete(&format!("{CLASSES}/{CLASS}"), json!({})).await?;
     harness.virt.until_gone(&format!("{CLASSES}/{CLASS}")).await

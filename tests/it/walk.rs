@@ -12,11 +12,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tenet_playground::{
-    Component, Components, ControlPlane, MASTERS, PlaneOptions, ProgramImage, Progress, RealNode, RealNodeError, Role,
+    Component, Components, ControlPlane, MASTERS, PlaneOptions, ProgramImage, Progress, RealNode, Role,
 };
 
 use crate::cluster::{self, Cluster};
-use crate::harness::{client, new_namespace};
+use crate::harness::{client, new_namespace, real_node};
 use crate::install::{Tenet, everything};
 
 const NAME: &str = "vcluster-1";
@@ -46,15 +46,7 @@ impl Host {
         };
         let plane = ControlPlane::start(&components, options).await?;
         plane.until_pods_are_admitted("default").await?;
-        let node = match RealNode::start(&plane, &Progress::stderr()).await {
-            Err(RealNodeError::Machine(why)) => {
-                // Bypass the capture of the test's output, so that a skip is visible.
-                let line = format!("skipped: no real node, because {why}\n");
-                std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes())?;
-                return Ok(None);
-            }
-            other => other?,
-        };
+        let Some(node) = real_node(&plane).await? else { return Ok(None) };
         components.add(Component::Kine, &Progress::stderr()).await?;
         let kubeconfig = dir.path().join("kubeconfig");
         plane.write_kubeconfig(&kubeconfig, "admin", Some(MASTERS))?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::cluster::{name, phase};
-use crate::harness::{Harness, Separate, in_folder, new_namespace};
+use crate::harness::{Harness, Separate, in_folder, new_namespace, until_told};
 
 /// As a kubelet computes them, the variables of 400 Services are about 200 KB for each container.
 #[tokio::test(flavor = "multi_thread")]
@@ -89,12 +89,8 @@ async fn a_policy_of_the_host_speaks_to_the_tenant() -> Result<()> {
     let pod = json!({"metadata": {"name": "app", "labels": {"host-policy-denies": "yes"}},
         "spec": {"containers": [{"name": "main", "image": "i"}], "terminationGracePeriodSeconds": 1}});
     harness.virt.create(&at("pods"), pod).await?;
-    let told = |events: &[Value]| {
-        let rejected = events.iter().find(|event| event["reason"] == "SyncRejected");
-        rejected.and_then(|event| event["message"].as_str()).map(str::to_owned)
-    };
-    let events = harness.virt.until_list(&at("events"), "told", |events| told(events).is_some()).await?;
-    let message = told(&events).unwrap_or_default();
+    let event = until_told(&harness.virt, &namespace, "SyncRejected", "app", "").await?;
+    let message = event["message"].as_str().unwrap_or_default();
     assert!(message.contains("pods need the label team"), "{message}");
     for word in ["-x-", harness.playground.namespace()] {
         assert!(!message.contains(word), "{word:?} of the host is in: {message}");
@@ -132,8 +128,7 @@ async fn what_only_refused_gated_or_finished_pods_refer_to_is_not_on_the_host() 
     harness.virt.create(&at("pods"), pod("finished", json!({"restartPolicy": "Never"}))).await?;
     harness.virt.until(&at("pods/finished"), "running", |pod| phase(pod) == "Running").await?;
     harness.host.until(&copy("finished"), "there", Value::is_object).await?;
-    let is_told = |events: &[Value]| events.iter().any(|event| event["reason"] == "SyncRefused");
-    harness.virt.until_list(&at("events"), "told", is_told).await?;
+    until_told(&harness.virt, &namespace, "SyncRefused", "refused", "").await?;
     for name in ["refused", "gated"] {
         assert_eq!(harness.host.get(&copy(name)).await?, None, "{name}");
     }
@@ -180,10 +175,7 @@ async fn a_workload_of_the_host_takes_no_pod_of_a_tenant() -> Result<()> {
     // A Service of the host would send it traffic that is meant for the workload.
     let pods = "/api/v1/namespaces/shop/pods";
     virt.create(pods, plain("double", &labels)).await?;
-    let told = |events: &[Value]| {
-        events.iter().any(|event| event["reason"] == "SyncRefused" && event["involvedObject"]["name"] == "double")
-    };
-    virt.until_list("/api/v1/namespaces/shop/events", "refused", told).await?;
+    until_told(&virt, "shop", "SyncRefused", "double", "").await?;
     assert_eq!(host.get(&on_host("pods/double-x-shop-x-vc-1")).await?, None);
 
     // Without the Service it runs, and the ReplicaSet leaves it alone.
@@ -210,10 +202,7 @@ async fn a_workload_of_the_host_takes_no_pod_of_a_tenant() -> Result<()> {
         conditions.into_iter().any(|one| one["type"] == "tenet.sh/Synced" && one["status"] == "False") == said
     };
     virt.until(&format!("{pods}/bare"), "told", |pod| says(pod, true)).await?;
-    let told = |events: &[Value]| {
-        events.iter().any(|event| event["reason"] == "SyncRefused" && event["involvedObject"]["name"] == "bare")
-    };
-    virt.until_list("/api/v1/namespaces/shop/events", "told", told).await?;
+    until_told(&virt, "shop", "SyncRefused", "bare", "").await?;
     host.delete(&on_host("services/front"), json!({})).await?;
     virt.until(&format!("{pods}/bare"), "free", |pod| says(pod, false)).await?;
 

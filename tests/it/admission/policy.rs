@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::lab::{Lab, at, service};
-use crate::harness::until_asked;
+use crate::harness::{until_asked, until_told};
 
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/tenet-admission";
 
@@ -89,11 +89,7 @@ async fn slipped_past(lab: &Lab) -> Result<()> {
     lab.until_equal().await?;
     let after = lab.virt.get(&at("/slipped")).await?.context("the Service")?;
     ensure!(after["metadata"]["uid"] == made["metadata"]["uid"] && after["spec"]["clusterIP"] != address, "{after:#}");
-    let events = "/api/v1/namespaces/default/events";
-    let told = |all: &[Value]| {
-        all.iter().any(|event| event["reason"] == "SyncRepaired" && event["involvedObject"]["name"] == "slipped")
-    };
-    lab.virt.until_list(events, "told", told).await?;
+    until_told(&lab.virt, "default", "SyncRepaired", "slipped", "").await?;
     lab.host.delete("/api/v1/namespaces/default/services/squatter", json!({})).await?;
     lab.virt.delete(&at("/slipped"), json!({})).await?;
     lab.until_equal().await

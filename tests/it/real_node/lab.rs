@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use serde_json::json;
-use tenet_playground::{Component, Options, Playground, Progress, RealNode, RealNodeError};
+use tenet_playground::{Component, Options, Playground, RealNode};
 use tokio::runtime::Runtime;
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -56,15 +56,7 @@ impl Lab {
     async fn start() -> Result<Option<Self>> {
         let options = Options { dir: Some(harness::dir("real-node")), nodes: 0, ..Options::default() };
         let playground = Playground::start(options).await?;
-        let node = match RealNode::start(playground.host_plane(), &Progress::stderr()).await {
-            Err(RealNodeError::Machine(why)) => {
-                // Bypass the capture of the test's output, so that a skip is visible.
-                let line = format!("skipped: no real node, because {why}\n");
-                std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes())?;
-                return Ok(None);
-            }
-            other => other?,
-        };
+        let Some(node) = harness::real_node(playground.host_plane()).await? else { return Ok(None) };
         let command = harness::configured(&playground);
         playground.start_syncer(&command).await?;
         let lab = Self { playground, node, kubelet: RwLock::default() };
