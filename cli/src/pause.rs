@@ -13,7 +13,7 @@ use crate::steps::Steps;
 
 /// Stop the control plane of a virtual cluster and its pods on the host.
 ///
-/// What is stored inside is kept. Pods of Deployments and other controllers come back; a pod without a controller is
+/// The objects inside are kept. Pods of Deployments and other controllers come back; a pod without a controller is
 /// deleted, as if its node had failed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PauseArgs {

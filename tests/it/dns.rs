@@ -71,7 +71,7 @@ async fn the_syncer_deploys_coredns_and_pods_use_it() -> Result<()> {
         assert_eq!(spec["dnsConfig"]["nameservers"], json!([address]), "{name}");
     }
 
-    // What the tenant changes stays, and a change of the configuration is applied over it.
+    // Changes of the tenant stay, and a change of the configuration is applied over them.
     harness.virt.patch(DEPLOYMENT, json!({"spec": {"replicas": 2}})).await?;
     let own = json!({"Corefile": ".:1053 {\n    whoami\n    ready\n    health\n}\n"});
     harness.virt.patch(COREFILE, json!({ "data": own })).await?;
@@ -83,7 +83,7 @@ async fn the_syncer_deploys_coredns_and_pods_use_it() -> Result<()> {
     assert_eq!(changed["spec"]["replicas"], 2);
     assert_eq!(harness.virt.get(COREFILE).await?.context("the Corefile")?["data"], own);
 
-    // What is deleted is made again.
+    // A deleted Deployment is made again.
     harness.virt.delete(DEPLOYMENT, json!({})).await?;
     let is_new =
         |deployment: &Value| deployment["metadata"]["uid"] != changed["metadata"]["uid"] && is_ready(deployment);

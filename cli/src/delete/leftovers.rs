@@ -91,7 +91,7 @@ impl Places {
             };
             collections.insert(format!("{root}/namespaces/{namespace}/{resource}"), resource.to_owned());
         }
-        // What the cluster makes for the objects above, and removes with them.
+        // The cluster makes these for the objects above, and removes them with their owners.
         collections.insert(
             format!("/apis/apps/v1/namespaces/{namespace}/controllerrevisions"),
             "controllerrevisions".to_owned(),

@@ -92,7 +92,7 @@ fn pod(installation: &Installation<'_>) -> Value {
     pod
 }
 
-/// What a kubelet mounts into a pod by itself, for the two containers that call the host.
+/// Volume that a kubelet mounts into a pod by itself, for the two containers that call the host.
 fn token() -> Value {
     let namespace = json!({"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}});
     json!([

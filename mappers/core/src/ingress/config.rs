@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tenet_mapper::format::Text;
 
-/// What Ingresses of tenants may claim. By default that is nothing.
+/// Claims that Ingresses of tenants may make. By default there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Ingresses {

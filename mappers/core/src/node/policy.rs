@@ -84,7 +84,7 @@ static ALL: LazyLock<Value> = LazyLock::new(|| {
     )
 });
 
-/// What the host says may not change; what the tenant adds is honoured.
+/// Settings of the host may not change; those that the tenant adds are honoured.
 static OF_HOST: LazyLock<Value> = LazyLock::new(|| {
     let record = format!("metadata.annotations['{CROSSED}']");
     let has = format!("has(oldObject.metadata.annotations) && '{CROSSED}' in oldObject.metadata.annotations");
