@@ -1,9 +1,11 @@
 //! Locations of the component binaries.
 //!
-//! Binaries are searched in `KUBEBUILDER_ASSETS`, in PATH and in the cache. Missing ones are built into the cache.
+//! Binaries are searched in `KUBEBUILDER_ASSETS`, in PATH and in the cache. Missing ones are downloaded into the cache
+//! where that is possible, else built.
 
 mod build;
 mod cache;
+mod download;
 
 use std::{
     collections::BTreeMap,

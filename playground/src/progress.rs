@@ -63,6 +63,14 @@ impl Progress {
         }
     }
 
+    /// Shows a transfer.
+    pub(crate) fn bytes(&self, message: &str, bytes: u64) {
+        if let Sink::Bar(bar) = &self.0 {
+            bar.set_style(spinner());
+            bar.set_message(format!("{message}: {} MB", bytes / 1_000_000));
+        }
+    }
+
     /// Shows the progress of a long job with a known list of parts.
     pub(crate) fn part(&self, part: &Part<'_>) {
         if let Sink::Bar(bar) = &self.0 {

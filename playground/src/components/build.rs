@@ -17,7 +17,7 @@ use crate::{
     version::Version,
 };
 
-use super::{ComponentsError, cache::Cache};
+use super::{ComponentsError, cache::Cache, download::Downloads};
 
 /// Error of building a component.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +81,7 @@ pub enum BuildError {
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const TAIL_LINES: usize = 20;
 
-/// Builds the missing components one after another. Parallel builds are not faster.
+/// Downloads or builds the missing components one after another. Parallel builds are not faster.
 pub(super) async fn into_cache(
     cache: &Cache,
     missing: &[Component],
@@ -90,6 +90,10 @@ pub(super) async fn into_cache(
     let _turn = cache.take_turn(progress).await?;
     let missing: Vec<Component> =
         missing.iter().copied().filter(|component| !cache.binary(*component).is_file()).collect();
+    let missing = match Downloads::of_environment() {
+        Some(downloads) => downloads.fetch(cache, &missing, progress).await,
+        None => missing,
+    };
     if missing.is_empty() {
         return Ok(());
     }

@@ -29,7 +29,11 @@ impl Cache {
         let base = absolute("XDG_CACHE_HOME")
             .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
             .ok_or(ComponentsError::NoCacheFolder)?;
-        Ok(Self { module, dir: base.join("tenet").join("components").join(module.fingerprint()) })
+        Ok(Self::in_folder(module, &base))
+    }
+
+    pub(super) fn in_folder(module: &'static GoModule, base: &Path) -> Self {
+        Self { module, dir: base.join("tenet").join("components").join(module.fingerprint()) }
     }
 
     pub(super) fn dir(&self) -> &Path {
