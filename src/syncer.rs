@@ -27,14 +27,14 @@ const BOOTSTRAP: &str = "bootstrap";
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let matches = command().get_matches_from(args);
     match parsed(&matches) {
-        Ok(Parsed::Bootstrap(args)) => bootstrap::run(args),
+        Ok(Parsed::Bootstrap(args)) => bootstrap::run(*args),
         Ok(Parsed::Syncer(program)) => run(*program),
         Err(error) => error.exit(),
     }
 }
 
 enum Parsed {
-    Bootstrap(bootstrap::Args),
+    Bootstrap(Box<bootstrap::Args>),
     Syncer(Box<Program>),
 }
 
@@ -44,7 +44,9 @@ fn command() -> clap::Command {
 
 fn parsed(matches: &ArgMatches) -> Result<Parsed, clap::Error> {
     match matches.subcommand() {
-        Some((BOOTSTRAP, args)) => bootstrap::Args::from_arg_matches(args).map(Parsed::Bootstrap),
+        Some((BOOTSTRAP, args)) => {
+            bootstrap::Args::from_arg_matches(args).map(|args| Parsed::Bootstrap(Box::new(args)))
+        }
         _ => Program::from_arg_matches(matches).map(|program| Parsed::Syncer(Box::new(program))),
     }
 }

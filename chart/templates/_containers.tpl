@@ -53,10 +53,51 @@ args:
   - {{ . | quote }}
   {{- end }}
   {{- end }}
-env: {{ include "tenet.env" . }}
+  {{- if ne .Values.distro "k8s" }}
+  - --distro={{ .Values.distro }}
+  - --distro-config=/etc/tenet/{{ .Values.distro }}.yaml
+  - --data-dir=/data
+  {{- end }}
+{{- $env := include "tenet.env" . | fromJsonArray }}
+{{- if and (eq .Values.distro "k0s") (eq .Values.store.type "sql") }}
+{{- $env = append $env (include "tenet.dataSource" (dict "root" . "name" "DATA_SOURCE") | fromYaml) }}
+{{- end }}
+env: {{ toJson $env }}
 volumeMounts:
   - {name: pki, mountPath: /pki}
   - {name: host-token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
+  {{- if ne .Values.distro "k8s" }}
+  - {name: config, mountPath: /etc/tenet, readOnly: true}
+  - {name: data, mountPath: /data}
+  {{- end }}
+{{- end }}
+
+{{- /* Environment variable with the data source of an SQL database. Arguments: root, name. */ -}}
+{{- define "tenet.dataSource" -}}
+name: {{ .name }}
+valueFrom:
+  secretKeyRef:
+    name: {{ required "store.dataSource.secret is required for the store \"sql\"" .root.Values.store.dataSource.secret }}
+    key: {{ .root.Values.store.dataSource.key }}
+{{- end }}
+
+{{- /* The prefix of all keys in an etcd that exists. */ -}}
+{{- define "tenet.prefix" -}}
+{{ .Values.store.external.prefix | default (printf "/tenet/%s/%s" .Release.Namespace .Release.Name) }}
+{{- end }}
+
+{{- /* "true" if the store is an etcd that asks for certificates. */ -}}
+{{- define "tenet.hasStoreCertificates" -}}
+{{- if and (eq .Values.store.type "external") .Values.store.external.secret }}true{{ end -}}
+{{- end }}
+
+{{- /* The value of --controllers. */ -}}
+{{- define "tenet.controllers" -}}
+{{- $off := "*,-node-ipam-controller,-node-lifecycle-controller,-persistentvolume-attach-detach-controller,-persistentvolume-binder-controller,-persistentvolume-expander-controller,-taint-eviction-controller" -}}
+{{- if lt (int (semver .Values.version).Minor) 37 -}}
+{{- $off = printf "%s,-cloud-node-lifecycle-controller,-node-route-controller,-service-lb-controller" $off -}}
+{{- end -}}
+{{ $off }}
 {{- end }}
 
 {{- define "tenet.store" -}}
@@ -88,11 +129,7 @@ args:
   - --metrics-bind-address=0
 {{- if eq $store.type "sql" }}
 env:
-  - name: DATA_SOURCE
-    valueFrom:
-      secretKeyRef:
-        name: {{ required "store.dataSource.secret is required for the store \"sql\"" $store.dataSource.secret }}
-        key: {{ $store.dataSource.key }}
+  - {{- include "tenet.dataSource" (dict "root" . "name" "DATA_SOURCE") | nindent 4 }}
 {{- end }}
 {{- end }}
 restartPolicy: Always
@@ -108,7 +145,17 @@ volumeMounts:
 {{ include "tenet.container" (dict "root" . "name" "kube-apiserver" "image" (.Values.images.apiServer | default (printf "registry.k8s.io/kube-apiserver:%s" .Values.version)) "resources" .Values.apiServer.resources "cpu" "100m" "memory" "320Mi" "capabilities" (list "NET_BIND_SERVICE")) }}
 command:
   - kube-apiserver
+  {{- if eq .Values.store.type "external" }}
+  - --etcd-servers={{ join "," .Values.store.external.endpoints }}
+  - --etcd-prefix={{ include "tenet.prefix" . }}
+  {{- if include "tenet.hasStoreCertificates" . }}
+  - --etcd-cafile=/etc/store/ca.crt
+  - --etcd-certfile=/etc/store/tls.crt
+  - --etcd-keyfile=/etc/store/tls.key
+  {{- end }}
+  {{- else }}
   - --etcd-servers=unix://store.sock
+  {{- end }}
   - --secure-port=8443
   - --advertise-address=$(POD_IP)
   - --endpoint-reconciler-type=none
@@ -153,13 +200,12 @@ readinessProbe:
 volumeMounts:
   - {name: sockets, mountPath: /run/store}
   - {name: pki, mountPath: /pki, readOnly: true}
+  {{- if include "tenet.hasStoreCertificates" . }}
+  - {name: store-pki, mountPath: /etc/store, readOnly: true}
+  {{- end }}
 {{- end }}
 
 {{- define "tenet.controllerManager" -}}
-{{- $off := "*,-node-ipam-controller,-node-lifecycle-controller,-persistentvolume-attach-detach-controller,-persistentvolume-binder-controller,-persistentvolume-expander-controller,-taint-eviction-controller" -}}
-{{- if lt (int (semver .Values.version).Minor) 37 -}}
-{{- $off = printf "%s,-cloud-node-lifecycle-controller,-node-route-controller,-service-lb-controller" $off -}}
-{{- end -}}
 {{ include "tenet.container" (dict "root" . "name" "kube-controller-manager" "image" (.Values.images.controllerManager | default (printf "registry.k8s.io/kube-controller-manager:%s" .Values.version)) "resources" .Values.controllerManager.resources "cpu" "20m" "memory" "128Mi") }}
 command:
   - kube-controller-manager
@@ -174,7 +220,7 @@ command:
   - --cluster-signing-cert-file=/pki/ca.crt
   - --cluster-signing-key-file=/pki/ca.key
   - --use-service-account-credentials=true
-  - --controllers={{ $off }}
+  - --controllers={{ include "tenet.controllers" . }}
   {{- range .Values.controllerManager.extraArgs }}
   - {{ . | quote }}
   {{- end }}

@@ -7,6 +7,7 @@
 
 mod authorities;
 mod command;
+mod distro;
 mod kubeconfig;
 mod leaves;
 mod renewal;
@@ -22,6 +23,7 @@ use crate::api::{Api, ApiError};
 use crate::pki::PkiError;
 
 pub use command::{Args, CertificateArgs, run};
+pub use distro::Prepared;
 pub use kubeconfig::render as render_kubeconfig;
 pub use renewal::{Renewal, spawn as spawn_renewal};
 
@@ -70,6 +72,14 @@ pub enum BootstrapError {
         /// Key in its data.
         key: String,
     },
+    /// The configuration of a distro cannot be read.
+    #[error("cannot read the configuration {}: {problem}", path.display())]
+    Configuration {
+        /// Path of the file.
+        path: PathBuf,
+        /// Problem.
+        problem: String,
+    },
     /// The service range of the host cannot be found out.
     #[error("cannot find out the range of service addresses of the host: set serviceCIDR")]
     ServiceRange(#[source] ApiError),
@@ -88,6 +98,8 @@ pub struct Request {
     pub tls_sans: Vec<String>,
     /// Range of the service addresses; `None` to find out that of the host.
     pub service_cidr: Option<String>,
+    /// Program that makes its own certificates from the authorities; `None` for those of the Kubernetes project.
+    pub prepared: Option<Prepared>,
 }
 
 /// Changes that a run has made.
@@ -105,6 +117,9 @@ pub async fn ensure(host: &Api, request: &Request, now: OffsetDateTime) -> Resul
     let service = server_names::service(host, request).await?;
     let authorities = authorities::get_or_create(host, request, &service, now, &mut changes).await?;
     let names = server_names::all(host, request, &service, &authorities.service_cidr).await?;
+    if let Some(prepared) = &request.prepared {
+        prepared.write(&request.dir, &authorities, &names, &mut changes)?;
+    }
     leaves::write(&request.dir, &authorities, names, now, &mut changes)?;
     kubeconfig::ensure(host, request, &authorities, now, &mut changes).await?;
     Ok(changes)

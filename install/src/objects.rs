@@ -2,6 +2,8 @@
 
 mod access;
 mod control_plane;
+mod distro;
+mod monitoring;
 mod network;
 mod programs;
 mod stateful_set;
@@ -13,6 +15,7 @@ use crate::names::labels;
 use crate::values::Values;
 
 pub use access::{Rights, RightsError};
+pub use monitoring::{ALERTS, DASHBOARD};
 pub use programs::HOST_ONLY;
 pub use syncer_config::text as syncer_config;
 
@@ -34,6 +37,7 @@ pub fn objects(installation: &Installation<'_>) -> Vec<Value> {
     let mut all = access::objects(installation);
     all.push(syncer_config::object(installation));
     all.extend(network::objects(installation));
+    all.extend(monitoring::objects(installation));
     all.push(stateful_set::object(installation));
     all
 }

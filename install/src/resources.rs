@@ -17,10 +17,11 @@ pub struct Resource {
     pub is_namespaced: bool,
 }
 
+const OPERATOR: &str = "monitoring.coreos.com";
 const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Kinds that an installation creates, or leaves behind.
-pub const RESOURCES: [Resource; 12] = [
+pub const RESOURCES: [Resource; 14] = [
     namespaced("apps", "v1", "StatefulSet", "statefulsets"),
     namespaced("", "v1", "Pod", "pods"),
     namespaced("", "v1", "ServiceAccount", "serviceaccounts"),
@@ -29,6 +30,8 @@ pub const RESOURCES: [Resource; 12] = [
     namespaced("", "v1", "Service", "services"),
     namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
     namespaced("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+    namespaced(OPERATOR, "v1", "ServiceMonitor", "servicemonitors"),
+    namespaced(OPERATOR, "v1", "PrometheusRule", "prometheusrules"),
     namespaced(RBAC, "v1", "RoleBinding", "rolebindings"),
     namespaced(RBAC, "v1", "Role", "roles"),
     Resource { is_namespaced: false, ..namespaced(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings") },

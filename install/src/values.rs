@@ -45,15 +45,21 @@ pub struct Values {
     pub rbac: Rbac,
     /// Firewall of the control plane.
     pub network_policy: NetworkPolicy,
+    /// Objects for Prometheus and Grafana.
+    pub monitoring: Monitoring,
 }
 
 /// Programs of a control plane.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Distro {
     /// kube-apiserver and kube-controller-manager of the Kubernetes project.
     #[default]
     K8s,
+    /// k3s: one program with the API server and the controllers.
+    K3s,
+    /// k0s: one program that runs the API server and the controllers.
+    K0s,
 }
 
 /// Store of a virtual cluster.
@@ -68,6 +74,8 @@ pub struct Store {
     pub storage_class: Option<String>,
     /// Secret with the data source of `sql`.
     pub data_source: SecretKey,
+    /// Address and certificates of `external`.
+    pub external: External,
     /// Resources of the container of the store.
     pub resources: Resources,
 }
@@ -83,6 +91,27 @@ pub enum StoreType {
     Etcd,
     /// An SQL database, through kine: `postgres`, `mysql` or `mariadb`.
     Sql,
+    /// An etcd that exists.
+    External,
+}
+
+impl StoreType {
+    /// Returns true if the store keeps its data on a volume of the pod.
+    pub(crate) fn has_volume(self) -> bool {
+        matches!(self, Self::Sqlite | Self::Etcd)
+    }
+}
+
+/// etcd that exists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct External {
+    /// URLs of its members, such as `https://etcd-0.etcd:2379`.
+    pub endpoints: Vec<String>,
+    /// Secret in the host namespace with `ca.crt`, `tls.crt` and `tls.key`. It is required for `https`.
+    pub secret: String,
+    /// Prefix of all keys, unless the distro is `k3s`. Empty: `/tenet/NAMESPACE/NAME`.
+    pub prefix: String,
 }
 
 /// Key of a Secret in the host namespace.
@@ -109,6 +138,10 @@ pub struct Images {
     pub etcd: Option<String>,
     /// Image of kine.
     pub kine: Option<String>,
+    /// Image of k3s.
+    pub k3s: Option<String>,
+    /// Image of k0s.
+    pub k0s: Option<String>,
     /// Time at which images are pulled. Absent: the default of Kubernetes.
     pub pull_policy: Option<PullPolicy>,
     /// Names of the Secrets with the credentials of registries.
@@ -222,6 +255,22 @@ pub struct NetworkPolicy {
     pub enabled: bool,
 }
 
+/// Objects for Prometheus and Grafana. All are off by default: the first two need the Prometheus operator on the host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Monitoring {
+    /// True for a `ServiceMonitor`, which makes Prometheus scrape the syncer.
+    pub service_monitor: bool,
+    /// True for a `PrometheusRule` with alerts.
+    pub rules: bool,
+    /// True for a `ConfigMap` with a dashboard for Grafana.
+    pub dashboard: bool,
+    /// Further labels of these objects, by which the operators select them.
+    pub labels: BTreeMap<String, String>,
+    /// Labels of the namespace of Prometheus, which the firewall lets in. Empty: the namespace `monitoring`.
+    pub scraper: BTreeMap<String, String>,
+}
+
 /// Returns the JSON schema of the values.
 pub fn schema() -> Value {
     schemars::schema_for!(Values).to_value()
@@ -242,6 +291,7 @@ impl Default for Values {
             pod: Pod::default(),
             rbac: Rbac::default(),
             network_policy: NetworkPolicy::default(),
+            monitoring: Monitoring::default(),
         }
     }
 }
@@ -253,6 +303,7 @@ impl Default for Store {
             size: "5Gi".to_owned(),
             storage_class: None,
             data_source: SecretKey::default(),
+            external: External::default(),
             resources: Resources::default(),
         }
     }
@@ -295,6 +346,23 @@ impl Values {
 
     fn kubernetes_image(&self, image: Option<&str>, program: &str) -> String {
         image.map_or_else(|| format!("registry.k8s.io/{program}:{}", self.version), str::to_owned)
+    }
+
+    /// Returns true if the store is an etcd that asks for certificates.
+    pub(crate) fn has_store_certificates(&self) -> bool {
+        self.store.r#type == StoreType::External && !self.store.external.secret.is_empty()
+    }
+
+    /// Returns the image of k3s. A tag has `-` for the `+` of a version.
+    pub(crate) fn k3s_image(&self) -> String {
+        let image = self.images.k3s.clone();
+        image.unwrap_or_else(|| format!("docker.io/rancher/k3s:{}-k3s1", self.version))
+    }
+
+    /// Returns the image of k0s. A tag has `-` for the `+` of a version.
+    pub(crate) fn k0s_image(&self) -> String {
+        let image = self.images.k0s.clone();
+        image.unwrap_or_else(|| format!("docker.io/k0sproject/k0s:{}-k0s.0", self.version))
     }
 
     /// Returns the minor version of Kubernetes, such as 37.

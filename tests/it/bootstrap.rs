@@ -36,6 +36,7 @@ impl Site {
             dir: dir.to_owned(),
             tls_sans: vec!["api.example.com".to_owned()],
             service_cidr: None,
+            prepared: None,
         }
     }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tenet_install::objects::{Installation, objects};
+use tenet_install::objects::{ALERTS, DASHBOARD, Installation, objects};
 use tenet_install::values::{self, Values};
 use tenet_playground::{Component, Components, Progress};
 
@@ -35,6 +35,8 @@ fn the_generated_files_of_the_chart_are_current() -> Result<()> {
     let rights = rights(NAME, NAMESPACE, &Values::default())?;
     is_current("files/role.yaml", &serde_saphyr::to_string(&rights.rules())?)?;
     is_current("files/cluster-role.yaml", &serde_saphyr::to_string(&rights.cluster_rules())?)?;
+    is_current("files/alerts.yaml", ALERTS)?;
+    is_current("files/dashboard.json", DASHBOARD)?;
     is_current("values.schema.json", &format!("{:#}\n", values::schema()))
 }
 
@@ -49,8 +51,10 @@ fn the_values_of_the_chart_are_the_defaults() -> Result<()> {
 fn by_name(objects: Vec<Value>) -> Result<BTreeMap<String, Value>> {
     let mut all = BTreeMap::new();
     for mut object in objects {
-        if let Some(text) = object["data"]["syncer.yaml"].as_str() {
-            object["data"]["syncer.yaml"] = serde_saphyr::from_str(text)?;
+        for file in ["syncer.yaml", "k3s.yaml", "k0s.yaml"] {
+            if let Some(text) = object["data"][file].as_str() {
+                object["data"][file] = serde_saphyr::from_str(text)?;
+            }
         }
         all.insert(format!("{} {}", object["kind"], object["metadata"]["name"]), object);
     }
@@ -73,15 +77,41 @@ fn rendered(helm: &Path, values: &Value) -> Result<Vec<Value>> {
 /// Values of the comparison: each store with each exposure, and everything that can be set.
 fn cases() -> Vec<Value> {
     let mut cases = vec![json!({})];
-    for store in ["sqlite", "etcd", "sql"] {
-        for expose in ["ClusterIP", "NodePort", "LoadBalancer"] {
-            cases.push(json!({
-                "store": {"type": store, "dataSource": {"secret": "database"}},
-                "expose": {"type": expose, "nodePort": 30443},
-            }));
+    for (distro, stores) in [
+        ("k8s", &["sqlite", "etcd", "sql", "external"][..]),
+        ("k3s", &["sqlite", "sql", "external"]),
+        ("k0s", &["sqlite", "etcd", "sql", "external"]),
+    ] {
+        for store in stores {
+            for expose in ["ClusterIP", "NodePort", "LoadBalancer"] {
+                cases.push(json!({
+                    "distro": distro,
+                    "store": {
+                        "type": store, "dataSource": {"secret": "database"},
+                        "external": {"endpoints": ["https://a:2379", "https://b:2379"], "secret": "etcd"},
+                    },
+                    "expose": {"type": expose, "nodePort": 30443},
+                    "syncer": {"env": {"A": "b"}},
+                }));
+            }
         }
+        let plain = json!({"endpoints": ["http://etcd:2379"], "prefix": "/vc"});
+        cases.push(json!({
+            "distro": distro, "version": "v1.36.1", "store": {"type": "external", "external": plain},
+            "images": {"k3s": "example.com/k3s:1", "k0s": "example.com/k0s:1"},
+            "apiServer": {"extraArgs": ["--v=2", "--anonymous-auth=false", "--profiling"]},
+            "controllerManager": {"extraArgs": ["--controllers=*"]},
+        }));
     }
     cases.push(json!({"version": "v1.35.4", "networkPolicy": {"enabled": false}}));
+    cases.push(json!({"monitoring": {"serviceMonitor": true, "rules": true, "dashboard": true}}));
+    cases.push(json!({
+        "monitoring": {
+            "serviceMonitor": true, "rules": true, "dashboard": true,
+            "labels": {"release": "prometheus", "grafana_dashboard": "no", "app.kubernetes.io/part-of": "other"},
+            "scraper": {"team": "platform"},
+        },
+    }));
     cases.push(json!({
         "store": {"size": "1Gi", "storageClass": "", "resources": {"limits": {"memory": "1Gi"}}},
         "images": {
@@ -133,6 +163,9 @@ async fn the_chart_refuses_what_the_command_refuses() -> Result<()> {
     for (case, expected) in [
         (json!({"store": {"typ": "etcd"}}), "typ"),
         (json!({"store": {"type": "sql"}}), "store.dataSource.secret"),
+        (json!({"store": {"type": "external"}}), "store.external.endpoints"),
+        (json!({"store": {"type": "external", "external": {"endpoints": ["https://a"]}}}), "store.external.secret"),
+        (json!({"distro": "k3s", "store": {"type": "etcd"}}), "cannot be used with k3s"),
         (json!({"distro": "k9s"}), "distro"),
         (json!({"expose": {"nodePort": 99999}}), "nodePort"),
         (json!({"syncer": {"config": {"name": "a"}}}), "is set by the installation"),

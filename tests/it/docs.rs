@@ -59,6 +59,63 @@ fn every_block_on_the_page_of_mappers_stands_in_an_example() -> Result<()> {
     Ok(())
 }
 
+/// A tenant who looks up a reason finds it, and finds none that is never emitted.
+#[test]
+fn the_page_of_troubleshooting_has_every_reason_of_an_event() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let code = std::fs::read_to_string(root.join("mappers/api/src/event.rs"))?;
+    let emitted: Vec<&str> =
+        code.lines().filter_map(|line| line.trim().strip_suffix("\",")?.split("=> \"").nth(1)).collect();
+    let page = std::fs::read_to_string(root.join("docs/troubleshooting.md"))?;
+    let described: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    assert!(emitted.len() >= 8, "only {emitted:?}");
+    assert_eq!(described, emitted);
+    Ok(())
+}
+
+#[test]
+fn links_between_the_pages_lead_somewhere() -> Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages: Vec<_> = ["README.md", "ARCHITECTURE.md"].map(|name| root.join(name)).into();
+    for entry in std::fs::read_dir(root.join("docs"))? {
+        pages.push(entry?.path());
+    }
+    let (mut broken, mut count) = (Vec::new(), 0);
+    for page in pages {
+        let text = std::fs::read_to_string(&page)?;
+        let folder = page.parent().context("a folder")?;
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.contains("://") {
+                continue;
+            }
+            count += 1;
+            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() { page.clone() } else { folder.join(file) };
+            let is_there = if anchor.is_empty() { file.exists() } else { anchors(&file).iter().any(|it| it == anchor) };
+            if !is_there {
+                broken.push(format!("{}: {target}", page.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty() && count > 50, "{count} links, broken: {broken:#?}");
+    Ok(())
+}
+
+/// Returns the anchors of the headings of a page, as they are made for a link.
+fn anchors(page: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(page).unwrap_or_default();
+    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let anchor = |heading: &str| -> String {
+        let lower = heading.to_lowercase();
+        lower
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+            .map(|c| if c == ' ' { '-' } else { c })
+            .collect()
+    };
+    headings.map(anchor).collect()
+}
+
 fn word(rule: &Rule) -> String {
     match rule.action {
         Action::Copy if rule.whole => "copied, with all below it".to_owned(),

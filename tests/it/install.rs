@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tenet_install::objects::{Installation, objects};
 use tenet_install::resources::Resource;
-use tenet_install::values::{ServiceType, StoreType, Values};
+use tenet_install::values::{Distro, ServiceType, StoreType, Values};
 
 use crate::cluster::{self, Cluster};
 use crate::harness::{Harness, new_namespace, rights};
@@ -93,9 +93,14 @@ async fn a_real_api_server_accepts_every_installation_in_a_restricted_namespace(
     // The ServiceAccount has to exist before a pod is admitted.
     let account = json!({"metadata": {"name": "vc-vc-1"}});
     harness.host.create(&format!("/api/v1/namespaces/{namespace}/serviceaccounts"), account).await?;
-    for store in [StoreType::Sqlite, StoreType::Etcd, StoreType::Sql] {
+    let stores = [StoreType::Sqlite, StoreType::Etcd, StoreType::Sql, StoreType::External];
+    let distros = [Distro::K8s, Distro::K3s, Distro::K0s].into_iter();
+    for (distro, store) in distros.flat_map(|distro| stores.map(|store| (distro, store))) {
         for expose in [ServiceType::ClusterIP, ServiceType::NodePort, ServiceType::LoadBalancer] {
-            let mut values = Values::default();
+            let mut values = Values { distro, ..Values::default() };
+            values.store.external.endpoints = vec!["https://etcd:2379".to_owned()];
+            "etcd".clone_into(&mut values.store.external.secret);
+            values.monitoring.dashboard = true;
             values.store.r#type = store;
             "database".clone_into(&mut values.store.data_source.secret);
             values.expose.r#type = expose;
@@ -111,18 +116,22 @@ async fn a_real_api_server_accepts_every_installation_in_a_restricted_namespace(
                 let name = object["metadata"]["name"].as_str().unwrap_or_default();
                 let dry = format!("{}?dryRun=All&fieldValidation=Strict", resource.collection(namespace));
                 if name != "vc-vc-1" {
-                    harness.host.create(&dry, object.clone()).await.with_context(|| format!("{store:?} {expose:?}"))?;
+                    harness
+                        .host
+                        .create(&dry, object.clone())
+                        .await
+                        .with_context(|| format!("{distro:?} {store:?} {expose:?}"))?;
                 }
                 if object["kind"] == "StatefulSet" {
                     let template = &object["spec"]["template"];
                     let mut pod = json!({"metadata": template["metadata"], "spec": template["spec"]});
                     pod["metadata"]["name"] = json!("vc-1-0");
-                    if store != StoreType::Sql {
+                    if matches!(store, StoreType::Sqlite | StoreType::Etcd) {
                         let claim = json!({"name": "data", "persistentVolumeClaim": {"claimName": "data-vc-1-0"}});
                         pod["spec"]["volumes"].as_array_mut().context("volumes")?.push(claim);
                     }
                     let dry = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All&fieldValidation=Strict");
-                    harness.host.create(&dry, pod).await.with_context(|| format!("{store:?} {expose:?}"))?;
+                    harness.host.create(&dry, pod).await.with_context(|| format!("{distro:?} {store:?} {expose:?}"))?;
                 }
             }
         }

@@ -9,8 +9,9 @@ use kube::{Client, Config};
 use time::OffsetDateTime;
 use tokio::runtime::Builder;
 
-use super::{BootstrapError, Changes, Request, ensure};
+use super::{BootstrapError, Changes, Prepared, Request, ensure};
 use crate::api::Api;
+use crate::values::Distro;
 
 /// Creates the certificates of a virtual control plane, and ends. It runs in an init container.
 #[derive(Clone, Debug, Parser)]
@@ -28,6 +29,18 @@ pub struct Args {
     /// Folder of the certificates and kubeconfigs.
     #[arg(long, value_name = "DIR", default_value = "/pki")]
     pub certificates: PathBuf,
+    /// Distro, if it makes its own certificates from the authorities.
+    #[arg(long, value_name = "NAME", requires_all = ["distro_config", "data_dir"])]
+    pub distro: Option<Distro>,
+    /// Configuration of the distro, as far as it is known before.
+    #[arg(long, value_name = "FILE")]
+    pub distro_config: Option<PathBuf>,
+    /// Folder of the data of the distro.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Data source of an SQL database.
+    #[arg(long, value_name = "URL", env = "DATA_SOURCE", hide_env_values = true)]
+    pub data_source: Option<String>,
     /// Certificates of the API server.
     #[command(flatten)]
     pub server: CertificateArgs,
@@ -47,7 +60,7 @@ pub struct CertificateArgs {
 impl CertificateArgs {
     /// Returns the description of the virtual cluster with this name, host namespace and folder of certificates.
     pub fn request(self, name: String, namespace: String, dir: PathBuf) -> Request {
-        Request { name, namespace, dir, tls_sans: self.tls_san, service_cidr: self.service_cidr }
+        Request { name, namespace, dir, tls_sans: self.tls_san, service_cidr: self.service_cidr, prepared: None }
     }
 }
 
@@ -88,7 +101,10 @@ pub fn run(args: Args) -> ExitCode {
 }
 
 async fn perform(args: Args) -> Result<Changes, CommandError> {
-    let request = args.server.request(args.name, args.host_namespace, args.certificates);
+    let mut request = args.server.request(args.name, args.host_namespace, args.certificates);
+    if let (Some(distro), Some(config), Some(data)) = (args.distro, args.distro_config, args.data_dir) {
+        request.prepared = Some(Prepared { distro, config, data, data_source: args.data_source });
+    }
     let host = host(args.host_kubeconfig.as_deref()).await?;
     Ok(ensure(&host, &request, OffsetDateTime::now_utc()).await?)
 }

@@ -115,7 +115,7 @@ current-context: virtual
 }
 
 /// Writes a private file. Returns true if it had other content.
-fn write_if_changed(path: &Path, text: &str) -> Result<bool, BootstrapError> {
+pub(super) fn write_if_changed(path: &Path, text: &str) -> Result<bool, BootstrapError> {
     if fs::read(path).is_ok_and(|found| found == text.as_bytes()) {
         return Ok(false);
     }

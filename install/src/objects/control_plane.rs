@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::programs::{self, CONTROLLER_MANAGER_PORT, DATA, ETCD_HEALTH_PORT, PKI, SOCKETS};
-use super::{Installation, syncer_config};
+use super::programs::{self, CONTROLLER_MANAGER_PORT, DATA, ETCD_HEALTH_PORT, PKI, SOCKETS, STORE_PKI};
+use super::{Installation, distro, syncer_config};
 use crate::bootstrap::SERVICE_CIDR;
 use crate::names::{self, API_PORT};
-use crate::values::{Resources, StoreType};
+use crate::values::{Distro, Resources, StoreType};
 
 /// Folder in which clients expect the token of a pod.
 const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -14,16 +14,29 @@ const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Returns the containers that start one after the other: the bootstrap, which ends, and those that everything else
 /// needs. They are sidecars, so that the rest starts when the API server answers, and ends before it.
 pub(super) fn first(installation: &Installation<'_>) -> Vec<Value> {
-    let as_sidecar = |mut container: Value| {
+    let mut all = vec![bootstrap(installation)];
+    let sidecars = match installation.values.distro {
+        Distro::K8s => {
+            let mut programs = Vec::from_iter(store(installation));
+            programs.push(api_server(installation));
+            programs
+        }
+        Distro::K3s => vec![distro::k3s(installation)],
+        Distro::K0s => vec![distro::k0s(installation)],
+    };
+    all.extend(sidecars.into_iter().map(|mut container| {
         container["restartPolicy"] = json!("Always");
         container
-    };
-    vec![bootstrap(installation), as_sidecar(store(installation)), as_sidecar(api_server(installation))]
+    }));
+    all
 }
 
 /// Returns the containers that need a running API server.
 pub(super) fn then(installation: &Installation<'_>) -> Vec<Value> {
-    vec![controller_manager(installation), syncer(installation)]
+    match installation.values.distro {
+        Distro::K8s => vec![controller_manager(installation), syncer(installation)],
+        Distro::K3s | Distro::K0s => vec![syncer(installation)],
+    }
 }
 
 /// Creates the certificates.
@@ -41,13 +54,21 @@ fn bootstrap(installation: &Installation<'_>) -> Value {
         container(installation, "bootstrap", values.images.syncer(), &values.syncer.resources, [20, 32]);
     container["args"] = json!(args);
     container["env"] = environment(installation);
-    container["volumeMounts"] = json!([mount("pki", PKI), read_only("host-token", TOKEN)]);
+    let mut mounts = vec![mount("pki", PKI), read_only("host-token", TOKEN)];
+    if values.distro != Distro::K8s {
+        mounts.extend([read_only("config", syncer_config::DIR), mount("data", DATA)]);
+    }
+    container["volumeMounts"] = json!(mounts);
+    distro::prepare(installation, &mut container);
     container
 }
 
-fn store(installation: &Installation<'_>) -> Value {
+/// Returns the store, unless it is outside of the pod.
+fn store(installation: &Installation<'_>) -> Option<Value> {
     let store = &installation.values.store;
-    let mut container = if store.r#type == StoreType::Etcd {
+    let mut container = if store.r#type == StoreType::External {
+        return None;
+    } else if store.r#type == StoreType::Etcd {
         let mut etcd = container(installation, "etcd", installation.values.images.etcd(), &store.resources, [50, 64]);
         etcd["command"] = json!(programs::etcd());
         etcd["livenessProbe"] = probe("HTTP", "/livez", ETCD_HEALTH_PORT, 10, 6);
@@ -60,19 +81,24 @@ fn store(installation: &Installation<'_>) -> Value {
     container["workingDir"] = json!(SOCKETS);
     container["volumeMounts"] = json!([mount("sockets", SOCKETS)]);
     if store.r#type == StoreType::Sql {
-        let source = json!({"secretKeyRef": {"name": store.data_source.secret, "key": store.data_source.key}});
-        container["env"] = json!([{"name": "DATA_SOURCE", "valueFrom": source}]);
+        container["env"] = json!([data_source(installation, "DATA_SOURCE")]);
     } else {
         container["volumeMounts"] = json!([mount("sockets", SOCKETS), mount("data", DATA)]);
     }
-    container
+    Some(container)
+}
+
+/// Returns an environment variable with the data source of an SQL database.
+pub(super) fn data_source(installation: &Installation<'_>, variable: &str) -> Value {
+    let source = &installation.values.store.data_source;
+    json!({"name": variable, "valueFrom": {"secretKeyRef": {"name": source.secret, "key": source.key}}})
 }
 
 fn api_server(installation: &Installation<'_>) -> Value {
     let values = installation.values;
     let image = values.api_server_image();
     let mut container = container(installation, "kube-apiserver", &image, &values.api_server.resources, [100, 320]);
-    container["command"] = json!(programs::api_server(values));
+    container["command"] = json!(programs::api_server(installation));
     container["workingDir"] = json!(SOCKETS);
     // The program in the image has this capability as a file attribute: without it in its bounding set, the kernel
     // does not start it.
@@ -87,8 +113,15 @@ fn api_server(installation: &Installation<'_>) -> Value {
     container["startupProbe"] = probe("HTTPS", "/livez", API_PORT, 2, 90);
     container["livenessProbe"] = probe("HTTPS", "/livez", API_PORT, 10, 8);
     container["readinessProbe"] = probe("HTTPS", "/readyz", API_PORT, 2, 3);
-    container["volumeMounts"] = json!([mount("sockets", SOCKETS), read_only("pki", PKI)]);
+    let mut mounts = vec![mount("sockets", SOCKETS), read_only("pki", PKI)];
+    mounts.extend(store_certificates(installation));
+    container["volumeMounts"] = json!(mounts);
     container
+}
+
+/// Returns the mount of the certificates of an etcd that exists.
+pub(super) fn store_certificates(installation: &Installation<'_>) -> Option<Value> {
+    installation.values.has_store_certificates().then(|| read_only("store-pki", STORE_PKI))
 }
 
 fn controller_manager(installation: &Installation<'_>) -> Value {
@@ -125,7 +158,7 @@ fn syncer(installation: &Installation<'_>) -> Value {
 }
 
 /// Returns a container that may do nothing but run its program; requests are in millicores and mebibytes.
-fn container(
+pub(super) fn container(
     installation: &Installation<'_>,
     name: &str,
     image: &str,
@@ -159,7 +192,7 @@ fn environment(installation: &Installation<'_>) -> Value {
     installation.values.syncer.env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
 }
 
-fn probe(scheme: &str, path: &str, port: u16, period: u32, failures: u32) -> Value {
+pub(super) fn probe(scheme: &str, path: &str, port: u16, period: u32, failures: u32) -> Value {
     json!({
         "httpGet": {"scheme": scheme, "path": path, "port": port},
         "periodSeconds": period,
@@ -168,10 +201,10 @@ fn probe(scheme: &str, path: &str, port: u16, period: u32, failures: u32) -> Val
     })
 }
 
-fn mount(volume: &str, path: &str) -> Value {
+pub(super) fn mount(volume: &str, path: &str) -> Value {
     json!({"name": volume, "mountPath": path})
 }
 
-fn read_only(volume: &str, path: &str) -> Value {
+pub(super) fn read_only(volume: &str, path: &str) -> Value {
     json!({"name": volume, "mountPath": path, "readOnly": true})
 }

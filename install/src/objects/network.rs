@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tenet_translate::keys::CONTROL_PLANE;
 
-use super::{Installation, metadata};
+use super::{Installation, metadata, monitoring, syncer_config};
 use crate::names::{API_PORT, headless};
 use crate::values::ServiceType;
 
@@ -48,13 +48,18 @@ fn service(installation: &Installation<'_>) -> Value {
 }
 
 fn headless_service(installation: &Installation<'_>) -> Value {
+    let mut ports = vec![json!({"name": "https", "port": 443, "targetPort": API_PORT, "protocol": "TCP"})];
+    if installation.values.monitoring.service_monitor {
+        let port = syncer_config::ADMIN_PORT;
+        ports.push(json!({"name": monitoring::PORT, "port": port, "targetPort": port, "protocol": "TCP"}));
+    }
     json!({
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": metadata(installation, &headless(installation.name)),
         "spec": {
             "clusterIP": "None",
-            "ports": [{"name": "https", "port": 443, "targetPort": API_PORT, "protocol": "TCP"}],
+            "ports": ports,
             "selector": selector(installation),
             "publishNotReadyAddresses": true,
         },
@@ -62,9 +67,22 @@ fn headless_service(installation: &Installation<'_>) -> Value {
 }
 
 /// Only the virtual API server is open to everybody. The kubelets are called by the virtual API server, which is in
-/// the same pod and may come back through a Service.
+/// the same pod and may come back through a Service; the metrics by Prometheus alone.
 fn policy(installation: &Installation<'_>) -> Value {
     let of_control_plane = json!({"podSelector": {"matchLabels": selector(installation)}});
+    let mut ingress = vec![
+        json!({"ports": [{"port": API_PORT, "protocol": "TCP"}]}),
+        json!({"from": [of_control_plane], "ports": [{"port": KUBELET_PORT, "protocol": "TCP"}]}),
+    ];
+    let monitoring = &installation.values.monitoring;
+    if monitoring.service_monitor {
+        let labels = match &monitoring.scraper {
+            labels if labels.is_empty() => json!({"kubernetes.io/metadata.name": "monitoring"}),
+            labels => json!(labels),
+        };
+        let scraper = json!({"namespaceSelector": {"matchLabels": labels}});
+        ingress.push(json!({"from": [scraper], "ports": [{"port": syncer_config::ADMIN_PORT, "protocol": "TCP"}]}));
+    }
     json!({
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -72,10 +90,7 @@ fn policy(installation: &Installation<'_>) -> Value {
         "spec": {
             "podSelector": {"matchLabels": selector(installation)},
             "policyTypes": ["Ingress"],
-            "ingress": [
-                {"ports": [{"port": API_PORT, "protocol": "TCP"}]},
-                {"from": [of_control_plane], "ports": [{"port": KUBELET_PORT, "protocol": "TCP"}]},
-            ],
+            "ingress": ingress,
         },
     })
 }

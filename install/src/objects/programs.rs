@@ -1,5 +1,6 @@
 //! Command lines of the programs of a control plane.
 
+use super::Installation;
 use crate::names::API_PORT;
 use crate::values::{StoreType, Values};
 
@@ -9,6 +10,8 @@ pub(super) const PKI: &str = "/pki";
 pub(super) const SOCKETS: &str = "/run/store";
 /// Folder of the volume of the store.
 pub(super) const DATA: &str = "/data";
+/// Folder of the certificates of an etcd that exists.
+pub(super) const STORE_PKI: &str = "/etc/store";
 /// Port of the health checks of etcd.
 pub(super) const ETCD_HEALTH_PORT: u16 = 2381;
 /// Port of the health checks of the controller manager.
@@ -45,13 +48,16 @@ pub(super) fn etcd() -> Vec<String> {
     .into()
 }
 
+/// Returns the data source of a database in a file in this folder.
+pub(super) fn sqlite(dir: &str) -> String {
+    // Without the last two settings, the API server hangs at its start.
+    format!("sqlite://{dir}/state.db?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate")
+}
+
 /// Returns the flags of kine, whose image has the program as its entry point.
 pub(super) fn kine(store: StoreType) -> Vec<String> {
     let endpoint = match store {
-        // Without these two settings, the API server hangs at its start.
-        StoreType::Sqlite => {
-            format!("sqlite://{DATA}/state.db?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate")
-        }
+        StoreType::Sqlite => sqlite(DATA),
         _ => "$(DATA_SOURCE)".to_owned(),
     };
     [
@@ -63,11 +69,36 @@ pub(super) fn kine(store: StoreType) -> Vec<String> {
     .into()
 }
 
-pub(super) fn api_server(values: &Values) -> Vec<String> {
-    let pki = |flag: &str, file: &str| format!("--{flag}={PKI}/{file}");
+/// Returns the prefix of all keys in an etcd that exists.
+pub(super) fn prefix(installation: &Installation<'_>) -> String {
+    match installation.values.store.external.prefix.as_str() {
+        "" => format!("/tenet/{}/{}", installation.namespace, installation.name),
+        prefix => prefix.to_owned(),
+    }
+}
+
+/// Returns the flags of kube-apiserver for its store.
+fn store(installation: &Installation<'_>) -> Vec<String> {
+    let store = &installation.values.store;
+    if store.r#type != StoreType::External {
+        return vec!["--etcd-servers=unix://store.sock".to_owned()];
+    }
     let mut all = vec![
-        "kube-apiserver".to_owned(),
-        "--etcd-servers=unix://store.sock".to_owned(),
+        format!("--etcd-servers={}", store.external.endpoints.join(",")),
+        format!("--etcd-prefix={}", prefix(installation)),
+    ];
+    if !store.external.secret.is_empty() {
+        let file = |(flag, file)| format!("--etcd-{flag}={STORE_PKI}/{file}");
+        all.extend([("cafile", "ca.crt"), ("certfile", "tls.crt"), ("keyfile", "tls.key")].map(file));
+    }
+    all
+}
+
+pub(super) fn api_server(installation: &Installation<'_>) -> Vec<String> {
+    let pki = |flag: &str, file: &str| format!("--{flag}={PKI}/{file}");
+    let mut all = vec!["kube-apiserver".to_owned()];
+    all.extend(store(installation));
+    all.extend([
         format!("--secure-port={API_PORT}"),
         "--advertise-address=$(POD_IP)".to_owned(),
         // The syncer fills the Endpoints of the Service `kubernetes`.
@@ -92,8 +123,8 @@ pub(super) fn api_server(values: &Values) -> Vec<String> {
         "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
         pki("proxy-client-cert-file", "front-proxy-client.crt"),
         pki("proxy-client-key-file", "front-proxy-client.key"),
-    ];
-    all.extend(values.api_server.extra_args.clone());
+    ]);
+    all.extend(installation.values.api_server.extra_args.clone());
     all
 }
 
@@ -112,13 +143,18 @@ pub(super) fn controller_manager(values: &Values) -> Vec<String> {
         pki("cluster-signing-cert-file", "ca.crt"),
         pki("cluster-signing-key-file", "ca.key"),
         "--use-service-account-credentials=true".to_owned(),
-        format!("--controllers={}", controllers(values.minor().unwrap_or(u32::MAX))),
+        format!("--controllers={}", controllers(values)),
     ];
     all.extend(values.controller_manager.extra_args.clone());
     all
 }
 
-fn controllers(minor: u32) -> String {
+/// Returns the value of `--controllers`.
+pub(super) fn controllers(values: &Values) -> String {
+    without_host_only(values.minor().unwrap_or(u32::MAX))
+}
+
+fn without_host_only(minor: u32) -> String {
     let off = HOST_ONLY.iter().filter(|(_, last)| minor <= *last).map(|(name, _)| format!(",-{name}"));
     std::iter::once("*".to_owned()).chain(off).collect()
 }
@@ -129,9 +165,9 @@ mod tests {
 
     #[test]
     fn controllers_of_the_host_are_off_as_far_as_the_version_has_them() {
-        assert!(controllers(36).ends_with(
+        assert!(without_host_only(36).ends_with(
             ",-taint-eviction-controller,-cloud-node-lifecycle-controller,-node-route-controller,-service-lb-controller"
         ));
-        assert!(controllers(37).ends_with(",-taint-eviction-controller"));
+        assert!(without_host_only(37).ends_with(",-taint-eviction-controller"));
     }
 }

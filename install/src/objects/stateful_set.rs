@@ -6,7 +6,7 @@ use tenet_translate::keys::CONTROL_PLANE;
 use super::access::account;
 use super::{Installation, control_plane, labels, metadata, syncer_config};
 use crate::names::{INSTANCE, PART, PART_OF, headless};
-use crate::values::StoreType;
+use crate::values::Distro;
 
 /// User and group of every container. The files of a volume belong to the group.
 const USER: u32 = 65532;
@@ -20,7 +20,7 @@ pub(super) fn object(installation: &Installation<'_>) -> Value {
         "selector": {"matchLabels": selector},
         "template": {"metadata": pod_metadata(installation), "spec": pod(installation)},
     });
-    if installation.values.store.r#type != StoreType::Sql {
+    if installation.values.store.r#type.has_volume() {
         spec["volumeClaimTemplates"] = json!([claim(installation)]);
     }
     json!({
@@ -52,7 +52,24 @@ fn pod_metadata(installation: &Installation<'_>) -> Value {
 }
 
 fn pod(installation: &Installation<'_>) -> Value {
-    let settings = &installation.values.pod;
+    let values = installation.values;
+    let settings = &values.pod;
+    let mut volumes = vec![
+        json!({"name": "pki", "emptyDir": {"medium": "Memory", "sizeLimit": "4Mi"}}),
+        json!({"name": "sockets", "emptyDir": {"sizeLimit": "4Mi"}}),
+        json!({"name": "config", "configMap": {"name": syncer_config::name(installation.name)}}),
+        json!({"name": "host-token", "projected": {"sources": token()}}),
+    ];
+    if values.has_store_certificates() {
+        volumes.push(json!({"name": "store-pki", "secret": {"secretName": values.store.external.secret}}));
+    }
+    if values.distro != Distro::K8s {
+        volumes.push(json!({"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}));
+        if !values.store.r#type.has_volume() {
+            // The program unpacks itself, and keeps nothing else there.
+            volumes.push(json!({"name": "data", "emptyDir": {"sizeLimit": "2Gi"}}));
+        }
+    }
     let mut pod = json!({
         "serviceAccountName": account(installation.name),
         "automountServiceAccountToken": false,
@@ -69,12 +86,7 @@ fn pod(installation: &Installation<'_>) -> Value {
         },
         "initContainers": control_plane::first(installation),
         "containers": control_plane::then(installation),
-        "volumes": [
-            {"name": "pki", "emptyDir": {"medium": "Memory", "sizeLimit": "4Mi"}},
-            {"name": "sockets", "emptyDir": {"sizeLimit": "4Mi"}},
-            {"name": "config", "configMap": {"name": syncer_config::name(installation.name)}},
-            {"name": "host-token", "projected": {"sources": token()}},
-        ],
+        "volumes": volumes,
     });
     let mut set = |field: &str, is_set: bool, value: Value| {
         if is_set {

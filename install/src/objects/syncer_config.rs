@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Installation, metadata};
+use super::{Installation, distro, metadata};
 use crate::values::Values;
 
 /// Folder of the configuration in the container.
@@ -25,12 +25,18 @@ pub fn text(name: &str, namespace: &str, values: &Values) -> String {
 }
 
 pub(super) fn object(installation: &Installation<'_>) -> Value {
-    let text = text(installation.name, installation.namespace, installation.values);
+    let mut files = Map::from_iter([(
+        FILE.to_owned(),
+        json!(text(installation.name, installation.namespace, installation.values)),
+    )]);
+    if let Some((file, config)) = distro::config(installation) {
+        files.insert(file.to_owned(), json!(format!("{config:#}\n")));
+    }
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": metadata(installation, &name(installation.name)),
-        "data": {FILE: text},
+        "data": files,
     })
 }
 

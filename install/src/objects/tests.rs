@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::names::{INSTANCE, PART, PART_OF};
-use crate::values::{ServiceType, StoreType};
+use crate::values::{Distro, ServiceType, StoreType};
 
 fn rights() -> Rights {
     Rights::read(
@@ -93,8 +93,11 @@ fn the_programs_start_in_the_order_in_which_they_need_each_other() {
 
 #[test]
 fn no_container_can_gain_rights() {
-    for store in [StoreType::Sqlite, StoreType::Etcd, StoreType::Sql] {
-        for container in containers(&all(|values| values.store.r#type = store)) {
+    let of_store = [StoreType::Sqlite, StoreType::Etcd, StoreType::Sql, StoreType::External]
+        .map(|store| all(|values| values.store.r#type = store));
+    let of_distro = [Distro::K3s, Distro::K0s].map(|distro| all(|values| values.distro = distro));
+    for objects in of_store.into_iter().chain(of_distro) {
+        for container in containers(&objects) {
             let context = &container["securityContext"];
             assert_eq!(context["allowPrivilegeEscalation"], false, "{container:#}");
             assert_eq!(context["readOnlyRootFilesystem"], true, "{container:#}");
@@ -112,6 +115,55 @@ fn a_store_has_its_program_and_a_volume_only_when_it_keeps_data() {
         assert_eq!(containers(&objects)[1]["name"], program);
         let templates = &of(&objects, "StatefulSet")[0]["spec"]["volumeClaimTemplates"];
         assert_eq!(templates.as_array().map_or(0, Vec::len), volumes, "{store:?}");
+    }
+}
+
+#[test]
+fn an_etcd_that_exists_has_no_program_in_the_pod_and_gives_its_certificates_to_the_api_server() {
+    let objects = all(|values| {
+        values.store.r#type = StoreType::External;
+        values.store.external.endpoints = vec!["https://a:2379".to_owned(), "https://b:2379".to_owned()];
+        "etcd".clone_into(&mut values.store.external.secret);
+    });
+    let containers = containers(&objects);
+    let names: Vec<&str> = containers.iter().filter_map(|container| container["name"].as_str()).collect();
+    assert_eq!(names, ["bootstrap", "kube-apiserver", "kube-controller-manager", "syncer"]);
+    let command = containers[1]["command"].to_string();
+    for flag in [
+        "--etcd-servers=https://a:2379,https://b:2379",
+        "--etcd-prefix=/tenet/team-a/vc-1",
+        "--etcd-cafile=/etc/store/ca.crt",
+    ] {
+        assert!(command.contains(flag), "{flag}: {command}");
+    }
+    let mounted = |container: &&Value| container["volumeMounts"].to_string().contains("/etc/store");
+    assert_eq!(containers.iter().filter(mounted).count(), 1);
+    assert!(of(&objects, "StatefulSet")[0]["spec"]["volumeClaimTemplates"].is_null());
+}
+
+#[test]
+fn a_distro_of_one_program_replaces_store_api_server_and_controllers() {
+    for (distro, name) in [(Distro::K3s, "k3s"), (Distro::K0s, "k0s")] {
+        for (store, claims) in [(StoreType::Sqlite, 1), (StoreType::Sql, 0)] {
+            let objects = all(|values| {
+                values.distro = distro;
+                values.store.r#type = store;
+            });
+            let containers = containers(&objects);
+            let names: Vec<&str> = containers.iter().filter_map(|container| container["name"].as_str()).collect();
+            assert_eq!(names, ["bootstrap", name, "syncer"]);
+            assert_eq!(containers[1]["ports"][0]["containerPort"], 8443);
+            assert_eq!(containers[1]["restartPolicy"], "Always");
+            let arguments = containers[0]["args"].to_string();
+            assert!(arguments.contains(&format!("--distro={name}")), "{arguments}");
+            let set = of(&objects, "StatefulSet")[0];
+            assert_eq!(set["spec"]["volumeClaimTemplates"].as_array().map_or(0, Vec::len), claims);
+            // Either the claim or an empty folder.
+            let volumes = set["spec"]["template"]["spec"]["volumes"].as_array().unwrap();
+            assert_eq!(volumes.iter().filter(|volume| volume["name"] == "data").count(), 1 - claims);
+            let file = format!("{name}.yaml");
+            assert!(objects.iter().any(|object| object["data"][&file].is_string()), "{file}");
+        }
     }
 }
 
@@ -148,4 +200,46 @@ fn the_configuration_of_the_syncer_holds_what_the_installation_adds() {
     let config: Value = serde_saphyr::from_str(&syncer_config("vc-1", "team-a", &values)).unwrap();
     assert_eq!(config["host"]["namespace"], "team-a");
     assert_eq!(config["unknownFields"], "drop");
+}
+
+#[test]
+fn metrics_are_reachable_only_when_they_are_scraped_and_only_for_the_scraper() {
+    let reachable = |objects: &[Value]| {
+        let policy = of(objects, "NetworkPolicy")[0].clone();
+        policy["spec"]["ingress"].as_array().unwrap().iter().find(|rule| rule["ports"][0]["port"] == 9090).cloned()
+    };
+    assert_eq!(reachable(&all(|_| {})), None);
+    let scraped = all(|values| values.monitoring.service_monitor = true);
+    let namespace = json!({"kubernetes.io/metadata.name": "monitoring"});
+    assert_eq!(reachable(&scraped).unwrap()["from"], json!([{"namespaceSelector": {"matchLabels": namespace}}]));
+    let ports = |objects: &[Value], name: &str| {
+        let service = of(objects, "Service").into_iter().find(|it| it["metadata"]["name"] == name).unwrap().clone();
+        service["spec"]["ports"].as_array().unwrap().iter().filter(|port| port["name"] == "metrics").count()
+    };
+    assert_eq!((ports(&scraped, "vc-1"), ports(&scraped, "vc-1-headless")), (0, 1));
+    assert_eq!(of(&scraped, "ServiceMonitor")[0]["spec"]["endpoints"], json!([{"port": "metrics"}]));
+}
+
+#[test]
+fn alerts_and_dashboard_are_those_of_the_virtual_cluster() {
+    let objects = all(|values| {
+        values.monitoring.rules = true;
+        values.monitoring.dashboard = true;
+        values.monitoring.labels.insert("release".to_owned(), "prometheus".to_owned());
+        values.monitoring.labels.insert(PART_OF.to_owned(), "other".to_owned());
+    });
+    let rules = of(&objects, "PrometheusRule")[0];
+    let alerts = rules["spec"]["groups"][0]["rules"].as_array().unwrap();
+    assert!(alerts.len() > 10, "{rules:#}");
+    for alert in alerts {
+        let query = alert["expr"].as_str().unwrap();
+        assert!(query.contains(r#"{namespace="team-a",service="vc-1-headless"}"#), "{query}");
+        assert!(alert["annotations"]["description"].as_str().is_some_and(|text| text.len() > 40), "{alert:#}");
+    }
+    assert_eq!(rules["metadata"]["labels"]["release"], "prometheus");
+    assert_eq!(rules["metadata"]["labels"][PART_OF], PART, "labels of the installation win");
+    let map = objects.iter().find(|object| object["metadata"]["name"] == "vc-1-dashboard").unwrap();
+    let dashboard: Value = serde_json::from_str(map["data"]["tenet-vc-1.json"].as_str().unwrap()).unwrap();
+    assert_eq!(dashboard["title"], "Tenet team-a/vc-1");
+    assert!(!dashboard.to_string().contains('@') && !rules.to_string().contains('@'));
 }

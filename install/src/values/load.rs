@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{StoreType, Values};
+use super::{Distro, StoreType, Values};
 
 /// Problem of the values.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +104,19 @@ fn check(values: &Values) -> Result<(), ValuesError> {
     if values.store.r#type == StoreType::Sql && values.store.data_source.secret.is_empty() {
         return problem("store.dataSource.secret", "is required for the store \"sql\"".to_owned());
     }
+    let external = &values.store.external;
+    if values.store.r#type == StoreType::External {
+        if external.endpoints.is_empty() {
+            return problem("store.external.endpoints", "are required for the store \"external\"".to_owned());
+        }
+        if external.secret.is_empty() && external.endpoints.iter().any(|url| url.starts_with("https:")) {
+            return problem("store.external.secret", "is required for endpoints with https".to_owned());
+        }
+    }
+    if values.distro == Distro::K3s && values.store.r#type == StoreType::Etcd {
+        // Its members know each other by the address of the pod, which is another after each restart.
+        return problem("store.type", "\"etcd\" cannot be used with k3s: choose sqlite, sql or external".to_owned());
+    }
     if let Some(key) = OURS.iter().find(|key| values.syncer.config.contains_key(**key)) {
         return problem("syncer.config", format!("{key:?} is set by the installation"));
     }
@@ -150,6 +163,13 @@ mod tests {
             ("", &["store.typ=etcd"], &["--set \"store.typ=etcd\"", "typ"]),
             ("", &["store"], &["expected KEY=VALUE"]),
             ("store: {type: sql}\n", &[], &["store.dataSource.secret: is required"]),
+            ("store: {type: external}\n", &[], &["store.external.endpoints: are required"]),
+            (
+                "store: {type: external, external: {endpoints: ['https://etcd:2379']}}\n",
+                &[],
+                &["store.external.secret: is required"],
+            ),
+            ("{distro: k3s, store: {type: etcd}}\n", &[], &["store.type: \"etcd\" cannot be used with k3s"]),
             ("version: latest\n", &[], &["version: \"latest\""]),
             ("version: v1.20.0\n", &[], &["version: \"v1.20.0\""]),
             ("syncer: {config: {name: a}}\n", &[], &["syncer.config: \"name\" is set by the installation"]),
