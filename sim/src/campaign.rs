@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::oracle::{Failure, Picture, Promise, compare};
 use crate::run::run;
-use crate::script::{Act, Fault, Script, Side};
+use crate::script::{Act, Fault, Script};
 
 /// Result of one script.
 #[derive(Clone, Debug, Default)]
@@ -33,10 +33,6 @@ pub const OPEN: &[Defect] = &[
     Defect {
         name: "a store that goes back by less than the time between two epochs while no syncer runs is not noticed",
         concerns: |script| script.has(|fault| matches!(fault, Fault::Rewind(..))) && ends(script),
-    },
-    Defect {
-        name: "a host list that is behind when a syncer starts shows a running pod as failed, before its absence is proved",
-        concerns: |script| script.has(|fault| matches!(fault, Fault::Stale(Side::Host, _))) && ends(script),
     },
     Defect {
         name: "a pod that is not bound yet when its host pod is deleted is removed before that has ended",

@@ -364,6 +364,12 @@ impl Cache {
         StreamId(streams.len() - 1)
     }
 
+    /// Returns true if the streams select by a label, so that the cache holds copies of ours alone.
+    pub fn is_selective(&self) -> bool {
+        let streams = self.streams.read();
+        !streams.is_empty() && streams.iter().all(|stream| stream.label.is_some())
+    }
+
     /// Returns true if a stream selects an object. One that lost its label has left the stream.
     pub fn selects(&self, object: &Value) -> bool {
         let namespace = &NamespacedName::of(object).namespace;

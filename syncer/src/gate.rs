@@ -12,6 +12,7 @@ mod deletion;
 pub mod errors;
 mod event;
 mod limiter;
+mod proof;
 mod referrers;
 mod registration;
 mod reserve;
@@ -194,7 +195,10 @@ impl Gate {
         match (effect, writes.first()) {
             (_, None) => Ok(Done::Unchanged),
             (Effect::Delete(deletion), Some(write)) => match cached {
-                Some(cached) => self.delete(deletion, cached, write).await,
+                Some(cached) => {
+                    self.justify(effect, cached, origin).await?;
+                    self.delete(deletion, cached, write).await
+                }
                 None => Ok(Done::Unchanged),
             },
             (Effect::Emit(event), Some(write)) => self.emit(event, write).await,
@@ -202,7 +206,12 @@ impl Gate {
             (_, Some(write @ Write { payload: Payload::Create { .. }, .. })) => {
                 self.create(effect, write, origin).await
             }
-            _ => self.change(&writes, cached, origin).await,
+            _ => {
+                if let (Effect::PatchVirtual(_), Some(cached)) = (effect, cached) {
+                    self.justify(effect, cached, origin).await?;
+                }
+                self.change(&writes, cached, origin).await
+            }
         }
     }
 

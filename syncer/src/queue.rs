@@ -77,6 +77,11 @@ impl Queue {
         self.changed.notify_one();
     }
 
+    /// Returns true if a key at work was enqueued since its reconcile began.
+    pub fn is_overtaken(&self, key: &Key) -> bool {
+        self.state.lock().is_overtaken(key)
+    }
+
     /// Drops the keys of a mapper, except those at work.
     pub fn stop(&self, mapper: MapperId) {
         self.state.lock().drop_keys(mapper);

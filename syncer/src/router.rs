@@ -287,6 +287,11 @@ impl Router {
         self.references.write().compact();
     }
 
+    /// Returns true if something has woken a key since its reconcile began: it has decided about an earlier state.
+    pub fn is_overtaken(&self, key: &Key) -> bool {
+        self.queue.is_overtaken(key)
+    }
+
     /// Enqueues all keys that an object affects.
     pub fn enqueue_object(&self, cache: &Cache, object: &Object, lane: Lane) {
         self.route(cache, object, lane, Event::None);

@@ -4,10 +4,10 @@ use tenet_translate::keys::UID;
 
 use crate::{Kind, Object, ObjectRef, Side};
 
-/// Reason why an object may be deleted. Only [`Deletion`] makes one.
+/// Reason why an object may be deleted, or changed to say that its copy is gone.
 ///
-/// It says of what kind the reason is, and never names the object that the delete depends on: the twin is derived from the
-/// object that is deleted ([`plan::proof`](crate::plan::proof)), so a mapper cannot ask for the absence of another object.
+/// It says of what kind the reason is, and never names the object that the write depends on: the twin is derived from the
+/// object that is written ([`plan::proof`](crate::plan::proof)), so a mapper cannot ask for the absence of another object.
 ///
 /// ```
 /// use serde_json::json;

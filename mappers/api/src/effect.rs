@@ -8,7 +8,7 @@ use serde_json::Value;
 use tenet_translate::owner::OwnerRecord;
 use tenet_translate::rules::Table;
 
-use crate::{Deletion, Event, HostKey, Kind, Object, ObjectRef, Side, Step, VirtualKey, kinds};
+use crate::{Cause, Deletion, Event, HostKey, Kind, Object, ObjectRef, Side, Step, VirtualKey, kinds};
 
 /// One intended write.
 ///
@@ -237,6 +237,8 @@ pub struct VirtualPatch {
     pub subresource: Option<&'static str>,
     /// JSON pointers (of members, not of list elements) and what should stand there.
     pub values: Vec<(Cow<'static, str>, Value)>,
+    /// The absence that makes the values right; `None` when they show what was seen.
+    pub cause: Option<Box<Cause>>,
 }
 
 impl VirtualPatch {
@@ -255,7 +257,25 @@ impl VirtualPatch {
             version: subresource.is_none().then(|| virt.resource_version().to_owned()),
             subresource,
             values: values.into_iter().map(|(pointer, value)| (pointer.into(), value)).collect(),
+            cause: None,
         }
+    }
+
+    /// Makes the values depend on an absence, which the gate proves before it writes, as it does before a delete. Values
+    /// that are right only because a copy is gone need it: a cache may lack a copy that exists.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tenet_mapper::{Cause, Object, VirtualPatch, kinds};
+    ///
+    /// let claim = Object::new(json!({"metadata": {"name": "data", "namespace": "shop", "uid": "u"}}));
+    /// let lost = VirtualPatch::new(kinds::PERSISTENT_VOLUME_CLAIM, &claim, Some("status"), [("/status/phase", json!("Lost"))]);
+    /// let lost = lost.because(Cause::TwinAbsent { twin: kinds::PERSISTENT_VOLUME_CLAIM });
+    /// assert!(lost.cause.is_some());
+    /// ```
+    #[must_use]
+    pub fn because(self, cause: Cause) -> Self {
+        Self { cause: Some(Box::new(cause)), ..self }
     }
 }
 

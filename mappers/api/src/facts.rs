@@ -3,7 +3,7 @@ use tenet_translate::keys::MANAGED_BY;
 use tenet_translate::kubelets::NodeAddresses;
 use tenet_translate::labels::{Globs, LabelPolicy};
 use tenet_translate::names::Names;
-use tenet_translate::owner::{OwnerRecord, Ownership};
+use tenet_translate::owner::{Foreign, OwnerRecord, Ownership};
 
 use crate::{Object, Policies, Sections};
 
@@ -48,6 +48,21 @@ impl Facts {
     pub fn ownership(&self, host: &Object) -> Ownership {
         let metadata = host.value().get("metadata").unwrap_or(&Value::Null);
         OwnerRecord::read(metadata, &self.names.cluster, &self.cluster_id)
+    }
+
+    /// Returns true unless a host object certainly belongs to somebody else. One with a damaged owner record may be ours.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tenet_mapper::{Context, Object};
+    ///
+    /// fn is_in_the_way(cx: &Context<'_>, host: &Object) -> bool {
+    ///     cx.ownership(host).ours().is_none() && !cx.facts().may_be_ours(host)
+    /// }
+    /// ```
+    pub fn may_be_ours(&self, host: &Object) -> bool {
+        use Foreign::{NoRecord, OtherCluster, OtherName};
+        !matches!(self.ownership(host), Ownership::Foreign(NoRecord | OtherName(_) | OtherCluster(_)))
     }
 
     /// Returns true for a virtual object that the syncer has made: it carries the label of this virtual cluster.

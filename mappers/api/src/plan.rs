@@ -6,9 +6,10 @@
 mod delete;
 pub mod event;
 mod host;
+mod proof;
 mod virt;
 
-pub use delete::{Proof, proof};
+pub use proof::{Proof, proof, without_copy};
 use serde_json::{Map, Value, json};
 use tenet_translate::keys::BOUND;
 use tenet_translate::owner::{OwnerRecord, Ownership};

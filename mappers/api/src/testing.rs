@@ -349,8 +349,8 @@ impl Clusters {
         let cached = self.object(target.side, target.kind, &target.namespace, &target.name).cloned();
         let cx = PlanContext { facts: &self.facts, projection: &Projection::Whole, minted: &minted };
         let writes = plan::plan(effect, cached.as_ref(), &cx)?;
-        if let (Effect::Delete(deletion), Some(cached)) = (effect, &cached)
-            && let Some(proof) = plan::proof(deletion, cached, &self.facts)?
+        if let Some(cached) = &cached
+            && let Some(proof) = plan::proof(effect, cached, &self.facts)?
         {
             self.prove(&proof)?;
         }
@@ -358,15 +358,16 @@ impl Clusters {
         Ok(if matches!(effect, Effect::Emit(_)) { 0 } else { changed })
     }
 
-    /// Checks what the gate asks the API servers before a delete.
+    /// Checks what the gate asks the API servers before an effect.
     fn prove(&self, proof: &Proof) -> Result<(), MapError> {
-        let Proof::Absent { twin, uid } = proof else { return Ok(()) };
-        match self.get(twin) {
-            Some(found) if uid.is_empty() || found.uid() == uid => {
-                Err(MapError::Conflict(format!("{twin} still exists")))
+        let (twin, is_there) = match proof {
+            Proof::Absent { twin, uid } => {
+                (twin, self.get(twin).is_some_and(|found| uid.is_empty() || found.uid() == uid))
             }
-            _ => Ok(()),
-        }
+            Proof::NoCopy { copy } => (copy, self.get(copy).is_some_and(|found| self.facts.may_be_ours(&found))),
+            Proof::Known { .. } => return Ok(()),
+        };
+        if is_there { Err(MapError::Conflict(format!("{twin} still exists"))) } else { Ok(()) }
     }
 
     /// A token that every pod gets.

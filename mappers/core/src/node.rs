@@ -127,9 +127,7 @@ impl NodeMapper {
         }
         match cx.host(kinds::NODE, &HostKey::new("", key.name())) {
             Some(host) => show(cx, key, Some(virt), real::node(&self.table, &host)),
-            None => Outcome::done()
-                .then_together(kubelet::remove(cx, key, Some(virt)))
-                .then(Effect::Delete(Deletion::picture(kinds::NODE, virt))),
+            None => remove(cx, key, virt, Deletion::picture(kinds::NODE, virt)),
         }
     }
 }
@@ -147,6 +145,11 @@ fn show(cx: &Context<'_>, key: &VirtualKey, virt: Option<&Object>, mut desired: 
     let (policy, changes) = policy::keep(cx, tenant_scheduling);
     let outcome = Outcome::one(Effect::ApplyVirtual(picture)).then_each(found.effects);
     changes.into_iter().fold(outcome.then_together(policy), Outcome::wait_for)
+}
+
+/// Removes a picture, and then the Service of the node: the delete of the picture has to be proved.
+fn remove(cx: &Context<'_>, key: &VirtualKey, virt: &Object, gone: Deletion) -> Outcome {
+    Outcome::one(Effect::Delete(gone)).then_together(kubelet::remove(cx, key, Some(virt)))
 }
 
 /// Returns true if pictures are made from pods.
@@ -184,8 +187,7 @@ impl Mapper for NodeMapper {
             (Some(virt), _) if virt.is_deleting() => Ok(Outcome::done().wait_for(Dependency::virt(kinds::NODE, key))),
             (Some(virt), None) if is_of_use_to_the_tenant(cx, &virt) => Ok(self.keep_without_pods(cx, key, &virt)),
             (Some(virt), None) => {
-                let gone = Effect::Delete(Deletion::unused(kinds::NODE, &virt, kinds::POD, "spec.nodeName"));
-                Ok(Outcome::done().then_together(kubelet::remove(cx, key, Some(&virt))).then(gone))
+                Ok(remove(cx, key, &virt, Deletion::unused(kinds::NODE, &virt, kinds::POD, "spec.nodeName")))
             }
             (Some(virt), Some(_)) if !ours => Err(MapError::not_made(kinds::NODE, &virt)),
             (virt, Some(pod)) => {

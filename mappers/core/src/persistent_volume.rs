@@ -132,12 +132,13 @@ impl Mapper for PersistentVolumeMapper {
 /// Ends a picture. The API server inside protects a volume that is Bound, so it is Released first.
 fn end(virt: &Object) -> Outcome {
     let is_bound = virt.str_at("/status/phase") == Some("Bound");
+    let gone = Deletion::unnamed(KIND, virt, kinds::PERSISTENT_VOLUME_CLAIM);
     let released = is_bound.then(|| {
         let phase = [("/status/phase", json!("Released"))];
-        Effect::PatchVirtual(VirtualPatch::new(KIND, virt, Some("status"), phase))
+        let patch = VirtualPatch::new(KIND, virt, Some("status"), phase);
+        Effect::PatchVirtual(patch.because(gone.cause().clone()))
     });
-    let claim = kinds::PERSISTENT_VOLUME_CLAIM;
-    let gone = (!virt.is_deleting()).then(|| Effect::Delete(Deletion::unnamed(KIND, virt, claim)));
+    let gone = (!virt.is_deleting()).then_some(Effect::Delete(gone));
     Outcome::done().then_together(released).then_together(gone)
 }
 

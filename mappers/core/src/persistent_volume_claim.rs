@@ -6,8 +6,8 @@ mod config;
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Refusal, Rule, copy, refuse, set, up};
 use tenet_mapper::{
-    Context, CopyMapper, Deletion, Dependency, Effect, Event, EventReason, Input, KeysOf, MapError, Mapper, MapperSpec,
-    Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
+    Cause, Context, CopyMapper, Deletion, Dependency, Effect, Event, EventReason, Input, KeysOf, MapError, Mapper,
+    MapperSpec, Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
 };
 
 pub use config::Storage;
@@ -19,6 +19,9 @@ const KIND: tenet_mapper::Kind = kinds::PERSISTENT_VOLUME_CLAIM;
 /// Holds a claim inside until its copy is gone: without it a claim that is deleted while no syncer runs would leave no
 /// evidence, and a copy would be deleted because its original was not found.
 const FINALIZER: &str = "tenet.sh/host-claim";
+
+/// Cause of what a claim shows once its copy is gone. A copy that the cache lacks may exist, with its data.
+const GONE: Cause = Cause::TwinAbsent { twin: KIND };
 
 /// The class of a claim before `storageClassName`; it still wins over the field.
 const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
@@ -121,7 +124,10 @@ fn end(cx: &Context<'_>, key: &VirtualKey, virt: &Object, host: Option<&Object>)
         return Outcome::done();
     }
     let ours = host.filter(|host| cx.owned_by(KIND, key, host).is_ok_and(|owner| owner.uid == virt.uid()));
-    let Some(host) = ours else { return Outcome::one(finalizers(virt, &[])) };
+    let Some(host) = ours else {
+        let freed = finalizers(virt, &[]);
+        return Outcome::one(Effect::PatchVirtual(if host.is_none() { freed.because(GONE) } else { freed }));
+    };
     let follow = Deletion::follow(KIND, host, virt).filter(|_| !host.is_deleting());
     let wait = Dependency::host(KIND, &cx.host_key(KIND, key));
     Outcome::done().then_together(follow.map(Effect::Delete)).wait_for(wait)
@@ -134,10 +140,10 @@ fn is_held(virt: &Object) -> bool {
 fn hold(virt: &Object) -> Effect {
     let mut all = virt.list_at("/metadata/finalizers").to_vec();
     all.push(json!(FINALIZER));
-    finalizers(virt, &all)
+    Effect::PatchVirtual(finalizers(virt, &all))
 }
 
-fn finalizers(virt: &Object, all: &[Value]) -> Effect {
+fn finalizers(virt: &Object, all: &[Value]) -> VirtualPatch {
     let value = if all.is_empty() { Value::Null } else { json!(all) };
     patch(virt, None, vec![("/metadata/finalizers", value)])
 }
@@ -159,11 +165,12 @@ fn lost(virt: &Object) -> Outcome {
     let message =
         "its claim on the host is gone, and its volume with it; it is not created again, as it would be empty";
     let event = Effect::Emit(Event::warning(KIND, virt, EventReason::Degraded, message));
-    Outcome::one(event).then(patch(virt, Some("status"), vec![("/status/phase", json!("Lost"))]))
+    let shown = patch(virt, Some("status"), vec![("/status/phase", json!("Lost"))]).because(GONE);
+    Outcome::one(Effect::PatchVirtual(shown)).then(event)
 }
 
-fn patch(virt: &Object, subresource: Option<&'static str>, values: Vec<(&'static str, Value)>) -> Effect {
-    Effect::PatchVirtual(VirtualPatch::new(KIND, virt, subresource, values))
+fn patch(virt: &Object, subresource: Option<&'static str>, values: Vec<(&'static str, Value)>) -> VirtualPatch {
+    VirtualPatch::new(KIND, virt, subresource, values)
 }
 
 fn volume(claim: &Object) -> Option<&str> {
@@ -227,7 +234,7 @@ impl Translate for Claims {
         if let (None, Some(name)) = (class(virt), class(host)) {
             values.push(("/spec/storageClassName", json!(name)));
         }
-        Ok(if values.is_empty() { Vec::new() } else { vec![patch(virt, None, values)] })
+        Ok(if values.is_empty() { Vec::new() } else { vec![Effect::PatchVirtual(patch(virt, None, values))] })
     }
 }
 

@@ -15,8 +15,8 @@ pub use replicas::{FromHost, ReplicateServices, ToHost};
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, SelectorForm, copy, refuse, selector, up};
 use tenet_mapper::{
-    Admission, Bound, Context, CopyMapper, Deletion, Effect, EventReason, Input, KeysOf, MapError, Mapper, MapperSpec,
-    Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
+    Admission, Bound, Cause, Context, CopyMapper, Deletion, Effect, EventReason, Input, KeysOf, MapError, Mapper,
+    MapperSpec, Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
 };
 
 /// Fields that are read of a Service of the host that is not ours: those that lead to the virtual API server, or to
@@ -126,7 +126,7 @@ impl Mapper for ServiceMapper {
             return Ok(replicas::show(cx, key, &virt));
         }
         match cx.virt(kinds::SERVICE, key).filter(|virt| change::is_open(virt) && !virt.is_deleting()) {
-            Some(virt) => Ok(change::close(&virt, &host_spec(cx, key, &virt))),
+            Some(virt) => Ok(close(cx, key, &virt)),
             None => replicas::expose(&self.copies, self.further, cx, key, self.copy(cx, key)?),
         }
     }
@@ -144,12 +144,21 @@ impl ServiceMapper {
     }
 }
 
-/// The spec of the host Service of a virtual one, also when it has just gone.
-fn host_spec(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Value {
+/// Ends a change of the address: the Service gets the values of its host Service, or those of a new one when it is gone.
+fn close(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Outcome {
+    let closed = match host_spec(cx, key, virt) {
+        Some(spec) => change::close(virt, &spec),
+        None => change::close(virt, &json!({"type": "ClusterIP"})).because(Cause::TwinAbsent { twin: kinds::SERVICE }),
+    };
+    Outcome::one(Effect::PatchVirtual(closed))
+}
+
+/// Returns the spec of the host Service of a virtual one, also when it has just gone.
+fn host_spec(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Option<Value> {
     let host_key = cx.host_key(kinds::SERVICE, key);
     let twin = cx.host(kinds::SERVICE, &host_key).or_else(|| cx.last_state(kinds::SERVICE, &host_key));
     let ours = twin.filter(|host| cx.ownership(host).ours().is_some_and(|owner| owner.uid == virt.uid()));
-    ours.and_then(|host| host.at("/spec").cloned()).unwrap_or_else(|| json!({"type": "ClusterIP"}))
+    ours.and_then(|host| host.at("/spec").cloned())
 }
 
 /// Returns true if the API server makes the endpoints of a Service from the pods that it selects.

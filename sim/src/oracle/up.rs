@@ -45,10 +45,28 @@ impl Oracle {
         } else if entry.verb == Verb::Delete {
             self.fail(Promise::Lost, format!("{} deleted the virtual {name}", entry.user));
         }
+        if entry.kind == kinds::POD && entry.subresource == "status" {
+            self.shows(entry, before, clusters);
+        }
         if let Some(after) = &entry.after
             && let Some(field) = owned_by_tenant(entry.kind.kind, before, after)
         {
             self.fail(Promise::Writer, format!("{} wrote {field} of the virtual {name}", entry.user));
+        }
+    }
+
+    /// A syncer shows the status of a pod.
+    fn shows(&mut self, entry: &AuditEntry, before: &Object, clusters: &Clusters) {
+        if is_finished(before) || !entry.after.as_deref().is_some_and(|after| is_finished(after)) {
+            return;
+        }
+        let twins = clusters.host.list(kinds::POD, "");
+        let mut living = twins.iter().filter(|twin| !is_finished(twin));
+        if let Some(twin) = living.find(|twin| record(twin).is_some_and(|record| record.uid == before.uid())) {
+            let name = format!("{}/{}", entry.namespace, entry.name);
+            let why =
+                format!("{} showed the end of the pod {name} while its host pod {} lives", entry.user, twin.name());
+            self.fail(Promise::Lost, why);
         }
     }
 

@@ -62,6 +62,18 @@ fn late() -> Vec<(&'static str, Script)> {
             ),
         ),
         (
+            "a syncer that starts with an old list of the host",
+            both().fault(14_000, 40_000, Fault::Stale(Side::Host, 40)),
+        ),
+        (
+            "a syncer that starts with an old list of the host, and a pod that was just bound",
+            Script::new(175)
+                .act(0, Act::Namespace("team".to_owned()))
+                .fault(5_173, 7_958, Fault::Crash(Moment::BeforeWrite(11)))
+                .pod(19_783, "team", "b")
+                .fault(24_422, 7_388, Fault::Stale(Side::Host, 10)),
+        ),
+        (
             "a pod whose last states come together",
             two_pods().fault(9_000, 60_000, Fault::Slow(Side::Host, 10_000)).act(10_000, Act::Delete(pod("a"), None)),
         ),

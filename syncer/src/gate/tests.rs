@@ -4,6 +4,7 @@ mod breaker;
 mod budget;
 mod deletes;
 mod events;
+mod proofs;
 mod status;
 mod writes;
 

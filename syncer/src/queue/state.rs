@@ -252,6 +252,11 @@ impl State {
         }
     }
 
+    /// Returns true if a key at work was enqueued since its reconcile began.
+    pub fn is_overtaken(&self, key: &Key) -> bool {
+        matches!(self.entries.get(key), Some(Entry { status: Status::Running { dirty: Some(_) }, .. }))
+    }
+
     /// Drops the keys of a mapper, except those at work, which it forgets to reconcile again.
     pub fn drop_keys(&mut self, mapper: MapperId) {
         let (rows, timers, quotas) = (&mut self.rows, &mut self.timers, &mut self.quotas);

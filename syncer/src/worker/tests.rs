@@ -89,6 +89,7 @@ fn show() -> Effect {
         version: None,
         subresource: Some("status"),
         values: vec![("/status".into(), json!({"phase": "Failed"}))],
+        cause: None,
     })
 }
 

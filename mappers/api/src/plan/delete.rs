@@ -1,73 +1,11 @@
 use serde_json::json;
-use tenet_translate::keys::MANAGED_BY;
 use tenet_translate::owner::{OwnerRecord, Ownership};
 
 use super::{Payload, PlanContext, Write};
 use crate::{Cause, Deletion, Facts, Kind, MapError, Object, ObjectRef, Side};
 
-/// Fact that must be proved by a quorum read before an object is deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proof {
-    /// The twin does not exist.
-    Absent {
-        /// The twin.
-        twin: ObjectRef,
-        /// Its UID; an object of that name with another UID is another object. Empty when no object of that name may
-        /// exist.
-        uid: String,
-    },
-    /// Every host object of a kind that is ours, and that a field selector finds, is in the cache: the mapper knew it when
-    /// it decided.
-    Known {
-        /// The kind.
-        kind: Kind,
-        /// The host namespace.
-        namespace: String,
-        /// The field selector, if there is one.
-        field: Option<String>,
-        /// The label selector.
-        label: String,
-    },
-}
-
-impl Proof {
-    /// The side that is asked.
-    pub fn side(&self) -> Side {
-        match self {
-            Self::Absent { twin, .. } => twin.side,
-            Self::Known { .. } => Side::Host,
-        }
-    }
-}
-
-/// Returns what must be proved before the object of a deletion goes; `None` when what was seen is enough.
-///
-/// The twin is derived from the object itself: from the owner record of a host object, and from the name of a virtual one.
-pub fn proof(deletion: &Deletion, cached: &Object, facts: &Facts) -> Result<Option<Proof>, MapError> {
-    let ObjectRef { side, kind, .. } = deletion.target();
-    let twin = match (deletion.cause(), side) {
-        (Cause::TwinDeleting { .. } | Cause::Redundant, _) => return Ok(None),
-        (Cause::TwinAbsent { twin }, Side::Host) => {
-            let record = record_of(*kind, *twin, cached, facts)?;
-            let twin = ObjectRef::new(Side::Virtual, *twin, &record.namespace, &record.name);
-            return Ok(Some(Proof::Absent { twin, uid: record.uid }));
-        }
-        (Cause::TwinAbsent { twin }, Side::Virtual) => copy_of(*twin, cached, facts),
-        (Cause::ShownAbsent, _) => ObjectRef::new(Side::Host, *kind, cached.namespace(), cached.name()),
-        (Cause::SourcesAbsent { kind, field }, _) => {
-            return Ok(Some(Proof::Known {
-                kind: *kind,
-                namespace: facts.names.host_namespace(cached.namespace()).to_owned(),
-                field: field.map(|field| format!("{field}={}", cached.name())),
-                label: format!("{MANAGED_BY}={}", facts.names.cluster),
-            }));
-        }
-    };
-    Ok(Some(Proof::Absent { twin, uid: String::new() }))
-}
-
-/// The owner record of a host object, which must name an object of the kind `original`.
-fn record_of(kind: Kind, original: Kind, host: &Object, facts: &Facts) -> Result<OwnerRecord, MapError> {
+/// Returns the owner record of a host object, which must name an object of the kind `original`.
+pub(super) fn record_of(kind: Kind, original: Kind, host: &Object, facts: &Facts) -> Result<OwnerRecord, MapError> {
     match facts.ownership(host) {
         Ownership::Ours(record) if record.kind == original => Ok(record),
         Ownership::Ours(record) => Err(belongs_to(kind, host, &record)),
@@ -75,7 +13,8 @@ fn record_of(kind: Kind, original: Kind, host: &Object, facts: &Facts) -> Result
     }
 }
 
-fn copy_of(kind: Kind, virt: &Object, facts: &Facts) -> ObjectRef {
+/// Returns the copy of a virtual object.
+pub(super) fn copy_of(kind: Kind, virt: &Object, facts: &Facts) -> ObjectRef {
     let (names, namespace) = (&facts.names, virt.namespace());
     let name = names.host_name(kind.group_kind(), namespace, virt.name());
     ObjectRef::new(Side::Host, kind, names.host_namespace(namespace), &name)

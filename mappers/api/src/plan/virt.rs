@@ -70,7 +70,7 @@ fn metadata_changes(wanted: &Value, found: &Value) -> Option<Value> {
 
 /// Parts of a virtual object that the host owns: status, addresses. The condition of the engine stays as it is.
 pub(super) fn patch(wanted: &VirtualPatch, cached: Option<&Object>) -> Result<Vec<Write>, MapError> {
-    let VirtualPatch { kind, key, uid, version, subresource, values } = wanted;
+    let VirtualPatch { kind, key, uid, version, subresource, values, cause: _ } = wanted;
     let Some(cached) = cached.filter(|cached| cached.uid() == uid) else {
         return Err(MapError::Conflict(format!("{kind} {key} has changed since it was seen")));
     };
@@ -117,6 +117,7 @@ mod tests {
             version: version.map(str::to_owned),
             subresource: None,
             values: vec![("/spec/ports".into(), json!([{"port": 80, "nodePort": 30_000}]))],
+            cause: None,
         };
         // It was derived from version 1, with the port 80; the tenant has changed the port since.
         let writes = patch(&derived(Some("1")), Some(&service("2", 81))).unwrap();

@@ -81,6 +81,7 @@ fn it_goes_when_no_claim_names_it_and_is_released_first() {
     assert_eq!(released.values[0].1, "Released");
     let claims = kinds::PERSISTENT_VOLUME_CLAIM;
     assert_eq!(*deletion.cause(), Cause::SourcesAbsent { kind: claims, field: None });
+    assert_eq!(released.cause.as_deref(), Some(deletion.cause()), "one proof for both");
     converge(&mut clusters);
     assert!(volume(&clusters).is_none());
 }

@@ -149,7 +149,8 @@ fn a_claim_that_is_deleted_while_in_use_keeps_its_copy_until_it_is_free() {
     assert!(reconcile(&mut clusters).unwrap().effects().is_empty(), "a pod of the host uses it");
     clusters.vanish(KIND, &HostKey::new("team-a", HOST_NAME));
     let outcome = reconcile(&mut clusters).unwrap();
-    assert!(matches!(&outcome.effects()[..], [Effect::PatchVirtual(patch)] if patch.values[0].1 == Value::Null));
+    let [Effect::PatchVirtual(freed)] = &outcome.effects()[..] else { panic!("{outcome:?}") };
+    assert_eq!((&freed.values[0].1, freed.cause.as_deref()), (&Value::Null, Some(&GONE)));
 }
 
 /// A store that was restored, or a finalizer that somebody has taken away, is no evidence of a delete.
@@ -169,7 +170,8 @@ fn a_volume_that_is_lost_is_shown_and_not_created_again() {
     let mut clusters = bound();
     clusters.vanish(KIND, &HostKey::new("team-a", HOST_NAME));
     let outcome = reconcile(&mut clusters).unwrap();
-    assert!(matches!(&outcome.effects()[..], [Effect::Emit(_), Effect::PatchVirtual(_)]));
+    let [Effect::PatchVirtual(lost), Effect::Emit(_)] = &outcome.effects()[..] else { panic!("{outcome:?}") };
+    assert_eq!(lost.cause.as_deref(), Some(&GONE), "a copy that the cache lacks may exist");
     converge(&mut clusters);
     assert_eq!(virt(&clusters).str_at("/status/phase"), Some("Lost"));
     assert_eq!(converge(&mut clusters), 0);

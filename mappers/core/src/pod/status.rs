@@ -8,7 +8,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Map, Value, json};
 use tenet_mapper::plan::is_binding_noted;
-use tenet_mapper::{Effect, Object, VirtualPatch, kinds, patch};
+use tenet_mapper::{Cause, Effect, Object, VirtualPatch, kinds, patch};
 
 use super::{Subject, update};
 pub(super) use gates::gates;
@@ -42,7 +42,7 @@ fn change(pod: &Subject<'_, '_>, host: &Object, version: Option<String>) -> Opti
     if patch::same(found, &wanted) || conditions::differ_by_binding_alone(pod.virt, &wanted) {
         return None;
     }
-    Some(write(pod, wanted, version))
+    Some(Effect::PatchVirtual(write(pod, wanted, version)))
 }
 
 /// Reason of the condition of a pod that the host has ended.
@@ -50,6 +50,7 @@ const ENDED_BY_HOST: &str = "DeletedOnHost";
 
 /// Returns the last status of a pod that is removed, from the last state of its host pod where that is
 /// known. Its phase is final: a controller that waits for the end of a pod looks at nothing else, and a finalizer may keep the pod.
+/// It is as wrong as the delete behind it while the host pod exists, so it needs the same proof.
 pub(super) fn last(pod: &Subject<'_, '_>, host: Option<&Object>, by_host: bool) -> Option<Effect> {
     let shown = || pod.virt.at("/status").cloned().unwrap_or_default();
     let mut status = host.and_then(|host| wanted(pod, host)).unwrap_or_else(shown);
@@ -65,7 +66,9 @@ pub(super) fn last(pod: &Subject<'_, '_>, host: Option<&Object>, by_host: bool) 
     if by_host {
         conditions::disrupt(&mut status, ENDED_BY_HOST);
     }
-    replace(pod, status)
+    let version = Some(pod.virt.resource_version().to_owned());
+    let gone = Cause::TwinAbsent { twin: kinds::POD };
+    differs(pod, &status).then(|| Effect::PatchVirtual(write(pod, status, version).because(gone)))
 }
 
 /// Returns true if a virtual pod carries the mark that its host pod was ended by the host.
@@ -77,18 +80,18 @@ pub(super) fn is_ended_by_host(virt: &Object) -> bool {
 pub(super) fn ending(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
     let mut status = wanted(pod, host)?;
     conditions::disrupt(&mut status, ENDED_BY_HOST);
-    replace(pod, status)
+    let version = Some(pod.virt.resource_version().to_owned());
+    differs(pod, &status).then(|| Effect::PatchVirtual(write(pod, status, version)))
 }
 
-/// Returns the write of a status, if it differs from the present one, which it was derived from.
-fn replace(pod: &Subject<'_, '_>, status: Value) -> Option<Effect> {
-    let found = pod.virt.at("/status").unwrap_or(&Value::Null);
-    (!patch::same(found, &status)).then(|| write(pod, status, Some(pod.virt.resource_version().to_owned())))
+/// Returns true if a status differs from the present one.
+fn differs(pod: &Subject<'_, '_>, status: &Value) -> bool {
+    !patch::same(pod.virt.at("/status").unwrap_or(&Value::Null), status)
 }
 
-fn write(pod: &Subject<'_, '_>, status: Value, version: Option<String>) -> Effect {
+fn write(pod: &Subject<'_, '_>, status: Value, version: Option<String>) -> VirtualPatch {
     let patch = VirtualPatch::new(kinds::POD, pod.virt, Some("status"), [("/status", status)]);
-    Effect::PatchVirtual(VirtualPatch { version, ..patch })
+    VirtualPatch { version, ..patch }
 }
 
 /// Returns the status that the virtual pod should have; `None` when the host has none yet.

@@ -36,12 +36,17 @@ pub(super) fn reconcile(cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, M
     let wait = Dependency::host(kinds::SERVICE, &host_key);
     match addresses.first().filter(|first| **first != "None") {
         // While the host Service is being changed it has no address; keep the present one meanwhile.
-        None if change::is_open(&virt) => Ok(change::close(&virt, &json!({"type": "ClusterIP"}))),
+        None if change::is_open(&virt) => Ok(close(&virt, &json!({"type": "ClusterIP"}))),
         None => Ok(missing(&virt, host_key.name()).wait_for(wait)),
-        Some(first) if change::is_open(&virt) => Ok(change::close(&virt, &spec(first))),
+        Some(first) if change::is_open(&virt) => Ok(close(&virt, &spec(first))),
         Some(first) if address::of(&virt) != [*first] => Ok(open(cx, &virt, first)),
         Some(first) => endpoints(cx, key, &virt, host.as_ref(), first),
     }
+}
+
+/// Ends a change of the address. The Service has no copy whose absence counts.
+fn close(virt: &Object, spec: &Value) -> Outcome {
+    Outcome::one(Effect::PatchVirtual(change::close(virt, spec)))
 }
 
 fn missing(virt: &Object, name: &str) -> Outcome {

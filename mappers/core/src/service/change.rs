@@ -6,7 +6,7 @@
 //! performs the second. Until then its host Service, which holds the other values, is left alone.
 
 use serde_json::{Value, json};
-use tenet_mapper::{Context, Effect, Event, EventReason, EventType, Object, Outcome, kinds};
+use tenet_mapper::{Context, Effect, Event, EventReason, EventType, Object, VirtualPatch, kinds};
 
 use super::{address, patch, ranges};
 
@@ -56,11 +56,11 @@ pub(super) fn open(cx: &Context<'_>, virt: &Object, host: &Object, reason: Event
 }
 
 /// Returns the second step: all dropped fields are restored from `spec`.
-pub(super) fn close(virt: &Object, spec: &Value) -> Outcome {
+pub(super) fn close(virt: &Object, spec: &Value) -> VirtualPatch {
     let mut values: Vec<_> =
         DROPPED.iter().map(|(field, pointer)| (*pointer, spec.get(field).cloned().unwrap_or_default())).collect();
     values.push(("/spec/ports", address::ports(virt.at("/spec/ports"), spec.get("ports"))));
-    Outcome::one(patch(virt, values))
+    VirtualPatch::new(kinds::SERVICE, virt, None, values)
 }
 
 /// An event on a virtual Service.

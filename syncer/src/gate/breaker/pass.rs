@@ -1,4 +1,4 @@
-//! Deletes of the gate pass the breaker here: which of them count, who is told, and who releases a kind.
+//! Writes that depend on an absence pass the breaker here: which of them count, who is told, and who releases a kind.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use tenet_mapper::plan::Proof;
-use tenet_mapper::{Deletion, EventReason, HostKey, Kind, MapError, Object, ObjectRef, Side};
+use tenet_mapper::{EventReason, HostKey, Kind, MapError, Object, ObjectRef, Side};
 use tokio::time::Instant;
 
 use super::{Alarm, Ask, Breaker, State, Tripped, Verdict};
@@ -39,7 +39,11 @@ impl Gate {
         if object.is_deleting() {
             return true;
         }
-        let Proof::Absent { twin, uid } = proof else { return false };
+        let (twin, uid) = match proof {
+            Proof::Absent { twin, uid } => (twin, uid.as_str()),
+            Proof::NoCopy { copy } => (copy, ""),
+            Proof::Known { .. } => return false,
+        };
         let was_deleted =
             |uid: &str| self.parts.caches.get(twin.side, twin.kind).is_some_and(|cache| cache.is_deleted(uid));
         match (twin.side, uid.is_empty()) {
@@ -51,17 +55,19 @@ impl Gate {
         }
     }
 
-    /// Asks the breaker, and raises its alarm.
+    /// Asks the breaker about a write to this incarnation of an object, and raises its alarm. What shows an object as gone and
+    /// the delete behind it count once.
     pub(in crate::gate) async fn pass_breaker(
         &self,
-        deletion: &Deletion,
+        target: &ObjectRef,
+        uid: &str,
         ask: impl Fn(&mut Breaker, &Ask<'_>, Instant) -> (Verdict, Option<Alarm>),
     ) -> Result<(), MapError> {
-        let ObjectRef { side, kind, .. } = deletion.target();
+        let ObjectRef { side, kind, .. } = target;
         let (verdict, alarm) = {
             let request = Ask {
                 subject: (*side, *kind),
-                uid: deletion.uid(),
+                uid,
                 population: self.parts.caches.get(*side, *kind).map_or(0, |cache| cache.len()),
                 trusted: self.parts.claim.check().is_ok() || self.breaker.released.load().contains(&kind.to_string()),
             };

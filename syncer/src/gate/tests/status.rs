@@ -14,6 +14,7 @@ async fn a_status_is_only_written_to_the_incarnation_that_it_was_derived_from() 
         uid: "old".to_owned(),
         subresource: Some("status"),
         values: vec![("/status".into(), json!({"phase": "Running"}))],
+        cause: None,
     };
     assert!(matches!(rig.perform(Effect::PatchVirtual(patch)).await, Err(MapError::Conflict(_))));
     assert_eq!(rig.asked(Side::Virtual), Vec::<String>::new());
@@ -32,6 +33,7 @@ async fn a_status_with_parts_of_others_is_only_written_over_the_version_that_was
         uid: "u".to_owned(),
         subresource: Some("status"),
         values: vec![("/status".into(), json!({"phase": "Running"}))],
+        cause: None,
     };
     rig.perform(Effect::PatchVirtual(patch)).await.unwrap();
     let asked = rig.virt.lock().unwrap();
@@ -60,6 +62,7 @@ async fn a_status_from_the_host_keeps_the_condition_of_a_refusal() {
         uid: "u".to_owned(),
         subresource: Some("status"),
         values: vec![("/status/conditions".into(), conditions)],
+        cause: None,
     };
     let rig = rig_with_conditions(&json!([ready, refused]));
     let unchanged = rig.perform(Effect::PatchVirtual(status(json!([ready])))).await.unwrap();
@@ -96,6 +99,7 @@ async fn a_status_that_somebody_else_has_written_over_is_written_again_only_afte
             uid: "u".to_owned(),
             subresource: Some("status"),
             values: vec![("/status".into(), json!({"phase": phase}))],
+            cause: None,
         })
     };
     for (on_host, is_written) in [("4", false), ("3", true)] {

@@ -1,6 +1,8 @@
 use serde_json::{Value, json};
+use tenet_translate::keys::MANAGED_BY;
 
 use super::*;
+use crate::plan::{Proof, proof};
 use crate::testing::{CLUSTER_ID, Clusters};
 use crate::{Effect, kinds};
 
@@ -47,7 +49,7 @@ fn the_twin_of_a_host_object_is_the_one_that_its_record_names() {
     let host = Object::new(secret(kinds::POD, Some("u")));
     let of_pod = Deletion::orphan(kinds::SECRET, &host, kinds::POD);
     let twin = ObjectRef::new(Side::Virtual, kinds::POD, "shop", "web");
-    let proof_of = |deletion: &Deletion| proof(deletion, &host, &facts());
+    let proof_of = |deletion: &Deletion| proof(&Effect::Delete(deletion.clone()), &host, &facts());
     assert_eq!(proof_of(&of_pod).unwrap(), Some(Proof::Absent { twin, uid: "u".to_owned() }));
     let of_secret = Deletion::orphan(kinds::SECRET, &host, kinds::SECRET);
     let error = proof_of(&of_secret).unwrap_err().to_string();
@@ -125,9 +127,8 @@ fn a_picture_goes_when_what_it_shows_is_gone() {
 fn a_picture_of_pods_asks_for_the_pods_of_ours_with_its_name() {
     let node = Object::new(json!({"metadata": {"name": "node-1", "uid": "n"}}));
     let deletion = Deletion::unused(kinds::NODE, &node, kinds::POD, "spec.nodeName");
-    let Some(Proof::Known { namespace, field, label, .. }) = proof(&deletion, &node, &facts()).unwrap() else {
-        panic!("no list")
-    };
+    let found = proof(&Effect::Delete(deletion), &node, &facts()).unwrap();
+    let Some(Proof::Known { namespace, field, label, .. }) = found else { panic!("no list") };
     assert_eq!(field.as_deref(), Some("spec.nodeName=node-1"));
     assert_eq!([namespace, label], ["team-a", "tenet.sh/managed-by=vc-1"]);
 }

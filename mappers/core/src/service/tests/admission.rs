@@ -229,7 +229,7 @@ fn a_reservation_waits_for_its_service_and_goes_when_none_comes() {
     let deletion = deletion(&outcome);
     assert_eq!(deletion.version(), Some(host(&late).unwrap().resource_version()));
     let facts = late.look(|cx| cx.facts().clone());
-    let proof = proof(deletion, host(&late).unwrap(), &facts).unwrap();
+    let proof = proof(&Effect::Delete(deletion.clone()), host(&late).unwrap(), &facts).unwrap();
     let twin = ObjectRef::new(Side::Virtual, kinds::SERVICE, "shop", "web");
     assert_eq!(proof, Some(Proof::Absent { twin, uid: String::new() }), "no Service of the name may exist");
 }
