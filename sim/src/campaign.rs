@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::oracle::{Failure, Picture, Promise, compare};
 use crate::run::run;
-use crate::script::{Act, Fault, Script};
+use crate::script::{Fault, Script};
 
 /// Result of one script.
 #[derive(Clone, Debug, Default)]
@@ -29,16 +29,10 @@ pub struct Defect {
 }
 
 /// Defects that are not mended yet. Scripts that may show one are left out of `cargo test`.
-pub const OPEN: &[Defect] = &[
-    Defect {
-        name: "a store that goes back by less than the time between two epochs while no syncer runs is not noticed",
-        concerns: |script| script.has(|fault| matches!(fault, Fault::Rewind(..))) && ends(script),
-    },
-    Defect {
-        name: "a pod that is not bound yet when its host pod is deleted is removed before that has ended",
-        concerns: |script| script.steps.iter().any(|step| matches!(step.act, Act::Remove(_))) && ends(script),
-    },
-];
+pub const OPEN: &[Defect] = &[Defect {
+    name: "a store that goes back by less than the time between two epochs while no syncer runs is not noticed",
+    concerns: |script| script.has(|fault| matches!(fault, Fault::Rewind(..))) && ends(script),
+}];
 
 /// Returns true if a syncer ends while the script runs.
 fn ends(script: &Script) -> bool {

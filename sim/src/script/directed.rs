@@ -74,6 +74,13 @@ fn late() -> Vec<(&'static str, Script)> {
                 .fault(24_422, 7_388, Fault::Stale(Side::Host, 10)),
         ),
         (
+            "a pod that is not bound yet when somebody deletes its host pod",
+            Script::new(1)
+                .pod(500, "default", "a")
+                .fault(400, 6_000, Fault::Crash(Moment::AfterWrite(10)))
+                .act(2_000, Act::Remove(pod("a"))),
+        ),
+        (
             "a pod whose last states come together",
             two_pods().fault(9_000, 60_000, Fault::Slow(Side::Host, 10_000)).act(10_000, Act::Delete(pod("a"), None)),
         ),

@@ -4,7 +4,8 @@
 use tenet_mapper::keys::BOUND;
 use tenet_mapper::{Context, Deletion, Dependency, Effect, EventReason, HostKey, Object, Outcome, VirtualKey, kinds};
 
-use super::{Subject, grace, status, tenant_nodes, tokens};
+use super::scheduling::Binding;
+use super::{Subject, grace, scheduling, status, tenant_nodes, tokens};
 
 /// Ends the host pod of a virtual pod that is gone or replaced by another of its name. Nobody waits for it, so a
 /// graceful delete is cut short.
@@ -37,9 +38,17 @@ pub(super) fn together(pod: &Subject<'_, '_>, host: &Object) -> Outcome {
         return Outcome::done().then_together(follow).then_together(shown);
     }
     // A finished pod stays unchanged as a record.
-    let follow = Deletion::follow_host(kinds::POD, pod.virt, host).filter(|_| !pod.is_finished());
-    let shown = if follow.is_some() { status::ending(pod, host) } else { shown };
-    Outcome::done().then_each(shown.map(Effect::best_effort)).then_together(follow.map(Effect::Delete))
+    let Some(follow) = Deletion::follow_host(kinds::POD, pod.virt, host).filter(|_| !pod.is_finished()) else {
+        return Outcome::done().then_each(shown.map(Effect::best_effort));
+    };
+    // The API server removes a pod that is not bound at once, and its host pod has not ended yet.
+    let bind = match scheduling::binding(pod, host) {
+        Binding::Follow(bind) => Some(bind),
+        Binding::Wait(node) => return Outcome::done().wait_for(node),
+        Binding::Same | Binding::Apart => None,
+    };
+    let shown = status::ending(pod, host, bind.is_some());
+    Outcome::done().then_together(bind).then_each(shown.map(Effect::best_effort)).then(Effect::Delete(follow))
 }
 
 /// The virtual pod is being deleted, and there is no host pod (any more): nothing holds it.

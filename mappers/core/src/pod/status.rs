@@ -76,11 +76,11 @@ pub(super) fn is_ended_by_host(virt: &Object) -> bool {
     conditions::is_disrupted(virt, ENDED_BY_HOST)
 }
 
-/// Returns the status of a pod that the host is ending.
-pub(super) fn ending(pod: &Subject<'_, '_>, host: &Object) -> Option<Effect> {
+/// Returns the status of a pod that the host is ending. After its binding the resulting version is not known.
+pub(super) fn ending(pod: &Subject<'_, '_>, host: &Object, is_bound_now: bool) -> Option<Effect> {
     let mut status = wanted(pod, host)?;
     conditions::disrupt(&mut status, ENDED_BY_HOST);
-    let version = Some(pod.virt.resource_version().to_owned());
+    let version = (!is_bound_now).then(|| pod.virt.resource_version().to_owned());
     differs(pod, &status).then(|| Effect::PatchVirtual(write(pod, status, version)))
 }
 

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use tenet_mapper::{Dependency, HostKey, MapError, Next, Side, kinds};
+use tenet_mapper::{Dependency, HostKey, MapError, Next, Side, VirtualKey, kinds};
 
 use super::lab::{HOST_NAME, Lab};
 
@@ -37,6 +37,23 @@ fn the_side_that_is_deleted_leads() {
         }
         assert_eq!(lab.planned(), expected, "virtual {virt:?}, host {host:?}");
     }
+}
+
+/// The API server removes a pod without a node at once, whatever the grace period.
+#[test]
+fn a_pod_without_a_node_is_bound_before_the_end_of_its_host_pod_is_passed_on() {
+    let mut lab = Lab::running();
+    lab.edit("/spec/nodeName", Value::Null);
+    lab.delete(Side::Host, 30);
+    assert_eq!(lab.planned(), ["bind node-1", "patch virtual status", "delete virtual Pod 30"]);
+    let mut without_node = Lab::empty();
+    for (side, pod) in [(Side::Virtual, lab.virt()), (Side::Host, lab.host())] {
+        without_node.clusters.put(side, pod.unwrap().value().clone());
+    }
+    without_node.edit_host("/spec/nodeName", json!("node-9"));
+    let outcome = without_node.reconcile().unwrap();
+    let node = Dependency::virt(kinds::NODE, &VirtualKey::new("", "node-9"));
+    assert!(outcome.stages.is_empty() && outcome.wait.contains(&node), "{outcome:?}");
 }
 
 #[test]
