@@ -26,7 +26,7 @@ use crate::queue::Lane;
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Pause before the next try. A new control plane needs some seconds until its `default` `ServiceAccount` exists.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Age at which defaults are learnt again when an object is refused, and when one is still refused.
+/// Age at which defaults are learnt again when an object is refused or rejected, and when one still is.
 const DOUBT: Duration = Duration::from_secs(60);
 const DOUBT_TOLD: Duration = Duration::from_secs(600);
 /// Delay of a refusal while the defaults of its kind are being learnt.
@@ -59,8 +59,8 @@ impl Learnt {
         Ok(())
     }
 
-    /// Doubts the defaults of a kind of which an object is refused: it may have a default that the API server fills in since
-    /// it was configured otherwise. A refusal that has been told already doubts more rarely.
+    /// Doubts the defaults of a kind of which an object is refused, or rejected by the host: it may have a default that the
+    /// API server fills in since it was configured otherwise. What has been told already is doubted more rarely.
     pub fn doubt(&self, kind: Kind, is_told: bool) {
         let span = if is_told { DOUBT_TOLD } else { DOUBT };
         if self.since.lock().get(&kind).is_some_and(|at| at.elapsed() >= span) {

@@ -270,7 +270,12 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: Ma
             };
         }
         MapError::Foreign { .. } => EventReason::Blocked,
-        MapError::Rejected(_) | MapError::QuotaExceeded { .. } | MapError::Malformed(_) => EventReason::Rejected,
+        MapError::Rejected(_) => {
+            // The host may reject a default of the virtual API server that is not known as one yet.
+            engine.view.defaults.doubt(kind, refusal::is_told(engine, mapper.spec(), object));
+            EventReason::Rejected
+        }
+        MapError::QuotaExceeded { .. } | MapError::Malformed(_) => EventReason::Rejected,
         MapError::Conflict(_) | MapError::Suspended(_) => {
             tracing::debug!(%kind, %object, %error, "reconcile failed: retrying");
             return error;

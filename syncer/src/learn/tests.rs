@@ -8,8 +8,12 @@ use crate::registry::{Registry, State};
 const PODS: &str = "/api/v1/namespaces/default/pods";
 const ID: MapperId = MapperId::new("refusing");
 
-/// A mapper that refuses all pods with a class that is no default.
-struct Refusing(MapperSpec);
+/// A mapper that fails for all pods with a class that is no default.
+struct Refusing(MapperSpec, fn() -> MapError);
+
+fn refused() -> MapError {
+    MapError::refused("spec.class", "is not known")
+}
 
 impl Mapper for Refusing {
     fn spec(&self) -> &MapperSpec {
@@ -22,7 +26,7 @@ impl Mapper for Refusing {
         if cx.defaults(kinds::POD).contains("spec.class", &class) {
             return Ok(Outcome::done());
         }
-        Err(MapError::refused("spec.class", "is not known"))
+        Err((self.1)())
     }
 }
 
@@ -34,7 +38,7 @@ fn spec() -> MapperSpec {
 
 fn engine(answers: Answers) -> (Arc<Engine>, Asked) {
     let ((virt, asked), (host, _)) = (api(answers), api(Vec::new()));
-    let engine = Fixture::new(virt, host, &[kinds::POD]).engine(vec![Box::new(Refusing(spec()))]);
+    let engine = Fixture::new(virt, host, &[kinds::POD]).engine(vec![Box::new(Refusing(spec(), refused))]);
     engine.caches.get(Side::Virtual, kinds::POD).unwrap().store(json!({
         "metadata": {"namespace": "n", "name": "a", "uid": "u", "resourceVersion": "5"}, "spec": {"class": "gold"},
     }));
@@ -100,7 +104,7 @@ async fn a_default_is_never_refused_not_even_before_it_is_learnt() {
 async fn a_default_that_changes_later_is_learnt_when_an_object_is_refused() {
     let stored = json!({"metadata": {"name": "tenet-defaults"}, "spec": {"class": "silver"}});
     let ((virt, asked), (host, _)) = (api(vec![("POST", PODS, 201, stored)]), api(Vec::new()));
-    let mapper = Refusing(spec().with_conditions());
+    let mapper = Refusing(spec().with_conditions(), refused);
     let engine = Arc::new(Fixture::new(virt, host, &[kinds::POD]).engine(vec![Box::new(mapper)]));
     engine.router.start(ID);
     begin(&engine, ID);
@@ -116,4 +120,25 @@ async fn a_default_that_changes_later_is_learnt_when_an_object_is_refused() {
         assert_eq!(learnt(), (before + usize::from(again), false), "{age}");
     }
     assert!(engine.view.defaults.of(kinds::POD).contains("spec.class", &json!("silver")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_defaults_are_learnt_again_now_and_then_while_the_host_rejects_an_object() {
+    let stored = json!({"metadata": {"name": "tenet-defaults"}, "spec": {"class": "silver"}});
+    let ((virt, asked), (host, _)) = (api(vec![("POST", PODS, 201, stored)]), api(Vec::new()));
+    let mapper =
+        Refusing(spec(), || MapError::Rejected("Pod \"a\" is invalid: spec.class: Unsupported value".to_owned()));
+    let engine = Arc::new(Fixture::new(virt, host, &[kinds::POD]).engine(vec![Box::new(mapper)]));
+    engine.caches.get(Side::Virtual, kinds::POD).unwrap().store(json!({
+        "metadata": {"namespace": "n", "name": "a", "uid": "u", "resourceVersion": "5"}, "spec": {"class": "gold"},
+    }));
+    let stop = tokio_util::sync::CancellationToken::new();
+    tokio::spawn(Registry::run(Arc::clone(&engine), stop.clone()));
+    tokio::spawn(crate::worker::run(Arc::clone(&engine), stop.clone()));
+    for _ in 0..3600 {
+        sleep(Duration::from_secs(1)).await;
+        doubted(&engine);
+    }
+    assert!((2..=6).contains(&posts(&asked, "/pods")), "{} times in an hour", posts(&asked, "/pods"));
+    stop.cancel();
 }
