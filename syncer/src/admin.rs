@@ -119,9 +119,11 @@ fn all(engine: &Engine) -> Vec<Report> {
     let mappers = engine.mappers.iter().map(|mapper| report(engine, mapper.spec().id));
     let parts =
         engine.off.lock().iter().map(|(part, why)| Report::Off(format!("{part}: off: {why}"))).collect::<Vec<_>>();
+    let closed = engine.closed.lock();
+    let closed = closed.iter().map(|(socket, why)| Report::Trouble(format!("{socket}: closed: {why}")));
     let paused = engine.gate.breaker_report().into_iter().map(Report::Off);
     let claim = engine.claim.check().err().map(|error| Report::Trouble(format!("claim: {error}")));
-    claim.into_iter().chain(mappers).chain(parts).chain(paused).collect()
+    claim.into_iter().chain(mappers).chain(closed).chain(parts).chain(paused).collect()
 }
 
 fn one(engine: &Engine, name: &str) -> Option<Report> {

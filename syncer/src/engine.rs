@@ -47,6 +47,8 @@ pub struct Engine {
     pub metrics: Arc<Metrics>,
     /// Components beside the mappers that are off, with the reasons.
     pub off: Mutex<BTreeMap<&'static str, String>>,
+    /// Sockets that do not listen, with the reasons: this syncer is not ready.
+    pub closed: Mutex<BTreeMap<&'static str, String>>,
     /// Clock, randomness and spawning.
     pub runtime: Arc<dyn Runtime>,
 }
@@ -62,6 +64,11 @@ impl Engine {
     pub fn start_anew(&self, side: Side) {
         self.caches.start_anew(side);
         self.registry.start_anew(self);
+    }
+
+    /// Returns true unless this replica stands by, or has lost its lease: then it writes nothing.
+    pub fn may_write(&self) -> bool {
+        self.lease.as_ref().is_none_or(|lease| lease.is_held())
     }
 
     /// The kind of a mapper, as a label of metrics.

@@ -114,6 +114,7 @@ impl Fixture {
             lease: None,
             metrics,
             off: Mutex::default(),
+            closed: Mutex::default(),
             runtime: Arc::new(System),
         }
     }

@@ -41,6 +41,15 @@ pub trait EngineHandle: Send + Sync + 'static {
     /// Reports that a part beside the mappers is off, and why; or that it is on again. `/readyz` shows it.
     fn report_off(&self, part: &'static str, why: Option<String>);
 
+    /// Reports that a socket does not listen, and why; or that it does. Until then the syncer is not ready.
+    fn report_closed(&self, socket: &'static str, why: Option<String>);
+
+    /// Returns true unless this replica stands by, or has lost its lease: then it writes nothing.
+    fn may_write(&self) -> bool;
+
+    /// Waits until this replica may write.
+    async fn leads(&self);
+
     /// Counts a panic that a part beside the engine has contained.
     fn task_panicked(&self, task: &'static str);
 
@@ -84,7 +93,7 @@ pub trait Sockets {
         Vec::new()
     }
 
-    /// Serves until `stop`.
+    /// Serves until `stop`. It runs while the replica stands by, too: what it writes waits for [`EngineHandle::leads`].
     fn serve(
         self,
         engine: Arc<dyn EngineHandle>,
@@ -117,6 +126,24 @@ impl EngineHandle for Engine {
             Some(why) => off.insert(part, why),
             None => off.remove(part),
         };
+    }
+
+    fn report_closed(&self, socket: &'static str, why: Option<String>) {
+        let mut closed = self.closed.lock();
+        match why {
+            Some(why) => closed.insert(socket, why),
+            None => closed.remove(socket),
+        };
+    }
+
+    fn may_write(&self) -> bool {
+        Self::may_write(self)
+    }
+
+    async fn leads(&self) {
+        if let Some(lease) = &self.lease {
+            lease.held().await;
+        }
     }
 
     fn task_panicked(&self, task: &'static str) {

@@ -54,6 +54,7 @@ pub struct Lease {
     election: Mutex<Election>,
     hold: Arc<Hold>,
     lost: Mutex<Option<LostLease>>,
+    acquired: CancellationToken,
     runtime: Arc<dyn Runtime>,
 }
 
@@ -110,6 +111,7 @@ impl Lease {
             election: Mutex::new(Election::new(identity(&**runtime), times)),
             hold: Arc::clone(hold),
             lost: Mutex::default(),
+            acquired: CancellationToken::new(),
             runtime: Arc::clone(runtime),
         }))
     }
@@ -122,6 +124,11 @@ impl Lease {
     /// Returns true while this process may write.
     pub fn is_held(&self) -> bool {
         self.hold.is_held(Instant::now())
+    }
+
+    /// Waits until this process has held the lease for the first time.
+    pub async fn held(&self) {
+        self.acquired.cancelled().await;
     }
 
     /// Returns the holder, while it is another process.
@@ -263,6 +270,7 @@ impl Lease {
             Ok(lease) => {
                 self.observe(Some(&lease));
                 self.hold.extend(sent + self.times.deadline);
+                self.acquired.cancel();
                 let before = record.map(|record| record.holder).unwrap_or_default();
                 tracing::info!(lease = self.name, before, "lease acquired");
                 Ok(true)

@@ -135,7 +135,9 @@ impl Syncer {
         let mappers = Arc::new(Mappers::new(mappers)?);
 
         let claim = Arc::new(Claim::new(claim::wiring(config), virt.clone(), host.clone(), limit));
-        claim.establish().await?;
+        let hold = Arc::new(if config.lease.enabled { Hold::default() } else { Hold::always() });
+        let lease = Lease::of(config, &host, &hold, runtime)?.map(Arc::new);
+        claim.establish(lease.as_deref()).await?;
         let cluster_id = claim.cluster_id();
         let virtual_version = version(&virt, limit).await.unwrap_or_default();
         tracing::info!(cluster_id, virtual_version, "connected to the virtual API server");
@@ -186,8 +188,6 @@ impl Syncer {
             host: host.clone(),
             limit,
         };
-        let hold = Arc::new(if config.lease.enabled { Hold::default() } else { Hold::always() });
-        let lease = Lease::of(config, &host, &hold, runtime)?.map(Arc::new);
         let gate = Gate::new(Parts {
             virt,
             host,
@@ -218,6 +218,7 @@ impl Syncer {
             lease,
             metrics,
             off: Mutex::default(),
+            closed: Mutex::default(),
             runtime,
         };
         Ok(Self { engine: Arc::new(engine), informers, live })
@@ -245,24 +246,19 @@ impl Syncer {
         });
         keep(&engine, tasks, "claim", stop, |engine, stop| Arc::clone(&engine.claim).watch(engine, stop));
         let sockets = sockets.serve(Arc::clone(&engine) as Arc<dyn EngineHandle>, live.clone(), stop.clone());
-        spawn(&*runtime, tasks, lead(engine, live, sockets, stop.clone()));
+        spawn(&*runtime, tasks, sockets);
+        spawn(&*runtime, tasks, lead(engine, live, stop.clone()));
     }
 }
 
-/// Works and serves sockets once this process may write.
-async fn lead(
-    engine: Arc<Engine>,
-    live: Live,
-    sockets: impl Future<Output = ()> + Send + 'static,
-    stop: CancellationToken,
-) {
+/// Works once this process may write.
+async fn lead(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
     let (runtime, lease) = (Arc::clone(&engine.runtime), engine.lease.clone());
     if stop.run_until_cancelled(lease::acquire(lease.as_deref())).await.is_none() {
         return;
     }
     let tasks = TaskTracker::new();
     spawn(&*runtime, &tasks, work(engine, live, stop.clone()));
-    spawn(&*runtime, &tasks, sockets);
     lease::hold_until(lease.as_deref(), &stop).await;
     tasks.close();
     tasks.wait().await;

@@ -201,6 +201,53 @@ async fn another_replica_takes_over_and_a_leader_that_was_stopped_writes_nothing
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_replica_claims_nothing_before_it_holds_the_lease() -> Result<()> {
+    let mut rig = Rig::start("lease-claim", "lease: { enabled: true }\n").await?;
+    let leases = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", rig.playground.namespace());
+    let lease = format!("{leases}/vc-1-tenet-syncer");
+    let held = |round: usize| {
+        json!({"holderIdentity": "another", "leaseDurationSeconds": 4, "leaseTransitions": 0,
+               "renewTime": format!("2027-01-15T08:00:{round:02}.000000Z")})
+    };
+    rig.host.create(&leases, json!({"metadata": {"name": "vc-1-tenet-syncer"}, "spec": held(0)})).await?;
+    let start = time::OffsetDateTime::now_utc();
+    let replica = rig.replica("first")?;
+    for round in 1..10 {
+        sleep(Duration::from_secs(1)).await;
+        rig.host.patch(&lease, json!({"spec": held(round)})).await?;
+    }
+    let writes = rig.writes_since(start)?;
+    ensure!(writes.is_empty(), "a replica that stands by wrote {writes:#?}");
+    ensure!(rig.host.get(&rig.on_host("configmaps/tenet-claim-vc-1")).await?.is_none(), "it has claimed the host");
+    replica.until_it_leads().await?;
+    rig.synced_after(Instant::now()).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kubelet_of_a_replica_that_stands_by_answers() -> Result<()> {
+    // A lease that nobody takes over for the time of the test.
+    let lease = "lease: { enabled: true, duration: 60s, renewDeadline: 50s, retryPeriod: 2s }\n";
+    let mut rig = Rig::start("lease-kubelet", lease).await?;
+    let first = rig.replica("first")?;
+    first.until_it_leads().await?;
+    rig.synced_after(Instant::now()).await?;
+    let log = "/api/v1/namespaces/shop/pods/p1/log";
+    let is_answered =
+        async || Ok(rig.virt.client.request_text(http::Request::get(log).body(Vec::new())?).await.is_ok());
+    until("logs of the leader", is_answered).await?;
+    let second = rig.replica("second")?;
+    second.until_it_stands_by().await?;
+    // Both have one address here, so the kubelet of the second opens when the first is gone.
+    first.process.kill();
+    until("logs of the replica that stands by", is_answered).await?;
+    ensure!(second.readyz().await.contains("standby: "), "it does not write: {}", second.readyz().await);
+    let (_, metrics) = scrape(second.port, "/metrics").await?;
+    ensure!(metrics.contains("tenet_lease_held 0"), "it does not hold the lease");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_syncers_without_a_lease_lose_nothing_and_write_nothing_at_rest() -> Result<()> {
     let mut rig = Rig::start("twins", "").await?;
     let first = rig.replica("first")?;

@@ -90,6 +90,14 @@ impl View for Caches<'_> {
 impl EngineHandle for FakeEngine {
     fn report_off(&self, _part: &'static str, _why: Option<String>) {}
 
+    fn report_closed(&self, _socket: &'static str, _why: Option<String>) {}
+
+    fn may_write(&self) -> bool {
+        true
+    }
+
+    async fn leads(&self) {}
+
     fn task_panicked(&self, task: &'static str) {
         self.panics.lock().push(task);
     }

@@ -67,15 +67,30 @@ impl tenet_syncer::Sockets for Sockets {
 /// Opens the sockets that the configuration asks for, and serves until it is told to stop.
 async fn run(engine: Arc<dyn EngineHandle>, live: Live, stop: CancellationToken) {
     let config = (*live.get()).clone();
-    if !config.webhook.enabled {
-        webhook::withdraw(&*engine).await;
+    if config.webhook.enabled {
+        engine.report_closed(webhook::SOCKET, Some("it is not opened yet".to_owned()));
     }
-    if !config.usage.enabled {
-        aggregation::withdraw(&*engine).await;
-    }
+    let withdrawn = stop.run_until_cancelled(withdraw(&*engine, &config));
     if !config.kubelet.enabled && !config.webhook.enabled && !config.usage.enabled {
+        withdrawn.await;
         return;
     }
+    tokio::join!(withdrawn, serve(&engine, &live, &config, &stop));
+}
+
+/// Removes registrations of an earlier start at sockets that are not configured any more.
+async fn withdraw(engine: &dyn EngineHandle, config: &Config) {
+    engine.leads().await;
+    if !config.webhook.enabled {
+        webhook::withdraw(engine).await;
+    }
+    if !config.usage.enabled {
+        aggregation::withdraw(engine).await;
+    }
+}
+
+/// Opens the sockets, again and again if need be, and serves.
+async fn serve(engine: &Arc<dyn EngineHandle>, live: &Live, config: &Config, stop: &CancellationToken) {
     let metrics = match Metrics::new(engine.registry()) {
         Ok(metrics) => Arc::new(metrics),
         Err(error) => return tracing::error!(%error, "cannot register the metrics of the sockets: they stay closed"),
@@ -83,10 +98,10 @@ async fn run(engine: Arc<dyn EngineHandle>, live: Live, stop: CancellationToken)
     loop {
         let error = tokio::select! {
             () = stop.cancelled() => return,
-            opened = open(&engine, &live, &config, &metrics) => match opened {
+            opened = open(engine, live, config, &metrics) => match opened {
                 Ok(opened) => {
                     engine.report_off(PART, None);
-                    if Panics::new(&engine).contain(PART, Box::pin(opened.serve(stop.clone()))).await.is_some() {
+                    if Panics::new(engine).contain(PART, Box::pin(opened.serve(stop.clone()))).await.is_some() {
                         return;
                     }
                     anyhow::anyhow!("a task of the sockets panicked")
@@ -96,6 +111,10 @@ async fn run(engine: Arc<dyn EngineHandle>, live: Live, stop: CancellationToken)
         };
         tracing::warn!(error = format!("{error:#}"), "cannot open the sockets of the virtual API server");
         engine.report_off(PART, Some(format!("{error:#}")));
+        // Sockets that are off are no reason to call the mappers not ready. A replica that stands by opens them later.
+        if engine.may_write() {
+            engine.report_closed(webhook::SOCKET, None);
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(AGAIN) => {}
@@ -126,7 +145,9 @@ async fn open(
     let limit = *config.engine.request_timeout;
     let (virt, host) = (connect::virt(config).await?, connect::host(config).await?);
     let names = ["localhost", "127.0.0.1", "::1", aggregation::SERVER_NAME].map(str::to_owned).to_vec();
-    let certificates = CertificateStore::start(host.clone(), &config.name, &config.host.namespace, names, limit)
+    let may_write = engine.may_write();
+    let (name, namespace) = (&config.name, &config.host.namespace);
+    let certificates = CertificateStore::start(host.clone(), name, namespace, names, limit, may_write)
         .await
         .context("cannot load the serving certificate")?;
     let (certificates, authorities) = (Arc::new(certificates), Arc::new(Authorities::new(virt.clone(), limit)));
@@ -191,7 +212,7 @@ impl Opened {
         let webhook = async {
             if self.config.webhook.enabled {
                 let parts = webhook::Parts {
-                    engine: self.engine,
+                    engine: Arc::clone(&self.engine),
                     metrics: self.metrics,
                     certificates: Arc::clone(&self.certificates),
                     live: self.live,
@@ -199,6 +220,13 @@ impl Opened {
                 panics.restart("webhook", || webhook::run(&parts, stop.clone())).await;
             }
         };
-        tokio::join!(keep, authorities, kubelet, aggregated, webhook);
+        // They are registered, and the webhook reserves on the host: by the replica that may write.
+        let registered = async {
+            if stop.run_until_cancelled(engine.leads()).await.is_some() {
+                self.certificates.follow().await;
+                tokio::join!(aggregated, webhook);
+            }
+        };
+        tokio::join!(keep, authorities, kubelet, registered);
     }
 }

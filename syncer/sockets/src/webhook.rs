@@ -47,6 +47,8 @@ use tenet_syncer::EngineHandle;
 
 /// A Service has a limit of 1.5 MiB in the store; an update carries two.
 const LONGEST: usize = 8 * 1024 * 1024;
+/// Name of the socket in `/readyz`.
+pub const SOCKET: &str = "webhook";
 /// Number of connections that the virtual API server may have.
 const CONNECTIONS: usize = 512;
 /// An answer after the virtual API server has given up is no answer.
@@ -88,12 +90,14 @@ pub async fn withdraw(engine: &dyn EngineHandle) {
 /// Serves and keeps itself registered until it is told to stop.
 pub async fn run(parts: &Parts, stop: CancellationToken) {
     if parts.engine.admissions().is_empty() {
+        parts.engine.report_closed(SOCKET, None);
         return withdraw(&*parts.engine).await;
     }
     loop {
         let served = serve(parts, &stop).await;
         let Err(error) = served else { return };
         tracing::warn!(error = format!("{error:#}"), "cannot serve the webhook");
+        parts.engine.report_closed(SOCKET, Some(format!("{error:#}")));
         tokio::select! {
             () = stop.cancelled() => return,
             () = sleep(AGAIN) => {}
@@ -106,7 +110,7 @@ async fn serve(parts: &Parts, stop: &CancellationToken) -> anyhow::Result<()> {
     let config = live.get().webhook.clone();
     let socket = TcpListener::bind(config.listen).await.with_context(|| format!("webhook.listen {}", config.listen))?;
     let listener = Listener {
-        name: "webhook",
+        name: SOCKET,
         tls: Arc::new(arc_swap::ArcSwap::from_pointee(server_config(certificates.served(), None)?)),
         connections: Arc::new(Semaphore::new(CONNECTIONS)),
         panics: Panics::new(engine),
@@ -125,6 +129,7 @@ async fn serve(parts: &Parts, stop: &CancellationToken) -> anyhow::Result<()> {
     });
     let keep = webhook.registration.keep(&**engine, certificates, stop);
     let served = listener.serve(Arc::clone(&webhook) as Arc<dyn Service>, stop.clone());
+    engine.report_closed(SOCKET, None);
     tokio::join!(served, keep);
     Ok(())
 }

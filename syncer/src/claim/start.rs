@@ -5,16 +5,19 @@ use std::time::Duration;
 use anyhow::bail;
 use serde_json::{Value, json};
 use tenet_mapper::{Side, kinds};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::decide::{Difference, Found, Inside, Verdict, decide};
 use super::half::{FIRST_EPOCH, Half, Identity, Progress};
 use super::read::{Pair, ReadError, Reading};
 use super::{Claim, State};
 use crate::api::{ApiError, PatchType, Target};
+use crate::lease::Lease;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// Interval between two looks of a replica that waits until another one has made the claim.
+const UNCLAIMED: Duration = Duration::from_secs(2);
 /// Number of reads that have to show a difference before the syncer ends.
 const CERTAINTY: u32 = 3;
 /// Number of reads that have to be refused before the syncer ends: a Role may just have been granted.
@@ -26,6 +29,8 @@ enum Look {
     Agrees,
     /// Written by this or another syncer meanwhile: look again.
     Written,
+    /// It is to be made or completed, and another replica may write.
+    Unclaimed,
     /// The API server does not serve yet.
     Waiting(String),
     /// It differs, or cannot be read.
@@ -34,13 +39,21 @@ enum Look {
 
 impl Claim {
     /// Waits for both API servers, and makes sure that they belong together. It writes nothing but the claim of a
-    /// first start. The error says what differs, and which command resolves it.
-    pub async fn establish(&self) -> anyhow::Result<()> {
+    /// first start, and that only while this process holds the lease, if there is one. The error says what differs, and
+    /// which command resolves it.
+    pub async fn establish(&self, lease: Option<&Lease>) -> anyhow::Result<()> {
         let (mut pause, mut wrong) = (FIRST_PAUSE, 0);
         loop {
-            match self.look_at_start().await {
+            match self.look_at_start(lease).await {
                 Look::Agrees => return Ok(()),
                 Look::Written => continue,
+                Look::Unclaimed => {
+                    tracing::info!("waiting for the replica that holds the lease to make the claim");
+                    if let Some(lease) = lease {
+                        drop(timeout(UNCLAIMED, lease.acquire()).await);
+                    }
+                    continue;
+                }
                 Look::Waiting(reason) => {
                     tracing::info!(reason, "waiting for the API servers");
                     wrong = 0;
@@ -58,7 +71,7 @@ impl Claim {
         }
     }
 
-    async fn look_at_start(&self) -> Look {
+    async fn look_at_start(&self, lease: Option<&Lease>) -> Look {
         let read = async {
             let pair = self.read_both().await?;
             let is_complete = [&pair.host, &pair.virt].iter().all(|side| matches!(side.seen.half, Found::There(_)));
@@ -70,7 +83,10 @@ impl Claim {
             Err(error @ ReadError::Unreachable(..)) => return Look::Waiting(error.to_string()),
             Err(error @ ReadError::Refused(..)) => return Look::Wrong(error.to_string(), PATIENCE),
         };
-        let written = match decide(&self.wiring, &pair.host.seen, &pair.virt.seen, Some(&inside)) {
+        let verdict = decide(&self.wiring, &pair.host.seen, &pair.virt.seen, Some(&inside));
+        let is_standby = lease.is_some_and(|lease| !lease.is_held());
+        let written = match verdict {
+            Verdict::First(_) | Verdict::Unfinished(_) if is_standby => return Look::Unclaimed,
             Verdict::Agrees => {
                 self.accept(&pair);
                 return Look::Agrees;

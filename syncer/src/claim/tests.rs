@@ -99,7 +99,7 @@ async fn a_start_without_a_claim_makes_one_and_a_real_cluster_is_left_alone() {
     let ((virt, in_virt), (host_api, on_host)) =
         (api(inside(json!([{"metadata": {"name": "ip-10-0-0-1"}}]))), api(host()));
     let claim = Claim::new(wired(), virt, host_api, Duration::from_secs(5));
-    let error = claim.establish().await.unwrap_err().to_string();
+    let error = claim.establish(None).await.unwrap_err().to_string();
     assert!(
         error.contains("the node ip-10-0-0-1, which is not ours") && error.contains("nothing was written"),
         "{error}"

@@ -51,9 +51,7 @@ impl Claim {
             }
             let Some(pair) = self.look(&engine).await else { continue };
             let is_due = raised.is_none_or(|raised| raised.elapsed() >= RAISE);
-            // A replica that stands by, or has lost its lease, writes nothing.
-            let may_write = engine.lease.as_ref().is_none_or(|lease| lease.is_held());
-            if is_due && may_write && self.has_written.swap(false, Ordering::Relaxed) {
+            if is_due && engine.may_write() && self.has_written.swap(false, Ordering::Relaxed) {
                 raised = Some(Instant::now());
                 if let Err(error) = self.raise(&pair).await {
                     self.note_write();
@@ -152,6 +150,9 @@ impl Claim {
         let epoch = host.epoch.max(virt.epoch) + 2;
         let [host, virt] = if side == Side::Host { [epoch, virt.epoch] } else { [host.epoch, epoch] };
         self.suspend(engine, &Difference::Restored { side: restored, host, virt }).await;
+        if !engine.may_write() {
+            return;
+        }
         match self.put(side, &Half { epoch, ..half.clone() }, &pair.of(side).version).await {
             Ok(_) => self.set_age(restored, Age::Current),
             Err(error) => tracing::warn!(%side, %error, "cannot record the restored store in the claim: trying again"),

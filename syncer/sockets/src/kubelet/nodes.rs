@@ -180,6 +180,7 @@ impl Nodes {
         address: IpAddr,
         stop: &CancellationToken,
     ) -> anyhow::Result<Arc<ServedCertificate>> {
+        anyhow::ensure!(self.parts.engine.may_write(), "a replica that stands by requests no certificate");
         let (virt, addresses) = (self.parts.kubelet.virt.clone(), vec![address.to_string()]);
         let signed = certificate::request(&virt, node, &addresses).await?;
         let served = Arc::new(ServedCertificate::new(signed.key.clone()));

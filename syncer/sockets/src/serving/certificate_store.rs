@@ -49,6 +49,9 @@ pub enum CertificateStoreError {
     /// The authority cannot be made or used.
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    /// Another replica makes it.
+    #[error("host Secret {0} does not exist yet: the replica that holds the lease makes it")]
+    Missing(String),
     /// Others write it all the time.
     #[error("cannot write host Secret {0}: it is changed by others all the time")]
     Contended(String),
@@ -67,7 +70,7 @@ pub struct CertificateStore {
 }
 
 impl CertificateStore {
-    /// Reads the authority of the virtual cluster `vc`, or makes it. The certificate that
+    /// Reads the authority of the virtual cluster `vc`, or makes it if this replica may write. The certificate that
     /// it signs is for `names`.
     pub async fn start(
         host: Api,
@@ -75,9 +78,10 @@ impl CertificateStore {
         namespace: &str,
         names: Vec<String>,
         limit: Duration,
+        may_write: bool,
     ) -> Result<Self, CertificateStoreError> {
         let secret = StoredSecret { host: &host, name: format!("{vc}-tenet-serving"), vc, namespace, limit };
-        let chain = secret.rotate().await?;
+        let chain = if may_write { secret.rotate().await? } else { secret.stored().await? };
         let signed = chain.current.sign("tenet", &names, OffsetDateTime::now_utc())?;
         Ok(Self {
             vc: vc.to_owned(),
@@ -120,12 +124,17 @@ impl CertificateStore {
         self.chain.borrow().current.sign("tenet", names, OffsetDateTime::now_utc())
     }
 
-    /// Renews what ages while the claim agrees, until it is told to stop.
+    /// Renews what ages while the claim agrees, until it is told to stop; a replica that stands by follows what another
+    /// one renews.
     pub async fn run(&self, engine: &dyn EngineHandle, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = sleep(LOOK) => {}
+            }
+            if !engine.may_write() {
+                self.follow().await;
+                continue;
             }
             if engine.check_claim().is_err() {
                 continue;
@@ -136,15 +145,32 @@ impl CertificateStore {
         }
     }
 
+    /// Takes over what another replica has stored.
+    pub async fn follow(&self) {
+        let followed = async {
+            let stored = self.secret().stored().await?;
+            self.replace(stored)
+        };
+        if let Err(error) = followed.await {
+            tracing::warn!(error = %chain(&error), "cannot read the serving certificate");
+        }
+    }
+
     async fn look(&self) -> Result<(), CertificateStoreError> {
-        let now = OffsetDateTime::now_utc();
-        let mut renew = self.validity.lock().age(now.unix_timestamp()) >= RENEW;
-        let step = self.chain.borrow().step(&self.vc, now)?;
-        if step.is_some() {
-            let name = format!("{}-tenet-serving", self.vc);
-            let secret =
-                StoredSecret { host: &self.host, name, vc: &self.vc, namespace: &self.namespace, limit: self.limit };
-            let chain = secret.rotate().await?;
+        let step = self.chain.borrow().step(&self.vc, OffsetDateTime::now_utc())?;
+        let chain = if step.is_some() { self.secret().rotate().await? } else { self.chain.borrow().clone() };
+        self.replace(chain)
+    }
+
+    fn secret(&self) -> StoredSecret<'_> {
+        let name = format!("{}-tenet-serving", self.vc);
+        StoredSecret { host: &self.host, name, vc: &self.vc, namespace: &self.namespace, limit: self.limit }
+    }
+
+    /// Replaces the authorities, and the certificate if it is old or the authority that signs is another one.
+    fn replace(&self, chain: Chain) -> Result<(), CertificateStoreError> {
+        let mut renew = self.validity.lock().age(OffsetDateTime::now_utc().unix_timestamp()) >= RENEW;
+        if chain != *self.chain.borrow() {
             renew |= chain.current != self.chain.borrow().current;
             self.chain.send_replace(chain);
             tracing::info!("authority of the serving certificate rotated");
@@ -188,6 +214,12 @@ impl StoredSecret<'_> {
             }
         }
         Err(CertificateStoreError::Contended(self.name.clone()))
+    }
+
+    /// Returns the authorities as they are stored.
+    async fn stored(&self) -> Result<Chain, CertificateStoreError> {
+        let chain = self.read().await?.as_ref().and_then(read_chain);
+        chain.ok_or_else(|| CertificateStoreError::Missing(self.name.clone()))
     }
 
     async fn read(&self) -> Result<Option<Value>, CertificateStoreError> {
