@@ -30,7 +30,7 @@ pub struct Defect {
 
 /// Defects that are not mended yet. Scripts that may show one are left out of `cargo test`.
 pub const OPEN: &[Defect] = &[Defect {
-    name: "a store that goes back by less than the time between two epochs while no syncer runs is not noticed",
+    name: "a store that goes back by less than the time between two epochs after a syncer was killed is not noticed",
     concerns: |script| script.has(|fault| matches!(fault, Fault::Rewind(..))) && ends(script),
 }];
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tenet_mapper::{Side, kinds};
 use tenet_sim::api::{Cluster, ClusterConfig, Status};
+use tenet_syncer::ClaimAction;
 use tenet_syncer::api::Api;
 use tenet_syncer::embed::{Clients, Configuration, Embedded, Runtime, Task};
 use time::OffsetDateTime;
@@ -51,11 +52,19 @@ impl Lab {
         lab
     }
 
+    fn clients(&self) -> Clients {
+        Clients { virt: Api::new(self.virt.client("syncer")), host: Api::new(self.host.client("syncer")) }
+    }
+
+    async fn adopt(&self) {
+        let config = Configuration::read(CONFIG, &tenet_core_mappers::all()).expect("a configuration");
+        config.claim(self.clients(), ClaimAction::Adopt { yes: true }).await.expect("it is adopted");
+    }
+
     async fn start(&self, stop: &CancellationToken) -> Result<Embedded, String> {
         let mappers = tenet_core_mappers::all();
         let config = Configuration::read(CONFIG, &mappers).expect("an answer");
-        let clients =
-            Clients { virt: Api::new(self.virt.client("syncer")), host: Api::new(self.host.client("syncer")) };
+        let clients = self.clients();
         let started = Embedded::start(config, mappers, clients, Arc::new(Paused), stop).await;
         started.map_err(|error| format!("{error:#}"))
     }
@@ -189,6 +198,76 @@ async fn a_store_that_went_back_between_two_epochs_suspends_all_writes_until_a_p
         assert_eq!(lab.writes(), [""; 0], "{side}");
         stop.cancel();
         is_refused_after_a_restart(&lab, side).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_went_back_while_no_syncer_ran_is_noticed_also_by_a_few_seconds() {
+    for side in [Side::Virtual, Side::Host] {
+        let (lab, stop) = (Lab::new(), CancellationToken::new());
+        let restored = if side == Side::Host { &lab.host } else { &lab.virt };
+        lab.start(&stop).await.expect("a syncer");
+        lab.service("old");
+        sleep(SETTLED).await;
+        // The epoch is raised beside this, and not again for ten seconds.
+        lab.service("older");
+        sleep(Duration::from_secs(2)).await;
+        let (backup, epochs) = (restored.snapshot(), lab.epochs());
+        lab.service("new");
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(lab.epochs(), epochs, "{side}: the backup is of the same epoch");
+        stop.cancel();
+        sleep(Duration::from_secs(1)).await;
+        restored.restore(&backup);
+        // Versions of the store say nothing any more.
+        for number in 0..40 {
+            let map = json!({"metadata": {"name": format!("later-{number}")}});
+            restored.create("somebody", kinds::CONFIG_MAP, "default", map).expect("an answer");
+        }
+        is_refused_after_a_restart(&lab, side).await;
+        assert!(side == Side::Host || lab.has_copy("new"), "what is newer than the backup stays");
+        assert!(lab.has_copy("older"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_syncer_that_has_written_nothing_ends_without_a_write() {
+    let (lab, stop) = (Lab::new(), CancellationToken::new());
+    lab.start(&stop).await.expect("a syncer");
+    lab.service("old");
+    sleep(SETTLED).await;
+    lab.writes();
+    stop.cancel();
+    sleep(SETTLED).await;
+    assert_eq!(lab.writes(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_a_person_adopts_after_an_older_answer_is_followed_again() {
+    for side in [Side::Virtual, Side::Host] {
+        let (lab, stop) = (Lab::new(), CancellationToken::new());
+        let engine = lab.start(&stop).await.expect("a syncer");
+        lab.service("old");
+        sleep(SETTLED).await;
+        let restored = if side == Side::Host { &lab.host } else { &lab.virt };
+        lab.service("older");
+        sleep(Duration::from_secs(2)).await;
+        let (backup, epochs) = (restored.snapshot(), lab.epochs());
+        lab.service("new");
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(lab.epochs(), epochs, "{side}: the backup is of the same epoch");
+        restored.restore(&backup);
+        sleep(NOTICED).await;
+        says_which_store_was_restored(&engine, side);
+        lab.adopt().await;
+        lab.service("later");
+        sleep(SETTLED).await;
+        assert_eq!(engine.suspended(), None, "{side}");
+        assert_eq!(lab.epochs()[0], lab.epochs()[1], "{side}");
+        let copies = ["old", "older", "new", "later"].map(|name| lab.has_copy(name));
+        // A virtual Service that the backup lacks is as one that the tenant has deleted.
+        assert_eq!(copies, [true, true, side == Side::Host, true], "{side}");
+        stop.cancel();
     }
 }
 

@@ -8,6 +8,7 @@ use tenet_mapper::{Kind, Mapper, Side};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::claim::{Action, run_command};
 use crate::engine::Engine;
 use crate::logging::LevelHandle;
 use crate::refresh::Refresh;
@@ -33,6 +34,11 @@ impl Configuration {
         let settings = Settings::of(mappers)?;
         let config = Config::from_yaml_knowing(yaml, &Overrides::default(), settings.known())?;
         Ok(Self { config, settings: Arc::new(settings) })
+    }
+
+    /// Performs a command on the claim. Returns what it prints.
+    pub async fn claim(&self, clients: Clients, action: Action) -> anyhow::Result<String> {
+        run_command(&self.config, clients, action).await
     }
 }
 

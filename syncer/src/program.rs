@@ -8,8 +8,9 @@ use tenet_mapper::Mapper;
 use tokio::runtime::Builder;
 
 use crate::args::Command;
-use crate::claim::{self, Claim};
+use crate::claim;
 use crate::settings::Settings;
+use crate::supervisor::Clients;
 use crate::{Args, Sockets, connect, role, run};
 
 /// Number of threads. More would only cost memory, as the syncer mostly waits for two API servers.
@@ -52,8 +53,7 @@ async fn act(args: &Args, mappers: &[Box<dyn Mapper>], action: claim::Action) ->
     let settings = Settings::of(mappers)?;
     let config = Config::load_knowing(args.config.as_deref(), &args.overrides(), settings.known())?;
     let (host, virt) = (connect::host(&config).await?, connect::virt(&config).await?);
-    let claim = Claim::new(claim::wiring(&config), virt, host, *config.engine.request_timeout);
-    claim::run_command(&claim, action).await
+    claim::run_command(&config, Clients { virt, host }, action).await
 }
 
 fn ended(result: anyhow::Result<()>) -> ExitCode {

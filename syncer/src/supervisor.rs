@@ -258,10 +258,11 @@ async fn lead(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
         return;
     }
     let tasks = TaskTracker::new();
-    spawn(&*runtime, &tasks, work(engine, live, stop.clone()));
+    spawn(&*runtime, &tasks, work(Arc::clone(&engine), live, stop.clone()));
     lease::hold_until(lease.as_deref(), &stop).await;
     tasks.close();
     tasks.wait().await;
+    engine.claim.close(&engine).await;
 }
 
 /// Runs worker, patrol, and the registry that starts each mapper after its streams are listed, so that

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 use serde_json::json;
+use tenet_config::Config;
 use tenet_mapper::{Side, kinds};
 
 use super::Claim;
@@ -12,6 +13,7 @@ use super::decide::{Found, Inside, Verdict, decide};
 use super::newer::Copy;
 use super::read::{Pair, Reading};
 use crate::api::{ApiError, Target};
+use crate::supervisor::Clients;
 
 /// Number of copies without an original that are printed.
 const SHOWN: usize = 50;
@@ -35,8 +37,10 @@ pub enum Action {
     },
 }
 
-/// Performs an action. Returns what is printed.
-pub async fn run(claim: &Claim, action: Action) -> anyhow::Result<String> {
+/// Performs an action on the claim of a configuration. Returns what is printed.
+pub async fn run(config: &Config, clients: Clients, action: Action) -> anyhow::Result<String> {
+    let Clients { virt, host } = clients;
+    let claim = &Claim::new(super::wiring(config), virt, host, *config.engine.request_timeout);
     let pair = claim.read_both().await.map_err(|error| anyhow::anyhow!("{error}"))?;
     let inside = claim.servers.inside(&claim.wiring).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     let mut text = describe(claim, &pair, &inside);

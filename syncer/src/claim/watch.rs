@@ -37,6 +37,12 @@ struct Judgement {
     went_back: Vec<Side>,
 }
 
+impl Judgement {
+    fn is_quiet(&self) -> bool {
+        self.verdict == Verdict::Agrees && self.went_back.is_empty()
+    }
+}
+
 impl Claim {
     /// Watches the claim until it is told to stop: suspends writes while it does not agree, lets the caches of a
     /// restored store start anew, and raises the epoch beside the writes of the gate.
@@ -61,6 +67,22 @@ impl Claim {
         }
     }
 
+    /// Raises the epoch for what was written since the last time, before this process ends: the next one then notices also
+    /// a store that was restored to a state a few seconds before.
+    pub async fn close(&self, engine: &Engine) {
+        if !engine.may_write() || !self.has_written.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        let raised = match self.read_both().await {
+            Ok(pair) if self.judge(&pair).is_quiet() => self.raise(&pair).await.map_err(|error| error.to_string()),
+            Ok(_) => return,
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = raised {
+            tracing::warn!(error, "cannot raise the epoch of the claim at the end");
+        }
+    }
+
     /// Reads both sides until two reads in a row say the same. Returns what was read if the claim agrees.
     async fn look(&self, engine: &Arc<Engine>) -> Option<Pair> {
         let mut last = None;
@@ -78,8 +100,7 @@ impl Claim {
                 }
             };
             let judgement = self.judge(&pair);
-            let is_quiet = judgement.verdict == Verdict::Agrees && judgement.went_back.is_empty();
-            if is_quiet || last.as_ref() == Some(&judgement) {
+            if judgement.is_quiet() || last.as_ref() == Some(&judgement) {
                 return self.conclude(engine, judgement, pair).await;
             }
             last = Some(judgement);
