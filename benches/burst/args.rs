@@ -20,6 +20,9 @@ pub struct Args {
     /// Seconds to watch for writes while nothing changes.
     #[arg(long, default_value_t = 60)]
     pub rest_seconds: u64,
+    /// Pods that come and go in the churn, in waves of `pods`.
+    #[arg(long, default_value_t = 10_000)]
+    pub churn_pods: usize,
     /// Nodes of the host; each takes 10,000 pods.
     #[arg(long, default_value_t = 2)]
     pub nodes: usize,
@@ -59,6 +62,8 @@ pub enum Word {
     Delete,
     /// Pods are created at a steady rate.
     Trickle,
+    /// Pods come and go in waves, and the memory afterwards is compared with that before. Only when it is named.
+    Churn,
 }
 
 const SUBJECTS: [Word; 3] = [Word::Direct, Word::Ideal, Word::Tenet];
@@ -72,6 +77,11 @@ impl Args {
     /// Returns true if the phase is named on the command line, or none is.
     pub fn includes(&self, part: Word) -> bool {
         self.only.contains(&part) || self.only.iter().all(|word| SUBJECTS.contains(word))
+    }
+
+    /// Returns true if there is a churn.
+    pub fn churns(&self) -> bool {
+        self.only.contains(&Word::Churn)
     }
 
     /// Returns true if there is a burst. Phases that need its pods imply it.

@@ -13,7 +13,7 @@ use crate::lab::{self, Lab};
 use crate::meter::Meter;
 use crate::pods;
 use crate::quantiles::Quantiles;
-use crate::results::{Burst, Delete, Lags, Rest, Restart, Trickle};
+use crate::results::{Burst, Churn, Delete, Lags, Rest, Restart, Trickle};
 use crate::subject::command;
 use crate::timeline::Timeline;
 use crate::usage::{self, Memory};
@@ -111,6 +111,28 @@ pub async fn delete(lab: &Lab, pods: &Pods) -> Result<Delete> {
     let seconds = seconds(start);
     sleep(AFTERMATH).await;
     Ok(Delete { seconds, calls: lab.calls(&mark)?, cpu: meter.read() })
+}
+
+/// Time after which a syncer has given back the memory of objects that are gone: it compacts its tables every 30 seconds.
+const COMPACTED: Duration = Duration::from_secs(75);
+
+/// Lets pods come and go in waves.
+pub async fn churn(args: &Args, lab: &Lab) -> Result<Churn> {
+    let pid = lab.playground.syncer_pid().context("there is no syncer")?;
+    let (start, idle, mut waves, mut pods) = (Instant::now(), Memory::of(pid), Vec::new(), 0);
+    while pods < args.churn_pods {
+        let wave = Pods::of_batch(lab, "churn", args.pods).await?;
+        lab::create(&wave.api, &wave.namespace, wave.batch, wave.count).await?;
+        wave.until_running().await?;
+        lab::delete(&wave.api, &wave.namespace, wave.batch, wave.count).await?;
+        wave.until_gone().await?;
+        pods += wave.count;
+        waves.push(Memory::of(pid));
+        eprintln!("{pods} pods came and went: {} KiB", Memory::of(pid).resident);
+    }
+    let seconds = seconds(start);
+    sleep(COMPACTED).await;
+    Ok(Churn { pods, seconds, idle, waves, settled: Memory::of(pid) })
 }
 
 /// Measures what the syncer does while nothing changes.

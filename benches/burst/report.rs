@@ -31,6 +31,7 @@ pub fn render(results: &Results) -> String {
         syncer::memory(results),
         syncer::rest(results),
         syncer::restart(results),
+        syncer::churn(results),
         calls::burst(results),
         calls::delete(results),
         cpu::burst(results),

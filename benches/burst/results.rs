@@ -38,6 +38,8 @@ pub struct Subject {
     pub delete: Option<Delete>,
     /// Pods created at a steady rate.
     pub trickle: Option<Trickle>,
+    /// Memory after pods that came and went.
+    pub churn: Option<Churn>,
     /// Error that ended the measurement of this subject.
     pub trouble: Option<String>,
 }
@@ -129,6 +131,21 @@ pub struct Delete {
     pub calls: Calls,
     /// CPU time until both sides are empty.
     pub cpu: Vec<Cpu>,
+}
+
+/// Results of the churn phase.
+#[derive(Debug, Serialize)]
+pub struct Churn {
+    /// Pods that came and went.
+    pub pods: usize,
+    /// Time in seconds.
+    pub seconds: f64,
+    /// Memory of the syncer before the first pod.
+    pub idle: Memory,
+    /// Memory after each wave, as soon as its last pod is gone.
+    pub waves: Vec<Memory>,
+    /// Memory after the last wave, when freed memory is returned.
+    pub settled: Memory,
 }
 
 /// Results of the trickle phase.

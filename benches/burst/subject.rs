@@ -90,6 +90,11 @@ async fn inside(args: &Args, lab: &Lab, subject: &mut Subject) -> Result<()> {
             subject.delete = Some(phases::delete(lab, &pods).await?);
         }
     }
+    if args.churns() && lab.playground.syncer_pid().is_some() {
+        sleep(SETTLE / 2).await;
+        say(subject, "churn");
+        subject.churn = Some(phases::churn(args, lab).await?);
+    }
     if args.includes(Word::Trickle) {
         say(subject, "trickle");
         subject.trickle = Some(phases::trickle(args, lab).await?);

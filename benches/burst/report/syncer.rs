@@ -48,6 +48,17 @@ pub fn restart(results: &Results) -> Option<String> {
     table("Restart after SIGKILL, with all pods", &head, vec![row])
 }
 
+/// Memory after pods that came and went.
+pub fn churn(results: &Results) -> Option<String> {
+    let churn = results.subject("tenet")?.churn.as_ref()?;
+    let mut rows = vec![row("idle", churn.idle)];
+    rows.extend(churn.waves.first().map(|memory| row("after the first wave", *memory)));
+    rows.extend(churn.waves.last().map(|memory| row("after the last wave", *memory)));
+    rows.push(row("settled", churn.settled));
+    let title = format!("Memory after {} pods came and went, in {} s", churn.pods, number(churn.seconds));
+    table(&title, &["", "resident", "of that, the program", "peak"], rows)
+}
+
 /// Returns the memory that each pod added, after everything has converged.
 pub fn rss_bytes_per_pod(results: &Results, tenet: &Subject) -> Option<f64> {
     let held = tenet.memory.as_ref()?;
