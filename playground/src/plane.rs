@@ -40,7 +40,7 @@ pub struct ControlPlane {
     processes: Mutex<BTreeMap<Component, Process>>,
 }
 
-const START_PATIENCE: Duration = Duration::from_secs(90);
+const START_PATIENCE: Duration = Duration::from_secs(180);
 const PORT_ATTEMPTS: usize = 5;
 
 /// Group with all rights.

@@ -10,6 +10,7 @@ mod finding;
 mod kills;
 mod network;
 mod proxy;
+mod references;
 mod rest;
 mod watch;
 

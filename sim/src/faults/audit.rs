@@ -1,5 +1,7 @@
 //! Audit logs of both API servers: an independent record of who wrote what.
 
+mod deletes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -95,6 +97,11 @@ impl Entry {
         self.code.is_none_or(|code| !(300..500).contains(&code))
     }
 
+    /// Returns true for a final phase of a pod.
+    fn is_final(&self) -> bool {
+        self.is_done() && matches!(text(&self.body, "/status/phase"), "Failed" | "Succeeded")
+    }
+
     fn is_pod(&self) -> bool {
         self.resource == "pods" && self.subresource.is_empty()
     }
@@ -125,8 +132,8 @@ pub(super) fn check(playground: &Playground, tenant: &Tenant) -> Result<(Vec<Fin
     let [(_, host), (_, inside)] = both(playground)?;
     let count = |entries: &[Entry]| entries.iter().filter(|entry| entry.is_write_of_syncer()).count();
     let mut findings = twice(&host);
-    findings.extend(unproven(&inside, |uid| tenant.has_deleted(uid)));
-    findings.extend(unproven_on_host(&host, &inside, |uid| tenant.has_deleted(uid)));
+    findings.extend(deletes::inside(&inside, |uid| tenant.has_deleted(uid)));
+    findings.extend(deletes::on_host(&host, &inside, |uid| tenant.has_deleted(uid)));
     findings.extend(outside(&host, playground.namespace()));
     Ok((findings, [count(&host), count(&inside)]))
 }
@@ -145,75 +152,6 @@ fn twice(host: &[Entry]) -> Vec<Finding> {
         }
     }
     findings
-}
-
-/// Returns the virtual objects that the syncer deleted although nobody else had deleted them.
-fn unproven(inside: &[Entry], has_deleted: impl Fn(&str) -> bool) -> Vec<Finding> {
-    let mut ended: BTreeSet<String> = BTreeSet::new();
-    let mut findings = Vec::new();
-    for entry in inside.iter().filter(|entry| entry.may_be_done()) {
-        let (is_delete, object) = (entry.verb == "delete", entry.object());
-        if entry.verb == "create" && entry.subresource.is_empty() {
-            if entry.is_done() {
-                ended.remove(&object);
-            }
-        } else if entry.verb == "deletecollection" {
-            ended.insert(everything(entry));
-        } else if is_delete && entry.user != SYNCER {
-            ended.insert(object);
-        } else if is_delete && entry.is_done() && entry.resource == "pods" {
-            let uid = text(&entry.body, "/preconditions/uid");
-            if uid.is_empty() {
-                let why = format!("deleted without a UID: {}", entry.line());
-                findings.push(Finding::new(Class::Lost, format!("virtual {object}"), &entry.name, why));
-            } else if !ended.contains(&object) && !ended.contains(&everything(entry)) && !has_deleted(uid) {
-                let why = format!("deleted by the syncer, and by nobody before: {}", entry.line());
-                findings.push(Finding::new(Class::Lost, format!("virtual {object}"), &entry.name, why));
-            }
-        } else if is_delete && entry.is_done() && !matches!(entry.resource.as_str(), "nodes" | "events") {
-            let why = format!("deleted by the syncer: {}", entry.line());
-            findings.push(Finding::new(Class::Lost, format!("virtual {object}"), &entry.name, why));
-        }
-    }
-    findings
-}
-
-/// Returns the host pods that the syncer deleted although nobody had deleted their virtual pods.
-fn unproven_on_host(host: &[Entry], inside: &[Entry], has_deleted: impl Fn(&str) -> bool) -> Vec<Finding> {
-    let mut ended: BTreeMap<String, Vec<OffsetDateTime>> = BTreeMap::new();
-    let by_others = |entry: &&Entry| entry.resource == "pods" && entry.user != SYNCER && entry.may_be_done();
-    for entry in inside.iter().filter(by_others) {
-        match entry.verb.as_str() {
-            "delete" => ended.entry(entry.object()).or_default().push(entry.at),
-            "deletecollection" => ended.entry(everything(entry)).or_default().push(entry.at),
-            _ => {}
-        }
-    }
-    let mut created: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
-    let mut findings = Vec::new();
-    for entry in host.iter().filter(|entry| entry.is_write_of_syncer() && entry.is_pod()) {
-        if entry.verb == "create" {
-            created.entry(&entry.name).or_default().push(entry);
-        }
-        let (true, Some(copies)) = (entry.verb == "delete", created.get(entry.name.as_str())) else { continue };
-        let Some(copy) = copies.last() else { continue };
-        let of = |key: &str| copy.body["metadata"]["annotations"][key].as_str().unwrap_or_default();
-        let (namespace, name, uid) = (of("tenet.sh/namespace"), of("tenet.sh/name"), of("tenet.sh/uid"));
-        let objects = [format!("pods {namespace}/{name}"), format!("pods {namespace}/*")];
-        // A delete before this host pod was created may be that of an earlier pod of the name.
-        let is_only = copies.len() == 1;
-        let mut times = objects.iter().filter_map(|object| ended.get(object)).flatten();
-        if !has_deleted(uid) && !times.any(|at| *at <= entry.at && (is_only || *at >= copy.at)) {
-            let why = format!("deleted by the syncer, and its virtual pod by nobody before: {}", entry.line());
-            findings.push(Finding::new(Class::Lost, format!("host {}", entry.object()), name, why));
-        }
-    }
-    findings
-}
-
-/// Stands for all objects that a request for a collection deletes.
-fn everything(entry: &Entry) -> String {
-    format!("{} {}/*", entry.resource, entry.namespace)
 }
 
 /// Returns the writes of the syncer on the host outside of its namespace.
@@ -249,83 +187,17 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn entry(second: u64, user: &str, verb: &str, name: &str, body: &Value) -> Entry {
+    pub(super) fn entry(second: u64, user: &str, verb: &str, name: &str, body: &Value) -> Entry {
         Entry::parse(&event(second, user, verb, name, body).to_string()).expect("a write")
     }
 
-    fn event(second: u64, user: &str, verb: &str, name: &str, body: &Value) -> Value {
+    pub(super) fn event(second: u64, user: &str, verb: &str, name: &str, body: &Value) -> Value {
         json!({
             "stage": "ResponseComplete", "verb": verb, "user": {"username": user}, "requestObject": body,
             "requestURI": "/api/v1/namespaces/a/pods", "responseStatus": {"code": 200},
             "stageTimestamp": format!("2026-01-01T00:00:{second:02}.000000Z"),
             "objectRef": {"resource": "pods", "namespace": "a", "name": name}, "auditID": format!("{second}-{verb}"),
         })
-    }
-
-    #[test]
-    fn a_delete_by_the_syncer_needs_one_by_somebody_else_since_the_create() {
-        let body = json!({"preconditions": {"uid": "u"}});
-        let judge = |entries: &[Entry]| unproven(entries, |_| false).len();
-        let created = || entry(1, "tenant", "create", "p", &Value::Null);
-        assert_eq!(judge(&[created(), entry(2, SYNCER, "delete", "p", &body)]), 1);
-        let asked = entry(2, "tenant", "delete", "p", &Value::Null);
-        assert_eq!(judge(&[created(), asked, entry(3, SYNCER, "delete", "p", &body)]), 0);
-        let earlier = entry(0, "tenant", "delete", "p", &Value::Null);
-        assert_eq!(judge(&[earlier, created(), entry(3, SYNCER, "delete", "p", &body)]), 1);
-        let blind = entry(2, SYNCER, "delete", "p", &Value::Null);
-        assert_eq!(judge(&[entry(1, "tenant", "delete", "p", &Value::Null), blind]), 1, "without a UID");
-        for (code, found) in [(200, 0), (404, 1), (409, 1), (500, 0)] {
-            let mut asked = event(2, "tenant", "delete", "p", &Value::Null);
-            asked["responseStatus"]["code"] = json!(code);
-            let asked = Entry::parse(&asked.to_string()).unwrap();
-            assert_eq!(judge(&[created(), asked, entry(3, SYNCER, "delete", "p", &body)]), found, "{code}");
-        }
-    }
-
-    #[test]
-    fn a_delete_that_was_not_answered_counts_when_its_api_server_was_killed() {
-        let body = json!({"preconditions": {"uid": "u"}});
-        let mut arrived = event(2, "tenant", "delete", "p", &Value::Null);
-        arrived["stage"] = json!("RequestReceived");
-        let mut refused = event(2, "tenant", "delete", "p", &Value::Null);
-        refused["responseStatus"]["code"] = json!(409);
-        let judge = |events: &[&Value]| {
-            let dir = tempfile();
-            let created = event(1, "tenant", "create", "p", &Value::Null);
-            let ended = event(3, SYNCER, "delete", "p", &body);
-            let all = [&[&created], events, &[&ended]].concat();
-            let text: Vec<_> = all.iter().map(ToString::to_string).collect();
-            std::fs::write(&dir, text.join("\n")).unwrap();
-            let found = unproven(&entries(&dir).unwrap(), |_| false).len();
-            std::fs::remove_file(&dir).unwrap();
-            found
-        };
-        assert_eq!(judge(&[&arrived]), 0, "nobody knows whether it was performed");
-        assert_eq!(judge(&[&arrived, &refused]), 1, "it was refused");
-    }
-
-    fn tempfile() -> std::path::PathBuf {
-        std::env::temp_dir().join(format!("tenet-audit-{}.log", std::process::id()))
-    }
-
-    #[test]
-    fn a_host_pod_may_be_deleted_after_its_virtual_pod() {
-        let copy = |second, uid: &str| {
-            let annotations = json!({"tenet.sh/uid": uid, "tenet.sh/namespace": "a", "tenet.sh/name": "p"});
-            entry(second, SYNCER, "create", "p-x", &json!({"metadata": {"annotations": annotations}}))
-        };
-        let end = |second| entry(second, SYNCER, "delete", "p-x", &Value::Null);
-        let asked = |second| entry(second, "tenant", "delete", "p", &Value::Null);
-        let judge = |host: &[Entry], inside: &[Entry]| unproven_on_host(host, inside, |uid| uid == "mine").len();
-        assert_eq!(judge(&[copy(1, "u"), end(3)], &[asked(2)]), 0);
-        assert_eq!(judge(&[copy(1, "u"), end(3)], &[]), 1);
-        assert_eq!(judge(&[copy(1, "u"), end(3)], &[asked(4)]), 1, "too early");
-        assert_eq!(judge(&[copy(1, "mine"), end(3)], &[]), 0, "the ledger of the tenant knows");
-        assert_eq!(
-            judge(&[copy(1, "u"), end(3), copy(5, "v"), end(7)], &[asked(2)]),
-            1,
-            "the second one was not deleted"
-        );
     }
 
     #[test]

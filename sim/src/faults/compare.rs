@@ -13,6 +13,7 @@ use super::api::{call, list, name, text};
 use super::churn::Tenant;
 use super::creation::Creation;
 use super::finding::{Class, Finding};
+use super::references::references;
 use crate::oracle::{Record, record};
 use crate::world::is_finished;
 
@@ -264,35 +265,6 @@ impl Pair<'_> {
         let why = creation.difference(self.kind, self.original, self.copy)?;
         let object = format!("host {} {}", self.kind, name(self.copy));
         Some(Finding::new(Class::Different, object, text(self.original, "/metadata/name"), why))
-    }
-}
-
-/// Reference of a pod to a `ConfigMap` or a `Secret`.
-struct Reference {
-    kind: &'static str,
-    name: String,
-    is_optional: bool,
-}
-
-/// Collects the references in a part of a pod.
-fn references(part: &Value, found: &mut Vec<Reference>) {
-    match part {
-        Value::Array(items) => items.iter().for_each(|item| references(item, found)),
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                let kind = match key.as_str() {
-                    "configMap" | "configMapRef" | "configMapKeyRef" => Some("ConfigMap"),
-                    "secret" | "secretRef" | "secretKeyRef" => Some("Secret"),
-                    _ => None,
-                };
-                let name = value["secretName"].as_str().or_else(|| value["name"].as_str());
-                if let (Some(kind), Some(name)) = (kind, name) {
-                    found.push(Reference { kind, name: name.to_owned(), is_optional: value["optional"] == true });
-                }
-                references(value, found);
-            }
-        }
-        _ => {}
     }
 }
 
