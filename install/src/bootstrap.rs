@@ -26,6 +26,7 @@ pub use command::{Args, CertificateArgs, run};
 pub use distro::Prepared;
 pub use kubeconfig::render as render_kubeconfig;
 pub use renewal::{Renewal, spawn as spawn_renewal};
+pub use service_range::contains as range_contains;
 
 /// Key of the service range in the Secret of the authorities.
 pub const SERVICE_CIDR: &str = "service-cidr";
@@ -79,6 +80,23 @@ pub enum BootstrapError {
         path: PathBuf,
         /// Problem.
         problem: String,
+    },
+    /// The service range does not hold the address of the Service of the virtual cluster.
+    #[error(
+        "the service range {range} does not hold {address}, the address of host Service {namespace}/{name}: the virtual \
+         API server would refuse the addresses of the host. {remedy}"
+    )]
+    OtherRange {
+        /// Range.
+        range: String,
+        /// Address of the Service.
+        address: String,
+        /// Host namespace.
+        namespace: String,
+        /// Name of the Service.
+        name: String,
+        /// Advice.
+        remedy: String,
     },
     /// The service range of the host cannot be found out.
     #[error("cannot find out the range of service addresses of the host: set serviceCIDR")]

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 /// Port of the virtual API server, for every distro. The Services of users target it.
 pub const API_PORT: u16 = 8443;
 
+/// Key of the configuration in the ConfigMap of the syncer.
+pub const SYNCER_CONFIG_FILE: &str = "syncer.yaml";
+
 /// Label of everything that belongs to an installation: the name of the virtual cluster.
 pub const INSTANCE: &str = "app.kubernetes.io/instance";
 /// Label of everything that belongs to an installation: [`PART`].
@@ -25,6 +28,21 @@ pub fn certificates(name: &str) -> String {
 /// Returns the name of the Secret with the administrator's kubeconfig.
 pub fn kubeconfig(name: &str) -> String {
     format!("vc-{name}")
+}
+
+/// Returns the name of the ConfigMap with the configuration of the syncer.
+pub fn syncer_config(name: &str) -> String {
+    format!("{name}-syncer")
+}
+
+/// Returns the name of the ServiceAccount of the syncer.
+pub fn account(name: &str) -> String {
+    format!("vc-{name}")
+}
+
+/// Returns the name of the pod of the control plane.
+pub fn pod(name: &str) -> String {
+    format!("{name}-0")
 }
 
 /// Returns the name of the headless Service of the StatefulSet.

@@ -6,6 +6,7 @@ use rcgen::{
 };
 use time::{Duration, OffsetDateTime};
 use x509_parser::extensions::GeneralName;
+use x509_parser::parse_x509_certificate;
 use x509_parser::pem::parse_x509_pem;
 
 /// Lifetime of an authority, and of certificates that never leave the memory of the pod.
@@ -96,6 +97,18 @@ impl Authority {
 /// Creates a key pair without a certificate: private and public key.
 pub fn key_pair(name: &str) -> Result<(String, String), PkiError> {
     key(name).map(|key| (key.serialize_pem(), key.public_key_pem()))
+}
+
+/// Returns the time at which a certificate ends, from PEM; `None` if it cannot be read.
+pub fn end(pem: &str) -> Option<OffsetDateTime> {
+    let (_, pem) = parse_x509_pem(pem.as_bytes()).ok()?;
+    end_of_der(&pem.contents)
+}
+
+/// Returns the time at which a certificate ends, from DER; `None` if it cannot be read.
+pub fn end_of_der(der: &[u8]) -> Option<OffsetDateTime> {
+    let (_, certificate) = parse_x509_certificate(der).ok()?;
+    Some(certificate.validity().not_after.to_datetime())
 }
 
 /// Reason to replace a certificate.
@@ -197,6 +210,7 @@ mod tests {
             assert_eq!(due(&pem, purpose, NOW + Duration::days(days)), expected, "{purpose:?} {days}");
         }
         assert_eq!(due("no certificate", &purpose, NOW), Some(Due::Unreadable));
+        assert_eq!((end(&pem), end("no certificate")), (Some(NOW + LEAF_LIFE), None));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use kube_runtime::watcher::watch_object;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tenet_config::Config;
+use tenet_mapper::translate::own_objects;
 use tenet_mapper::{Kind, Right, Verb};
 use thiserror::Error;
 use time::macros::format_description;
@@ -105,7 +106,7 @@ impl Lease {
         Ok(Some(Self {
             api: api.clone(),
             namespace: config.host.namespace.clone(),
-            name: format!("{}-tenet-syncer", config.name),
+            name: own_objects::lease(&config.name),
             cluster: config.name.clone(),
             times,
             election: Mutex::new(Election::new(identity(&**runtime), times)),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use tenet_config::{Config, Overrides};
+use tenet_mapper::translate::own_objects;
 use tenet_mapper::{Mapper, Right, Side, Verb, kinds};
 
 use crate::claim;
@@ -62,7 +63,7 @@ pub fn host_documents(yaml: &str, mappers: &[Box<dyn Mapper>], sockets: &impl So
 /// The Role in the host namespace: all that a syncer with this configuration needs, and the
 /// optional rights that reach no further.
 pub fn role(config: &Config, needs: &[Need]) -> String {
-    let mut text = head("Role", &format!("tenet-syncer-{}", config.name), Some(&config.host.namespace));
+    let mut text = head("Role", &own_objects::host_role(&config.name), Some(&config.host.namespace));
     write_rules(&mut text, on_host(needs).filter(|need| !need.right.is_cluster_scoped()));
     text
 }
@@ -72,7 +73,7 @@ pub fn role(config: &Config, needs: &[Need]) -> String {
 pub fn cluster_role(config: &Config, needs: &[Need]) -> Option<String> {
     let mut wide = on_host(needs).filter(|need| need.right.is_cluster_scoped()).peekable();
     wide.peek()?;
-    let name = format!("tenet-syncer:{}:{}", config.host.namespace, config.name);
+    let name = own_objects::host_cluster_role(&config.host.namespace, &config.name);
     let mut text = head("ClusterRole", &name, None);
     write_rules(&mut text, wide);
     Some(text)
@@ -80,7 +81,7 @@ pub fn cluster_role(config: &Config, needs: &[Need]) -> Option<String> {
 
 /// The `ClusterRole` in the virtual cluster: all that a syncer with this configuration asks of it.
 pub fn virtual_role(config: &Config, needs: &[Need]) -> String {
-    let mut text = head("ClusterRole", &format!("tenet-syncer:{}", config.name), None);
+    let mut text = head("ClusterRole", &own_objects::virtual_cluster_role(&config.name), None);
     write_rules(&mut text, needs.iter().filter(|need| need.right.side == Side::Virtual));
     text
 }

@@ -182,3 +182,27 @@ async fn without_its_service_the_bootstrap_fails_and_says_so() -> Result<()> {
     assert_eq!(files(dir.path())?.len(), 0);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_range_without_the_address_of_the_service_is_refused_whether_it_was_set_or_learnt() -> Result<()> {
+    let site = Site::new("bootstrap-other-range").await?;
+    let dir = tempfile::tempdir()?;
+    let request = Request { service_cidr: Some("172.30.0.0/16".to_owned()), ..site.request(dir.path()) };
+    let error = bootstrap::ensure(&site.host, &request, OffsetDateTime::now_utc()).await.expect_err("another range");
+    let said = error.to_string();
+    ensure!(
+        said.starts_with("the service range 172.30.0.0/16 does not hold 10.")
+            && said.contains("the address of host Service bootstrap-other-range/vc-1")
+            && said.ends_with("Set serviceCIDR to the range of the host, or leave it out."),
+        "{said}"
+    );
+    ensure!(site.harness.host.get(&site.secret_path("vc-1-certs")).await?.is_none(), "it was written all the same");
+    site.run(dir.path()).await?;
+    let other = json!({"stringData": {"service-cidr": "172.30.0.0/16"}});
+    site.harness.host.patch(&site.secret_path("vc-1-certs"), other).await?;
+    let said = site.run(dir.path()).await.expect_err("another range").to_string();
+    let remedy = "delete the key \"service-cidr\" of Secret vc-1-certs to learn it anew.";
+    ensure!(said.ends_with(remedy), "{said}");
+    site.harness.host.patch(&site.secret_path("vc-1-certs"), json!({"data": {"service-cidr": null}})).await?;
+    site.run(dir.path()).await.map(drop)
+}

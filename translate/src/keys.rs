@@ -80,6 +80,9 @@ pub const VALUE: &str = "tenet.sh/value-";
 /// it, so no pod of a tenant can be selected as a kubelet.
 pub const CONTROL_PLANE: &str = "tenet.sh/control-plane";
 
+/// Label of a host Secret that keeps pods without a controller while a virtual cluster is paused: its name.
+pub const PAUSED_PODS: &str = "tenet.sh/paused-pods";
+
 /// Member of a cached object, never of a stored one: digest in place of content that is not kept.
 pub const DIGEST: &str = "tenet.sh/digest";
 
@@ -121,6 +124,7 @@ mod tests {
             ANNOTATIONS,
             VALUE,
             CONTROL_PLANE,
+            PAUSED_PODS,
             DIGEST,
             SYNCED,
         ];

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod kubelets;
 pub mod labels;
 pub mod names;
+pub mod own_objects;
 pub mod owner;
 pub mod pointer;
 mod quantity;

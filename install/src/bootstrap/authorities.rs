@@ -57,12 +57,39 @@ pub(super) async fn get_or_create(
         found = host.merge(&path, &json!({"data": {SERVICE_CIDR: range}})).await?;
         changes.secrets.push(name.clone());
     }
-    read(&found).map_err(|key| BootstrapError::Secret { namespace: namespace.clone(), name, key: key.to_owned() })
+    let authorities = read(&found).map_err(|key| BootstrapError::Secret {
+        namespace: namespace.clone(),
+        name: name.clone(),
+        key: key.to_owned(),
+    })?;
+    let remedy = format!(
+        "It was learnt by an earlier start: delete the key {SERVICE_CIDR:?} of Secret {name} to learn it anew."
+    );
+    must_hold(&authorities.service_cidr, request, service, remedy)?;
+    Ok(authorities)
+}
+
+/// Fails if a range lacks an address of the Service.
+fn must_hold(range: &str, request: &Request, service: &Value, remedy: String) -> Result<(), BootstrapError> {
+    match service_range::addresses(service).into_iter().find(|&address| !service_range::contains(range, address)) {
+        None => Ok(()),
+        Some(address) => Err(BootstrapError::OtherRange {
+            range: range.to_owned(),
+            address: address.to_string(),
+            namespace: request.namespace.clone(),
+            name: request.name.clone(),
+            remedy,
+        }),
+    }
 }
 
 async fn range(host: &Api, request: &Request, service: &Value) -> Result<String, BootstrapError> {
     match &request.service_cidr {
-        Some(range) => Ok(range.clone()),
+        Some(range) => {
+            let remedy = "Set serviceCIDR to the range of the host, or leave it out.".to_owned();
+            must_hold(range, request, service, remedy)?;
+            Ok(range.clone())
+        }
         None => service_range::find_out(host, &request.namespace, service).await,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 use super::{BootstrapError, Request};
@@ -56,10 +57,8 @@ fn fixed(name: &str, namespace: &str) -> Vec<String> {
 
 /// Returns the address that the API server takes for its own Service.
 fn first_address(range: &str) -> Option<String> {
-    match range.split_once('/')?.0.trim().parse().ok()? {
-        IpAddr::V4(base) => Some(IpAddr::from((u32::from(base) + 1).to_be_bytes()).to_string()),
-        IpAddr::V6(base) => Some(IpAddr::from((u128::from(base) + 1).to_be_bytes()).to_string()),
-    }
+    let range: IpNet = range.trim().parse().ok()?;
+    Some(range.hosts().find(|address| *address != range.network())?.to_string())
 }
 
 fn of_service(service: &Value) -> Vec<String> {

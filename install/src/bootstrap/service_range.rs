@@ -6,16 +6,16 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::BootstrapError;
 use crate::api::{Api, ApiError};
 
-/// Bits of an address that are not probed: a range is not smaller than 16 addresses.
-const SMALLEST: u32 = 4;
-/// Host part of the probed addresses within the smallest range: neither its first nor its last address, which may not be
-/// given to a Service.
-const HOST_PART: u128 = 5;
+/// Number of addresses of the smallest range that is looked for, as a power of two.
+const SMALLEST: u8 = 4;
+/// Place of the probed address within a range: its first and its last address may not be given to a Service.
+const PROBED: usize = 4;
 
 /// Returns the ranges of the host, one for each family of its Services, separated by commas.
 pub(super) async fn find_out(host: &Api, namespace: &str, service: &Value) -> Result<String, BootstrapError> {
@@ -30,7 +30,7 @@ pub(super) async fn find_out(host: &Api, namespace: &str, service: &Value) -> Re
     Ok(ranges.join(","))
 }
 
-fn addresses(service: &Value) -> Vec<IpAddr> {
+pub(super) fn addresses(service: &Value) -> Vec<IpAddr> {
     let all = service["spec"]["clusterIPs"].as_array().into_iter().flatten();
     all.filter_map(|address| address.as_str()?.parse().ok()).collect()
 }
@@ -43,31 +43,28 @@ async fn listed(host: &Api, addresses: &[IpAddr]) -> Option<Vec<String>> {
     addresses.iter().map(|&address| ranges.iter().find(|range| contains(range, address)).cloned()).collect()
 }
 
-fn contains(range: &str, address: IpAddr) -> bool {
-    let Some((base, length)) = range.split_once('/') else { return false };
-    let (Ok(base), Ok(length)) = (base.parse::<IpAddr>(), length.parse::<u32>()) else { return false };
-    let (base, of_base) = bits(base);
-    let (address, width) = bits(address);
-    of_base == width && length <= width && shifted(base, width - length) == shifted(address, width - length)
+/// Returns true if an address lies in one of these ranges, which are separated by commas.
+pub fn contains(ranges: &str, address: IpAddr) -> bool {
+    ranges.split(',').any(|range| range.trim().parse::<IpNet>().is_ok_and(|range| range.contains(&address)))
 }
 
-fn shifted(value: u128, by: u32) -> u128 {
-    value.checked_shr(by).unwrap_or(0)
-}
-
-/// Asks for neighbours of a known address, each twice as far as the one before, until one is outside.
+/// Widens a small range around a known address, as long as the other half of the wider range holds Service addresses,
+/// too.
 async fn probed(host: &Api, namespace: &str, known: IpAddr) -> Result<String, ApiError> {
-    let (value, width) = bits(known);
-    let inside = (value >> SMALLEST << SMALLEST) | HOST_PART;
-    let mut free = SMALLEST;
-    while free < width && is_inside(host, namespace, address(inside ^ (1 << free), width)).await? {
-        free += 1;
+    let width = if known.is_ipv4() { 32 } else { 128 };
+    let mut range = IpNet::new(known, width - SMALLEST).unwrap_or_else(|_| IpNet::from(known)).trunc();
+    while let Some(wider) = range.supernet()
+        && let Some(probe) = other_half(wider, range).and_then(|half| half.hosts().nth(PROBED))
+        && is_inside(host, namespace, probe).await?
+    {
+        range = wider;
     }
-    Ok(format!(
-        "{}/{}",
-        address(inside.checked_shr(free).unwrap_or(0).checked_shl(free).unwrap_or(0), width),
-        width - free
-    ))
+    Ok(range.to_string())
+}
+
+/// Returns the half of a range that is not this one.
+fn other_half(wider: IpNet, half: IpNet) -> Option<IpNet> {
+    wider.subnets(half.prefix_len()).ok()?.find(|other| *other != half)
 }
 
 async fn is_inside(host: &Api, namespace: &str, address: IpAddr) -> Result<bool, ApiError> {
@@ -99,20 +96,6 @@ fn reads_inside(error: &ApiError) -> Option<bool> {
     outside.iter().any(|text| message.contains(text)).then_some(false)
 }
 
-fn bits(address: IpAddr) -> (u128, u32) {
-    match address {
-        IpAddr::V4(four) => (u128::from(u32::from(four)), 32),
-        IpAddr::V6(six) => (u128::from(six), 128),
-    }
-}
-
-fn address(value: u128, width: u32) -> IpAddr {
-    match u32::try_from(value) {
-        Ok(four) if width == 32 => IpAddr::from(four.to_be_bytes()),
-        _ => IpAddr::from(value.to_be_bytes()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +110,7 @@ mod tests {
             ("fd00::/108", "10.96.0.1", false),
             ("10.96.0.0/33", "10.96.0.1", false),
             ("10.96.0.0", "10.96.0.1", false),
+            ("10.96.0.0/16,fd00::/108", "fd00::f:1", true),
         ] {
             assert_eq!(contains(range, address.parse().unwrap()), inside, "{range} {address}");
         }
@@ -151,11 +135,15 @@ mod tests {
     }
 
     #[test]
-    fn addresses_survive_the_way_through_their_bits() {
-        for text in ["10.96.0.5", "255.255.255.255", "fd00::5", "::5"] {
-            let parsed: IpAddr = text.parse().unwrap();
-            let (value, width) = bits(parsed);
-            assert_eq!(address(value, width), parsed);
+    fn a_range_is_widened_to_its_other_half() {
+        for (wider, half, other) in [
+            ("10.96.0.0/15", "10.96.0.0/16", "10.97.0.0/16"),
+            ("10.96.0.0/27", "10.96.0.16/28", "10.96.0.0/28"),
+            ("fd00::/107", "fd00::/108", "fd00::10:0/108"),
+        ] {
+            let [wider, half, other] = [wider, half, other].map(|range| range.parse::<IpNet>().unwrap());
+            assert_eq!(other_half(wider, half), Some(other));
+            assert!(other.hosts().nth(PROBED).is_some_and(|probe| other.contains(&probe) && probe != other.network()));
         }
     }
 }

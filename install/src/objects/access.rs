@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{Installation, labels, metadata};
 use crate::bootstrap;
+use crate::names::account;
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 
@@ -72,10 +73,6 @@ fn add(role: &mut Value, group: &str, resource: &str, verbs: &[&str]) {
             }
         }
     }
-}
-
-pub(super) fn account(name: &str) -> String {
-    format!("vc-{name}")
 }
 
 pub(super) fn objects(installation: &Installation<'_>) -> Vec<Value> {

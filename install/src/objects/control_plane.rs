@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::programs::{self, CONTROLLER_MANAGER_PORT, DATA, ETCD_HEALTH_PORT, PKI, SOCKETS, STORE_PKI};
 use super::{Installation, distro, syncer_config};
 use crate::bootstrap::SERVICE_CIDR;
-use crate::names::{self, API_PORT};
+use crate::names::{self, API_PORT, SYNCER_CONFIG_FILE};
 use crate::values::{Distro, Resources, StoreType};
 
 /// Folder in which clients expect the token of a pod.
@@ -140,7 +140,7 @@ fn syncer(installation: &Installation<'_>) -> Value {
     let values = installation.values;
     let mut container = container(installation, "syncer", values.images.syncer(), &values.syncer.resources, [20, 32]);
     let mut args = vec![
-        format!("--config={}/syncer.yaml", syncer_config::DIR),
+        format!("--config={}/{SYNCER_CONFIG_FILE}", syncer_config::DIR),
         format!("--name={}", installation.name),
         format!("--host-namespace={}", installation.namespace),
         format!("--certificates={PKI}"),

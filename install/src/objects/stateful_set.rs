@@ -3,9 +3,8 @@
 use serde_json::{Value, json};
 use tenet_translate::keys::CONTROL_PLANE;
 
-use super::access::account;
-use super::{Installation, control_plane, labels, metadata, syncer_config};
-use crate::names::{INSTANCE, PART, PART_OF, headless};
+use super::{Installation, control_plane, labels, metadata};
+use crate::names::{INSTANCE, PART, PART_OF, account, headless, syncer_config};
 use crate::values::Distro;
 
 /// User and group of every container. The files of a volume belong to the group.
@@ -57,7 +56,7 @@ fn pod(installation: &Installation<'_>) -> Value {
     let mut volumes = vec![
         json!({"name": "pki", "emptyDir": {"medium": "Memory", "sizeLimit": "4Mi"}}),
         json!({"name": "sockets", "emptyDir": {"sizeLimit": "4Mi"}}),
-        json!({"name": "config", "configMap": {"name": syncer_config::name(installation.name)}}),
+        json!({"name": "config", "configMap": {"name": syncer_config(installation.name)}}),
         json!({"name": "host-token", "projected": {"sources": token()}}),
     ];
     if values.has_store_certificates() {

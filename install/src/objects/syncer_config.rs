@@ -3,11 +3,11 @@
 use serde_json::{Map, Value, json};
 
 use super::{Installation, distro, metadata};
+use crate::names::{self, SYNCER_CONFIG_FILE};
 use crate::values::Values;
 
 /// Folder of the configuration in the container.
 pub(super) const DIR: &str = "/etc/tenet";
-const FILE: &str = "syncer.yaml";
 /// Port of /metrics, /healthz and /readyz.
 pub(super) const ADMIN_PORT: u16 = 9090;
 
@@ -26,7 +26,7 @@ pub fn text(name: &str, namespace: &str, values: &Values) -> String {
 
 pub(super) fn object(installation: &Installation<'_>) -> Value {
     let mut files = Map::from_iter([(
-        FILE.to_owned(),
+        SYNCER_CONFIG_FILE.to_owned(),
         json!(text(installation.name, installation.namespace, installation.values)),
     )]);
     if let Some((file, config)) = distro::config(installation) {
@@ -35,11 +35,7 @@ pub(super) fn object(installation: &Installation<'_>) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": metadata(installation, &name(installation.name)),
+        "metadata": metadata(installation, &names::syncer_config(installation.name)),
         "data": files,
     })
-}
-
-pub(super) fn name(name: &str) -> String {
-    format!("{name}-syncer")
 }

@@ -1,5 +1,6 @@
 //! Values from files and from the command line.
 
+use ipnet::IpNet;
 use serde_json::Value;
 
 use super::{Distro, StoreType, Values};
@@ -117,6 +118,11 @@ fn check(values: &Values) -> Result<(), ValuesError> {
         // Its members know each other by the address of the pod, which is another after each restart.
         return problem("store.type", "\"etcd\" cannot be used with k3s: choose sqlite, sql or external".to_owned());
     }
+    if let Some(range) =
+        values.service_cidr.iter().flat_map(|all| all.split(',')).find(|it| it.trim().parse::<IpNet>().is_err())
+    {
+        return problem("serviceCIDR", format!("{range:?} is no range of addresses, such as 10.96.0.0/16"));
+    }
     if let Some(key) = OURS.iter().find(|key| values.syncer.config.contains_key(**key)) {
         return problem("syncer.config", format!("{key:?} is set by the installation"));
     }
@@ -173,6 +179,7 @@ mod tests {
             ("version: latest\n", &[], &["version: \"latest\""]),
             ("version: v1.20.0\n", &[], &["version: \"v1.20.0\""]),
             ("syncer: {config: {name: a}}\n", &[], &["syncer.config: \"name\" is set by the installation"]),
+            ("serviceCIDR: 10.96.0.0\n", &[], &["serviceCIDR: \"10.96.0.0\" is no range of addresses"]),
             ("syncer: {extraArgs: [-v]}\n", &[], &["syncer.extraArgs: \"-v\" is no flag"]),
         ] {
             let error = of(text, set).unwrap_err();

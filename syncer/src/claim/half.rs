@@ -2,13 +2,10 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::keys::CLAIM;
-use tenet_mapper::translate::NameScheme;
+use tenet_mapper::translate::{NameScheme, own_objects};
 use tenet_mapper::{Side, kinds};
 
 use crate::api::Target;
-
-/// Namespace of the virtual half.
-pub const VIRTUAL_NAMESPACE: &str = "kube-system";
 
 /// Epoch of a claim that was just made.
 pub const FIRST_EPOCH: u64 = 1;
@@ -63,8 +60,8 @@ impl Wiring {
     /// Returns the place of a half. This is the only function that names it.
     pub fn target(&self, side: Side) -> (&str, String) {
         match side {
-            Side::Host => (&self.namespace, format!("tenet-claim-{}", self.name)),
-            Side::Virtual => (VIRTUAL_NAMESPACE, "tenet-claim".to_owned()),
+            Side::Host => (&self.namespace, own_objects::host_claim(&self.name)),
+            Side::Virtual => (own_objects::CLAIM_NAMESPACE, own_objects::VIRTUAL_CLAIM.to_owned()),
         }
     }
 

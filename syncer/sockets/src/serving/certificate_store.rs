@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tenet_mapper::kinds;
+use tenet_mapper::translate::own_objects;
 use thiserror::Error;
 use time::OffsetDateTime;
 use tokio::sync::watch;
@@ -80,7 +81,7 @@ impl CertificateStore {
         limit: Duration,
         may_write: bool,
     ) -> Result<Self, CertificateStoreError> {
-        let secret = StoredSecret { host: &host, name: format!("{vc}-tenet-serving"), vc, namespace, limit };
+        let secret = StoredSecret { host: &host, name: own_objects::serving_secret(vc), vc, namespace, limit };
         let chain = if may_write { secret.rotate().await? } else { secret.stored().await? };
         let signed = chain.current.sign("tenet", &names, OffsetDateTime::now_utc())?;
         Ok(Self {
@@ -163,7 +164,7 @@ impl CertificateStore {
     }
 
     fn secret(&self) -> StoredSecret<'_> {
-        let name = format!("{}-tenet-serving", self.vc);
+        let name = own_objects::serving_secret(&self.vc);
         StoredSecret { host: &self.host, name, vc: &self.vc, namespace: &self.namespace, limit: self.limit }
     }
 

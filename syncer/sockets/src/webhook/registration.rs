@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tenet_config::{FailurePolicy, Webhook};
+use tenet_mapper::translate::own_objects;
 use tenet_mapper::{Admission, Kind};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +23,7 @@ pub const KIND: Kind =
     Kind::of("admissionregistration.k8s.io", "v1", "MutatingWebhookConfiguration", "mutatingwebhookconfigurations")
         .cluster_scoped();
 /// Its name.
-pub const NAME: &str = "tenet-admission";
+pub const NAME: &str = own_objects::WEBHOOK;
 
 /// Interval of the checks whether somebody changed it, or the store was restored.
 const LOOK: Duration = Duration::from_secs(5);
