@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 mod load;
+pub mod vcluster;
 
 pub use load::{ValuesError, load};
 
