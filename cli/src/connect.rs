@@ -16,9 +16,8 @@ use crate::create::{stateful_set, text, until_ready};
 use crate::end::Ends;
 use crate::host::{Host, HostArgs};
 use crate::steps::Steps;
-use forward::Forward;
-
-pub(crate) use contexts::{DisconnectArgs, disconnect};
+pub(crate) use contexts::{DisconnectArgs, disconnect, previous};
+pub(crate) use forward::Forward;
 
 /// Connect to a virtual cluster: write a kubeconfig, or run one command inside.
 ///
@@ -34,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// File to write.
-    #[arg(long, value_name = "FILE", default_value = "kubeconfig.yaml", conflicts_with_all = ["print", "merge"])]
+    #[arg(long, value_name = "FILE", default_value = FILE, conflicts_with_all = ["print", "merge"])]
     file: PathBuf,
     /// Print the kubeconfig instead of writing a file. It needs an address.
     #[arg(long)]
@@ -50,6 +49,24 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 }
 
+impl Args {
+    /// Returns the arguments of a command line with a name alone.
+    pub(crate) fn of(name: &str, host: &HostArgs) -> Self {
+        Self {
+            name: name.to_owned(),
+            host: host.clone(),
+            server: None,
+            file: FILE.into(),
+            print: false,
+            merge: false,
+            local_port: 0,
+            command: Vec::new(),
+        }
+    }
+}
+
+/// File that is written by default.
+const FILE: &str = "kubeconfig.yaml";
 const READY_LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
@@ -101,7 +118,7 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// Reads the kubeconfig that the bootstrap has made.
-async fn kubeconfig(host: &Host, name: &str) -> Result<String> {
+pub(crate) async fn kubeconfig(host: &Host, name: &str) -> Result<String> {
     let secret = tenet_install::names::kubeconfig(name);
     let path = format!("/api/v1/namespaces/{}/secrets/{secret}", host.namespace);
     let found = host.api.get(&path).await.context("cannot read the kubeconfig of the virtual cluster")?;
@@ -133,7 +150,7 @@ async fn address(host: &Host, name: &str) -> Result<Option<String>> {
 }
 
 /// Replaces the address of the server.
-fn with_server(kubeconfig: &str, server: &str) -> Result<String> {
+pub(crate) fn with_server(kubeconfig: &str, server: &str) -> Result<String> {
     let mut parsed: Value = serde_saphyr::from_str(kubeconfig).context("cannot read the kubeconfig")?;
     parsed["clusters"][0]["cluster"]["server"] = server.into();
     Ok(serde_saphyr::to_string(&parsed)?)

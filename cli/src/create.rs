@@ -3,9 +3,11 @@
 mod conflicts;
 mod preflight;
 mod readiness;
+mod service_range;
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,16 +15,18 @@ use serde_json::{Value, json};
 use tenet_install::api::Api;
 use tenet_install::objects::{self, Installation, Rights};
 use tenet_install::resources::Resource;
-use tenet_install::values::{self, Values};
+use tenet_install::values::{self, Values, vcluster};
 
-use crate::RightsOf;
 use crate::host::{Host, HostArgs};
 use crate::steps::Steps;
+use crate::{RightsOf, connect};
 
-pub(crate) use readiness::until_ready;
+pub(crate) use readiness::{state as pod_state, until_ready};
+pub(crate) use service_range::outside;
 
 /// Create a virtual cluster, or finish a creation that was interrupted.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
     /// Name of the virtual cluster.
     pub(crate) name: String,
@@ -42,12 +46,15 @@ pub(crate) struct Args {
     /// Time to wait until the virtual cluster is ready, in seconds; 0 does not wait.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
+    /// Connect when it is ready, as `tenet connect` does without further flags.
+    #[arg(long, conflicts_with = "dry_run")]
+    connect: bool,
 }
 
 /// Values of the installation: files, then assignments, then the flags for the most common ones.
 #[derive(Debug, clap::Args)]
 struct ValueArgs {
-    /// File with values. Can be repeated; later files win.
+    /// File with values, or a `vcluster.yaml`. Can be repeated; later files win.
     #[arg(long = "values", short = 'f', value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Value such as `store.type=etcd`. Can be repeated.
@@ -82,7 +89,7 @@ impl ValueArgs {
         let file = |path: &PathBuf| -> Result<(String, String)> {
             let shown = path.display().to_string();
             let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-            Ok((shown, text))
+            Ok(translated(shown, text))
         };
         let files = self.files.iter().map(file).collect::<Result<Vec<_>>>()?;
         let mut set = self.set.clone();
@@ -97,26 +104,48 @@ impl ValueArgs {
     }
 }
 
-pub(crate) async fn run(args: &Args, rights_of: RightsOf) -> Result<()> {
+/// Translates a `vcluster.yaml`, and says what is left out. Another file stays as it is.
+fn translated(file: String, text: String) -> (String, String) {
+    let Some(read) = serde_saphyr::from_str::<Value>(&text).ok().filter(vcluster::is_vcluster) else {
+        return (file, text);
+    };
+    let translation = vcluster::translate(&read);
+    for left_out in &translation.left_out {
+        eprintln!("tenet: {file}: {left_out}");
+    }
+    (file, translation.values.to_string())
+}
+
+pub(crate) async fn run(args: &Args, rights_of: RightsOf) -> Result<ExitCode> {
+    ensure!(
+        !args.connect || args.timeout > 0,
+        "--connect waits until the virtual cluster is ready: leave out --timeout 0"
+    );
     let values = args.values.load()?;
     let namespace = args.host.namespace.clone();
     if args.dry_run && namespace.is_some() {
         // Without a host, so that manifests can be made anywhere.
-        return print(&objects_of(args, &namespace.unwrap_or_default(), &values, rights_of)?.0);
+        print(&objects_of(args, &namespace.unwrap_or_default(), &values, rights_of)?.0)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let host = args.host.connect().await?;
     let (objects, rights) = objects_of(args, &host.namespace, &values, rights_of)?;
     if args.dry_run {
-        return print(&objects);
+        print(&objects)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let mut steps = Steps::new();
-    install(args, &host, &objects, &rights, &mut steps).await?;
+    let range = values.service_cidr.as_deref();
+    install(args, &host, &objects, &rights, range, &mut steps).await?;
     if args.timeout > 0 {
         until_ready(&host, &args.name, Duration::from_secs(args.timeout), &mut steps).await?;
         steps.say(&format!("virtual cluster {} is ready", args.name));
+        if args.connect {
+            return connect::run(&connect::Args::of(&args.name, &args.host)).await;
+        }
         println!("{}", next_steps(&args.name, &host.namespace));
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 fn objects_of(args: &Args, namespace: &str, values: &Values, rights_of: RightsOf) -> Result<(Vec<Value>, Rights)> {
@@ -134,7 +163,14 @@ fn print(objects: &[Value]) -> Result<()> {
     Ok(())
 }
 
-async fn install(args: &Args, host: &Host, objects: &[Value], rights: &Rights, steps: &mut Steps) -> Result<()> {
+async fn install(
+    args: &Args,
+    host: &Host,
+    objects: &[Value],
+    rights: &Rights,
+    range: Option<&str>,
+    steps: &mut Steps,
+) -> Result<()> {
     let Host { api, namespace } = host;
     steps.say(&format!("checking the namespace {namespace} of the host"));
     recent_enough(api).await?;
@@ -147,6 +183,7 @@ async fn install(args: &Args, host: &Host, objects: &[Value], rights: &Rights, s
         return Ok(());
     }
     preflight::check(api, namespace, objects, rights).await?;
+    service_range::check(api, namespace, objects, range).await?;
     for object in objects {
         let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
         steps.say(&format!("creating {kind} {name}"));
@@ -157,16 +194,18 @@ async fn install(args: &Args, host: &Host, objects: &[Value], rights: &Rights, s
 }
 
 /// Minor version of the host from which sidecar containers work.
-const OLDEST_HOST: u32 = 29;
+pub(crate) const OLDEST_HOST: u32 = 29;
+
+/// Returns the minor version in an answer of `/version`.
+pub(crate) fn minor(version: &Value) -> Option<u32> {
+    // A cloud may write `30+`.
+    text(&version["minor"]).trim_end_matches('+').parse().ok()
+}
 
 /// Checks the version of the host.
 async fn recent_enough(api: &Api) -> Result<()> {
     let version = api.get("/version").await.context("cannot reach the host cluster")?.unwrap_or_default();
-    // A cloud may write `30+`.
-    let minor = text(&version["minor"]).trim_end_matches('+').parse::<u32>();
-    if let Ok(minor) = minor
-        && minor < OLDEST_HOST
-    {
+    if minor(&version).is_some_and(|minor| minor < OLDEST_HOST) {
         bail!("the host is Kubernetes {}: version 1.{OLDEST_HOST} or later is needed", text(&version["gitVersion"]));
     }
     Ok(())

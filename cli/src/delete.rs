@@ -1,13 +1,13 @@
 //! `tenet delete`.
 
-mod leftovers;
+pub(crate) mod leftovers;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
-use tenet_install::objects::Rights;
 use tokio::time::sleep;
 
 use crate::RightsOf;
@@ -39,25 +39,15 @@ pub(crate) struct Args {
 }
 
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// Requests that are open at the same time.
+const AT_ONCE: usize = 16;
 const FOREGROUND: &str = "Foreground";
 
 pub(crate) async fn run(args: &Args, rights_of: RightsOf) -> Result<()> {
     let host = args.host.connect().await?;
     let mut steps = Steps::new();
-    let deletion = Deletion { args, places: places(args, &host, rights_of).await?, host };
+    let deletion = Deletion { args, places: Places::of(&host, &args.name, rights_of).await?, host };
     deletion.run(&mut steps).await
-}
-
-/// Returns the places in which objects of the virtual cluster can be.
-async fn places(args: &Args, host: &Host, rights_of: RightsOf) -> Result<Places> {
-    let namespace = &host.namespace;
-    // The namespace is in quotes: it may be called `123`.
-    let minimal = json!({"name": args.name, "host": {"namespace": namespace}, "virtual": {"kubeconfig": "/absent"}});
-    let rights = Rights::read(&rights_of(&minimal.to_string()).context("name of the virtual cluster")?)?;
-    let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles/tenet-syncer-{}", args.name);
-    let granted = host.api.get(&path).await.context("cannot reach the host cluster")?.unwrap_or_default();
-    let granted = granted["rules"].as_array().cloned().unwrap_or_default();
-    Places::find(&host.api, namespace, &args.name, rights.rules().iter().chain(&granted)).await
 }
 
 struct Deletion<'a> {
@@ -106,21 +96,24 @@ impl Deletion<'_> {
     }
 
     async fn delete(&self, found: impl Iterator<Item = Found>) -> Result<()> {
-        for object in found {
-            let mut options = json!({
-                "apiVersion": "v1",
-                "kind": "DeleteOptions",
-                "propagationPolicy": if object.is_control_plane() { FOREGROUND } else { "Background" },
-                "preconditions": {"uid": object.uid},
-            });
-            if object.is_pod() {
-                options["gracePeriodSeconds"] = json!(self.args.grace_period.min(object.grace_period));
-            }
-            match self.host.api.delete(&object.path, &options).await {
-                // Somebody was faster, and another object has the name now: the next look finds it.
-                Err(error) if error.code() == Some(409) => {}
-                other => drop(other.with_context(|| format!("cannot delete {object}"))?),
-            }
+        let deletions = found.map(|object| self.delete_one(object));
+        stream::iter(deletions).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    async fn delete_one(&self, object: Found) -> Result<()> {
+        let mut options = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": if object.is_control_plane() { FOREGROUND } else { "Background" },
+            "preconditions": {"uid": object.uid},
+        });
+        if object.is_pod() {
+            options["gracePeriodSeconds"] = json!(self.args.grace_period.min(object.grace_period));
+        }
+        match self.host.api.delete(&object.path, &options).await {
+            // Somebody was faster, and another object has the name now: the next look finds it.
+            Err(error) if error.code() == Some(409) => {}
+            other => drop(other.with_context(|| format!("cannot delete {object}"))?),
         }
         Ok(())
     }

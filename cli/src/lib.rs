@@ -2,21 +2,30 @@
 //!
 //! It does not depend on the engine: the binary passes the functions that run a syncer and tell its rights.
 
+mod access;
+mod certs;
 mod connect;
 mod create;
 mod delete;
 mod demo;
+mod doctor;
 mod end;
 mod host;
+mod inside;
 mod kubectl;
 mod list;
+mod logs;
+mod output;
 mod pause;
 mod playground;
 mod steps;
+mod verdict;
+mod why;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::path::Path;
+use std::{ffi::OsStr, ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 /// Function that runs a syncer with these arguments, the first of which is the name of the command.
@@ -53,6 +62,10 @@ enum Command {
     Pause(pause::PauseArgs),
     Resume(pause::ResumeArgs),
     Delete(delete::Args),
+    Why(why::Args),
+    Doctor(doctor::Args),
+    Logs(logs::Args),
+    Certs(certs::Args),
     /// Print the completion script of a shell.
     Completion {
         /// Shell.
@@ -67,11 +80,22 @@ enum Command {
     },
 }
 
+/// Name under which kubectl finds this program, as `kubectl tenet`.
+const PLUGIN: &str = "kubectl-tenet";
+
+/// Returns the command line, under the name by which it was called.
+fn command(program: Option<&OsStr>) -> clap::Command {
+    let is_plugin = program.is_some_and(|program| Path::new(program).file_stem() == Some(OsStr::new(PLUGIN)));
+    if is_plugin { Cli::command().bin_name("kubectl tenet") } else { Cli::command() }
+}
+
 /// Parses the command line of this process and runs it.
 pub fn run(engine: Engine) -> ExitCode {
     let rights_of = engine.rights_of;
-    match Cli::parse().command {
-        Command::Create(args) => verb(async move { create::run(&args, rights_of).await.map(|()| ExitCode::SUCCESS) }),
+    let matches = command(std::env::args_os().next().as_deref()).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match cli.command {
+        Command::Create(args) => verb(async move { create::run(&args, rights_of).await }),
         Command::Connect(args) => verb(async move { connect::run(&args).await }),
         Command::Disconnect(args) => verb(async move { connect::disconnect(&args).map(|()| ExitCode::SUCCESS) }),
         Command::List(args) => verb(async move { list::list(&args).await.map(|()| ExitCode::SUCCESS) }),
@@ -79,6 +103,10 @@ pub fn run(engine: Engine) -> ExitCode {
         Command::Pause(args) => verb(async move { pause::pause(&args).await.map(|()| ExitCode::SUCCESS) }),
         Command::Resume(args) => verb(async move { pause::resume(&args).await.map(|()| ExitCode::SUCCESS) }),
         Command::Delete(args) => verb(async move { delete::run(&args, rights_of).await.map(|()| ExitCode::SUCCESS) }),
+        Command::Why(args) => verb(async move { why::run(&args, rights_of).await }),
+        Command::Doctor(args) => verb(async move { doctor::run(&args, rights_of).await }),
+        Command::Logs(args) => verb(async move { logs::run(&args).await.map(|()| ExitCode::SUCCESS) }),
+        Command::Certs(args) => verb(async move { certs::run(&args).await }),
         Command::Completion { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tenet", &mut std::io::stdout());
             ExitCode::SUCCESS
@@ -105,6 +133,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_plugin_of_kubectl_is_called_as_users_type_it() {
+        let usage = |program: &str| {
+            let error =
+                command(Some(OsStr::new(program))).try_get_matches_from([program, "list", "--absent"]).unwrap_err();
+            error.to_string()
+        };
+        assert!(usage("/usr/bin/kubectl-tenet").contains("Usage: kubectl tenet list"), "{}", usage("kubectl-tenet"));
+        assert!(usage("tenet").contains("Usage: tenet list"));
     }
 
     #[test]

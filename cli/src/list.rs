@@ -1,12 +1,12 @@
 //! `tenet list` and `tenet describe`.
 
 use anyhow::{Context, Result};
-use comfy_table::{Table, presets::NOTHING};
 use serde_json::{Value, json};
 use tenet_install::names::{PART, PART_OF};
 
 use crate::create::{stateful_set, text};
 use crate::host::HostArgs;
+use crate::output::{Output, print};
 
 /// List the virtual clusters in a namespace of the host, or in all.
 #[derive(Debug, clap::Args)]
@@ -33,13 +33,8 @@ pub(crate) struct DescribeArgs {
     output: Output,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Output {
-    Table,
-    Json,
-    Yaml,
-    Name,
-}
+/// Columns of a table of virtual clusters.
+const COLUMNS: [&str; 5] = ["name", "namespace", "status", "version", "created"];
 
 pub(crate) async fn list(args: &ListArgs) -> Result<()> {
     let host = args.host.connect().await?;
@@ -47,7 +42,7 @@ pub(crate) async fn list(args: &ListArgs) -> Result<()> {
     let path = format!("/apis/apps/v1{place}/statefulsets?labelSelector={PART_OF}%3D{PART}");
     let sets = host.api.list(&path).await.context("cannot list the virtual clusters")?;
     let clusters: Vec<Value> = sets.iter().map(summary).collect();
-    print(&clusters, args.output)
+    print(&clusters, args.output, &COLUMNS)
 }
 
 pub(crate) async fn describe(args: &DescribeArgs) -> Result<()> {
@@ -70,14 +65,14 @@ pub(crate) async fn describe(args: &DescribeArgs) -> Result<()> {
     let mut described = summary(&set);
     described["node"] = pod["spec"]["nodeName"].clone();
     described["containers"] = json!(containers);
-    print(&[described], args.output)
+    print(&[described], args.output, &COLUMNS)
 }
 
 fn summary(set: &Value) -> Value {
     let pod = &set["spec"]["template"]["spec"];
     let of = |field: &str| pod[field].as_array().into_iter().flatten();
     let mut containers = of("initContainers").chain(of("containers"));
-    let image = containers.find(|container| container["name"] == "kube-apiserver");
+    let image = containers.find(|container| ["kube-apiserver", "k3s", "k0s"].contains(&text(&container["name"])));
     let version = image.map(|it| text(&it["image"]).rsplit(':').next().unwrap_or_default().to_owned());
     json!({
         "name": set["metadata"]["name"],
@@ -96,29 +91,6 @@ fn status(set: &Value) -> &'static str {
         Some(wanted) if ready >= wanted => "Ready",
         _ => "NotReady",
     }
-}
-
-fn print(clusters: &[Value], output: Output) -> Result<()> {
-    match output {
-        Output::Json => println!("{}", serde_json::to_string_pretty(clusters)?),
-        Output::Yaml => print!("{}", serde_saphyr::to_string(&clusters)?),
-        Output::Name => {
-            for cluster in clusters {
-                println!("{}", text(&cluster["name"]));
-            }
-        }
-        Output::Table => println!("{}", table(clusters)),
-    }
-    Ok(())
-}
-
-fn table(clusters: &[Value]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(["NAME", "NAMESPACE", "STATUS", "VERSION", "CREATED"]);
-    for cluster in clusters {
-        table.add_row(["name", "namespace", "status", "version", "created"].map(|field| text(&cluster[field])));
-    }
-    table
 }
 
 #[cfg(test)]

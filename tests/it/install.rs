@@ -2,14 +2,20 @@
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use tenet_install::api::Api;
+use tenet_install::bootstrap::{self, Request};
 use tenet_install::objects::{Installation, objects};
 use tenet_install::resources::Resource;
 use tenet_install::values::{Distro, ServiceType, StoreType, Values};
+use tenet_playground::Component;
+use time::OffsetDateTime;
 
 use crate::cluster::{self, Cluster};
+use crate::fault::{Moment, Plan, Proxy, Script};
 use crate::harness::{Harness, new_namespace, rights};
 
 /// The `tenet` command with the rights of a user on the host.
@@ -37,7 +43,7 @@ impl Tenet {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    fn fails(&self, args: &[&str]) -> Result<String> {
+    pub fn fails(&self, args: &[&str]) -> Result<String> {
         let output = self.run(args)?;
         ensure!(!output.status.success(), "{args:?} succeeded: {}", String::from_utf8_lossy(&output.stderr));
         Ok(String::from_utf8(output.stderr)?)
@@ -48,6 +54,21 @@ async fn admin(harness: &Harness, namespace: &str) -> Result<Tenet> {
     new_namespace(&harness.host, namespace).await?;
     let kubeconfig = harness.playground.host_kubeconfig().to_owned();
     Ok(Tenet { kubeconfig, namespace: namespace.to_owned() })
+}
+
+/// Makes what the pod of the control plane of `vc-1` makes, at this time.
+pub async fn bootstrap(harness: &Harness, namespace: &str, now: OffsetDateTime) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let request = Request {
+        name: "vc-1".to_owned(),
+        namespace: namespace.to_owned(),
+        dir: dir.path().to_owned(),
+        tls_sans: Vec::new(),
+        service_cidr: None,
+        prepared: None,
+    };
+    bootstrap::ensure(&Api::new(harness.host.client.clone()), &request, now).await?;
+    Ok(())
 }
 
 /// Kind, name and UID of everything in a namespace and of cluster-scoped roles, without events.
@@ -186,6 +207,116 @@ async fn a_creation_that_was_interrupted_anywhere_is_finished_by_the_next() -> R
         tenet.succeeds(&["delete", "vc-1"])?;
     }
     Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_is_killed_at_any_write_is_finished_by_the_next() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let tenet = admin(&harness, "install-killed").await?;
+    let before = everything(&harness.host, &tenet.namespace).await?;
+    let (dir, script) = (tempfile::tempdir()?, Arc::new(Script::default()));
+    let proxy = Proxy::start("host", harness.host.client.clone(), Arc::clone(&script)).await?;
+    let kubeconfig = dir.path().join("kubeconfig");
+    std::fs::write(&kubeconfig, proxy.kubeconfig())?;
+    let mut write = 0;
+    loop {
+        tenet.succeeds(&["create", "vc-1", "--timeout", "0"])?;
+        let pods = format!("/api/v1/namespaces/{}/pods", tenet.namespace);
+        harness.host.until_list(&pods, "the pod", |pods| !pods.is_empty()).await?;
+        let mut killed = script.arm(Some(Plan { write, moment: Moment::At }));
+        let mut deletion = tokio::process::Command::new(env!("CARGO_BIN_EXE_tenet"))
+            .args(["delete", "vc-1", "-n", &tenet.namespace, "--kubeconfig"])
+            .arg(&kubeconfig)
+            .kill_on_drop(true)
+            .spawn()?;
+        let is_over = tokio::select! {
+            ended = deletion.wait() => ended?.success(),
+            _ = killed.recv() => false,
+        };
+        if !is_over {
+            deletion.kill().await?;
+            tenet.succeeds(&["delete", "vc-1", "--ignore-not-found"])?;
+        }
+        assert_eq!(everything(&harness.host, &tenet.namespace).await?, before, "killed at write {write}");
+        if is_over {
+            break;
+        }
+        write += 1;
+    }
+    ensure!(write > 8, "the deletion makes only {write} writes");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_creation_can_end_with_a_connection() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let tenet = admin(&harness, "install-connect").await?;
+    // A store without a volume: nothing on this host provides one.
+    let store = ["--set", "store.type=sql", "--set", "store.dataSource.secret=database"];
+    tenet.succeeds(&[&["create", "vc-1", "--timeout", "0", "--expose", "nodeport"], &store[..]].concat())?;
+    bootstrap(&harness, &tenet.namespace, OffsetDateTime::now_utc()).await?;
+    let service = harness.host.get("/api/v1/namespaces/install-connect/services/vc-1").await?.context("the Service")?;
+    let dir = tempfile::tempdir()?;
+    let output = Command::new(env!("CARGO_BIN_EXE_tenet"))
+        .args(["create", "vc-1", "--connect", "-n", "install-connect", "--kubeconfig"])
+        .arg(&tenet.kubeconfig)
+        .current_dir(dir.path())
+        .output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let written: Value = serde_saphyr::from_str(&std::fs::read_to_string(dir.path().join("kubeconfig.yaml"))?)?;
+    let server = written["clusters"][0]["cluster"]["server"].as_str().unwrap_or_default().to_owned();
+    ensure!(server.ends_with(&format!(":{}", service["spec"]["ports"][0]["nodePort"])), "{server}");
+    let message = tenet.fails(&["create", "vc-1", "--connect", "--timeout", "0"])?;
+    assert_eq!(message, "tenet: --connect waits until the virtual cluster is ready: leave out --timeout 0\n");
+    tenet.succeeds(&["delete", "vc-1"]).map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vcluster_yaml_is_translated_and_what_is_left_out_is_named() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("vcluster.yaml");
+    std::fs::write(
+        &file,
+        "controlPlane: {backingStore: {etcd: {deploy: {enabled: true}}}, service: {spec: {type: NodePort}}}\n\
+         sync: {toHost: {customResources: {a.example.com: {enabled: true}}}}\n\
+         policies: {resourceQuota: {enabled: true}}\n",
+    )?;
+    let shown = file.to_string_lossy().into_owned();
+    let tenet = Tenet { kubeconfig: "/absent".into(), namespace: "team-a".to_owned() };
+    let output = tenet.run(&["create", "vc-1", "--dry-run", "-f", &shown])?;
+    assert_eq!(
+        String::from_utf8(output.stderr)?,
+        format!(
+            "tenet: {shown}: policies.resourceQuota: has no counterpart: create it in the host namespace\n\
+             tenet: {shown}: sync.toHost.customResources.a.example.com.enabled: has no counterpart\n"
+        )
+    );
+    let same = tenet.succeeds(&["create", "vc-1", "--dry-run", "--store", "etcd", "--expose", "nodeport"])?;
+    assert_eq!(String::from_utf8(output.stdout)?, same);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_runs_the_same_program_as_a_plugin() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let tenet = admin(&harness, "install-plugin").await?;
+    tenet.succeeds(&["create", "vc-1", "--timeout", "0"])?;
+    let dir = tempfile::tempdir()?;
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tenet"), dir.path().join("kubectl-tenet"))?;
+    let kubectl = harness.playground.components().path(Component::Kubectl);
+    let run = |args: &[&str]| {
+        Command::new(kubectl)
+            .arg("tenet")
+            .args(args)
+            .env("PATH", dir.path())
+            .env("KUBECONFIG", &tenet.kubeconfig)
+            .output()
+    };
+    let listed = run(&["list", "-n", &tenet.namespace, "-o", "name"])?;
+    assert_eq!(String::from_utf8(listed.stdout)?, "vc-1\n", "{}", String::from_utf8_lossy(&listed.stderr));
+    let usage = String::from_utf8(run(&["list", "--absent"])?.stderr)?;
+    ensure!(usage.contains("Usage: kubectl tenet list"), "{usage}");
+    tenet.succeeds(&["delete", "vc-1"]).map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]

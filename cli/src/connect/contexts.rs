@@ -96,7 +96,7 @@ fn select_previous(config: &mut Value) -> Result<String> {
 }
 
 /// Returns the context before one of ours.
-fn previous(context: &str) -> Option<&str> {
+pub(crate) fn previous(context: &str) -> Option<&str> {
     // Neither the name nor the namespace holds an underscore.
     context.strip_prefix(PREFIX)?.splitn(3, '_').nth(2)
 }

@@ -13,24 +13,24 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::host::Host;
 
 /// Open listener. Dropping it ends it.
-pub(super) struct Forward {
+pub(crate) struct Forward {
     port: u16,
     task: JoinHandle<anyhow::Error>,
 }
 
 impl Forward {
     /// Listens on this machine; a port of 0 takes a free one.
-    pub(super) async fn start(host: &Host, name: &str, port: u16) -> Result<Self> {
+    pub(crate) async fn start(host: &Host, name: &str, port: u16) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
             .with_context(|| format!("cannot listen on 127.0.0.1:{port}"))?;
         let port = listener.local_addr()?.port();
         let pods: Api<Pod> = Api::namespaced(host.api.client().clone(), &host.namespace);
-        let task = tokio::spawn(serve(listener, pods, format!("{name}-0")));
+        let task = tokio::spawn(serve(listener, pods, tenet_install::names::pod(name)));
         Ok(Self { port, task })
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 

@@ -43,7 +43,7 @@ fn is_ready(pod: &Value) -> bool {
 }
 
 /// Describes a pod that is not ready: the reason of what is first in its way.
-fn state(pod: &Value) -> String {
+pub(crate) fn state(pod: &Value) -> String {
     if pod["metadata"].is_null() {
         return "it does not exist yet".to_owned();
     }

@@ -4,33 +4,41 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::{Value, json};
 use tenet_install::api::{Api, ApiError};
 use tenet_install::names::{INSTANCE, PART, PART_OF, certificates};
+use tenet_install::objects::Rights;
 use tenet_install::resources::RESOURCES;
-use tenet_translate::keys::{CLAIM, CONTROL_PLANE, MANAGED_BY};
+use tenet_translate::keys::{CLAIM, CLUSTER, CONTROL_PLANE, MANAGED_BY};
+use tenet_translate::own_objects;
 
+use super::AT_ONCE;
+use crate::RightsOf;
 use crate::create::text;
+use crate::host::Host;
 
 /// Object that belongs to the virtual cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Name of the resource, such as `pods`.
     resource: String,
     name: String,
     /// API path.
-    pub(super) path: String,
-    pub(super) uid: String,
+    pub(crate) path: String,
+    pub(crate) uid: String,
     /// True for what the syncer made for an object of the tenant.
-    pub(super) is_copy: bool,
+    pub(crate) is_copy: bool,
     is_of_data: bool,
     /// Grace period of a pod.
-    pub(super) grace_period: u32,
+    pub(crate) grace_period: u32,
     is_pod_of_control_plane: bool,
+    /// Id of the virtual cluster that has made a copy.
+    pub(crate) cluster: Option<String>,
 }
 
 /// Collections to look through, and what to look for.
-pub(super) struct Places {
+pub(crate) struct Places {
     name: String,
     /// Name of the resource by the path of its collection.
     collections: BTreeMap<String, String>,
@@ -39,20 +47,20 @@ pub(super) struct Places {
 }
 
 impl Found {
-    pub(super) fn is_control_plane(&self) -> bool {
+    pub(crate) fn is_control_plane(&self) -> bool {
         self.resource == "statefulsets"
     }
 
-    pub(super) fn is_control_plane_or_its_pod(&self) -> bool {
+    pub(crate) fn is_control_plane_or_its_pod(&self) -> bool {
         self.is_control_plane() || self.is_pod_of_control_plane
     }
 
-    pub(super) fn is_pod(&self) -> bool {
+    pub(crate) fn is_pod(&self) -> bool {
         self.resource == "pods"
     }
 
     /// Returns true for volumes, and for what a later control plane needs to use them.
-    pub(super) fn is_data(&self) -> bool {
+    pub(crate) fn is_data(&self) -> bool {
         self.resource == "persistentvolumeclaims" || self.is_of_data
     }
 }
@@ -64,13 +72,21 @@ impl fmt::Display for Found {
 }
 
 impl Places {
+    /// Finds the collections of a virtual cluster: the Role that it has been given may name more than one of this version.
+    pub(crate) async fn of(host: &Host, name: &str, rights_of: RightsOf) -> Result<Self> {
+        let namespace = &host.namespace;
+        // The namespace is in quotes: it may be called `123`.
+        let minimal = json!({"name": name, "host": {"namespace": namespace}, "virtual": {"kubeconfig": "/absent"}});
+        let rights = Rights::read(&rights_of(&minimal.to_string()).context("name of the virtual cluster")?)?;
+        let role = own_objects::host_role(name);
+        let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles/{role}");
+        let granted = host.api.get(&path).await.context("cannot reach the host cluster")?.unwrap_or_default();
+        let granted = granted["rules"].as_array().cloned().unwrap_or_default();
+        Self::find(&host.api, namespace, name, rights.rules().iter().chain(&granted)).await
+    }
+
     /// Finds the collections: those of an installation, and those in which these rules let a syncer delete.
-    pub(super) async fn find<'r>(
-        api: &Api,
-        namespace: &str,
-        name: &str,
-        rules: impl Iterator<Item = &'r Value>,
-    ) -> Result<Self> {
+    async fn find<'r>(api: &Api, namespace: &str, name: &str, rules: impl Iterator<Item = &'r Value>) -> Result<Self> {
         let of_installation = RESOURCES.iter().filter(|resource| resource.is_namespaced);
         let mut collections: BTreeMap<String, String> =
             of_installation.map(|resource| (resource.collection(namespace), resource.plural.to_owned())).collect();
@@ -97,22 +113,26 @@ impl Places {
             "controllerrevisions".to_owned(),
         );
         let rbac = "/apis/rbac.authorization.k8s.io/v1";
-        let role = format!("tenet-syncer:{namespace}:{name}");
+        let role = own_objects::host_cluster_role(namespace, name);
+        let secret = own_objects::serving_secret(name);
+        let lease = own_objects::lease(name);
         let unlabelled = vec![
-            (format!("/api/v1/namespaces/{namespace}/secrets/{name}-tenet-serving"), "secrets".to_owned()),
-            (
-                format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}-tenet-syncer"),
-                "leases".to_owned(),
-            ),
+            (format!("/api/v1/namespaces/{namespace}/secrets/{secret}"), "secrets".to_owned()),
+            (format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{lease}"), "leases".to_owned()),
             (format!("{rbac}/clusterrolebindings/{role}"), "clusterrolebindings".to_owned()),
             (format!("{rbac}/clusterroles/{role}"), "clusterroles".to_owned()),
         ];
         Ok(Self { name: name.to_owned(), collections, unlabelled })
     }
 
+    /// Returns no places, for tests of what is found.
+    #[cfg(test)]
+    pub(crate) fn empty(name: &str) -> Self {
+        Self { name: name.to_owned(), collections: BTreeMap::new(), unlabelled: Vec::new() }
+    }
+
     /// Returns every object of the virtual cluster.
-    pub(super) async fn all(&self, api: &Api) -> Result<Vec<Found>> {
-        let mut all: BTreeMap<String, Found> = BTreeMap::new();
+    pub(crate) async fn all(&self, api: &Api) -> Result<Vec<Found>> {
         let name = &self.name;
         let selectors = [
             format!("{MANAGED_BY}%3D{name}"),
@@ -120,28 +140,34 @@ impl Places {
             format!("{INSTANCE}%3D{name},{PART_OF}%3D{PART}"),
             format!("{CONTROL_PLANE}%3D{name}"),
         ];
-        for (collection, resource) in &self.collections {
-            for selector in &selectors {
-                let path = format!("{collection}?labelSelector={selector}");
-                let Some(items) = allowed(api.list(&path).await).with_context(|| format!("cannot list {resource}"))?
-                else {
-                    continue;
-                };
-                for item in &items {
-                    let path = format!("{collection}/{}", text(&item["metadata"]["name"]));
-                    all.insert(path.clone(), self.found(resource, path, item));
-                }
-            }
-        }
-        for (path, resource) in &self.unlabelled {
-            if let Some(Some(item)) = allowed(api.get(path).await).with_context(|| format!("cannot read {resource}"))? {
-                all.insert(path.clone(), self.found(resource, path.clone(), &item));
-            }
-        }
+        let lists = self.collections.iter().flat_map(|place| selectors.iter().map(move |selector| (place, selector)));
+        let listed = stream::iter(lists)
+            .map(|((collection, resource), selector)| self.list(api, collection, resource, selector))
+            .buffer_unordered(AT_ONCE);
+        let read = stream::iter(&self.unlabelled)
+            .map(|(path, resource)| self.read(api, path, resource))
+            .buffer_unordered(AT_ONCE);
+        let found: Vec<Vec<Found>> = stream::select(listed, read).try_collect().await?;
+        // Two selectors may find the same object.
+        let all: BTreeMap<String, Found> =
+            found.into_iter().flatten().map(|found| (found.path.clone(), found)).collect();
         Ok(all.into_values().collect())
     }
 
-    fn found(&self, resource: &str, path: String, item: &Value) -> Found {
+    async fn list(&self, api: &Api, collection: &str, resource: &str, selector: &str) -> Result<Vec<Found>> {
+        let answer = api.list(&format!("{collection}?labelSelector={selector}")).await;
+        let items = allowed(answer).with_context(|| format!("cannot list {resource}"))?.unwrap_or_default();
+        let found =
+            |item: &Value| self.found(resource, format!("{collection}/{}", text(&item["metadata"]["name"])), item);
+        Ok(items.iter().map(found).collect())
+    }
+
+    async fn read(&self, api: &Api, path: &str, resource: &str) -> Result<Vec<Found>> {
+        let item = allowed(api.get(path).await).with_context(|| format!("cannot read {resource}"))?.flatten();
+        Ok(item.iter().map(|item| self.found(resource, path.to_owned(), item)).collect())
+    }
+
+    pub(crate) fn found(&self, resource: &str, path: String, item: &Value) -> Found {
         let metadata = &item["metadata"];
         let labels = &metadata["labels"];
         let seconds = item["spec"]["terminationGracePeriodSeconds"].as_u64().and_then(|it| u32::try_from(it).ok());
@@ -154,6 +180,7 @@ impl Places {
             is_of_data: !labels[CLAIM].is_null() || metadata["name"] == certificates(&self.name).as_str(),
             grace_period: seconds.unwrap_or(u32::MAX),
             is_pod_of_control_plane: resource == "pods" && labels[CONTROL_PLANE] == self.name.as_str(),
+            cluster: metadata["annotations"][CLUSTER].as_str().map(str::to_owned),
         }
     }
 }

@@ -1,0 +1,142 @@
+//! `tenet doctor`.
+
+mod finding;
+mod host_side;
+mod inside_side;
+mod leftovers;
+mod rights;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use tenet_install::objects::Rights;
+use tenet_install::{names, secret};
+use tenet_translate::own_objects;
+use time::OffsetDateTime;
+
+use crate::host::{Host, HostArgs};
+use crate::inside::Inside;
+use crate::output::{Output, print};
+use crate::verdict::Verdict;
+use crate::{RightsOf, certs};
+use finding::Finding;
+
+/// Check a virtual cluster and its host. The exit code is 1 if a check fails.
+///
+/// Nothing is changed; what a check tries is a dry run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Name of the virtual cluster.
+    name: String,
+    #[command(flatten)]
+    host: HostArgs,
+    /// Format of the output.
+    #[arg(long, short, value_name = "FORMAT", default_value = "table")]
+    output: Output,
+}
+
+/// The patient: a virtual cluster, and the commands that help.
+struct Patient {
+    host: Host,
+    name: String,
+}
+
+pub(crate) async fn run(args: &Args, rights_of: RightsOf) -> Result<ExitCode> {
+    let patient = Patient { host: args.host.connect().await?, name: args.name.clone() };
+    let findings = patient.examine(rights_of).await?;
+    if args.output == Output::Table {
+        for finding in &findings {
+            println!("{finding}");
+        }
+    } else {
+        let rows: Vec<Value> = findings.iter().map(Finding::row).collect();
+        print(&rows, args.output, &[])?;
+    }
+    let is_ill = findings.iter().any(|finding| finding.verdict == Verdict::Fail);
+    Ok(if is_ill { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+impl Patient {
+    async fn examine(&self, rights_of: RightsOf) -> Result<Vec<Finding>> {
+        let version = self.host.api.get("/version").await.context("cannot reach the host cluster")?.unwrap_or_default();
+        let mut findings = vec![host_side::version(&version)];
+        findings.extend(host_side::namespace(&self.host).await?);
+        let sets = format!("/apis/apps/v1/namespaces/{}/statefulsets/{}", self.host.namespace, self.name);
+        let set = self.host.api.get(&sets).await?.unwrap_or_default();
+        let pod = self.of_host("pods", &names::pod(&self.name)).await?;
+        findings.extend(host_side::control_plane(self, &set, &pod));
+        let claim = self.of_host("configmaps", &own_objects::host_claim(&self.name)).await?;
+        if set.is_null() {
+            findings.push(leftovers::check(self, &claim, rights_of).await?);
+            return Ok(findings);
+        }
+        findings.push(self.rights(rights_of, &findings).await?);
+        findings.push(self.service_range().await?);
+        let is_paused = set["spec"]["replicas"] == 0;
+        let inside = if is_paused { None } else { Some(Inside::connect(&self.host, &self.name).await) };
+        findings.push(self.certificates(inside.as_ref().and_then(|inside| inside.as_ref().ok())).await?);
+        if let Some(inside) = inside {
+            findings.extend(inside_side::check(self, inside, &version, &claim).await);
+        }
+        findings.push(leftovers::check(self, &claim, rights_of).await?);
+        Ok(findings)
+    }
+
+    async fn rights(&self, rights_of: RightsOf, findings: &[Finding]) -> Result<Finding> {
+        let config = self.of_host("configmaps", &names::syncer_config(&self.name)).await?;
+        let Some(config) = config["data"][names::SYNCER_CONFIG_FILE].as_str() else {
+            let detail = format!("ConfigMap {} with the configuration is missing", names::syncer_config(&self.name));
+            return Ok(Finding::fail("rights of the syncer", detail, self.command("create", "")));
+        };
+        let needed = Rights::read(&rights_of(config).context("the configuration of the syncer")?)?;
+        let is_ready = findings.iter().any(|finding| finding.check == "syncer" && finding.verdict == Verdict::Ok);
+        rights::check(self, &needed, is_ready).await
+    }
+
+    async fn service_range(&self) -> Result<Finding> {
+        let service = self.of_host("services", &self.name).await?;
+        let certificates = self.of_host("secrets", &names::certificates(&self.name)).await?;
+        let range = secret::text(&certificates, tenet_install::bootstrap::SERVICE_CIDR).unwrap_or_default();
+        Ok(host_side::service_range(self, &service, &range))
+    }
+
+    async fn certificates(&self, inside: Option<&Inside>) -> Result<Finding> {
+        let certificates = certs::gather(&self.host, &self.name, inside).await?;
+        Ok(host_side::certificates(self, &certificates, OffsetDateTime::now_utc()))
+    }
+
+    /// Returns an object of the host namespace; null if it does not exist.
+    async fn of_host(&self, resource: &str, name: &str) -> Result<Value> {
+        let path = format!("/api/v1/namespaces/{}/{resource}/{name}", self.host.namespace);
+        Ok(self
+            .host
+            .api
+            .get(&path)
+            .await
+            .with_context(|| format!("cannot read {resource}/{name}"))?
+            .unwrap_or_default())
+    }
+
+    /// Returns the line of a command about the virtual cluster.
+    fn command(&self, verb: &str, flags: &str) -> String {
+        let space = if flags.is_empty() { "" } else { " " };
+        format!("tenet {verb} {} -n {}{space}{flags}", self.name, self.host.namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::{Client, Config};
+    use tenet_install::api::Api;
+
+    use super::*;
+
+    /// Returns a patient for checks that send no request.
+    pub(super) fn patient() -> Patient {
+        drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+        let config = Config::new("https://127.0.0.1:1".parse().expect("a URI"));
+        let api = Api::new(Client::try_from(config).expect("a client"));
+        Patient { host: Host { api, namespace: "team-a".to_owned() }, name: "vc-1".to_owned() }
+    }
+}

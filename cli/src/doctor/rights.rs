@@ -1,0 +1,74 @@
+//! Rights of the syncer on the host namespace.
+
+use anyhow::{Context, Result};
+use tenet_install::names;
+use tenet_install::objects::Rights;
+use tenet_translate::own_objects;
+
+use super::Patient;
+use super::finding::Finding;
+use crate::access::{Ask, Who, asks_of, manifest, missing};
+
+const CHECK: &str = "rights of the syncer";
+
+/// Compares what the syncer needs with what it may do. A syncer that is ready works without the rest.
+pub(super) async fn check(patient: &Patient, needed: &Rights, is_ready: bool) -> Result<Finding> {
+    let Patient { host, name } = patient;
+    let (asks, account) = (asks_of(needed.rules()), names::account(name));
+    let count = asks.len();
+    let lacking = match missing(&host.api, &host.namespace, asks.clone(), Who::Account(&account)).await {
+        // Whoever may not ask about others can still read the Role.
+        Err(error) if error.code() == Some(403) => {
+            let role = own_objects::host_role(name);
+            let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles/{role}", host.namespace);
+            let role = host.api.get(&path).await.context("cannot read the Role of the syncer")?.unwrap_or_default();
+            let granted = asks_of(role["rules"].as_array().map_or(&[], Vec::as_slice));
+            asks.into_iter().filter(|ask| !granted.contains(ask)).collect()
+        }
+        other => other.context("cannot ask for the rights of the syncer")?,
+    };
+    Ok(told(patient, &lacking, count, is_ready))
+}
+
+fn told(patient: &Patient, lacking: &[Ask], count: usize, is_ready: bool) -> Finding {
+    let Some(first) = lacking.first() else { return Finding::ok(CHECK, format!("{count} rights")) };
+    let detail = format!("{} of {count} are missing, such as {} {}", lacking.len(), first.verb, first.resource);
+    let role = manifest(&format!("{}-more", own_objects::host_role(&patient.name)), &patient.host.namespace, lacking);
+    let help = format!(
+        "{}\nor grant this to ServiceAccount {}/{}:\n{role}",
+        patient.command("create", "--upgrade"),
+        patient.host.namespace,
+        names::account(&patient.name)
+    );
+    if is_ready { Finding::warn(CHECK, detail, help) } else { Finding::fail(CHECK, detail, help) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::tests::patient;
+    use crate::verdict::Verdict;
+
+    #[tokio::test]
+    async fn a_missing_right_fails_unless_the_syncer_is_ready_without_it() {
+        let ask = Ask {
+            group: String::new(),
+            resource: "pods/resize".to_owned(),
+            verb: "patch".to_owned(),
+            is_namespaced: true,
+        };
+        let patient = patient();
+        assert_eq!(told(&patient, &[], 70, false).verdict, Verdict::Ok);
+        let lacking = [ask];
+        let found = told(&patient, &lacking, 70, true);
+        assert_eq!(
+            (found.verdict, found.detail.as_str()),
+            (Verdict::Warn, "1 of 70 are missing, such as patch pods/resize")
+        );
+        assert!(
+            found.help.contains("ServiceAccount team-a/vc-vc-1:\n") && found.help.contains("pods/resize"),
+            "{found}"
+        );
+        assert_eq!(told(&patient, &lacking, 70, false).verdict, Verdict::Fail);
+    }
+}

@@ -1,0 +1,237 @@
+//! Facts about one object: what the two clusters say.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+use tenet_install::api::{Api, ApiError};
+use tenet_install::names;
+use tenet_install::objects::Rights;
+use tenet_translate::keys::{KIND, MANAGED_BY, NAME, NAMESPACE};
+use tenet_translate::own_objects;
+
+use super::place::Place;
+use super::resource::Resource;
+use crate::RightsOf;
+use crate::create::text;
+use crate::host::Host;
+
+/// Facts about one object.
+#[derive(Debug, Default)]
+pub(super) struct Facts {
+    /// Kind and name for people.
+    pub(super) subject: String,
+    pub(super) way: Way,
+    pub(super) object: Value,
+    /// Events about it, the oldest first.
+    pub(super) events: Vec<Value>,
+    /// Events about the whole virtual cluster, the oldest first.
+    pub(super) of_cluster: Vec<Value>,
+    pub(super) host: Option<OnHost>,
+    /// A pod of a workload: one that is not ready, if there is any.
+    pub(super) pod: Option<Box<Facts>>,
+}
+
+/// Way of objects of a kind between the two clusters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Way {
+    /// They are copied to the host.
+    Copied,
+    /// They are copied when something on the host uses them.
+    WhenUsed,
+    /// They show what the host has.
+    Shown,
+    /// They stay inside.
+    #[default]
+    Inside,
+}
+
+/// What the host says, for somebody who may read it.
+#[derive(Debug, Default)]
+pub(super) struct OnHost {
+    pub(super) copy: Option<Value>,
+    pub(super) is_syncer_ready: bool,
+}
+
+/// Kinds that show what the host has.
+const SHOWN: [&str; 7] = [
+    "Node",
+    "PersistentVolume",
+    "Event",
+    "StorageClass.storage.k8s.io",
+    "IngressClass.networking.k8s.io",
+    "PriorityClass.scheduling.k8s.io",
+    "RuntimeClass.node.k8s.io",
+];
+const WHEN_USED: [&str; 2] = ["ConfigMap", "Secret"];
+
+/// Reads the facts about an object, and about a pod of it if it is a workload.
+pub(super) async fn gather(
+    place: &Place,
+    resource: &Resource,
+    namespace: &str,
+    name: &str,
+    rights_of: RightsOf,
+) -> Result<Facts> {
+    let shown = if resource.is_namespaced { format!(" in namespace {namespace}") } else { String::new() };
+    let subject = format!("{}/{name}{shown}", resource.kind.to_lowercase());
+    let path = format!("{}/{name}", resource.collection(namespace));
+    let found = place.inside.get(&path).await.context("cannot read the object")?;
+    let object = found.with_context(|| format!("{subject} does not exist in the virtual cluster"))?;
+    let mut facts = about(place, resource, subject, object, rights_of).await?;
+    if let Some(pod) = pod_of(&place.inside, namespace, &facts.object).await? {
+        let subject = format!("pod/{} in namespace {namespace}", text(&pod["metadata"]["name"]));
+        facts.pod = Some(Box::new(about(place, &Resource::pods(), subject, pod, rights_of).await?));
+    }
+    Ok(facts)
+}
+
+async fn about(
+    place: &Place,
+    resource: &Resource,
+    subject: String,
+    object: Value,
+    rights_of: RightsOf,
+) -> Result<Facts> {
+    let metadata = &object["metadata"];
+    let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
+    let events = events(&place.inside, namespace, &resource.kind, name).await?;
+    let of_cluster = events_of_cluster(&place.inside).await;
+    let host = match (&place.host, &place.name) {
+        (Some(host), Some(cluster)) => Some(on_host(host, cluster, resource, namespace, name).await?),
+        _ => None,
+    };
+    let way = way(place, resource, rights_of).await?;
+    Ok(Facts { subject, way, object, events, of_cluster, host, pod: None })
+}
+
+async fn events(api: &Api, namespace: &str, kind: &str, name: &str) -> Result<Vec<Value>> {
+    // Events about objects without a namespace are in this one.
+    let namespace = if namespace.is_empty() { "default" } else { namespace };
+    let selector = format!("involvedObject.kind%3D{kind},involvedObject.name%3D{name}");
+    let path = format!("/api/v1/namespaces/{namespace}/events?fieldSelector={selector}");
+    Ok(sorted(readable(api.list(&path).await).context("cannot read the events")?.unwrap_or_default()))
+}
+
+async fn events_of_cluster(api: &Api) -> Vec<Value> {
+    let selector = "involvedObject.kind%3DNamespace,involvedObject.name%3Dkube-system";
+    // A tenant of one namespace may not read them.
+    let all = api.list(&format!("/api/v1/namespaces/kube-system/events?fieldSelector={selector}")).await;
+    sorted(all.unwrap_or_default())
+}
+
+fn sorted(mut events: Vec<Value>) -> Vec<Value> {
+    events.sort_by(|one, other| text(&one["lastTimestamp"]).cmp(text(&other["lastTimestamp"])));
+    events
+}
+
+async fn on_host(host: &Host, cluster: &str, resource: &Resource, namespace: &str, name: &str) -> Result<OnHost> {
+    let pod = format!("/api/v1/namespaces/{}/pods/{}", host.namespace, names::pod(cluster));
+    let pod = readable(host.api.get(&pod).await).context("cannot read the pod of the control plane")?.flatten();
+    let statuses = pod.map(|pod| pod["status"]["containerStatuses"].clone()).unwrap_or_default();
+    let is_syncer_ready =
+        statuses.as_array().into_iter().flatten().any(|status| status["name"] == "syncer" && status["ready"] == true);
+    let mut selector = format!("{MANAGED_BY}%3D{cluster}");
+    if !namespace.is_empty() {
+        selector = format!("{selector},{NAMESPACE}%3D{namespace}");
+    }
+    let path = format!("{}?labelSelector={selector}", resource.collection(&host.namespace));
+    let copies =
+        readable(host.api.list(&path).await).context("cannot read the copies on the host")?.unwrap_or_default();
+    let kind = resource.group_kind();
+    let is_copy = |copy: &Value| {
+        let annotations = &copy["metadata"]["annotations"];
+        annotations[KIND] == kind.as_str() && annotations[NAME] == name
+    };
+    Ok(OnHost { copy: copies.into_iter().find(is_copy), is_syncer_ready })
+}
+
+/// Returns `None` for what may not be read, or is not served.
+fn readable<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match answer {
+        Err(error) if matches!(error.code(), Some(403 | 404)) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Returns the way of a kind. The Role of the syncer says which kinds are copied.
+async fn way(place: &Place, resource: &Resource, rights_of: RightsOf) -> Result<Way> {
+    let kind = resource.group_kind();
+    if SHOWN.contains(&kind.as_str()) {
+        return Ok(Way::Shown);
+    }
+    let mut rules = None;
+    if let (Some(host), Some(cluster)) = (&place.host, &place.name) {
+        let role = own_objects::host_role(cluster);
+        let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles/{role}", host.namespace);
+        let role = readable(host.api.get(&path).await).context("cannot read the Role of the syncer")?.flatten();
+        rules = role.and_then(|role| role["rules"].as_array().cloned());
+    }
+    let rules = if let Some(rules) = rules {
+        rules
+    } else {
+        let minimal = json!({"name": "x", "host": {"namespace": "x"}, "virtual": {"kubeconfig": "/absent"}});
+        Rights::read(&rights_of(&minimal.to_string())?)?.rules().to_vec()
+    };
+    Ok(way_by(&rules, resource))
+}
+
+fn way_by(rules: &[Value], resource: &Resource) -> Way {
+    let has = |list: &Value, item: &str| list.as_array().is_some_and(|list| list.iter().any(|it| it == item));
+    let is_created = rules.iter().any(|rule| {
+        has(&rule["apiGroups"], &resource.group)
+            && has(&rule["resources"], &resource.plural)
+            && has(&rule["verbs"], "create")
+    });
+    match resource.group_kind() {
+        kind if is_created && WHEN_USED.contains(&kind.as_str()) => Way::WhenUsed,
+        _ if is_created => Way::Copied,
+        _ => Way::Inside,
+    }
+}
+
+/// Returns a pod that a workload selects; one that is not ready comes first.
+async fn pod_of(api: &Api, namespace: &str, workload: &Value) -> Result<Option<Value>> {
+    let Some(labels) = workload["spec"]["selector"]["matchLabels"].as_object() else { return Ok(None) };
+    let pairs: BTreeSet<String> = labels.iter().map(|(key, value)| format!("{key}%3D{}", text(value))).collect();
+    let selector = pairs.into_iter().collect::<Vec<_>>().join(",").replace('/', "%2F");
+    let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}");
+    let pods = api.list(&path).await.context("cannot read the pods of the workload")?;
+    let is_ready = |pod: &Value| {
+        let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    };
+    Ok(pods.into_iter().min_by_key(is_ready))
+}
+
+impl Resource {
+    fn pods() -> Self {
+        Self {
+            group: String::new(),
+            version: "v1".to_owned(),
+            plural: "pods".to_owned(),
+            kind: "Pod".to_owned(),
+            is_namespaced: true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_role_of_the_syncer_says_what_is_copied() {
+        let rule = |group: &str, resource: &str, verb: &str| json!({"apiGroups": [group], "resources": [resource], "verbs": [verb]});
+        let rules = [rule("", "pods", "create"), rule("", "configmaps", "create"), rule("apps", "deployments", "get")];
+        let of = |group: &str, plural: &str, kind: &str| Resource {
+            group: group.to_owned(),
+            plural: plural.to_owned(),
+            kind: kind.to_owned(),
+            ..Resource::pods()
+        };
+        assert_eq!(way_by(&rules, &Resource::pods()), Way::Copied);
+        assert_eq!(way_by(&rules, &of("", "configmaps", "ConfigMap")), Way::WhenUsed);
+        assert_eq!(way_by(&rules, &of("apps", "deployments", "Deployment")), Way::Inside);
+    }
+}
