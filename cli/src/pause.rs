@@ -1,5 +1,7 @@
 //! `tenet pause` and `tenet resume`.
 
+mod bare_pods;
+
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -9,18 +11,22 @@ use tokio::time::sleep;
 
 use crate::create::{stateful_set, text, until_ready};
 use crate::host::{Host, HostArgs};
+use crate::inside::Inside;
 use crate::steps::Steps;
 
 /// Stop the control plane of a virtual cluster and its pods on the host.
 ///
-/// The objects inside are kept. Pods of Deployments and other controllers come back; a pod without a controller is
-/// deleted, as if its node had failed.
+/// The objects inside are kept. At `resume`, controllers make their pods again, and pods without a controller are created
+/// again with the same name and spec.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PauseArgs {
     /// Name of the virtual cluster.
     name: String,
     #[command(flatten)]
     host: HostArgs,
+    /// Pause even if pods without a controller cannot be kept.
+    #[arg(long)]
+    force: bool,
 }
 
 /// Start a paused virtual cluster again.
@@ -37,8 +43,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 
 pub(crate) async fn pause(args: &PauseArgs) -> Result<()> {
     let host = args.host.connect().await?;
-    stateful_set(&host, &args.name).await?;
+    let set = stateful_set(&host, &args.name).await?;
     let mut steps = Steps::new();
+    // After an interrupted run they are kept already.
+    if set["spec"]["replicas"] != 0 {
+        steps.say("keeping the pods that have no controller");
+        let kept = async {
+            let inside = Inside::connect(&host, &args.name).await?;
+            bare_pods::keep(&host, &args.name, &inside.api).await
+        };
+        match kept.await {
+            Ok(count) => steps.say(&format!("{count} pod(s) without a controller are created again by tenet resume")),
+            Err(error) if args.force => steps.say(&format!("pods without a controller are lost: {error:#}")),
+            Err(error) => {
+                return Err(error.context("pods without a controller would be lost; --force pauses all the same"));
+            }
+        }
+    }
     steps.say("stopping the control plane");
     scale(&host, &args.name, 0).await?;
     let pods = format!("/api/v1/namespaces/{}/pods", host.namespace);
@@ -67,6 +88,11 @@ pub(crate) async fn resume(args: &ResumeArgs) -> Result<()> {
     steps.say("starting the control plane");
     scale(&host, &args.name, 1).await?;
     until_ready(&host, &args.name, LIMIT, &mut steps).await?;
+    let inside = Inside::connect(&host, &args.name).await?;
+    let restored = bare_pods::restore(&host, &args.name, &inside.api).await?;
+    if restored > 0 {
+        steps.say(&format!("{restored} pod(s) without a controller were created again"));
+    }
     steps.say(&format!("virtual cluster {} runs", args.name));
     Ok(())
 }

@@ -187,12 +187,21 @@ async fn walk(host: &Host, store: &str, container: &str) -> Result<()> {
     assert_eq!(names(&on_host), [format!("nginx-x-default-x-{NAME}"), format!("{NAME}-0")]);
     assert_eq!(host.inside(&["exec", "nginx", "--", "echo", "hello"])?, "hello\n");
     clock.tell("exec");
+    ask(host, container)?;
+    clock.tell("doctor, certs, logs, why");
+    if store == "sqlite" {
+        outlives(host, "the control plane is killed", kill_control_plane(host)).await?;
+        clock.tell("kill the control plane");
+        outlives(host, "the host API is away", take_host_api_away(host)).await?;
+        clock.tell("take the host API away");
+    }
 
     let image = format!("--image={}", RealNode::IMAGE);
     host.inside(&[&["create", "deployment", "web", &image, "--"], &SLEEPS[..]].concat())?;
     let available = ["wait", "--for=condition=Available", "deployment/web", "--timeout=60s"];
     host.inside(&available)?;
     clock.tell("run a Deployment");
+    let secrets = host.cluster.list(&format!("/api/v1/namespaces/{NAME}/secrets")).await?.len();
     tenet.succeeds(&["pause", NAME])?;
     assert_eq!(host.cluster.list(&pods).await?.len(), 0);
     clock.tell("pause");
@@ -204,12 +213,77 @@ async fn walk(host: &Host, store: &str, container: &str) -> Result<()> {
         })
         .await?;
     host.inside(&available)?;
+    // Nobody inside makes this pod again.
+    host.inside(&["wait", "--for=condition=Ready", "pod/nginx", "--timeout=60s"])?;
+    assert_eq!(host.cluster.list(&format!("/api/v1/namespaces/{NAME}/secrets")).await?.len(), secrets);
     clock.tell("resume");
 
     tenet.succeeds(&["delete", NAME])?;
     clock.tell("delete");
     let after = everything(&host.cluster, NAME).await?;
     assert_eq!(after, before);
+    Ok(())
+}
+
+/// Time during which the API server of the host does not answer.
+const AWAY: Duration = Duration::from_secs(20);
+
+/// Asks the commands that look at a running virtual cluster.
+fn ask(host: &Host, store: &str) -> Result<()> {
+    let tenet = host.tenet();
+    let found = tenet.succeeds(&["doctor", NAME])?;
+    for check in
+        ["control plane", "syncer", "rights of the syncer", "service range", "certificates", "claim", "webhook"]
+    {
+        ensure!(found.contains(&format!("ok    {check} ")), "{check}: {found}");
+    }
+    ensure!(found.contains("warn  DNS "), "CoreDNS is off here: {found}");
+    let certificates = tenet.succeeds(&["certs", "check", NAME])?;
+    ensure!(
+        certificates.lines().any(|line| line.contains("virtual API server") && line.contains("ok")),
+        "{certificates}"
+    );
+    for program in ["syncer", "api", "controllers", "store", store] {
+        let log = tenet.succeeds(&["logs", NAME, "-c", program, "--tail", "5"])?;
+        ensure!(log.lines().count() <= 5, "{program}: {log}");
+        ensure!(program == "store" || program == store || !log.is_empty(), "no log of {program}");
+    }
+    let mut why = std::process::Command::new(env!("CARGO_BIN_EXE_tenet"));
+    why.args(["why", "pod/nginx", "--host-namespace", NAME, "--kubeconfig"]).arg(&tenet.kubeconfig);
+    let said = String::from_utf8(why.output()?.stdout)?;
+    ensure!(said.contains(&format!("on the host: nginx-x-default-x-{NAME}, Running, ready")), "{said}");
+    ensure!(said.ends_with("nothing blocks it\n"), "{said}");
+    Ok(())
+}
+
+/// Checks that the running pod is the same, inside and on the host, after a fault, and that new ones can be made.
+async fn outlives(host: &Host, fault: &str, happens: impl Future<Output = Result<()>>) -> Result<()> {
+    let path = format!("/api/v1/namespaces/{NAME}/pods/nginx-x-default-x-{NAME}");
+    let state = async || {
+        let on_host = host.cluster.get(&path).await?.unwrap_or_default();
+        let restarts = on_host["status"]["containerStatuses"][0]["restartCount"].clone();
+        let uid = host.inside(&["get", "pod", "nginx", "-o", "jsonpath={.metadata.uid}"])?;
+        Ok::<_, anyhow::Error>((uid, on_host["metadata"]["uid"].clone(), restarts))
+    };
+    let before = state().await?;
+    happens.await?;
+    run_pod(host, "later").with_context(|| format!("after {fault}"))?;
+    assert_eq!(state().await?, before, "{fault}");
+    host.inside(&["delete", "pod", "later", "--grace-period=1"]).map(drop)
+}
+
+async fn kill_control_plane(host: &Host) -> Result<()> {
+    let path = format!("/api/v1/namespaces/{NAME}/pods/{NAME}-0");
+    let killed = host.cluster.get(&path).await?.context("the pod of the control plane")?;
+    host.cluster.delete(&path, json!({"gracePeriodSeconds": 1})).await?;
+    let is_new = |pod: &Value| !pod.is_null() && pod["metadata"]["uid"] != killed["metadata"]["uid"];
+    host.cluster.until(&path, "created again", is_new).await.map(drop)
+}
+
+async fn take_host_api_away(host: &Host) -> Result<()> {
+    host.plane.pause(Component::ApiServer);
+    tokio::time::sleep(AWAY).await;
+    host.plane.resume(Component::ApiServer);
     Ok(())
 }
 
