@@ -311,11 +311,10 @@ impl Router {
         if let Some(running) = self.running.get(&mapper) {
             running.store(true, Ordering::Release);
         }
-        // An object that has gone before is in no cache.
-        for last in &self.gone {
-            if let Some(object) = self.owner_of(&last).and_then(|owner| self.owner_key(mapper, &owner)) {
-                self.queue.add(Key { mapper, object }, Lane::Change);
-            }
+        // An object that has gone before is in no cache. In order, so that one seed of the simulator always gives the same run.
+        let gone: BTreeSet<_> = self.gone.iter().filter_map(|last| self.owner_key(mapper, &self.owner_of(&last)?)).collect();
+        for object in gone {
+            self.queue.add(Key { mapper, object }, Lane::Change);
         }
     }
 

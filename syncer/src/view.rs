@@ -1,6 +1,6 @@
 //! Read access of mappers: caches and single reads.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -27,7 +27,7 @@ type Cached = (Arc<Cache>, Vec<Arc<RwLock<Health>>>);
 /// The caches of both sides.
 #[derive(Default)]
 pub struct Caches {
-    caches: HashMap<(Side, Kind), Cached>,
+    caches: BTreeMap<(Side, Kind), Cached>,
     changed: Arc<Notify>,
 }
 
@@ -79,9 +79,7 @@ impl Caches {
 
     /// All caches, in a fixed order.
     pub fn all(&self) -> Vec<&Arc<Cache>> {
-        let mut all: Vec<_> = self.caches.values().map(|(cache, _)| cache).collect();
-        all.sort_by_key(|cache| (cache.side(), cache.kind()));
-        all
+        self.caches.values().map(|(cache, _)| cache).collect()
     }
 }
 
