@@ -141,6 +141,8 @@ pub struct Oracle {
     last_write: Option<(Side, Arc<AuditEntry>)>,
     /// True after the virtual cluster was replaced by one that nobody has claimed.
     is_replaced: bool,
+    /// True if nothing delays the syncer.
+    is_prompt: bool,
     is_verbose: bool,
 }
 
@@ -162,8 +164,14 @@ impl Oracle {
             blind: Vec::new(),
             last_write: None,
             is_replaced: false,
+            is_prompt: false,
             is_verbose,
         }
+    }
+
+    /// Expects that every change crosses at once: there are no faults.
+    pub fn expect_prompt(&mut self) {
+        self.is_prompt = true;
     }
 
     /// Judges what has happened since the last time. The last entry of `side` is the newest one.

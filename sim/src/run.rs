@@ -111,6 +111,9 @@ impl World {
         if script.has(|fault| matches!(fault, Fault::Second | Fault::Wrong(_) | Fault::Stale(..))) {
             oracle.excuse_order();
         }
+        if script.faults.is_empty() {
+            oracle.expect_prompt();
+        }
         let oracle = Arc::new(Mutex::new(oracle));
         let network = Network::new(clusters.clone(), Arc::clone(&oracle), Random::of(seed, "latency"));
         let polls = Polls::new(MOST_POLLS);

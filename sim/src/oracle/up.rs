@@ -12,6 +12,8 @@ use crate::api::{AuditEntry, Object, Verb};
 use crate::network::Clusters;
 use crate::world::is_finished;
 
+/// Time in which a pod gets its node inside.
+const PROMPT: Duration = Duration::from_secs(10);
 /// Time that a request which was decided before may still take.
 const REACTION: Duration = Duration::from_millis(50);
 
@@ -39,6 +41,9 @@ impl Oracle {
         };
         if !names_uid(&entry.body, before.uid()) {
             self.fail(Promise::Uid, format!("{} wrote the virtual {name} without its UID", entry.user));
+        }
+        if entry.subresource == "binding" {
+            self.bound(entry, before, clusters);
         }
         if entry.kind == kinds::POD && entry.verb == Verb::Delete {
             self.ends(entry, before, clusters);
@@ -105,6 +110,17 @@ impl Oracle {
 }
 
 impl Oracle {
+    /// A virtual pod gets its node.
+    fn bound(&mut self, entry: &AuditEntry, before: &Object, clusters: &Clusters) {
+        let twins = clusters.host.list(kinds::POD, "");
+        let twin = twins.iter().find(|pod| record(pod).is_some_and(|record| record.uid == before.uid()));
+        let since = twin.and_then(|twin| self.history.bound(twin.uid())).map(|bound| bound.elapsed());
+        if let Some(since) = since.filter(|since| self.is_prompt && *since > PROMPT) {
+            let name = format!("{}/{}", entry.namespace, entry.name);
+            self.fail(Promise::Late, format!("the pod {name} got its node {since:?} after its host pod"));
+        }
+    }
+
     /// Returns true if a syncer may have missed the end of a host pod that has gone then.
     fn is_blind(&self, gone: Instant) -> bool {
         self.blind.iter().any(|(from, to)| *to >= gone && *from <= Instant::now())

@@ -35,7 +35,29 @@ pub fn directed() -> Vec<(&'static str, Script)> {
     all.extend(away());
     all.extend(late());
     all.extend(obstacles());
+    all.extend(failures());
     all
+}
+
+/// Failures that nothing tells of again.
+fn failures() -> Vec<(&'static str, Script)> {
+    let refused = Fault::Status { side: Side::Host, scope: Scope::Writes, code: 500, retry_after: 0, share: 100 };
+    vec![
+        ("nothing happens to two pods", two_pods()),
+        (
+            "an event of the virtual cluster that is lost",
+            two_pods().fault(9_000, 10_000, Fault::Swallow(Side::Virtual, 1)).pod(10_000, "default", "c"),
+        ),
+        (
+            "an event of the host that is lost",
+            two_pods().fault(9_000, 30_000, Fault::Swallow(Side::Host, 4)).act(10_000, Act::Evict(pod("a"))),
+        ),
+        ("a create that fails", two_pods().fault(9_000, 10_000, refused).pod(10_000, "default", "c")),
+        (
+            "a pod in a cluster that was replaced",
+            two_pods().fault(20_000, 0, Fault::Replace(Side::Virtual)).pod(40_000, "default", "c"),
+        ),
+    ]
 }
 
 /// A syncer that knows less than the stores, because what it is told is old or late.
@@ -107,6 +129,13 @@ fn late() -> Vec<(&'static str, Script)> {
         ),
         ("watches that cannot resume", two_pods().fault(10_000, 0, Fault::Compact(Side::Host)).act(12_000, label(1))),
     ];
+    for seed in 1..4 {
+        let story = Script::new(seed).pod(500, "default", "a").fault(900, 40_000, Fault::Slow(Side::Virtual, 6_000));
+        all.push((
+            "changes that are told late, after the start of a pod",
+            story.act(950, label(1)).act(1_000, label(2)),
+        ));
+    }
     for seed in 1..5 {
         let story = Script::new(seed).pod(500, "default", "a").act(10_000, Act::Delete(pod("a"), Some(0)));
         let story = ["b", "c"].into_iter().fold(story, |story, name| story.pod(9_600, "default", name));
@@ -133,7 +162,14 @@ fn obstacles() -> Vec<(&'static str, Script)> {
                 .act(12_000, Act::Service(service, 2))
                 .act(20_000, Act::Label(pod("b"), 1)),
         ),
-        ("a node that fails", two_pods().act(10_000, Act::NodeDown(0)).act(20_000, Act::NodeUp(0))),
+        (
+            "a node that fails",
+            two_pods()
+                .act(10_000, Act::NodeDown(0))
+                .act(20_000, Act::NodeUp(0))
+                .act(30_000, Act::NodeDown(1))
+                .act(40_000, Act::NodeUp(1)),
+        ),
     ]
 }
 
