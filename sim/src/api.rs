@@ -247,6 +247,13 @@ impl Cluster {
         self.lock().store.version
     }
 
+    /// The version of the last change that was not one of this kind.
+    pub fn version_besides(&self, kind: Kind) -> u64 {
+        let state = self.lock();
+        let tables = state.store.tables.iter().filter(|table| table.resource.kind != kind);
+        tables.map(|table| table.seen).max().unwrap_or(0)
+    }
+
     /// Waits until the store has a later version than this one.
     pub async fn changed(&self, since: u64) -> u64 {
         poll_fn(|cx| {

@@ -4,6 +4,7 @@
 //! knows nothing of the engine.
 
 mod down;
+mod election;
 mod end;
 mod history;
 mod order;
@@ -21,7 +22,8 @@ use tokio::time::Instant;
 
 use crate::api::AuditEntry;
 use crate::network::Clusters;
-use crate::world::FORGED_UID;
+use crate::world::{FORGED_UID, LEASE};
+use election::Election;
 use history::History;
 use order::Order;
 
@@ -45,6 +47,8 @@ pub enum Promise {
     Twice,
     /// A field has one writer.
     Writer,
+    /// Of several replicas only the holder of the lease writes.
+    Lease,
     /// Every delete and every status write names the UID.
     Uid,
     /// The final state is told before an object goes.
@@ -128,6 +132,7 @@ pub struct Oracle {
     failures: Vec<Failure>,
     history: History,
     order: Order,
+    election: Option<Election>,
     /// Ends of host pods that a watch has told a syncer of, by its user and the UID.
     told: BTreeMap<(String, String), Instant>,
     writes: BTreeMap<(Side, &'static str, String), u64>,
@@ -155,6 +160,7 @@ impl Oracle {
             failures: Vec::new(),
             history: History::default(),
             order: Order::default(),
+            election: None,
             told: BTreeMap::new(),
             writes: BTreeMap::new(),
             log: VecDeque::new(),
@@ -220,7 +226,8 @@ impl Oracle {
         self.entries
     }
 
-    /// Returns the number of requests of syncers that may have written, whether or not they did.
+    /// Returns the number of requests of syncers that may have written, whether or not they did. A lease is renewed all the
+    /// time.
     pub fn requests(&self) -> u64 {
         self.requests
     }
@@ -233,6 +240,9 @@ impl Oracle {
     /// Notes that a syncer starts, and knows nothing.
     pub fn start(&mut self, user: &str) {
         self.told.retain(|(of, _), _| of != user);
+        if let Some(election) = &mut self.election {
+            election.start(user);
+        }
     }
 
     /// Returns the last write of a syncer.
@@ -246,6 +256,7 @@ impl Oracle {
         cluster_id.clone_into(&mut self.cluster_id);
         self.history = History::default();
         self.excuse_order();
+        self.excuse_writers();
     }
 
     /// Adds a line to the log.
@@ -270,14 +281,19 @@ impl Oracle {
         if !entry.is_dry_run && (is_ours || entry.is_changed) {
             self.push(Line::Entry(side, Arc::clone(entry)));
         }
-        if is_ours && !entry.is_dry_run {
+        if is_ours && !entry.is_dry_run && entry.kind != LEASE {
             self.requests += 1;
         }
         if entry.is_dry_run || !entry.is_changed || entry.code >= 300 {
             return;
         }
+        if entry.kind == LEASE && self.election.is_some() && entry.namespace == self.namespace {
+            self.elect(entry);
+            return;
+        }
         if is_ours {
             self.count(side, entry);
+            self.check_holder(entry);
             match side {
                 Side::Host => self.down(entry, clusters),
                 Side::Virtual => self.up(entry, clusters),

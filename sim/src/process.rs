@@ -4,13 +4,15 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tenet_syncer::embed::{Runtime, Task};
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::sleep;
 
 use crate::clock::Clock;
 use crate::random::Random;
@@ -62,6 +64,10 @@ pub struct Process {
     polls: AtomicU64,
     dies_at: AtomicU64,
     died: Notify,
+    /// Number of spans in force in which none of its tasks is polled.
+    frozen: AtomicU64,
+    /// Tasks that were woken in such a span.
+    woken: Mutex<Vec<Waker>>,
 }
 
 impl Process {
@@ -77,6 +83,8 @@ impl Process {
             polls: AtomicU64::new(0),
             dies_at: AtomicU64::new(NEVER),
             died: Notify::new(),
+            frozen: AtomicU64::new(0),
+            woken: Mutex::default(),
         })
     }
 
@@ -94,6 +102,20 @@ impl Process {
     /// Kills the process after that many more polls of its tasks.
     pub fn kill_after(&self, polls: u64) {
         self.dies_at.store(self.polls.load(Ordering::SeqCst) + polls, Ordering::SeqCst);
+    }
+
+    /// Polls none of its tasks for a time, as if its machine stood still. They go on afterwards, with all that has come
+    /// meanwhile.
+    pub fn freeze(self: &Arc<Self>, length: Duration) {
+        self.frozen.fetch_add(1, Ordering::SeqCst);
+        let process = Arc::clone(self);
+        tokio::spawn(async move {
+            sleep(length).await;
+            if process.frozen.fetch_sub(1, Ordering::SeqCst) == 1 {
+                let woken = mem::take(&mut *process.woken.lock());
+                woken.into_iter().for_each(Waker::wake);
+            }
+        });
     }
 
     /// Lets the process live.
@@ -164,6 +186,10 @@ impl Future for Life {
         if self.process.is_dead() || !self.process.run.spend() {
             return Poll::Pending;
         }
+        if self.process.frozen.load(Ordering::SeqCst) > 0 {
+            self.process.woken.lock().push(cx.waker().clone());
+            return Poll::Pending;
+        }
         let polls = self.process.polls.fetch_add(1, Ordering::SeqCst) + 1;
         if polls >= self.process.dies_at.load(Ordering::SeqCst) {
             self.process.kill();
@@ -188,6 +214,24 @@ mod tests {
         }));
         polls.exhausted().await;
         assert!(polls.spent() > 1_000);
+        process.kill();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frozen_process_goes_on_where_it_stood() {
+        let process = Process::new(Clock::start(), Polls::new(1_000), Random::new(1));
+        let (sender, mut ticks) = tokio::sync::mpsc::unbounded_channel();
+        Handle(Arc::clone(&process)).spawn(Box::pin(async move {
+            while sender.send(()).is_ok() {
+                sleep(Duration::from_secs(1)).await;
+            }
+        }));
+        process.freeze(Duration::from_millis(9_500));
+        process.freeze(Duration::from_millis(4_500));
+        sleep(Duration::from_secs(9)).await;
+        assert!(ticks.try_recv().is_err(), "it is frozen before its first poll");
+        sleep(Duration::from_secs(2)).await;
+        assert_eq!(std::iter::from_fn(|| ticks.try_recv().ok()).count(), 2);
         process.kill();
     }
 }

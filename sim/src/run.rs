@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 use tenet_mapper::kinds;
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::api::{Cluster, ClusterConfig, Snapshot};
@@ -22,7 +22,7 @@ use crate::oracle::{Failure, Oracle, Picture, Promise, SYNCER};
 use crate::process::Polls;
 use crate::random::Random;
 use crate::script::{Fault, Script};
-use crate::syncer::{Setup, Syncer};
+use crate::syncer::{Extent, Setup, Syncer};
 use crate::world::{self, HostUser, Nodes, Tenant};
 use events::Event;
 
@@ -32,6 +32,8 @@ pub const NAME: &str = "vc";
 pub const NAMESPACE: &str = "tenets";
 /// Number of nodes of the host.
 const NODES: u64 = 2;
+/// Pause of a kubelet before it starts a process again.
+const RESTART: Duration = Duration::from_secs(1);
 /// Pause of the controllers before they react.
 const REACTION: Duration = Duration::from_millis(20);
 /// Simulated time after which a run has failed: several times what the longest ones take.
@@ -64,6 +66,12 @@ pub fn run(script: &Script, is_verbose: bool) -> anyhow::Result<Report> {
     runtime.block_on(async { World::new(script, is_verbose)?.run().await })
 }
 
+/// A second replica, which starts again whenever it has ended.
+struct Replica {
+    syncer: Arc<Mutex<Syncer>>,
+    kubelet: AbortHandle,
+}
+
 struct World {
     script: Script,
     clock: Clock,
@@ -71,6 +79,8 @@ struct World {
     network: Arc<Network>,
     oracle: Arc<Mutex<Oracle>>,
     syncer: Syncer,
+    /// The other replica, where there is a lease.
+    replica: Option<Replica>,
     others: Vec<Syncer>,
     tenant: Arc<Mutex<Tenant>>,
     nodes: Arc<Mutex<Nodes>>,
@@ -108,8 +118,14 @@ impl World {
         }
         let mut oracle = Oracle::new(NAMESPACE, &clusters.virt.cluster_id(), is_verbose);
         // Two syncers may know different states, and one that begins with an old list catches up.
-        if script.has(|fault| matches!(fault, Fault::Second | Fault::Wrong(_) | Fault::Stale(..))) {
+        if script.has_lease || script.has(|fault| matches!(fault, Fault::Second | Fault::Wrong(_) | Fault::Stale(..))) {
             oracle.excuse_order();
+        }
+        if script.has_lease {
+            oracle.expect_one_writer();
+        }
+        if script.has(|fault| matches!(fault, Fault::Late(..))) {
+            oracle.excuse_writers();
         }
         if script.faults.is_empty() {
             oracle.expect_prompt();
@@ -117,8 +133,8 @@ impl World {
         let oracle = Arc::new(Mutex::new(oracle));
         let network = Network::new(clusters.clone(), Arc::clone(&oracle), Random::of(seed, "latency"));
         let polls = Polls::new(MOST_POLLS);
-        let (is_deep, random) = (script.is_deep(), Random::of(seed, "syncer"));
-        let syncer = Syncer::new(SYNCER, Setup::Right, is_deep, &network, clock, &polls, random);
+        let (extent, random) = (Extent::of(script), Random::of(seed, "syncer"));
+        let syncer = Syncer::new(SYNCER, Setup::Right, extent, &network, clock, &polls, random);
         let nodes = Nodes::new(clusters.host.clone(), clock, Random::of(seed, "nodes"), NODES);
         let mut world = Self {
             script: script.clone(),
@@ -126,6 +142,7 @@ impl World {
             network,
             oracle,
             syncer,
+            replica: None,
             others: Vec::new(),
             tenant: Arc::new(Mutex::new(Tenant::new(clusters.virt.clone()))),
             nodes: Arc::new(Mutex::new(nodes)),
@@ -205,6 +222,9 @@ impl World {
     /// Performs the script, waits for rest, and deletes everything. Returns the end state.
     async fn act_and_rest(&mut self) -> anyhow::Result<Picture> {
         self.syncer.start()?;
+        if self.script.has_lease {
+            self.start_replica()?;
+        }
         self.perform().await?;
         self.recover()?;
         let is_at_rest = self.come_to_rest().await?;
@@ -213,8 +233,28 @@ impl World {
         }
         let picture = Picture::take(&self.script, &self.clusters, NAMESPACE);
         self.oracle.lock().check_end(&self.clusters);
+        self.end_replica();
         self.tear_down().await?;
         Ok(picture)
+    }
+
+    fn start_replica(&mut self) -> anyhow::Result<()> {
+        let (extent, random) = (Extent::of(&self.script), Random::of(self.script.seed, "replica"));
+        let user = format!("{SYNCER}-replica");
+        let mut syncer = Syncer::new(&user, Setup::Right, extent, &self.network, self.clock, &self.polls, random);
+        syncer.start()?;
+        let syncer = Arc::new(Mutex::new(syncer));
+        let kubelet = self.actors.spawn(keep_running(Arc::clone(&syncer)));
+        self.replica = Some(Replica { syncer, kubelet });
+        Ok(())
+    }
+
+    /// Ends the second replica, so that the first one has the lease from now on.
+    fn end_replica(&mut self) {
+        if let Some(Replica { syncer, kubelet }) = self.replica.take() {
+            kubelet.abort();
+            syncer.lock().kill();
+        }
     }
 
     /// Performs the script.
@@ -267,5 +307,19 @@ async fn react(cluster: Cluster, controllers: fn(&Cluster)) {
         controllers(&cluster);
         cluster.changed(seen).await;
         sleep(REACTION).await;
+    }
+}
+
+/// Starts a syncer again whenever it has ended, as a kubelet does.
+async fn keep_running(syncer: Arc<Mutex<Syncer>>) {
+    loop {
+        let process = syncer.lock().process();
+        let Some(process) = process else { return };
+        process.died().await;
+        sleep(RESTART).await;
+        if let Err(error) = syncer.lock().start() {
+            tracing::error!(error = %format!("{error:#}"), "the replica does not start");
+            return;
+        }
     }
 }

@@ -206,6 +206,8 @@ pub enum Fault {
     Rewind(Side, u64),
     /// The cluster is replaced by an empty one.
     Replace(Side),
+    /// The syncer stands still, and goes on after the length of the fault.
+    Freeze,
     /// A second syncer with the same configuration runs.
     Second,
     /// A second syncer with a wrong configuration runs.
@@ -232,6 +234,8 @@ pub struct Script {
     pub seed: u64,
     /// True if the host's admission changes pods: labels, a sidecar, tolerations.
     pub mutates: bool,
+    /// True if two replicas of the syncer run, of which one has the lease.
+    pub has_lease: bool,
     /// Acts, in order of time.
     pub steps: Vec<Step>,
     /// Faults, in order of time.
@@ -326,7 +330,7 @@ impl Act {
 
 impl Fault {
     /// The kinds of faults, as the coverage counts them.
-    pub const KINDS: [&'static str; 28] = [
+    pub const KINDS: [&'static str; 29] = [
         "crash at a poll",
         "crash before a write",
         "crash after a write",
@@ -350,6 +354,7 @@ impl Fault {
         "compaction",
         "rewind",
         "replacement",
+        "freeze",
         "second syncer",
         "wrong namespace",
         "swapped clusters",
@@ -383,6 +388,7 @@ impl Fault {
             Self::Compact(_) => "compaction",
             Self::Rewind(..) => "rewind",
             Self::Replace(_) => "replacement",
+            Self::Freeze => "freeze",
             Self::Second => "second syncer",
             Self::Wrong(Wiring::Namespace) => "wrong namespace",
             Self::Wrong(Wiring::Swapped) => "swapped clusters",
@@ -394,7 +400,13 @@ impl Fault {
 impl Script {
     /// A script in which nothing happens.
     pub fn new(seed: u64) -> Self {
-        Self { seed, mutates: false, steps: Vec::new(), faults: Vec::new() }
+        Self { seed, mutates: false, has_lease: false, steps: Vec::new(), faults: Vec::new() }
+    }
+
+    /// Runs two replicas of the syncer with a lease.
+    #[must_use]
+    pub fn with_lease(self) -> Self {
+        Self { has_lease: true, ..self }
     }
 
     /// Adds an act at a time in milliseconds.
@@ -452,7 +464,7 @@ impl Script {
 
 impl fmt::Display for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {} mutates {}", self.seed, self.mutates)?;
+        writeln!(f, "seed {} mutates {} lease {}", self.seed, self.mutates, self.has_lease)?;
         let steps = self.steps.iter().map(|step| (step.at, format!("{:?}", step.act)));
         let faults =
             self.faults.iter().map(|planned| (planned.at, format!("{:?} for {} ms", planned.fault, planned.length)));

@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use parking_lot::Mutex;
 use tenet_mapper::{Admission, Context, MapError, Mapper, MapperSpec, Outcome, Side, VirtualKey};
 use tenet_syncer::api::Api;
 use tenet_syncer::embed::{Clients, Configuration, Embedded, Sizes};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -16,7 +18,7 @@ use crate::network::Network;
 use crate::process::{Handle, Polls, Process};
 use crate::random::Random;
 use crate::run::{NAME, NAMESPACE};
-use crate::script::Wiring;
+use crate::script::{Script, Wiring};
 
 /// Configuration of a syncer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +29,30 @@ pub enum Setup {
     Wrong(Wiring),
 }
 
+/// Milliseconds that a syncer which is told to stop has to end.
+pub const GRACE: u64 = 5_000;
+
+/// Extent of a syncer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Extent {
+    /// True if it runs every mapper, and not only those whose kinds occur in scripts.
+    pub is_complete: bool,
+    /// True if it is one of two replicas with a lease.
+    pub has_lease: bool,
+}
+
+impl Extent {
+    /// Returns the extent that a script asks for.
+    pub fn of(script: &Script) -> Self {
+        Self { is_complete: script.is_deep(), has_lease: script.has_lease }
+    }
+}
+
 /// A syncer, running or not.
 pub struct Syncer {
     user: String,
     setup: Setup,
-    /// True if it runs every mapper, and not only those whose kinds occur in scripts.
-    is_complete: bool,
+    extent: Extent,
     network: Arc<Network>,
     clock: Clock,
     polls: Arc<Polls>,
@@ -47,18 +67,18 @@ struct Running {
 }
 
 impl Syncer {
-    /// A syncer that does not run. If it is not complete, it leaves out mappers whose kinds occur in no script.
+    /// A syncer that does not run.
     pub fn new(
         user: &str,
         setup: Setup,
-        is_complete: bool,
+        extent: Extent,
         network: &Arc<Network>,
         clock: Clock,
         polls: &Arc<Polls>,
         random: Random,
     ) -> Self {
         let (network, polls) = (Arc::clone(network), Arc::clone(polls));
-        Self { user: user.to_owned(), setup, is_complete, network, clock, polls, random, running: None }
+        Self { user: user.to_owned(), setup, extent, network, clock, polls, random, running: None }
     }
 
     /// Starts it, unless it runs.
@@ -66,7 +86,7 @@ impl Syncer {
         if self.process().is_some_and(|process| !process.is_dead()) {
             return Ok(());
         }
-        let config = config(self.setup, self.is_complete)?;
+        let config = config(self.setup, self.extent)?;
         self.network.start(&self.user);
         let process = Process::new(self.clock, Arc::clone(&self.polls), Random::new(self.random.draw()));
         let client = |side| Api::new(self.network.client(&process, &self.user, side));
@@ -87,6 +107,13 @@ impl Syncer {
                 }
             }
         }));
+        let (told, ending) = (stop.clone(), Arc::clone(&process));
+        // It may also end by itself: when it loses its lease.
+        tokio::spawn(async move {
+            told.cancelled().await;
+            sleep(Duration::from_millis(GRACE)).await;
+            ending.kill();
+        });
         self.running = Some(Running { process, engine, stop });
         Ok(())
     }
@@ -98,7 +125,7 @@ impl Syncer {
         }
     }
 
-    /// Tells it to stop; it is killed later.
+    /// Tells it to stop. It ends soon after.
     pub fn stop(&self) {
         if let Some(running) = &self.running {
             running.stop.cancel();
@@ -148,24 +175,29 @@ fn mappers() -> Vec<Box<dyn Mapper>> {
 
 thread_local! {
     /// Configurations, as reading one takes longer than a run.
-    static CONFIGS: RefCell<BTreeMap<(&'static str, bool), Configuration>> = const { RefCell::new(BTreeMap::new()) };
+    static CONFIGS: RefCell<BTreeMap<(&'static str, Extent), Configuration>> = const { RefCell::new(BTreeMap::new()) };
 }
 
-fn config(setup: Setup, is_complete: bool) -> anyhow::Result<Configuration> {
+fn config(setup: Setup, extent: Extent) -> anyhow::Result<Configuration> {
     let (id, name, namespace) = match setup {
         Setup::Wrong(Wiring::Namespace) => ("namespace", NAME, "elsewhere"),
         Setup::Wrong(Wiring::Name) => ("name", "vc-2", NAMESPACE),
         Setup::Right | Setup::Wrong(Wiring::Swapped) => ("right", NAME, NAMESPACE),
     };
-    if let Some(config) = CONFIGS.with_borrow(|configs| configs.get(&(id, is_complete)).cloned()) {
+    if let Some(config) = CONFIGS.with_borrow(|configs| configs.get(&(id, extent)).cloned()) {
         return Ok(config);
     }
     let yaml = format!(
         "name: {name}\nhost:\n  namespace: {namespace}\nvirtual:\n  kubeconfig: /unused\nkubelet:\n  enabled: false\n\
-         engine:\n  patrolInterval: 60s\ncoredns:\n  enabled: false\n{}",
-        if is_complete { "" } else { "kinds:\n  disable: [endpoint-slice, persistent-volume-claim, storage-class]\n" }
+         engine:\n  patrolInterval: 60s\ncoredns:\n  enabled: false\nlease:\n  enabled: {}\n{}",
+        extent.has_lease,
+        if extent.is_complete {
+            ""
+        } else {
+            "kinds:\n  disable: [endpoint-slice, persistent-volume-claim, storage-class]\n"
+        }
     );
     let config = Configuration::read(&yaml, &mappers()).context("configuration of the simulator")?;
-    CONFIGS.with_borrow_mut(|configs| configs.insert((id, is_complete), config.clone()));
+    CONFIGS.with_borrow_mut(|configs| configs.insert((id, extent), config.clone()));
     Ok(config)
 }

@@ -7,6 +7,7 @@ mod node;
 mod tenant;
 
 use serde_json::Value;
+use tenet_mapper::Kind;
 
 pub use host::{FORGED_UID, HostUser};
 pub use mutator::admission;
@@ -25,6 +26,9 @@ pub const NODE: &str = "system:node";
 pub const ADMIN: &str = "admin";
 /// User who writes to objects of ours on purpose.
 pub const INTRUDER: &str = "intruder";
+
+/// Kind of the lease of replicas.
+pub const LEASE: Kind = Kind::of("coordination.k8s.io", "v1", "Lease", "leases");
 
 /// Returns true if a pod has ended for good.
 pub(crate) fn is_finished(pod: &Value) -> bool {

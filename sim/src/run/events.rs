@@ -8,7 +8,7 @@ use super::World;
 use crate::oracle::SYNCER;
 use crate::random::Random;
 use crate::script::{Act, Fault, Moment, Planned};
-use crate::syncer::{Setup, Syncer};
+use crate::syncer::{Extent, GRACE, Setup, Syncer};
 
 /// Something that happens at a time.
 #[derive(Clone, Debug)]
@@ -20,7 +20,6 @@ pub(super) enum Event {
     /// A backup is restored.
     Restore(usize, Side),
     Start,
-    Kill,
     EndOther(usize),
     /// The last fault ends.
     End,
@@ -64,7 +63,6 @@ impl World {
                 }
             }
             Event::Start => self.syncer.start()?,
-            Event::Kill => self.syncer.kill(),
             Event::End => {}
             Event::EndOther(index) => {
                 if let Some(other) = self.others.get_mut(index) {
@@ -112,8 +110,14 @@ impl World {
             Fault::Stop => {
                 self.syncer.stop();
                 self.network.count(planned.fault.kind());
-                self.plan_in(5_000, Event::Kill);
-                self.plan_in(5_000 + planned.length, Event::Start);
+                self.plan_in(GRACE + planned.length, Event::Start);
+            }
+            Fault::Freeze => {
+                if let Some(process) = self.syncer.process() {
+                    process.freeze(length);
+                    self.oracle.lock().freeze(length);
+                    self.network.count(planned.fault.kind());
+                }
             }
             Fault::Cut(side) => {
                 self.clusters.of(side).cut_watches();
@@ -136,8 +140,8 @@ impl World {
                 };
                 let (index, random) = (self.others.len(), Random::new(planned.seed));
                 let user = format!("{SYNCER}-{}", index + 2);
-                let is_deep = self.script.is_deep();
-                let mut other = Syncer::new(&user, setup, is_deep, &self.network, self.clock, &self.polls, random);
+                let extent = Extent::of(&self.script);
+                let mut other = Syncer::new(&user, setup, extent, &self.network, self.clock, &self.polls, random);
                 other.start()?;
                 self.others.push(other);
                 self.network.count(planned.fault.kind());

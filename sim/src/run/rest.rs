@@ -6,9 +6,9 @@ use tenet_syncer::embed::Sizes;
 use tokio::time::{Instant, sleep};
 
 use super::World;
-use crate::network::Clusters;
 use crate::oracle::Promise;
 use crate::script::{Act, Fault};
+use crate::world::LEASE;
 
 /// Time without any change after which a world is at rest: longer than a patrol, and than the backoff of a failure that
 /// passes.
@@ -47,15 +47,14 @@ impl World {
 
     /// Waits until nothing has changed for a time. Returns false if that does not happen.
     pub(super) async fn settle(&mut self, rest: Duration) -> anyhow::Result<bool> {
-        let versions = |clusters: &Clusters| (clusters.virt.version(), clusters.host.version());
-        let (start, mut seen, mut since) = (Instant::now(), versions(&self.clusters), Instant::now());
+        let (start, mut seen, mut since) = (Instant::now(), self.writes(), Instant::now());
         let (mut calm, mut drift) = (None, None);
         while since.elapsed() < rest {
             sleep(Duration::from_secs(2)).await;
             self.tenant.lock().act();
             // A syncer that ends by itself is started again, as a kubelet does.
             self.syncer.start()?;
-            let now = versions(&self.clusters);
+            let now = self.writes();
             if now != seen {
                 (seen, since, calm) = (now, Instant::now(), None);
             }
@@ -135,8 +134,9 @@ impl World {
         calm
     }
 
-    fn writes(&self) -> (u64, u64) {
-        (self.clusters.virt.version(), self.clusters.host.version())
+    /// Returns the versions of both clusters. A lease is renewed all the time.
+    fn writes(&self) -> [u64; 2] {
+        [&self.clusters.virt, &self.clusters.host].map(|cluster| cluster.version_besides(LEASE))
     }
 }
 

@@ -36,7 +36,39 @@ pub fn directed() -> Vec<(&'static str, Script)> {
     all.extend(late());
     all.extend(obstacles());
     all.extend(failures());
+    all.extend(replicas());
     all
+}
+
+/// Two replicas with a lease.
+fn replicas() -> Vec<(&'static str, Script)> {
+    let both = || two_pods().with_lease();
+    vec![
+        ("two replicas, nothing happens", both()),
+        (
+            "the holder of the lease is killed",
+            both().fault(15_000, 20_000, Fault::Crash(Moment::Poll(1))).act(16_000, Act::Delete(pod("a"), None)),
+        ),
+        (
+            "the holder of the lease is told to stop",
+            both().fault(15_000, 20_000, Fault::Stop).act(16_000, Act::Delete(pod("a"), None)),
+        ),
+        (
+            "the holder of the lease stands still",
+            both()
+                .fault(15_000, 30_000, Fault::Freeze)
+                .act(14_990, Act::Delete(pod("a"), None))
+                .act(20_000, Act::Evict(pod("b")))
+                .pod(25_000, "default", "c"),
+        ),
+        (
+            "the lease cannot be renewed",
+            both()
+                .fault(15_000, 20_000, Fault::Drop(Side::Host, 100))
+                .act(16_000, Act::Delete(pod("a"), None))
+                .pod(20_000, "default", "c"),
+        ),
+    ]
 }
 
 /// Failures that nothing tells of again.

@@ -18,6 +18,11 @@ pub fn generate(seed: u64) -> Script {
     for _ in 0..random.between(1, 6) {
         script.faults.push(fault(&mut random));
     }
+    let mut random = Random::of(seed, "freeze");
+    if random.chance(if script.has_lease { 50 } else { 5 }) {
+        let (at, length) = (random.between(5_000, SPAN), random.between(100, 40_000));
+        script.faults.push(Planned { at, length, seed: 0, fault: Fault::Freeze });
+    }
     let mut random = Random::of(seed, "late answers");
     if random.chance(10) {
         script.faults.push(late_answers(&mut random));
@@ -35,7 +40,8 @@ fn late_answers(random: &mut Random) -> Planned {
 /// Returns the acts of a story, without faults.
 pub fn story(seed: u64) -> Script {
     let mut random = Random::of(seed, "story");
-    let mut script = Script { seed, mutates: random.chance(25), steps: Vec::new(), faults: Vec::new() };
+    let has_lease = Random::of(seed, "lease").chance(10);
+    let mut script = Script { mutates: random.chance(25), has_lease, ..Script::new(seed) };
     let mut act = |at: u64, act: Act| script.steps.push(Step { at, act });
     act(0, Act::Namespace("team".to_owned()));
     for namespace in NAMESPACES {

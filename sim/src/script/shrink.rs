@@ -19,9 +19,8 @@ pub fn shrink(script: &Script, mut fails: impl FnMut(&Script) -> bool) -> Script
             |script, range| drop(script.steps.drain(range)),
             &mut fails,
         );
-        if smallest.mutates {
-            let plain = Script { mutates: false, ..smallest.clone() };
-            if fails(&plain) {
+        for plain in [Script { mutates: false, ..smallest.clone() }, Script { has_lease: false, ..smallest.clone() }] {
+            if plain != smallest && fails(&plain) {
                 smallest = plain;
             }
         }
