@@ -39,6 +39,8 @@ pub enum What {
     Secret,
     /// A stable address.
     Service,
+    /// A claim for a volume.
+    Claim,
 }
 
 /// The pod of a tenant.
@@ -48,6 +50,8 @@ pub struct PodPlan {
     pub config_map: Option<String>,
     /// Secret that it mounts.
     pub secret: Option<String>,
+    /// Claim that it mounts.
+    pub claim: Option<String>,
     /// Milliseconds until it ends by itself; never when absent.
     pub runs: Option<u64>,
     /// Exit code when it ends by itself.
@@ -86,6 +90,8 @@ pub enum Act {
     Scale(Name, u64),
     /// The tenant creates or changes a ConfigMap or Secret.
     Content(Name, u64),
+    /// The tenant claims a volume.
+    Claim(Name),
     /// The tenant creates a Service, or changes its port.
     Service(Name, u64),
     /// The tenant changes a label of a pod.
@@ -253,6 +259,7 @@ impl What {
             Self::ConfigMap => kinds::CONFIG_MAP,
             Self::Secret => kinds::SECRET,
             Self::Service => kinds::SERVICE,
+            Self::Claim => kinds::PERSISTENT_VOLUME_CLAIM,
         }
     }
 }
@@ -282,6 +289,10 @@ impl PodPlan {
             volumes.push(json!({"name": "secret", "secret": {"secretName": name}}));
             mounts.push(json!({"name": "secret", "mountPath": "/secret"}));
         }
+        if let Some(name) = &self.claim {
+            volumes.push(json!({"name": "data", "persistentVolumeClaim": {"claimName": name}}));
+            mounts.push(json!({"name": "data", "mountPath": "/data"}));
+        }
         let args: Vec<_> = self.runs.map(|millis| [millis.to_string(), self.exit.to_string()]).into_iter().collect();
         let args: Vec<_> = args.into_iter().flatten().collect();
         let container = json!({"name": "main", "image": "example.com/app:1", "args": args, "volumeMounts": mounts});
@@ -301,6 +312,7 @@ impl Act {
             | Self::Workload(name, ..)
             | Self::Scale(name, _)
             | Self::Content(name, _)
+            | Self::Claim(name)
             | Self::Service(name, _)
             | Self::Label(name, _)
             | Self::Delete(name, _)
@@ -447,6 +459,11 @@ impl Script {
     /// before.
     pub fn is_deep(&self) -> bool {
         self.seed.is_multiple_of(8)
+    }
+
+    /// Returns true if a kind occurs whose mapper only a complete syncer runs.
+    pub fn has_claims(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.act, Act::Claim(_)))
     }
 
     /// Returns true if a person has to decide how it goes on: a store went back or was replaced, so that the syncer stops.

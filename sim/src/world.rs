@@ -5,6 +5,7 @@ mod host;
 mod mutator;
 mod node;
 mod tenant;
+mod volumes;
 
 use serde_json::Value;
 use tenet_mapper::Kind;
@@ -15,6 +16,7 @@ pub use node::Nodes;
 pub use tenant::Tenant;
 
 pub(crate) use controllers::{on_host, on_virtual};
+pub(crate) use volumes::uses;
 
 /// User of the tenant.
 pub const TENANT: &str = "tenant";

@@ -92,8 +92,16 @@ pub(super) fn updated(resource: &Resource, subresource: &str, old: &Object, new:
             causes
         }
         "PersistentVolumeClaim" if subresource.is_empty() => {
+            let is_free = |member: &str| old.value()["spec"].get(member).is_none();
+            let (has_volume, has_class) = (!is_free("volumeName"), !is_free("storageClassName"));
             let of = |value: &Value| {
                 let mut spec = value["spec"].clone();
+                // What the claim does not have yet may be set once.
+                for (member, has_it) in [("volumeName", has_volume), ("storageClassName", has_class)] {
+                    if !has_it {
+                        spec[member] = Value::Null;
+                    }
+                }
                 spec["resources"] = Value::Null;
                 spec["volumeAttributesClassName"] = Value::Null;
                 spec

@@ -35,6 +35,7 @@ impl Oracle {
         };
         match (&entry.before, &entry.after) {
             (None, Some(_)) if entry.kind == kinds::POD => self.created(&name, &record, clusters),
+            (None, Some(_)) if entry.kind == kinds::PERSISTENT_VOLUME_CLAIM => self.claimed(&name, &record, clusters),
             (Some(before), _) if entry.verb == Verb::Delete => {
                 if !names_uid(&entry.body, before.uid()) {
                     self.fail(Promise::Uid, format!("{} deleted {name} without its UID", entry.user));
@@ -70,6 +71,17 @@ impl Oracle {
         }
     }
 
+    /// A claim was created on the host for a virtual one. After its first volume it would be empty.
+    fn claimed(&mut self, name: &str, record: &Record, clusters: &Clusters) {
+        let virt = clusters.virt.get(kinds::PERSISTENT_VOLUME_CLAIM, &record.namespace, &record.name);
+        if virt.is_some_and(|virt| virt.uid() == record.uid && virt["spec"]["volumeName"].is_string()) {
+            self.fail(
+                Promise::Twice,
+                format!("{name} was created again for {}/{}, which had a volume", record.namespace, record.name),
+            );
+        }
+    }
+
     fn deleted(&mut self, entry: &AuditEntry, host: &Object, record: &Record, clusters: &Clusters) {
         let (namespace, name) = (&record.namespace, &record.name);
         let of = |kind| {
@@ -87,6 +99,9 @@ impl Oracle {
                         format!("{} deleted the {} of the live pod {namespace}/{name}", entry.user, entry.kind.kind),
                     );
                 }
+            }
+            "PersistentVolumeClaim" if of(kinds::PERSISTENT_VOLUME_CLAIM).is_some() => {
+                self.fail(Promise::Lost, format!("{} deleted the copy of the live claim {namespace}/{name}", entry.user));
             }
             "ConfigMap" | "Secret" => {
                 let kind = if record.kind == "Secret" { kinds::SECRET } else { kinds::CONFIG_MAP };

@@ -11,7 +11,7 @@ use super::{Oracle, Promise, Record, record};
 use crate::api::Object;
 use crate::network::Clusters;
 use crate::script::{Act, Script, What};
-use crate::world::{controller, is_finished};
+use crate::world::{controller, is_finished, uses};
 
 impl Oracle {
     /// Checks that both sides agree.
@@ -59,6 +59,11 @@ impl Oracle {
                 }
             }
         }
+        for claim in clusters.virt.list(kinds::PERSISTENT_VOLUME_CLAIM, "") {
+            if let Err(why) = self.check_claim(&claim, clusters) {
+                found.push((Promise::End, format!("claim {}/{}: {why}", claim.namespace(), claim.name())));
+            }
+        }
         found.extend(self.leaks(clusters));
         found
     }
@@ -66,7 +71,7 @@ impl Oracle {
     /// Returns every host object of ours whose original has gone.
     fn leaks(&self, clusters: &Clusters) -> Vec<(Promise, String)> {
         let mut found = Vec::new();
-        for what in [What::Pod, What::ConfigMap, What::Secret, What::Service] {
+        for what in [What::Pod, What::ConfigMap, What::Secret, What::Service, What::Claim] {
             for copy in self.copies(clusters, what) {
                 let Some(record) = self.ours(&copy) else { continue };
                 let original = match record.kind.as_str() {
@@ -169,6 +174,25 @@ impl Oracle {
         Ok(())
     }
 
+    fn check_claim(&self, claim: &Object, clusters: &Clusters) -> Result<(), String> {
+        let copies: Vec<_> = self
+            .copies(clusters, What::Claim)
+            .filter(|copy| record(copy).is_some_and(|record| record.uid == claim.uid()))
+            .collect();
+        let [copy] = copies.as_slice() else { return Err(format!("it has {} copies", copies.len())) };
+        for field in ["/spec/volumeName", "/status/phase"] {
+            if claim.pointer(field) != copy.pointer(field) {
+                return Err(format!("{field} differs from its copy"));
+            }
+        }
+        let pods = clusters.virt.list(kinds::POD, claim.namespace());
+        let is_used = || pods.iter().any(|pod| !is_finished(pod) && uses(pod, claim.name()));
+        if claim.is_deleting() && !is_used() {
+            return Err("its deletion has not ended".to_owned());
+        }
+        Ok(())
+    }
+
     fn check_copy(&self, what: What, copy: &Object, clusters: &Clusters) -> Result<(), String> {
         let Some(record) = self.ours(copy).filter(|record| record.kind == what.kind().kind) else { return Ok(()) };
         let original = clusters.virt.get(what.kind(), &record.namespace, &record.name);
@@ -201,6 +225,8 @@ fn waits_for_content(pod: &Object, clusters: &Clusters) -> bool {
     for volume in volumes {
         needed.extend(volume["configMap"]["name"].as_str().map(|name| (kinds::CONFIG_MAP, name)));
         needed.extend(volume["secret"]["secretName"].as_str().map(|name| (kinds::SECRET, name)));
+        let claim = volume["persistentVolumeClaim"]["claimName"].as_str();
+        needed.extend(claim.map(|name| (kinds::PERSISTENT_VOLUME_CLAIM, name)));
     }
     needed.iter().any(|(kind, name)| clusters.virt.get(*kind, pod.namespace(), name).is_none())
 }
@@ -214,11 +240,12 @@ impl Picture {
     pub fn take(script: &Script, clusters: &Clusters, namespace: &str) -> Self {
         let shaky = Shaky::of(script);
         let mut picture = BTreeMap::new();
-        for what in [What::ReplicaSet, What::Job, What::ConfigMap, What::Secret, What::Service] {
+        for what in [What::ReplicaSet, What::Job, What::ConfigMap, What::Secret, What::Service, What::Claim] {
             let objects = clusters.virt.list(what.kind(), "");
             for object in objects.into_iter().filter(|object| object.namespace() != "kube-system") {
                 let value = match what {
                     What::Service => json!({"ports": object["spec"]["ports"], "labels": object["metadata"]["labels"]}),
+                    What::Claim => json!({"phase": object["status"]["phase"], "deleting": object.is_deleting()}),
                     What::Job => json!({"succeeded": object["status"]["succeeded"]}),
                     What::ReplicaSet => {
                         json!({"replicas": object["spec"]["replicas"], "pods": pods(clusters, &object)})

@@ -26,7 +26,9 @@ impl Oracle {
                 self.pictures(entry, clusters);
                 return;
             }
-            "Pod" | "Service" => {}
+            "Pod" | "Service" | "PersistentVolumeClaim" => {}
+            // The picture of a volume.
+            "PersistentVolume" => return,
             // The policy that keeps tenants from nodes.
             "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" if entry.name == "tenet-nodes" => return,
             _ if is_claim(entry) => return,
@@ -158,11 +160,15 @@ impl Oracle {
 fn owned_by_tenant(kind: &str, before: &Value, after: &Value) -> Option<&'static str> {
     let differs = |pointer: &str| match pointer {
         "/metadata/annotations" => annotations(before).ne(annotations(after)),
+        "/metadata/finalizers" => finalizers(before).ne(finalizers(after)),
         _ => before.pointer(pointer) != after.pointer(pointer),
     };
     let fields: &[&'static str] = match kind {
         "Pod" => {
             &["/metadata/labels", "/metadata/annotations", "/metadata/finalizers", "/spec/containers", "/spec/volumes"]
+        }
+        "PersistentVolumeClaim" => {
+            &["/metadata/labels", "/metadata/annotations", "/metadata/finalizers", "/spec/accessModes", "/spec/resources"]
         }
         _ => &[
             "/metadata/labels",
@@ -179,4 +185,10 @@ fn owned_by_tenant(kind: &str, before: &Value, after: &Value) -> Option<&'static
 fn annotations(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
     let all = object["metadata"]["annotations"].as_object().into_iter().flatten();
     all.filter(|(key, _)| *key != "tenet.sh/bound")
+}
+
+/// Returns the finalizers of others than the syncer.
+fn finalizers(object: &Value) -> impl Iterator<Item = &Value> {
+    let all = object["metadata"]["finalizers"].as_array().into_iter().flatten();
+    all.filter(|finalizer| **finalizer != *"tenet.sh/host-claim")
 }

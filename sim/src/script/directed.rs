@@ -37,6 +37,38 @@ pub fn directed() -> Vec<(&'static str, Script)> {
     all.extend(obstacles());
     all.extend(failures());
     all.extend(replicas());
+    all.extend(claims());
+    all
+}
+
+/// Claims for volumes, which hold data.
+fn claims() -> Vec<(&'static str, Script)> {
+    let claim = || Name::new(What::Claim, "default", "data");
+    let plan = PodPlan { claim: Some("data".to_owned()), grace: 5, ..PodPlan::default() };
+    let mounted = || Script::new(1).act(500, Act::Claim(claim())).act(700, Act::Pod(pod("a"), plan.clone()));
+    let both_go = |script: Script| script.act(20_000, Act::Delete(pod("a"), None)).act(21_000, Act::Delete(claim(), None));
+    let mut all = vec![
+        ("a claim that a pod uses", mounted()),
+        ("a claim that goes before its pod", mounted().act(20_000, Act::Delete(claim(), None))),
+        ("a claim that goes", both_go(mounted())),
+        (
+            "a claim that goes while no syncer runs",
+            both_go(mounted()).fault(15_000, 60_000, Fault::Crash(Moment::Poll(1))),
+        ),
+        (
+            "a syncer that starts with an old list of claims",
+            mounted().fault(15_000, 2_000, Fault::Crash(Moment::Poll(1))).fault(
+                14_000,
+                40_000,
+                Fault::Stale(Side::Virtual, 40),
+            ),
+        ),
+        ("two syncers with one claim", both_go(mounted()).fault(100, 60_000, Fault::Second)),
+    ];
+    for write in 1..8 {
+        let crash = Fault::Crash(Moment::AfterWrite(write));
+        all.push(("a crash at one of the writes of a claim", both_go(mounted()).fault(400, 3_000, crash)));
+    }
     all
 }
 

@@ -63,6 +63,9 @@ pub fn story(seed: u64) -> Script {
     if let Some((at, what)) = obstacles(seed) {
         act(at, what);
     }
+    for (at, what) in claims(seed) {
+        act(at, what);
+    }
     if random.chance(20) {
         let at = random.between(20_000, SPAN);
         let is_between = |step: &Step| (at..at + 20_000).contains(&step.at);
@@ -99,6 +102,7 @@ fn plan(random: &mut Random) -> PodPlan {
     PodPlan {
         config_map: random.chance(40).then(|| text(random, &["x", "y"])),
         secret: random.chance(40).then(|| text(random, &["x", "y"])),
+        claim: None,
         runs: None,
         exit: 0,
         grace: random.below(20),
@@ -153,6 +157,32 @@ fn host(random: &mut Random) -> Vec<(u64, Act)> {
             vec![(0, Act::Damage(target, *random.pick(&damage).unwrap_or(&Damage::Content)))]
         }
     }
+}
+
+/// Claims for volumes, with pods that use them.
+fn claims(seed: u64) -> Vec<(u64, Act)> {
+    let mut random = Random::of(seed, "claims");
+    let mut acts = Vec::new();
+    if !random.chance(12) {
+        return acts;
+    }
+    let namespace = text(&mut random, &NAMESPACES);
+    let claim = |name: &str| Name::new(What::Claim, &namespace, name);
+    for name in ["data", "logs"] {
+        acts.push((random.between(100, SPAN / 3), Act::Claim(claim(name))));
+    }
+    for name in ["v", "w"] {
+        let pod = Name::new(What::Pod, &namespace, name);
+        let plan = PodPlan { claim: Some(text(&mut random, &["data", "logs"])), ..plan(&mut random) };
+        acts.push((random.between(100, SPAN / 2), Act::Pod(pod.clone(), plan)));
+        if random.chance(50) {
+            acts.push((random.between(SPAN / 2, SPAN), Act::Delete(pod, None)));
+        }
+    }
+    if random.chance(60) {
+        acts.push((random.between(SPAN / 3, SPAN), Act::Delete(claim("data"), None)));
+    }
+    acts
 }
 
 /// Names that stay taken on the host, and copies that lose their owner record.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tenet_mapper::{Kind, kinds};
 
-use super::{CONTROLLER, controller, is_finished};
+use super::{CONTROLLER, controller, is_finished, volumes};
 use crate::api::{Cluster, Object, PatchType};
 use crate::script::What;
 
@@ -16,17 +16,20 @@ pub(crate) fn on_virtual(cluster: &Cluster) {
     replica_sets(cluster);
     jobs(cluster);
     garbage(cluster);
+    volumes::protect(cluster);
 }
 
 /// Runs the controllers of the host once.
 pub(crate) fn on_host(cluster: &Cluster) {
     namespaces(cluster);
     garbage(cluster);
+    volumes::protect(cluster);
+    volumes::provision(cluster);
 }
 
 /// Kinds whose objects a namespace may contain.
 fn content() -> Vec<Kind> {
-    let what = [What::ReplicaSet, What::Job, What::Pod, What::Service, What::ConfigMap, What::Secret];
+    let what = [What::ReplicaSet, What::Job, What::Pod, What::Claim, What::Service, What::ConfigMap, What::Secret];
     let mut kinds: Vec<_> = what.into_iter().map(What::kind).collect();
     kinds.extend([kinds::SERVICE_ACCOUNT, kinds::EVENT]);
     kinds

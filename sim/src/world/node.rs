@@ -199,7 +199,7 @@ impl Nodes {
         text.unwrap_or_default()
     }
 
-    /// Returns true if the host has every ConfigMap and Secret that a pod mounts.
+    /// Returns true if the host has every ConfigMap and Secret that a pod mounts, and a volume for each of its claims.
     fn has_content(&self, pod: &Object) -> bool {
         let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
         let mut needed = Vec::new();
@@ -212,7 +212,14 @@ impl Nodes {
                 needed.extend(source["secret"]["name"].as_str().map(|name| (kinds::SECRET, name)));
             }
         }
-        needed.iter().all(|(kind, name)| self.host.get(*kind, pod.namespace(), name).is_some())
+        let is_bound = |name: &str| {
+            let claim = self.host.get(kinds::PERSISTENT_VOLUME_CLAIM, pod.namespace(), name);
+            claim.is_some_and(|claim| claim["status"]["phase"] == "Bound")
+        };
+        let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+        let mut claims = volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str());
+        claims.all(is_bound)
+            && needed.iter().all(|(kind, name)| self.host.get(*kind, pod.namespace(), name).is_some())
     }
 }
 

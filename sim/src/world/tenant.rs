@@ -64,7 +64,7 @@ impl Tenant {
     /// Deletes everything that the tenant has created.
     pub fn clear(&mut self) {
         self.waiting.clear();
-        for kind in [What::ReplicaSet, What::Job, What::Pod, What::Service, What::ConfigMap, What::Secret] {
+        for kind in [What::ReplicaSet, What::Job, What::Pod, What::Claim, What::Service, What::ConfigMap, What::Secret] {
             for object in self.virt.list(kind.kind(), "") {
                 let (namespace, name) = (object.namespace(), object.name());
                 if namespace.starts_with("kube-") || matches!(name, "kubernetes" | "kube-root-ca.crt") {
@@ -108,6 +108,12 @@ fn attempt(virt: &Cluster, act: &Act, coming: &BTreeSet<String>) -> Attempt {
             virt,
             name,
             json!({"spec": {"selector": {"app": name.name}, "ports": [{"name": "http", "port": 8000 + port}]}}),
+        ),
+        Act::Claim(name) => create(
+            virt,
+            name,
+            json!({"metadata": labels(&name.name),
+                   "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}),
         ),
         Act::Label(name, value) => change(virt, name, json!({"metadata": {"labels": {"version": value.to_string()}}})),
         Act::Delete(name, grace) => {
