@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 
-use crate::oracle::{Failure, Picture, Promise, compare};
-use crate::run::run;
-use crate::script::{Fault, Script};
+use crate::oracle::{Failure, Promise, compare};
+use crate::run::{Report, run};
+use crate::script::{Fault, SEEDS_OF_STORY, Script};
 
 /// Result of one script.
 #[derive(Clone, Debug, Default)]
@@ -45,8 +47,36 @@ pub fn is_open(script: &Script) -> Option<&'static str> {
 }
 
 thread_local! {
-    /// The end state of the last undisturbed run, as seeds in a row share their story.
-    static UNDISTURBED: RefCell<Option<(Script, Picture)>> = const { RefCell::new(None) };
+    /// The last undisturbed run, as seeds in a row share their story.
+    static UNDISTURBED: RefCell<Option<(Script, Report)>> = const { RefCell::new(None) };
+}
+
+/// Number of threads that the machine runs at once.
+pub fn threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Visits seeds in order on several threads, those of one story on one. Stops when `visit` returns false.
+pub fn sweep(seeds: impl IntoIterator<Item = u64>, threads: usize, visit: impl Fn(u64) -> bool + Sync) {
+    let mut stories: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for seed in seeds {
+        stories.entry(seed / SEEDS_OF_STORY).or_default().push(seed);
+    }
+    let stories: Vec<_> = stories.into_values().collect();
+    let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let work = || {
+        while let Some(story) = stories.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for seed in story {
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                if !visit(*seed) {
+                    is_over.store(true, Ordering::Relaxed);
+                }
+            }
+        }
+    };
+    thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
 }
 
 /// Runs a script and compares its end with that of its story without faults.
@@ -55,7 +85,8 @@ pub fn try_seed(script: &Script) -> anyhow::Result<Outcome> {
     let mut failures = report.failures;
     if failures.is_empty() && !script.needs_person() {
         let undisturbed = undisturbed(script)?;
-        if let Some(difference) = compare(&report.picture, &undisturbed) {
+        failures.extend(undisturbed.failures);
+        if let Some(difference) = compare(&report.picture, &undisturbed.picture) {
             failures.push(Failure { promise: Promise::Same, why: difference });
         }
     }
@@ -73,13 +104,13 @@ pub fn keeps_every_promise(script: &Script) {
     assert!(failures.is_empty(), "{script}\n{}\n{}", failures.join("\n"), outcome.log.join("\n"));
 }
 
-fn undisturbed(script: &Script) -> anyhow::Result<Picture> {
+fn undisturbed(script: &Script) -> anyhow::Result<Report> {
     let story = Script { seed: 0, ..script.undisturbed() };
-    let known = UNDISTURBED.with_borrow(|last| last.clone().filter(|(of, _)| *of == story).map(|(_, picture)| picture));
-    if let Some(picture) = known {
-        return Ok(picture);
+    let known = UNDISTURBED.with_borrow(|last| last.as_ref().filter(|(of, _)| *of == story).map(|(_, run)| run.clone()));
+    if let Some(report) = known {
+        return Ok(report);
     }
-    let picture = run(&story, false)?.picture;
-    UNDISTURBED.with_borrow_mut(|last| *last = Some((story, picture.clone())));
-    Ok(picture)
+    let report = run(&story, false)?;
+    UNDISTURBED.with_borrow_mut(|last| *last = Some((story, report.clone())));
+    Ok(report)
 }

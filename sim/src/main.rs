@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use tenet_sim::campaign::{Outcome, try_seed};
+use parking_lot::Mutex;
+use tenet_sim::campaign::{Outcome, is_open, sweep, try_seed};
 use tenet_sim::script::{Fault, directed, generate, shrink};
 
 /// Runs the syncer against two in-memory clusters and injected faults.
@@ -27,6 +28,9 @@ struct Args {
     /// Does not shrink scripts that fail.
     #[arg(long)]
     no_shrink: bool,
+    /// Number of threads.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
     /// Also runs seeds whose faults are known to break promises.
     #[arg(long)]
     all: bool,
@@ -55,47 +59,45 @@ fn main() -> ExitCode {
 
 fn simulate(args: &Args) -> anyhow::Result<bool> {
     if let Some(seed) = args.seed {
-        let script = generate(seed);
-        println!("{script}");
-        let report = tenet_sim::run::run(&script, true)?;
-        let outcome = try_seed(&script)?;
-        println!("{} entries in {:?}, digest {:x}", report.entries, report.time, report.digest);
-        outcome.failures.iter().for_each(|failure| println!("{failure}"));
-        return Ok(outcome.failures.is_empty());
+        return show(seed);
     }
-    let start = Instant::now();
-    let (mut runs, mut skipped, mut failed) = (0_u64, 0_u64, 0_usize);
-    let mut hits: BTreeMap<&'static str, u64> = BTreeMap::new();
+    let (start, tally) = (Instant::now(), Mutex::new(Tally::default()));
     for (idea, script) in directed().into_iter().filter(|_| args.directed) {
-        if failed >= args.failures {
+        if tally.lock().failed >= args.failures {
             break;
         }
         let outcome = try_seed(&script)?;
-        runs += 1;
-        outcome.hits.iter().for_each(|(kind, count)| *hits.entry(kind).or_default() += count);
+        tally.lock().add(&outcome);
         if !outcome.failures.is_empty() {
             println!("{idea}:");
             outcome.failures.iter().for_each(|failure| println!("  {failure}"));
-            failed += 1;
         }
     }
-    for seed in args.from..args.from + args.seeds {
-        if failed >= args.failures {
-            break;
-        }
+    let seeds = args.from..args.from + args.seeds;
+    let seeds = seeds.take_while(|_| tally.lock().failed < args.failures);
+    sweep(seeds, args.threads, |seed| {
         let script = generate(seed);
-        if !args.all && tenet_sim::campaign::is_open(&script).is_some() {
-            skipped += 1;
-            continue;
+        if !args.all && is_open(&script).is_some() {
+            tally.lock().skipped += 1;
+            return true;
         }
-        let outcome = try_seed(&script)?;
-        runs += 1;
-        outcome.hits.iter().for_each(|(kind, count)| *hits.entry(kind).or_default() += count);
-        if !outcome.failures.is_empty() {
-            failed += 1;
-            report(seed, &outcome, args.no_shrink)?;
+        match try_seed(&script) {
+            Ok(outcome) => {
+                tally.lock().add(&outcome);
+                if !outcome.failures.is_empty()
+                    && let Err(error) = report(seed, &outcome, args.no_shrink)
+                {
+                    println!("seed {seed} cannot be shrunk: {error:#}");
+                }
+            }
+            Err(error) => {
+                println!("seed {seed} does not run: {error:#}");
+                tally.lock().failed += 1;
+            }
         }
-    }
+        tally.lock().failed < args.failures
+    });
+    let Tally { runs, skipped, failed, hits } = tally.into_inner();
     let seconds = start.elapsed().as_secs_f64();
     #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
     let rate = runs as f64 / seconds;
@@ -104,6 +106,34 @@ fn simulate(args: &Args) -> anyhow::Result<bool> {
         println!("  {:>9}  {kind}", hits.get(kind).copied().unwrap_or(0));
     }
     Ok(failed == 0)
+}
+
+/// Runs one seed, and prints what happens. Returns false if it breaks a promise.
+fn show(seed: u64) -> anyhow::Result<bool> {
+    let script = generate(seed);
+    println!("{script}");
+    let report = tenet_sim::run::run(&script, true)?;
+    let outcome = try_seed(&script)?;
+    println!("{} entries in {:?}, digest {:x}", report.entries, report.time, report.digest);
+    outcome.failures.iter().for_each(|failure| println!("{failure}"));
+    Ok(outcome.failures.is_empty())
+}
+
+/// Result of all runs so far.
+#[derive(Default)]
+struct Tally {
+    runs: u64,
+    skipped: u64,
+    failed: usize,
+    hits: BTreeMap<&'static str, u64>,
+}
+
+impl Tally {
+    fn add(&mut self, outcome: &Outcome) {
+        self.runs += 1;
+        self.failed += usize::from(!outcome.failures.is_empty());
+        outcome.hits.iter().for_each(|(kind, count)| *self.hits.entry(kind).or_default() += count);
+    }
 }
 
 fn report(seed: u64, outcome: &Outcome, no_shrink: bool) -> anyhow::Result<()> {

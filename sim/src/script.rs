@@ -9,7 +9,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 pub use directed::directed;
-pub use generate::{generate, story};
+pub use generate::{SEEDS_OF_STORY, generate, story};
 pub use shrink::shrink;
 pub use tenet_mapper::Side;
 

@@ -1,6 +1,5 @@
 //! A syncer in a simulated world: it starts, stops, is killed, and starts again.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -173,10 +172,8 @@ fn mappers() -> Vec<Box<dyn Mapper>> {
     MAPPERS.iter().map(|mapper| Box::new(Shared(Arc::clone(mapper))) as Box<dyn Mapper>).collect()
 }
 
-thread_local! {
-    /// Configurations, as reading one takes longer than a run.
-    static CONFIGS: RefCell<BTreeMap<(&'static str, Extent), Configuration>> = const { RefCell::new(BTreeMap::new()) };
-}
+/// Configurations, as reading one takes longer than a run.
+static CONFIGS: Mutex<BTreeMap<(&'static str, Extent), Configuration>> = Mutex::new(BTreeMap::new());
 
 fn config(setup: Setup, extent: Extent) -> anyhow::Result<Configuration> {
     let (id, name, namespace) = match setup {
@@ -184,8 +181,9 @@ fn config(setup: Setup, extent: Extent) -> anyhow::Result<Configuration> {
         Setup::Wrong(Wiring::Name) => ("name", "vc-2", NAMESPACE),
         Setup::Right | Setup::Wrong(Wiring::Swapped) => ("right", NAME, NAMESPACE),
     };
-    if let Some(config) = CONFIGS.with_borrow(|configs| configs.get(&(id, extent)).cloned()) {
-        return Ok(config);
+    let mut configs = CONFIGS.lock();
+    if let Some(config) = configs.get(&(id, extent)) {
+        return Ok(config.clone());
     }
     let yaml = format!(
         "name: {name}\nhost:\n  namespace: {namespace}\nvirtual:\n  kubeconfig: /unused\nkubelet:\n  enabled: false\n\
@@ -198,6 +196,6 @@ fn config(setup: Setup, extent: Extent) -> anyhow::Result<Configuration> {
         }
     );
     let config = Configuration::read(&yaml, &mappers()).context("configuration of the simulator")?;
-    CONFIGS.with_borrow_mut(|configs| configs.insert((id, extent), config.clone()));
+    configs.insert((id, extent), config.clone());
     Ok(config)
 }

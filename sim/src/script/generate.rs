@@ -10,9 +10,12 @@ const NAMES: [&str; 3] = ["a", "b", "c"];
 /// Number of nodes of the host.
 pub(crate) const NODES: u64 = 2;
 
-/// Returns the script of a seed. Eight seeds in a row share what the tenant does, with other faults.
+/// Number of seeds in a row that share what the tenant does, with other faults.
+pub const SEEDS_OF_STORY: u64 = 8;
+
+/// Returns the script of a seed.
 pub fn generate(seed: u64) -> Script {
-    let mut script = story(seed / 8);
+    let mut script = story(seed / SEEDS_OF_STORY);
     script.seed = seed;
     let mut random = Random::of(seed, "faults");
     for _ in 0..random.between(1, 6) {
