@@ -13,7 +13,7 @@ use super::{account, defaults, validation};
 
 /// Creates an object.
 pub(super) fn create(state: &mut State, resource: &Resource, request: &Request) -> Result<Answer, Status> {
-    let mut object = decode(resource, &request.body)?;
+    let mut object = decode(resource, request.body.clone())?;
     prepare_metadata(state, resource, request, &mut object)?;
     check_namespace(state, resource, request, &object)?;
     defaults::decoded(resource, &mut object);
@@ -66,13 +66,12 @@ fn check_free(state: &State, resource: &Resource, request: &Request, key: &str, 
 }
 
 /// Reads the body of a create or an update: it has the kind of its resource.
-pub(super) fn decode(resource: &Resource, body: &Value) -> Result<Value, Status> {
+pub(super) fn decode(resource: &Resource, mut object: Value) -> Result<Value, Status> {
     let kind = &resource.kind;
-    if !body.is_object() {
+    if !object.is_object() {
         return Err(Status::bad_request(format!("the body is no {}", kind.kind)));
     }
-    let mut object = body.clone();
-    let said = body["kind"].as_str().unwrap_or(kind.kind);
+    let said = object["kind"].as_str().unwrap_or(kind.kind);
     if said != kind.kind {
         return Err(Status::bad_request(format!(
             "{said} in version \"{}\" cannot be handled as a {}: converting (v1.{said}) to (core.{}): unknown conversion",
@@ -182,12 +181,10 @@ pub(super) fn text<'o>(object: &'o Value, member: &str) -> &'o str {
 
 /// Returns true if two objects say the same, apart from their versions.
 pub(super) fn is_same(old: &Object, new: &Value) -> bool {
-    let strip = |value: &Value| {
-        let mut value = value.clone();
-        if let Some(metadata) = value["metadata"].as_object_mut() {
-            metadata.remove("resourceVersion");
-        }
-        value
-    };
-    strip(old.value()) == strip(new)
+    fn members<'o>(object: &'o Value, but: &'static str) -> impl Iterator<Item = (&'o String, &'o Value)> {
+        object.as_object().into_iter().flatten().filter(move |(name, _)| *name != but)
+    }
+    let (old_metadata, new_metadata) = (&old.value()["metadata"], &new["metadata"]);
+    members(old_metadata, "resourceVersion").eq(members(new_metadata, "resourceVersion"))
+        && members(old.value(), "metadata").eq(members(new, "metadata"))
 }

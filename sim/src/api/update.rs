@@ -22,7 +22,7 @@ pub(super) fn update(state: &mut State, resource: &Resource, request: &Request) 
     let key = key(&request.namespace, &request.name);
     let Some(old) = state.store.get(request.resource, &key).cloned() else {
         if request.verb == Verb::Update {
-            check_body(resource, request, &decode(resource, &request.body)?)?;
+            check_body(resource, request, &decode(resource, request.body.clone())?)?;
             if resource.creates_on_update && request.subresource.is_empty() {
                 check_uid(resource, request, &key, "")?;
                 return create::create(state, resource, request);
@@ -31,7 +31,7 @@ pub(super) fn update(state: &mut State, resource: &Resource, request: &Request) 
         return Err(Status::not_found(resource, &request.name));
     };
     if request.verb == Verb::Update {
-        check_body(resource, request, &decode(resource, &request.body)?)?;
+        check_body(resource, request, &decode(resource, request.body.clone())?)?;
         check_uid(resource, request, &key, old.uid())?;
     }
     let mut new = changed(resource, request, &old)?;
@@ -108,14 +108,14 @@ fn is_finished(resource: &Resource, old: &Object, new: &Value) -> bool {
 
 /// The object after the change that the request asks for.
 fn changed(resource: &Resource, request: &Request, old: &Object) -> Result<Value, Status> {
-    let Verb::Patch(kind) = request.verb else { return decode(resource, &request.body) };
+    let Verb::Patch(kind) = request.verb else { return decode(resource, request.body.clone()) };
     let mut new = old.value().clone();
     match kind {
         PatchType::Json => patch::json(&mut new, &request.body)?,
         PatchType::Merge => json_patch::merge(&mut new, &request.body),
         PatchType::Strategic => patch::strategic(resource, &mut new, &request.body),
     }
-    decode(resource, &new)
+    decode(resource, new)
 }
 
 fn check_body(resource: &Resource, request: &Request, object: &Value) -> Result<(), Status> {
