@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
+use tenet_sim::campaign::threads;
 
 /// Variable that switches on one mutant: each patch asks for its own name.
 const SWITCH: &str = "TENET_MUTANT";
@@ -91,6 +92,7 @@ fn kill_each(args: &Args, program: &Path, patches: &[PathBuf]) -> anyhow::Result
 fn run(args: &Args, program: &Path, name: &str) -> anyhow::Result<Option<String>> {
     let ran = Command::new(program)
         .args(["--directed", "--failures", "1", "--no-shrink", "--seeds", &args.seeds.to_string()])
+        .args(["--threads", &threads().to_string()])
         .env(SWITCH, name)
         .stdin(Stdio::null())
         .output()
