@@ -105,8 +105,9 @@ pub fn keeps_every_promise(script: &Script) {
 }
 
 fn undisturbed(script: &Script) -> anyhow::Result<Report> {
-    let story = Script { seed: 0, ..script.undisturbed() };
-    let known = UNDISTURBED.with_borrow(|last| last.as_ref().filter(|(of, _)| *of == story).map(|(_, run)| run.clone()));
+    let story = Script { seed: 1, ..script.undisturbed() };
+    let known =
+        UNDISTURBED.with_borrow(|last| last.as_ref().filter(|(of, _)| *of == story).map(|(_, run)| run.clone()));
     if let Some(report) = known {
         return Ok(report);
     }

@@ -7,7 +7,7 @@ use tenet_sim::run::run;
 use tenet_sim::script::generate;
 
 /// Number of seeds; those whose faults show an open defect are among them, and left out.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 1_000;
 /// Number of seeds that run twice.
 const REPEATED: u64 = 30;
 

@@ -312,7 +312,8 @@ impl Router {
             running.store(true, Ordering::Release);
         }
         // An object that has gone before is in no cache. In order, so that one seed of the simulator always gives the same run.
-        let gone: BTreeSet<_> = self.gone.iter().filter_map(|last| self.owner_key(mapper, &self.owner_of(&last)?)).collect();
+        let gone: BTreeSet<_> =
+            self.gone.iter().filter_map(|last| self.owner_key(mapper, &self.owner_of(&last)?)).collect();
         for object in gone {
             self.queue.add(Key { mapper, object }, Lane::Change);
         }

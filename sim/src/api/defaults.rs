@@ -98,6 +98,14 @@ pub(super) fn admitted(resource: &Resource, object: &mut Value) {
                 taints.push(taint);
             }
         }
+        "PersistentVolumeClaim" => {
+            let protection = json!("kubernetes.io/pvc-protection");
+            set(&mut object["metadata"], "finalizers", json!([]));
+            let finalizers = object.pointer_mut("/metadata/finalizers").and_then(Value::as_array_mut);
+            if let Some(finalizers) = finalizers.filter(|finalizers| !finalizers.contains(&protection)) {
+                finalizers.push(protection);
+            }
+        }
         _ => {}
     }
 }

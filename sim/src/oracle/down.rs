@@ -101,7 +101,10 @@ impl Oracle {
                 }
             }
             "PersistentVolumeClaim" if of(kinds::PERSISTENT_VOLUME_CLAIM).is_some() => {
-                self.fail(Promise::Lost, format!("{} deleted the copy of the live claim {namespace}/{name}", entry.user));
+                self.fail(
+                    Promise::Lost,
+                    format!("{} deleted the copy of the live claim {namespace}/{name}", entry.user),
+                );
             }
             "ConfigMap" | "Secret" => {
                 let kind = if record.kind == "Secret" { kinds::SECRET } else { kinds::CONFIG_MAP };

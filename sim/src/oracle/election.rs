@@ -64,7 +64,8 @@ impl Oracle {
     pub(super) fn check_holder(&mut self, entry: &AuditEntry) {
         let Some(election) = self.election.as_ref().filter(|election| !election.is_excused) else { return };
         let had_it = |(user, since): &(String, Instant)| *user == entry.user && since.elapsed() <= REACTION;
-        let thaws = |thaw: &Instant| Instant::now().checked_duration_since(*thaw).is_some_and(|since| since <= REACTION);
+        let thaws =
+            |thaw: &Instant| Instant::now().checked_duration_since(*thaw).is_some_and(|since| since <= REACTION);
         // Every process that starts makes sure that the claim is there.
         if is_claim(entry)
             || election.holder.as_ref() == Some(&entry.user)
@@ -74,7 +75,10 @@ impl Oracle {
             return;
         }
         let (user, holder) = (&entry.user, election.holder.as_deref().unwrap_or("nobody"));
-        let why = format!("{user} wrote {} {}/{} while {holder} held the lease", entry.kind.kind, entry.namespace, entry.name);
+        let why = format!(
+            "{user} wrote {} {}/{} while {holder} held the lease",
+            entry.kind.kind, entry.namespace, entry.name
+        );
         self.fail(Promise::Lease, why);
     }
 }

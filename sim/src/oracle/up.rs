@@ -21,14 +21,13 @@ impl Oracle {
     pub(super) fn up(&mut self, entry: &AuditEntry, clusters: &Clusters) {
         let name = format!("{} {}/{}", entry.kind.kind, entry.namespace, entry.name);
         match entry.kind.kind {
-            "Event" => return,
+            // Volumes are pictures, which hold nothing.
+            "Event" | "PersistentVolume" => return,
             "Node" => {
                 self.pictures(entry, clusters);
                 return;
             }
             "Pod" | "Service" | "PersistentVolumeClaim" => {}
-            // The picture of a volume.
-            "PersistentVolume" => return,
             // The policy that keeps tenants from nodes.
             "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" if entry.name == "tenet-nodes" => return,
             _ if is_claim(entry) => return,
@@ -167,9 +166,13 @@ fn owned_by_tenant(kind: &str, before: &Value, after: &Value) -> Option<&'static
         "Pod" => {
             &["/metadata/labels", "/metadata/annotations", "/metadata/finalizers", "/spec/containers", "/spec/volumes"]
         }
-        "PersistentVolumeClaim" => {
-            &["/metadata/labels", "/metadata/annotations", "/metadata/finalizers", "/spec/accessModes", "/spec/resources"]
-        }
+        "PersistentVolumeClaim" => &[
+            "/metadata/labels",
+            "/metadata/annotations",
+            "/metadata/finalizers",
+            "/spec/accessModes",
+            "/spec/resources",
+        ],
         _ => &[
             "/metadata/labels",
             "/metadata/annotations",

@@ -46,7 +46,8 @@ fn claims() -> Vec<(&'static str, Script)> {
     let claim = || Name::new(What::Claim, "default", "data");
     let plan = PodPlan { claim: Some("data".to_owned()), grace: 5, ..PodPlan::default() };
     let mounted = || Script::new(1).act(500, Act::Claim(claim())).act(700, Act::Pod(pod("a"), plan.clone()));
-    let both_go = |script: Script| script.act(20_000, Act::Delete(pod("a"), None)).act(21_000, Act::Delete(claim(), None));
+    let both_go =
+        |script: Script| script.act(20_000, Act::Delete(pod("a"), None)).act(21_000, Act::Delete(claim(), None));
     let mut all = vec![
         ("a claim that a pod uses", mounted()),
         ("a claim that goes before its pod", mounted().act(20_000, Act::Delete(claim(), None))),

@@ -16,14 +16,14 @@ pub(crate) fn on_virtual(cluster: &Cluster) {
     replica_sets(cluster);
     jobs(cluster);
     garbage(cluster);
-    volumes::protect(cluster);
+    volumes::release(cluster);
 }
 
 /// Runs the controllers of the host once.
 pub(crate) fn on_host(cluster: &Cluster) {
     namespaces(cluster);
     garbage(cluster);
-    volumes::protect(cluster);
+    volumes::release(cluster);
     volumes::provision(cluster);
 }
 

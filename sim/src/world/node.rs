@@ -218,8 +218,7 @@ impl Nodes {
         };
         let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
         let mut claims = volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str());
-        claims.all(is_bound)
-            && needed.iter().all(|(kind, name)| self.host.get(*kind, pod.namespace(), name).is_some())
+        claims.all(is_bound) && needed.iter().all(|(kind, name)| self.host.get(*kind, pod.namespace(), name).is_some())
     }
 }
 

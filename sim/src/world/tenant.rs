@@ -64,7 +64,8 @@ impl Tenant {
     /// Deletes everything that the tenant has created.
     pub fn clear(&mut self) {
         self.waiting.clear();
-        for kind in [What::ReplicaSet, What::Job, What::Pod, What::Claim, What::Service, What::ConfigMap, What::Secret] {
+        for kind in [What::ReplicaSet, What::Job, What::Pod, What::Claim, What::Service, What::ConfigMap, What::Secret]
+        {
             for object in self.virt.list(kind.kind(), "") {
                 let (namespace, name) = (object.namespace(), object.name());
                 if namespace.starts_with("kube-") || matches!(name, "kubernetes" | "kube-root-ca.crt") {

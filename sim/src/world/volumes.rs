@@ -8,26 +8,17 @@ use crate::api::{Cluster, Object, PatchType};
 
 /// Kind of volumes.
 const VOLUME: Kind = Kind::core("PersistentVolume", "persistentvolumes").cluster_scoped();
-/// Finalizer of a claim that pods may use.
+/// Finalizer that the API server gives to each claim, as pods may use it.
 const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
-/// Protects claims that pods use, and lets the others go.
-pub(super) fn protect(cluster: &Cluster) {
+/// Lets claims go that are deleted, and that no pod uses.
+pub(super) fn release(cluster: &Cluster) {
     for claim in cluster.list(kinds::PERSISTENT_VOLUME_CLAIM, "") {
-        let found = claim["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
-        let is_protected = found.contains(&json!(PROTECTION));
-        let all: Vec<_> = if claim.is_deleting() {
-            if !is_protected || is_used(cluster, &claim) {
-                continue;
-            }
-            found.into_iter().filter(|finalizer| finalizer != PROTECTION).collect()
-        } else {
-            if is_protected {
-                continue;
-            }
-            found.into_iter().chain([json!(PROTECTION)]).collect()
-        };
-        patch(cluster, &claim, None, &json!({"metadata": {"uid": claim.uid(), "finalizers": all}}));
+        let mut all = claim["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+        if claim.is_deleting() && all.contains(&json!(PROTECTION)) && !is_used(cluster, &claim) {
+            all.retain(|finalizer| finalizer != PROTECTION);
+            patch(cluster, &claim, None, &json!({"metadata": {"uid": claim.uid(), "finalizers": all}}));
+        }
     }
 }
 
