@@ -118,7 +118,7 @@ async fn config_of(kubeconfig: &std::path::Path) -> Result<Config> {
 /// Client certificate of the virtual API server. Like the playground's API server, it accepts any serving certificate.
 fn node_config(playground: &Playground, node: &Value) -> Result<Config> {
     let addresses = node["status"]["addresses"].as_array().into_iter().flatten();
-    let address = addresses.filter(|each| each["type"] == "InternalIP").find_map(|each| each["address"].as_str());
+    let address = addresses.filter(|each| each["type"] == "Hostname").find_map(|each| each["address"].as_str());
     let port = node.pointer("/status/daemonEndpoints/kubeletEndpoint/Port").and_then(Value::as_u64);
     let (address, port) = address.zip(port).context("a node without a kubelet")?;
     let mut config = Config::new(format!("https://{address}:{port}").parse()?);

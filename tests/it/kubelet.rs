@@ -305,12 +305,16 @@ async fn a_node_is_found_at_its_service_with_a_certificate_of_the_cluster() -> R
     let pods = "/api/v1/namespaces/default/pods";
     let spec = json!({"terminationGracePeriodSeconds": 0, "containers": [{"name": "main", "image": "nginx"}]});
     virt.create(pods, json!({"metadata": {"name": "web"}, "spec": spec})).await?;
-    let has_address = |node: &Value| node["status"]["addresses"].as_array().is_some_and(|all| !all.is_empty());
-    let node = virt.until("/api/v1/nodes/node-1", "found somewhere", has_address).await?;
+    let has_address = |node: &Value| node["status"]["addresses"].as_array().is_some_and(|all| all.len() > 1);
+    let node = virt.until("/api/v1/nodes/node-1", "with its addresses", has_address).await?;
     let path = format!("/api/v1/namespaces/{}/services/vc-1-node-node-1", playground.namespace());
     let service = host.get(&path).await?.context("no Service")?;
     let address = service["spec"]["clusterIP"].as_str().context("no address")?;
-    assert_eq!(node["status"]["addresses"], json!([{"type": "InternalIP", "address": address}]));
+    // A node port answers at the address of the real node; the API server looks for the kubelet at the Hostname.
+    let real = host.get("/api/v1/nodes/node-1").await?.context("the node of the host")?;
+    let of_node = real["status"]["addresses"].as_array().context("addresses")?;
+    let internal = of_node.iter().find(|each| each["type"] == "InternalIP").context("an internal address")?;
+    assert_eq!(node["status"]["addresses"], json!([internal, {"type": "Hostname", "address": address}]));
     assert_eq!(node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"], 10250);
     assert_eq!(service["spec"]["selector"], json!({"tenet.sh/control-plane": "vc-1"}));
     assert_eq!(service["spec"]["ports"][0]["port"], 10250);

@@ -112,7 +112,7 @@ pub(super) fn api_server(installation: &Installation<'_>) -> Vec<String> {
         pki("client-ca-file", "ca.crt"),
         pki("kubelet-client-certificate", "apiserver-kubelet-client.crt"),
         pki("kubelet-client-key", "apiserver-kubelet-client.key"),
-        "--kubelet-preferred-address-types=InternalIP".to_owned(),
+        "--kubelet-preferred-address-types=Hostname".to_owned(),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         pki("service-account-key-file", "sa.pub"),
         pki("service-account-signing-key-file", "sa.key"),

@@ -33,7 +33,10 @@ const RULES: &[Rule] = &[
     omit("spec.podPreemptionPolicy", "configures the scheduler, which is that of the host"),
     up("status.capacity"),
     up("status.allocatable"),
-    set("status.addresses", "lead to the kubelet of the virtual node, which is the syncer"),
+    set(
+        "status.addresses",
+        "are those of the real node, with that of the kubelet, which is the syncer, as the Hostname",
+    ),
     up("status.nodeInfo"),
     set("status.conditions", "come without heartbeats, each of which would be a write"),
     set("status.daemonEndpoints", "names the port of the kubelet, which is the syncer"),
@@ -92,10 +95,7 @@ impl NodeMapper {
         let find = |wanted: &dyn Fn(&Object) -> bool| cx.find_source(self.pods, key, wanted);
         let ours = |pod: &Object| cx.ownership(pod).ours().is_some_and(|owner| !is_daemon(cx, &owner));
         let first = find(&ours)?;
-        if cx.facts().kubelets.enabled
-            || tells_address(&first)
-            || virt.is_some_and(|virt| virt.list_at("/status/addresses").len() > 1)
-        {
+        if tells_address(&first) || virt.is_some_and(shows_address) {
             return Some(first);
         }
         find(&|pod| tells_address(pod) && ours(pod)).or(Some(first))
@@ -219,6 +219,10 @@ fn retire_labels(desired: &mut Value, virt: Option<&Object>) {
             labels[&key] = Value::Null;
         }
     }
+}
+
+fn shows_address(node: &Object) -> bool {
+    node.list_at("/status/addresses").iter().any(|each| each["type"] == "InternalIP")
 }
 
 fn tells_address(pod: &Object) -> bool {

@@ -4,7 +4,7 @@ use std::{fmt::Display, path::Path};
 
 use crate::component::Component;
 
-use super::{ControlPlane, PlaneError, controllers};
+use super::{ControlPlane, PlaneError, Role, controllers};
 
 /// Unix sockets in the working folder of both programs: no port can collide, and the path is always short.
 const STORE: &str = "unix://etcd.sock";
@@ -45,7 +45,7 @@ impl ControlPlane {
             .file("client-ca-file", &self.pki.file("ca.crt"))
             .file("kubelet-client-certificate", &self.pki.file("kubelet-client.crt"))
             .file("kubelet-client-key", &self.pki.file("kubelet-client.key"))
-            .set("kubelet-preferred-address-types", "InternalIP")
+            .set("kubelet-preferred-address-types", self.kubelet_address_type())
             .set("service-account-issuer", "https://kubernetes.default.svc")
             .file("service-account-key-file", &self.pki.file("sa.pub"))
             .file("service-account-signing-key-file", &self.pki.file("sa.key"))
@@ -64,6 +64,14 @@ impl ControlPlane {
                 .set("audit-log-maxsize", 100_000);
         }
         flags.also(&self.options.api_server_flags)
+    }
+
+    /// Returns the type of the address at which a kubelet is found: that of a virtual node is Tenet, at its `Hostname`.
+    fn kubelet_address_type(&self) -> &'static str {
+        match self.options.role {
+            Role::Host => "InternalIP",
+            Role::Virtual => "Hostname",
+        }
     }
 
     pub(super) fn controller_manager_flags(&self) -> Result<Vec<String>, PlaneError> {

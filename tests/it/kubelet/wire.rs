@@ -34,7 +34,9 @@ pub struct Identity {
 /// Returns the address of a virtual node's kubelet.
 pub async fn address(harness: &Harness, node: &str) -> Result<SocketAddr> {
     let node = harness.virt.until(&format!("/api/v1/nodes/{node}"), "there", Value::is_object).await?;
-    let ip = node["status"]["addresses"][0]["address"].as_str().context("no address")?;
+    let mut addresses = node["status"]["addresses"].as_array().into_iter().flatten();
+    let of_kubelet = addresses.find(|each| each["type"] == "Hostname").context("no Hostname")?;
+    let ip = of_kubelet["address"].as_str().context("no address")?;
     let port = node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"].as_u64().context("no port")?;
     Ok(format!("{ip}:{port}").parse()?)
 }

@@ -1,7 +1,7 @@
 //! Address of the kubelet of a virtual node. Every node needs its own, because a
 //! request to a kubelet does not name the node.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use serde_json::{Value, json};
 use tenet_mapper::keys::CONTROL_PLANE;
@@ -11,6 +11,9 @@ use tenet_mapper::{
     ApplyHost, Context, Deletion, Effect, Event, EventReason, HostKey, HostPatch, Kubelets, Object, PatchFormat, Side,
     VirtualKey, kinds,
 };
+
+/// Type of the address at which an API server looks first, and which nobody takes for an address of the node.
+const HOSTNAME: &str = "Hostname";
 
 /// Address of a kubelet.
 enum Address {
@@ -118,15 +121,22 @@ impl Address {
 }
 
 impl Found {
-    /// Writes the address of the kubelet into the picture of a node as its only address: an API server
-    /// that prefers another type of address would connect to the host's kubelet.
+    /// Writes the address of the kubelet into the picture of a node as its `Hostname`, beside the addresses of the real node.
+    /// Until it is known the node has no address at all: an API server that prefers other types after the `Hostname` would
+    /// connect to the host's kubelet.
     pub(super) fn write(&self, picture: &mut Value) {
         picture["status"]["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": self.port}});
-        picture["status"]["addresses"] = match &self.address {
+        let kubelet = match &self.address {
             Address::None => return,
-            Address::Pending => json!([]),
-            Address::Known(address) => json!([{"type": "InternalIP", "address": address}]),
+            Address::Pending => {
+                picture["status"]["addresses"] = json!([]);
+                return;
+            }
+            Address::Known(address) => json!({"type": HOSTNAME, "address": address}),
         };
+        let real = picture["status"]["addresses"].as_array().into_iter().flatten();
+        let real = real.filter(|each| ["InternalIP", "ExternalIP"].iter().any(|kind| each["type"] == *kind));
+        picture["status"]["addresses"] = real.cloned().chain([kubelet]).collect();
     }
 }
 
@@ -203,9 +213,10 @@ fn target_port(service: &Object) -> Option<u16> {
     u16::try_from(port).ok().filter(|port| kubelets::is_port_of_node(*port))
 }
 
+/// Returns the address of the kubelet that a node shows. The name of a node, which is none, is no IP address.
 fn shown(node: &Object) -> Option<&str> {
-    let addresses = node.list_at("/status/addresses").iter();
-    addresses.filter(|each| each["type"] == "InternalIP").find_map(|each| each["address"].as_str())
+    let addresses = node.list_at("/status/addresses").iter().filter(|each| each["type"] == HOSTNAME);
+    addresses.filter_map(|each| each["address"].as_str()).find(|address| address.parse::<IpAddr>().is_ok())
 }
 
 fn taken(virt: &Object) -> Effect {

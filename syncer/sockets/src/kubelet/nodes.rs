@@ -270,7 +270,8 @@ async fn change_of(changes: &mut Option<watch::Receiver<u64>>) {
     }
 }
 
+/// Returns the address of the kubelet of a node, which the node shows as its `Hostname`.
 fn node_address(node: &Object) -> Option<&str> {
     let addresses = node.list_at("/status/addresses").iter();
-    addresses.filter(|each| each["type"] == "InternalIP").find_map(|each| each["address"].as_str())
+    addresses.filter(|each| each["type"] == "Hostname").find_map(|each| each["address"].as_str())
 }

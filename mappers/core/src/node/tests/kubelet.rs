@@ -25,6 +25,11 @@ fn addresses(clusters: &Clusters) -> Vec<String> {
         .collect()
 }
 
+/// The addresses of the real node, and that of its kubelet.
+fn shown_with(kubelet: &(impl ToString + ?Sized)) -> Vec<String> {
+    vec!["InternalIP 192.0.2.11".to_owned(), format!("Hostname {}", kubelet.to_string())]
+}
+
 /// Creates a Service as the host's API server does.
 fn allocate(clusters: &mut Clusters, address: &str) {
     let mut given = service(clusters).unwrap().value().clone();
@@ -39,7 +44,7 @@ fn another(clusters: &mut Clusters, name: &str, address: &str, port: u16) {
         Side::Virtual,
         json!({
             "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": "n", "labels": labels},
-            "status": {"addresses": [{"type": "InternalIP", "address": address}]},
+            "status": {"addresses": [{"type": "Hostname", "address": address}]},
         }),
     );
     clusters.put(
@@ -53,18 +58,18 @@ fn another(clusters: &mut Clusters, name: &str, address: &str, port: u16) {
 }
 
 #[test]
-fn on_loopback_each_node_has_an_address_of_its_own_and_no_other() {
+fn on_loopback_each_kubelet_has_an_address_of_its_own() {
     let best = kubelets::loopbacks("vc-1", NODE).next().unwrap();
     let mut clusters = with_kubelet(NodeAddresses::Loopback);
     assert_eq!(converge(&mut clusters), 1);
-    assert_eq!(addresses(&clusters), [format!("InternalIP {best}")]);
+    assert_eq!(addresses(&clusters), shown_with(&best));
     assert_eq!(service(&clusters), None);
 
     let mut clusters = with_kubelet(NodeAddresses::Loopback);
     another(&mut clusters, "worker-2", &best.to_string(), 0);
     converge(&mut clusters);
     let second = kubelets::loopbacks("vc-1", NODE).nth(1).unwrap();
-    assert_eq!(addresses(&clusters), [format!("InternalIP {second}")], "the best one is taken");
+    assert_eq!(addresses(&clusters), shown_with(&second), "the best one is taken");
     another(&mut clusters, "worker-2", "127.64.9.9", 0);
     assert_eq!(converge(&mut clusters), 0, "an address that is shown stays");
 }
@@ -85,7 +90,7 @@ fn a_node_has_a_service_that_comes_and_goes_with_it() {
 
     allocate(&mut clusters, "10.96.7.7");
     assert_eq!(converge(&mut clusters), 1);
-    assert_eq!(addresses(&clusters), ["InternalIP 10.96.7.7"]);
+    assert_eq!(addresses(&clusters), shown_with("10.96.7.7"));
     assert_eq!(node(&clusters).unwrap().at("/status/daemonEndpoints/kubeletEndpoint/Port"), Some(&json!(10250)));
 
     clusters.vanish(kinds::POD, &HostKey::new("team-a", "a-x-shop-x-vc-1"));
@@ -104,14 +109,14 @@ fn a_service_that_was_changed_or_deleted_comes_back() {
     clusters.put(Side::Host, changed);
     assert_eq!(converge(&mut clusters), 1);
     assert_eq!(service(&clusters).unwrap().at("/spec/selector"), Some(&json!({"tenet.sh/control-plane": "vc-1"})));
-    assert_eq!(addresses(&clusters), ["InternalIP 10.96.7.7"]);
+    assert_eq!(addresses(&clusters), shown_with("10.96.7.7"));
 
     clusters.vanish(kinds::SERVICE, &host_key());
     converge(&mut clusters);
     assert_eq!(addresses(&clusters), Vec::<String>::new(), "there is no way to it any more");
     allocate(&mut clusters, "10.96.7.8");
     converge(&mut clusters);
-    assert_eq!(addresses(&clusters), ["InternalIP 10.96.7.8"]);
+    assert_eq!(addresses(&clusters), shown_with("10.96.7.8"));
 }
 
 #[test]
@@ -130,7 +135,7 @@ fn two_nodes_never_share_a_port() {
     allocate(&mut clusters, "10.96.7.7");
     converge(&mut clusters);
     assert_eq!(service(&clusters).unwrap().at("/spec/ports/0/targetPort"), Some(&json!(second)));
-    assert_eq!(addresses(&clusters), ["InternalIP 10.96.7.7"]);
+    assert_eq!(addresses(&clusters), shown_with("10.96.7.7"));
 }
 
 #[test]
