@@ -168,7 +168,7 @@ command:
   - --client-ca-file=/pki/ca.crt
   - --kubelet-client-certificate=/pki/apiserver-kubelet-client.crt
   - --kubelet-client-key=/pki/apiserver-kubelet-client.key
-  - --kubelet-preferred-address-types=InternalIP
+  - --kubelet-preferred-address-types=Hostname
   - --service-account-issuer=https://kubernetes.default.svc
   - --service-account-key-file=/pki/sa.pub
   - --service-account-signing-key-file=/pki/sa.key

@@ -30,6 +30,8 @@ pub enum Component {
     Kine,
     /// helm, for tests of the chart.
     Helm,
+    /// DNS server of a virtual cluster, for tests.
+    CoreDns,
 }
 
 impl Component {
@@ -51,6 +53,7 @@ impl Component {
             Self::Kubelet => "kubelet",
             Self::Kine => "kine",
             Self::Helm => "helm",
+            Self::CoreDns => "coredns",
         }
     }
 
@@ -66,6 +69,7 @@ impl Component {
             Self::Kubelet => &go_module::KUBELET,
             Self::Kine => &go_module::KINE,
             Self::Helm => &go_module::HELM,
+            Self::CoreDns => &go_module::COREDNS,
             _ => &go_module::CONTROL_PLANE,
         }
     }
@@ -83,6 +87,7 @@ impl Component {
             Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
             Self::Kine => "github.com/k3s-io/kine",
             Self::Helm => "helm.sh/helm/v4/cmd/helm",
+            Self::CoreDns => "github.com/coredns/coredns",
         }
     }
 
@@ -93,6 +98,7 @@ impl Component {
             Self::MetricsServer => "sigs.k8s.io/metrics-server",
             Self::Kine => "github.com/k3s-io/kine",
             Self::Helm => "helm.sh/helm/v4",
+            Self::CoreDns => "github.com/coredns/coredns",
             _ => "k8s.io/kubernetes",
         }
     }
@@ -102,6 +108,7 @@ impl Component {
         match self {
             Self::Kubectl => &["version", "--client"],
             Self::Helm => &["version"],
+            Self::CoreDns => &["-version"],
             _ => &["--version"],
         }
     }
@@ -118,6 +125,7 @@ impl Component {
             Self::MetricsServer | Self::Kine => 90,
             Self::Kubelet => 120,
             Self::Helm => 60,
+            Self::CoreDns => 65,
         })
     }
 }
@@ -134,9 +142,8 @@ mod tests {
 
     #[test]
     fn every_component_is_pinned_by_its_go_module() {
-        for component in
-            Component::ALL.into_iter().chain([Component::MetricsServer, Component::Kubelet, Component::Kine])
-        {
+        let optional = [Component::MetricsServer, Component::Kubelet, Component::Kine, Component::CoreDns];
+        for component in Component::ALL.into_iter().chain(optional) {
             assert!(component.pinned().is_some(), "{component}");
             assert!(component.go_module().go_mod.contains(component.package()), "{component}");
         }

@@ -39,6 +39,11 @@ pub(crate) static KINE: GoModule =
 /// Module of helm, for the tests of the chart.
 pub(crate) static HELM: GoModule =
     GoModule { go_mod: include_str!("../components/helm/go.mod"), go_sum: include_str!("../components/helm/go.sum") };
+/// Module of the DNS server of a virtual cluster.
+pub(crate) static COREDNS: GoModule = GoModule {
+    go_mod: include_str!("../components/coredns/go.mod"),
+    go_sum: include_str!("../components/coredns/go.sum"),
+};
 
 impl GoModule {
     /// Returns the name of the cache folder. It changes with the pinned versions, not with the version of this project.

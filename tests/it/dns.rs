@@ -1,8 +1,13 @@
 //! CoreDNS inside, and the nameserver of pods.
 
+mod query;
+mod server;
+
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tenet_playground::Options;
+
+use server::Server;
 
 use crate::cluster::phase;
 use crate::harness::{Harness, Separate, configured, in_folder, new_namespace};
@@ -132,5 +137,49 @@ async fn a_hostname_with_dots_is_what_a_container_sees() -> Result<()> {
         let copy = harness.host.get(&harness.on_host(&format!("pods/{pod}-x-{namespace}-x-vc-1"))).await?;
         assert_eq!(copy.context("the pod of the host")?["spec"]["hostnameOverride"], expected, "{pod}");
     }
+    Ok(())
+}
+
+/// The Corefile and the rights that the syncer deploys are enough for CoreDNS itself: it runs as a process of this machine,
+/// because the nodes of a playground run no containers.
+#[tokio::test(flavor = "multi_thread")]
+async fn coredns_answers_with_what_the_syncer_deploys() -> Result<()> {
+    let harness = Separate::start(options("dns-names")).await?;
+    let virt = &harness.virt;
+    virt.until(DEPLOYMENT, "made", Value::is_object).await?;
+    new_namespace(virt, "shop").await?;
+    let ports = json!([{"port": 80}]);
+    let headless = json!({"metadata": {"name": "web"},
+                          "spec": {"clusterIP": "None", "selector": {"app": "web"}, "ports": ports}});
+    let plain = json!({"metadata": {"name": "front"}, "spec": {"selector": {"app": "web"}, "ports": ports}});
+    for service in [headless, plain] {
+        virt.create("/api/v1/namespaces/shop/services", service).await?;
+    }
+    let template =
+        json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let set = json!({"metadata": {"name": "web"}, "spec": {
+        "replicas": 1, "serviceName": "web", "selector": {"matchLabels": {"app": "web"}}, "template": template,
+    }});
+    virt.create("/apis/apps/v1/namespaces/shop/statefulsets", set).await?;
+    let pod = virt.until("/api/v1/namespaces/shop/pods/web-0", "running", |pod| phase(pod) == "Running").await?;
+    let text = |object: &Value, pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let of_pod = text(&pod, "/status/podIP").context("an address of the pod")?;
+    let front = virt.get("/api/v1/namespaces/shop/services/front").await?.context("the Service")?;
+    let of_front = text(&front, "/spec/clusterIP").context("an address of the Service")?;
+    let api = virt.get("/api/v1/namespaces/default/services/kubernetes").await?.context("the Service")?;
+    let of_api = text(&api, "/spec/clusterIP").context("an address of the API server")?;
+
+    let server = Server::start(&harness).await?;
+    for (name, address) in [
+        ("web-0.web.shop.svc.cluster.local", of_pod.as_str()),
+        ("web.shop.svc.cluster.local", &of_pod),
+        ("front.shop.svc.cluster.local", &of_front),
+        ("kubernetes.default.svc.cluster.local", &of_api),
+        ("example.com", query::UPSTREAM),
+    ] {
+        server.until_resolves(name, address).await?;
+    }
+    drop(server);
+    harness.playground.shutdown().await;
     Ok(())
 }
