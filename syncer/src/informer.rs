@@ -310,11 +310,7 @@ impl Informer {
             kind: kind.kind.to_owned(),
             plural: kind.plural.to_owned(),
         };
-        let client = Guard::client(
-            self.api.client(),
-            *self.cache.projection() == Projection::Metadata,
-            Arc::clone(&self.health),
-        );
+        let client = Guard::client(self.api.client(), self.cache.projection().is_metadata(), Arc::clone(&self.health));
         match &self.namespace {
             Some(namespace) => KubeApi::namespaced_with(client, namespace, &resource),
             None => KubeApi::all_with(client, &resource),

@@ -24,7 +24,8 @@ pub enum Projection {
     Whole,
     /// The metadata only; the API server sends no more.
     Metadata,
-    /// The metadata, and what stands at these field paths (`spec.containers[].name`).
+    /// The metadata, and what stands at these field paths (`spec.containers[].name`). Without a path it is the metadata
+    /// alone, and a new resource version by itself is no change of it.
     Fields(&'static [&'static str]),
     /// Everything, but of these members of the object only a digest: the content of
     /// Secrets is compared, not kept.
@@ -79,12 +80,25 @@ impl Projection {
         }
     }
 
+    /// Returns true if the API server need send no more than the metadata.
+    ///
+    /// ```
+    /// use tenet_mapper::Projection;
+    ///
+    /// assert!(Projection::Metadata.is_metadata() && Projection::Fields(&[]).is_metadata());
+    /// ```
+    pub fn is_metadata(&self) -> bool {
+        matches!(self, Self::Metadata | Self::Fields([]))
+    }
+
     /// The projection that serves both readers.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         match (self, other) {
             (a, b) if a == b => *a,
+            (Self::Metadata, b) if b.is_metadata() => Self::Metadata,
             (Self::Metadata, b) => *b,
+            (a, Self::Metadata) if a.is_metadata() => Self::Metadata,
             (a, Self::Metadata) => *a,
             // A digest is asked for to keep content out of memory: it wins.
             (Self::Digest(members), _) | (_, Self::Digest(members)) => Self::Digest(members),
@@ -184,5 +198,8 @@ mod tests {
         assert_eq!(many.union(&few), many);
         assert_eq!(few.union(&Projection::Fields(&["spec.node"])), Projection::Whole);
         assert_eq!(few.union(&Projection::Metadata), few);
+        assert_eq!(Projection::Fields(&[]).union(&Projection::Metadata), Projection::Metadata);
+        assert_eq!(Projection::Metadata.union(&Projection::Fields(&[])), Projection::Metadata);
+        assert_eq!(Projection::Fields(&[]).union(&few), few);
     }
 }

@@ -48,15 +48,15 @@ impl CoreDnsMapper {
     /// The mapper of the Deployment of CoreDNS.
     pub fn new() -> Self {
         let table = crate::table_with(RULES, &[]);
-        let part = |kind| Input::new(Side::Virtual, kind, Projection::Metadata, KeysOf::With(key_of_part));
-        let namespaces =
-            Input::new(Side::Virtual, kinds::NAMESPACE, Projection::Metadata, KeysOf::With(key_of_namespace));
+        // Their metadata says all. A Deployment gets a new version with each change of its status.
+        let metadata = |kind, keys| Input::new(Side::Virtual, kind, Projection::Fields(&[]), keys);
         let mut spec = MapperSpec { table: Some(table.into()), ..MapperSpec::new("coredns", DEPLOYMENT) }
             .owns(Section::of::<CoreDns>("coredns"))
-            .reads(part(DEPLOYMENT).selected(MANAGED_BY))
-            .reads(part(kinds::CONFIG_MAP))
-            .reads(Input::new(Side::Virtual, kinds::SERVICE, Projection::Whole, KeysOf::With(key_of_part)))
-            .reads(namespaces);
+            .reads(metadata(DEPLOYMENT, KeysOf::With(key_of_part)).selected(MANAGED_BY))
+            .reads(metadata(kinds::NAMESPACE, KeysOf::With(key_of_namespace)));
+        for kind in [kinds::CONFIG_MAP, kinds::SERVICE] {
+            spec = spec.reads(metadata(kind, KeysOf::With(key_of_part)));
+        }
         for kind in manifest::KINDS {
             spec = spec.needs(Right::virt(kind, &[Verb::Get, Verb::Create, Verb::Patch], "deploys CoreDNS"));
         }
@@ -85,10 +85,16 @@ impl Mapper for CoreDnsMapper {
         if !config.enabled || *key != own_key() || namespace.is_none_or(|namespace| namespace.is_deleting()) {
             return Ok(Outcome::done());
         }
-        let parts = manifest::parts(&config, &cx.section::<Dns>().cluster_domain);
-        cx.need(parts.iter().map(|part| Read::new(part.kind, &part.key)))?;
+        let mut open = Vec::new();
+        for part in manifest::parts(&config, &cx.section::<Dns>().cluster_domain) {
+            match cached(cx, &part) {
+                Some(found) if cx.facts().has_made(&found) && is_current(&part, &found) => {}
+                _ => open.push(part),
+            }
+        }
+        cx.need(open.iter().map(|part| Read::new(part.kind, &part.key)))?;
         let mut effects = Vec::new();
-        for part in parts {
+        for part in open {
             match cx.content(part.kind, &part.key)? {
                 // A distribution, or the tenant, has installed a DNS server: two of them would share a Service.
                 Some(found) if !cx.facts().has_made(&found) => return Ok(Outcome::done()),
@@ -115,15 +121,26 @@ fn key_of_part(object: &Object) -> Vec<VirtualKey> {
     }
 }
 
+/// Returns the metadata of an object whose kind is watched. The others are read.
+fn cached(cx: &Context<'_>, part: &Part) -> Option<Object> {
+    let is_watched = [DEPLOYMENT, kinds::CONFIG_MAP, kinds::SERVICE].contains(&part.kind);
+    is_watched.then(|| cx.virt(part.kind, &part.key)).flatten()
+}
+
+/// Returns true if an object is not to be written: it was made from this manifest, or from a newer one.
+fn is_current(part: &Part, found: &Object) -> bool {
+    let earlier = Record::read(found);
+    found.is_deleting() || earlier.is_some_and(|earlier| earlier.is_newer() || earlier == Record::of(part))
+}
+
 /// Returns the write of an object that was made from another manifest.
 fn effect(part: Part, found: Option<&Object>) -> Option<Effect> {
-    let record = Record::of(&part);
+    if found.is_some_and(|found| is_current(&part, found)) {
+        return None;
+    }
+    let (record, earlier) = (Record::of(&part), found.and_then(Record::read));
     let mut desired = part.object;
     if let Some(found) = found {
-        let earlier = Record::read(found);
-        if found.is_deleting() || earlier == Some(record.clone()) || earlier.as_ref().is_some_and(Record::is_newer) {
-            return None;
-        }
         if let Some((pointer, present)) = part.tenants.and_then(|pointer| Some((pointer, found.at(pointer)?)))
             && earlier.is_some_and(|earlier| earlier.is_changed(present))
         {

@@ -1,3 +1,6 @@
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hasher};
+
 use serde_json::json;
 use tenet_mapper::testing::Clusters;
 
@@ -45,6 +48,33 @@ fn all_objects_are_made_once_and_again_when_one_is_gone() {
         without.put(Side::Virtual, object.value().clone());
     }
     assert_eq!(converge(&mut without), 1);
+}
+
+#[test]
+fn a_new_status_of_the_deployment_is_no_reason_to_look_and_the_metadata_says_what_is_current() {
+    let mut clusters = clusters();
+    converge(&mut clusters);
+    let (mapper, deployment) = (CoreDnsMapper::new(), deployment(&clusters));
+    let hash = |version: &str, replicas: u8| {
+        let mut object = deployment.value().clone();
+        object["metadata"]["resourceVersion"] = json!(version);
+        object["status"] = json!({"readyReplicas": replicas});
+        let input = mapper.spec().inputs.iter().find(|input| input.kind == DEPLOYMENT).unwrap();
+        let mut state = DefaultHasher::new();
+        input.projection.hash(&input.projection.cut(object), &mut state);
+        state.finish()
+    };
+    assert_eq!(hash("1", 0), hash("2", 1));
+
+    let reads = |clusters: &Clusters| match clusters.look(|cx| mapper.reconcile(cx, &own_key())) {
+        Err(MapError::NeedsContent(reads)) => reads.into_iter().map(|read| read.object.kind.kind).collect(),
+        _ => BTreeSet::new(),
+    };
+    let mut expected = BTreeSet::from(["ServiceAccount", "ClusterRole", "ClusterRoleBinding"]);
+    assert_eq!(reads(&clusters), expected, "kinds that are not watched are read");
+    clusters = clusters.section(CoreDns { replicas: Some(2), ..CoreDns::default() });
+    expected.insert("Deployment");
+    assert_eq!(reads(&clusters), expected, "it is about to be written");
 }
 
 #[test]
