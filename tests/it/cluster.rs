@@ -49,6 +49,12 @@ impl Cluster {
         call.with_context(|| format!("{}: PATCH {path}", self.name))
     }
 
+    /// Sends a patch that merges lists by their keys, as kubectl does.
+    pub async fn merge(&self, path: &str, change: Value) -> Result<Value> {
+        let call = self.call(Method::PATCH, path, "application/strategic-merge-patch+json", Some(&change)).await;
+        call.with_context(|| format!("{}: PATCH {path}", self.name))
+    }
+
     /// Replaces an object (PUT).
     pub async fn replace(&self, path: &str, object: Value) -> Result<Value> {
         let call = self.call(Method::PUT, path, "application/json", Some(&object)).await;

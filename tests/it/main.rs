@@ -7,6 +7,7 @@ mod chart;
 mod claim;
 mod cluster;
 mod control_plane;
+mod corpus;
 mod crash;
 mod demo;
 mod disruption;
