@@ -195,7 +195,8 @@ impl Clusters {
         self
     }
 
-    /// Adds or replaces one object.
+    /// Adds or replaces one object. Without a resource version it gets one that no earlier state of the object had, as
+    /// from an API server.
     ///
     /// ```
     /// use serde_json::json;
@@ -209,8 +210,11 @@ impl Clusters {
     pub fn put(&mut self, side: Side, mut value: Value) {
         let text = |value: &Value, member: &str| value["metadata"][member].as_str().unwrap_or_default().to_owned();
         let (kind, namespace, name) = (kind_of(&value), text(&value, "namespace"), text(&value, "name"));
+        let object_key = (side, kind, namespace.clone(), name.clone());
+        let version = self.objects.get(&object_key).and_then(|found| found.resource_version().parse::<u64>().ok());
+        let version = version.unwrap_or_default() + 1;
         for (member, made_up) in
-            [("uid", format!("uid-{side}-{namespace}-{name}")), ("resourceVersion", "1".to_owned())]
+            [("uid", format!("uid-{side}-{namespace}-{name}")), ("resourceVersion", version.to_string())]
         {
             if text(&value, member).is_empty() {
                 value["metadata"][member] = Value::String(made_up);
@@ -219,7 +223,7 @@ impl Clusters {
         if side == Side::Host {
             seal(&mut value);
         }
-        self.objects.insert((side, kind, namespace, name), Object::new(value));
+        self.objects.insert(object_key, Object::new(value));
     }
 
     /// Removes a host object and keeps its last state, as the engine does.

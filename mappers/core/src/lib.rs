@@ -8,6 +8,8 @@ mod event;
 mod ingress;
 mod ingress_class;
 mod namespace;
+#[cfg(test)]
+mod laws;
 mod network_policy;
 mod node;
 mod persistent_volume;

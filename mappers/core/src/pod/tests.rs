@@ -3,6 +3,7 @@ mod lab;
 mod creation;
 mod deletion;
 mod hostname;
+mod laws;
 mod nameserver;
 mod owner;
 mod refusal;
