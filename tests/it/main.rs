@@ -28,6 +28,7 @@ mod lease;
 mod metrics;
 mod mistakes;
 mod monitoring;
+mod neighbours;
 mod networking;
 mod nodes;
 mod operations;
