@@ -50,6 +50,7 @@ use tokens::Tokens;
 const HOST_FIELDS: &[&str] = &[
     "spec.nodeName",
     "spec.activeDeadlineSeconds",
+    "spec.hostnameOverride",
     "spec.tolerations",
     "spec.resources",
     "spec.containers[].name",
@@ -165,6 +166,7 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
     }
     // Tokens name the node when both pods are on it.
     let mut node = host.str_at("/spec/nodeName");
+    let mut remark = None;
     let (mut outcome, shown) = match scheduling::binding(pod, host) {
         Binding::Apart => return Ok(deletion::apart(pod, host)),
         // A pod without a node has no status to show.
@@ -172,11 +174,14 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
             node = None;
             (Outcome::done().wait_for(missing), None)
         }
-        Binding::Follow(bind) => (Outcome::one(bind), status::first(pod, host)),
+        Binding::Follow(bind) => {
+            remark = hostname::lost(pod, host).map(|remark| pod.event(EventReason::Degraded, &remark));
+            (Outcome::one(bind), status::first(pod, host))
+        }
         Binding::Same => (Outcome::done(), status::effect(pod, host)),
     };
     // These effects are independent, so one that fails must not delay the others.
-    let mut effects: Vec<_> = shown.into_iter().collect();
+    let mut effects: Vec<_> = shown.into_iter().chain(remark).collect();
     if !pod.is_finished() {
         match tokens::of(pod, node) {
             Tokens::None => {}

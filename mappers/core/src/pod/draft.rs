@@ -53,7 +53,7 @@ pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option
     identity(&pods, &mut host);
     remarks.extend(nameserver::set(pod, &mut host));
     remarks.extend(tolerate(pod, &pods, &mut host));
-    tenant_nodes::place(pod, &mut host);
+    remarks.extend(tenant_nodes::place(pod, &mut host));
     remarks.extend(placement::node_selector(&pods, &mut host));
     remarks.extend(placement::scheduler(pod, &pods, &mut host));
     remarks.extend(grace::cap(&pods, &mut host));

@@ -16,6 +16,8 @@ const LONGEST: usize = 64;
 /// Length to which a kubelet cuts the name of a pod.
 const CUT: usize = 63;
 
+const OVERRIDE: &str = "/spec/hostnameOverride";
+
 const LONG: &str = "spec.setHostnameAsFQDN";
 
 /// Sets the hostname. A long name that no node can set is refused: a kubelet does not start such a pod.
@@ -24,23 +26,42 @@ pub(super) fn set(pod: &Subject<'_, '_>, draft: &mut Value) -> Option<Refusal> {
     if security::is_on_host_network(pod.virt) {
         return None;
     }
-    let own = pod.virt.str_at("/spec/hostname").filter(|own| !own.is_empty());
-    let label = own.map_or_else(|| hostname(pod.virt.name()), str::to_owned);
+    let label = own(pod.virt).map_or_else(|| hostname(pod.virt.name()), str::to_owned);
     pointer::set(draft, "/spec/hostname", json!(label));
-    let is_long = pod.virt.at("/spec/setHostnameAsFQDN") == Some(&json!(true));
-    if pod.virt.at("/spec/hostnameOverride").is_some_and(|name| !name.is_null()) {
-        return None;
-    }
-    let short = own.map_or_else(|| cut(pod.virt.name()), str::to_owned);
-    let wanted = if is_long { long(pod.virt, &short, &pod.cx.section::<Dns>().cluster_domain) } else { short };
+    let wanted = wanted(pod)?;
     if wanted.len() > LONGEST {
         let why = format!("{wanted} has more than {LONGEST} characters, which no node can set");
         return Some(Refusal { field: LONG.to_owned(), why });
     }
-    if wanted.contains('.') {
-        pointer::set(draft, "/spec/hostnameOverride", json!(wanted));
-    }
+    pointer::set(draft, OVERRIDE, json!(wanted));
     None
+}
+
+/// Returns a sentence about the hostname of a host pod from which the API server has removed `hostnameOverride`, as it does
+/// with fields that it does not serve.
+pub(super) fn lost(pod: &Subject<'_, '_>, host: &Object) -> Option<String> {
+    if security::is_on_host_network(pod.virt) || host.str_at(OVERRIDE).is_some() {
+        return None;
+    }
+    let wanted = wanted(pod)?;
+    Some(format!(
+        "spec.hostnameOverride: the host does not serve this field, so the hostname is the short name and not {wanted}"
+    ))
+}
+
+fn own(virt: &Object) -> Option<&str> {
+    virt.str_at("/spec/hostname").filter(|own| !own.is_empty())
+}
+
+/// Returns the hostname of the containers where it is not `spec.hostname`.
+fn wanted(pod: &Subject<'_, '_>) -> Option<String> {
+    if let Some(name) = pod.virt.str_at(OVERRIDE) {
+        return Some(name.to_owned());
+    }
+    let short = own(pod.virt).map_or_else(|| cut(pod.virt.name()), str::to_owned);
+    let is_long = pod.virt.at("/spec/setHostnameAsFQDN") == Some(&json!(true));
+    let name = if is_long { long(pod.virt, &short, &pod.cx.section::<Dns>().cluster_domain) } else { short };
+    name.contains('.').then_some(name)
 }
 
 /// Returns the long name of a pod. Without a subdomain there is none.

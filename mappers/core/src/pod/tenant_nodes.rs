@@ -19,6 +19,9 @@ const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 /// Taint of a cordoned Node, as pods tolerate it.
 const CORDONED: &str = "node.kubernetes.io/unschedulable";
 
+/// Largest weight of a preference.
+const MOST: u8 = 100;
+
 /// Length that is enough to tell one placement from the next.
 const DIGEST: usize = 16;
 
@@ -28,6 +31,8 @@ struct Seen {
     labels: Map<String, Value>,
     /// True if the pod must stay away.
     is_barred: bool,
+    /// True if the pod should rather be on another Node.
+    is_avoided: bool,
 }
 
 /// Nodes that the tenant sees, and the keys of the labels that the tenant has set on any of them.
@@ -36,16 +41,44 @@ struct Inside {
     own: BTreeSet<String>,
 }
 
-/// Restricts a draft to the Nodes that the tenant's labels, taints and cordons leave.
-pub(super) fn place(pod: &Subject<'_, '_>, draft: &mut Value) {
+/// Restricts a draft to the Nodes that the tenant's labels, taints and cordons leave. Returns sentences about what the host
+/// cannot follow.
+pub(super) fn place(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<String> {
     // A pod that comes with a node does not ask a scheduler.
     if !is_on(pod) || pod.virt.str_at("/spec/nodeName").is_some() {
-        return;
+        return Vec::new();
     }
     let inside = Inside::of(pod);
     let selected = inside.take_selected(draft);
     inside.require(draft, &selected);
     inside.prefer(draft);
+    inside.avoid(draft);
+    topology_keys(draft)
+        .into_iter()
+        .filter(|(_, key)| inside.own.contains(key))
+        .map(|(at, key)| unseen(&at, &key))
+        .collect()
+}
+
+fn unseen(at: &str, key: &str) -> String {
+    format!(
+        "{}: the label {key} of a Node is the tenant's, and the scheduler of the host, which counts pods by it, does not \
+         see it; use a label of the host, such as kubernetes.io/hostname",
+        pointer::field(at)
+    )
+}
+
+/// Returns the topology keys by which a scheduler counts pods, each with its pointer.
+fn topology_keys(pod: &Value) -> Vec<(String, String)> {
+    let mut found: Vec<_> = pointer::elements(pod, "/spec/topologySpreadConstraints");
+    for affinity in ["podAffinity", "podAntiAffinity"] {
+        let base = format!("/spec/affinity/{affinity}");
+        found.extend(pointer::elements(pod, &format!("{base}/{REQUIRED}")));
+        let preferred = pointer::elements(pod, &format!("{base}/{PREFERRED}"));
+        found.extend(preferred.into_iter().map(|term| format!("{term}/podAffinityTerm")));
+    }
+    let keys = found.into_iter().map(|term| format!("{term}/topologyKey"));
+    keys.filter_map(|at| Some((at.clone(), pod.pointer(&at)?.as_str()?.to_owned()))).collect()
 }
 
 /// Returns a digest of where the host pod of a pod may be placed; empty without `nodes.tenantScheduling`.
@@ -59,7 +92,7 @@ pub(super) fn placement(pod: &Subject<'_, '_>) -> String {
             pointer::set(&mut draft, field, value.clone());
         }
     }
-    place(pod, &mut draft);
+    drop(place(pod, &mut draft));
     let mut digest = digest(&draft);
     digest.truncate(DIGEST);
     digest
@@ -102,11 +135,12 @@ impl Inside {
             let part = TenantPart::of(&node);
             own.extend(part.labels.iter().map(|key| (*key).to_owned()));
             let cordon = part.is_cordoned.then_some(&cordon);
-            let mut taints = part.taints.iter().copied().chain(cordon);
-            let is_barred =
-                taints.any(|taint| keeps_away(taint) && !tolerations.iter().any(|one| tolerates(one, taint)));
+            let taints = part.taints.iter().copied().chain(cordon);
+            let felt: Vec<_> = taints.filter(|taint| !tolerations.iter().any(|one| tolerates(one, taint))).collect();
+            let is_barred = felt.iter().any(|taint| keeps_away(taint));
+            let is_avoided = felt.iter().any(|taint| taint["effect"] == "PreferNoSchedule");
             let labels = node.at("/metadata/labels").and_then(Value::as_object).cloned().unwrap_or_default();
-            nodes.push(Seen { name: node.name().to_owned(), labels, is_barred });
+            nodes.push(Seen { name: node.name().to_owned(), labels, is_barred, is_avoided });
         }
         nodes.sort_by(|one, other| one.name.cmp(&other.name));
         Self { nodes, own }
@@ -165,6 +199,18 @@ impl Inside {
         if wanted != terms {
             pointer::set(draft, &at, Value::Array(wanted));
         }
+    }
+
+    /// Prefers the Nodes without a taint of the tenant that says so.
+    fn avoid(&self, draft: &mut Value) {
+        let avoided: Vec<_> = self.nodes.iter().filter(|node| node.is_avoided).map(|node| except(&node.name)).collect();
+        if avoided.is_empty() {
+            return;
+        }
+        let at = format!("{AFFINITY}/{PREFERRED}");
+        let mut terms = draft.pointer(&at).and_then(Value::as_array).cloned().unwrap_or_default();
+        terms.push(json!({"weight": MOST, "preference": {"matchFields": avoided}}));
+        pointer::set(draft, &at, Value::Array(terms));
     }
 
     /// Replaces the requirements on labels of the tenant by the names of the Nodes: one term for each Node that fulfils

@@ -37,6 +37,31 @@ fn a_hostname_with_dots_crosses_as_an_override() {
     }
 }
 
+/// An API server removes fields that it does not serve.
+#[test]
+fn a_hostname_that_the_host_does_not_serve_is_told() {
+    for (spec, is_served, is_told) in [
+        (json!({"setHostnameAsFQDN": true, "subdomain": "s", "hostname": "web"}), false, true),
+        (json!({"setHostnameAsFQDN": true, "subdomain": "s", "hostname": "web"}), true, false),
+        (json!({"hostnameOverride": "other"}), false, true),
+        (json!({}), false, false),
+    ] {
+        let mut lab = Lab::fresh();
+        for (field, value) in spec.as_object().into_iter().flatten() {
+            lab.edit(&format!("/spec/{field}"), value.clone());
+        }
+        lab.converge();
+        if !is_served {
+            lab.edit_host("/spec/hostnameOverride", Value::Null);
+        }
+        lab.events.clear();
+        lab.runs();
+        lab.converge();
+        let told = lab.events.iter().filter(|event| event.message.starts_with("spec.hostnameOverride")).count();
+        assert_eq!(told, usize::from(is_told), "{spec} {is_served}");
+    }
+}
+
 #[test]
 fn a_long_name_that_no_node_can_set_is_refused() {
     let spec = json!({"subdomain": "s".repeat(40), "setHostnameAsFQDN": true});

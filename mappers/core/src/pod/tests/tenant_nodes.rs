@@ -59,6 +59,39 @@ fn a_pod_stays_away_from_nodes_that_the_tenant_has_cordoned_or_tainted() {
 }
 
 #[test]
+fn a_pod_prefers_nodes_without_a_taint_that_says_so() {
+    const PREFERRED: &str = "/spec/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution";
+    let taint = |key: &str| json!({"taints": [{"key": key, "effect": "PreferNoSchedule"}]});
+    let nodes = [
+        node("a", &json!({}), &taint("old")),
+        node("b", &json!({}), &taint("slow")),
+        node("c", &json!({}), &json!({})),
+    ];
+    let own = json!({"weight": 5, "preference": {"matchExpressions": [{"key": "zone", "operator": "Exists"}]}});
+    let mut lab = lab(&nodes);
+    lab.edit(PREFERRED, json!([own]));
+    lab.edit("/spec/tolerations", json!([{"key": "slow", "operator": "Exists"}]));
+    assert_eq!(terms(&mut lab), Value::Null, "it may still run there");
+    let away = json!({"weight": 100, "preference": {"matchFields": [named("NotIn", "a")]}});
+    assert_eq!(lab.host().unwrap().at(PREFERRED), Some(&json!([own, away])));
+}
+
+#[test]
+fn a_topology_of_the_tenants_labels_is_told() {
+    let term = |key: &str| json!({"topologyKey": key, "labelSelector": {"matchLabels": {"app": "web"}}});
+    let spread = |key: &str| json!([{"topologyKey": key, "maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}]);
+    let mut lab = lab(&[node("a", &json!({"rack": "1"}), &json!({}))]);
+    lab.edit("/spec/topologySpreadConstraints", spread("rack"));
+    let preferred = json!([{"weight": 1, "podAffinityTerm": term("rack")}]);
+    lab.edit("/spec/affinity/podAntiAffinity", json!({"preferredDuringSchedulingIgnoredDuringExecution": preferred}));
+    lab.edit("/spec/affinity/podAffinity", json!({"requiredDuringSchedulingIgnoredDuringExecution": [term("zone")]}));
+    lab.converge();
+    let told: Vec<_> = lab.events.iter().map(|event| event.message.split(':').next().unwrap()).collect();
+    let weighted = "spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm";
+    assert_eq!(told, ["spec.topologySpreadConstraints[0].topologyKey", &format!("{weighted}.topologyKey")]);
+}
+
+#[test]
 fn labels_of_the_tenant_become_names_of_nodes() {
     let nodes = [
         node("a", &json!({"team": "red"}), &json!({})),
