@@ -270,6 +270,7 @@ async fn no_name_of_the_host_is_in_an_answer() -> Result<()> {
             assert!(!answer.contains(name.as_str()), "{name} in {answer}");
         }
     }
+    assert!(answers.iter().any(|answer| answer.contains("\nkubelet_running_pods ")), "{answers:?}");
     let pods: Vec<_> = answers[0].split("\r\n\r\n").collect();
     assert!(pods[1].contains("\"PodList\"") && pods[1].contains(&target.node), "{}", pods[1]);
     Ok(())

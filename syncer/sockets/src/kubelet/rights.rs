@@ -34,7 +34,7 @@ fn subresources(route: Option<&Route>) -> &'static [&'static str] {
         Some(Route::Pod(_, Action::Logs { .. })) | None => &["proxy"],
         Some(Route::Pods | Route::RunningPods) => &["pods", "proxy"],
         Some(Route::StatsSummary) => &["stats"],
-        Some(Route::MetricsResource | Route::MetricsCadvisor) => &["metrics"],
+        Some(Route::Metrics | Route::MetricsResource | Route::MetricsCadvisor) => &["metrics"],
         Some(Route::Healthz) => &["healthz", "proxy"],
         Some(Route::Configz) => &["configz", "proxy"],
     }
@@ -67,6 +67,7 @@ mod tests {
             ("/containerLogs/shop/web/main", "", Method::GET, "get", &["proxy"]),
             ("/pods", "", Method::GET, "get", &["pods", "proxy"]),
             ("/stats/summary", "", Method::GET, "get", &["stats"]),
+            ("/metrics", "", Method::GET, "get", &["metrics"]),
             ("/metrics/resource", "", Method::GET, "get", &["metrics"]),
             ("/nowhere", "", Method::GET, "get", &["proxy"]),
             ("/nowhere", "", Method::DELETE, "delete", &["proxy"]),

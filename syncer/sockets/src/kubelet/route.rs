@@ -119,6 +119,8 @@ pub enum Route {
     RunningPods,
     /// Usage, as JSON.
     StatsSummary,
+    /// Numbers of the pods and containers of the node.
+    Metrics,
     /// Usage, for metrics servers.
     MetricsResource,
     /// Usage, under the names of cAdvisor.
@@ -150,6 +152,7 @@ fn whole_node(method: &Method, parts: &[&str]) -> Result<Route, RouteError> {
         ["pods" | "pods/"] | ["pods", ""] => Route::Pods,
         ["runningpods" | "runningpods/"] | ["runningpods", ""] => Route::RunningPods,
         ["stats", "summary"] => Route::StatsSummary,
+        ["metrics"] => Route::Metrics,
         ["metrics", "resource"] => Route::MetricsResource,
         ["metrics", "cadvisor"] => Route::MetricsCadvisor,
         ["healthz"] | ["healthz", "ping" | "log" | "syncloop"] => Route::Healthz,

@@ -8,10 +8,9 @@ use std::fmt::Write;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::pages::TEXT;
 use crate::resource_metrics::{ContainerUsage, PodUsage};
 use crate::serving::{Answer, respond};
-
-const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// `stats/summary`.
 pub(super) fn summary(node: &str, pods: &[&PodUsage]) -> Response<Answer> {
