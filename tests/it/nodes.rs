@@ -59,6 +59,38 @@ async fn lands(virt: &Cluster, name: &str, spec: &Value) -> Result<String> {
     Ok(pod["spec"]["nodeName"].as_str().unwrap_or_default().to_owned())
 }
 
+/// A DaemonSet runs on every node that is shown, and ends with the node.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_the_configuration_names_are_shown_without_pods() -> Result<()> {
+    let settings = "nodes: { always: { labels: { pool: tenants }, limit: 2 } }\n".to_owned();
+    let options = Options { node_access: true, nodes: 3, syncer_settings: settings, ..in_folder("nodes-always") };
+    let own = Separate::start(options).await?;
+    let virt = &own.virt;
+    new_namespace(virt, "shop").await?;
+    assert_eq!(virt.list(NODES).await?, Vec::<Value>::new());
+    let pool = |name: Value| json!({"metadata": {"labels": {"pool": name}}});
+    for node in ["node-2", "node-3"] {
+        own.host.patch(&format!("{NODES}/{node}"), pool(json!("tenants"))).await?;
+    }
+    assert_eq!(shown(virt, 2).await?, ["node-2", "node-3"]);
+    let each = pod("each", &json!({}));
+    let set = json!({"metadata": {"name": "each"}, "spec": {
+        "selector": {"matchLabels": {"app": "each"}}, "template": {"metadata": each["metadata"], "spec": each["spec"]},
+    }});
+    virt.create("/apis/apps/v1/namespaces/shop/daemonsets", set).await?;
+    let is_everywhere = |set: &Value| set["status"]["numberReady"] == 2;
+    virt.until("/apis/apps/v1/namespaces/shop/daemonsets/each", "everywhere", is_everywhere).await?;
+
+    // The first nodes by name are shown.
+    own.host.patch(&format!("{NODES}/node-1"), pool(json!("tenants"))).await?;
+    virt.until(&format!("{NODES}/node-1"), "shown", Value::is_object).await?;
+    virt.until_gone(&format!("{NODES}/node-3")).await?;
+    own.host.patch(&format!("{NODES}/node-2"), pool(Value::Null)).await?;
+    virt.until_gone(&format!("{NODES}/node-2")).await?;
+    own.playground.shutdown().await;
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn with_tenant_scheduling_cordons_labels_and_taints_count_for_the_pods_of_the_tenant() -> Result<()> {
     let options = Options {

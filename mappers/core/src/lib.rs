@@ -32,7 +32,7 @@ pub use event::EventMapper;
 pub use ingress::Ingresses;
 pub use namespace::NamespaceMapper;
 pub use network_policy::{NetworkPolicies, NetworkPolicyMapper, NetworkPolicyNotice};
-pub use node::{Capacity, NodeMapper, NodeSource, Nodes};
+pub use node::{Always, Capacity, NodeMapper, NodeSource, Nodes};
 pub use persistent_volume::PersistentVolumeMapper;
 pub use persistent_volume_claim::{PersistentVolumeClaimMapper, Storage};
 pub use pod::{Dns, Level, Operator, PodMapper, Pods, Preset, TaintEffect, Toleration, Tolerations};

@@ -1,6 +1,7 @@
-//! Nodes: a picture of each node on which a pod of the virtual cluster runs, for as long as one
-//! does. It shows the host's own Node where that may be read, else a Node derived from the pods.
+//! Nodes: a picture of each node on which a pod of the virtual cluster runs, for as long as one does, and of those that the
+//! configuration always shows. It shows the host's own Node where that may be read, else a Node derived from the pods.
 
+mod always;
 mod config;
 mod kubelet;
 mod policy;
@@ -10,7 +11,7 @@ mod tenant;
 
 use std::sync::Arc;
 
-pub use config::{Capacity, NodeSource, Nodes};
+pub use config::{Always, Capacity, NodeSource, Nodes};
 use serde_json::{Map, Value, json};
 pub(crate) use tenant::TenantPart;
 use tenet_mapper::keys::CROSSED;
@@ -59,6 +60,8 @@ pub struct NodeMapper {
     table: Arc<Table>,
     /// The pods of the virtual cluster on each node.
     pods: Bound,
+    /// The labels of all nodes of the host.
+    all: Bound,
 }
 
 impl NodeMapper {
@@ -86,7 +89,8 @@ impl NodeMapper {
             Projection::Fields(&["spec.nodeName", "status.hostIP", "status.hostIPs"]),
             KeysOf::With(node_of_pod),
         ));
-        Self { spec, table, pods }
+        let all = always::read(&mut spec);
+        Self { spec, table, pods, all }
     }
 
     /// Returns a pod of ours on a node. There may be hundreds, and each of their changes wakes this mapper:
@@ -118,6 +122,14 @@ impl NodeMapper {
             }),
             _ => Ok(cx.host(kinds::NODE, &HostKey::new("", key.name())).map(|host| real::node(&self.table, &host))),
         }
+    }
+
+    /// Returns the host's Node, if it is shown without pods.
+    fn always(&self, cx: &Context<'_>, key: &VirtualKey) -> Option<Object> {
+        if is_synthetic(cx) || !cx.can_read(Side::Host, kinds::NODE) || !always::is_shown(cx, self.all, key.name()) {
+            return None;
+        }
+        cx.host(kinds::NODE, &HostKey::new("", key.name()))
     }
 
     /// Keeps the picture of a node without pods that carries something of the tenant, as long as the host has the node.
@@ -178,9 +190,21 @@ impl Mapper for NodeMapper {
     }
 
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        if !key.namespace().is_empty() {
+            return Ok(Outcome::done());
+        }
         let virt = cx.virt(kinds::NODE, key);
         let ours = virt.as_ref().is_some_and(|virt| cx.facts().has_made(virt));
         let pod = self.pod(cx, key, virt.as_ref());
+        let may_show = virt.as_ref().is_none_or(|virt| ours && !virt.is_deleting());
+        if pod.is_none()
+            && may_show
+            && let Some(host) = self.always(cx, key)
+        {
+            let shown = show(cx, key, virt.as_ref(), real::node(&self.table, &host));
+            // A new one may take the place of another, which has to go.
+            return Ok(if virt.is_none() { shown.with_all() } else { shown });
+        }
         match (virt, pod) {
             (None, None) => Ok(Outcome::done().then_together(kubelet::remove(cx, key, None))),
             (Some(_), None) if !ours => Ok(Outcome::done()),

@@ -32,6 +32,7 @@ const LIVE: &[(&str, &str)] = &[
     ("ingresses.hosts", "ingresses: { hosts: ['*.example.com'] }"),
     ("networkPolicies.allowAnyPeer", "networkPolicies: { allowAnyPeer: true }"),
     ("networkPolicies.allowIpBlocks", "networkPolicies: { allowIpBlocks: [10.0.0.0/8] }"),
+    ("nodes.always", "nodes: { always: {} }"),
     ("nodes.capacity.cpu", "nodes: { capacity: { cpu: 1 } }"),
     ("nodes.capacity.ephemeral-storage", "nodes: { capacity: { ephemeral-storage: 1Gi } }"),
     ("nodes.capacity.memory", "nodes: { capacity: { memory: 1Gi } }"),

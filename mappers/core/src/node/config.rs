@@ -1,7 +1,11 @@
 //! The section `nodes` of the configuration.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tenet_mapper::Object;
 use tenet_mapper::format::QuantityText;
 use tenet_mapper::translate::Quantity;
 
@@ -26,8 +30,34 @@ pub struct Nodes {
     pub source: NodeSource,
     /// Capacity of each synthetic node.
     pub capacity: Capacity,
+    /// Nodes of the host that are shown although no pod of the tenant is on them, which takes the right to read nodes. Absent:
+    /// none.
+    pub always: Option<Always>,
     /// Lets tenants label, taint and cordon their Nodes, for their own pods alone. Otherwise such a change is refused.
     pub tenant_scheduling: bool,
+}
+
+/// Choice of the nodes that are shown in any case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Always {
+    /// Labels of these nodes. Empty: all nodes.
+    pub labels: BTreeMap<String, String>,
+    /// Number of nodes that are shown, the first by name. Each has a Service for its kubelet.
+    pub limit: NonZeroU16,
+}
+
+impl Always {
+    /// Returns true if a node of the host has the labels.
+    pub(super) fn selects(&self, node: &Object) -> bool {
+        self.labels.iter().all(|(key, value)| node.label(key) == Some(value))
+    }
+}
+
+impl Default for Always {
+    fn default() -> Self {
+        Self { labels: BTreeMap::new(), limit: NonZeroU16::MIN.saturating_add(99) }
+    }
 }
 
 /// Capacity of a synthetic node, as Kubernetes quantities.

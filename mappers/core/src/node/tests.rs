@@ -197,6 +197,7 @@ fn a_node_of_the_tenant_is_left_alone() {
     assert!(matches!(error, MapError::Foreign { .. }), "{error}");
 }
 
+mod always;
 mod kubelet;
 mod tenant;
 
