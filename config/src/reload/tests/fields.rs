@@ -39,6 +39,7 @@ const LIVE: &[(&str, &str)] = &[
     ("nodes.capacity.pods", "nodes: { capacity: { pods: 1 } }"),
     ("pods.allow", "pods: { allow: [spec.hostNetwork] }"),
     ("nodes.tenantScheduling", "nodes: { tenantScheduling: true }"),
+    ("pods.csiDrivers", "pods: { csiDrivers: [secrets-store.csi.k8s.io] }"),
     ("pods.level", "pods: { level: restricted }"),
     ("pods.presets", "pods: { presets: [ipc-lock] }"),
     ("pods.maxTerminationGracePeriod", "pods: { maxTerminationGracePeriod: 2h }"),

@@ -41,6 +41,10 @@ pub struct Pods {
     /// the default one.
     #[schemars(with = "Vec<DnsSubdomain>")]
     pub schedulers: Vec<String>,
+    /// Names of CSI drivers whose inline volumes tenant pods may use. A pod with another is refused. The attributes of a
+    /// volume reach the driver as the tenant writes them.
+    #[schemars(with = "Vec<DnsSubdomain>")]
+    pub csi_drivers: Vec<String>,
     /// Taints of the host's nodes that tenant pods tolerate.
     pub tolerations: Tolerations,
     /// Labels of the host's nodes on which tenant pods may run. They are added to the node selector of each pod, and win
@@ -63,6 +67,7 @@ impl Default for Pods {
             runtime_classes: Vec::new(),
             runtime_class_labels: BTreeMap::new(),
             schedulers: Vec::new(),
+            csi_drivers: Vec::new(),
             tolerations: Tolerations::default(),
             node_selector: BTreeMap::new(),
             max_termination_grace_period: Duration::from_secs(3600),

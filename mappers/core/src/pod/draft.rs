@@ -31,6 +31,7 @@ pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option
     let mut refusals: Vec<_> = missing_node.clone().into_iter().chain(crossing.refusals).collect();
     refusals.extend(security::cross(pod, &pods, &mut host));
     refusals.extend(host_paths::cross(pod, &pods, &mut host));
+    refusals.extend(volumes::of_other_drivers(pod.virt, &pods));
     if pods.level == Level::Restricted {
         refusals.extend(level::restricted(pod.virt.value()));
     }

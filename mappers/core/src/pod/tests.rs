@@ -46,7 +46,6 @@ fn no_installation_permits_a_field_that_names_objects_of_the_host() {
     let table = table::table();
     for (path, named) in [
         ("spec.volumes[].ephemeral", "claims"),
-        ("spec.volumes[].csi", "Secrets"),
         ("spec.volumes[].flexVolume", "Secrets"),
         ("spec.resourceClaims", "resource claims"),
         ("spec.serviceAccountName", "a ServiceAccount"),

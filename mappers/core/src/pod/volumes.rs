@@ -1,10 +1,13 @@
 //! Volumes behind claims: the host pod waits for the copy of each claim. On the host an ephemeral volume is an ordinary
-//! one, of the claim that the virtual controller makes for the pod.
+//! one, of the claim that the virtual controller makes for the pod. Inline volumes are for drivers that the configuration
+//! names.
 
 use serde_json::{Value, json};
+use tenet_mapper::rules::Refusal;
 use tenet_mapper::{Dependency, EventReason, Object, Outcome, VirtualKey, kinds, pointer};
 
 use super::Subject;
+use super::config::Pods;
 
 /// Claim that a pod mounts.
 struct Claim {
@@ -64,6 +67,17 @@ pub(super) fn missing(pod: &Subject<'_, '_>) -> Option<Outcome> {
         }
     }
     (!outcome.wait.is_empty()).then_some(outcome)
+}
+
+/// Refuses inline volumes of drivers that the configuration does not name.
+pub(super) fn of_other_drivers(virt: &Object, pods: &Pods) -> Vec<Refusal> {
+    let refusal = |at: String| {
+        let driver = virt.str_at(&format!("{at}/csi/driver"))?;
+        let why = format!("the driver {driver} is not among pods.csiDrivers");
+        let is_listed = pods.csi_drivers.iter().any(|listed| listed == driver);
+        (!is_listed).then(|| Refusal { field: pointer::field(&format!("{at}/csi")), why })
+    };
+    pointer::elements(virt.value(), "/spec/volumes").into_iter().filter_map(refusal).collect()
 }
 
 /// Returns true if a pod is the controller of a claim.

@@ -43,6 +43,12 @@ const FIELDS: &[Rule] = &[
 
 const REST: &[Rule] = &[
     reference("configMap.name", kinds::CONFIG_MAP.group_kind()),
+    copy("csi.driver").because("is one of pods.csiDrivers of the configuration; a pod with another is refused"),
+    copy("csi.fsType"),
+    reference("csi.nodePublishSecretRef.name", kinds::SECRET.group_kind()),
+    copy("csi.readOnly"),
+    copy("csi.volumeAttributes{}")
+        .because("the driver reads them; an operator allows one that may read those of a tenant"),
     copy("emptyDir.medium"),
     refuse("emptyDir.mode", "an older host ignores it and lets everybody write"),
     copy("emptyDir.sizeLimit"),
@@ -71,7 +77,6 @@ const REFUSED: &[Rule] = &[
     refuse("azureFile", OUTSIDE).sealed(SECRETS),
     refuse("cephfs", OUTSIDE).sealed(SECRETS),
     refuse("cinder", OUTSIDE).sealed(SECRETS),
-    refuse("csi", OUTSIDE).sealed(SECRETS),
     refuse("fc", OUTSIDE),
     refuse("flexVolume", OUTSIDE).sealed(SECRETS),
     refuse("flocker", OUTSIDE),

@@ -95,9 +95,9 @@ fn cases() -> Vec<(&'static str, Value, &'static str, &'static str)> {
         ),
         (
             "/spec/volumes/0",
-            json!({"name": "v", "csi": {"driver": "d"}}),
-            "spec.volumes[0].csi: the node would mount storage from outside of the virtual cluster",
-            "spec.volumes[].csi",
+            json!({"name": "v", "nfs": {"server": "s", "path": "/"}}),
+            "spec.volumes[0].nfs: the node would mount storage from outside of the virtual cluster",
+            "spec.volumes[].nfs",
         ),
         (
             "/spec/containers/0/livenessProbe",

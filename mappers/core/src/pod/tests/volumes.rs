@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 use tenet_mapper::{Dependency, HostKey, Side, VirtualKey, kinds};
 
 use super::lab::{Lab, NAME};
+use crate::Pods;
 
 const KIND: tenet_mapper::Kind = kinds::PERSISTENT_VOLUME_CLAIM;
 
@@ -76,4 +77,33 @@ fn an_ephemeral_volume_is_the_claim_that_was_made_for_the_pod() {
     let volume = lab.host().unwrap().at("/spec/volumes/0").cloned().unwrap();
     let host_name = lab.clusters.look(|cx| cx.host_key(KIND, &VirtualKey::new("shop", name.as_str())));
     assert_eq!(volume, json!({"name": "scratch", "persistentVolumeClaim": {"claimName": host_name.name()}}));
+}
+
+#[test]
+fn an_inline_volume_crosses_for_a_driver_that_the_configuration_names() {
+    let volume = json!({"name": "keys", "csi": {
+        "driver": "secrets-store.csi.k8s.io", "readOnly": true, "volumeAttributes": {"class": "shop"},
+        "nodePublishSecretRef": {"name": "login"},
+    }});
+    let error = with_volume(&volume).reconcile().unwrap_err().to_string();
+    assert!(
+        error.contains("spec.volumes[0].csi: the driver secrets-store.csi.k8s.io is not among pods.csiDrivers"),
+        "{error}"
+    );
+
+    let allowed = || {
+        let pods = Pods { csi_drivers: vec!["secrets-store.csi.k8s.io".to_owned()], ..Pods::default() };
+        with_volume(&volume).section(pods)
+    };
+    let mut lab = allowed();
+    lab.converge();
+    let mut expected = volume.clone();
+    expected["csi"]["nodePublishSecretRef"]["name"] = json!("login-x-shop-x-vc-1");
+    assert_eq!(lab.host().unwrap().at("/spec/volumes/0"), Some(&expected));
+
+    let login = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login", "namespace": "shop"}});
+    let mut waiting = allowed();
+    waiting.clusters.put(Side::Virtual, login);
+    let wait = Dependency::host(kinds::SECRET, &HostKey::new("team-a", "login-x-shop-x-vc-1"));
+    assert!(waiting.reconcile().unwrap().wait.contains(&wait), "it waits for the copy of the Secret");
 }
