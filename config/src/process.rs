@@ -115,7 +115,8 @@ impl Default for Log {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Kinds {
-    /// Names of mappers that run although they are off by default: `network-policy`, `ingress`, `ingress-class`.
+    /// Names of mappers that run although they are off by default: `network-policy`, `ingress`, `ingress-class`,
+    /// `volume-snapshot`, `volume-snapshot-class`.
     #[schemars(with = "Vec<DnsLabel>")]
     pub enable: Vec<String>,
     /// Names of mappers that do not run, such as `node`.

@@ -1,6 +1,8 @@
 //! Claims and their volumes. No provisioner runs in a playground, so the test makes the volumes of the host, and the
 //! controller manager of the host binds them.
 
+pub mod snapshots;
+
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tenet_playground::Options;

@@ -5,11 +5,12 @@ mod config_map;
 mod coredns;
 mod endpoint_slice;
 mod event;
+mod hold;
 mod ingress;
 mod ingress_class;
-mod namespace;
 #[cfg(test)]
 mod laws;
+mod namespace;
 mod network_policy;
 mod node;
 mod persistent_volume;
@@ -21,6 +22,8 @@ mod runtime_class;
 mod secret;
 mod service;
 mod storage_class;
+mod volume_snapshot;
+mod volume_snapshot_class;
 
 use tenet_mapper::rules::{HEAD, Rule, Table, set};
 use tenet_mapper::{Mapper, Object, VirtualKey};
@@ -39,6 +42,7 @@ pub use pod::{Dns, Level, Operator, PodMapper, Pods, Preset, TaintEffect, Tolera
 pub use pod_disruption_budget::PodDisruptionBudgetMapper;
 pub use secret::SecretMapper;
 pub use service::{FromHost, ReplicateServices, ServiceMapper, ToHost};
+pub use volume_snapshot::VolumeSnapshotMapper;
 
 /// Every built-in mapper, in the order of their names.
 pub fn all() -> Vec<Box<dyn Mapper>> {
@@ -62,6 +66,8 @@ pub fn all() -> Vec<Box<dyn Mapper>> {
         Box::new(secret::mapper()),
         Box::new(ServiceMapper::new()),
         Box::new(storage_class::mapper()),
+        Box::new(VolumeSnapshotMapper::new()),
+        Box::new(volume_snapshot_class::mapper()),
     ]
 }
 

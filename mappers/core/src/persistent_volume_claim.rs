@@ -6,22 +6,18 @@ mod config;
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Refusal, Rule, copy, refuse, set, up};
 use tenet_mapper::{
-    Cause, Context, CopyMapper, Deletion, Dependency, Effect, Event, EventReason, Input, KeysOf, MapError, Mapper,
-    MapperSpec, Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
+    Context, CopyMapper, Dependency, Effect, Event, EventReason, Input, KeysOf, MapError, Mapper, MapperSpec, Object,
+    Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
 };
 
 pub use config::Storage;
 
-use crate::storage_class;
+use crate::hold::Hold;
+use crate::{storage_class, volume_snapshot};
 
 const KIND: tenet_mapper::Kind = kinds::PERSISTENT_VOLUME_CLAIM;
 
-/// Holds a claim inside until its copy is gone: without it a claim that is deleted while no syncer runs would leave no
-/// evidence, and a copy would be deleted because its original was not found.
-const FINALIZER: &str = "tenet.sh/host-claim";
-
-/// Cause of what a claim shows once its copy is gone. A copy that the cache lacks may exist, with its data.
-const GONE: Cause = Cause::TwinAbsent { twin: KIND };
+const HOLD: Hold = Hold { kind: KIND, finalizer: "tenet.sh/host-claim" };
 
 /// The class of a claim before `storageClassName`; it still wins over the field.
 const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
@@ -30,8 +26,8 @@ const CLAIMS: &str = "names claims, which would be those of the host namespace";
 
 const SPEC: &[Rule] = &[
     copy("accessModes[]"),
-    set("dataSource", "names the copy of a claim of the same namespace").sealed(CLAIMS),
-    set("dataSourceRef", "names the copy of a claim of the same namespace").sealed(CLAIMS),
+    set("dataSource", "names the copy of a claim or a VolumeSnapshot of the same namespace").sealed(CLAIMS),
+    set("dataSourceRef", "names the copy of a claim or a VolumeSnapshot of the same namespace").sealed(CLAIMS),
     copy("resources.limits{}"),
     copy("resources.requests{}").kept().because("the host expands the volume where its class allows it"),
     copy("selector").whole().because("selects among the volumes that the host offers in the class"),
@@ -90,14 +86,14 @@ impl Mapper for PersistentVolumeClaimMapper {
         let Some(virt) = cx.virt(KIND, key) else { return Ok(Outcome::done()) };
         let host = cx.host(KIND, &host_key);
         if virt.is_deleting() {
-            return Ok(end(cx, key, &virt, host.as_ref()));
+            return Ok(HOLD.end(cx, key, &virt, host.as_ref()));
         }
         match host {
             None if was_bound(cx, key, &virt) => Ok(lost(&virt)),
-            None if is_held(&virt) => self.copies.sync(cx, key, virt, None),
+            None if HOLD.is_on(&virt) => self.copies.sync(cx, key, virt, None),
             None => {
                 self.copies.desired(cx, &virt, None)?;
-                Ok(Outcome::one(hold(&virt)))
+                Ok(Outcome::one(HOLD.put(&virt)))
             }
             Some(host) => {
                 let owner = cx.owned_by(KIND, key, &host)?;
@@ -108,44 +104,13 @@ impl Mapper for PersistentVolumeClaimMapper {
                 if host.is_deleting() {
                     return Ok(Outcome::done().wait_for(Dependency::host(KIND, &host_key)));
                 }
-                if !is_held(&virt) {
-                    return Ok(Outcome::one(hold(&virt)));
+                if !HOLD.is_on(&virt) {
+                    return Ok(Outcome::one(HOLD.put(&virt)));
                 }
                 self.copies.sync(cx, key, virt, Some(host))
             }
         }
     }
-}
-
-/// Ends a claim: its copy goes when nothing inside uses the claim any more, and the claim when its copy is gone.
-fn end(cx: &Context<'_>, key: &VirtualKey, virt: &Object, host: Option<&Object>) -> Outcome {
-    let others = virt.list_at("/metadata/finalizers").iter().any(|finalizer| finalizer != FINALIZER);
-    if others || !is_held(virt) {
-        return Outcome::done();
-    }
-    let ours = host.filter(|host| cx.owned_by(KIND, key, host).is_ok_and(|owner| owner.uid == virt.uid()));
-    let Some(host) = ours else {
-        let freed = finalizers(virt, &[]);
-        return Outcome::one(Effect::PatchVirtual(if host.is_none() { freed.because(GONE) } else { freed }));
-    };
-    let follow = Deletion::follow(KIND, host, virt).filter(|_| !host.is_deleting());
-    let wait = Dependency::host(KIND, &cx.host_key(KIND, key));
-    Outcome::done().then_together(follow.map(Effect::Delete)).wait_for(wait)
-}
-
-fn is_held(virt: &Object) -> bool {
-    virt.list_at("/metadata/finalizers").iter().any(|finalizer| finalizer == FINALIZER)
-}
-
-fn hold(virt: &Object) -> Effect {
-    let mut all = virt.list_at("/metadata/finalizers").to_vec();
-    all.push(json!(FINALIZER));
-    Effect::PatchVirtual(finalizers(virt, &all))
-}
-
-fn finalizers(virt: &Object, all: &[Value]) -> VirtualPatch {
-    let value = if all.is_empty() { Value::Null } else { json!(all) };
-    patch(virt, None, vec![("/metadata/finalizers", value)])
 }
 
 /// Returns true if a claim without a copy had a volume, so that a new copy would be an empty one.
@@ -165,7 +130,7 @@ fn lost(virt: &Object) -> Outcome {
     let message =
         "its claim on the host is gone, and its volume with it; it is not created again, as it would be empty";
     let event = Effect::Emit(Event::warning(KIND, virt, EventReason::Degraded, message));
-    let shown = patch(virt, Some("status"), vec![("/status/phase", json!("Lost"))]).because(GONE);
+    let shown = patch(virt, Some("status"), vec![("/status/phase", json!("Lost"))]).because(HOLD.gone());
     Outcome::one(Effect::PatchVirtual(shown)).then(event)
 }
 
@@ -215,7 +180,7 @@ impl Translate for Claims {
             let Some(source) = virt.at(&format!("/spec/{field}")).filter(|source| !source.is_null()) else { continue };
             match source_on_host(cx, virt, source) {
                 Some(source) => draft["spec"][field] = source,
-                None => refuse(&format!("spec.{field}"), "only a claim of the same namespace crosses"),
+                None => refuse(&format!("spec.{field}"), "only a claim or a snapshot of the same namespace crosses"),
             }
         }
         if refusals.is_empty() { Ok(draft) } else { Err(MapError::Refused(refusals)) }
@@ -238,14 +203,24 @@ impl Translate for Claims {
     }
 }
 
-/// Returns the data source with the name that it has on the host, if it is a claim of the same namespace.
+/// Returns the data source with the name that it has on the host, if it is a claim or a snapshot of the same namespace.
 fn source_on_host(cx: &Context<'_>, virt: &Object, source: &Value) -> Option<Value> {
     let text = |field: &str| source.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let is_claim = text("apiGroup").is_none() && text("kind") == Some(KIND.kind);
+    let kind = match (text("apiGroup"), text("kind")?) {
+        (None, kind) if kind == KIND.kind => KIND,
+        (Some(group), kind) if (group, kind) == (volume_snapshot::KIND.group, volume_snapshot::KIND.kind) => {
+            volume_snapshot::KIND
+        }
+        _ => return None,
+    };
     let is_near = text("namespace").is_none_or(|namespace| namespace == virt.namespace());
-    let name = text("name").filter(|_| is_claim && is_near)?;
-    let host_key = cx.host_key(KIND, &VirtualKey::new(virt.namespace(), name));
-    Some(json!({"kind": KIND.kind, "name": host_key.name()}))
+    let name = text("name").filter(|_| is_near)?;
+    let host_key = cx.host_key(kind, &VirtualKey::new(virt.namespace(), name));
+    let mut on_host = json!({"kind": kind.kind, "name": host_key.name()});
+    if !kind.group.is_empty() {
+        on_host["apiGroup"] = json!(kind.group);
+    }
+    Some(on_host)
 }
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ const LIVE: &[(&str, &str)] = &[
     ("storage.allowEmptyClass", "storage: { allowEmptyClass: true }"),
     ("storage.classLabels", "storage: { classLabels: { tier: tenants } }"),
     ("storage.classes", "storage: { classes: [fast] }"),
+    ("storage.snapshotClasses", "storage: { snapshotClasses: [\"*\"] }"),
     ("unknownFields", "unknownFields: drop"),
 ];
 

@@ -20,6 +20,10 @@ pub struct Storage {
     pub classes: Vec<String>,
     /// Labels of host `StorageClass`es that tenants may use and see as well, which takes the right to read them.
     pub class_labels: BTreeMap<String, String>,
+    /// Globs of names of host `VolumeSnapshotClass`es that tenants may use and see; `*` is all of them. The default class of
+    /// a driver is always allowed.
+    #[schemars(with = "Vec<KeyGlob>")]
+    pub snapshot_classes: Vec<String>,
     /// Allows claims with an empty class, which the host binds to any volume without a class.
     pub allow_empty_class: bool,
 }

@@ -79,7 +79,7 @@ fn a_claim_crosses_without_labels_and_shows_what_the_host_gives() {
     assert_eq!(copy.at("/spec/accessModes"), Some(&json!(["ReadWriteOnce"])));
     assert_eq!((copy.label("app"), copy.at("/spec/storageClassName")), (None, None));
     assert_eq!(copy.at("/metadata/ownerReferences"), None, "nothing collects what holds data");
-    assert!(is_held(virt(&clusters)));
+    assert!(HOLD.is_on(virt(&clusters)));
     let mut clusters = bound();
     let claim = virt(&clusters);
     assert_eq!((volume(claim), class(claim)), (Some("pv-1"), Some("standard")));
@@ -102,11 +102,7 @@ fn what_a_tenant_may_not_choose_is_refused() {
         ("volumeName", json!("pv-of-another"), "spec.volumeName"),
         ("storageClassName", json!("gold"), "spec.storageClassName"),
         ("storageClassName", json!(""), "spec.storageClassName"),
-        (
-            "dataSource",
-            json!({"kind": "VolumeSnapshot", "apiGroup": "snapshot.storage.k8s.io", "name": "s"}),
-            "spec.dataSource",
-        ),
+        ("dataSource", json!({"kind": "VolumeSnapshot", "apiGroup": "example.com", "name": "s"}), "spec.dataSource"),
         (
             "dataSourceRef",
             json!({"kind": "PersistentVolumeClaim", "name": "c", "namespace": "other"}),
@@ -127,20 +123,25 @@ fn what_a_tenant_may_not_choose_is_refused() {
 }
 
 #[test]
-fn a_clone_names_the_copy_of_its_source() {
-    let mut clusters = clusters();
-    let source = json!({"kind": "PersistentVolumeClaim", "name": "origin"});
-    edit(&mut clusters, Side::Virtual, |claim| claim["spec"]["dataSource"] = source);
-    converge(&mut clusters);
-    assert_eq!(host(&clusters).unwrap().str_at("/spec/dataSource/name"), Some("origin-x-shop-x-vc-1"));
+fn a_clone_and_a_restored_snapshot_name_the_copy_of_their_source() {
+    let claim = json!({"kind": "PersistentVolumeClaim", "name": "origin"});
+    let snapshot = json!({"kind": "VolumeSnapshot", "apiGroup": "snapshot.storage.k8s.io", "name": "origin"});
+    for source in [claim, snapshot] {
+        let mut clusters = clusters();
+        edit(&mut clusters, Side::Virtual, |claim| claim["spec"]["dataSource"] = source.clone());
+        converge(&mut clusters);
+        let mut expected = source;
+        expected["name"] = json!("origin-x-shop-x-vc-1");
+        assert_eq!(host(&clusters).unwrap().at("/spec/dataSource"), Some(&expected));
+    }
 }
 
 #[test]
 fn a_claim_that_is_deleted_while_in_use_keeps_its_copy_until_it_is_free() {
     let mut clusters = bound();
-    delete(&mut clusters, &json!(["kubernetes.io/pvc-protection", FINALIZER]));
+    delete(&mut clusters, &json!(["kubernetes.io/pvc-protection", HOLD.finalizer]));
     assert!(reconcile(&mut clusters).unwrap().effects().is_empty(), "a pod inside uses it");
-    delete(&mut clusters, &json!([FINALIZER]));
+    delete(&mut clusters, &json!([HOLD.finalizer]));
     let outcome = reconcile(&mut clusters).unwrap();
     assert!(
         matches!(&outcome.effects()[..], [Effect::Delete(deletion)] if matches!(deletion.cause(), Cause::TwinDeleting { .. }))
@@ -150,7 +151,7 @@ fn a_claim_that_is_deleted_while_in_use_keeps_its_copy_until_it_is_free() {
     clusters.vanish(KIND, &HostKey::new("team-a", HOST_NAME));
     let outcome = reconcile(&mut clusters).unwrap();
     let [Effect::PatchVirtual(freed)] = &outcome.effects()[..] else { panic!("{outcome:?}") };
-    assert_eq!((&freed.values[0].1, freed.cause.as_deref()), (&Value::Null, Some(&GONE)));
+    assert_eq!((&freed.values[0].1, freed.cause.as_deref()), (&Value::Null, Some(&HOLD.gone())));
 }
 
 /// A store that was restored, or a finalizer that somebody has taken away, is no evidence of a delete.
@@ -171,7 +172,7 @@ fn a_volume_that_is_lost_is_shown_and_not_created_again() {
     clusters.vanish(KIND, &HostKey::new("team-a", HOST_NAME));
     let outcome = reconcile(&mut clusters).unwrap();
     let [Effect::PatchVirtual(lost), Effect::Emit(_)] = &outcome.effects()[..] else { panic!("{outcome:?}") };
-    assert_eq!(lost.cause.as_deref(), Some(&GONE), "a copy that the cache lacks may exist");
+    assert_eq!(lost.cause.as_deref(), Some(&HOLD.gone()), "a copy that the cache lacks may exist");
     converge(&mut clusters);
     assert_eq!(virt(&clusters).str_at("/status/phase"), Some("Lost"));
     assert_eq!(converge(&mut clusters), 0);

@@ -1,0 +1,53 @@
+//! Hold on an original whose copy keeps data. A finalizer keeps the original inside until its copy is gone: without it an
+//! original that is deleted while no syncer runs would leave no evidence, and its copy would be deleted because the original
+//! was not found.
+
+use serde_json::{Value, json};
+use tenet_mapper::{Cause, Context, Deletion, Dependency, Effect, Kind, Object, Outcome, VirtualKey, VirtualPatch};
+
+/// Hold on the originals of one kind.
+pub(crate) struct Hold {
+    pub(crate) kind: Kind,
+    pub(crate) finalizer: &'static str,
+}
+
+impl Hold {
+    /// Returns true if the original is held.
+    pub(crate) fn is_on(&self, virt: &Object) -> bool {
+        virt.list_at("/metadata/finalizers").iter().any(|finalizer| finalizer == self.finalizer)
+    }
+
+    /// Returns the effect that holds an original.
+    pub(crate) fn put(&self, virt: &Object) -> Effect {
+        let mut all = virt.list_at("/metadata/finalizers").to_vec();
+        all.push(json!(self.finalizer));
+        Effect::PatchVirtual(self.finalizers(virt, &all))
+    }
+
+    /// Returns the cause of what an original shows once its copy is gone. A copy that the cache lacks may exist, with its data.
+    pub(crate) fn gone(&self) -> Cause {
+        Cause::TwinAbsent { twin: self.kind }
+    }
+
+    /// Ends an original that is being deleted: its copy goes when nothing inside uses the original any more, and the original
+    /// when its copy is gone.
+    pub(crate) fn end(&self, cx: &Context<'_>, key: &VirtualKey, virt: &Object, host: Option<&Object>) -> Outcome {
+        let others = virt.list_at("/metadata/finalizers").iter().any(|finalizer| finalizer != self.finalizer);
+        if others || !self.is_on(virt) {
+            return Outcome::done();
+        }
+        let ours = host.filter(|host| cx.owned_by(self.kind, key, host).is_ok_and(|owner| owner.uid == virt.uid()));
+        let Some(host) = ours else {
+            let freed = self.finalizers(virt, &[]);
+            return Outcome::one(Effect::PatchVirtual(if host.is_none() { freed.because(self.gone()) } else { freed }));
+        };
+        let follow = Deletion::follow(self.kind, host, virt).filter(|_| !host.is_deleting());
+        let wait = Dependency::host(self.kind, &cx.host_key(self.kind, key));
+        Outcome::done().then_together(follow.map(Effect::Delete)).wait_for(wait)
+    }
+
+    fn finalizers(&self, virt: &Object, all: &[Value]) -> VirtualPatch {
+        let value = if all.is_empty() { Value::Null } else { json!(all) };
+        VirtualPatch::new(self.kind, virt, None, [("/metadata/finalizers", value)])
+    }
+}

@@ -1,0 +1,173 @@
+//! `VolumeSnapshot`s: the tenant says which claim, the host makes the snapshot. A copy holds data, so it is deleted only after
+//! its original was seen being deleted, and never created again once the snapshot was taken.
+
+use serde_json::{Value, json};
+use tenet_mapper::rules::{Refusal, Rule, omit, reference, refuse, set, up};
+use tenet_mapper::translate::Wording;
+use tenet_mapper::{
+    Context, CopyMapper, Dependency, Effect, Event, EventReason, HostKey, Input, KeysOf, Kind, MapError, Mapper,
+    MapperSpec, Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
+};
+
+use crate::hold::Hold;
+use crate::volume_snapshot_class as class;
+
+/// `VolumeSnapshot`s, as the API serves them.
+pub(crate) const KIND: Kind = Kind::of("snapshot.storage.k8s.io", "v1", "VolumeSnapshot", "volumesnapshots");
+
+const HOLD: Hold = Hold { kind: KIND, finalizer: "tenet.sh/host-snapshot" };
+
+const ERROR: &str = "/status/error";
+
+const CONTENTS: &str = "names snapshots, which would be those of the host";
+
+const SPEC: &[Rule] = &[
+    reference("source.persistentVolumeClaimName", kinds::PERSISTENT_VOLUME_CLAIM.group_kind()),
+    refuse("source.volumeSnapshotContentName", "cannot name a snapshot of the host").sealed(CONTENTS),
+    set(
+        "volumeSnapshotClassName",
+        "names a class that storage.snapshotClasses of the configuration allows; without one the host takes its default",
+    ),
+];
+
+const STATUS: &[Rule] = &[
+    up("boundVolumeSnapshotContentName"),
+    up("creationTime"),
+    up("readyToUse"),
+    up("restoreSize"),
+    up("error").computed().because("the message comes in the names of the tenant"),
+    omit("volumeGroupSnapshotName", "groups of snapshots do not cross"),
+];
+
+/// Carries `VolumeSnapshot`s across, and their status back. It is off until the configuration enables it.
+pub struct VolumeSnapshotMapper {
+    copies: CopyMapper<Snapshots>,
+}
+
+/// Translation of a snapshot for the host.
+struct Snapshots(MapperSpec);
+
+impl VolumeSnapshotMapper {
+    /// The mapper of `VolumeSnapshot`s.
+    pub fn new() -> Self {
+        let table = crate::table_with(crate::BARE_HEAD, &[("spec", SPEC), ("status", STATUS)]);
+        let classes = Input::new(Side::Host, class::KIND, Projection::Fields(&[]), KeysOf::None);
+        let spec = MapperSpec::both_sides("volume-snapshot", KIND, table)
+            .bare()
+            .opt_in()
+            .reads(classes.foreign().optional())
+            .needs(Right::virt(KIND, &[Verb::Patch], "holds a snapshot until its copy is gone"))
+            .needs(Right::virt(KIND, &[Verb::Patch], "shows the status of the host").on("status"));
+        Self { copies: CopyMapper::new(Snapshots(spec)) }
+    }
+}
+
+impl Default for VolumeSnapshotMapper {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Mapper for VolumeSnapshotMapper {
+    fn spec(&self) -> &MapperSpec {
+        self.copies.spec()
+    }
+
+    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        let host_key = cx.host_key(KIND, key);
+        // A copy without an original stays: nobody has seen a delete, and it holds data.
+        let Some(virt) = cx.virt(KIND, key) else { return Ok(Outcome::done()) };
+        let host = cx.host(KIND, &host_key);
+        if virt.is_deleting() {
+            return Ok(HOLD.end(cx, key, &virt, host.as_ref()));
+        }
+        let Some(host) = host else {
+            if was_taken(cx, key, &virt) {
+                return Ok(lost(&virt));
+            }
+            if HOLD.is_on(&virt) {
+                return self.copies.sync(cx, key, virt, None);
+            }
+            self.copies.desired(cx, &virt, None)?;
+            return Ok(Outcome::one(HOLD.put(&virt)));
+        };
+        if cx.owned_by(KIND, key, &host)?.uid != virt.uid() {
+            let why = "it is an earlier snapshot of this name, whose deletion was not seen";
+            return Err(MapError::foreign(Side::Host, KIND, &host, why));
+        }
+        if host.is_deleting() {
+            return Ok(Outcome::done().wait_for(Dependency::host(KIND, &host_key)));
+        }
+        if !HOLD.is_on(&virt) {
+            return Ok(Outcome::one(HOLD.put(&virt)));
+        }
+        self.copies.sync(cx, key, virt, Some(host))
+    }
+}
+
+/// Returns true if a snapshot without a copy had been taken, so that a new copy would hold later data.
+fn was_taken(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> bool {
+    let last = cx.last_state(KIND, &cx.host_key(KIND, key));
+    let is_own = |last: &Object| cx.owned_by(KIND, key, last).is_ok_and(|owner| owner.uid == virt.uid());
+    is_taken(virt) || last.is_some_and(|last| is_taken(&last) && is_own(&last))
+}
+
+fn is_taken(snapshot: &Object) -> bool {
+    snapshot.str_at("/status/boundVolumeSnapshotContentName").is_some()
+}
+
+/// Shows a snapshot whose copy is gone as not usable.
+fn lost(virt: &Object) -> Outcome {
+    const MESSAGE: &str = "the snapshot on the host is gone; it is not taken again, as the data is no longer the same";
+    if virt.str_at("/status/error/message") == Some(MESSAGE) {
+        return Outcome::done();
+    }
+    let event = Effect::Emit(Event::warning(KIND, virt, EventReason::Degraded, MESSAGE));
+    let values = [("/status/readyToUse", json!(false)), (ERROR, json!({"message": MESSAGE}))];
+    let shown = VirtualPatch::new(KIND, virt, Some("status"), values).because(HOLD.gone());
+    Outcome::one(Effect::PatchVirtual(shown)).then(event)
+}
+
+impl Translate for Snapshots {
+    fn spec(&self) -> &MapperSpec {
+        &self.0
+    }
+
+    fn complete(
+        &self,
+        cx: &Context<'_>,
+        virt: &Object,
+        host: Option<&Object>,
+        mut draft: Value,
+    ) -> Result<Value, MapError> {
+        const CLASS: &str = "/spec/volumeSnapshotClassName";
+        let Some(name) = virt.at(CLASS).and_then(Value::as_str) else { return Ok(draft) };
+        // The host keeps the class of a snapshot, whatever the configuration says later.
+        let is_settled = host.is_some_and(|host| host.str_at(CLASS) == Some(name));
+        let is_shown = || cx.host(class::KIND, &HostKey::new("", name)).is_some_and(|found| class::may_use(cx, &found));
+        if is_settled || class::is_named(cx, name) || is_shown() {
+            draft["spec"]["volumeSnapshotClassName"] = json!(name);
+            return Ok(draft);
+        }
+        let why = format!("the class {name} is not in storage.snapshotClasses of the configuration");
+        Err(MapError::Refused(vec![Refusal { field: "spec.volumeSnapshotClassName".to_owned(), why }]))
+    }
+
+    fn up(&self, cx: &Context<'_>, virt: &Object, host: &Object) -> Result<Vec<Effect>, MapError> {
+        let wording = Wording::new(host.namespace(), virt.namespace())
+            .named_by(&cx.facts().names)
+            .uid(host.uid(), virt.uid())
+            .object(host.name(), virt.name());
+        let mut wanted = host.at(ERROR).cloned().unwrap_or_default();
+        if let Some(message) = wanted.get("message").and_then(Value::as_str) {
+            wanted["message"] = json!(wording.translate(message));
+        }
+        if virt.at(ERROR).unwrap_or(&Value::Null) == &wanted {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Effect::PatchVirtual(VirtualPatch::new(KIND, virt, Some("status"), [(ERROR, wanted)]))])
+    }
+}
+
+#[cfg(test)]
+mod tests;
