@@ -19,8 +19,11 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Returns true if a label or annotation key is reserved: under `tenet.sh`, a subdomain of it, or either in
 /// another spelling. API servers accept upper case in annotation keys.
 pub fn is_reserved(key: &str) -> bool {
-    let domain = key.split('/').next().unwrap_or_default().trim_matches('.').to_ascii_lowercase();
-    domain.strip_suffix(PREFIX).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    let domain = key.split('/').next().unwrap_or_default().trim_matches('.');
+    let Some((rest, end)) = domain.len().checked_sub(PREFIX.len()).and_then(|at| domain.split_at_checked(at)) else {
+        return false;
+    };
+    end.eq_ignore_ascii_case(PREFIX) && (rest.is_empty() || rest.ends_with('.'))
 }
 
 /// Returns the labels of a virtual object that cross, under the keys that they have on the host: all except reserved ones.

@@ -1,12 +1,21 @@
 /// Patterns of annotation keys. `*` matches any run of characters, a slash included; every other
 /// character matches itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Globs(Vec<String>);
+pub struct Globs(Vec<Pattern>);
+
+/// A pattern, split at its first and its last star: each key of each object is compared with dozens of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern {
+    /// Text in front of the first star; the whole pattern when there is none.
+    first: String,
+    /// Text between the first and the last star, and behind the last one.
+    rest: Option<(String, String)>,
+}
 
 impl Globs {
     /// Creates a set of patterns.
     pub fn new<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Self {
-        Self(patterns.into_iter().map(|pattern| pattern.as_ref().to_owned()).collect())
+        Self(patterns.into_iter().map(|pattern| Pattern::new(pattern.as_ref())).collect())
     }
 
     /// Returns true if there is no pattern.
@@ -16,21 +25,30 @@ impl Globs {
 
     /// Returns true if any pattern matches all of `key`.
     pub fn matches(&self, key: &str) -> bool {
-        self.0.iter().any(|pattern| matches(pattern, key))
+        self.0.iter().any(|pattern| pattern.matches(key))
     }
 }
 
-/// Matches without backtracking: the first and last piece are tied to the ends; each piece between takes the first
-/// position where it fits, which leaves the most room for the rest.
-fn matches(pattern: &str, key: &str) -> bool {
-    let Some((first, rest)) = pattern.split_once('*') else {
-        return pattern == key;
-    };
-    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
-    let Some(key) = key.strip_prefix(first).and_then(|key| key.strip_suffix(last)) else {
-        return false;
-    };
-    middle.split('*').try_fold(key, |key, piece| key.find(piece).map(|at| &key[at + piece.len()..])).is_some()
+impl Pattern {
+    fn new(pattern: &str) -> Self {
+        let Some((first, rest)) = pattern.split_once('*') else {
+            return Self { first: pattern.to_owned(), rest: None };
+        };
+        let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+        Self { first: first.to_owned(), rest: Some((middle.to_owned(), last.to_owned())) }
+    }
+
+    /// Matches without backtracking: the first and last piece are tied to the ends; each piece between takes the first
+    /// position where it fits, which leaves the most room for the rest.
+    fn matches(&self, key: &str) -> bool {
+        let Some((middle, last)) = &self.rest else {
+            return self.first == key;
+        };
+        let Some(key) = key.strip_prefix(&*self.first).and_then(|key| key.strip_suffix(&**last)) else {
+            return false;
+        };
+        middle.split('*').try_fold(key, |key, piece| key.find(piece).map(|at| &key[at + piece.len()..])).is_some()
+    }
 }
 
 #[cfg(test)]
@@ -38,6 +56,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn matches(pattern: &str, key: &str) -> bool {
+        Globs::new([pattern]).matches(key)
+    }
 
     #[test]
     fn stars_match_any_run() {
