@@ -38,8 +38,8 @@ impl Projection {
         drop_bulk(&mut object);
         match self {
             Self::Whole => object,
-            Self::Metadata => pick(&object, &["apiVersion", "kind"]),
-            Self::Fields(paths) => pick(&object, paths),
+            Self::Metadata => pick(object, &["apiVersion", "kind"]),
+            Self::Fields(paths) => pick(object, paths),
             Self::Digest(members) => {
                 for member in *members {
                     if let Some(content) = object.get_mut(*member)
@@ -128,26 +128,24 @@ fn drop_bulk(object: &mut Value) {
     }
 }
 
-fn pick(object: &Value, paths: &[&str]) -> Value {
-    let mut kept = Map::new();
-    if let Some(metadata) = object.get("metadata") {
-        kept.insert("metadata".to_owned(), metadata.clone());
-    }
-    let mut kept = Value::Object(kept);
-    for path in paths {
-        graft(object, &mut kept, path);
+/// Moves the metadata and what stands at these paths out of an object.
+fn pick(mut object: Value, paths: &[&str]) -> Value {
+    let mut kept = Value::Object(Map::new());
+    for path in ["metadata"].iter().chain(paths) {
+        graft(&mut object, &mut kept, path);
     }
     kept
 }
 
-/// Copies what stands at `path` in `from` into `to`, and keeps the shape of lists.
-fn graft(from: &Value, to: &mut Value, path: &str) {
+/// Moves what stands at `path` from `from` to `to`, and keeps the shape of lists.
+fn graft(from: &mut Value, to: &mut Value, path: &str) {
     let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
     let (name, each) = head.strip_suffix("[]").map_or((head, false), |name| (name, true));
-    let Some(value) = from.get(name) else { return };
-    let (Some(rest), Value::Object(members)) = (rest, &mut *to) else {
-        if let Value::Object(members) = to {
-            members.insert(name.to_owned(), value.clone());
+    let (Some(value), Value::Object(members)) = (from.get_mut(name), to) else { return };
+    let Some(rest) = rest else {
+        match members.get_mut(name) {
+            None => drop(members.insert(name.to_owned(), value.take())),
+            Some(kept) => join(value.take(), kept),
         }
         return;
     };
@@ -156,11 +154,31 @@ fn graft(from: &Value, to: &mut Value, path: &str) {
         graft(value, child, rest);
         return;
     }
-    let Some(items) = value.as_array() else { return };
+    let Some(items) = value.as_array_mut() else { return };
     let kept = members.entry(name.to_owned()).or_insert_with(|| Value::Array(vec![json!({}); items.len()]));
     let Some(kept) = kept.as_array_mut() else { return };
-    for (item, kept) in items.iter().zip(kept) {
+    for (item, kept) in items.iter_mut().zip(kept) {
         graft(item, kept, rest);
+    }
+}
+
+/// Adds what is left of a value to the parts of it that paths inside of it have moved already.
+fn join(left: Value, kept: &mut Value) {
+    match (left, kept) {
+        (Value::Object(left), Value::Object(kept)) => {
+            for (name, left) in left {
+                match kept.get_mut(&name) {
+                    None => drop(kept.insert(name, left)),
+                    Some(kept) => join(left, kept),
+                }
+            }
+        }
+        (Value::Array(left), Value::Array(kept)) => {
+            for (left, kept) in left.into_iter().zip(kept) {
+                join(left, kept);
+            }
+        }
+        _ => {}
     }
 }
 
@@ -188,6 +206,22 @@ mod tests {
         let cut = Projection::Digest(&["data"]).cut(object);
         assert!(cut["data"][DIGEST].is_string());
         assert_eq!(Projection::Digest(&["data"]).cut(cut.clone()), cut, "cutting twice changes nothing");
+    }
+
+    #[test]
+    fn a_field_is_kept_whole_whatever_paths_lead_into_it() {
+        let object =
+            json!({"metadata": {"name": "n"}, "spec": {"a": {"b": 1, "c": null}, "list": [{"d": 1, "e": 2}, {}]}});
+        for paths in [
+            &["spec"] as &[&str],
+            &["spec", "spec.a.b"],
+            &["spec.a.b", "spec"],
+            &["spec.list[].d", "spec.a", "spec"],
+            &["spec.a.c", "spec.list[].d", "spec.list", "spec"],
+        ] {
+            let projection = Projection::Fields(tenet_translate::intern::intern_all(paths.iter().copied()));
+            assert_eq!(projection.cut(object.clone()), object, "{paths:?}");
+        }
     }
 
     #[test]
