@@ -143,13 +143,13 @@ async fn reconcile(
     let streams: Vec<_> = wait.iter().map(Dependency::stream).collect();
     engine.router.wait(&ticket.key, wait);
     // A change that arrived during the reconcile may satisfy the wait, so re-check.
-    let due = match streams.as_slice() {
-        [] => delay(next, now),
+    let missed = match streams.as_slice() {
+        [] => None,
         streams if engine.caches.have_changed(&seen, streams) => Some(Duration::from_millis(1)),
         _ => Some(retry::FALLBACK),
     };
     let settled = settle.filter(|_| has_written);
-    let again = [due, settled].into_iter().flatten().min().map_or(Again::No, Again::After);
+    let again = [delay(next, now), missed, settled].into_iter().flatten().min().map_or(Again::No, Again::After);
     Ok((again, result))
 }
 

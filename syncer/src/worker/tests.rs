@@ -162,6 +162,21 @@ async fn content_is_read_at_most_three_times_for_one_reconcile() {
 }
 
 #[tokio::test]
+async fn a_key_that_waits_for_changes_is_due_at_its_time_all_the_same() {
+    const SOON: Duration = Duration::from_millis(50);
+
+    fn waiting(next: Next) -> Outcome {
+        Outcome::done().wait_for(Dependency::Any(Side::Virtual, kinds::POD)).next(next)
+    }
+
+    let (soon, late): (Decide, Decide) =
+        (|_| Ok(waiting(Next::After(SOON))), |_| Ok(waiting(Next::After(retry::FALLBACK * 2))));
+    for (decide, expected) in [(soon, SOON), (late, retry::FALLBACK)] {
+        assert_eq!(Rig::new(Vec::new(), decide).work().await, Again::After(expected));
+    }
+}
+
+#[tokio::test]
 async fn a_panic_quarantines_the_key() {
     let rig = Rig::new(Vec::new(), |_| panic!("a bug"));
     let Again::Failed(delay) = rig.work().await else { panic!("not quarantined") };
