@@ -63,6 +63,10 @@ const HOST_FIELDS: &[&str] = &[
     "status",
 ];
 
+/// Time for which the tokens of a pod that was just bound wait, so that the status of a pod that starts at once is shown
+/// before. Most kubelets mount the volumes of a pod later.
+const BOUND: Duration = Duration::from_millis(50);
+
 /// Delay after which a key with unfinished work is reconciled again.
 const SOON: Duration = Duration::from_millis(100);
 
@@ -167,7 +171,9 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
     // Tokens name the node when both pods are on it.
     let mut node = host.str_at("/spec/nodeName");
     let mut remark = None;
-    let (mut outcome, shown) = match scheduling::binding(pod, host) {
+    let binding = scheduling::binding(pod, host);
+    let is_first = matches!(binding, Binding::Follow(_));
+    let (mut outcome, shown) = match binding {
         Binding::Apart => return Ok(deletion::apart(pod, host)),
         // A pod without a node has no status to show.
         Binding::Wait(missing) => {
@@ -186,6 +192,8 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
         match tokens::of(pod, node) {
             Tokens::None => {}
             Tokens::Fresh(due) => outcome.next = Next::At(due),
+            // The key is at work until they are stored, and a status that comes meanwhile would wait for that.
+            Tokens::Due(_) if is_first => outcome.next = Next::After(BOUND),
             Tokens::Due(mint) => effects.push(Effect::MintTokens(mint)),
         }
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::json;
 use tenet_mapper::translate::token::refresh_at;
 use tenet_mapper::{Effect, Next, Side, TokenRequest, VirtualKey};
@@ -97,10 +99,12 @@ fn tokens_name_the_node_once_the_pod_is_bound_to_it() {
     let mut lab = Lab::created();
     assert_eq!(lab.secret().unwrap().annotation("tenet.sh/tokens-node"), None);
     lab.runs();
-    let planned = lab.planned();
-    assert_eq!(planned[0], "bind node-1");
-    assert!(planned.contains(&"mint Secret".to_owned()), "{planned:?}");
-    lab.converge();
+    let bound = lab.reconcile().unwrap();
+    assert!(matches!(bound.next, Next::After(soon) if soon < Duration::from_millis(100)), "{:?}", bound.next);
+    let written = lab.converge();
+    let position = |write: &str| written.iter().position(|written| written == write);
+    let (bind, status, mint) = (position("bind node-1"), position("patch virtual status"), position("mint Secret"));
+    assert!(bind == Some(0) && status < mint && status.is_some(), "the status does not wait for tokens: {written:?}");
     assert_eq!(lab.secret().unwrap().annotation("tenet.sh/tokens-node"), Some("node-1"));
     assert_eq!(lab.planned(), [""; 0], "they are not issued again");
 
