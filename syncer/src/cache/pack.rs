@@ -10,6 +10,9 @@ use serde_json::Value;
 static DICTIONARY: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let texts = [
         include_str!("pack/service.json"),
+        include_str!("pack/kubelet_event.json"),
+        include_str!("pack/scheduler_event.json"),
+        include_str!("pack/virtual_event.json"),
         include_str!("pack/secret.json"),
         include_str!("pack/host_pod.json"),
         include_str!("pack/virtual_pod.json"),
@@ -49,6 +52,31 @@ mod tests {
         let packed = pack(&pod).unwrap();
         assert!(packed.len() * 4 < pod.to_string().len(), "{} of {}", packed.len(), pod.to_string().len());
         assert_eq!(unpack(&packed), Some(pod));
+    }
+
+    #[test]
+    fn the_events_of_a_pod_take_a_fraction_of_their_text() {
+        let other = |text: &str| {
+            let text = text
+                .replace("web-5fc9f4bf66-zj4rc", "api-6d4cf56db6-abcde")
+                .replace("18ba4c2c5d3f7a61", "17bb3d4e5f6a7081");
+            let text = text.replace("667d3285-4adf-4fec-bbca-eef3e6be478e", "0f0e0d0c-0b0a-0908-0706-050403020100");
+            let text = text.replace("c3b1a7de-52c4-4a0e-9d2f-6b8f0d9e4a73", "1f1e1d1c-1b1a-1918-1716-151413121110");
+            let text = text.replace("e58ed763-928c-4155-bee9-fdbaaadc15f3", "2f2e2d2c-2b2a-2928-2726-252423222120");
+            text.replace("10:41:40", "11:52:07")
+                .replace("node-1", "worker-7")
+                .replace("vdcsm3u2zlpe3rzc63ztmsbmgm", "k7wq2n5xo3fjr6ha4tbcye1dgm")
+        };
+        for text in [
+            include_str!("pack/kubelet_event.json"),
+            include_str!("pack/scheduler_event.json"),
+            include_str!("pack/virtual_event.json"),
+        ] {
+            let event: Value = serde_json::from_str(&other(text)).unwrap();
+            let packed = pack(&event).unwrap();
+            assert!(packed.len() * 2 < event.to_string().len(), "{} of {}", packed.len(), event.to_string().len());
+            assert_eq!(unpack(&packed), Some(event));
+        }
     }
 
     #[test]
