@@ -1,11 +1,13 @@
-# Container image of the syncer: one binary, no shell, no root user.
+# Container image of the syncer: one static binary, no shell, no root user.
+# `image/build.sh` builds the same image without a daemon and without a registry.
 FROM rust:1.95-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends musl-tools
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --bin tenet-syncer
+RUN image/files.sh /out
 
-FROM debian:12-slim
-COPY --from=build /src/target/release/tenet-syncer /usr/local/bin/tenet-syncer
+FROM scratch
+COPY --from=build /out/ /
 USER 65532:65532
 # Port of /metrics, /healthz and /readyz; the configuration sets the address.
 EXPOSE 9090
