@@ -51,13 +51,13 @@ pub(crate) struct Certificate {
     /// Time at which it ends; `None` if it cannot be read.
     pub(crate) end: Option<OffsetDateTime>,
     /// Time before its end from which somebody has to act.
-    notice: Duration,
+    warn_before: Duration,
 }
 
 /// Leaves live for a year, and a running syncer renews them when a third of it is left.
-const LEAF_NOTICE: Duration = Duration::days(90);
+const LEAF_WARNING: Duration = Duration::days(90);
 /// Authorities live for ten years, and nobody renews them.
-const AUTHORITY_NOTICE: Duration = Duration::days(365);
+const AUTHORITY_WARNING: Duration = Duration::days(365);
 
 /// Authorities in their Secret: key and name.
 const AUTHORITIES: [(&str, &str); 2] =
@@ -89,11 +89,11 @@ pub(crate) async fn gather(host: &Host, name: &str, inside: Option<&Inside>) -> 
         .map(|(key, name)| Certificate {
             name: (*name).to_owned(),
             end: pki::end(&text(key)),
-            notice: AUTHORITY_NOTICE,
+            warn_before: AUTHORITY_WARNING,
         })
         .collect();
     let admin = secret::text(&read(names::kubeconfig(name)).await?, "client-certificate").unwrap_or_default();
-    let leaf = |name: &str, end| Certificate { name: name.to_owned(), end, notice: LEAF_NOTICE };
+    let leaf = |name: &str, end| Certificate { name: name.to_owned(), end, warn_before: LEAF_WARNING };
     all.push(leaf("kubeconfig of the administrator", pki::end(&admin)));
     if let Some(inside) = inside {
         all.push(leaf("virtual API server", served(inside, &text("ca.crt")).await.ok().flatten()));
@@ -117,7 +117,7 @@ impl Certificate {
         match self.end {
             None => Verdict::Fail,
             Some(end) if end <= now => Verdict::Fail,
-            Some(end) if end - now < self.notice => Verdict::Warn,
+            Some(end) if end - now < self.warn_before => Verdict::Warn,
             Some(_) => Verdict::Ok,
         }
     }
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn a_certificate_is_reported_before_it_ends() {
         let now = datetime!(2026-01-01 00:00 UTC);
-        let leaf = |end| Certificate { name: "leaf".to_owned(), end, notice: LEAF_NOTICE };
+        let leaf = |end| Certificate { name: "leaf".to_owned(), end, warn_before: LEAF_WARNING };
         for (days, verdict) in [(364, Verdict::Ok), (91, Verdict::Ok), (89, Verdict::Warn), (0, Verdict::Fail)] {
             assert_eq!(leaf(Some(now + Duration::days(days))).verdict(now), verdict, "{days}");
         }

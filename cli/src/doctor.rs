@@ -36,15 +36,15 @@ pub(crate) struct Args {
     output: Output,
 }
 
-/// The patient: a virtual cluster, and the commands that help.
-struct Patient {
+/// The target: a virtual cluster, and the commands that help.
+struct Target {
     host: Host,
     name: String,
 }
 
 pub(crate) async fn run(args: &Args, rights_of: RightsOf) -> Result<ExitCode> {
-    let patient = Patient { host: args.host.connect().await?, name: args.name.clone() };
-    let findings = patient.examine(rights_of).await?;
+    let target = Target { host: args.host.connect().await?, name: args.name.clone() };
+    let findings = target.check(rights_of).await?;
     if args.output == Output::Table {
         for finding in &findings {
             println!("{finding}");
@@ -53,12 +53,12 @@ pub(crate) async fn run(args: &Args, rights_of: RightsOf) -> Result<ExitCode> {
         let rows: Vec<Value> = findings.iter().map(Finding::row).collect();
         print(&rows, args.output, &[])?;
     }
-    let is_ill = findings.iter().any(|finding| finding.verdict == Verdict::Fail);
-    Ok(if is_ill { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let has_failure = findings.iter().any(|finding| finding.verdict == Verdict::Fail);
+    Ok(if has_failure { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-impl Patient {
-    async fn examine(&self, rights_of: RightsOf) -> Result<Vec<Finding>> {
+impl Target {
+    async fn check(&self, rights_of: RightsOf) -> Result<Vec<Finding>> {
         let version = self.host.api.get("/version").await.context("cannot reach the host cluster")?.unwrap_or_default();
         let mut findings = vec![host_side::version(&version)];
         findings.extend(host_side::namespace(&self.host).await?);
@@ -68,18 +68,19 @@ impl Patient {
         findings.extend(host_side::control_plane(self, &set, &pod));
         let claim = self.of_host("configmaps", &own_objects::host_claim(&self.name)).await?;
         if set.is_null() {
-            findings.push(leftovers::check(self, &claim, rights_of).await?);
+            findings.push(Finding::or_unchecked(leftovers::CHECK, leftovers::check(self, &claim, rights_of).await));
             return Ok(findings);
         }
-        findings.push(self.rights(rights_of, &findings).await?);
-        findings.push(self.service_range().await?);
+        findings.push(Finding::or_unchecked(rights::CHECK, self.rights(rights_of, &findings).await));
+        findings.push(Finding::or_unchecked(host_side::SERVICE_RANGE, self.service_range().await));
         let is_paused = set["spec"]["replicas"] == 0;
         let inside = if is_paused { None } else { Some(Inside::connect(&self.host, &self.name).await) };
-        findings.push(self.certificates(inside.as_ref().and_then(|inside| inside.as_ref().ok())).await?);
+        let certificates = self.certificates(inside.as_ref().and_then(|inside| inside.as_ref().ok())).await;
+        findings.push(Finding::or_unchecked(host_side::CERTIFICATES, certificates));
         if let Some(inside) = inside {
             findings.extend(inside_side::check(self, inside, &version, &claim).await);
         }
-        findings.push(leftovers::check(self, &claim, rights_of).await?);
+        findings.push(Finding::or_unchecked(leftovers::CHECK, leftovers::check(self, &claim, rights_of).await));
         Ok(findings)
     }
 
@@ -87,7 +88,7 @@ impl Patient {
         let config = self.of_host("configmaps", &names::syncer_config(&self.name)).await?;
         let Some(config) = config["data"][names::SYNCER_CONFIG_FILE].as_str() else {
             let detail = format!("ConfigMap {} with the configuration is missing", names::syncer_config(&self.name));
-            return Ok(Finding::fail("rights of the syncer", detail, self.command("create", "")));
+            return Ok(Finding::fail(rights::CHECK, detail, self.command("create", "")));
         };
         let needed = Rights::read(&rights_of(config).context("the configuration of the syncer")?)?;
         let is_ready = findings.iter().any(|finding| finding.check == "syncer" && finding.verdict == Verdict::Ok);
@@ -132,11 +133,11 @@ mod tests {
 
     use super::*;
 
-    /// Returns a patient for checks that send no request.
-    pub(super) fn patient() -> Patient {
+    /// Returns a target for checks that send no request.
+    pub(super) fn target() -> Target {
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let config = Config::new("https://127.0.0.1:1".parse().expect("a URI"));
         let api = Api::new(Client::try_from(config).expect("a client"));
-        Patient { host: Host { api, namespace: "team-a".to_owned() }, name: "vc-1".to_owned() }
+        Target { host: Host { api, namespace: "team-a".to_owned() }, name: "vc-1".to_owned() }
     }
 }

@@ -1,8 +1,8 @@
 //! `tenet why`.
 
+mod cluster;
 mod explain;
 mod facts;
-mod place;
 mod remedy;
 mod resource;
 
@@ -13,8 +13,8 @@ use anyhow::{Context, Result};
 
 use crate::RightsOf;
 use crate::output::{Output, print};
+use cluster::VirtualCluster;
 use explain::Explanation;
-use place::Place;
 
 /// Explain the state of an object inside: what was decided about it, what was written last, and what blocks it.
 ///
@@ -57,9 +57,9 @@ pub(crate) async fn run(args: &Args, rights_of: RightsOf) -> Result<ExitCode> {
         .split_once('/')
         .filter(|(kind, name)| !kind.is_empty() && !name.is_empty() && !name.contains('/'))
         .with_context(|| format!("{:?} names no object: expected KIND/NAME, such as pod/nginx", args.object))?;
-    let place = Place::find(args).await?;
-    let resource = resource::find(&place.inside, kind).await?;
-    let facts = facts::gather(&place, &resource, &args.namespace, name, rights_of).await?;
+    let cluster = VirtualCluster::find(args).await?;
+    let resource = resource::find(&cluster.inside, kind).await?;
+    let facts = facts::gather(&cluster, &resource, &args.namespace, name, rights_of).await?;
     let explanation = explain::explain(&facts);
     show(&explanation, args.output)?;
     Ok(if explanation.is_blocked { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::verdict::Verdict;
@@ -27,6 +28,11 @@ impl Finding {
 
     pub(super) fn fail(check: &'static str, detail: impl Into<String>, help: impl Into<String>) -> Self {
         Self { check, verdict: Verdict::Fail, detail: detail.into(), help: help.into() }
+    }
+
+    /// Returns a warning if the check could not be made, such as for want of a right.
+    pub(super) fn or_unchecked(check: &'static str, found: Result<Self>) -> Self {
+        found.unwrap_or_else(|error| Self::warn(check, format!("not checked: {error:#}"), ""))
     }
 
     pub(super) fn row(&self) -> Value {

@@ -5,12 +5,15 @@ use serde_json::Value;
 use tenet_install::names;
 use time::OffsetDateTime;
 
-use super::Patient;
+use super::Target;
 use super::finding::Finding;
 use crate::certs::Certificate;
 use crate::create::{OLDEST_HOST, is_ours, minor, outside, pod_state, text};
 use crate::host::Host;
 use crate::verdict::Verdict;
+
+pub(super) const SERVICE_RANGE: &str = "service range";
+pub(super) const CERTIFICATES: &str = "certificates";
 
 /// Checks the version of the host.
 pub(super) fn version(version: &Value) -> Finding {
@@ -41,18 +44,18 @@ pub(super) async fn namespace(host: &Host) -> Result<Option<Finding>> {
 }
 
 /// Checks the pod of the control plane, and the syncer in it.
-pub(super) fn control_plane(patient: &Patient, set: &Value, pod: &Value) -> Vec<Finding> {
-    let (name, check) = (&patient.name, "control plane");
+pub(super) fn control_plane(target: &Target, set: &Value, pod: &Value) -> Vec<Finding> {
+    let (name, check) = (&target.name, "control plane");
     if set.is_null() {
-        let detail = format!("there is no virtual cluster {name} in namespace {}", patient.host.namespace);
-        return vec![Finding::fail(check, detail, patient.command("create", ""))];
+        let detail = format!("there is no virtual cluster {name} in namespace {}", target.host.namespace);
+        return vec![Finding::fail(check, detail, target.command("create", ""))];
     }
     if !is_ours(set, name) {
         let detail = format!("StatefulSet {name} is no virtual cluster");
         return vec![Finding::fail(check, detail, "choose another name")];
     }
     if set["spec"]["replicas"] == 0 {
-        return vec![Finding::fail(check, "it is paused", patient.command("resume", ""))];
+        return vec![Finding::fail(check, "it is paused", target.command("resume", ""))];
     }
     let (statuses, pod_name) = (statuses(pod), names::pod(name));
     let is_syncer = |status: &&Value| status["name"] == "syncer";
@@ -61,9 +64,9 @@ pub(super) fn control_plane(patient: &Patient, set: &Value, pod: &Value) -> Vec<
     let mut findings = Vec::new();
     if others_ready {
         findings
-            .push(restarts(patient, &statuses).unwrap_or_else(|| Finding::ok(check, format!("pod {pod_name} runs"))));
+            .push(restarts(target, &statuses).unwrap_or_else(|| Finding::ok(check, format!("pod {pod_name} runs"))));
     } else {
-        let help = format!("kubectl describe pod {pod_name} -n {}", patient.host.namespace);
+        let help = format!("kubectl describe pod {pod_name} -n {}", target.host.namespace);
         findings.push(Finding::fail(check, format!("pod {pod_name}: {}", pod_state(pod)), help));
     }
     // Its readiness probe asks /readyz every two seconds.
@@ -71,7 +74,7 @@ pub(super) fn control_plane(patient: &Patient, set: &Value, pod: &Value) -> Vec<
     findings.push(if is_ready {
         Finding::ok("syncer", "/readyz says ok")
     } else {
-        Finding::fail("syncer", "/readyz does not say ok", patient.command("logs", "--tail 50"))
+        Finding::fail("syncer", "/readyz does not say ok", target.command("logs", "--tail 50"))
     });
     findings
 }
@@ -84,45 +87,45 @@ fn statuses(pod: &Value) -> Vec<Value> {
 }
 
 /// Warns about containers that have crashed.
-fn restarts(patient: &Patient, statuses: &[Value]) -> Option<Finding> {
+fn restarts(target: &Target, statuses: &[Value]) -> Option<Finding> {
     let count = |status: &Value| status["restartCount"].as_u64().unwrap_or(0);
     let worst = statuses.iter().max_by_key(|status| count(status)).filter(|status| count(status) > 0)?;
     let container = text(&worst["name"]);
     let detail = format!("{container} was restarted {} time(s)", count(worst));
-    Some(Finding::warn("control plane", detail, patient.command("logs", &format!("-c {container} --previous"))))
+    Some(Finding::warn("control plane", detail, target.command("logs", &format!("-c {container} --previous"))))
 }
 
 /// Checks that the range of the virtual API server holds the addresses that the host gives.
-pub(super) fn service_range(patient: &Patient, service: &Value, range: &str) -> Finding {
-    let check = "service range";
+pub(super) fn service_range(target: &Target, service: &Value, range: &str) -> Finding {
+    let check = SERVICE_RANGE;
     if range.is_empty() {
-        let detail = format!("Secret {} holds no range", names::certificates(&patient.name));
-        return Finding::fail(check, detail, patient.command("logs", "-c bootstrap"));
+        let detail = format!("Secret {} holds no range", names::certificates(&target.name));
+        return Finding::fail(check, detail, target.command("logs", "-c bootstrap"));
     }
     match outside(range, &service["spec"]) {
         Some(address) => Finding::fail(
             check,
-            format!("{range} does not hold {address}, the address of host Service {}", patient.name),
+            format!("{range} does not hold {address}, the address of host Service {}", target.name),
             format!(
                 "delete the key \"{}\" of Secret {} and the pod {}: the range is then learnt anew",
                 tenet_install::bootstrap::SERVICE_CIDR,
-                names::certificates(&patient.name),
-                names::pod(&patient.name)
+                names::certificates(&target.name),
+                names::pod(&target.name)
             ),
         ),
         None if service.is_null() => Finding::fail(
             check,
-            format!("host Service {} does not exist", patient.name),
-            patient.command("create", "--upgrade"),
+            format!("host Service {} does not exist", target.name),
+            target.command("create", "--upgrade"),
         ),
         None => Finding::ok(check, range),
     }
 }
 
 /// Reports the certificate that ends first.
-pub(super) fn certificates(patient: &Patient, all: &[Certificate], now: OffsetDateTime) -> Finding {
-    let check = "certificates";
-    let help = patient.command("certs check", "");
+pub(super) fn certificates(target: &Target, all: &[Certificate], now: OffsetDateTime) -> Finding {
+    let check = CERTIFICATES;
+    let help = target.command("certs check", "");
     if let Some(unreadable) = all.iter().find(|certificate| certificate.end.is_none()) {
         return Finding::fail(check, format!("{}: cannot be read", unreadable.name), help);
     }
@@ -147,7 +150,7 @@ mod tests {
     use tenet_install::names::{INSTANCE, PART, PART_OF};
 
     use super::*;
-    use crate::doctor::tests::patient;
+    use crate::doctor::tests::target;
 
     #[test]
     fn an_old_host_fails() {
@@ -157,12 +160,12 @@ mod tests {
 
     #[tokio::test]
     async fn the_pod_of_the_control_plane_says_what_is_in_the_way() {
-        let patient = patient();
+        let target = target();
         let set = json!({"metadata": {"labels": {INSTANCE: "vc-1", PART_OF: PART}}, "spec": {"replicas": 1}});
         let container = |name: &str, ready: bool, restarts: u32| json!({"name": name, "ready": ready, "restartCount": restarts, "state": {"running": {}}});
         let pod = |containers: &[Value]| json!({"metadata": {}, "status": {"containerStatuses": containers}});
         let verdicts = |set: &Value, pod: &Value| -> Vec<String> {
-            control_plane(&patient, set, pod).iter().map(|it| format!("{} {}", it.verdict.as_str(), it.help)).collect()
+            control_plane(&target, set, pod).iter().map(|it| format!("{} {}", it.verdict.as_str(), it.help)).collect()
         };
         let good = pod(&[container("kine", true, 0), container("syncer", true, 0)]);
         assert_eq!(verdicts(&set, &good), ["ok ", "ok "]);
@@ -179,10 +182,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_range_without_the_address_of_the_service_fails() {
-        let (patient, service) = (patient(), json!({"spec": {"clusterIPs": ["10.96.0.7"]}}));
+        let (target, service) = (target(), json!({"spec": {"clusterIPs": ["10.96.0.7"]}}));
         for (range, verdict) in [("10.96.0.0/16", Verdict::Ok), ("10.97.0.0/16", Verdict::Fail), ("", Verdict::Fail)] {
-            assert_eq!(service_range(&patient, &service, range).verdict, verdict, "{range}");
+            assert_eq!(service_range(&target, &service, range).verdict, verdict, "{range}");
         }
-        assert_eq!(service_range(&patient, &Value::Null, "10.96.0.0/16").verdict, Verdict::Fail);
+        assert_eq!(service_range(&target, &Value::Null, "10.96.0.0/16").verdict, Verdict::Fail);
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tenet_install::api::Api;
 use tenet_translate::own_objects::{CLAIM_NAMESPACE, VIRTUAL_CLAIM, WEBHOOK};
 
-use super::Patient;
+use super::Target;
 use super::finding::Finding;
 use crate::create::{minor, text};
 use crate::inside::Inside;
@@ -14,7 +14,7 @@ use crate::inside::Inside;
 const SKEW: u32 = 3;
 
 /// Checks all that needs both sides: the versions, the claim, DNS, and the webhook.
-pub(super) async fn check(patient: &Patient, inside: Result<Inside>, host: &Value, claim: &Value) -> Vec<Finding> {
+pub(super) async fn check(target: &Target, inside: Result<Inside>, host: &Value, claim: &Value) -> Vec<Finding> {
     let reached = async {
         let inside = inside?;
         let version = inside.api.get("/version").await?.unwrap_or_default();
@@ -24,29 +24,25 @@ pub(super) async fn check(patient: &Patient, inside: Result<Inside>, host: &Valu
         Ok((inside, found)) => {
             let api = &inside.api;
             let (claim, dns, webhook) =
-                tokio::join!(halves(patient, api, claim), dns(patient, api), webhook(patient, api));
+                tokio::join!(halves(target, api, claim), dns(target, api), webhook(target, api));
             vec![
                 versions(host, &found),
-                or_unchecked("claim", claim),
-                or_unchecked("DNS", dns),
-                or_unchecked("webhook", webhook),
+                Finding::or_unchecked("claim", claim),
+                Finding::or_unchecked("DNS", dns),
+                Finding::or_unchecked("webhook", webhook),
             ]
         }
         Err(error) => {
             let mut findings = vec![Finding::fail(
                 "virtual API server",
                 format!("{error:#}"),
-                patient.command("logs", "-c api --tail 50"),
+                target.command("logs", "-c api --tail 50"),
             )];
             let unchecked = |check| Finding::warn(check, "not checked, as the virtual API server does not answer", "");
             findings.extend(["claim", "DNS", "webhook"].map(unchecked));
             findings
         }
     }
-}
-
-fn or_unchecked(check: &'static str, found: Result<Finding>) -> Finding {
-    found.unwrap_or_else(|error| Finding::warn(check, format!("not checked: {error:#}"), ""))
 }
 
 fn versions(host: &Value, virt: &Value) -> Finding {
@@ -60,19 +56,19 @@ fn versions(host: &Value, virt: &Value) -> Finding {
     }
 }
 
-async fn halves(patient: &Patient, api: &Api, host: &Value) -> Result<Finding> {
+async fn halves(target: &Target, api: &Api, host: &Value) -> Result<Finding> {
     let path = format!("/api/v1/namespaces/{CLAIM_NAMESPACE}/configmaps/{VIRTUAL_CLAIM}");
     let virt = api.get(&path).await.context("cannot read the virtual half")?.unwrap_or_default();
     let system = api.get(&format!("/api/v1/namespaces/{CLAIM_NAMESPACE}")).await?.unwrap_or_default();
-    let namespace = patient.host.api.get(&format!("/api/v1/namespaces/{}", patient.host.namespace)).await;
+    let namespace = target.host.api.get(&format!("/api/v1/namespaces/{}", target.host.namespace)).await;
     // Without the right to read the namespace its UID is not compared.
     let namespace = namespace.ok().flatten().unwrap_or_default();
-    Ok(agreement(patient, host, &virt, [&namespace, &system]))
+    Ok(agreement(target, host, &virt, [&namespace, &system]))
 }
 
 /// Compares the halves of the claim with each other, and with the namespaces that they name.
-fn agreement(patient: &Patient, host: &Value, virt: &Value, namespaces: [&Value; 2]) -> Finding {
-    let (check, help) = ("claim", patient.command("logs", "--tail 50"));
+fn agreement(target: &Target, host: &Value, virt: &Value, namespaces: [&Value; 2]) -> Finding {
+    let (check, help) = ("claim", target.command("logs", "--tail 50"));
     let missing = [("host", host), ("virtual", virt)].into_iter().find(|(_, half)| half["data"].is_null());
     if let Some((side, _)) = missing {
         return Finding::fail(check, format!("the half on the {side} side is missing, so nothing is written"), help);
@@ -99,14 +95,14 @@ fn agreement(patient: &Patient, host: &Value, virt: &Value, namespaces: [&Value;
     Finding::ok(check, "both halves agree")
 }
 
-async fn dns(patient: &Patient, api: &Api) -> Result<Finding> {
+async fn dns(target: &Target, api: &Api) -> Result<Finding> {
     let service = api.get("/api/v1/namespaces/kube-system/services/kube-dns").await?;
     let slices = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices";
     let slices = api.list(&format!("{slices}?labelSelector=kubernetes.io%2Fservice-name%3Dkube-dns")).await?;
-    Ok(nameservers(patient, service.as_ref(), &slices))
+    Ok(nameservers(target, service.as_ref(), &slices))
 }
 
-fn nameservers(patient: &Patient, service: Option<&Value>, slices: &[Value]) -> Finding {
+fn nameservers(target: &Target, service: Option<&Value>, slices: &[Value]) -> Finding {
     let check = "DNS";
     let Some(service) = service else {
         let help = "coredns: {enabled: true} in syncer.config deploys one, unless the tenant does";
@@ -115,7 +111,7 @@ fn nameservers(patient: &Patient, service: Option<&Value>, slices: &[Value]) -> 
     let endpoints = slices.iter().flat_map(|slice| slice["endpoints"].as_array().into_iter().flatten());
     let ready = endpoints.filter(|endpoint| endpoint["conditions"]["ready"] != false).count();
     if ready == 0 {
-        let place = format!("--cluster {} --host-namespace {}", patient.name, patient.host.namespace);
+        let place = format!("--cluster {} --host-namespace {}", target.name, target.host.namespace);
         let help = format!("tenet why deployment/coredns -n kube-system {place}");
         return Finding::fail(check, "no endpoint of Service kube-system/kube-dns is ready", help);
     }
@@ -123,10 +119,10 @@ fn nameservers(patient: &Patient, service: Option<&Value>, slices: &[Value]) -> 
 }
 
 /// Lets the virtual API server ask the webhook, by a dry run.
-async fn webhook(patient: &Patient, api: &Api) -> Result<Finding> {
+async fn webhook(target: &Target, api: &Api) -> Result<Finding> {
     let check = "webhook";
     let path = format!("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/{WEBHOOK}");
-    let help = patient.command("logs", "--tail 50");
+    let help = target.command("logs", "--tail 50");
     if api.get(&path).await?.is_none() {
         let detail = "it is not registered: Services may show an address of their own for a moment";
         return Ok(Finding::warn(check, detail, help));
@@ -144,12 +140,12 @@ async fn webhook(patient: &Patient, api: &Api) -> Result<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::tests::patient;
+    use crate::doctor::tests::target;
     use crate::verdict::Verdict;
 
     #[tokio::test]
     async fn a_claim_that_does_not_agree_says_where() {
-        let patient = patient();
+        let target = target();
         let half = |name: &str, epoch: &str| {
             json!({"data": {
                 "name": name, "hostNamespace": "team-a", "hostNamespaceUID": "h", "virtualClusterUID": "v",
@@ -167,18 +163,18 @@ mod tests {
             (half("vc-1", "3"), half("vc-1", "3"), [&h, &h], Verdict::Fail, "virtualClusterUID is not the UID"),
             (half("vc-1", "3"), half("vc-1", "2"), [&h, &v], Verdict::Warn, "differ in epoch"),
         ] {
-            let found = agreement(&patient, &host, &virt, namespaces);
+            let found = agreement(&target, &host, &virt, namespaces);
             assert!(found.verdict == verdict && found.detail.contains(words), "{words}: {found}");
         }
     }
 
     #[tokio::test]
     async fn a_nameserver_without_a_ready_endpoint_fails() {
-        let (patient, service) = (patient(), json!({"spec": {"clusterIP": "10.96.0.10"}}));
+        let (target, service) = (target(), json!({"spec": {"clusterIP": "10.96.0.10"}}));
         let slice = |ready: bool| json!({"endpoints": [{"conditions": {"ready": ready}}]});
-        assert_eq!(nameservers(&patient, None, &[]).verdict, Verdict::Warn);
-        assert_eq!(nameservers(&patient, Some(&service), &[slice(false)]).verdict, Verdict::Fail);
-        let found = nameservers(&patient, Some(&service), &[slice(true), slice(false)]);
+        assert_eq!(nameservers(&target, None, &[]).verdict, Verdict::Warn);
+        assert_eq!(nameservers(&target, Some(&service), &[slice(false)]).verdict, Verdict::Fail);
+        let found = nameservers(&target, Some(&service), &[slice(true), slice(false)]);
         assert_eq!((found.verdict, found.detail.as_str()), (Verdict::Ok, "10.96.0.10 has 1 endpoint(s)"));
     }
 

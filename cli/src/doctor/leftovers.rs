@@ -3,22 +3,22 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::Patient;
+use super::Target;
 use super::finding::Finding;
 use crate::RightsOf;
 use crate::delete::leftovers::{Found, Places};
 
-const CHECK: &str = "leftover objects";
+pub(super) const CHECK: &str = "leftover objects";
 
 /// Looks for objects that no syncer takes care of. The half of the claim names the virtual cluster that may have some.
-pub(super) async fn check(patient: &Patient, claim: &Value, rights_of: RightsOf) -> Result<Finding> {
-    let Patient { host, name } = patient;
+pub(super) async fn check(target: &Target, claim: &Value, rights_of: RightsOf) -> Result<Finding> {
+    let Target { host, name } = target;
     let all = Places::of(host, name, rights_of).await?.all(&host.api).await?;
     let is_installed = all.iter().any(Found::is_control_plane);
-    Ok(told(patient, &all, is_installed, claim["data"]["virtualClusterUID"].as_str()))
+    Ok(told(target, &all, is_installed, claim["data"]["virtualClusterUID"].as_str()))
 }
 
-fn told(patient: &Patient, all: &[Found], is_installed: bool, cluster: Option<&str>) -> Finding {
+fn told(target: &Target, all: &[Found], is_installed: bool, cluster: Option<&str>) -> Finding {
     let is_left = |found: &&Found| match (&found.cluster, cluster) {
         _ if !is_installed => true,
         (Some(of), Some(cluster)) => of != cluster,
@@ -29,10 +29,10 @@ fn told(patient: &Patient, all: &[Found], is_installed: bool, cluster: Option<&s
     if is_installed {
         let detail = format!("{} of an earlier virtual cluster of this name, such as {first}", left.len());
         let help =
-            format!("kubectl get {first} -n {} -o yaml; delete them if nobody needs them", patient.host.namespace);
+            format!("kubectl get {first} -n {} -o yaml; delete them if nobody needs them", target.host.namespace);
         return Finding::warn(CHECK, detail, help);
     }
-    Finding::warn(CHECK, format!("{}, such as {first}", left.len()), patient.command("delete", ""))
+    Finding::warn(CHECK, format!("{}, such as {first}", left.len()), target.command("delete", ""))
 }
 
 #[cfg(test)]
@@ -41,24 +41,24 @@ mod tests {
     use tenet_translate::keys::{CLUSTER, MANAGED_BY};
 
     use super::*;
-    use crate::doctor::tests::patient;
+    use crate::doctor::tests::target;
     use crate::verdict::Verdict;
 
     #[tokio::test]
     async fn copies_of_another_cluster_of_the_same_name_are_left_over() {
-        let (patient, places) = (patient(), Places::empty("vc-1"));
+        let (target, places) = (target(), Places::empty("vc-1"));
         let copy = |cluster: &str| {
             let metadata = json!({"name": "a", "labels": {MANAGED_BY: "vc-1"}, "annotations": {CLUSTER: cluster}});
             places.found("pods", String::new(), &json!({"metadata": metadata}))
         };
         let all = [copy("now"), copy("before")];
-        let found = told(&patient, &all, true, Some("now"));
+        let found = told(&target, &all, true, Some("now"));
         assert_eq!(
             (found.verdict, found.detail.as_str()),
             (Verdict::Warn, "1 of an earlier virtual cluster of this name, such as pods/a")
         );
-        assert_eq!(told(&patient, &all[..1], true, Some("now")).verdict, Verdict::Ok);
-        let found = told(&patient, &all, false, None);
+        assert_eq!(told(&target, &all[..1], true, Some("now")).verdict, Verdict::Ok);
+        let found = told(&target, &all, false, None);
         assert_eq!((found.detail.as_str(), found.help.as_str()), ("2, such as pods/a", "tenet delete vc-1 -n team-a"));
     }
 }

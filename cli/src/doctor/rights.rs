@@ -5,15 +5,15 @@ use tenet_install::names;
 use tenet_install::objects::Rights;
 use tenet_translate::own_objects;
 
-use super::Patient;
+use super::Target;
 use super::finding::Finding;
 use crate::access::{Ask, Who, asks_of, manifest, missing};
 
-const CHECK: &str = "rights of the syncer";
+pub(super) const CHECK: &str = "rights of the syncer";
 
 /// Compares what the syncer needs with what it may do. A syncer that is ready works without the rest.
-pub(super) async fn check(patient: &Patient, needed: &Rights, is_ready: bool) -> Result<Finding> {
-    let Patient { host, name } = patient;
+pub(super) async fn check(target: &Target, needed: &Rights, is_ready: bool) -> Result<Finding> {
+    let Target { host, name } = target;
     let (asks, account) = (asks_of(needed.rules()), names::account(name));
     let count = asks.len();
     let lacking = match missing(&host.api, &host.namespace, asks.clone(), Who::Account(&account)).await {
@@ -27,18 +27,18 @@ pub(super) async fn check(patient: &Patient, needed: &Rights, is_ready: bool) ->
         }
         other => other.context("cannot ask for the rights of the syncer")?,
     };
-    Ok(told(patient, &lacking, count, is_ready))
+    Ok(told(target, &lacking, count, is_ready))
 }
 
-fn told(patient: &Patient, lacking: &[Ask], count: usize, is_ready: bool) -> Finding {
+fn told(target: &Target, lacking: &[Ask], count: usize, is_ready: bool) -> Finding {
     let Some(first) = lacking.first() else { return Finding::ok(CHECK, format!("{count} rights")) };
     let detail = format!("{} of {count} are missing, such as {} {}", lacking.len(), first.verb, first.resource);
-    let role = manifest(&format!("{}-more", own_objects::host_role(&patient.name)), &patient.host.namespace, lacking);
+    let role = manifest(&format!("{}-more", own_objects::host_role(&target.name)), &target.host.namespace, lacking);
     let help = format!(
         "{}\nor grant this to ServiceAccount {}/{}:\n{role}",
-        patient.command("create", "--upgrade"),
-        patient.host.namespace,
-        names::account(&patient.name)
+        target.command("create", "--upgrade"),
+        target.host.namespace,
+        names::account(&target.name)
     );
     if is_ready { Finding::warn(CHECK, detail, help) } else { Finding::fail(CHECK, detail, help) }
 }
@@ -46,7 +46,7 @@ fn told(patient: &Patient, lacking: &[Ask], count: usize, is_ready: bool) -> Fin
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::tests::patient;
+    use crate::doctor::tests::target;
     use crate::verdict::Verdict;
 
     #[tokio::test]
@@ -57,10 +57,10 @@ mod tests {
             verb: "patch".to_owned(),
             is_namespaced: true,
         };
-        let patient = patient();
-        assert_eq!(told(&patient, &[], 70, false).verdict, Verdict::Ok);
+        let target = target();
+        assert_eq!(told(&target, &[], 70, false).verdict, Verdict::Ok);
         let lacking = [ask];
-        let found = told(&patient, &lacking, 70, true);
+        let found = told(&target, &lacking, 70, true);
         assert_eq!(
             (found.verdict, found.detail.as_str()),
             (Verdict::Warn, "1 of 70 are missing, such as patch pods/resize")
@@ -69,6 +69,6 @@ mod tests {
             found.help.contains("ServiceAccount team-a/vc-vc-1:\n") && found.help.contains("pods/resize"),
             "{found}"
         );
-        assert_eq!(told(&patient, &lacking, 70, false).verdict, Verdict::Fail);
+        assert_eq!(told(&target, &lacking, 70, false).verdict, Verdict::Fail);
     }
 }

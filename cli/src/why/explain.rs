@@ -112,7 +112,7 @@ fn last_write(facts: &Facts) -> Option<String> {
 fn obstacle(facts: &Facts) -> Option<Obstacle> {
     of_cluster(facts)
         .or_else(|| not_crossed(facts))
-        .or_else(|| held(&facts.object))
+        .or_else(|| finalizers(&facts.object))
         .or_else(|| not_started(facts))
         .or_else(|| of_pod(facts))
         .or_else(|| of_others(facts))
@@ -143,11 +143,11 @@ fn not_crossed(facts: &Facts) -> Option<Obstacle> {
 }
 
 /// Returns the finalizers that hold an object which is being deleted.
-fn held(object: &Value) -> Option<Obstacle> {
+fn finalizers(object: &Value) -> Option<Obstacle> {
     let metadata = &object["metadata"];
-    let finalizers: Vec<&str> = metadata["finalizers"].as_array().into_iter().flatten().map(text).collect();
-    (!metadata["deletionTimestamp"].is_null() && !finalizers.is_empty())
-        .then(|| Obstacle { reason: "finalizers".to_owned(), message: finalizers.join(", ") })
+    let names: Vec<&str> = metadata["finalizers"].as_array().into_iter().flatten().map(text).collect();
+    (!metadata["deletionTimestamp"].is_null() && !names.is_empty())
+        .then(|| Obstacle { reason: "finalizers".to_owned(), message: names.join(", ") })
 }
 
 /// Returns why there is no copy yet.

@@ -10,7 +10,7 @@ use tenet_install::objects::Rights;
 use tenet_translate::keys::{KIND, MANAGED_BY, NAME, NAMESPACE};
 use tenet_translate::own_objects;
 
-use super::place::Place;
+use super::cluster::VirtualCluster;
 use super::resource::Resource;
 use crate::RightsOf;
 use crate::create::text;
@@ -67,7 +67,7 @@ const WHEN_USED: [&str; 2] = ["ConfigMap", "Secret"];
 
 /// Reads the facts about an object, and about a pod of it if it is a workload.
 pub(super) async fn gather(
-    place: &Place,
+    cluster: &VirtualCluster,
     resource: &Resource,
     namespace: &str,
     name: &str,
@@ -76,18 +76,18 @@ pub(super) async fn gather(
     let shown = if resource.is_namespaced { format!(" in namespace {namespace}") } else { String::new() };
     let subject = format!("{}/{name}{shown}", resource.kind.to_lowercase());
     let path = format!("{}/{name}", resource.collection(namespace));
-    let found = place.inside.get(&path).await.context("cannot read the object")?;
+    let found = cluster.inside.get(&path).await.context("cannot read the object")?;
     let object = found.with_context(|| format!("{subject} does not exist in the virtual cluster"))?;
-    let mut facts = about(place, resource, subject, object, rights_of).await?;
-    if let Some(pod) = pod_of(&place.inside, namespace, &facts.object).await? {
+    let mut facts = about(cluster, resource, subject, object, rights_of).await?;
+    if let Some(pod) = pod_of(&cluster.inside, namespace, &facts.object).await? {
         let subject = format!("pod/{} in namespace {namespace}", text(&pod["metadata"]["name"]));
-        facts.pod = Some(Box::new(about(place, &Resource::pods(), subject, pod, rights_of).await?));
+        facts.pod = Some(Box::new(about(cluster, &Resource::pods(), subject, pod, rights_of).await?));
     }
     Ok(facts)
 }
 
 async fn about(
-    place: &Place,
+    cluster: &VirtualCluster,
     resource: &Resource,
     subject: String,
     object: Value,
@@ -95,13 +95,13 @@ async fn about(
 ) -> Result<Facts> {
     let metadata = &object["metadata"];
     let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
-    let events = events(&place.inside, namespace, &resource.kind, name).await?;
-    let of_cluster = events_of_cluster(&place.inside).await;
-    let host = match (&place.host, &place.name) {
-        (Some(host), Some(cluster)) => Some(on_host(host, cluster, resource, namespace, name).await?),
+    let events = events(&cluster.inside, namespace, &resource.kind, name).await?;
+    let of_cluster = events_of_cluster(&cluster.inside).await;
+    let host = match (&cluster.host, &cluster.name) {
+        (Some(host), Some(name_of_cluster)) => Some(on_host(host, name_of_cluster, resource, namespace, name).await?),
         _ => None,
     };
-    let way = way(place, resource, rights_of).await?;
+    let way = way(cluster, resource, rights_of).await?;
     Ok(Facts { subject, way, object, events, of_cluster, host, pod: None })
 }
 
@@ -155,14 +155,14 @@ fn readable<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
 }
 
 /// Returns the way of a kind. The Role of the syncer says which kinds are copied.
-async fn way(place: &Place, resource: &Resource, rights_of: RightsOf) -> Result<Way> {
+async fn way(cluster: &VirtualCluster, resource: &Resource, rights_of: RightsOf) -> Result<Way> {
     let kind = resource.group_kind();
     if SHOWN.contains(&kind.as_str()) {
         return Ok(Way::Shown);
     }
     let mut rules = None;
-    if let (Some(host), Some(cluster)) = (&place.host, &place.name) {
-        let role = own_objects::host_role(cluster);
+    if let (Some(host), Some(name)) = (&cluster.host, &cluster.name) {
+        let role = own_objects::host_role(name);
         let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles/{role}", host.namespace);
         let role = readable(host.api.get(&path).await).context("cannot read the Role of the syncer")?.flatten();
         rules = role.and_then(|role| role["rules"].as_array().cloned());

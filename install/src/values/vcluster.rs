@@ -178,8 +178,8 @@ fn is_asked_for(value: &Value) -> bool {
     }
 }
 
-/// Returns the place of a path, which is made if it does not exist.
-fn place<'v>(values: &'v mut Value, path: &str) -> &'v mut Value {
+/// Returns the value at a path, which is made if it does not exist.
+fn entry<'v>(values: &'v mut Value, path: &str) -> &'v mut Value {
     path.split('.').fold(values, |inner, key| {
         if !inner.is_object() {
             *inner = Value::Object(Map::new());
@@ -189,15 +189,15 @@ fn place<'v>(values: &'v mut Value, path: &str) -> &'v mut Value {
 }
 
 fn set(values: &mut Value, path: &str, value: Value) {
-    *place(values, path) = value;
+    *entry(values, path) = value;
 }
 
 /// Adds elements to a list, or entries to a map.
 fn extend(values: &mut Value, path: &str, more: Value) {
-    match (place(values, path), more) {
+    match (entry(values, path), more) {
         (Value::Array(list), Value::Array(more)) => list.extend(more),
         (Value::Object(map), Value::Object(more)) => map.extend(more),
-        (place, more) => *place = more,
+        (entry, more) => *entry = more,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::host::{Host, HostArgs};
 use crate::inside::Inside;
 
 /// A virtual cluster.
-pub(super) struct Place {
+pub(super) struct VirtualCluster {
     /// Client of the virtual API server.
     pub(super) inside: Api,
     /// Name; `None` if it cannot be read inside.
@@ -24,7 +24,7 @@ pub(super) struct Place {
     _way: Option<Inside>,
 }
 
-impl Place {
+impl VirtualCluster {
     /// Finds out if the context leads to the virtual cluster itself, which has a half of the claim, or to its host.
     pub(super) async fn find(args: &Args) -> Result<Self> {
         let given = HostArgs {
