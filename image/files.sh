@@ -29,6 +29,8 @@ tools=$build/tools
 [ -x "$tools/bin/cargo-cyclonedx" ] ||
   env -u RUSTFLAGS -u CFLAGS cargo install --quiet --locked --root "$tools" --target-dir "$tools/build" cargo-cyclonedx@0.5.9
 PATH=$tools/bin:$PATH cargo cyclonedx --quiet --format json --target "$target" --override-filename sbom.cdx
-install -D -m 0644 sbom.cdx.json "$dir/usr/share/sbom/tenet-syncer.cdx.json"
+# Its references hold the folder of the sources.
+sed "s#$PWD#/src#g" sbom.cdx.json >"$build/sbom.cdx.json"
+install -D -m 0644 "$build/sbom.cdx.json" "$dir/usr/share/sbom/tenet-syncer.cdx.json"
 # It writes one for each package of the workspace.
 find . -name sbom.cdx.json -not -path './target/*' -delete
