@@ -14,7 +14,7 @@ use tokio::io::{AsyncBufRead, AsyncWrite};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// Time for which the other side may still send after one side has ended.
+/// Time for which the other side may be silent after one side has ended.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Size of the buffer of one direction.
@@ -78,15 +78,18 @@ pub async fn bridge(
         let passed = Passed { down: down.passed, up: up.passed };
         match ended {
             Err(end) => return (end, passed),
-            Ok(true) if down.is_done() && up.is_done() => return (End::Closed, passed),
+            Ok(true) if down.is_done() && up.is_done() => return (down.end(), passed),
             // One side has ended just now.
-            Ok(true) => deadline = Instant::now() + LINGER,
-            Ok(false) if down.is_done() || up.is_done() => return (End::Closed, passed),
+            Ok(true) => {
+                seen = passed;
+                deadline = Instant::now() + LINGER;
+            }
+            Ok(false) if passed == seen && (down.is_done() || up.is_done()) => return (down.end(), passed),
             Ok(false) if passed == seen => return (End::Idle, passed),
             // The deadline is moved only when it is reached: a timer for each packet costs.
             Ok(false) => {
                 seen = passed;
-                deadline = Instant::now() + idle;
+                deadline = Instant::now() + if down.is_done() || up.is_done() { LINGER } else { idle };
             }
         }
     }
@@ -99,15 +102,31 @@ fn both(
     host: &mut (impl Stream + ?Sized),
     down: &mut Direction,
     up: &mut Direction,
-) -> Poll<io::Result<()>> {
+) -> Poll<Result<(), Broken>> {
     let mut ended = Poll::Pending;
-    if !down.is_done() && down.pass(cx, client, host)?.is_ready() {
-        ended = Poll::Ready(Ok(()));
+    if !down.is_done() {
+        match down.pass(cx, client, host) {
+            Poll::Pending => {}
+            // The host takes nothing more once a command has ended, and what it has sent before may still be on its way.
+            Poll::Ready(Err(Broken::Writer)) => {
+                (down.state, down.is_broken) = (State::Done, true);
+                ended = Poll::Ready(Ok(()));
+            }
+            Poll::Ready(Ok(())) => ended = Poll::Ready(Ok(())),
+            Poll::Ready(Err(Broken::Reader)) => return Poll::Ready(Err(Broken::Reader)),
+        }
     }
     if !up.is_done() && up.pass(cx, host, client)?.is_ready() {
         ended = Poll::Ready(Ok(()));
     }
     ended
+}
+
+/// The stream of a direction that has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Broken {
+    Reader,
+    Writer,
 }
 
 /// One direction of a bridge.
@@ -117,6 +136,8 @@ struct Direction {
     passed: u64,
     unflushed: bool,
     state: State,
+    /// True if the writer takes nothing more.
+    is_broken: bool,
 }
 
 #[derive(Default, PartialEq, Eq)]
@@ -133,29 +154,33 @@ impl Direction {
         self.state == State::Done
     }
 
+    fn end(&self) -> End {
+        if self.is_broken { End::Broken } else { End::Closed }
+    }
+
     /// Passes what there is; ready when the reader has ended and the writer knows.
-    fn pass<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<io::Result<()>>
+    fn pass<R, W>(&mut self, cx: &mut Context<'_>, from: &mut R, to: &mut W) -> Poll<Result<(), Broken>>
     where
         R: AsyncBufRead + Unpin + ?Sized,
         W: AsyncWrite + Unpin + ?Sized,
     {
         loop {
-            self.take(cx, from)?;
+            self.take(cx, from).map_err(|_| Broken::Reader)?;
             if self.held.is_empty() {
                 break;
             }
-            ready!(self.write(cx, to))?;
+            ready!(self.write(cx, to)).map_err(|_| Broken::Writer)?;
         }
         if self.state == State::Passing {
             // An idle stream holds nothing.
             self.held = BytesMut::new();
             if self.unflushed {
-                ready!(Pin::new(&mut *to).poll_flush(cx))?;
+                ready!(Pin::new(&mut *to).poll_flush(cx)).map_err(|_| Broken::Writer)?;
                 self.unflushed = false;
             }
             return Poll::Pending;
         }
-        ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+        ready!(Pin::new(&mut *to).poll_shutdown(cx)).map_err(|_| Broken::Writer)?;
         self.state = State::Done;
         Poll::Ready(Ok(()))
     }

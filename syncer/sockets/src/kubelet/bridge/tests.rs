@@ -51,6 +51,33 @@ async fn a_side_that_does_not_follow_is_closed_in_time() {
     assert_eq!(bed.host.read(&mut [0; 8]).await.unwrap(), 0);
 }
 
+/// A command that has ended takes no input, while its last output is still on its way.
+#[tokio::test(start_paused = true)]
+async fn what_the_host_has_sent_arrives_although_it_takes_nothing_more() {
+    let mut bed = bed(64);
+    bed.host.write_all(b"answer").await.unwrap();
+    drop(bed.host);
+    bed.client.write_all(b"more input").await.unwrap();
+    let mut read = Vec::new();
+    bed.client.read_to_end(&mut read).await.unwrap();
+    assert_eq!(read, b"answer");
+    assert_eq!(bed.bridge.await.unwrap(), (End::Broken, Passed { down: 0, up: 6 }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_side_that_goes_on_sending_after_the_other_has_ended_is_not_cut_off() {
+    let mut bed = bed(64);
+    bed.client.shutdown().await.unwrap();
+    for _ in 0..4 {
+        tokio::time::sleep(LINGER * 2 / 3).await;
+        bed.host.write_all(b".").await.unwrap();
+    }
+    drop(bed.host);
+    let mut read = Vec::new();
+    bed.client.read_to_end(&mut read).await.unwrap();
+    assert_eq!(read, b"....");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_stops_the_writer_and_nothing_piles_up() {
     let mut bed = bed(64);
