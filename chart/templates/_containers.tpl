@@ -86,6 +86,11 @@ valueFrom:
 {{ .Values.store.external.prefix | default (printf "/tenet/%s/%s" .Release.Namespace .Release.Name) }}
 {{- end }}
 
+{{- /* Type of the address at which the API server finds the kubelet of a virtual node. The InternalIP is that of the real node. */ -}}
+{{- define "tenet.kubeletAddress" -}}
+Hostname
+{{- end }}
+
 {{- /* "true" if the store is an etcd that asks for certificates. */ -}}
 {{- define "tenet.hasStoreCertificates" -}}
 {{- if and (eq .Values.store.type "external") .Values.store.external.secret }}true{{ end -}}
@@ -168,7 +173,7 @@ command:
   - --client-ca-file=/pki/ca.crt
   - --kubelet-client-certificate=/pki/apiserver-kubelet-client.crt
   - --kubelet-client-key=/pki/apiserver-kubelet-client.key
-  - --kubelet-preferred-address-types=Hostname
+  - --kubelet-preferred-address-types={{ include "tenet.kubeletAddress" . }}
   - --service-account-issuer=https://kubernetes.default.svc
   - --service-account-key-file=/pki/sa.pub
   - --service-account-signing-key-file=/pki/sa.key

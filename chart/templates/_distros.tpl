@@ -1,22 +1,36 @@
-{{- /* Flags of the API server that k3s and k0s set otherwise, as JSON. */ -}}
+{{- /* Flags of the API server in k3s and k0s, as the JSON of {"list": NAME=VALUE, "map": {NAME: VALUE}}. */ -}}
 {{- define "tenet.distro.apiServer" -}}
-{{- $flags := dict "endpoint-reconciler-type" "none" "anonymous-auth" "true" "kubelet-certificate-authority" "" "kubelet-preferred-address-types" "InternalIP" -}}
+{{- $flags := dict "endpoint-reconciler-type" "none" "anonymous-auth" "true" "kubelet-certificate-authority" "" "kubelet-preferred-address-types" (include "tenet.kubeletAddress" .) -}}
+{{- if and (eq .Values.distro "k3s") (eq .Values.store.type "external") -}}
+{{- $_ := set $flags "etcd-prefix" (include "tenet.prefix" .) -}}
+{{- end -}}
 {{- include "tenet.distro.flags" (dict "flags" $flags "further" .Values.apiServer.extraArgs) -}}
 {{- end }}
 
-{{- /* Flags of the controller manager that k3s and k0s set otherwise, as JSON. */ -}}
+{{- /* Flags of the controller manager in k3s and k0s, in the same form. */ -}}
 {{- define "tenet.distro.controllerManager" -}}
 {{- $flags := dict "controllers" (include "tenet.controllers" .) "allocate-node-cidrs" "false" -}}
 {{- include "tenet.distro.flags" (dict "flags" $flags "further" .Values.controllerManager.extraArgs) -}}
 {{- end }}
 
+{{- /* Those of Tenet, unless the user sets the same flag, then those of the user. */ -}}
 {{- define "tenet.distro.flags" -}}
-{{- $flags := .flags -}}
+{{- $further := list -}}
+{{- $map := dict -}}
 {{- range .further -}}
 {{- $parts := splitn "=" 2 (trimPrefix "--" .) -}}
-{{- $_ := set $flags $parts._0 (contains "=" . | ternary $parts._1 "true") -}}
+{{- $value := contains "=" . | ternary $parts._1 "true" -}}
+{{- $further = append $further (printf "%s=%s" $parts._0 $value) -}}
+{{- $_ := set $map $parts._0 $value -}}
 {{- end -}}
-{{- toJson $flags -}}
+{{- $list := list -}}
+{{- range $flag, $value := .flags -}}
+{{- if not (hasKey $map $flag) -}}
+{{- $list = append $list (printf "%s=%s" $flag $value) -}}
+{{- $_ := set $map $flag $value -}}
+{{- end -}}
+{{- end -}}
+{{- dict "list" (concat $list $further) "map" $map | toJson -}}
 {{- end }}
 
 {{- /* Configuration of k3s: its keys are the flags of `k3s server`. */ -}}
@@ -36,11 +50,7 @@
   "egress-selector-mode" "disabled"
 -}}
 {{- range $key, $template := dict "kube-apiserver-arg" "tenet.distro.apiServer" "kube-controller-manager-arg" "tenet.distro.controllerManager" -}}
-{{- $list := list -}}
-{{- range $flag, $value := include $template $ | fromJson -}}
-{{- $list = append $list (printf "%s=%s" $flag $value) -}}
-{{- end -}}
-{{- $_ := set $config $key $list -}}
+{{- $_ := set $config $key (include $template $ | fromJson).list -}}
 {{- end -}}
 {{- if eq .Values.store.type "etcd" -}}
 {{- fail "store.type: \"etcd\" cannot be used with k3s: choose sqlite, sql or external" -}}
@@ -56,6 +66,13 @@
 
 {{- /* Configuration of k0s, a ClusterConfig. */ -}}
 {{- define "tenet.k0s.config" -}}
+{{- range $field, $flags := dict "apiServer" .Values.apiServer.extraArgs "controllerManager" .Values.controllerManager.extraArgs -}}
+{{- $names := list -}}
+{{- range $flags -}}{{- $names = append $names (splitn "=" 2 .)._0 -}}{{- end -}}
+{{- if ne (len $names) (len (uniq $names)) -}}
+{{- fail (printf "%s.extraArgs: k0s takes each flag once" $field) -}}
+{{- end -}}
+{{- end -}}
 {{- $storage := dict "type" "kine" -}}
 {{- if eq .Values.store.type "sqlite" -}}
 {{- $_ := set $storage "kine" (dict "dataSource" "sqlite:///data/k0s/db/state.db?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate") -}}
@@ -73,8 +90,8 @@
   "kind" "ClusterConfig"
   "metadata" (dict "name" "k0s")
   "spec" (dict
-    "api" (dict "port" 8443 "extraArgs" (include "tenet.distro.apiServer" . | fromJson))
-    "controllerManager" (dict "extraArgs" (include "tenet.distro.controllerManager" . | fromJson))
+    "api" (dict "port" 8443 "extraArgs" (include "tenet.distro.apiServer" . | fromJson).map)
+    "controllerManager" (dict "extraArgs" (include "tenet.distro.controllerManager" . | fromJson).map)
     "network" (dict "provider" "custom")
     "storage" $storage
     "telemetry" (dict "enabled" false)

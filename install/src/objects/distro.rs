@@ -100,40 +100,70 @@ fn finished(installation: &Installation<'_>, mut container: Value) -> Value {
     container
 }
 
-/// Returns the flags of the API server and of the controller manager that both programs set otherwise.
-fn flags(installation: &Installation<'_>) -> [BTreeMap<String, String>; 2] {
-    let values = installation.values;
-    let api_server = BTreeMap::from(
-        [
+/// Flags of a program inside k3s or k0s, without dashes: what both set otherwise, then those of the user.
+struct Flags {
+    own: BTreeMap<&'static str, String>,
+    further: Vec<(String, String)>,
+}
+
+impl Flags {
+    fn of_api_server(installation: &Installation<'_>) -> Self {
+        let values = installation.values;
+        let mut own = BTreeMap::from([
             // The syncer fills the Endpoints of the Service `kubernetes`.
-            ("endpoint-reconciler-type", "none"),
+            ("endpoint-reconciler-type", "none".to_owned()),
             // As in Kubernetes: the probes of the kubelet have no credentials.
-            ("anonymous-auth", "true"),
+            ("anonymous-auth", "true".to_owned()),
             // The syncer serves the kubelets, with an authority of its own.
-            ("kubelet-certificate-authority", ""),
-            ("kubelet-preferred-address-types", "InternalIP"),
-        ]
-        .map(|(flag, value)| (flag.to_owned(), value.to_owned())),
-    );
-    let controllers = BTreeMap::from([
-        ("controllers".to_owned(), programs::controllers(values)),
-        ("allocate-node-cidrs".to_owned(), "false".to_owned()),
-    ]);
-    let with = |mut flags: BTreeMap<String, String>, further: &[String]| {
-        flags.extend(further.iter().map(|flag| {
-            let flag = flag.trim_start_matches("--");
-            let (name, value) = flag.split_once('=').unwrap_or((flag, "true"));
-            (name.to_owned(), value.to_owned())
-        }));
-        flags
-    };
-    [with(api_server, &values.api_server.extra_args), with(controllers, &values.controller_manager.extra_args)]
+            ("kubelet-certificate-authority", String::new()),
+            ("kubelet-preferred-address-types", programs::KUBELET_ADDRESS.to_owned()),
+        ]);
+        if values.distro == Distro::K3s && values.store.r#type == StoreType::External {
+            own.insert("etcd-prefix", programs::prefix(installation));
+        }
+        Self::with(own, &values.api_server.extra_args)
+    }
+
+    fn of_controllers(installation: &Installation<'_>) -> Self {
+        let values = installation.values;
+        let own = BTreeMap::from([
+            ("controllers", programs::controllers(values)),
+            ("allocate-node-cidrs", "false".to_owned()),
+        ]);
+        Self::with(own, &values.controller_manager.extra_args)
+    }
+
+    fn with(mut own: BTreeMap<&'static str, String>, further: &[String]) -> Self {
+        let further: Vec<_> = further
+            .iter()
+            .map(|flag| {
+                let flag = flag.trim_start_matches("--");
+                let (name, value) = flag.split_once('=').unwrap_or((flag, "true"));
+                (name.to_owned(), value.to_owned())
+            })
+            .collect();
+        own.retain(|flag, _| further.iter().all(|(name, _)| name != flag));
+        Self { own, further }
+    }
+
+    /// Returns all flags in their order. One of the user may be there several times.
+    fn all(&self) -> impl Iterator<Item = (&str, &str)> {
+        let own = self.own.iter().map(|(name, value)| (*name, value.as_str()));
+        own.chain(self.further.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    fn list(&self) -> Value {
+        self.all().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
+    /// Returns the flags by name. The values have been refused if one is there several times.
+    fn map(&self) -> Value {
+        self.all().collect::<BTreeMap<_, _>>().into_iter().collect()
+    }
 }
 
 /// Returns the configuration of k3s: its keys are the flags of `k3s server`.
 fn k3s_config(installation: &Installation<'_>) -> Value {
-    let [api_server, controllers] =
-        flags(installation).map(|flags| flags.iter().map(|(flag, value)| format!("{flag}={value}")).collect::<Value>());
     let mut config = json!({
         "data-dir": format!("{DATA}/k3s"),
         "https-listen-port": API_PORT,
@@ -147,8 +177,8 @@ fn k3s_config(installation: &Installation<'_>) -> Value {
         "disable-kube-proxy": true,
         "flannel-backend": "none",
         "egress-selector-mode": "disabled",
-        "kube-apiserver-arg": api_server,
-        "kube-controller-manager-arg": controllers,
+        "kube-apiserver-arg": Flags::of_api_server(installation).list(),
+        "kube-controller-manager-arg": Flags::of_controllers(installation).list(),
     });
     let external = &installation.values.store.external;
     if installation.values.store.r#type == StoreType::External {
@@ -164,14 +194,13 @@ fn k3s_config(installation: &Installation<'_>) -> Value {
 
 /// Returns the configuration of k0s, a `ClusterConfig`.
 fn k0s_config(installation: &Installation<'_>) -> Value {
-    let [api_server, controllers] = flags(installation);
     json!({
         "apiVersion": "k0s.k0sproject.io/v1beta1",
         "kind": "ClusterConfig",
         "metadata": {"name": "k0s"},
         "spec": {
-            "api": {"port": API_PORT, "extraArgs": api_server},
-            "controllerManager": {"extraArgs": controllers},
+            "api": {"port": API_PORT, "extraArgs": Flags::of_api_server(installation).map()},
+            "controllerManager": {"extraArgs": Flags::of_controllers(installation).map()},
             "network": {"provider": "custom"},
             "storage": k0s_storage(installation),
             "telemetry": {"enabled": false},
@@ -235,30 +264,6 @@ mod tests {
         "token-file",
         "write-kubeconfig",
     ];
-    /// Values of `--disable` there.
-    const K3S_COMPONENTS: [&str; 6] =
-        ["coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes"];
-    /// Values of `--disable-components` in the help of `k0s controller`, with the one that is accepted without effect.
-    const K0S_COMPONENTS: [&str; 18] = [
-        "applier-manager",
-        "autopilot",
-        "control-api",
-        "coredns",
-        "csr-approver",
-        "endpoint-reconciler",
-        "helm",
-        "konnectivity-server",
-        "kube-controller-manager",
-        "kube-proxy",
-        "kube-scheduler",
-        "metrics-server",
-        "network-provider",
-        "node-role",
-        "system-rbac",
-        "update-prober",
-        "windows-node",
-        "worker-config",
-    ];
     /// Keys of `spec` in <https://docs.k0sproject.io/stable/configuration/> that this module may use.
     const K0S_KEYS: [&str; 14] = [
         "api.extraArgs",
@@ -300,7 +305,6 @@ mod tests {
             let container = k3s(installation);
             assert_eq!(container["env"][0]["name"] == "K3S_DATASTORE_ENDPOINT", store == StoreType::Sql);
         });
-        assert!(K3S_ADD_ONS.iter().all(|component| K3S_COMPONENTS.contains(component)));
     }
 
     /// Returns the paths of all values below `spec`; the flags of programs count as one.
@@ -328,17 +332,35 @@ mod tests {
             prepare(installation, &mut bootstrap);
             assert_eq!(bootstrap["env"][0]["name"] == DATA_SOURCE, store == StoreType::Sql);
         });
-        assert!(K0S_ADD_ONS.iter().all(|component| K0S_COMPONENTS.contains(component)));
-        assert!(!K0S_ADD_ONS.contains(&"kube-controller-manager"), "the virtual cluster needs it");
     }
 
     #[test]
-    fn flags_of_the_user_override_those_of_tenet() {
+    fn the_api_server_finds_kubelets_as_that_of_k8s_does() {
+        for_each_store(Distro::K3s, |installation, store| {
+            let of_k8s = programs::api_server(installation);
+            let flag = of_k8s.iter().find(|flag| flag.starts_with("--kubelet-preferred-address-types=")).unwrap();
+            let config = k3s_config(installation);
+            let all: Vec<_> =
+                config["kube-apiserver-arg"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            assert!(all.contains(&flag.trim_start_matches("--")), "{all:?}");
+            assert_eq!(all.contains(&"etcd-prefix=/tenet/team-a/vc-1"), store == StoreType::External, "{all:?}");
+            let config = k0s_config(installation);
+            let flags = &config["spec"]["api"]["extraArgs"];
+            assert_eq!(flags["kubelet-preferred-address-types"], flag.split_once('=').unwrap().1);
+        });
+    }
+
+    #[test]
+    fn flags_of_the_user_override_those_of_tenet_and_may_be_repeated() {
         for_each_store(Distro::K3s, |installation, _| {
             let mut values = installation.values.clone();
-            values.api_server.extra_args = vec!["--anonymous-auth=false".to_owned(), "--profiling".to_owned()];
-            let [api_server, _] = flags(&Installation { values: &values, ..*installation });
-            assert_eq!((api_server["anonymous-auth"].as_str(), api_server["profiling"].as_str()), ("false", "true"));
+            values.api_server.extra_args =
+                ["--anonymous-auth=false", "--profiling", "--issuer=a", "--issuer=b"].map(str::to_owned).to_vec();
+            let config = k3s_config(&Installation { values: &values, ..*installation });
+            let all: Vec<_> =
+                config["kube-apiserver-arg"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            assert!(all.ends_with(&["anonymous-auth=false", "profiling=true", "issuer=a", "issuer=b"]), "{all:?}");
+            assert!(!all.contains(&"anonymous-auth=true"), "{all:?}");
         });
     }
 }

@@ -69,6 +69,10 @@ pub(super) fn kine(store: StoreType) -> Vec<String> {
     .into()
 }
 
+/// Type of the address at which the API server finds the kubelet of a virtual node. The `InternalIP` is that of the
+/// real node, where the kubelet of the host listens.
+pub(super) const KUBELET_ADDRESS: &str = "Hostname";
+
 /// Returns the prefix of all keys in an etcd that exists.
 pub(super) fn prefix(installation: &Installation<'_>) -> String {
     match installation.values.store.external.prefix.as_str() {
@@ -112,7 +116,7 @@ pub(super) fn api_server(installation: &Installation<'_>) -> Vec<String> {
         pki("client-ca-file", "ca.crt"),
         pki("kubelet-client-certificate", "apiserver-kubelet-client.crt"),
         pki("kubelet-client-key", "apiserver-kubelet-client.key"),
-        "--kubelet-preferred-address-types=Hostname".to_owned(),
+        format!("--kubelet-preferred-address-types={KUBELET_ADDRESS}"),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
         pki("service-account-key-file", "sa.pub"),
         pki("service-account-signing-key-file", "sa.key"),

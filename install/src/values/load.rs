@@ -118,6 +118,18 @@ fn check(values: &Values) -> Result<(), ValuesError> {
         // Its members know each other by the address of the pod, which is another after each restart.
         return problem("store.type", "\"etcd\" cannot be used with k3s: choose sqlite, sql or external".to_owned());
     }
+    if values.distro == Distro::K0s {
+        let fields = [
+            ("apiServer.extraArgs", &values.api_server.extra_args),
+            ("controllerManager.extraArgs", &values.controller_manager.extra_args),
+        ];
+        for (field, flags) in fields {
+            let names = || flags.iter().map(|flag| flag.split('=').next().unwrap_or_default());
+            if let Some(flag) = names().find(|name| names().filter(|other| other == name).count() > 1) {
+                return problem(field, format!("{flag:?} is there twice: k0s takes each flag once"));
+            }
+        }
+    }
     if let Some(range) =
         values.service_cidr.iter().flat_map(|all| all.split(',')).find(|it| it.trim().parse::<IpNet>().is_err())
     {
@@ -146,6 +158,14 @@ mod tests {
         let values = of("syncer:\n  extraArgs:\n  - --tls-san=192.0.2.1,a.example.com\n", &[]).unwrap();
         assert_eq!(values.syncer.extra_args, ["--tls-san=192.0.2.1,a.example.com"]);
         assert_eq!(of("", &[]).unwrap(), Values::default());
+    }
+
+    #[test]
+    fn a_flag_that_is_repeated_is_refused_where_it_would_be_lost() {
+        let text = |distro: &str| format!("distro: {distro}\napiServer: {{extraArgs: [--a=1, --b=1, --a=2]}}\n");
+        assert!(of(&text("k8s"), &[]).is_ok() && of(&text("k3s"), &[]).is_ok());
+        let error = of(&text("k0s"), &[]).unwrap_err();
+        assert!(error.contains("apiServer.extraArgs") && error.contains("\"--a\" is there twice"), "{error}");
     }
 
     #[test]
