@@ -5,8 +5,8 @@ mod bare_pods;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
-use tenet_translate::keys::MANAGED_BY;
+use serde_json::{Value, json};
+use tenet_translate::keys::{MANAGED_BY, PAUSED_PODS};
 use tokio::time::sleep;
 
 use crate::create::{stateful_set, text, until_ready};
@@ -45,8 +45,13 @@ pub(crate) async fn pause(args: &PauseArgs) -> Result<()> {
     let host = args.host.connect().await?;
     let set = stateful_set(&host, &args.name).await?;
     let mut steps = Steps::new();
-    // After an interrupted run they are kept already.
     if set["spec"]["replicas"] != 0 {
+        if is_paused(&set) && !args.force {
+            bail!(
+                "a resume was interrupted: finish it with tenet resume {}, or its pods are lost (--force)",
+                args.name
+            );
+        }
         steps.say("keeping the pods that have no controller");
         let kept = async {
             let inside = Inside::connect(&host, &args.name).await?;
@@ -61,13 +66,21 @@ pub(crate) async fn pause(args: &PauseArgs) -> Result<()> {
         }
     }
     steps.say("stopping the control plane");
-    scale(&host, &args.name, 0).await?;
+    // One write says that the kept pods end from now on.
+    scale(&host, &args.name, 0, Some("true")).await?;
+    end_pods(&host, &args.name, &mut steps).await?;
+    steps.say(&format!("virtual cluster {} is paused", args.name));
+    Ok(())
+}
+
+/// Waits for the end of the control plane, and deletes the pods of the tenant on the host.
+async fn end_pods(host: &Host, name: &str, steps: &mut Steps) -> Result<()> {
     let pods = format!("/api/v1/namespaces/{}/pods", host.namespace);
-    let own = format!("{pods}?labelSelector={}%3D{}", tenet_translate::keys::CONTROL_PLANE, args.name);
-    until_none(&host, &own, &mut steps).await?;
+    let own = format!("{pods}?labelSelector={}%3D{}", tenet_translate::keys::CONTROL_PLANE, name);
+    until_none(host, &own, steps).await?;
     // The syncer is gone, so nobody takes the end of the pods for a wish of the host.
     steps.say("deleting the pods of the tenant on the host");
-    let of_tenant = format!("{pods}?labelSelector={MANAGED_BY}%3D{}", args.name);
+    let of_tenant = format!("{pods}?labelSelector={MANAGED_BY}%3D{name}");
     for pod in host.api.list(&of_tenant).await? {
         let metadata = &pod["metadata"];
         let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": metadata["uid"]}});
@@ -76,31 +89,49 @@ pub(crate) async fn pause(args: &PauseArgs) -> Result<()> {
             other => drop(other.context("cannot delete a pod of the tenant")?),
         }
     }
-    until_none(&host, &of_tenant, &mut steps).await?;
-    steps.say(&format!("virtual cluster {} is paused", args.name));
-    Ok(())
+    until_none(host, &of_tenant, steps).await
 }
 
 pub(crate) async fn resume(args: &ResumeArgs) -> Result<()> {
     let host = args.host.connect().await?;
-    stateful_set(&host, &args.name).await?;
+    let set = stateful_set(&host, &args.name).await?;
     let mut steps = Steps::new();
-    steps.say("starting the control plane");
-    scale(&host, &args.name, 1).await?;
+    if set["spec"]["replicas"] == 0 {
+        // A pause that was interrupted may have left pods on the host, which would be created a second time.
+        end_pods(&host, &args.name, &mut steps).await?;
+        steps.say("starting the control plane");
+        scale(&host, &args.name, 1, None).await?;
+    }
     until_ready(&host, &args.name, LIMIT, &mut steps).await?;
-    let inside = Inside::connect(&host, &args.name).await?;
-    let restored = bare_pods::restore(&host, &args.name, &inside.api).await?;
-    if restored > 0 {
-        steps.say(&format!("{restored} pod(s) without a controller were created again"));
+    if is_paused(&set) {
+        let inside = Inside::connect(&host, &args.name).await?;
+        let restored = bare_pods::restore(&host, &args.name, &inside.api).await?;
+        if restored > 0 {
+            steps.say(&format!("{restored} pod(s) without a controller were created again"));
+        }
+        let done = json!({"metadata": {"annotations": {PAUSED_PODS: null}}});
+        host.api.merge(&path(&host, &args.name), &done).await.context("cannot end the pause")?;
     }
     steps.say(&format!("virtual cluster {} runs", args.name));
     Ok(())
 }
 
-async fn scale(host: &Host, name: &str, replicas: u32) -> Result<()> {
-    let path = format!("/apis/apps/v1/namespaces/{}/statefulsets/{name}", host.namespace);
-    let change = json!({"spec": {"replicas": replicas}});
-    host.api.merge(&path, &change).await.map(drop).context("cannot scale the control plane")
+/// Returns true from the write that stops the control plane until a resume has created the kept pods again.
+fn is_paused(set: &Value) -> bool {
+    !set["metadata"]["annotations"][PAUSED_PODS].is_null()
+}
+
+fn path(host: &Host, name: &str) -> String {
+    format!("/apis/apps/v1/namespaces/{}/statefulsets/{name}", host.namespace)
+}
+
+/// Sets the number of control planes, and the annotation of a pause if there is a value for it.
+async fn scale(host: &Host, name: &str, replicas: u32, paused: Option<&str>) -> Result<()> {
+    let mut change = json!({"spec": {"replicas": replicas}});
+    if let Some(paused) = paused {
+        change["metadata"] = json!({"annotations": {PAUSED_PODS: paused}});
+    }
+    host.api.merge(&path(host, name), &change).await.map(drop).context("cannot scale the control plane")
 }
 
 async fn until_none(host: &Host, path: &str, steps: &mut Steps) -> Result<()> {

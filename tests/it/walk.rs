@@ -202,6 +202,18 @@ async fn walk(host: &Host, store: &str, container: &str) -> Result<()> {
     host.inside(&available)?;
     clock.tell("run a Deployment");
     let secrets = host.cluster.list(&format!("/api/v1/namespaces/{NAME}/secrets")).await?.len();
+    let uid = host.inside(&["get", "pod", "nginx", "--output=jsonpath={.metadata.uid}"])?;
+    // As a pause leaves it that ended before it had stopped the control plane.
+    let stale = json!({
+        "metadata": {"name": format!("{NAME}-paused-7"), "labels": {"tenet.sh/paused-pods": NAME}},
+        "stringData": {"pods": json!([{
+            "uid": uid.trim(), "metadata": {"name": "nginx", "namespace": "default"}, "spec": {},
+        }]).to_string()},
+    });
+    host.cluster.create(&format!("/api/v1/namespaces/{NAME}/secrets"), stale).await?;
+    tenet.succeeds(&["resume", NAME])?;
+    let after = host.inside(&["get", "pod", "nginx", "--output=jsonpath={.metadata.uid}"])?;
+    assert_eq!(uid, after, "a pod that runs stays at a resume without a pause");
     tenet.succeeds(&["pause", NAME])?;
     assert_eq!(host.cluster.list(&pods).await?.len(), 0);
     clock.tell("pause");

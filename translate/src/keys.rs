@@ -80,7 +80,8 @@ pub const VALUE: &str = "tenet.sh/value-";
 /// it, so no pod of a tenant can be selected as a kubelet.
 pub const CONTROL_PLANE: &str = "tenet.sh/control-plane";
 
-/// Label of a host Secret that keeps pods without a controller while a virtual cluster is paused: its name.
+/// Label of a host Secret that keeps pods without a controller while a virtual cluster is paused: its name. On the `StatefulSet`,
+/// an annotation: the pods are kept, and the pause has begun.
 pub const PAUSED_PODS: &str = "tenet.sh/paused-pods";
 
 /// Member of a cached object, never of a stored one: digest in place of content that is not kept.

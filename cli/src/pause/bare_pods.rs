@@ -26,6 +26,10 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Keeps the pods of a running virtual cluster. Returns their number.
 pub(super) async fn keep(host: &Host, name: &str, inside: &Api) -> Result<usize> {
+    // Those of a run that was interrupted before the pause: their pods run, or were deleted since.
+    for secret in secrets(host, name).await? {
+        remove(host, &secret).await?;
+    }
     let pods = inside.list("/api/v1/pods").await.context("cannot list the pods inside")?;
     let kept: Vec<Value> = pods.iter().filter(|pod| is_bare(pod)).map(kept).collect();
     for (index, part) in parts(&kept).into_iter().enumerate() {
@@ -46,22 +50,30 @@ pub(super) async fn keep(host: &Host, name: &str, inside: &Api) -> Result<usize>
 
 /// Creates the pods again that were kept, and removes what kept them. Returns their number.
 pub(super) async fn restore(host: &Host, name: &str, inside: &Api) -> Result<usize> {
-    let secrets = format!("/api/v1/namespaces/{}/secrets", host.namespace);
     let mut restored = 0;
-    let found = host.api.list(&format!("{secrets}?labelSelector={PAUSED_PODS}%3D{name}")).await;
-    for found in found.context("cannot read the pods that were kept")? {
+    for found in secrets(host, name).await? {
         let stored = secret::text(&found, KEY).unwrap_or_default();
         let pods: Vec<Value> = serde_json::from_str(&stored).context("cannot read the pods that were kept")?;
         for pod in &pods {
             create_again(inside, pod).await?;
             restored += 1;
         }
-        let options = json!({
-            "apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": found["metadata"]["uid"]},
-        });
-        host.api.delete(&format!("{secrets}/{}", text(&found["metadata"]["name"])), &options).await?;
+        remove(host, &found).await?;
     }
     Ok(restored)
+}
+
+/// Returns the Secrets that keep pods of a virtual cluster.
+async fn secrets(host: &Host, name: &str) -> Result<Vec<Value>> {
+    let path = format!("/api/v1/namespaces/{}/secrets?labelSelector={PAUSED_PODS}%3D{name}", host.namespace);
+    host.api.list(&path).await.context("cannot read the pods that were kept")
+}
+
+async fn remove(host: &Host, secret: &Value) -> Result<()> {
+    let metadata = &secret["metadata"];
+    let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": metadata["uid"]}});
+    let path = format!("/api/v1/namespaces/{}/secrets/{}", host.namespace, text(&metadata["name"]));
+    host.api.delete(&path, &options).await.map(drop).context("cannot remove a Secret that kept pods")
 }
 
 /// Replaces the pod that has ended with the pause. A pod that somebody has created meanwhile stays.
