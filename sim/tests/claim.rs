@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tenet_mapper::{Side, kinds};
 use tenet_sim::api::{Cluster, ClusterConfig, Status};
+use tenet_sim::world::LEASE as LEASES;
 use tenet_syncer::ClaimAction;
 use tenet_syncer::api::Api;
 use tenet_syncer::embed::{Clients, Configuration, Embedded, Runtime, Task};
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 const CONFIG: &str = "name: vc-1\nhost: { namespace: team-a }\nvirtual: { kubeconfig: /unused }\n\
     coredns: { enabled: false }\n";
+const LEASE: &str = "lease: { enabled: true }\n";
 /// Time in which a restored store is noticed.
 const NOTICED: Duration = Duration::from_secs(15);
 /// Time after which the epoch of the last write was raised.
@@ -41,15 +43,20 @@ impl Runtime for Paused {
 struct Lab {
     host: Cluster,
     virt: Cluster,
+    config: String,
 }
 
 impl Lab {
     fn new() -> Self {
         let cluster =
             |name: &str, seed| Cluster::new(ClusterConfig { name: name.into(), seed, ..ClusterConfig::default() });
-        let lab = Self { host: cluster("host", 1), virt: cluster("virtual", 2) };
+        let lab = Self { host: cluster("host", 1), virt: cluster("virtual", 2), config: CONFIG.to_owned() };
         lab.host.create("admin", kinds::NAMESPACE, "", json!({"metadata": {"name": "team-a"}})).expect("an answer");
         lab
+    }
+
+    fn with_lease() -> Self {
+        Self { config: format!("{CONFIG}{LEASE}"), ..Self::new() }
     }
 
     fn clients(&self) -> Clients {
@@ -63,7 +70,7 @@ impl Lab {
 
     async fn start(&self, stop: &CancellationToken) -> Result<Embedded, String> {
         let mappers = tenet_core_mappers::all();
-        let config = Configuration::read(CONFIG, &mappers).expect("an answer");
+        let config = Configuration::read(&self.config, &mappers).expect("an answer");
         let clients = self.clients();
         let started = Embedded::start(config, mappers, clients, Arc::new(Paused), stop).await;
         started.map_err(|error| format!("{error:#}"))
@@ -203,8 +210,9 @@ async fn a_store_that_went_back_between_two_epochs_suspends_all_writes_until_a_p
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_went_back_while_no_syncer_ran_is_noticed_also_by_a_few_seconds() {
-    for side in [Side::Virtual, Side::Host] {
-        let (lab, stop) = (Lab::new(), CancellationToken::new());
+    let labs: [fn() -> Lab; 2] = [Lab::new, Lab::with_lease];
+    for (side, lab) in [Side::Virtual, Side::Host].into_iter().flat_map(|side| labs.map(|lab| (side, lab()))) {
+        let stop = CancellationToken::new();
         let restored = if side == Side::Host { &lab.host } else { &lab.virt };
         lab.start(&stop).await.expect("a syncer");
         lab.service("old");
@@ -228,6 +236,27 @@ async fn a_store_that_went_back_while_no_syncer_ran_is_noticed_also_by_a_few_sec
         assert!(side == Side::Host || lab.has_copy("new"), "what is newer than the backup stays");
         assert!(lab.has_copy("older"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_epoch_of_the_last_writes_is_raised_before_the_lease_is_released() {
+    let (lab, stop) = (Lab::with_lease(), CancellationToken::new());
+    lab.start(&stop).await.expect("a syncer");
+    lab.service("old");
+    sleep(Duration::from_secs(6)).await;
+    lab.service("new");
+    sleep(Duration::from_secs(1)).await;
+    assert!(lab.has_copy("new"));
+    let before = lab.epochs()[0];
+    lab.writes();
+    stop.cancel();
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(lab.epochs(), [before + 1; 2]);
+    let lease = lab.host.get(LEASES, "team-a", "vc-1-tenet-syncer").expect("a lease");
+    assert_eq!(lease["spec"]["holderIdentity"], "");
+    let entries = lab.host.take_audit();
+    let last = |kind: &str| entries.iter().rposition(|entry| entry.is_changed && entry.kind.kind == kind);
+    assert!(last("ConfigMap").expect("a raise") < last("Lease").expect("a release"));
 }
 
 #[tokio::test(start_paused = true)]

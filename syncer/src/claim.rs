@@ -75,6 +75,8 @@ pub struct Claim {
     identity: Mutex<Option<Identity>>,
     newest: Mutex<[Newest; 2]>,
     has_written: AtomicBool,
+    /// Held while the epoch is raised.
+    raising: tokio::sync::Mutex<()>,
     hint: Notify,
     replaced: CancellationToken,
 }
@@ -107,6 +109,7 @@ impl Claim {
             identity: Mutex::default(),
             newest: Mutex::default(),
             has_written: AtomicBool::new(false),
+            raising: tokio::sync::Mutex::default(),
             hint: Notify::new(),
             replaced: CancellationToken::new(),
         }

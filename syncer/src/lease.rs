@@ -20,7 +20,7 @@ use tenet_mapper::translate::own_objects;
 use tenet_mapper::{Kind, Right, Verb};
 use thiserror::Error;
 use time::macros::format_description;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{Api, ApiError, PatchType, Target};
@@ -74,15 +74,14 @@ pub async fn acquire(lease: Option<&Lease>) {
     }
 }
 
-/// Holds the lease until it is told to stop, and releases it then. Cancels `stop` when the lease is lost.
+/// Holds the lease until it is told to stop. Cancels `stop` when the lease is lost.
 pub async fn hold_until(lease: Option<&Lease>, stop: &CancellationToken) {
     let Some(lease) = lease else { return stop.cancelled().await };
     if let Some(lost) = stop.run_until_cancelled(lease.keep()).await {
         tracing::error!(error = %lost, "lease lost: this replica ends, and stands by after its restart");
         *lease.lost.lock() = Some(lost);
-        return stop.cancel();
+        stop.cancel();
     }
-    lease.release().await;
 }
 
 impl Lease {
@@ -219,15 +218,26 @@ impl Lease {
                 }
             };
             if let Some(why) = why {
-                self.hold.close(Duration::ZERO).await;
+                self.hold.close();
+                self.hold.drain(Duration::ZERO).await;
                 return LostLease { namespace: self.namespace.clone(), name: self.name.clone(), why };
             }
         }
     }
 
-    /// Stops writing and gives the lease back, so that another replica need not wait for its end.
-    pub async fn release(&self) {
-        self.hold.close(DRAIN).await;
+    /// Ends the writes of the gate, runs `closing` while the lease is still held, and gives the lease back, so that another
+    /// replica need not wait for its end. A lease that was lost is not given back.
+    pub async fn release(&self, closing: impl Future<Output = ()>) {
+        if self.lost.lock().is_some() {
+            return;
+        }
+        self.hold.drain(DRAIN).await;
+        if let Some(deadline) = self.hold.deadline()
+            && timeout_at(deadline, closing).await.is_err()
+        {
+            tracing::warn!(lease = self.name, "lease ended before the claim was closed");
+        }
+        self.hold.close();
         for _ in 0..2 {
             let Some(record) = self.election.lock().record().cloned() else { return };
             if self.other_holder().is_some() {

@@ -261,8 +261,15 @@ async fn lead(engine: Arc<Engine>, live: Live, stop: CancellationToken) {
     spawn(&*runtime, &tasks, work(Arc::clone(&engine), live, stop.clone()));
     lease::hold_until(lease.as_deref(), &stop).await;
     tasks.close();
-    tasks.wait().await;
-    engine.claim.close(&engine).await;
+    let closing = Box::pin(engine.claim.close(&engine));
+    if let Some(lease) = &lease {
+        // The gate admits no more writes meanwhile, so the next replica need not wait for what the tasks still read.
+        lease.release(closing).await;
+        tasks.wait().await;
+    } else {
+        tasks.wait().await;
+        closing.await;
+    }
 }
 
 /// Runs worker, patrol, and the registry that starts each mapper after its streams are listed, so that

@@ -57,6 +57,7 @@ impl Claim {
             }
             let Some(pair) = self.look(&engine).await else { continue };
             let is_due = raised.is_none_or(|raised| raised.elapsed() >= RAISE);
+            let _raising = self.raising.lock().await;
             if is_due && engine.may_write() && self.has_written.swap(false, Ordering::Relaxed) {
                 raised = Some(Instant::now());
                 if let Err(error) = self.raise(&pair).await {
@@ -70,6 +71,7 @@ impl Claim {
     /// Raises the epoch for what was written since the last time, before this process ends: the next one then notices also
     /// a store that was restored to a state a few seconds before.
     pub async fn close(&self, engine: &Engine) {
+        let _raising = self.raising.lock().await;
         if !engine.may_write() || !self.has_written.swap(false, Ordering::Relaxed) {
             return;
         }

@@ -16,7 +16,18 @@ pub struct Hold {
 #[derive(Debug, Default)]
 struct State {
     until: Until,
+    is_draining: bool,
     writes: usize,
+}
+
+impl State {
+    fn is_held(&self, now: Instant) -> bool {
+        match self.until {
+            Until::Never => false,
+            Until::Deadline(deadline) => now < deadline,
+            Until::Always => true,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,26 +45,22 @@ pub struct Writing<'h>(&'h Hold);
 impl Hold {
     /// Permission of a syncer without a lease.
     pub fn always() -> Self {
-        Self { state: Mutex::new(State { until: Until::Always, writes: 0 }), idle: Notify::new() }
+        Self { state: Mutex::new(State { until: Until::Always, ..State::default() }), idle: Notify::new() }
     }
 
     /// Returns a guard for one write; `None` when writing is not permitted now.
     pub fn enter(&self, now: Instant) -> Option<Writing<'_>> {
         let mut state = self.state.lock();
-        let is_permitted = match state.until {
-            Until::Never => false,
-            Until::Deadline(deadline) => now < deadline,
-            Until::Always => true,
-        };
+        let is_permitted = state.is_held(now) && !state.is_draining;
         is_permitted.then(|| {
             state.writes += 1;
             Writing(self)
         })
     }
 
-    /// Returns true if writing is permitted now.
+    /// Returns true while the permission lasts, also when it admits no new writes any more.
     pub fn is_held(&self, now: Instant) -> bool {
-        self.enter(now).is_some()
+        self.state.lock().is_held(now)
     }
 
     /// Permits writes until a deadline.
@@ -61,9 +68,22 @@ impl Hold {
         self.state.lock().until = Until::Deadline(deadline);
     }
 
-    /// Permits no more writes, and waits a while for those that are on their way.
-    pub(super) async fn close(&self, patience: Duration) {
+    /// Returns the time at which the permission ends by itself; `None` if it has ended, or has no end.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.state.lock().until {
+            Until::Deadline(deadline) => Some(deadline),
+            Until::Never | Until::Always => None,
+        }
+    }
+
+    /// Ends the permission.
+    pub(super) fn close(&self) {
         self.state.lock().until = Until::Never;
+    }
+
+    /// Admits no more writes, and waits a while for those that are on their way. The permission itself lasts.
+    pub(super) async fn drain(&self, patience: Duration) {
+        self.state.lock().is_draining = true;
         let idle = async {
             loop {
                 let idle = self.idle.notified();
@@ -74,7 +94,7 @@ impl Hold {
             }
         };
         if timeout(patience, idle).await.is_err() {
-            tracing::warn!("writes are still on their way when the lease is released");
+            tracing::warn!("writes are still on their way when the lease ends");
         }
     }
 }
@@ -104,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_release_waits_for_writes_on_their_way_and_admits_no_more() {
+    async fn a_drain_waits_for_writes_on_their_way_and_admits_no_more_while_the_permission_lasts() {
         let (hold, start) = (std::sync::Arc::new(Hold::default()), Instant::now());
         hold.extend(start + Duration::from_secs(60));
         let writing = std::sync::Arc::clone(&hold);
@@ -113,9 +133,12 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(100)).await;
         });
         tokio::task::yield_now().await;
-        hold.close(Duration::from_secs(1)).await;
+        hold.drain(Duration::from_secs(1)).await;
         assert_eq!(start.elapsed(), Duration::from_millis(100));
         assert!(hold.enter(Instant::now()).is_none());
+        assert!(hold.is_held(Instant::now()));
+        hold.close();
+        assert!(!hold.is_held(Instant::now()));
         write.await.unwrap();
     }
 }
