@@ -92,8 +92,8 @@ impl Refresh {
         let old = self.engine.facts.load();
         match self.engine.settings.facts(config, &old.cluster_id, version) {
             Ok(facts) => {
-                let host_namespace_uid = old.host_namespace_uid.clone();
-                self.engine.facts.store(Arc::new(Facts { host_namespace_uid, ..facts }));
+                let (host_namespace_uid, mappers) = (old.host_namespace_uid.clone(), old.mappers.clone());
+                self.engine.facts.store(Arc::new(Facts { host_namespace_uid, mappers, ..facts }));
             }
             Err(error) => tracing::error!(error = %format!("{error:#}"), "cannot apply the changed configuration"),
         }

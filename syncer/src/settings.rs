@@ -1,7 +1,7 @@
 //! Configuration of the mappers: mappers own sections of the file, and the file permits fields that their rule
 //! tables refuse.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -66,7 +66,7 @@ impl Settings {
         Ok(())
     }
 
-    /// Returns the values that mappers read from a configuration.
+    /// Returns the values that mappers read from a configuration; the mappers that run are still to be named.
     pub fn facts(&self, config: &Config, cluster_id: &str, virtual_version: &str) -> anyhow::Result<Facts> {
         let sections = Sections::read(&self.sections, |name| config.sections.get(name))
             .map_err(|error| anyhow::anyhow!("configuration section {error}"))?;
@@ -84,6 +84,7 @@ impl Settings {
                 port: config.kubelet.port,
             },
             policies: self.policies(config),
+            mappers: BTreeSet::new(),
             sections,
             reservation: i64::try_from(config.webhook.reservation.as_secs()).unwrap_or(i64::MAX),
         })

@@ -151,7 +151,7 @@ impl Syncer {
         let router = Router::new(Arc::clone(&mappers), Arc::clone(&queue), &config.name, &cluster_id);
         let router = Arc::new(router.counting(Arc::clone(&metrics)));
         let facts = settings.facts(config, &cluster_id, &virtual_version)?;
-        let facts = Facts { host_namespace_uid: claim.host_namespace_uid(), ..facts };
+        let facts = Facts { host_namespace_uid: claim.host_namespace_uid(), mappers: enabled, ..facts };
         let facts = Arc::new(ArcSwap::from_pointee(facts));
 
         let (mut caches, mut informers) = (Caches::default(), Vec::new());

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use tenet_translate::keys::MANAGED_BY;
 use tenet_translate::kubelets::NodeAddresses;
@@ -5,7 +7,7 @@ use tenet_translate::labels::{Globs, LabelPolicy};
 use tenet_translate::names::Names;
 use tenet_translate::owner::{Foreign, OwnerRecord, Ownership};
 
-use crate::{Object, Policies, Sections};
+use crate::{MapperId, Object, Policies, Sections};
 
 /// Values that are fixed during one reconcile.
 ///
@@ -36,6 +38,8 @@ pub struct Facts {
     pub kubelets: Kubelets,
     /// Policies of the installation for unknown and refused fields.
     pub policies: Policies,
+    /// The mappers that the configuration lets run.
+    pub mappers: BTreeSet<MapperId>,
     /// The sections of the configuration that mappers own.
     pub sections: Sections,
     /// Time for which a reservation counts, in seconds: longer than any request to the virtual API
@@ -44,6 +48,19 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Returns true if the configuration lets a mapper run, so that the objects of its kind cross.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, MapperId};
+    ///
+    /// fn do_snapshots_cross(cx: &Context<'_>) -> bool {
+    ///     cx.facts().runs(MapperId::new("volume-snapshot"))
+    /// }
+    /// ```
+    pub fn runs(&self, mapper: MapperId) -> bool {
+        self.mappers.contains(&mapper)
+    }
+
     /// Reads the owner record of a host object.
     pub fn ownership(&self, host: &Object) -> Ownership {
         let metadata = host.value().get("metadata").unwrap_or(&Value::Null);

@@ -79,6 +79,7 @@ impl Default for Clusters {
                 api_service: CLUSTER.to_owned(),
                 kubelets: Kubelets { enabled: false, addresses: NodeAddresses::Service, port: 10250 },
                 policies: Policies::default(),
+                mappers: BTreeSet::new(),
                 sections: Sections::default(),
                 reservation: 90,
             },

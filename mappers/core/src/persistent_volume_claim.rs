@@ -6,8 +6,8 @@ mod config;
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Refusal, Rule, copy, refuse, set, up};
 use tenet_mapper::{
-    Context, CopyMapper, Dependency, Effect, Event, EventReason, Input, KeysOf, MapError, Mapper, MapperSpec, Object,
-    Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
+    Context, CopyMapper, Dependency, Effect, Event, EventReason, Input, KeysOf, Kind, MapError, Mapper, MapperSpec,
+    Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
 };
 
 pub use config::Storage;
@@ -15,12 +15,15 @@ pub use config::Storage;
 use crate::hold::Hold;
 use crate::{storage_class, volume_snapshot};
 
-const KIND: tenet_mapper::Kind = kinds::PERSISTENT_VOLUME_CLAIM;
+const KIND: Kind = kinds::PERSISTENT_VOLUME_CLAIM;
 
 const HOLD: Hold = Hold { kind: KIND, finalizer: "tenet.sh/host-claim" };
 
 /// The class of a claim before `storageClassName`; it still wins over the field.
 const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
+
+const NO_SNAPSHOTS: &str =
+    "a VolumeSnapshot does not cross, as kinds.enable of the configuration lacks volume-snapshot";
 
 const CLAIMS: &str = "names claims, which would be those of the host namespace";
 
@@ -178,8 +181,15 @@ impl Translate for Claims {
         }
         for field in ["dataSource", "dataSourceRef"] {
             let Some(source) = virt.at(&format!("/spec/{field}")).filter(|source| !source.is_null()) else { continue };
+            // The host keeps the source of a claim, whatever the configuration says later.
+            let settled = host.and_then(|host| host.at(&format!("/spec/{field}"))).unwrap_or(&Value::Null);
             match source_on_host(cx, virt, source) {
-                Some(source) => draft["spec"][field] = source,
+                Some((kind, on_host))
+                    if kind == KIND || on_host == *settled || cx.facts().runs(volume_snapshot::ID) =>
+                {
+                    draft["spec"][field] = on_host;
+                }
+                Some(_) => refuse(&format!("spec.{field}"), NO_SNAPSHOTS),
                 None => refuse(&format!("spec.{field}"), "only a claim or a snapshot of the same namespace crosses"),
             }
         }
@@ -203,8 +213,9 @@ impl Translate for Claims {
     }
 }
 
-/// Returns the data source with the name that it has on the host, if it is a claim or a snapshot of the same namespace.
-fn source_on_host(cx: &Context<'_>, virt: &Object, source: &Value) -> Option<Value> {
+/// Returns the kind of a data source, and the source with the name that it has on the host, if it is a claim or a snapshot of
+/// the same namespace.
+fn source_on_host(cx: &Context<'_>, virt: &Object, source: &Value) -> Option<(Kind, Value)> {
     let text = |field: &str| source.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
     let kind = match (text("apiGroup"), text("kind")?) {
         (None, kind) if kind == KIND.kind => KIND,
@@ -220,7 +231,7 @@ fn source_on_host(cx: &Context<'_>, virt: &Object, source: &Value) -> Option<Val
     if !kind.group.is_empty() {
         on_host["apiGroup"] = json!(kind.group);
     }
-    Some(on_host)
+    Some((kind, on_host))
 }
 
 #[cfg(test)]

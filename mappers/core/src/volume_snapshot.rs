@@ -6,7 +6,7 @@ use tenet_mapper::rules::{Refusal, Rule, omit, reference, refuse, set, up};
 use tenet_mapper::translate::Wording;
 use tenet_mapper::{
     Context, CopyMapper, Dependency, Effect, Event, EventReason, HostKey, Input, KeysOf, Kind, MapError, Mapper,
-    MapperSpec, Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
+    MapperId, MapperSpec, Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
 };
 
 use crate::hold::Hold;
@@ -14,6 +14,9 @@ use crate::volume_snapshot_class as class;
 
 /// `VolumeSnapshot`s, as the API serves them.
 pub(crate) const KIND: Kind = Kind::of("snapshot.storage.k8s.io", "v1", "VolumeSnapshot", "volumesnapshots");
+
+/// The name of the mapper.
+pub(crate) const ID: MapperId = MapperId::new("volume-snapshot");
 
 const HOLD: Hold = Hold { kind: KIND, finalizer: "tenet.sh/host-snapshot" };
 
@@ -52,7 +55,7 @@ impl VolumeSnapshotMapper {
     pub fn new() -> Self {
         let table = crate::table_with(crate::BARE_HEAD, &[("spec", SPEC), ("status", STATUS)]);
         let classes = Input::new(Side::Host, class::KIND, Projection::Fields(&[]), KeysOf::None);
-        let spec = MapperSpec::both_sides("volume-snapshot", KIND, table)
+        let spec = MapperSpec::both_sides(ID.as_str(), KIND, table)
             .bare()
             .opt_in()
             .reads(classes.foreign().optional())

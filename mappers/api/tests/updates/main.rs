@@ -8,6 +8,7 @@ mod ownership;
 mod server;
 mod tables;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -39,6 +40,7 @@ fn facts() -> Facts {
         api_service: "vc-1".to_owned(),
         kubelets: Kubelets { enabled: false, addresses: NodeAddresses::Service, port: 10250 },
         policies: Policies::default(),
+        mappers: BTreeSet::new(),
         sections: Sections::default(),
         reservation: 90,
     }

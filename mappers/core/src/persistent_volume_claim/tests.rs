@@ -127,12 +127,36 @@ fn a_clone_and_a_restored_snapshot_name_the_copy_of_their_source() {
     let claim = json!({"kind": "PersistentVolumeClaim", "name": "origin"});
     let snapshot = json!({"kind": "VolumeSnapshot", "apiGroup": "snapshot.storage.k8s.io", "name": "origin"});
     for source in [claim, snapshot] {
-        let mut clusters = clusters();
+        let mut clusters = with_snapshots();
         edit(&mut clusters, Side::Virtual, |claim| claim["spec"]["dataSource"] = source.clone());
         converge(&mut clusters);
         let mut expected = source;
         expected["name"] = json!("origin-x-shop-x-vc-1");
         assert_eq!(host(&clusters).unwrap().at("/spec/dataSource"), Some(&expected));
+    }
+}
+
+fn with_snapshots() -> Clusters {
+    clusters().facts(|facts| facts.mappers.extend([volume_snapshot::ID]))
+}
+
+#[test]
+fn a_snapshot_is_no_source_while_snapshots_do_not_cross_unless_the_host_has_taken_it() {
+    let snapshot = json!({"kind": "VolumeSnapshot", "apiGroup": "snapshot.storage.k8s.io", "name": "origin"});
+    for field in ["dataSource", "dataSourceRef"] {
+        let mut off = clusters();
+        edit(&mut off, Side::Virtual, |claim| claim["spec"][field] = snapshot.clone());
+        let Err(MapError::Refused(refusals)) = reconcile(&mut off) else { panic!("{field} crosses") };
+        let [refusal] = &refusals[..] else { panic!("{refusals:?}") };
+        assert_eq!(refusal.field, format!("spec.{field}"));
+        assert!(refusal.why.contains("kinds.enable of the configuration lacks volume-snapshot"), "{}", refusal.why);
+
+        let mut taken = with_snapshots();
+        edit(&mut taken, Side::Virtual, |claim| claim["spec"][field] = snapshot.clone());
+        converge(&mut taken);
+        let mut taken = taken.facts(|facts| facts.mappers.clear());
+        edit(&mut taken, Side::Virtual, |claim| claim["spec"]["resources"]["requests"]["storage"] = json!("2Gi"));
+        assert_eq!(converge(&mut taken), 1, "it grows after snapshots were turned off");
     }
 }
 
