@@ -53,6 +53,10 @@ pub(crate) async fn pause(args: &PauseArgs) -> Result<()> {
             );
         }
         steps.say("keeping the pods that have no controller");
+        if !is_paused(&set) {
+            // Those of a run that was interrupted before the pause: their pods run, or were deleted since.
+            bare_pods::forget(&host, &args.name).await?;
+        }
         let kept = async {
             let inside = Inside::connect(&host, &args.name).await?;
             bare_pods::keep(&host, &args.name, &inside.api).await

@@ -24,7 +24,7 @@ use crate::harness::{Harness, client, new_namespace, rights};
 const NAME: &str = "vc-1";
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the pod finds outside of itself.
+/// Environment of the pod.
 #[derive(Clone, Debug, Default)]
 pub struct Outside {
     /// Data source of an SQL database.

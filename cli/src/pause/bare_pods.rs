@@ -24,12 +24,16 @@ const LIMIT: usize = 700 * 1024;
 const ATTEMPTS: u32 = 30;
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Keeps the pods of a running virtual cluster. Returns their number.
-pub(super) async fn keep(host: &Host, name: &str, inside: &Api) -> Result<usize> {
-    // Those of a run that was interrupted before the pause: their pods run, or were deleted since.
+/// Removes what is kept.
+pub(super) async fn forget(host: &Host, name: &str) -> Result<()> {
     for secret in secrets(host, name).await? {
         remove(host, &secret).await?;
     }
+    Ok(())
+}
+
+/// Keeps the pods of a running virtual cluster. Returns their number.
+pub(super) async fn keep(host: &Host, name: &str, inside: &Api) -> Result<usize> {
     let pods = inside.list("/api/v1/pods").await.context("cannot list the pods inside")?;
     let kept: Vec<Value> = pods.iter().filter(|pod| is_bare(pod)).map(kept).collect();
     for (index, part) in parts(&kept).into_iter().enumerate() {

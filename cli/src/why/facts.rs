@@ -46,7 +46,7 @@ pub(super) enum Way {
     Inside,
 }
 
-/// What the host says, for somebody who may read it.
+/// Statement of the host, for somebody who may read it.
 #[derive(Debug, Default)]
 pub(super) struct OnHost {
     pub(super) copy: Option<Value>,

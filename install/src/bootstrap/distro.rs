@@ -1,7 +1,7 @@
 //! Files of k3s and k0s: their authorities in their own folders, and what the bootstrap has found out in their
 //! configuration.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::pki::Identity;
 use crate::values::Distro;
 
 /// Program that makes its own certificates from the authorities that it finds.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Prepared {
     /// The program.
     pub distro: Distro,
@@ -25,6 +25,18 @@ pub struct Prepared {
     pub data: PathBuf,
     /// Data source of an SQL database.
     pub data_source: Option<String>,
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The data source holds a password.
+        let Self { distro, config, data, data_source: _ } = self;
+        f.debug_struct("Prepared")
+            .field("distro", distro)
+            .field("config", config)
+            .field("data", data)
+            .finish_non_exhaustive()
+    }
 }
 
 /// File below the folder of the data, and its content.

@@ -9,8 +9,7 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -28,6 +27,8 @@ use super::{cache::Cache, version_of};
 const VARIABLE: &str = "TENET_DOWNLOADS";
 const PINNED: &str = include_str!("../../components/downloads.txt");
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Exit codes of curl when a name is not resolved, nobody answers, or the time is over.
+const OF_NETWORK: [i32; 3] = [6, 7, 28];
 
 /// Released binaries, and where they come from.
 pub(super) struct Downloads {
@@ -35,15 +36,13 @@ pub(super) struct Downloads {
     mirror: Option<String>,
 }
 
-/// File that contains the binary of a component.
+/// Binary of a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Release {
     component: String,
     platform: String,
     sha256: String,
     url: String,
-    /// Path of the binary, if the file is an archive.
-    member: Option<String>,
 }
 
 /// Reason for which a download does not count.
@@ -52,14 +51,12 @@ enum DownloadError {
     #[error("there is no `curl` in PATH")]
     NoCurl,
     #[error("{url} cannot be fetched: {tail}")]
-    Fetch { url: String, tail: String },
+    Fetch { url: String, tail: String, is_of_network: bool },
     #[error("{url} has the SHA-256 {found}, pinned is {pinned}")]
     Checksum { url: String, found: String, pinned: String },
-    #[error("the archive {url} does not contain {member}")]
-    Member { url: String, member: String },
     #[error("the binary in {url} is of another version than the pinned one")]
     Version { url: String },
-    #[error("it cannot be stored")]
+    #[error("it cannot be stored: {0}")]
     Io(#[from] io::Error),
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -87,7 +84,8 @@ impl Downloads {
                 Err(error) => {
                     progress.note(&format!("building {component}, as {error}"));
                     // Each further attempt would wait for the same network.
-                    is_reachable = !matches!(error, DownloadError::NoCurl | DownloadError::Fetch { .. });
+                    is_reachable =
+                        !matches!(error, DownloadError::NoCurl | DownloadError::Fetch { is_of_network: true, .. });
                     left.push(component);
                 }
             }
@@ -138,9 +136,6 @@ impl Downloads {
         if found != release.sha256 {
             return Err(DownloadError::Checksum { url, found, pinned: release.sha256.clone() });
         }
-        if let Some(member) = &release.member {
-            extract(&url, file, member)?;
-        }
         fs::set_permissions(file, fs::Permissions::from_mode(0o755))?;
         let is_pinned =
             |version: crate::version::Version| component.pinned().is_some_and(|pinned| version.stands_in_for(&pinned));
@@ -155,13 +150,7 @@ impl Downloads {
 fn releases(text: &str) -> Vec<Release> {
     let of_line = |line: &str| {
         let mut words = line.split_whitespace().map(str::to_owned);
-        Some(Release {
-            component: words.next()?,
-            platform: words.next()?,
-            sha256: words.next()?,
-            url: words.next()?,
-            member: words.next(),
-        })
+        Some(Release { component: words.next()?, platform: words.next()?, sha256: words.next()?, url: words.next()? })
     };
     text.lines().filter(|line| !line.starts_with('#')).filter_map(of_line).collect()
 }
@@ -179,7 +168,9 @@ async fn transfer(
     let log = cache.dir().join("download.log");
     fs::write(&log, "")?;
     let flags = ["--fail", "--location", "--silent", "--show-error", "--connect-timeout", "5", "--retry", "1"];
-    let mut args: Vec<_> = flags.map(Into::into).into();
+    // A transfer that stands still ends.
+    let limits = ["--speed-limit", "1024", "--speed-time", "20"];
+    let mut args: Vec<_> = flags.into_iter().chain(limits).map(Into::into).collect();
     args.extend(["--output".into(), file.into(), "--".into(), url.into()]);
     let curl = Process::spawn(&Launch {
         name: format!("curl {component}"),
@@ -198,7 +189,11 @@ async fn transfer(
         progress.bytes(&format!("downloading {component}"), size);
         tokio::time::sleep(LOOK_EVERY).await;
     };
-    if status.success() { Ok(()) } else { Err(DownloadError::Fetch { url: url.to_owned(), tail: log_tail(&log, 1) }) }
+    if status.success() {
+        return Ok(());
+    }
+    let is_of_network = status.code().is_some_and(|code| OF_NETWORK.contains(&code));
+    Err(DownloadError::Fetch { url: url.to_owned(), tail: log_tail(&log, 1), is_of_network })
 }
 
 fn sha256(file: &Path) -> io::Result<String> {
@@ -217,25 +212,6 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// Replaces an archive by one of its files.
-fn extract(url: &str, file: &Path, member: &str) -> Result<(), DownloadError> {
-    let archive: PathBuf = file.with_extension("archive");
-    fs::rename(file, &archive)?;
-    let status = Command::new("tar")
-        .args(["--extract", "--gzip", "--to-stdout", "--file"])
-        .args([archive.as_os_str(), member.as_ref()])
-        .stdin(Stdio::null())
-        .stdout(File::create(file)?)
-        .stderr(Stdio::null())
-        .status();
-    let _ = fs::remove_file(&archive);
-    if status?.success() {
-        Ok(())
-    } else {
-        Err(DownloadError::Member { url: url.to_owned(), member: member.to_owned() })
-    }
 }
 
 #[cfg(test)]
@@ -280,9 +256,9 @@ mod tests {
         hex(&Sha256::digest(bytes))
     }
 
-    fn downloads(mirror: SocketAddr, sha256: &str, member: Option<&str>) -> Downloads {
+    fn downloads(mirror: SocketAddr, sha256: &str) -> Downloads {
         let platform = format!("{}/{}", env::consts::OS, env::consts::ARCH);
-        let line = format!("kubectl {platform} {sha256} https:/{PATH} {}\n", member.unwrap_or_default());
+        let line = format!("kubectl {platform} {sha256} https:/{PATH}\n");
         Downloads { releases: releases(&line), mirror: Some(format!("http://{mirror}/")) }
     }
 
@@ -300,7 +276,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_with_the_pinned_checksum_replaces_a_build() {
         let (mirror, asked) = server(kubectl());
-        let (left, is_there) = fetched(&downloads(mirror, &digest(&kubectl()), None)).await;
+        let (left, is_there) = fetched(&downloads(mirror, &digest(&kubectl()))).await;
         assert_eq!((left, is_there), (vec![Component::Etcd], true));
         assert_eq!(*asked.lock().expect("the lock"), [PATH]);
     }
@@ -309,10 +285,9 @@ mod tests {
     async fn another_file_is_refused_and_the_component_is_built() {
         let both = vec![Component::Etcd, Component::Kubectl];
         let (mirror, _) = server(b"#!/bin/sh\necho 'Client Version: v1.99.0'\n".to_vec());
-        assert_eq!(fetched(&downloads(mirror, &digest(&kubectl()), None)).await, (both.clone(), false));
+        assert_eq!(fetched(&downloads(mirror, &digest(&kubectl()))).await, (both.clone(), false));
         let other = digest(b"#!/bin/sh\necho 'Client Version: v1.99.0'\n");
-        assert_eq!(fetched(&downloads(mirror, &other, None)).await, (both.clone(), false), "it is of another version");
-        assert_eq!(fetched(&downloads(mirror, &other, Some("bin/kubectl"))).await, (both, false), "it is no archive");
+        assert_eq!(fetched(&downloads(mirror, &other)).await, (both, false), "it is of another version");
     }
 
     #[tokio::test]
@@ -321,21 +296,17 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         drop(listener);
         let both = vec![Component::Etcd, Component::Kubectl];
-        assert_eq!(fetched(&downloads(address, &digest(&kubectl()), None)).await, (both, false));
+        assert_eq!(fetched(&downloads(address, &digest(&kubectl()))).await, (both, false));
     }
 
     #[tokio::test]
-    async fn a_binary_is_taken_out_of_an_archive() {
-        let dir = tempfile::tempdir().expect("a folder");
-        fs::create_dir(dir.path().join("bin")).expect("a folder");
-        fs::write(dir.path().join("bin/kubectl"), kubectl()).expect("a file");
-        let archive = dir.path().join("archive.tar.gz");
-        let packed = Command::new("tar").arg("-czf").arg(&archive).arg("-C").arg(dir.path()).arg("bin").status();
-        assert!(packed.expect("tar").success());
-        let bytes = fs::read(&archive).expect("the archive");
-        let (mirror, _) = server(bytes.clone());
-        let (left, is_there) = fetched(&downloads(mirror, &digest(&bytes), Some("bin/kubectl"))).await;
-        assert_eq!((left, is_there), (vec![Component::Etcd], true));
+    async fn a_file_that_a_server_lacks_stops_no_other_download() {
+        let (mirror, _) = server(kubectl());
+        let mut downloads = downloads(mirror, &digest(&kubectl()));
+        let missing = downloads.releases[0].clone();
+        let url = "https://example.com/missing".to_owned();
+        downloads.releases.push(Release { component: Component::Etcd.name().to_owned(), url, ..missing });
+        assert_eq!(fetched(&downloads).await, (vec![Component::Etcd], true));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub struct Server {
     _dir: TempDir,
     launch: Launch,
     port: u16,
-    /// What the pod gets of it.
+    /// Part of it that the pod gets.
     pub outside: Outside,
     running: Mutex<Option<Process>>,
 }

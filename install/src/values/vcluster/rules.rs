@@ -239,10 +239,14 @@ fn tolerations(value: &Value) -> Option<Value> {
     value.as_array()?.iter().map(toleration).collect()
 }
 
-/// An endpoint without a scheme is one with TLS.
+/// Endpoints, separated by commas. One without a scheme is one with TLS.
 fn endpoint(value: &Value) -> Option<Value> {
-    let endpoint = value.as_str()?;
-    Some(if endpoint.contains("://") { json!([endpoint]) } else { json!([format!("https://{endpoint}")]) })
+    let member = |text: &str| match text.trim() {
+        "" => None,
+        text if text.contains("://") => Some(json!(text)),
+        text => Some(json!(format!("https://{text}"))),
+    };
+    value.as_str()?.split(',').map(member).collect()
 }
 
 fn all_classes(value: &Value) -> Option<Value> {
@@ -269,5 +273,17 @@ fn encoding(value: &Value) -> Option<Value> {
         "json" => Some(json!({"format": "json"})),
         "console" => Some(json!({"format": "text"})),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_member_of_an_etcd_has_a_scheme() {
+        let of = |text: &str| endpoint(&json!(text));
+        assert_eq!(of("a:2379, http://b:2379"), Some(json!(["https://a:2379", "http://b:2379"])));
+        assert_eq!(of("a:2379,"), None);
     }
 }

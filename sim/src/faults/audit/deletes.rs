@@ -79,7 +79,7 @@ pub(super) fn on_host(host: &[Entry], inside: &[Entry], has_deleted: impl Fn(&st
     findings
 }
 
-/// What happened to the originals, by object.
+/// Times at which the originals were created and deleted, by object.
 struct Inside {
     created: BTreeMap<String, Vec<OffsetDateTime>>,
     ended: BTreeMap<String, Vec<OffsetDateTime>>,
