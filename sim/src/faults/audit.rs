@@ -26,6 +26,8 @@ const SHOWN: usize = 40;
 pub(super) struct Entry {
     /// Time of the answer.
     pub(super) at: OffsetDateTime,
+    /// Time at which the request arrived. Others may see its effect before it is answered.
+    received: OffsetDateTime,
     /// Name of the object; empty for a create with a generated name.
     pub(super) name: String,
     user: String,
@@ -51,8 +53,10 @@ impl Entry {
         } else {
             own("/objectRef/name")
         };
+        let at = OffsetDateTime::parse(text(&event, "/stageTimestamp"), &Rfc3339).ok()?;
         Some(Self {
-            at: OffsetDateTime::parse(text(&event, "/stageTimestamp"), &Rfc3339).ok()?,
+            at,
+            received: OffsetDateTime::parse(text(&event, "/requestReceivedTimestamp"), &Rfc3339).unwrap_or(at),
             name,
             user: own("/user/username"),
             verb: own("/verb"),

@@ -73,7 +73,8 @@ pub(super) fn on_host(host: &[Entry], inside: &[Entry], has_deleted: impl Fn(&st
         };
         findings.extend(unproven.map(|why| {
             let why = format!("{why}: {}", entry.line());
-            Finding::new(Class::Lost, format!("host {}", entry.object()), &entry.name, why)
+            let name = entry.name.split_once("-x-").map_or(entry.name.as_str(), |(name, _)| name);
+            Finding::new(Class::Lost, format!("host {}", entry.object()), name, why)
         }));
     }
     findings
@@ -81,8 +82,14 @@ pub(super) fn on_host(host: &[Entry], inside: &[Entry], has_deleted: impl Fn(&st
 
 /// Times at which the originals were created and deleted, by object.
 struct Inside {
-    created: BTreeMap<String, Vec<OffsetDateTime>>,
-    ended: BTreeMap<String, Vec<OffsetDateTime>>,
+    created: BTreeMap<String, Vec<Times>>,
+    ended: BTreeMap<String, Vec<Times>>,
+}
+
+/// Times at which a request arrived and was answered. It took effect in between.
+struct Times {
+    received: OffsetDateTime,
+    answered: OffsetDateTime,
 }
 
 impl Inside {
@@ -95,7 +102,7 @@ impl Inside {
                 "deletecollection" => (&mut inside.ended, everything(entry)),
                 _ => continue,
             };
-            times.entry(object).or_default().push(entry.at);
+            times.entry(object).or_default().push(Times { received: entry.received, answered: entry.at });
         }
         inside
     }
@@ -105,13 +112,13 @@ impl Inside {
         let Original { resource, namespace, name } = object;
         let names = [format!("{resource} {namespace}/{name}"), format!("{resource} {namespace}/*")];
         let mut times = names.iter().filter_map(|name| self.ended.get(name)).flatten();
-        times.any(|at| *at <= until && since.is_none_or(|since| *at >= since))
+        times.any(|end| end.received <= until && since.is_none_or(|since| end.answered >= since))
     }
 
     fn was_created(&self, object: &Original<'_>, until: OffsetDateTime) -> bool {
         let Original { resource, namespace, name } = object;
         let times = self.created.get(&format!("{resource} {namespace}/{name}"));
-        times.is_some_and(|times| times.iter().any(|at| *at <= until))
+        times.is_some_and(|times| times.iter().any(|create| create.received <= until))
     }
 }
 
@@ -145,7 +152,7 @@ impl<'e> Copy<'e> {
         let resource = self.created.resource.as_str();
         let original = Original { resource, namespace: self.of("namespace"), name: self.of("name") };
         // A delete before this copy was created may be that of an earlier object of the name.
-        let since = (!self.is_first).then_some(self.created.at);
+        let since = (!self.is_first).then_some(self.created.received);
         let is_reservation = resource == "services" && !inside.was_created(&original, until);
         is_reservation || inside.has_ended(&original, since, until)
     }
@@ -240,6 +247,19 @@ mod tests {
             1,
             "the second one was not deleted"
         );
+    }
+
+    #[test]
+    fn a_delete_counts_from_its_arrival_as_the_answer_may_come_late() {
+        let annotations = json!({"tenet.sh/uid": "u", "tenet.sh/namespace": "a", "tenet.sh/name": "p"});
+        let copy = entry(1, SYNCER, "create", "p-x", &json!({"metadata": {"annotations": annotations}}));
+        let host = [copy, entry(3, SYNCER, "delete", "p-x", &Value::Null)];
+        for (arrival, found) in [(2, 0), (4, 1)] {
+            let mut late = event(5, "tenant", "delete", "p", &Value::Null);
+            late["requestReceivedTimestamp"] = json!(format!("2026-01-01T00:00:{arrival:02}.000000Z"));
+            let late = Entry::parse(&late.to_string()).unwrap();
+            assert_eq!(on_host(&host, &[late], |_| false).len(), found, "{arrival}");
+        }
     }
 
     #[test]
