@@ -97,7 +97,7 @@ impl Inside {
         let mut inside = Self { created: BTreeMap::new(), ended: BTreeMap::new() };
         for entry in entries.iter().filter(|entry| entry.user != SYNCER && entry.may_be_done()) {
             let (times, object) = match entry.verb.as_str() {
-                "create" if entry.subresource.is_empty() => (&mut inside.created, entry.object()),
+                "create" if entry.subresource.is_empty() && entry.is_done() => (&mut inside.created, entry.object()),
                 "delete" => (&mut inside.ended, entry.object()),
                 "deletecollection" => (&mut inside.ended, everything(entry)),
                 _ => continue,
@@ -115,10 +115,12 @@ impl Inside {
         times.any(|end| end.received <= until && since.is_none_or(|since| end.answered >= since))
     }
 
-    fn was_created(&self, object: &Original<'_>, until: OffsetDateTime) -> bool {
+    /// Returns true if an object was certainly stored at this time.
+    fn is_stored(&self, object: &Original<'_>, at: OffsetDateTime) -> bool {
         let Original { resource, namespace, name } = object;
-        let times = self.created.get(&format!("{resource} {namespace}/{name}"));
-        times.is_some_and(|times| times.iter().any(|create| create.received <= until))
+        let mut creates = self.created.get(&format!("{resource} {namespace}/{name}")).into_iter().flatten();
+        let last = creates.rfind(|create| create.answered <= at);
+        last.is_some_and(|create| !self.has_ended(object, Some(create.received), at))
     }
 }
 
@@ -153,8 +155,10 @@ impl<'e> Copy<'e> {
         let original = Original { resource, namespace: self.of("namespace"), name: self.of("name") };
         // A delete before this copy was created may be that of an earlier object of the name.
         let since = (!self.is_first).then_some(self.created.received);
-        let is_reservation = resource == "services" && !inside.was_created(&original, until);
-        is_reservation || inside.has_ended(&original, since, until)
+        if resource == "services" {
+            return !inside.is_stored(&original, until);
+        }
+        inside.has_ended(&original, since, until)
     }
 
     /// Returns true for a pod that refers to the object which this entry deletes, while both originals are there.
@@ -280,6 +284,10 @@ mod tests {
         assert_eq!(judge(&[of_tenant(2, "create")]), 1);
         assert_eq!(judge(&[of_tenant(2, "create"), of_tenant(4, "delete")]), 0);
         assert_eq!(judge(&[of_tenant(2, "create"), of_tenant(6, "delete")]), 1, "too early");
+        let mut refused = event(4, "tenant", "create", "", &Value::Null);
+        refused["responseStatus"]["code"] = json!(503);
+        let earlier = [of_tenant(2, "create"), of_tenant(3, "delete"), service(refused, "w")];
+        assert_eq!(judge(&earlier), 0, "a reservation for a second one that was not stored");
     }
 
     #[test]
