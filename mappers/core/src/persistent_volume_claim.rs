@@ -6,8 +6,8 @@ mod config;
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Refusal, Rule, copy, refuse, set, up};
 use tenet_mapper::{
-    Context, CopyMapper, Dependency, Effect, Event, EventReason, Input, KeysOf, Kind, MapError, Mapper, MapperSpec,
-    Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
+    Context, CopyMapper, Effect, Event, EventReason, Input, KeysOf, Kind, MapError, Mapper, MapperSpec, Object,
+    Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
 };
 
 pub use config::Storage;
@@ -17,7 +17,11 @@ use crate::{storage_class, volume_snapshot};
 
 const KIND: Kind = kinds::PERSISTENT_VOLUME_CLAIM;
 
-const HOLD: Hold = Hold { kind: KIND, finalizer: "tenet.sh/host-claim" };
+const HOLD: Hold = Hold {
+    kind: KIND,
+    finalizer: "tenet.sh/host-claim",
+    earlier: "it holds the data of an earlier claim of this name, whose deletion was not seen",
+};
 
 /// The class of a claim before `storageClassName`; it still wins over the field.
 const BETA_CLASS: &str = "volume.beta.kubernetes.io/storage-class";
@@ -84,45 +88,14 @@ impl Mapper for PersistentVolumeClaimMapper {
     }
 
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
-        let host_key = cx.host_key(KIND, key);
-        // A copy without an original stays: nobody has seen a delete, and it holds data.
-        let Some(virt) = cx.virt(KIND, key) else { return Ok(Outcome::done()) };
-        let host = cx.host(KIND, &host_key);
-        if virt.is_deleting() {
-            return Ok(HOLD.end(cx, key, &virt, host.as_ref()));
-        }
-        match host {
-            None if was_bound(cx, key, &virt) => Ok(lost(&virt)),
-            None if HOLD.is_on(&virt) => self.copies.sync(cx, key, virt, None),
-            None => {
-                self.copies.desired(cx, &virt, None)?;
-                Ok(Outcome::one(HOLD.put(&virt)))
-            }
-            Some(host) => {
-                let owner = cx.owned_by(KIND, key, &host)?;
-                if owner.uid != virt.uid() {
-                    let why = "it holds the data of an earlier claim of this name, whose deletion was not seen";
-                    return Err(MapError::foreign(Side::Host, KIND, &host, why));
-                }
-                if host.is_deleting() {
-                    return Ok(Outcome::done().wait_for(Dependency::host(KIND, &host_key)));
-                }
-                if !HOLD.is_on(&virt) {
-                    return Ok(Outcome::one(HOLD.put(&virt)));
-                }
-                self.copies.sync(cx, key, virt, Some(host))
-            }
-        }
+        HOLD.carry(cx, key, &self.copies, |virt| was_bound(cx, key, virt).then(|| lost(virt)))
     }
 }
 
 /// Returns true if a claim without a copy had a volume, so that a new copy would be an empty one.
 fn was_bound(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> bool {
-    let last = cx.last_state(KIND, &cx.host_key(KIND, key)).filter(|last| {
-        let owner = cx.owned_by(KIND, key, last);
-        last.str_at("/status/phase") == Some("Bound") && owner.is_ok_and(|owner| owner.uid == virt.uid())
-    });
-    last.is_some() || matches!(virt.str_at("/status/phase"), Some("Bound" | "Lost"))
+    let was = |last: Object| last.str_at("/status/phase") == Some("Bound");
+    matches!(virt.str_at("/status/phase"), Some("Bound" | "Lost")) || HOLD.last(cx, key, virt).is_some_and(was)
 }
 
 /// Shows a claim whose copy is gone as Lost.

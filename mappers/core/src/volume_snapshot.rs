@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use tenet_mapper::rules::{Refusal, Rule, omit, reference, refuse, set, up};
 use tenet_mapper::translate::Wording;
 use tenet_mapper::{
-    Context, CopyMapper, Dependency, Effect, Event, EventReason, HostKey, Input, KeysOf, Kind, MapError, Mapper,
-    MapperId, MapperSpec, Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
+    Context, CopyMapper, Effect, Event, EventReason, HostKey, Input, KeysOf, Kind, MapError, Mapper, MapperId,
+    MapperSpec, Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
 };
 
 use crate::hold::Hold;
@@ -18,7 +18,11 @@ pub(crate) const KIND: Kind = Kind::of("snapshot.storage.k8s.io", "v1", "VolumeS
 /// The name of the mapper.
 pub(crate) const ID: MapperId = MapperId::new("volume-snapshot");
 
-const HOLD: Hold = Hold { kind: KIND, finalizer: "tenet.sh/host-snapshot" };
+const HOLD: Hold = Hold {
+    kind: KIND,
+    finalizer: "tenet.sh/host-snapshot",
+    earlier: "it is an earlier snapshot of this name, whose deletion was not seen",
+};
 
 const ERROR: &str = "/status/error";
 
@@ -77,42 +81,13 @@ impl Mapper for VolumeSnapshotMapper {
     }
 
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
-        let host_key = cx.host_key(KIND, key);
-        // A copy without an original stays: nobody has seen a delete, and it holds data.
-        let Some(virt) = cx.virt(KIND, key) else { return Ok(Outcome::done()) };
-        let host = cx.host(KIND, &host_key);
-        if virt.is_deleting() {
-            return Ok(HOLD.end(cx, key, &virt, host.as_ref()));
-        }
-        let Some(host) = host else {
-            if was_taken(cx, key, &virt) {
-                return Ok(lost(&virt));
-            }
-            if HOLD.is_on(&virt) {
-                return self.copies.sync(cx, key, virt, None);
-            }
-            self.copies.desired(cx, &virt, None)?;
-            return Ok(Outcome::one(HOLD.put(&virt)));
-        };
-        if cx.owned_by(KIND, key, &host)?.uid != virt.uid() {
-            let why = "it is an earlier snapshot of this name, whose deletion was not seen";
-            return Err(MapError::foreign(Side::Host, KIND, &host, why));
-        }
-        if host.is_deleting() {
-            return Ok(Outcome::done().wait_for(Dependency::host(KIND, &host_key)));
-        }
-        if !HOLD.is_on(&virt) {
-            return Ok(Outcome::one(HOLD.put(&virt)));
-        }
-        self.copies.sync(cx, key, virt, Some(host))
+        HOLD.carry(cx, key, &self.copies, |virt| was_taken(cx, key, virt).then(|| lost(virt)))
     }
 }
 
 /// Returns true if a snapshot without a copy had been taken, so that a new copy would hold later data.
 fn was_taken(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> bool {
-    let last = cx.last_state(KIND, &cx.host_key(KIND, key));
-    let is_own = |last: &Object| cx.owned_by(KIND, key, last).is_ok_and(|owner| owner.uid == virt.uid());
-    is_taken(virt) || last.is_some_and(|last| is_taken(&last) && is_own(&last))
+    is_taken(virt) || HOLD.last(cx, key, virt).is_some_and(|last| is_taken(&last))
 }
 
 fn is_taken(snapshot: &Object) -> bool {
