@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::oracle::{Failure, Promise, compare};
@@ -56,23 +56,18 @@ pub fn threads() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Visits seeds in order on several threads, those of one story on one. Stops when `visit` returns false.
-pub fn sweep(seeds: impl IntoIterator<Item = u64>, threads: usize, visit: impl Fn(u64) -> bool + Sync) {
+/// Visits seeds in order on several threads, those of one story on one.
+pub fn sweep(seeds: impl IntoIterator<Item = u64>, threads: usize, visit: impl Fn(u64) + Sync) {
     let mut stories: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
     for seed in seeds {
         stories.entry(seed / SEEDS_OF_STORY).or_default().push(seed);
     }
     let stories: Vec<_> = stories.into_values().collect();
-    let (next, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let next = AtomicUsize::new(0);
     let work = || {
         while let Some(story) = stories.get(next.fetch_add(1, Ordering::Relaxed)) {
             for seed in story {
-                if is_over.load(Ordering::Relaxed) {
-                    return;
-                }
-                if !visit(*seed) {
-                    is_over.store(true, Ordering::Relaxed);
-                }
+                visit(*seed);
             }
         }
     };

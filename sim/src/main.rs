@@ -73,13 +73,14 @@ fn simulate(args: &Args) -> anyhow::Result<bool> {
             outcome.failures.iter().for_each(|failure| println!("  {failure}"));
         }
     }
-    let seeds = args.from..args.from + args.seeds;
-    let seeds = seeds.take_while(|_| tally.lock().failed < args.failures);
-    sweep(seeds, args.threads, |seed| {
+    sweep(args.from..args.from + args.seeds, args.threads, |seed| {
+        if tally.lock().failed >= args.failures {
+            return;
+        }
         let script = generate(seed);
         if !args.all && is_open(&script).is_some() {
             tally.lock().skipped += 1;
-            return true;
+            return;
         }
         match try_seed(&script) {
             Ok(outcome) => {
@@ -95,7 +96,6 @@ fn simulate(args: &Args) -> anyhow::Result<bool> {
                 tally.lock().failed += 1;
             }
         }
-        tally.lock().failed < args.failures
     });
     let Tally { runs, skipped, failed, hits } = tally.into_inner();
     let seconds = start.elapsed().as_secs_f64();

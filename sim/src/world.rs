@@ -16,7 +16,7 @@ pub use node::Nodes;
 pub use tenant::Tenant;
 
 pub(crate) use controllers::{on_host, on_virtual};
-pub(crate) use volumes::uses;
+pub(crate) use volumes::is_used;
 
 /// User of the tenant.
 pub const TENANT: &str = "tenant";

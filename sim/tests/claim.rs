@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tenet_mapper::{Side, kinds};
-use tenet_sim::api::{Cluster, ClusterConfig, Status};
+use tenet_sim::api::{Cluster, ClusterConfig, Snapshot, Status};
 use tenet_sim::world::LEASE as LEASES;
 use tenet_syncer::ClaimAction;
 use tenet_syncer::api::Api;
@@ -81,6 +81,24 @@ impl Lab {
         self.virt
             .create("tenant", kinds::SERVICE, "default", json!({"metadata": {"name": name}, "spec": spec}))
             .expect("an answer");
+    }
+
+    fn of(&self, side: Side) -> &Cluster {
+        if side == Side::Host { &self.host } else { &self.virt }
+    }
+
+    /// Returns a backup of a store that lacks the Service `new`, although both are of the same epoch.
+    async fn backup_between_epochs(&self, side: Side) -> Snapshot {
+        self.service("old");
+        sleep(SETTLED).await;
+        // The epoch is raised beside this, and not again for ten seconds.
+        self.service("older");
+        sleep(Duration::from_secs(2)).await;
+        let (backup, epochs) = (self.of(side).snapshot(), self.epochs());
+        self.service("new");
+        sleep(Duration::from_secs(1)).await;
+        assert_eq!(self.epochs(), epochs, "{side}: the backup is of the same epoch");
+        backup
     }
 
     fn has_copy(&self, name: &str) -> bool {
@@ -159,12 +177,11 @@ async fn a_store_of_either_side_that_was_restored_suspends_all_writes_and_keeps_
         let engine = lab.start(&stop).await.expect("an answer");
         lab.service("old");
         sleep(SETTLED).await;
-        let restored = if side == Side::Host { &lab.host } else { &lab.virt };
-        let backup = restored.snapshot();
+        let backup = lab.of(side).snapshot();
         lab.service("new");
         sleep(SETTLED).await;
         assert!(lab.has_copy("new"));
-        restored.restore(&backup);
+        lab.of(side).restore(&backup);
         sleep(NOTICED).await;
         says_which_store_was_restored(&engine, side);
         lab.writes();
@@ -182,17 +199,9 @@ async fn a_store_that_went_back_between_two_epochs_suspends_all_writes_until_a_p
     for side in [Side::Virtual, Side::Host] {
         let (lab, stop) = (Lab::new(), CancellationToken::new());
         let engine = lab.start(&stop).await.expect("an answer");
-        lab.service("old");
-        sleep(SETTLED).await;
-        let restored = if side == Side::Host { &lab.host } else { &lab.virt };
-        // The epoch is raised beside this, and not again for ten seconds.
-        lab.service("older");
-        sleep(Duration::from_secs(2)).await;
-        let (backup, epochs) = (restored.snapshot(), lab.epochs());
-        lab.service("new");
-        sleep(Duration::from_secs(1)).await;
-        assert!(lab.has_copy("new") && lab.epochs() == epochs, "{side}: the backup is of the same epoch");
-        restored.restore(&backup);
+        let backup = lab.backup_between_epochs(side).await;
+        assert!(lab.has_copy("new"), "{side}");
+        lab.of(side).restore(&backup);
         sleep(NOTICED).await;
         says_which_store_was_restored(&engine, side);
         assert_eq!(lab.has_copy("new"), side == Side::Virtual, "{side}: what is newer than the backup stays");
@@ -213,24 +222,15 @@ async fn a_store_that_went_back_while_no_syncer_ran_is_noticed_also_by_a_few_sec
     let labs: [fn() -> Lab; 2] = [Lab::new, Lab::with_lease];
     for (side, lab) in [Side::Virtual, Side::Host].into_iter().flat_map(|side| labs.map(|lab| (side, lab()))) {
         let stop = CancellationToken::new();
-        let restored = if side == Side::Host { &lab.host } else { &lab.virt };
         lab.start(&stop).await.expect("a syncer");
-        lab.service("old");
-        sleep(SETTLED).await;
-        // The epoch is raised beside this, and not again for ten seconds.
-        lab.service("older");
-        sleep(Duration::from_secs(2)).await;
-        let (backup, epochs) = (restored.snapshot(), lab.epochs());
-        lab.service("new");
-        sleep(Duration::from_secs(1)).await;
-        assert_eq!(lab.epochs(), epochs, "{side}: the backup is of the same epoch");
+        let backup = lab.backup_between_epochs(side).await;
         stop.cancel();
         sleep(Duration::from_secs(1)).await;
-        restored.restore(&backup);
+        lab.of(side).restore(&backup);
         // Versions of the store say nothing any more.
         for number in 0..40 {
             let map = json!({"metadata": {"name": format!("later-{number}")}});
-            restored.create("somebody", kinds::CONFIG_MAP, "default", map).expect("an answer");
+            lab.of(side).create("somebody", kinds::CONFIG_MAP, "default", map).expect("an answer");
         }
         is_refused_after_a_restart(&lab, side).await;
         assert!(side == Side::Host || lab.has_copy("new"), "what is newer than the backup stays");
@@ -276,16 +276,8 @@ async fn a_claim_that_a_person_adopts_after_an_older_answer_is_followed_again() 
     for side in [Side::Virtual, Side::Host] {
         let (lab, stop) = (Lab::new(), CancellationToken::new());
         let engine = lab.start(&stop).await.expect("a syncer");
-        lab.service("old");
-        sleep(SETTLED).await;
-        let restored = if side == Side::Host { &lab.host } else { &lab.virt };
-        lab.service("older");
-        sleep(Duration::from_secs(2)).await;
-        let (backup, epochs) = (restored.snapshot(), lab.epochs());
-        lab.service("new");
-        sleep(Duration::from_secs(1)).await;
-        assert_eq!(lab.epochs(), epochs, "{side}: the backup is of the same epoch");
-        restored.restore(&backup);
+        let backup = lab.backup_between_epochs(side).await;
+        lab.of(side).restore(&backup);
         sleep(NOTICED).await;
         says_which_store_was_restored(&engine, side);
         lab.adopt().await;

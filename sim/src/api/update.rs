@@ -30,12 +30,11 @@ pub(super) fn update(state: &mut State, resource: &Resource, request: &Request) 
         }
         return Err(Status::not_found(resource, &request.name));
     };
-    if request.verb == Verb::Update {
-        check_body(resource, request, &decode(resource, request.body.clone())?)?;
-        check_uid(resource, request, &key, old.uid())?;
-    }
     let mut new = changed(resource, request, &old)?;
     check_body(resource, request, &new)?;
+    if request.verb == Verb::Update {
+        check_uid(resource, request, &key, old.uid())?;
+    }
     defaults::decoded(resource, &mut new);
     state.admit(request, resource, Some(&old), &mut new)?;
     check_version(resource, request, &old, &new)?;

@@ -92,13 +92,11 @@ pub(super) fn updated(resource: &Resource, subresource: &str, old: &Object, new:
             causes
         }
         "PersistentVolumeClaim" if subresource.is_empty() => {
-            let is_free = |member: &str| old.value()["spec"].get(member).is_none();
-            let (has_volume, has_class) = (!is_free("volumeName"), !is_free("storageClassName"));
             let of = |value: &Value| {
                 let mut spec = value["spec"].clone();
-                // What the claim does not have yet may be set once.
-                for (member, has_it) in [("volumeName", has_volume), ("storageClassName", has_class)] {
-                    if !has_it {
+                // Members that the claim does not have yet may be set once.
+                for member in ["volumeName", "storageClassName"] {
+                    if old.value()["spec"].get(member).is_none() {
                         spec[member] = Value::Null;
                     }
                 }

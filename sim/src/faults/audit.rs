@@ -73,7 +73,7 @@ impl Entry {
 
     /// Returns the resource, namespace and name.
     pub(super) fn object(&self) -> String {
-        format!("{} {}/{}", self.resource, self.namespace, self.name)
+        key(&self.resource, &self.namespace, &self.name)
     }
 
     /// Returns the entry as one line.
@@ -109,6 +109,11 @@ impl Entry {
     fn is_pod(&self) -> bool {
         self.resource == "pods" && self.subresource.is_empty()
     }
+}
+
+/// Names an object of an audit log.
+fn key(resource: &str, namespace: &str, name: &str) -> String {
+    format!("{resource} {namespace}/{name}")
 }
 
 /// Reads the audit logs of both sides.

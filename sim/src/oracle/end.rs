@@ -11,7 +11,7 @@ use super::{Oracle, Promise, Record, record};
 use crate::api::Object;
 use crate::network::Clusters;
 use crate::script::{Act, Script, What};
-use crate::world::{controller, is_finished, uses};
+use crate::world::{controller, is_finished, is_used};
 
 impl Oracle {
     /// Checks that both sides agree.
@@ -185,9 +185,7 @@ impl Oracle {
                 return Err(format!("{field} differs from its copy"));
             }
         }
-        let pods = clusters.virt.list(kinds::POD, claim.namespace());
-        let is_used = || pods.iter().any(|pod| !is_finished(pod) && uses(pod, claim.name()));
-        if claim.is_deleting() && !is_used() {
+        if claim.is_deleting() && !is_used(&clusters.virt, claim) {
             return Err("its deletion has not ended".to_owned());
         }
         Ok(())

@@ -202,8 +202,9 @@ impl Nodes {
     /// Returns true if the host has every ConfigMap and Secret that a pod mounts, and a volume for each of its claims.
     fn has_content(&self, pod: &Object) -> bool {
         let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
-        let mut needed = Vec::new();
+        let (mut needed, mut claims) = (Vec::new(), Vec::new());
         for volume in volumes {
+            claims.extend(volume["persistentVolumeClaim"]["claimName"].as_str());
             let projected = volume["projected"]["sources"].as_array().into_iter().flatten();
             needed.extend(volume["configMap"]["name"].as_str().map(|name| (kinds::CONFIG_MAP, name)));
             needed.extend(volume["secret"]["secretName"].as_str().map(|name| (kinds::SECRET, name)));
@@ -216,9 +217,8 @@ impl Nodes {
             let claim = self.host.get(kinds::PERSISTENT_VOLUME_CLAIM, pod.namespace(), name);
             claim.is_some_and(|claim| claim["status"]["phase"] == "Bound")
         };
-        let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
-        let mut claims = volumes.filter_map(|volume| volume["persistentVolumeClaim"]["claimName"].as_str());
-        claims.all(is_bound) && needed.iter().all(|(kind, name)| self.host.get(*kind, pod.namespace(), name).is_some())
+        claims.into_iter().all(is_bound)
+            && needed.iter().all(|(kind, name)| self.host.get(*kind, pod.namespace(), name).is_some())
     }
 }
 

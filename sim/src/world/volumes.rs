@@ -22,13 +22,14 @@ pub(super) fn release(cluster: &Cluster) {
     }
 }
 
-fn is_used(cluster: &Cluster, claim: &Object) -> bool {
+/// Returns true if a pod that has not ended mounts a claim.
+pub(crate) fn is_used(cluster: &Cluster, claim: &Object) -> bool {
     let pods = cluster.list(kinds::POD, claim.namespace());
     pods.iter().any(|pod| !is_finished(pod) && uses(pod, claim.name()))
 }
 
 /// Returns true if a pod mounts a claim.
-pub(crate) fn uses(pod: &Value, claim: &str) -> bool {
+fn uses(pod: &Value, claim: &str) -> bool {
     let mut volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
     volumes.any(|volume| volume["persistentVolumeClaim"]["claimName"] == claim)
 }

@@ -6,7 +6,10 @@ use time::OffsetDateTime;
 
 use super::super::finding::{Class, Finding};
 use super::super::references::references;
-use super::{Entry, SYNCER, text};
+use super::{Entry, SYNCER, key, text};
+
+/// Name that stands for all objects of a collection.
+const EVERY: &str = "*";
 
 /// Returns the virtual objects that the syncer deleted although nobody else had deleted them.
 pub(super) fn inside(inside: &[Entry], has_deleted: impl Fn(&str) -> bool) -> Vec<Finding> {
@@ -44,7 +47,7 @@ pub(super) fn inside(inside: &[Entry], has_deleted: impl Fn(&str) -> bool) -> Ve
 pub(super) fn on_host(host: &[Entry], inside: &[Entry], has_deleted: impl Fn(&str) -> bool) -> Vec<Finding> {
     let inside = Inside::read(inside);
     let mut created: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
-    let mut users: BTreeMap<&str, &Entry> = BTreeMap::new();
+    let mut users: BTreeMap<&str, Copy<'_>> = BTreeMap::new();
     let mut findings = Vec::new();
     for entry in host.iter().filter(|entry| entry.may_be_done()) {
         let is_of_syncer = entry.is_write_of_syncer() && entry.subresource.is_empty();
@@ -53,9 +56,10 @@ pub(super) fn on_host(host: &[Entry], inside: &[Entry], has_deleted: impl Fn(&st
             users.remove(entry.name.as_str());
         }
         if entry.verb == "create" && is_of_syncer {
-            created.entry(entry.object()).or_default().push(entry);
+            let copies = created.entry(entry.object()).or_default();
+            copies.push(entry);
             if entry.is_pod() {
-                users.insert(&entry.name, entry);
+                users.extend(Copy::latest(copies).map(|copy| (entry.name.as_str(), copy)));
             }
         }
         let unproven = match entry.resource.as_str() {
@@ -66,7 +70,6 @@ pub(super) fn on_host(host: &[Entry], inside: &[Entry], has_deleted: impl Fn(&st
                 .map(|_| "deleted by the syncer, and its original by nobody before".to_owned()),
             "configmaps" | "secrets" if is_end => users
                 .values()
-                .filter_map(|pod| Copy::latest(created.get(&pod.object())?))
                 .find(|pod| pod.needs(entry, &inside) && !has_deleted(pod.of("uid")))
                 .map(|pod| format!("deleted by the syncer, and the host pod {} needs it", pod.created.name)),
             _ => None,
@@ -109,16 +112,14 @@ impl Inside {
 
     /// Returns true if somebody deleted an object in this time.
     fn has_ended(&self, object: &Original<'_>, since: Option<OffsetDateTime>, until: OffsetDateTime) -> bool {
-        let Original { resource, namespace, name } = object;
-        let names = [format!("{resource} {namespace}/{name}"), format!("{resource} {namespace}/*")];
+        let names = [object.key(), Original { name: EVERY, ..*object }.key()];
         let mut times = names.iter().filter_map(|name| self.ended.get(name)).flatten();
         times.any(|end| end.received <= until && since.is_none_or(|since| end.answered >= since))
     }
 
     /// Returns true if an object was certainly stored at this time.
     fn is_stored(&self, object: &Original<'_>, at: OffsetDateTime) -> bool {
-        let Original { resource, namespace, name } = object;
-        let mut creates = self.created.get(&format!("{resource} {namespace}/{name}")).into_iter().flatten();
+        let mut creates = self.created.get(&object.key()).into_iter().flatten();
         let last = creates.rfind(|create| create.answered <= at);
         last.is_some_and(|create| !self.has_ended(object, Some(create.received), at))
     }
@@ -129,6 +130,12 @@ struct Original<'e> {
     resource: &'e str,
     namespace: &'e str,
     name: &'e str,
+}
+
+impl Original<'_> {
+    fn key(&self) -> String {
+        key(self.resource, self.namespace, self.name)
+    }
 }
 
 /// A host object as the syncer created it.
@@ -153,11 +160,11 @@ impl<'e> Copy<'e> {
     fn is_ended(&self, until: OffsetDateTime, inside: &Inside) -> bool {
         let resource = self.created.resource.as_str();
         let original = Original { resource, namespace: self.of("namespace"), name: self.of("name") };
-        // A delete before this copy was created may be that of an earlier object of the name.
-        let since = (!self.is_first).then_some(self.created.received);
         if resource == "services" {
             return !inside.is_stored(&original, until);
         }
+        // A delete before this copy was created may be that of an earlier object of the name.
+        let since = (!self.is_first).then_some(self.created.received);
         inside.has_ended(&original, since, until)
     }
 
@@ -177,7 +184,7 @@ impl<'e> Copy<'e> {
 
 /// Stands for all objects that a request for a collection deletes.
 fn everything(entry: &Entry) -> String {
-    format!("{} {}/*", entry.resource, entry.namespace)
+    key(&entry.resource, &entry.namespace, EVERY)
 }
 
 #[cfg(test)]
