@@ -126,10 +126,10 @@ impl NodeMapper {
 
     /// Returns the host's Node, if it is shown without pods.
     fn always(&self, cx: &Context<'_>, key: &VirtualKey) -> Option<Object> {
-        if is_synthetic(cx) || !cx.can_read(Side::Host, kinds::NODE) || !always::is_shown(cx, self.all, key.name()) {
+        if is_synthetic(cx) || !cx.can_read(Side::Host, kinds::NODE) {
             return None;
         }
-        cx.host(kinds::NODE, &HostKey::new("", key.name()))
+        always::shown(cx, self.all, key.name())
     }
 
     /// Keeps the picture of a node without pods that carries something of the tenant, as long as the host has the node.

@@ -1,6 +1,6 @@
 //! Nodes that are shown although no pod of the tenant is on them.
 
-use tenet_mapper::{Bound, Context, Input, KeysOf, MapperSpec, Projection, Side, VirtualKey, kinds};
+use tenet_mapper::{Bound, Context, HostKey, Input, KeysOf, MapperSpec, Object, Projection, Side, VirtualKey, kinds};
 
 use super::Nodes;
 
@@ -15,17 +15,17 @@ fn index() -> VirtualKey {
     VirtualKey::new("nodes", "all")
 }
 
-/// Returns true if a node of the host is shown in any case: it has the labels, and is among the first by name.
-pub(super) fn is_shown(cx: &Context<'_>, nodes: Bound, name: &str) -> bool {
+/// Returns a node of the host that is shown in any case: it has the labels, and is among the first of those by name.
+pub(super) fn shown(cx: &Context<'_>, nodes: Bound, name: &str) -> Option<Object> {
     let config = cx.section::<Nodes>();
-    let Some(always) = config.always.as_ref() else { return false };
-    let (mut before, mut is_found) = (0, false);
+    let always = config.always.as_ref()?;
+    let host = cx.host(kinds::NODE, &HostKey::new("", name)).filter(|host| always.selects(host))?;
+    let mut before = 0;
+    // In the order of names, so the visit ends at this one.
     cx.visit_sources(nodes, &index(), &mut |node| {
-        if always.selects(&node) {
-            is_found = node.name() == name;
-            before += 1;
-        }
-        !is_found && before < always.limit.get()
+        let is_before = node.name() < name;
+        before += u16::from(is_before && always.selects(&node));
+        is_before && before < always.limit.get()
     });
-    is_found
+    (before < always.limit.get()).then_some(host)
 }
