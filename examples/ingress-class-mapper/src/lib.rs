@@ -2,7 +2,6 @@
 //! the tenant makes stays inside.
 
 use serde_json::{Value, json};
-use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::{
     ApplyVirtual, Context, Deletion, Effect, HostKey, Input, KeysOf, Kind, MapError, Mapper, MapperSpec, Object,
     Outcome, Projection, Right, Side, Verb, VirtualKey,
@@ -37,16 +36,13 @@ impl Mapper for IngressClasses {
 
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         let virt = cx.virt(KIND, key);
-        let is_ours = |virt: &Object| virt.label(MANAGED_BY) == Some(&cx.facts().names.cluster);
+        let is_ours = |virt: &Object| cx.facts().has_made(virt);
         match (virt, cx.host(KIND, &HostKey::new("", key.name()))) {
             (Some(virt), None) if is_ours(&virt) && !virt.is_deleting() => {
                 Ok(Outcome::one(Effect::Delete(Deletion::picture(KIND, &virt))))
             }
             (_, None) => Ok(Outcome::done()),
-            (Some(virt), Some(_)) if !is_ours(&virt) => Err(MapError::Foreign {
-                object: format!("{KIND} {key} in the virtual cluster"),
-                why: format!("it lacks the label {MANAGED_BY}"),
-            }),
+            (Some(virt), Some(_)) if !is_ours(&virt) => Err(MapError::not_made(KIND, &virt)),
             (_, Some(host)) => Ok(Outcome::one(Effect::ApplyVirtual(ApplyVirtual {
                 kind: KIND,
                 key: key.clone(),

@@ -1,7 +1,7 @@
 //! Pictures of classes: cluster-scoped objects of the host that tenants name in their objects. A picture shows what the
 //! tenant must know of a class that the installation allows; a class that a tenant makes stays inside.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tenet_mapper::rules::Rule;
 use tenet_mapper::{
     ApplyVirtual, Context, Deletion, Effect, HostKey, Input, KeysOf, MapError, Mapper, MapperSpec, Object, Outcome,
@@ -10,12 +10,15 @@ use tenet_mapper::{
 
 /// Choice of the classes that are shown, beside the table.
 pub(crate) struct ClassPicture {
-    /// Fields that are read of a class of the host: those that the table shows.
-    pub(crate) fields: &'static [&'static str],
     /// Returns true for a class that tenants may use.
     pub(crate) is_allowed: fn(&Context<'_>, &Object) -> bool,
-    /// Annotations of a picture.
-    pub(crate) annotations: fn(&Object) -> Value,
+    /// Annotation of the class that objects without one get, if the kind has it.
+    pub(crate) default: Option<&'static str>,
+}
+
+/// Returns true if a class carries the annotation of a default class.
+pub(crate) fn is_default(class: &Object, annotation: &str) -> bool {
+    class.annotation(annotation) == Some("true")
 }
 
 /// Mapper of a kind of classes. Its table says what a picture shows.
@@ -28,7 +31,7 @@ impl ClassMapper {
     /// Adds the table, the classes of both sides, and the rights to the identity of a mapper.
     pub(crate) fn new(spec: MapperSpec, rules: &'static [Rule], picture: ClassPicture) -> Self {
         let kind = spec.kind;
-        let host = Input::new(Side::Host, kind, Projection::Fields(picture.fields), KeysOf::With(crate::same_name));
+        let host = Input::new(Side::Host, kind, crate::shown(rules), KeysOf::With(crate::same_name));
         let spec = MapperSpec { table: Some(crate::table_with(rules, &[]).into()), ..spec }
             .reads(Input::new(Side::Virtual, kind, Projection::Whole, KeysOf::Own))
             .reads(host.foreign().optional())
@@ -40,7 +43,10 @@ impl ClassMapper {
         let mut class = self.spec.table.as_ref().map(|table| table.up(host.value())).unwrap_or_default();
         class["apiVersion"] = json!(self.spec.kind.api_version());
         class["kind"] = json!(self.spec.kind.kind);
-        class["metadata"] = json!({"name": host.name(), "annotations": (self.picture.annotations)(host)});
+        let annotations = self.picture.default.into_iter();
+        let annotations: Map<_, _> =
+            annotations.map(|key| (key.to_owned(), json!(is_default(host, key).to_string()))).collect();
+        class["metadata"] = json!({"name": host.name(), "annotations": annotations});
         class
     }
 }

@@ -108,14 +108,9 @@ impl EventMapper {
 
     /// Returns the names of the host that messages about an object may hold: its own, and of what it refers to.
     fn wording(&self, cx: &Context<'_>, host: &Object, virt: &Object) -> Wording {
-        let inner = virt.namespace();
-        let own = Wording::new(host.namespace(), inner)
-            .named_by(&cx.facts().names)
-            .uid(host.uid(), virt.uid())
-            .object(host.name(), virt.name());
         let references = self.pods.references(virt.value()).into_iter();
-        references.fold(own, |wording, reference| {
-            let host_key = cx.host_key_named(reference.kind, inner, &reference.name);
+        references.fold(crate::wording(cx, host, virt), |wording, reference| {
+            let host_key = cx.host_key_named(reference.kind, virt.namespace(), &reference.name);
             wording.object(host_key.name(), &reference.name)
         })
     }

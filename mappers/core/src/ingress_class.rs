@@ -1,7 +1,6 @@
 //! IngressClasses: a picture of each class of the host, so that an Ingress can name one. Nothing crosses down: a class that a
 //! tenant makes stays inside.
 
-use serde_json::json;
 use tenet_mapper::rules::{Rule, omit, set, up};
 use tenet_mapper::translate::labels::Globs;
 use tenet_mapper::{Kind, MapperSpec};
@@ -24,12 +23,11 @@ const RULES: &[Rule] = &[
 ];
 
 const PICTURE: ClassPicture = ClassPicture {
-    fields: &["spec.controller"],
     is_allowed: |cx, class| {
         let classes = &cx.section::<Ingresses>().classes;
         classes.is_empty() || Globs::new(classes).matches(class.name())
     },
-    annotations: |class| json!({DEFAULT: (class.annotation(DEFAULT) == Some("true")).to_string()}),
+    default: Some(DEFAULT),
 };
 
 /// Shows the IngressClasses of the host that tenants may use. It is off until the configuration enables it.

@@ -25,8 +25,10 @@ mod storage_class;
 mod volume_snapshot;
 mod volume_snapshot_class;
 
-use tenet_mapper::rules::{HEAD, Rule, Table, set};
-use tenet_mapper::{Mapper, Object, VirtualKey};
+use tenet_mapper::rules::{Action, HEAD, Rule, Table, set};
+use tenet_mapper::translate::Wording;
+use tenet_mapper::translate::intern::intern_all;
+use tenet_mapper::{Context, Mapper, Object, Projection, VirtualKey};
 
 pub use config_map::ConfigMapMapper;
 pub use coredns::{CoreDns, CoreDnsMapper};
@@ -42,7 +44,6 @@ pub use pod::{Dns, Level, Operator, PodMapper, Pods, Preset, TaintEffect, Tolera
 pub use pod_disruption_budget::PodDisruptionBudgetMapper;
 pub use secret::SecretMapper;
 pub use service::{FromHost, ReplicateServices, ServiceMapper, ToHost};
-pub use volume_snapshot::VolumeSnapshotMapper;
 
 /// Every built-in mapper, in the order of their names.
 pub fn all() -> Vec<Box<dyn Mapper>> {
@@ -66,7 +67,7 @@ pub fn all() -> Vec<Box<dyn Mapper>> {
         Box::new(secret::mapper()),
         Box::new(ServiceMapper::new()),
         Box::new(storage_class::mapper()),
-        Box::new(VolumeSnapshotMapper::new()),
+        Box::new(volume_snapshot::mapper()),
         Box::new(volume_snapshot_class::mapper()),
     ]
 }
@@ -87,6 +88,20 @@ fn table_with(head: &'static [Rule], parts: &[(&str, &[Rule])]) -> Table {
     let parts = [&[("", head)], parts].concat();
     // The tables are constants, and a test builds every one of them.
     Table::new(&parts).expect("the tables do not contradict themselves")
+}
+
+/// The projection that keeps the fields which come up by these rules.
+fn shown(rules: &[Rule]) -> Projection {
+    let up = rules.iter().filter(|rule| rule.action == Action::Up).map(|rule| rule.path);
+    Projection::Fields(intern_all(up))
+}
+
+/// The names of a host object and of what is below it, in the words of its original.
+fn wording(cx: &Context<'_>, host: &Object, virt: &Object) -> Wording {
+    Wording::new(host.namespace(), virt.namespace())
+        .named_by(&cx.facts().names)
+        .uid(host.uid(), virt.uid())
+        .object(host.name(), virt.name())
 }
 
 /// The key of a cluster-scoped object of the host that is shown inside under its own name.

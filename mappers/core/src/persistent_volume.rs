@@ -18,16 +18,6 @@ const KIND: Kind = Kind::core("PersistentVolume", "persistentvolumes").cluster_s
 /// Driver that a picture names. The API wants a source, which cannot change; no node of the virtual cluster mounts it.
 const DRIVER: &str = "host.tenet.sh";
 
-/// Fields of the host's volume that a picture shows.
-const SHOWN: &[&str] = &[
-    "spec.accessModes",
-    "spec.capacity",
-    "spec.nodeAffinity",
-    "spec.persistentVolumeReclaimPolicy",
-    "spec.storageClassName",
-    "spec.volumeMode",
-];
-
 /// Fields of a claim from which a picture is made.
 const OF_CLAIM: &[&str] =
     &["spec.volumeName", "spec.accessModes", "spec.storageClassName", "spec.volumeMode", "status.capacity"];
@@ -81,7 +71,7 @@ impl PersistentVolumeMapper {
     /// The mapper of `PersistentVolume`s.
     pub fn new() -> Self {
         let table = Arc::new(crate::table(&[("", RULES)]));
-        let host = Input::new(Side::Host, KIND, Projection::Fields(SHOWN), KeysOf::With(crate::same_name));
+        let host = Input::new(Side::Host, KIND, crate::shown(RULES), KeysOf::With(crate::same_name));
         let mut spec = MapperSpec { table: Some(Arc::clone(&table)), ..MapperSpec::new("persistent-volume", KIND) }
             .reads(Input::new(Side::Virtual, KIND, Projection::Whole, KeysOf::Own))
             .reads(host.foreign().optional())

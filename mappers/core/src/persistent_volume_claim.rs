@@ -59,8 +59,7 @@ impl PersistentVolumeClaimMapper {
     /// The mapper of `PersistentVolumeClaim`s.
     pub fn new() -> Self {
         let table = crate::table_with(crate::BARE_HEAD, &[("spec", SPEC), ("", &[up("status")])]);
-        let class =
-            Input::new(Side::Host, storage_class::KIND, Projection::Fields(storage_class::FIELDS), KeysOf::None);
+        let class = Input::new(Side::Host, storage_class::KIND, Projection::Fields(&[]), KeysOf::None);
         let spec = MapperSpec::both_sides("persistent-volume-claim", KIND, table)
             .bare()
             .with_conditions()
@@ -106,12 +105,8 @@ fn lost(virt: &Object) -> Outcome {
     let message =
         "its claim on the host is gone, and its volume with it; it is not created again, as it would be empty";
     let event = Effect::Emit(Event::warning(KIND, virt, EventReason::Degraded, message));
-    let shown = patch(virt, Some("status"), vec![("/status/phase", json!("Lost"))]).because(HOLD.gone());
+    let shown = VirtualPatch::new(KIND, virt, Some("status"), [("/status/phase", json!("Lost"))]).because(HOLD.gone());
     Outcome::one(Effect::PatchVirtual(shown)).then(event)
-}
-
-fn patch(virt: &Object, subresource: Option<&'static str>, values: Vec<(&'static str, Value)>) -> VirtualPatch {
-    VirtualPatch::new(KIND, virt, subresource, values)
 }
 
 fn volume(claim: &Object) -> Option<&str> {
@@ -182,7 +177,10 @@ impl Translate for Claims {
         if let (None, Some(name)) = (class(virt), class(host)) {
             values.push(("/spec/storageClassName", json!(name)));
         }
-        Ok(if values.is_empty() { Vec::new() } else { vec![Effect::PatchVirtual(patch(virt, None, values))] })
+        if values.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Effect::PatchVirtual(VirtualPatch::new(KIND, virt, None, values))])
     }
 }
 

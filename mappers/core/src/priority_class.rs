@@ -1,7 +1,6 @@
 //! `PriorityClass`es: a picture of each class of the host that pods of tenants may use. The API server inside refuses a pod
 //! whose class does not exist there.
 
-use serde_json::json;
 use tenet_mapper::rules::{Rule, set, up};
 use tenet_mapper::{Kind, MapperSpec};
 
@@ -15,9 +14,8 @@ pub(crate) const KIND: Kind = Kind::of("scheduling.k8s.io", "v1", "PriorityClass
 const SYSTEM: &str = "system-";
 
 const PICTURE: ClassPicture = ClassPicture {
-    fields: &["value", "globalDefault", "description", "preemptionPolicy"],
     is_allowed: |cx, class| !class.name().starts_with(SYSTEM) && cx.section::<Pods>().may_use_priority(class),
-    annotations: |_| json!({}),
+    default: None,
 };
 
 const RULES: &[Rule] = &[
@@ -37,6 +35,7 @@ pub(crate) fn mapper() -> ClassMapper {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use tenet_mapper::testing::Clusters;
     use tenet_mapper::{HostKey, Side};
 

@@ -1,7 +1,6 @@
 //! `RuntimeClass`es: a picture of each class of the host that pods of tenants may use. The API server inside refuses a pod
 //! whose class does not exist there.
 
-use serde_json::json;
 use tenet_mapper::rules::{Rule, omit, set, up};
 use tenet_mapper::{Kind, MapperSpec};
 
@@ -11,11 +10,8 @@ use crate::pod::Pods;
 /// `RuntimeClass`es, as the API serves them.
 pub(crate) const KIND: Kind = Kind::of("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses").cluster_scoped();
 
-const PICTURE: ClassPicture = ClassPicture {
-    fields: &["handler", "overhead"],
-    is_allowed: |cx, class| cx.section::<Pods>().may_use_runtime(class),
-    annotations: |_| json!({}),
-};
+const PICTURE: ClassPicture =
+    ClassPicture { is_allowed: |cx, class| cx.section::<Pods>().may_use_runtime(class), default: None };
 
 const RULES: &[Rule] = &[
     set("apiVersion", "is the same on both sides"),
@@ -33,6 +29,7 @@ pub(crate) fn mapper() -> ClassMapper {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
     use tenet_mapper::Side;
     use tenet_mapper::testing::Clusters;
 

@@ -1,28 +1,20 @@
 //! `StorageClass`es: a picture of each class of the host that tenants may use. Nothing crosses down: a class that a tenant
 //! makes stays inside.
 
-use serde_json::json;
 use tenet_mapper::rules::{Rule, omit, set, up};
 use tenet_mapper::{Kind, MapperSpec, Object};
 
-use crate::class::{ClassMapper, ClassPicture};
+use crate::class::{self, ClassMapper, ClassPicture};
 use crate::persistent_volume_claim::Storage;
 
 /// `StorageClass`es, as the API serves them.
 pub(crate) const KIND: Kind = Kind::of("storage.k8s.io", "v1", "StorageClass", "storageclasses").cluster_scoped();
 
-/// Fields that a picture shows.
-pub(crate) const FIELDS: &[&str] =
-    &["provisioner", "reclaimPolicy", "volumeBindingMode", "allowVolumeExpansion", "allowedTopologies"];
-
 /// The annotation of the class that claims without one get.
 const DEFAULT: &str = "storageclass.kubernetes.io/is-default-class";
 
-const PICTURE: ClassPicture = ClassPicture {
-    fields: FIELDS,
-    is_allowed: |cx, class| cx.section::<Storage>().shows(class),
-    annotations: |class| json!({DEFAULT: is_default(class).to_string()}),
-};
+const PICTURE: ClassPicture =
+    ClassPicture { is_allowed: |cx, class| cx.section::<Storage>().shows(class), default: Some(DEFAULT) };
 
 const RULES: &[Rule] = &[
     set("apiVersion", "is the same on both sides"),
@@ -44,7 +36,7 @@ pub(crate) fn mapper() -> ClassMapper {
 
 /// Returns true if claims without a class get this one.
 pub(crate) fn is_default(class: &Object) -> bool {
-    class.annotation(DEFAULT) == Some("true")
+    class::is_default(class, DEFAULT)
 }
 
 #[cfg(test)]

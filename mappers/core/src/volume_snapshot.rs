@@ -3,7 +3,6 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Refusal, Rule, omit, reference, refuse, set, up};
-use tenet_mapper::translate::Wording;
 use tenet_mapper::{
     Context, CopyMapper, Effect, Event, EventReason, HostKey, Input, KeysOf, Kind, MapError, Mapper, MapperId,
     MapperSpec, Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
@@ -46,33 +45,24 @@ const STATUS: &[Rule] = &[
     omit("volumeGroupSnapshotName", "groups of snapshots do not cross"),
 ];
 
-/// Carries `VolumeSnapshot`s across, and their status back. It is off until the configuration enables it.
-pub struct VolumeSnapshotMapper {
+struct VolumeSnapshotMapper {
     copies: CopyMapper<Snapshots>,
 }
 
 /// Translation of a snapshot for the host.
 struct Snapshots(MapperSpec);
 
-impl VolumeSnapshotMapper {
-    /// The mapper of `VolumeSnapshot`s.
-    pub fn new() -> Self {
-        let table = crate::table_with(crate::BARE_HEAD, &[("spec", SPEC), ("status", STATUS)]);
-        let classes = Input::new(Side::Host, class::KIND, Projection::Fields(&[]), KeysOf::None);
-        let spec = MapperSpec::both_sides(ID.as_str(), KIND, table)
-            .bare()
-            .opt_in()
-            .reads(classes.foreign().optional())
-            .needs(Right::virt(KIND, &[Verb::Patch], "holds a snapshot until its copy is gone"))
-            .needs(Right::virt(KIND, &[Verb::Patch], "shows the status of the host").on("status"));
-        Self { copies: CopyMapper::new(Snapshots(spec)) }
-    }
-}
-
-impl Default for VolumeSnapshotMapper {
-    fn default() -> Self {
-        Self::new()
-    }
+/// Carries `VolumeSnapshot`s across, and their status back. It is off until the configuration enables it.
+pub(crate) fn mapper() -> impl Mapper {
+    let table = crate::table_with(crate::BARE_HEAD, &[("spec", SPEC), ("status", STATUS)]);
+    let classes = Input::new(Side::Host, class::KIND, Projection::Fields(&[]), KeysOf::None);
+    let spec = MapperSpec::both_sides(ID.as_str(), KIND, table)
+        .bare()
+        .opt_in()
+        .reads(classes.foreign().optional())
+        .needs(Right::virt(KIND, &[Verb::Patch], "holds a snapshot until its copy is gone"))
+        .needs(Right::virt(KIND, &[Verb::Patch], "shows the status of the host").on("status"));
+    VolumeSnapshotMapper { copies: CopyMapper::new(Snapshots(spec)) }
 }
 
 impl Mapper for VolumeSnapshotMapper {
@@ -122,8 +112,9 @@ impl Translate for Snapshots {
         let Some(name) = virt.at(CLASS).and_then(Value::as_str) else { return Ok(draft) };
         // The host keeps the class of a snapshot, whatever the configuration says later.
         let is_settled = host.is_some_and(|host| host.str_at(CLASS) == Some(name));
-        let is_shown = || cx.host(class::KIND, &HostKey::new("", name)).is_some_and(|found| class::may_use(cx, &found));
-        if is_settled || class::is_named(cx, name) || is_shown() {
+        let is_default =
+            || cx.host(class::KIND, &HostKey::new("", name)).is_some_and(|found| class::is_default(&found));
+        if is_settled || class::is_named(cx, name) || is_default() {
             draft["spec"]["volumeSnapshotClassName"] = json!(name);
             return Ok(draft);
         }
@@ -132,13 +123,9 @@ impl Translate for Snapshots {
     }
 
     fn up(&self, cx: &Context<'_>, virt: &Object, host: &Object) -> Result<Vec<Effect>, MapError> {
-        let wording = Wording::new(host.namespace(), virt.namespace())
-            .named_by(&cx.facts().names)
-            .uid(host.uid(), virt.uid())
-            .object(host.name(), virt.name());
         let mut wanted = host.at(ERROR).cloned().unwrap_or_default();
         if let Some(message) = wanted.get("message").and_then(Value::as_str) {
-            wanted["message"] = json!(wording.translate(message));
+            wanted["message"] = json!(crate::wording(cx, host, virt).translate(message));
         }
         if virt.at(ERROR).unwrap_or(&Value::Null) == &wanted {
             return Ok(Vec::new());

@@ -1,12 +1,11 @@
 //! `VolumeSnapshotClass`es: a picture of each class of the host that tenants may use. Nothing crosses down: a class that a
 //! tenant makes stays inside.
 
-use serde_json::json;
 use tenet_mapper::rules::{Rule, omit, set, up};
 use tenet_mapper::translate::labels::Globs;
 use tenet_mapper::{Context, Kind, MapperSpec, Object};
 
-use crate::class::{ClassMapper, ClassPicture};
+use crate::class::{self, ClassMapper, ClassPicture};
 use crate::persistent_volume_claim::Storage;
 
 /// `VolumeSnapshotClass`es, as the API serves them.
@@ -25,11 +24,7 @@ const RULES: &[Rule] = &[
     omit("parameters", "name Secrets and settings of the host"),
 ];
 
-const PICTURE: ClassPicture = ClassPicture {
-    fields: &["driver", "deletionPolicy"],
-    is_allowed: may_use,
-    annotations: |class| json!({DEFAULT: is_default(class).to_string()}),
-};
+const PICTURE: ClassPicture = ClassPicture { is_allowed: may_use, default: Some(DEFAULT) };
 
 /// Shows the `VolumeSnapshotClass`es of the host that tenants may use. It is off until the configuration enables it.
 pub(crate) fn mapper() -> ClassMapper {
@@ -37,7 +32,7 @@ pub(crate) fn mapper() -> ClassMapper {
 }
 
 /// Returns true if tenants may use a class of the host.
-pub(crate) fn may_use(cx: &Context<'_>, class: &Object) -> bool {
+fn may_use(cx: &Context<'_>, class: &Object) -> bool {
     is_default(class) || is_named(cx, class.name())
 }
 
@@ -46,8 +41,9 @@ pub(crate) fn is_named(cx: &Context<'_>, name: &str) -> bool {
     Globs::new(&cx.section::<Storage>().snapshot_classes).matches(name)
 }
 
-fn is_default(class: &Object) -> bool {
-    class.annotation(DEFAULT) == Some("true")
+/// Returns true if snapshots without a class get this one.
+pub(crate) fn is_default(class: &Object) -> bool {
+    class::is_default(class, DEFAULT)
 }
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+use serde_json::json;
 use tenet_mapper::testing::Clusters;
 use tenet_mapper::{HostKey, Object, Side};
 

@@ -68,7 +68,7 @@ pub(super) fn last(pod: &Subject<'_, '_>, host: Option<&Object>, by_host: bool) 
     }
     let version = Some(pod.virt.resource_version().to_owned());
     let gone = Cause::TwinAbsent { twin: kinds::POD };
-    differs(pod, &status).then(|| Effect::PatchVirtual(write(pod, status, version).because(gone)))
+    replace(pod, status, version).map(|patch| Effect::PatchVirtual(patch.because(gone)))
 }
 
 /// Returns true if a virtual pod carries the mark that its host pod was ended by the host.
@@ -81,12 +81,13 @@ pub(super) fn ending(pod: &Subject<'_, '_>, host: &Object, is_bound_now: bool) -
     let mut status = wanted(pod, host)?;
     conditions::disrupt(&mut status, ENDED_BY_HOST);
     let version = (!is_bound_now).then(|| pod.virt.resource_version().to_owned());
-    differs(pod, &status).then(|| Effect::PatchVirtual(write(pod, status, version)))
+    replace(pod, status, version).map(Effect::PatchVirtual)
 }
 
-/// Returns true if a status differs from the present one.
-fn differs(pod: &Subject<'_, '_>, status: &Value) -> bool {
-    !patch::same(pod.virt.at("/status").unwrap_or(&Value::Null), status)
+/// Returns the write of a status that differs from the present one.
+fn replace(pod: &Subject<'_, '_>, status: Value, version: Option<String>) -> Option<VirtualPatch> {
+    let is_same = patch::same(pod.virt.at("/status").unwrap_or(&Value::Null), &status);
+    (!is_same).then(|| write(pod, status, version))
 }
 
 fn write(pod: &Subject<'_, '_>, status: Value, version: Option<String>) -> VirtualPatch {

@@ -16,7 +16,7 @@ fn clusters() -> Clusters {
 }
 
 fn converge(clusters: &mut Clusters) -> Result<usize, MapError> {
-    clusters.converge(&VolumeSnapshotMapper::new(), "shop", "nightly")
+    clusters.converge(&mapper(), "shop", "nightly")
 }
 
 fn virt(clusters: &Clusters) -> &Object {
@@ -78,7 +78,7 @@ fn a_copy_goes_after_its_original_was_seen_being_deleted_and_before_it() {
     edit(&mut clusters, Side::Virtual, |snapshot| {
         snapshot["metadata"]["deletionTimestamp"] = json!("2027-01-15T09:00:00Z");
     });
-    let outcome = clusters.reconcile(&VolumeSnapshotMapper::new(), "shop", "nightly").unwrap();
+    let outcome = clusters.reconcile(&mapper(), "shop", "nightly").unwrap();
     assert!(
         matches!(&outcome.effects()[..], [Effect::Delete(deletion)] if matches!(deletion.cause(), Cause::TwinDeleting { .. }))
     );

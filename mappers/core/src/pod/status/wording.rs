@@ -30,13 +30,8 @@ fn messages(value: &mut Value, visit: &mut dyn FnMut(&mut String)) {
 
 /// The names of the host that its messages may hold: of the pod, and of what it refers to.
 fn wording(pod: &Subject<'_, '_>, host: &Object) -> Wording {
-    let inner = pod.virt.namespace();
-    let of_pod = Wording::new(pod.host_key.namespace(), inner)
-        .named_by(&pod.cx.facts().names)
-        .uid(host.uid(), pod.virt.uid())
-        .object(host.name(), pod.virt.name());
-    pod.references().into_iter().fold(of_pod, |wording, reference| {
-        let host_key = pod.cx.host_key_named(reference.kind, inner, &reference.name);
+    pod.references().into_iter().fold(crate::wording(pod.cx, host, pod.virt), |wording, reference| {
+        let host_key = pod.cx.host_key_named(reference.kind, pod.virt.namespace(), &reference.name);
         wording.object(host_key.name(), &reference.name)
     })
 }
