@@ -23,7 +23,7 @@ use crate::{Ingresses, NetworkPolicies, Storage};
 const FORGED: &str = "forged-by-the-tenant";
 
 /// The mappers that make copies without further objects of the host. Pods have laws of their own.
-const COPIES: [&str; 8] = [
+const COPIES: [&str; 9] = [
     "config-map",
     "endpoint-slice",
     "ingress",
@@ -32,6 +32,7 @@ const COPIES: [&str; 8] = [
     "pod-disruption-budget",
     "secret",
     "service",
+    "volume-snapshot",
 ];
 
 /// No value of a tenant stands under a key of ours, but where a kubelet reads all labels or annotations.
@@ -62,6 +63,12 @@ fn mapper(id: &str) -> Box<dyn Mapper> {
     crate::all().into_iter().find(|mapper| mapper.spec().id.as_str() == id).unwrap()
 }
 
+/// Storage with every class.
+fn any_class() -> Storage {
+    let all = || vec!["*".to_owned()];
+    Storage { classes: all(), snapshot_classes: all(), ..Storage::default() }
+}
+
 /// Both clusters with what the copy of an object needs besides it.
 fn world(mapper: &dyn Mapper, virt: &Value) -> Clusters {
     let name = virt["metadata"]["name"].as_str().unwrap();
@@ -77,7 +84,7 @@ fn world(mapper: &dyn Mapper, virt: &Value) -> Clusters {
     };
     let mut clusters = Clusters::default()
         .referenced(mapper.spec().kind, NAMESPACE, name)
-        .section(Storage { classes: vec!["*".to_owned()], ..Storage::default() })
+        .section(any_class())
         .section(allowed)
         .section(hosts)
         .with(Side::Virtual, "{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: red}}}");
@@ -111,6 +118,9 @@ fn keep_constant(before: &Value, after: &mut Value) {
         if let Some(value) = before.pointer(field) {
             tenet_mapper::pointer::set(after, field, value.clone());
         }
+    }
+    if before["kind"] == "VolumeSnapshot" {
+        after["spec"] = before["spec"].clone();
     }
     if before["kind"] == "PersistentVolumeClaim" {
         let requests = after["spec"]["resources"].clone();

@@ -5,8 +5,8 @@ use tenet_mapper::rules::{Action, Table};
 use tenet_mapper::testing::Clusters;
 use tenet_mapper::{HostKey, Kind, Mapper, Side};
 
-use super::{COPIES, NAMESPACE, copied, copy, mapper, samples, world};
-use crate::{Pods, Storage};
+use super::{COPIES, NAMESPACE, any_class, copied, copy, mapper, samples, world};
+use crate::Pods;
 
 /// Text of the host.
 const OF_HOST: &str = "only-on-the-host";
@@ -83,7 +83,15 @@ const PICTURED: &str = include_str!("pictured.yaml");
 
 #[test]
 fn a_picture_shows_nothing_of_the_host_but_what_the_table_shows() {
-    let ids = ["ingress-class", "node", "persistent-volume", "priority-class", "runtime-class", "storage-class"];
+    let ids = [
+        "ingress-class",
+        "node",
+        "persistent-volume",
+        "priority-class",
+        "runtime-class",
+        "storage-class",
+        "volume-snapshot-class",
+    ];
     let pods = Pods {
         priority_classes: vec!["shown".to_owned()],
         runtime_classes: vec!["shown".to_owned()],
@@ -92,10 +100,7 @@ fn a_picture_shows_nothing_of_the_host_but_what_the_table_shows() {
     for id in ids {
         let mapper: Box<dyn Mapper> = mapper(id);
         let (kind, table) = (mapper.spec().kind, mapper.spec().table.clone().unwrap());
-        let mut clusters = Clusters::default()
-            .section(pods.clone())
-            .section(Storage { classes: vec!["*".to_owned()], ..Storage::default() })
-            .with(Side::Host, PICTURED);
+        let mut clusters = Clusters::default().section(pods.clone()).section(any_class()).with(Side::Host, PICTURED);
         let key = HostKey::new("", "shown");
         let mut host = clusters.object(Side::Host, kind, "", key.name()).map(|host| host.value().clone()).unwrap();
         mark(&mut host, &table);
