@@ -192,26 +192,19 @@ impl Gate {
         };
         let writes = self.plan(effect, cached, &minted)?;
         let _room = self.room(effect, &writes, cached)?;
-        match (effect, writes.first()) {
-            (_, None) => Ok(Done::Unchanged),
-            (Effect::Delete(deletion), Some(write)) => match cached {
-                Some(cached) => {
-                    self.justify(effect, cached, origin).await?;
-                    self.delete(deletion, cached, write).await
-                }
+        let Some(write) = writes.first() else { return Ok(Done::Unchanged) };
+        if let Some(cached) = cached {
+            self.justify(effect, cached, origin).await?;
+        }
+        match effect {
+            Effect::Delete(deletion) => match cached {
+                Some(cached) => self.delete(deletion, cached, write).await,
                 None => Ok(Done::Unchanged),
             },
-            (Effect::Emit(event), Some(write)) => self.emit(event, write).await,
-            (Effect::Bind(bind), Some(write)) => self.bind(bind, write).await,
-            (_, Some(write @ Write { payload: Payload::Create { .. }, .. })) => {
-                self.create(effect, write, origin).await
-            }
-            _ => {
-                if let (Effect::PatchVirtual(_), Some(cached)) = (effect, cached) {
-                    self.justify(effect, cached, origin).await?;
-                }
-                self.change(&writes, cached, origin).await
-            }
+            Effect::Emit(event) => self.emit(event, write).await,
+            Effect::Bind(bind) => self.bind(bind, write).await,
+            _ if matches!(write.payload, Payload::Create { .. }) => self.create(effect, write, origin).await,
+            _ => self.change(&writes, cached, origin).await,
         }
     }
 

@@ -1,8 +1,10 @@
 //! The engine as the sockets of the virtual API server see it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 use serde_json::Value;
 use tenet_config::{Config, Live};
 use tenet_mapper::{Admission, Deletion, Effect, Facts, HostKey, Kind, MapError, Object, Side, View};
@@ -117,23 +119,24 @@ where
     }
 }
 
+/// Keeps the reason of a part, or removes it.
+fn note(reasons: &Mutex<BTreeMap<&'static str, String>>, part: &'static str, why: Option<String>) {
+    let mut reasons = reasons.lock();
+    match why {
+        Some(why) => reasons.insert(part, why),
+        None => reasons.remove(part),
+    };
+}
+
 #[async_trait]
 impl EngineHandle for Engine {
     fn report_off(&self, part: &'static str, why: Option<String>) {
         self.metrics.part_running(part, why.is_none());
-        let mut off = self.off.lock();
-        match why {
-            Some(why) => off.insert(part, why),
-            None => off.remove(part),
-        };
+        note(&self.off, part, why);
     }
 
     fn report_closed(&self, socket: &'static str, why: Option<String>) {
-        let mut closed = self.closed.lock();
-        match why {
-            Some(why) => closed.insert(socket, why),
-            None => closed.remove(socket),
-        };
+        note(&self.closed, socket, why);
     }
 
     fn may_write(&self) -> bool {

@@ -300,8 +300,9 @@ impl Router {
     /// Enqueues the keys of one mapper that an object touches.
     pub fn enqueue_for(&self, mapper: MapperId, cache: &Cache, object: &Object, lane: Lane) {
         let routes = self.routes.get(&(cache.side(), cache.kind())).into_iter().flatten();
-        let owner = self.owner_of(object);
         for route in routes.filter(|route| route.mapper == mapper) {
+            // Reading the record costs a digest, and whole caches pass here when a mapper starts.
+            let owner = if matches!(route.keys, KeysOf::Owner) { self.owner_of(object) } else { None };
             self.enqueue(route, self.touched(route, cache, object, owner.as_ref(), false).keys, lane, None);
         }
     }

@@ -133,6 +133,8 @@ struct Opened {
     authorities: Arc<Authorities>,
     nodes: Nodes,
     resource_metrics: Arc<ResourceMetrics>,
+    /// True if another replica may have made the authority since it was read.
+    stood_by: bool,
 }
 
 async fn open(
@@ -181,6 +183,7 @@ async fn open(
         authorities,
         nodes,
         resource_metrics,
+        stood_by: !may_write,
     })
 }
 
@@ -223,7 +226,9 @@ impl Opened {
         // They are registered, and the webhook reserves on the host: by the replica that may write.
         let registered = async {
             if stop.run_until_cancelled(engine.leads()).await.is_some() {
-                self.certificates.follow().await;
+                if self.stood_by {
+                    self.certificates.follow().await;
+                }
                 tokio::join!(aggregated, webhook);
             }
         };

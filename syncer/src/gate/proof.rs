@@ -21,7 +21,7 @@ impl Gate {
         let facts = self.parts.facts.load_full();
         let Some(proof) = plan::proof(effect, cached, &facts)? else {
             return match self.implied(effect, cached, &facts) {
-                Some(proof) => self.prove(&proof, origin).await,
+                Some(proof) => self.prove(&proof, &facts, origin).await,
                 None => Ok(()),
             };
         };
@@ -29,7 +29,7 @@ impl Gate {
         if is_counted {
             self.pass_breaker(&target, uid, Breaker::judge).await?;
         }
-        self.prove(&proof, origin).await?;
+        self.prove(&proof, &facts, origin).await?;
         if is_counted {
             self.pass_breaker(&target, uid, Breaker::admit).await?;
         }
@@ -40,22 +40,21 @@ impl Gate {
     /// gone since the mapper decided, or the mapper has not said that the status depends on it.
     fn implied(&self, effect: &Effect, virt: &Object, facts: &Facts) -> Option<Proof> {
         let Effect::PatchVirtual(patch) = effect else { return None };
+        if patch.subresource != Some("status") {
+            return None;
+        }
         let copies = self.parts.caches.get(Side::Host, patch.kind).filter(|cache| cache.is_selective())?;
         let proof = plan::without_copy(patch.kind, virt, facts);
-        let is_known = copies.version_of(&proof.twin()?.into()).is_some();
-        (patch.subresource == Some("status") && !is_known).then_some(proof)
+        copies.version_of(&proof.twin()?.into()).is_none().then_some(proof)
     }
 
     /// Proves an absence by a quorum read of the cluster that was claimed.
-    async fn prove(&self, proof: &Proof, origin: Option<Origin<'_>>) -> Result<(), MapError> {
+    async fn prove(&self, proof: &Proof, facts: &Facts, origin: Option<Origin<'_>>) -> Result<(), MapError> {
         match proof {
             Proof::Absent { twin, uid } => {
                 self.prove_absent(twin, |found| uid.is_empty() || found.uid() == uid).await?;
             }
-            Proof::NoCopy { copy } => {
-                let facts = self.parts.facts.load_full();
-                self.prove_absent(copy, |found| facts.may_be_ours(found)).await?;
-            }
+            Proof::NoCopy { copy } => self.prove_absent(copy, |found| facts.may_be_ours(found)).await?,
             Proof::Known { kind, namespace, field, label } => {
                 let field = field.as_ref().map(|field| format!("fieldSelector={field}&")).unwrap_or_default();
                 let path = format!("{}?{field}labelSelector={label}", kind.path(namespace));

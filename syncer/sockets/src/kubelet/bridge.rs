@@ -76,20 +76,15 @@ pub async fn bridge(
             ended = poll_fn(|cx| both(cx, client, host, &mut down, &mut up)) => ended.map(|()| true).map_err(|_| End::Broken),
         };
         let passed = Passed { down: down.passed, up: up.passed };
+        let is_ending = down.is_done() || up.is_done();
         match ended {
             Err(end) => return (end, passed),
             Ok(true) if down.is_done() && up.is_done() => return (down.end(), passed),
-            // One side has ended just now.
-            Ok(true) => {
+            Ok(false) if passed == seen => return (if is_ending { down.end() } else { End::Idle }, passed),
+            // One side has ended just now, or the deadline is reached. It is moved only then: a timer for each packet costs.
+            Ok(_) => {
                 seen = passed;
-                deadline = Instant::now() + LINGER;
-            }
-            Ok(false) if passed == seen && (down.is_done() || up.is_done()) => return (down.end(), passed),
-            Ok(false) if passed == seen => return (End::Idle, passed),
-            // The deadline is moved only when it is reached: a timer for each packet costs.
-            Ok(false) => {
-                seen = passed;
-                deadline = Instant::now() + if down.is_done() || up.is_done() { LINGER } else { idle };
+                deadline = Instant::now() + if is_ending { LINGER } else { idle };
             }
         }
     }
@@ -109,7 +104,7 @@ fn both(
             Poll::Pending => {}
             // The host takes nothing more once a command has ended, and what it has sent before may still be on its way.
             Poll::Ready(Err(Broken::Writer)) => {
-                (down.state, down.is_broken) = (State::Done, true);
+                down.state = State::Broken;
                 ended = Poll::Ready(Ok(()));
             }
             Poll::Ready(Ok(())) => ended = Poll::Ready(Ok(())),
@@ -136,8 +131,6 @@ struct Direction {
     passed: u64,
     unflushed: bool,
     state: State,
-    /// True if the writer takes nothing more.
-    is_broken: bool,
 }
 
 #[derive(Default, PartialEq, Eq)]
@@ -147,15 +140,17 @@ enum State {
     /// The reader has ended.
     Closing,
     Done,
+    /// The writer takes nothing more.
+    Broken,
 }
 
 impl Direction {
     fn is_done(&self) -> bool {
-        self.state == State::Done
+        matches!(self.state, State::Done | State::Broken)
     }
 
     fn end(&self) -> End {
-        if self.is_broken { End::Broken } else { End::Closed }
+        if self.state == State::Broken { End::Broken } else { End::Closed }
     }
 
     /// Passes what there is; ready when the reader has ended and the writer knows.

@@ -1,17 +1,17 @@
 //! Pods and configuration of a node, as the tenant knows them.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
+use super::stats::{TEXT, head};
 use crate::serving::{Answer, respond};
 use tenet_syncer::api::Api;
 
 const LIMIT: Duration = Duration::from_secs(15);
-/// Media type of the text format of Prometheus.
-pub(super) const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The pods of the node, as the virtual API server has them.
 pub(super) async fn pods(virt: &Api, node: &str, only_running: bool) -> Result<Response<Answer>, Failure> {
@@ -50,19 +50,16 @@ fn text(node: &str, pods: &[Value]) -> String {
         containers += usize::from(status["state"]["running"].is_object());
         exited += usize::from(status["state"]["terminated"].is_object());
     }
-    format!(
-        "# HELP kubelet_node_name The node's name. The count is always 1.
-# TYPE kubelet_node_name gauge
-kubelet_node_name{{node=\"{node}\"}} 1
-# HELP kubelet_running_containers Number of containers currently running
-# TYPE kubelet_running_containers gauge
-kubelet_running_containers{{container_state=\"exited\"}} {exited}
-kubelet_running_containers{{container_state=\"running\"}} {containers}
-# HELP kubelet_running_pods Number of pods that have a running pod sandbox
-# TYPE kubelet_running_pods gauge
-kubelet_running_pods {running}
-"
-    )
+    let mut text = String::new();
+    head(&mut text, "kubelet_node_name", "The node's name. The count is always 1.");
+    let _ = writeln!(text, "kubelet_node_name{{node=\"{node}\"}} 1");
+    head(&mut text, "kubelet_running_containers", "Number of containers currently running");
+    for (state, count) in [("exited", exited), ("running", containers)] {
+        let _ = writeln!(text, "kubelet_running_containers{{container_state=\"{state}\"}} {count}");
+    }
+    head(&mut text, "kubelet_running_pods", "Number of pods that have a running pod sandbox");
+    let _ = writeln!(text, "kubelet_running_pods {running}");
+    text
 }
 
 /// The configuration, as far as this kubelet has one.

@@ -8,9 +8,11 @@ use std::fmt::Write;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::pages::TEXT;
 use crate::resource_metrics::{ContainerUsage, PodUsage};
 use crate::serving::{Answer, respond};
+
+/// Media type of the text format of Prometheus.
+pub(super) const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// `stats/summary`.
 pub(super) fn summary(node: &str, pods: &[&PodUsage]) -> Response<Answer> {
@@ -73,7 +75,8 @@ fn containers(text: &mut String, help: &str, pods: &[&PodUsage]) {
     }
 }
 
-fn head(text: &mut String, name: &str, help: &str) {
+/// Writes the head of a gauge.
+pub(super) fn head(text: &mut String, name: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
 }
 

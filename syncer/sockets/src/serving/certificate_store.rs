@@ -60,10 +60,7 @@ pub enum CertificateStoreError {
 
 /// Store of the serving certificate and its authority.
 pub struct CertificateStore {
-    host: Api,
-    vc: String,
-    namespace: String,
-    limit: Duration,
+    secret: StoredSecret,
     chain: watch::Sender<Chain>,
     served: Arc<ServedCertificate>,
     names: Vec<String>,
@@ -81,18 +78,16 @@ impl CertificateStore {
         limit: Duration,
         may_write: bool,
     ) -> Result<Self, CertificateStoreError> {
-        let secret = StoredSecret { host: &host, name: own_objects::serving_secret(vc), vc, namespace, limit };
+        let (vc, namespace) = (vc.to_owned(), namespace.to_owned());
+        let secret = StoredSecret { host, name: own_objects::serving_secret(&vc), vc, namespace, limit };
         let chain = if may_write { secret.rotate().await? } else { secret.stored().await? };
         let signed = chain.current.sign("tenet", &names, OffsetDateTime::now_utc())?;
         Ok(Self {
-            vc: vc.to_owned(),
-            namespace: namespace.to_owned(),
-            limit,
+            secret,
             validity: parking_lot::Mutex::new(signed.validity),
             served: Arc::new(ServedCertificate::new(signed.key)),
             chain: watch::channel(chain).0,
             names,
-            host,
         })
     }
 
@@ -149,7 +144,7 @@ impl CertificateStore {
     /// Takes over what another replica has stored.
     pub async fn follow(&self) {
         let followed = async {
-            let stored = self.secret().stored().await?;
+            let stored = self.secret.stored().await?;
             self.replace(stored)
         };
         if let Err(error) = followed.await {
@@ -158,14 +153,9 @@ impl CertificateStore {
     }
 
     async fn look(&self) -> Result<(), CertificateStoreError> {
-        let step = self.chain.borrow().step(&self.vc, OffsetDateTime::now_utc())?;
-        let chain = if step.is_some() { self.secret().rotate().await? } else { self.chain.borrow().clone() };
+        let step = self.chain.borrow().step(&self.secret.vc, OffsetDateTime::now_utc())?;
+        let chain = if step.is_some() { self.secret.rotate().await? } else { self.chain.borrow().clone() };
         self.replace(chain)
-    }
-
-    fn secret(&self) -> StoredSecret<'_> {
-        let name = own_objects::serving_secret(&self.vc);
-        StoredSecret { host: &self.host, name, vc: &self.vc, namespace: &self.namespace, limit: self.limit }
     }
 
     /// Replaces the authorities, and the certificate if it is old or the authority that signs is another one.
@@ -186,15 +176,15 @@ impl CertificateStore {
 }
 
 /// The Secret that holds the authority.
-struct StoredSecret<'p> {
-    host: &'p Api,
+struct StoredSecret {
+    host: Api,
     name: String,
-    vc: &'p str,
-    namespace: &'p str,
+    vc: String,
+    namespace: String,
     limit: Duration,
 }
 
-impl StoredSecret<'_> {
+impl StoredSecret {
     /// Returns the authorities as they are stored, after a step of their rotation if one is due.
     async fn rotate(&self) -> Result<Chain, CertificateStoreError> {
         for _ in 0..ATTEMPTS {
@@ -205,8 +195,8 @@ impl StoredSecret<'_> {
             }
             let now = OffsetDateTime::now_utc();
             let step = match &chain {
-                None => Some(Chain::new(self.vc, now)?),
-                Some(chain) => chain.step(self.vc, now)?,
+                None => Some(Chain::new(&self.vc, now)?),
+                Some(chain) => chain.step(&self.vc, now)?,
             };
             match (step, chain) {
                 (None, Some(chain)) => return Ok(chain),
@@ -258,7 +248,7 @@ impl StoredSecret<'_> {
     }
 
     fn target(&self) -> Target<'_> {
-        Target::new(kinds::SECRET, self.namespace, &self.name)
+        Target::new(kinds::SECRET, &self.namespace, &self.name)
     }
 
     fn error(&self, source: ApiError) -> CertificateStoreError {
