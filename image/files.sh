@@ -25,7 +25,7 @@ cargo build --release --locked --target "$target" --bin tenet-syncer
 install -D -m 0755 "$build/$target/release/tenet-syncer" "$dir/usr/local/bin/tenet-syncer"
 
 # The list of all crates in it, where scanners of images look.
-tools=$build/tools
+tools=${TENET_IMAGE_TOOLS:-$build/tools}
 [ -x "$tools/bin/cargo-cyclonedx" ] ||
   env -u RUSTFLAGS -u CFLAGS cargo install --quiet --locked --root "$tools" --target-dir "$tools/build" cargo-cyclonedx@0.5.9
 PATH=$tools/bin:$PATH cargo cyclonedx --quiet --format json --target "$target" --override-filename sbom.cdx
