@@ -1,6 +1,7 @@
 //! Values from a `vcluster.yaml` of the open-source vcluster.
 //!
-//! What has a counterpart is translated, what Tenet always does is accepted, and the rest is named with its path.
+//! A setting with a counterpart is translated, one that Tenet always follows is accepted, and the rest is named with
+//! its path.
 
 mod rules;
 
@@ -133,7 +134,7 @@ fn apply(value: &Value, path: &str, becomes: &Becomes, to: &mut Translation) {
                 leave_out(advice);
             }
         }
-        _ if asks_for_nothing(value) && !matches!(becomes, Becomes::On(_) | Becomes::Switch(_)) => {}
+        Becomes::Value(_) | Becomes::Each(..) if asks_for_nothing(value) => {}
         Becomes::Value(target) => set(&mut to.values, target, value.clone()),
         Becomes::Each(target, read) => match read(value) {
             Some(read) => extend(&mut to.values, target, read),
