@@ -1,5 +1,6 @@
 //! The command `tenet-syncer bootstrap`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,7 +15,7 @@ use crate::api::Api;
 use crate::values::Distro;
 
 /// Creates the certificates of a virtual control plane, and ends. It runs in an init container.
-#[derive(Clone, Debug, Parser)]
+#[derive(Clone, Parser)]
 #[command(name = "bootstrap")]
 pub struct Args {
     /// Name of the virtual cluster, and of its Service.
@@ -44,6 +45,33 @@ pub struct Args {
     /// Certificates of the API server.
     #[command(flatten)]
     pub server: CertificateArgs,
+}
+
+impl fmt::Debug for Args {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The data source holds a password.
+        let Self {
+            name,
+            host_namespace,
+            host_kubeconfig,
+            certificates,
+            distro,
+            distro_config,
+            data_dir,
+            data_source: _,
+            server,
+        } = self;
+        f.debug_struct("Args")
+            .field("name", name)
+            .field("host_namespace", host_namespace)
+            .field("host_kubeconfig", host_kubeconfig)
+            .field("certificates", certificates)
+            .field("distro", distro)
+            .field("distro_config", distro_config)
+            .field("data_dir", data_dir)
+            .field("server", server)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Settings of the certificate of the API server.
