@@ -1,12 +1,12 @@
 //! Files of k3s and k0s: their authorities in their own folders, and what the bootstrap has found out in their
 //! configuration.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use tenet_translate::digest;
 
 use super::authorities::Authorities;
 use super::leaves::write_if_changed;
@@ -134,11 +134,7 @@ fn add(files: &mut Files, folder: &str, name: &str, authority: &Identity) {
 
 /// Returns the token with which k3s encrypts the authorities in its store. It has to be the same at every start.
 fn token(authorities: &Authorities) -> String {
-    let digest = Sha256::digest(format!("k3s token\n{}", authorities.tokens.0));
-    digest.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    digest::hex(format!("k3s token\n{}", authorities.tokens.0).as_bytes(), 64)
 }
 
 #[cfg(test)]
