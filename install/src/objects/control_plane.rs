@@ -109,19 +109,27 @@ fn api_server(installation: &Installation<'_>) -> Value {
         {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
         {"name": "SERVICE_CIDR", "valueFrom": range},
     ]);
-    container["ports"] = json!([{"name": "https", "containerPort": API_PORT, "protocol": "TCP"}]);
-    container["startupProbe"] = probe("HTTPS", "/livez", API_PORT, 2, 90);
-    container["livenessProbe"] = probe("HTTPS", "/livez", API_PORT, 10, 8);
-    container["readinessProbe"] = probe("HTTPS", "/readyz", API_PORT, 2, 3);
-    let mut mounts = vec![mount("sockets", SOCKETS), read_only("pki", PKI)];
-    mounts.extend(store_certificates(installation));
-    container["volumeMounts"] = json!(mounts);
-    container
+    serving(installation, container, 90, vec![mount("sockets", SOCKETS)])
 }
 
-/// Returns the mount of the certificates of an etcd that exists.
-pub(super) fn store_certificates(installation: &Installation<'_>) -> Option<Value> {
-    installation.values.has_store_certificates().then(|| read_only("store-pki", STORE_PKI))
+/// Completes a container that serves the virtual API: its port, its probes, and its mounts with those of the
+/// certificates. Its startup probe, which asks every two seconds, may fail this many times.
+pub(super) fn serving(
+    installation: &Installation<'_>,
+    mut container: Value,
+    failures: u32,
+    mut mounts: Vec<Value>,
+) -> Value {
+    container["ports"] = json!([{"name": "https", "containerPort": API_PORT, "protocol": "TCP"}]);
+    container["startupProbe"] = probe("HTTPS", "/livez", API_PORT, 2, failures);
+    container["livenessProbe"] = probe("HTTPS", "/livez", API_PORT, 10, 8);
+    container["readinessProbe"] = probe("HTTPS", "/readyz", API_PORT, 2, 3);
+    mounts.push(read_only("pki", PKI));
+    if installation.values.has_store_certificates() {
+        mounts.push(read_only("store-pki", STORE_PKI));
+    }
+    container["volumeMounts"] = json!(mounts);
+    container
 }
 
 fn controller_manager(installation: &Installation<'_>) -> Value {
@@ -192,7 +200,7 @@ fn environment(installation: &Installation<'_>) -> Value {
     installation.values.syncer.env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
 }
 
-pub(super) fn probe(scheme: &str, path: &str, port: u16, period: u32, failures: u32) -> Value {
+fn probe(scheme: &str, path: &str, port: u16, period: u32, failures: u32) -> Value {
     json!({
         "httpGet": {"scheme": scheme, "path": path, "port": port},
         "periodSeconds": period,
@@ -205,6 +213,6 @@ pub(super) fn mount(volume: &str, path: &str) -> Value {
     json!({"name": volume, "mountPath": path})
 }
 
-pub(super) fn read_only(volume: &str, path: &str) -> Value {
+fn read_only(volume: &str, path: &str) -> Value {
     json!({"name": volume, "mountPath": path, "readOnly": true})
 }

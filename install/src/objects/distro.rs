@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::control_plane::{container, data_source, mount, probe, read_only, store_certificates};
+use super::control_plane::{container, data_source, mount, serving};
 use super::programs::{self, DATA, PKI, STORE_PKI};
 use super::{Installation, syncer_config};
 use crate::names::API_PORT;
@@ -73,7 +73,7 @@ pub(super) fn k3s(installation: &Installation<'_>) -> Value {
     if values.store.r#type == StoreType::Sql {
         k3s["env"] = json!([data_source(installation, "K3S_DATASTORE_ENDPOINT")]);
     }
-    finished(installation, k3s)
+    serving(installation, k3s, 150, vec![mount("data", DATA), mount("tmp", "/tmp")])
 }
 
 pub(super) fn k0s(installation: &Installation<'_>) -> Value {
@@ -86,18 +86,7 @@ pub(super) fn k0s(installation: &Installation<'_>) -> Value {
         format!("--data-dir={DATA}/k0s"),
         format!("--disable-components={}", K0S_ADD_ONS.join(",")),
     ]);
-    finished(installation, k0s)
-}
-
-fn finished(installation: &Installation<'_>, mut container: Value) -> Value {
-    container["ports"] = json!([{"name": "https", "containerPort": API_PORT, "protocol": "TCP"}]);
-    container["startupProbe"] = probe("HTTPS", "/livez", API_PORT, 2, 150);
-    container["livenessProbe"] = probe("HTTPS", "/livez", API_PORT, 10, 8);
-    container["readinessProbe"] = probe("HTTPS", "/readyz", API_PORT, 2, 3);
-    let mut mounts = vec![mount("data", DATA), mount("tmp", "/tmp"), read_only("pki", PKI)];
-    mounts.extend(store_certificates(installation));
-    container["volumeMounts"] = json!(mounts);
-    container
+    serving(installation, k0s, 150, vec![mount("data", DATA), mount("tmp", "/tmp")])
 }
 
 /// Flags of a program inside k3s or k0s, without dashes: what both set otherwise, then those of the user.
@@ -183,7 +172,7 @@ fn k3s_config(installation: &Installation<'_>) -> Value {
     let external = &installation.values.store.external;
     if installation.values.store.r#type == StoreType::External {
         config["datastore-endpoint"] = json!(external.endpoints.join(","));
-        if !external.secret.is_empty() {
+        if installation.values.has_store_certificates() {
             for (key, file) in [("cafile", "ca.crt"), ("certfile", "tls.crt"), ("keyfile", "tls.key")] {
                 config[format!("datastore-{key}")] = json!(format!("{STORE_PKI}/{file}"));
             }
@@ -221,7 +210,7 @@ fn k0s_storage(installation: &Installation<'_>) -> Value {
         StoreType::External => {
             let mut cluster =
                 json!({"endpoints": store.external.endpoints, "etcdPrefix": programs::prefix(installation)});
-            if !store.external.secret.is_empty() {
+            if installation.values.has_store_certificates() {
                 for (key, file) in [("caFile", "ca.crt"), ("clientCertFile", "tls.crt"), ("clientKeyFile", "tls.key")] {
                     cluster[key] = json!(format!("{STORE_PKI}/{file}"));
                 }

@@ -91,7 +91,7 @@ fn store(installation: &Installation<'_>) -> Vec<String> {
         format!("--etcd-servers={}", store.external.endpoints.join(",")),
         format!("--etcd-prefix={}", prefix(installation)),
     ];
-    if !store.external.secret.is_empty() {
+    if installation.values.has_store_certificates() {
         let file = |(flag, file)| format!("--etcd-{flag}={STORE_PKI}/{file}");
         all.extend([("cafile", "ca.crt"), ("certfile", "tls.crt"), ("keyfile", "tls.key")].map(file));
     }
