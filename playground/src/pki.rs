@@ -2,11 +2,11 @@
 
 use std::{
     fs, io,
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
 use tenet_install::pki::{self, AUTHORITY_LIFE, Authority, Identity, Purpose};
+use tenet_install::private_file;
 use time::OffsetDateTime;
 
 /// Error of creating certificates.
@@ -83,14 +83,7 @@ fn issue(authority: &Authority, name: &str, purpose: &Purpose<'_>) -> Result<Ide
 
 /// Writes a file that only its owner can read.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), PkiError> {
-    fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
-        .map_err(|source| PkiError::Write { path: path.to_owned(), source })
+    private_file::write(path, text).map_err(|source| PkiError::Write { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
