@@ -95,7 +95,7 @@ impl Components {
 
     /// Returns the binary found in PATH, with its version when it prints one.
     pub fn in_path(component: Component) -> Option<(PathBuf, Option<Version>)> {
-        let path = SearchPath::of_variable("PATH")?.binary(component)?;
+        let path = SearchPath::of_variable("PATH")?.file(component.name())?;
         let version = version_of(&path, component);
         Some((path, version))
     }
@@ -156,12 +156,12 @@ impl SearchPath {
         Some(Self { name, folders })
     }
 
-    fn binary(&self, component: Component) -> Option<PathBuf> {
-        self.folders.iter().map(|dir| dir.join(component.name())).find(|path| path.is_file())
+    fn file(&self, name: &str) -> Option<PathBuf> {
+        self.folders.iter().map(|dir| dir.join(name)).find(|path| path.is_file())
     }
 
     fn judge(&self, component: Component) -> Verdict {
-        let Some(path) = self.binary(component) else {
+        let Some(path) = self.file(component.name()) else {
             return Verdict::Absent;
         };
         let unfit = |why: String| Verdict::Unfit(format!("{} from {} is not used: {why}", path.display(), self.name));

@@ -82,6 +82,7 @@ enum State {
 
 const LOG_TAIL_LINES: usize = 15;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+const TICK_EVERY: Duration = Duration::from_millis(100);
 
 impl Process {
     /// Starts the process in a process group of its own, so that Ctrl-C in a terminal reaches only us.
@@ -112,6 +113,18 @@ impl Process {
         match process_error {
             Some(source) => Err(failed(&launch.program)(source)),
             None => Ok(process),
+        }
+    }
+
+    /// Runs a process to its end. Calls `tick` again and again until then.
+    pub(crate) async fn run(launch: &Launch, mut tick: impl FnMut()) -> Result<ExitStatus, ProcessError> {
+        let process = Self::spawn(launch)?;
+        loop {
+            if let Some(status) = process.exited() {
+                return Ok(status);
+            }
+            tick();
+            tokio::time::sleep(TICK_EVERY).await;
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
     version::Version,
 };
 
-use super::{ComponentsError, cache::Cache, download::Downloads};
+use super::{ComponentsError, SearchPath, cache::Cache, download::Downloads};
 
 /// Error of building a component.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,6 @@ pub enum BuildError {
     Process(#[from] ProcessError),
 }
 
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 const TAIL_LINES: usize = 20;
 
 /// Downloads or builds the missing components one after another. Parallel builds are not faster.
@@ -142,7 +141,7 @@ async fn build(cache: &Cache, component: Component, mut tick: impl FnMut(Duratio
     fs::write(&log, "").map_err(failed)?;
     let unfinished = cache.unfinished(component);
     let started = Instant::now();
-    let go = Process::spawn(&Launch {
+    let launch = Launch {
         name: format!("go build {component}"),
         program: find_go().ok_or_else(|| no_go(cache.module()))?,
         args: arguments(component, &unfinished),
@@ -150,15 +149,8 @@ async fn build(cache: &Cache, component: Component, mut tick: impl FnMut(Duratio
         env: environment(),
         log: log.clone(),
         pid_file: None,
-    })
-    .map_err(BuildError::from)?;
-    let status = loop {
-        if let Some(status) = go.exited() {
-            break status;
-        }
-        tick(started.elapsed());
-        tokio::time::sleep(LOOK_EVERY).await;
     };
+    let status = Process::run(&launch, || tick(started.elapsed())).await.map_err(BuildError::from)?;
     if !status.success() {
         let _ = fs::remove_file(&unfinished);
         return Err(explain(component, cache.dir(), log).into());
@@ -228,8 +220,7 @@ fn go_version(said: &str) -> Option<Version> {
 }
 
 fn find_go() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join("go")).find(|path| path.is_file())
+    SearchPath::of_variable("PATH")?.file("go")
 }
 
 fn no_go(module: &GoModule) -> BuildError {

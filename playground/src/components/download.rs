@@ -10,7 +10,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::PermissionsExt,
     path::Path,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use sha2::{Digest, Sha256};
@@ -21,12 +21,11 @@ use crate::{
     progress::{Progress, clock},
 };
 
-use super::{cache::Cache, version_of};
+use super::{SearchPath, cache::Cache, version_of};
 
 /// Variable with the URL of a mirror, below which files are found by host and path; `off` for no downloads.
 const VARIABLE: &str = "TENET_DOWNLOADS";
 const PINNED: &str = include_str!("../../components/downloads.txt");
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Exit codes of curl when a name is not resolved, nobody answers, or the time is over.
 const OF_NETWORK: [i32; 3] = [6, 7, 28];
 
@@ -163,8 +162,7 @@ async fn transfer(
     component: Component,
     progress: &Progress,
 ) -> Result<(), DownloadError> {
-    let paths = env::var_os("PATH").unwrap_or_default();
-    let curl = env::split_paths(&paths).map(|dir| dir.join("curl")).find(|path| path.is_file());
+    let curl = SearchPath::of_variable("PATH").and_then(|path| path.file("curl"));
     let log = cache.dir().join("download.log");
     fs::write(&log, "")?;
     let flags = ["--fail", "--location", "--silent", "--show-error", "--connect-timeout", "5", "--retry", "1"];
@@ -172,7 +170,7 @@ async fn transfer(
     let limits = ["--speed-limit", "1024", "--speed-time", "20"];
     let mut args: Vec<_> = flags.into_iter().chain(limits).map(Into::into).collect();
     args.extend(["--output".into(), file.into(), "--".into(), url.into()]);
-    let curl = Process::spawn(&Launch {
+    let launch = Launch {
         name: format!("curl {component}"),
         program: curl.ok_or(DownloadError::NoCurl)?,
         args,
@@ -180,15 +178,12 @@ async fn transfer(
         env: Vec::new(),
         log: log.clone(),
         pid_file: None,
-    })?;
-    let status = loop {
-        if let Some(status) = curl.exited() {
-            break status;
-        }
+    };
+    let tick = || {
         let size = fs::metadata(file).map_or(0, |metadata| metadata.len());
         progress.bytes(&format!("downloading {component}"), size);
-        tokio::time::sleep(LOOK_EVERY).await;
     };
+    let status = Process::run(&launch, tick).await?;
     if status.success() {
         return Ok(());
     }
