@@ -22,7 +22,6 @@ use crate::steps::Steps;
 use crate::{RightsOf, connect};
 
 pub(crate) use readiness::{state as pod_state, until_ready};
-pub(crate) use service_range::outside;
 
 /// Create a virtual cluster, or finish a creation that was interrupted.
 #[derive(Debug, clap::Args)]

@@ -26,7 +26,7 @@ pub use command::{Args, CertificateArgs, run};
 pub use distro::Prepared;
 pub use kubeconfig::render as render_kubeconfig;
 pub use renewal::{Renewal, spawn as spawn_renewal};
-pub use service_range::contains as range_contains;
+pub use service_range::outside;
 
 /// Key of the service range in the Secret of the authorities.
 pub const SERVICE_CIDR: &str = "service-cidr";

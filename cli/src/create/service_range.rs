@@ -1,14 +1,12 @@
 //! Check of a service range that the user has set.
 
-use std::net::IpAddr;
-
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tenet_install::api::Api;
-use tenet_install::bootstrap::range_contains;
+use tenet_install::bootstrap::outside;
 use tenet_install::resources::Resource;
 
-use super::{path, text};
+use super::path;
 
 /// Fails if the host gives addresses to Services that are not in this range.
 pub(super) async fn check(api: &Api, namespace: &str, objects: &[Value], range: Option<&str>) -> Result<()> {
@@ -29,26 +27,5 @@ pub(super) async fn check(api: &Api, namespace: &str, objects: &[Value], range: 
             "serviceCIDR: {range} does not hold {address}, an address that the host gives to Services: set it to the range \
              of the host, or leave it out, and the range of the host is found out"
         ),
-    }
-}
-
-/// Returns an address of a Service that a range does not hold.
-pub(crate) fn outside<'s>(range: &str, spec: &'s Value) -> Option<&'s str> {
-    let all = spec["clusterIPs"].as_array().into_iter().flatten().map(text);
-    all.into_iter().find(|address| address.parse::<IpAddr>().is_ok_and(|address| !range_contains(range, address)))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn every_address_of_the_service_has_to_be_in_the_range() {
-        let spec = json!({"clusterIPs": ["10.96.0.7", "fd00::7"]});
-        assert_eq!(outside("10.96.0.0/16,fd00::/108", &spec), None);
-        assert_eq!(outside("10.96.0.0/16", &spec), Some("fd00::7"));
-        assert_eq!(outside("10.97.0.0/16,fd00::/108", &spec), Some("10.96.0.7"));
     }
 }

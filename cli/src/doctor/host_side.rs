@@ -2,13 +2,14 @@
 
 use anyhow::{Context, Result};
 use serde_json::Value;
+use tenet_install::bootstrap::{SERVICE_CIDR, outside};
 use tenet_install::names;
 use time::OffsetDateTime;
 
 use super::Target;
 use super::finding::Finding;
 use crate::certs::Certificate;
-use crate::create::{OLDEST_HOST, is_ours, minor, outside, pod_state, text};
+use crate::create::{OLDEST_HOST, is_ours, minor, pod_state, text};
 use crate::host::Host;
 use crate::verdict::Verdict;
 
@@ -108,7 +109,7 @@ pub(super) fn service_range(target: &Target, service: &Value, range: &str) -> Fi
             format!("{range} does not hold {address}, the address of host Service {}", target.name),
             format!(
                 "delete the key \"{}\" of Secret {} and the pod {}: the range is then learnt anew",
-                tenet_install::bootstrap::SERVICE_CIDR,
+                SERVICE_CIDR,
                 names::certificates(&target.name),
                 names::pod(&target.name)
             ),

@@ -71,11 +71,11 @@ pub(super) async fn get_or_create(
 
 /// Fails if a range lacks an address of the Service.
 fn must_hold(range: &str, request: &Request, service: &Value, remedy: String) -> Result<(), BootstrapError> {
-    match service_range::addresses(service).into_iter().find(|&address| !service_range::contains(range, address)) {
+    match service_range::outside(range, &service["spec"]) {
         None => Ok(()),
         Some(address) => Err(BootstrapError::OtherRange {
             range: range.to_owned(),
-            address: address.to_string(),
+            address: address.to_owned(),
             namespace: request.namespace.clone(),
             name: request.name.clone(),
             remedy,

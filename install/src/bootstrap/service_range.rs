@@ -30,7 +30,7 @@ pub(super) async fn find_out(host: &Api, namespace: &str, service: &Value) -> Re
     Ok(ranges.join(","))
 }
 
-pub(super) fn addresses(service: &Value) -> Vec<IpAddr> {
+fn addresses(service: &Value) -> Vec<IpAddr> {
     let all = service["spec"]["clusterIPs"].as_array().into_iter().flatten();
     all.filter_map(|address| address.as_str()?.parse().ok()).collect()
 }
@@ -43,8 +43,14 @@ async fn listed(host: &Api, addresses: &[IpAddr]) -> Option<Vec<String>> {
     addresses.iter().map(|&address| ranges.iter().find(|range| contains(range, address)).cloned()).collect()
 }
 
+/// Returns an address in the spec of a Service that these ranges, which are separated by commas, do not hold.
+pub fn outside<'s>(ranges: &str, spec: &'s Value) -> Option<&'s str> {
+    let mut all = spec["clusterIPs"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    all.find(|address| address.parse().is_ok_and(|address| !contains(ranges, address)))
+}
+
 /// Returns true if an address lies in one of these ranges, which are separated by commas.
-pub fn contains(ranges: &str, address: IpAddr) -> bool {
+fn contains(ranges: &str, address: IpAddr) -> bool {
     ranges.split(',').any(|range| range.trim().parse::<IpNet>().is_ok_and(|range| range.contains(&address)))
 }
 
@@ -114,6 +120,14 @@ mod tests {
         ] {
             assert_eq!(contains(range, address.parse().unwrap()), inside, "{range} {address}");
         }
+    }
+
+    #[test]
+    fn every_address_of_the_service_has_to_be_in_the_range() {
+        let spec = json!({"clusterIPs": ["10.96.0.7", "fd00::7"]});
+        assert_eq!(outside("10.96.0.0/16,fd00::/108", &spec), None);
+        assert_eq!(outside("10.96.0.0/16", &spec), Some("fd00::7"));
+        assert_eq!(outside("10.97.0.0/16,fd00::/108", &spec), Some("10.96.0.7"));
     }
 
     #[test]
