@@ -1,4 +1,4 @@
-//! Kinds of the objects of an installation, and their API paths.
+//! Kinds of the objects of an installation, and API paths.
 
 use serde_json::Value;
 
@@ -42,6 +42,16 @@ const fn namespaced(group: &'static str, version: &'static str, kind: &'static s
     Resource { group, version, kind, plural, is_namespaced: true }
 }
 
+/// Returns the path of the collection of a resource. The core group is empty; without a namespace it is that of the
+/// whole cluster.
+pub fn collection(group: &str, version: &str, plural: &str, namespace: Option<&str>) -> String {
+    let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+    match namespace {
+        Some(namespace) => format!("{root}/namespaces/{namespace}/{plural}"),
+        None => format!("{root}/{plural}"),
+    }
+}
+
 impl Resource {
     /// Returns the resource of an object; `None` for a kind that no installation has.
     pub fn of(object: &Value) -> Option<&'static Self> {
@@ -51,9 +61,7 @@ impl Resource {
 
     /// Returns the path of the collection.
     pub fn collection(&self, namespace: &str) -> String {
-        let Self { group, version, plural, .. } = self;
-        let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-        if self.is_namespaced { format!("{root}/namespaces/{namespace}/{plural}") } else { format!("{root}/{plural}") }
+        collection(self.group, self.version, self.plural, self.is_namespaced.then_some(namespace))
     }
 
     /// Returns the path of an object.

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tenet_install::api::{Api, ApiError};
 use tenet_install::names::{INSTANCE, PART, PART_OF, certificates};
 use tenet_install::objects::Rights;
-use tenet_install::resources::RESOURCES;
+use tenet_install::resources::{RESOURCES, collection};
 use tenet_translate::keys::{CLAIM, CLUSTER, CONTROL_PLANE, MANAGED_BY};
 use tenet_translate::own_objects;
 
@@ -90,28 +90,20 @@ impl Places {
         let of_installation = RESOURCES.iter().filter(|resource| resource.is_namespaced);
         let mut collections: BTreeMap<String, String> =
             of_installation.map(|resource| (resource.collection(namespace), resource.plural.to_owned())).collect();
-        let mut versions = BTreeMap::new();
+        let mut versions = BTreeMap::from([(String::new(), Some("v1".to_owned()))]);
         for rule in rules.filter(|rule| rule["verbs"].as_array().is_some_and(|verbs| verbs.contains(&"delete".into())))
         {
             let (group, resource) = (text(&rule["apiGroups"][0]), text(&rule["resources"][0]));
-            let root = match group {
-                "" => "/api/v1".to_owned(),
-                group => {
-                    if !versions.contains_key(group) {
-                        versions.insert(group.to_owned(), version(api, group).await?);
-                    }
-                    // A group that the host does not serve has no objects.
-                    let Some(Some(version)) = versions.get(group) else { continue };
-                    format!("/apis/{group}/{version}")
-                }
-            };
-            collections.insert(format!("{root}/namespaces/{namespace}/{resource}"), resource.to_owned());
+            if !versions.contains_key(group) {
+                versions.insert(group.to_owned(), version(api, group).await?);
+            }
+            // A group that the host does not serve has no objects.
+            let Some(Some(version)) = versions.get(group) else { continue };
+            collections.insert(collection(group, version, resource, Some(namespace)), resource.to_owned());
         }
         // The cluster makes these for the objects above, and removes them with their owners.
-        collections.insert(
-            format!("/apis/apps/v1/namespaces/{namespace}/controllerrevisions"),
-            "controllerrevisions".to_owned(),
-        );
+        collections
+            .insert(collection("apps", "v1", "controllerrevisions", Some(namespace)), "controllerrevisions".to_owned());
         let rbac = "/apis/rbac.authorization.k8s.io/v1";
         let role = own_objects::host_cluster_role(namespace, name);
         let secret = own_objects::serving_secret(name);

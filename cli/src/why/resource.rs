@@ -4,6 +4,8 @@ use anyhow::{Context, Result, bail};
 use futures::{StreamExt, stream};
 use serde_json::Value;
 use tenet_install::api::Api;
+use tenet_install::resources::collection;
+use tenet_translate::GroupKind;
 
 use crate::create::text;
 
@@ -69,14 +71,12 @@ fn pick(document: &Value, group: &str, version: &str, name: &str) -> Option<Reso
 impl Resource {
     /// Returns the path of the collection in a namespace, which counts for a namespaced resource alone.
     pub(super) fn collection(&self, namespace: &str) -> String {
-        let Self { group, version, plural, .. } = self;
-        let root = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-        if self.is_namespaced { format!("{root}/namespaces/{namespace}/{plural}") } else { format!("{root}/{plural}") }
+        collection(&self.group, &self.version, &self.plural, self.is_namespaced.then_some(namespace))
     }
 
     /// Returns group and kind as owner records name them.
     pub(super) fn group_kind(&self) -> String {
-        if self.group.is_empty() { self.kind.clone() } else { format!("{}.{}", self.kind, self.group) }
+        GroupKind::intern(&self.group, &self.kind).to_string()
     }
 }
 
