@@ -1,13 +1,17 @@
-//! Questions to an API server about rights.
+//! Rights on the host: questions to an API server, and those of a syncer.
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::{Value, json};
 use tenet_install::api::{Api, ApiError};
+use tenet_install::objects::Rights;
+use tenet_translate::own_objects;
 
+use crate::RightsOf;
 use crate::create::text;
+use crate::host::Host;
 
 /// Questions that are open at the same time.
 const AT_ONCE: usize = 16;
@@ -99,6 +103,28 @@ fn review(namespace: &str, ask: &Ask, who: Who<'_>) -> (String, Value) {
             (format!("{root}/namespaces/{namespace}/localsubjectaccessreviews"), review)
         }
     }
+}
+
+/// Returns `None` for what the user may not read, or the API server does not serve.
+pub(crate) fn allowed<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match answer {
+        Err(error) if matches!(error.code(), Some(403 | 404)) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Returns the rules of the Role that a syncer has been given; `None` if there is none.
+pub(crate) async fn granted(host: &Host, name: &str) -> Result<Option<Vec<Value>>, ApiError> {
+    let role = own_objects::host_role(name);
+    let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles/{role}", host.namespace);
+    Ok(host.api.get(&path).await?.and_then(|role| role["rules"].as_array().cloned()))
+}
+
+/// Returns the rights of a syncer that has a name and a host namespace, and no other configuration.
+pub(crate) fn default_rights(name: &str, namespace: &str, rights_of: RightsOf) -> Result<Rights> {
+    // The namespace is in quotes: it may be called `123`.
+    let minimal = json!({"name": name, "host": {"namespace": namespace}, "virtual": {"kubeconfig": "/absent"}});
+    Ok(Rights::read(&rights_of(&minimal.to_string()).context("name of the virtual cluster")?)?)
 }
 
 /// Writes rights as a Role of this name, and a `ClusterRole` for what is in no namespace.

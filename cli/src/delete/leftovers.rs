@@ -5,16 +5,16 @@ use std::fmt;
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::{Value, json};
-use tenet_install::api::{Api, ApiError};
+use serde_json::Value;
+use tenet_install::api::Api;
 use tenet_install::names::{INSTANCE, PART, PART_OF, certificates};
-use tenet_install::objects::Rights;
 use tenet_install::resources::{RESOURCES, collection};
 use tenet_translate::keys::{CLAIM, CLUSTER, CONTROL_PLANE, MANAGED_BY};
 use tenet_translate::own_objects;
 
 use super::AT_ONCE;
 use crate::RightsOf;
+use crate::access::{allowed, default_rights, granted};
 use crate::create::text;
 use crate::host::Host;
 
@@ -75,13 +75,8 @@ impl Places {
     /// Finds the collections of a virtual cluster: the Role that it has been given may name more than one of this version.
     pub(crate) async fn of(host: &Host, name: &str, rights_of: RightsOf) -> Result<Self> {
         let namespace = &host.namespace;
-        // The namespace is in quotes: it may be called `123`.
-        let minimal = json!({"name": name, "host": {"namespace": namespace}, "virtual": {"kubeconfig": "/absent"}});
-        let rights = Rights::read(&rights_of(&minimal.to_string()).context("name of the virtual cluster")?)?;
-        let role = own_objects::host_role(name);
-        let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles/{role}");
-        let granted = host.api.get(&path).await.context("cannot reach the host cluster")?.unwrap_or_default();
-        let granted = granted["rules"].as_array().cloned().unwrap_or_default();
+        let rights = default_rights(name, namespace, rights_of)?;
+        let granted = granted(host, name).await.context("cannot reach the host cluster")?.unwrap_or_default();
         Self::find(&host.api, namespace, name, rights.rules().iter().chain(&granted)).await
     }
 
@@ -148,6 +143,7 @@ impl Places {
 
     async fn list(&self, api: &Api, collection: &str, resource: &str, selector: &str) -> Result<Vec<Found>> {
         let answer = api.list(&format!("{collection}?labelSelector={selector}")).await;
+        // Where the user may not read, nothing was created for the user.
         let items = allowed(answer).with_context(|| format!("cannot list {resource}"))?.unwrap_or_default();
         let found =
             |item: &Value| self.found(resource, format!("{collection}/{}", text(&item["metadata"]["name"])), item);
@@ -174,14 +170,6 @@ impl Places {
             is_pod_of_control_plane: resource == "pods" && labels[CONTROL_PLANE] == self.name.as_str(),
             cluster: metadata["annotations"][CLUSTER].as_str().map(str::to_owned),
         }
-    }
-}
-
-/// Returns `None` for what the user may not read, or the host does not serve: nothing was created there for the user.
-fn allowed<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
-    match answer {
-        Err(error) if matches!(error.code(), Some(403 | 404)) => Ok(None),
-        other => other.map(Some),
     }
 }
 

@@ -7,7 +7,7 @@ use tenet_translate::own_objects;
 
 use super::Target;
 use super::finding::Finding;
-use crate::access::{Ask, Who, asks_of, manifest, missing};
+use crate::access::{Ask, Who, asks_of, granted, manifest, missing};
 
 pub(super) const CHECK: &str = "rights of the syncer";
 
@@ -19,10 +19,8 @@ pub(super) async fn check(target: &Target, needed: &Rights, is_ready: bool) -> R
     let lacking = match missing(&host.api, &host.namespace, asks.clone(), Who::Account(&account)).await {
         // Whoever may not ask about others can still read the Role.
         Err(error) if error.code() == Some(403) => {
-            let role = own_objects::host_role(name);
-            let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles/{role}", host.namespace);
-            let role = host.api.get(&path).await.context("cannot read the Role of the syncer")?.unwrap_or_default();
-            let granted = asks_of(role["rules"].as_array().map_or(&[], Vec::as_slice));
+            let rules = granted(host, name).await.context("cannot read the Role of the syncer")?.unwrap_or_default();
+            let granted = asks_of(&rules);
             asks.into_iter().filter(|ask| !granted.contains(ask)).collect()
         }
         other => other.context("cannot ask for the rights of the syncer")?,

@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result};
-use serde_json::{Value, json};
-use tenet_install::api::{Api, ApiError};
+use serde_json::Value;
+use tenet_install::api::Api;
 use tenet_install::names;
-use tenet_install::objects::Rights;
 use tenet_translate::keys::{KIND, MANAGED_BY, NAME, NAMESPACE};
-use tenet_translate::own_objects;
 
 use super::cluster::VirtualCluster;
 use super::resource::Resource;
 use crate::RightsOf;
+use crate::access::{allowed, default_rights, granted};
 use crate::create::text;
 use crate::host::Host;
 
@@ -110,7 +109,7 @@ async fn events(api: &Api, namespace: &str, kind: &str, name: &str) -> Result<Ve
     let namespace = if namespace.is_empty() { "default" } else { namespace };
     let selector = format!("involvedObject.kind%3D{kind},involvedObject.name%3D{name}");
     let path = format!("/api/v1/namespaces/{namespace}/events?fieldSelector={selector}");
-    Ok(sorted(readable(api.list(&path).await).context("cannot read the events")?.unwrap_or_default()))
+    Ok(sorted(allowed(api.list(&path).await).context("cannot read the events")?.unwrap_or_default()))
 }
 
 async fn events_of_cluster(api: &Api) -> Vec<Value> {
@@ -127,7 +126,7 @@ fn sorted(mut events: Vec<Value>) -> Vec<Value> {
 
 async fn on_host(host: &Host, cluster: &str, resource: &Resource, namespace: &str, name: &str) -> Result<OnHost> {
     let pod = format!("/api/v1/namespaces/{}/pods/{}", host.namespace, names::pod(cluster));
-    let pod = readable(host.api.get(&pod).await).context("cannot read the pod of the control plane")?.flatten();
+    let pod = allowed(host.api.get(&pod).await).context("cannot read the pod of the control plane")?.flatten();
     let statuses = pod.map(|pod| pod["status"]["containerStatuses"].clone()).unwrap_or_default();
     let is_syncer_ready =
         statuses.as_array().into_iter().flatten().any(|status| status["name"] == "syncer" && status["ready"] == true);
@@ -136,22 +135,13 @@ async fn on_host(host: &Host, cluster: &str, resource: &Resource, namespace: &st
         selector = format!("{selector},{NAMESPACE}%3D{namespace}");
     }
     let path = format!("{}?labelSelector={selector}", resource.collection(&host.namespace));
-    let copies =
-        readable(host.api.list(&path).await).context("cannot read the copies on the host")?.unwrap_or_default();
+    let copies = allowed(host.api.list(&path).await).context("cannot read the copies on the host")?.unwrap_or_default();
     let kind = resource.group_kind();
     let is_copy = |copy: &Value| {
         let annotations = &copy["metadata"]["annotations"];
         annotations[KIND] == kind.as_str() && annotations[NAME] == name
     };
     Ok(OnHost { copy: copies.into_iter().find(is_copy), is_syncer_ready })
-}
-
-/// Returns `None` for what may not be read, or is not served.
-fn readable<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
-    match answer {
-        Err(error) if matches!(error.code(), Some(403 | 404)) => Ok(None),
-        other => other.map(Some),
-    }
 }
 
 /// Returns the way of a kind. The Role of the syncer says which kinds are copied.
@@ -162,17 +152,9 @@ async fn way(cluster: &VirtualCluster, resource: &Resource, rights_of: RightsOf)
     }
     let mut rules = None;
     if let (Some(host), Some(name)) = (&cluster.host, &cluster.name) {
-        let role = own_objects::host_role(name);
-        let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles/{role}", host.namespace);
-        let role = readable(host.api.get(&path).await).context("cannot read the Role of the syncer")?.flatten();
-        rules = role.and_then(|role| role["rules"].as_array().cloned());
+        rules = allowed(granted(host, name).await).context("cannot read the Role of the syncer")?.flatten();
     }
-    let rules = if let Some(rules) = rules {
-        rules
-    } else {
-        let minimal = json!({"name": "x", "host": {"namespace": "x"}, "virtual": {"kubeconfig": "/absent"}});
-        Rights::read(&rights_of(&minimal.to_string())?)?.rules().to_vec()
-    };
+    let rules = if let Some(rules) = rules { rules } else { default_rights("x", "x", rights_of)?.rules().to_vec() };
     Ok(way_by(&rules, resource))
 }
 
@@ -218,6 +200,8 @@ impl Resource {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
