@@ -25,6 +25,11 @@ pub(super) struct VirtualCluster {
 }
 
 impl VirtualCluster {
+    /// Returns the host and the name of the virtual cluster there, if both are known.
+    pub(super) fn on_host(&self) -> Option<(&Host, &str)> {
+        self.host.as_ref().zip(self.name.as_deref())
+    }
+
     /// Finds out if the context leads to the virtual cluster itself, which has a half of the claim, or to its host.
     pub(super) async fn find(args: &Args) -> Result<Self> {
         let given = HostArgs {

@@ -64,6 +64,14 @@ const SHOWN: [&str; 7] = [
 ];
 const WHEN_USED: [&str; 2] = ["ConfigMap", "Secret"];
 
+/// Facts that do not depend on the object.
+struct Shared {
+    of_cluster: Vec<Value>,
+    is_syncer_ready: bool,
+    /// Rules of the Role of the syncer.
+    rules: Vec<Value>,
+}
+
 /// Reads the facts about an object, and about a pod of it if it is a workload.
 pub(super) async fn gather(
     cluster: &VirtualCluster,
@@ -77,31 +85,47 @@ pub(super) async fn gather(
     let path = format!("{}/{name}", resource.collection(namespace));
     let found = cluster.inside.get(&path).await.context("cannot read the object")?;
     let object = found.with_context(|| format!("{subject} does not exist in the virtual cluster"))?;
-    let mut facts = about(cluster, resource, subject, object, rights_of).await?;
+    let shared = Shared::read(cluster, resource, rights_of).await?;
+    let mut facts = about(cluster, &shared, resource, subject, object).await?;
     if let Some(pod) = pod_of(&cluster.inside, namespace, &facts.object).await? {
         let subject = format!("pod/{} in namespace {namespace}", text(&pod["metadata"]["name"]));
-        facts.pod = Some(Box::new(about(cluster, &Resource::pods(), subject, pod, rights_of).await?));
+        facts.pod = Some(Box::new(about(cluster, &shared, &Resource::pods(), subject, pod).await?));
     }
     Ok(facts)
 }
 
 async fn about(
     cluster: &VirtualCluster,
+    shared: &Shared,
     resource: &Resource,
     subject: String,
     object: Value,
-    rights_of: RightsOf,
 ) -> Result<Facts> {
     let metadata = &object["metadata"];
     let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
     let events = events(&cluster.inside, namespace, &resource.kind, name).await?;
-    let of_cluster = events_of_cluster(&cluster.inside).await;
-    let host = match (&cluster.host, &cluster.name) {
-        (Some(host), Some(name_of_cluster)) => Some(on_host(host, name_of_cluster, resource, namespace, name).await?),
-        _ => None,
+    let host = match cluster.on_host() {
+        Some((host, cluster)) => {
+            let copy = copy(host, cluster, resource, namespace, name).await?;
+            Some(OnHost { copy, is_syncer_ready: shared.is_syncer_ready })
+        }
+        None => None,
     };
-    let way = way(cluster, resource, rights_of).await?;
-    Ok(Facts { subject, way, object, events, of_cluster, host, pod: None })
+    let way = way(&shared.rules, resource);
+    Ok(Facts { subject, way, object, events, of_cluster: shared.of_cluster.clone(), host, pod: None })
+}
+
+impl Shared {
+    async fn read(cluster: &VirtualCluster, resource: &Resource, rights_of: RightsOf) -> Result<Self> {
+        let of_cluster = events_of_cluster(&cluster.inside).await;
+        let is_syncer_ready = match cluster.on_host() {
+            Some((host, name)) => is_syncer_ready(host, name).await?,
+            None => false,
+        };
+        // Kinds that show the host do not ask for the rules, and select no pod.
+        let rules = if is_shown(resource) { Vec::new() } else { rules(cluster, rights_of).await? };
+        Ok(Self { of_cluster, is_syncer_ready, rules })
+    }
 }
 
 async fn events(api: &Api, namespace: &str, kind: &str, name: &str) -> Result<Vec<Value>> {
@@ -124,12 +148,15 @@ fn sorted(mut events: Vec<Value>) -> Vec<Value> {
     events
 }
 
-async fn on_host(host: &Host, cluster: &str, resource: &Resource, namespace: &str, name: &str) -> Result<OnHost> {
+async fn is_syncer_ready(host: &Host, cluster: &str) -> Result<bool> {
     let pod = format!("/api/v1/namespaces/{}/pods/{}", host.namespace, names::pod(cluster));
     let pod = allowed(host.api.get(&pod).await).context("cannot read the pod of the control plane")?.flatten();
     let statuses = pod.map(|pod| pod["status"]["containerStatuses"].clone()).unwrap_or_default();
-    let is_syncer_ready =
-        statuses.as_array().into_iter().flatten().any(|status| status["name"] == "syncer" && status["ready"] == true);
+    Ok(statuses.as_array().into_iter().flatten().any(|status| status["name"] == "syncer" && status["ready"] == true))
+}
+
+/// Returns the copy of an object on the host.
+async fn copy(host: &Host, cluster: &str, resource: &Resource, namespace: &str, name: &str) -> Result<Option<Value>> {
     let mut selector = format!("{MANAGED_BY}%3D{cluster}");
     if !namespace.is_empty() {
         selector = format!("{selector},{NAMESPACE}%3D{namespace}");
@@ -141,24 +168,25 @@ async fn on_host(host: &Host, cluster: &str, resource: &Resource, namespace: &st
         let annotations = &copy["metadata"]["annotations"];
         annotations[KIND] == kind.as_str() && annotations[NAME] == name
     };
-    Ok(OnHost { copy: copies.into_iter().find(is_copy), is_syncer_ready })
+    Ok(copies.into_iter().find(is_copy))
+}
+
+/// Returns the rules of the Role of the syncer, or those of one without a configuration of its own.
+async fn rules(cluster: &VirtualCluster, rights_of: RightsOf) -> Result<Vec<Value>> {
+    if let Some((host, name)) = cluster.on_host()
+        && let Some(rules) = allowed(granted(host, name).await).context("cannot read the Role of the syncer")?.flatten()
+    {
+        return Ok(rules);
+    }
+    Ok(default_rights("x", "x", rights_of)?.rules().to_vec())
+}
+
+fn is_shown(resource: &Resource) -> bool {
+    SHOWN.contains(&resource.group_kind().as_str())
 }
 
 /// Returns the way of a kind. The Role of the syncer says which kinds are copied.
-async fn way(cluster: &VirtualCluster, resource: &Resource, rights_of: RightsOf) -> Result<Way> {
-    let kind = resource.group_kind();
-    if SHOWN.contains(&kind.as_str()) {
-        return Ok(Way::Shown);
-    }
-    let mut rules = None;
-    if let (Some(host), Some(name)) = (&cluster.host, &cluster.name) {
-        rules = allowed(granted(host, name).await).context("cannot read the Role of the syncer")?.flatten();
-    }
-    let rules = if let Some(rules) = rules { rules } else { default_rights("x", "x", rights_of)?.rules().to_vec() };
-    Ok(way_by(&rules, resource))
-}
-
-fn way_by(rules: &[Value], resource: &Resource) -> Way {
+fn way(rules: &[Value], resource: &Resource) -> Way {
     let has = |list: &Value, item: &str| list.as_array().is_some_and(|list| list.iter().any(|it| it == item));
     let is_created = rules.iter().any(|rule| {
         has(&rule["apiGroups"], &resource.group)
@@ -166,6 +194,7 @@ fn way_by(rules: &[Value], resource: &Resource) -> Way {
             && has(&rule["verbs"], "create")
     });
     match resource.group_kind() {
+        _ if is_shown(resource) => Way::Shown,
         kind if is_created && WHEN_USED.contains(&kind.as_str()) => Way::WhenUsed,
         _ if is_created => Way::Copied,
         _ => Way::Inside,
@@ -214,8 +243,8 @@ mod tests {
             kind: kind.to_owned(),
             ..Resource::pods()
         };
-        assert_eq!(way_by(&rules, &Resource::pods()), Way::Copied);
-        assert_eq!(way_by(&rules, &of("", "configmaps", "ConfigMap")), Way::WhenUsed);
-        assert_eq!(way_by(&rules, &of("apps", "deployments", "Deployment")), Way::Inside);
+        assert_eq!(way(&rules, &Resource::pods()), Way::Copied);
+        assert_eq!(way(&rules, &of("", "configmaps", "ConfigMap")), Way::WhenUsed);
+        assert_eq!(way(&rules, &of("apps", "deployments", "Deployment")), Way::Inside);
     }
 }
