@@ -78,9 +78,7 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
 /// Reads the certificates in the Secrets and, with a connection, that of the virtual API server.
 pub(crate) async fn gather(host: &Host, name: &str, inside: Option<&Inside>) -> Result<Vec<Certificate>> {
     let read = async |secret: String| {
-        let path = format!("/api/v1/namespaces/{}/secrets/{secret}", host.namespace);
-        let found = host.api.get(&path).await.with_context(|| format!("cannot read Secret {secret}"))?;
-        Ok::<_, anyhow::Error>(found.unwrap_or_default())
+        host.get("secrets", &secret).await.with_context(|| format!("cannot read Secret {secret}"))
     };
     let authorities = read(names::certificates(name)).await?;
     let text = |key: &str| secret::text(&authorities, key).unwrap_or_default();

@@ -120,16 +120,14 @@ pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
 /// Reads the kubeconfig that the bootstrap has made.
 pub(crate) async fn kubeconfig(host: &Host, name: &str) -> Result<String> {
     let secret = tenet_install::names::kubeconfig(name);
-    let path = format!("/api/v1/namespaces/{}/secrets/{secret}", host.namespace);
-    let found = host.api.get(&path).await.context("cannot read the kubeconfig of the virtual cluster")?;
-    let text = found.and_then(|found| tenet_install::secret::text(&found, "config"));
+    let found = host.get("secrets", &secret).await.context("cannot read the kubeconfig of the virtual cluster")?;
+    let text = tenet_install::secret::text(&found, "config");
     text.with_context(|| format!("Secret {secret} in namespace {} holds no kubeconfig", host.namespace))
 }
 
 /// Returns the address of the virtual API server outside of the host cluster; `None` if it has none.
 async fn address(host: &Host, name: &str) -> Result<Option<String>> {
-    let path = format!("/api/v1/namespaces/{}/services/{name}", host.namespace);
-    let service = host.api.get(&path).await?.unwrap_or_default();
+    let service = host.get("services", name).await?;
     let ingress = &service["status"]["loadBalancer"]["ingress"][0];
     if let Some(point) = ingress["ip"].as_str().or(ingress["hostname"].as_str()) {
         return Ok(Some(format!("https://{point}:443")));

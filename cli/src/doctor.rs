@@ -61,7 +61,8 @@ impl Target {
     async fn check(&self, rights_of: RightsOf) -> Result<Vec<Finding>> {
         let version = self.host.api.get("/version").await.context("cannot reach the host cluster")?.unwrap_or_default();
         let mut findings = vec![host_side::version(&version)];
-        findings.extend(host_side::namespace(&self.host).await?);
+        let namespace = self.namespace().await?;
+        findings.extend(namespace.as_ref().map(|found| host_side::namespace(&self.host.namespace, found)));
         let sets = format!("/apis/apps/v1/namespaces/{}/statefulsets/{}", self.host.namespace, self.name);
         let set = self.host.api.get(&sets).await?.unwrap_or_default();
         let pod = self.of_host("pods", &names::pod(&self.name)).await?;
@@ -78,7 +79,7 @@ impl Target {
         let certificates = self.certificates(inside.as_ref().and_then(|inside| inside.as_ref().ok())).await;
         findings.push(Finding::or_unchecked(host_side::CERTIFICATES, certificates));
         if let Some(inside) = inside {
-            findings.extend(inside_side::check(self, inside, &version, &claim).await);
+            findings.extend(inside_side::check(self, inside, &version, &namespace.unwrap_or_default(), &claim).await);
         }
         findings.push(Finding::or_unchecked(leftovers::CHECK, leftovers::check(self, &claim, rights_of).await));
         Ok(findings)
@@ -107,16 +108,17 @@ impl Target {
         Ok(host_side::certificates(self, &certificates, OffsetDateTime::now_utc()))
     }
 
+    /// Returns the host namespace, null if it does not exist; `None` without the right to read it.
+    async fn namespace(&self) -> Result<Option<Value>> {
+        match self.host.api.get(&format!("/api/v1/namespaces/{}", self.host.namespace)).await {
+            Err(error) if error.code() == Some(403) => Ok(None),
+            other => Ok(Some(other.context("cannot read the namespace")?.unwrap_or_default())),
+        }
+    }
+
     /// Returns an object of the host namespace; null if it does not exist.
     async fn of_host(&self, resource: &str, name: &str) -> Result<Value> {
-        let path = format!("/api/v1/namespaces/{}/{resource}/{name}", self.host.namespace);
-        Ok(self
-            .host
-            .api
-            .get(&path)
-            .await
-            .with_context(|| format!("cannot read {resource}/{name}"))?
-            .unwrap_or_default())
+        self.host.get(resource, name).await.with_context(|| format!("cannot read {resource}/{name}"))
     }
 
     /// Returns the line of a command about the virtual cluster.

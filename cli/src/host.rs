@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use tenet_install::api::Api;
+use serde_json::Value;
+use tenet_install::api::{Api, ApiError};
 
 /// Choice of the host cluster and of the namespace in it.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -25,6 +26,14 @@ pub(crate) struct HostArgs {
 pub(crate) struct Host {
     pub(crate) api: Api,
     pub(crate) namespace: String,
+}
+
+impl Host {
+    /// Returns an object of the core group in the namespace; null if it does not exist.
+    pub(crate) async fn get(&self, resource: &str, name: &str) -> Result<Value, ApiError> {
+        let path = format!("/api/v1/namespaces/{}/{resource}/{name}", self.namespace);
+        Ok(self.api.get(&path).await?.unwrap_or_default())
+    }
 }
 
 impl HostArgs {

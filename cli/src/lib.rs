@@ -18,6 +18,7 @@ mod logs;
 mod output;
 mod pause;
 mod playground;
+mod pod;
 mod steps;
 mod verdict;
 mod why;

@@ -2,11 +2,12 @@
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use tenet_install::names::{PART, PART_OF};
+use tenet_install::names::{self, PART, PART_OF};
 
 use crate::create::{stateful_set, text};
 use crate::host::HostArgs;
 use crate::output::{Output, print};
+use crate::pod;
 
 /// List the virtual clusters in a namespace of the host, or in all.
 #[derive(Debug, clap::Args)]
@@ -48,12 +49,8 @@ pub(crate) async fn list(args: &ListArgs) -> Result<()> {
 pub(crate) async fn describe(args: &DescribeArgs) -> Result<()> {
     let host = args.host.connect().await?;
     let set = stateful_set(&host, &args.name).await?;
-    let path = format!("/api/v1/namespaces/{}/pods/{}-0", host.namespace, args.name);
-    let pod = host.api.get(&path).await?.unwrap_or_default();
-    let of = |field: &str| pod["status"][field].as_array().cloned().unwrap_or_default();
-    let containers: Vec<Value> = [of("initContainerStatuses"), of("containerStatuses")]
-        .concat()
-        .iter()
+    let pod = host.get("pods", &names::pod(&args.name)).await?;
+    let containers: Vec<Value> = pod::containers(&pod)
         .filter(|status| status["state"]["terminated"].is_null())
         .map(|status| {
             json!({

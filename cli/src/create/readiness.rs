@@ -4,32 +4,34 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use tenet_install::names;
 use tokio::time::sleep;
 
 use super::text;
 use crate::host::Host;
+use crate::pod::{containers, is_true, unscheduled};
 use crate::steps::Steps;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Waits until the pod of the control plane is ready.
 pub(crate) async fn until_ready(host: &Host, name: &str, limit: Duration, steps: &mut Steps) -> Result<()> {
-    let Host { api, namespace } = host;
-    let path = format!("/api/v1/namespaces/{namespace}/pods/{name}-0");
+    let pod_name = names::pod(name);
     let end = steps.elapsed() + limit;
     loop {
-        let pod = api.get(&path).await.context("cannot read the pod of the control plane")?.unwrap_or_default();
+        let pod = host.get("pods", &pod_name).await.context("cannot read the pod of the control plane")?;
         if is_ready(&pod) {
             return Ok(());
         }
         let state = state(&pod);
-        steps.say(&format!("waiting for pod {name}-0: {state}"));
+        steps.say(&format!("waiting for pod {pod_name}: {state}"));
         if steps.elapsed() > end {
             let events = warnings(host, name).await;
             bail!(
                 "virtual cluster {name} is not ready after {} s: {state}{events}\n\
-                 Look further with: kubectl describe pod {name}-0 -n {namespace}",
-                limit.as_secs()
+                 Look further with: kubectl describe pod {pod_name} -n {}",
+                limit.as_secs(),
+                host.namespace
             );
         }
         sleep(LOOK_EVERY).await;
@@ -37,9 +39,7 @@ pub(crate) async fn until_ready(host: &Host, name: &str, limit: Duration, steps:
 }
 
 fn is_ready(pod: &Value) -> bool {
-    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    pod["metadata"]["deletionTimestamp"].is_null()
-        && conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+    pod["metadata"]["deletionTimestamp"].is_null() && is_true(pod, "Ready")
 }
 
 /// Describes a pod that is not ready: the reason of what is first in its way.
@@ -47,18 +47,10 @@ pub(crate) fn state(pod: &Value) -> String {
     if pod["metadata"].is_null() {
         return "it does not exist yet".to_owned();
     }
-    let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-    let unscheduled = conditions.into_iter().find(|it| it["type"] == "PodScheduled" && it["status"] == "False");
-    if let Some(condition) = unscheduled {
+    if let Some(condition) = unscheduled(pod) {
         return format!("no node takes it: {}", text(&condition["message"]));
     }
-    let of = |field: &str| pod["status"][field].as_array().cloned().unwrap_or_default();
-    let waiting: Vec<String> = [of("initContainerStatuses"), of("containerStatuses")]
-        .concat()
-        .iter()
-        .filter(|status| status["ready"] != true)
-        .map(container)
-        .collect();
+    let waiting: Vec<String> = containers(pod).filter(|status| status["ready"] != true).map(container).collect();
     if waiting.is_empty() { "its containers are not created yet".to_owned() } else { waiting.join(", ") }
 }
 
@@ -79,7 +71,8 @@ fn container(status: &Value) -> String {
 async fn warnings(host: &Host, name: &str) -> String {
     let path = format!("/api/v1/namespaces/{}/events?fieldSelector=type%3DWarning", host.namespace);
     let Ok(events) = host.api.list(&path).await else { return String::new() };
-    let about = [name.to_owned(), format!("{name}-0"), format!("data-{name}-0")];
+    let pod = names::pod(name);
+    let about = [name.to_owned(), format!("data-{pod}"), pod];
     let mut lines: Vec<String> = events
         .iter()
         .filter(|event| about.iter().any(|name| event["involvedObject"]["name"] == name.as_str()))

@@ -1,6 +1,5 @@
 //! Checks that need the host alone.
 
-use anyhow::{Context, Result};
 use serde_json::Value;
 use tenet_install::bootstrap::{SERVICE_CIDR, outside};
 use tenet_install::names;
@@ -10,7 +9,7 @@ use super::Target;
 use super::finding::Finding;
 use crate::certs::Certificate;
 use crate::create::{OLDEST_HOST, is_ours, minor, pod_state, text};
-use crate::host::Host;
+use crate::pod::containers;
 use crate::verdict::Verdict;
 
 pub(super) const SERVICE_RANGE: &str = "service range";
@@ -27,21 +26,17 @@ pub(super) fn version(version: &Value) -> Finding {
     }
 }
 
-/// Checks that the namespace stays; without the right to read it there is nothing to say.
-pub(super) async fn namespace(host: &Host) -> Result<Option<Finding>> {
-    let name = &host.namespace;
-    let found = match host.api.get(&format!("/api/v1/namespaces/{name}")).await {
-        Err(error) if error.code() == Some(403) => return Ok(None),
-        other => other.context("cannot read the namespace")?,
-    };
-    Ok(Some(match found {
-        None => Finding::fail("host namespace", format!("{name} does not exist"), "tenet list -A"),
-        Some(found) if !found["metadata"]["deletionTimestamp"].is_null() => {
-            let help = format!("kubectl get namespace {name} -o yaml shows what holds it");
-            Finding::fail("host namespace", format!("{name} is being deleted"), help)
-        }
-        Some(_) => Finding::ok("host namespace", name),
-    }))
+/// Checks that the namespace stays; it is null if it does not exist.
+pub(super) fn namespace(name: &str, found: &Value) -> Finding {
+    let check = "host namespace";
+    if found.is_null() {
+        return Finding::fail(check, format!("{name} does not exist"), "tenet list -A");
+    }
+    if !found["metadata"]["deletionTimestamp"].is_null() {
+        let help = format!("kubectl get namespace {name} -o yaml shows what holds it");
+        return Finding::fail(check, format!("{name} is being deleted"), help);
+    }
+    Finding::ok(check, name)
 }
 
 /// Checks the pod of the control plane, and the syncer in it.
@@ -59,7 +54,7 @@ pub(super) fn control_plane(target: &Target, set: &Value, pod: &Value) -> Vec<Fi
         return vec![Finding::fail(check, "it is paused", target.command("resume", ""))];
     }
     let (statuses, pod_name) = (statuses(pod), names::pod(name));
-    let is_syncer = |status: &&Value| status["name"] == "syncer";
+    let is_syncer = |status: &&&Value| status["name"] == "syncer";
     let others_ready =
         !statuses.is_empty() && statuses.iter().filter(|it| !is_syncer(it)).all(|it| it["ready"] == true);
     let mut findings = Vec::new();
@@ -81,16 +76,14 @@ pub(super) fn control_plane(target: &Target, set: &Value, pod: &Value) -> Vec<Fi
 }
 
 /// Returns the states of the containers, without those that have done their work.
-fn statuses(pod: &Value) -> Vec<Value> {
-    let of = |field: &str| pod["status"][field].as_array().cloned().unwrap_or_default();
-    let is_over = |status: &Value| status["state"]["terminated"]["exitCode"] == 0;
-    [of("initContainerStatuses"), of("containerStatuses")].concat().into_iter().filter(|it| !is_over(it)).collect()
+fn statuses(pod: &Value) -> Vec<&Value> {
+    containers(pod).filter(|status| status["state"]["terminated"]["exitCode"] != 0).collect()
 }
 
 /// Warns about containers that have crashed.
-fn restarts(target: &Target, statuses: &[Value]) -> Option<Finding> {
+fn restarts(target: &Target, statuses: &[&Value]) -> Option<Finding> {
     let count = |status: &Value| status["restartCount"].as_u64().unwrap_or(0);
-    let worst = statuses.iter().max_by_key(|status| count(status)).filter(|status| count(status) > 0)?;
+    let worst = statuses.iter().copied().max_by_key(|status| count(status)).filter(|status| count(status) > 0)?;
     let container = text(&worst["name"]);
     let detail = format!("{container} was restarted {} time(s)", count(worst));
     Some(Finding::warn("control plane", detail, target.command("logs", &format!("-c {container} --previous"))))

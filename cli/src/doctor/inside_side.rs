@@ -13,8 +13,15 @@ use crate::inside::Inside;
 /// Difference of minor versions from which objects may have fields that the other side does not know.
 const SKEW: u32 = 3;
 
-/// Checks all that needs both sides: the versions, the claim, DNS, and the webhook.
-pub(super) async fn check(target: &Target, inside: Result<Inside>, host: &Value, claim: &Value) -> Vec<Finding> {
+/// Checks all that needs both sides: the versions, the claim, DNS, and the webhook. Of the host it takes the version, the
+/// namespace, which is null without the right to read it, and the half of the claim.
+pub(super) async fn check(
+    target: &Target,
+    inside: Result<Inside>,
+    host: &Value,
+    namespace: &Value,
+    claim: &Value,
+) -> Vec<Finding> {
     let reached = async {
         let inside = inside?;
         let version = inside.api.get("/version").await?.unwrap_or_default();
@@ -24,7 +31,7 @@ pub(super) async fn check(target: &Target, inside: Result<Inside>, host: &Value,
         Ok((inside, found)) => {
             let api = &inside.api;
             let (claim, dns, webhook) =
-                tokio::join!(halves(target, api, claim), dns(target, api), webhook(target, api));
+                tokio::join!(halves(target, api, namespace, claim), dns(target, api), webhook(target, api));
             vec![
                 versions(host, &found),
                 Finding::or_unchecked("claim", claim),
@@ -56,17 +63,15 @@ fn versions(host: &Value, virt: &Value) -> Finding {
     }
 }
 
-async fn halves(target: &Target, api: &Api, host: &Value) -> Result<Finding> {
+async fn halves(target: &Target, api: &Api, namespace: &Value, host: &Value) -> Result<Finding> {
     let path = format!("/api/v1/namespaces/{CLAIM_NAMESPACE}/configmaps/{VIRTUAL_CLAIM}");
     let virt = api.get(&path).await.context("cannot read the virtual half")?.unwrap_or_default();
     let system = api.get(&format!("/api/v1/namespaces/{CLAIM_NAMESPACE}")).await?.unwrap_or_default();
-    let namespace = target.host.api.get(&format!("/api/v1/namespaces/{}", target.host.namespace)).await;
-    // Without the right to read the namespace its UID is not compared.
-    let namespace = namespace.ok().flatten().unwrap_or_default();
-    Ok(agreement(target, host, &virt, [&namespace, &system]))
+    Ok(agreement(target, host, &virt, [namespace, &system]))
 }
 
-/// Compares the halves of the claim with each other, and with the namespaces that they name.
+/// Compares the halves of the claim with each other, and with the namespaces that they name. The UID of a namespace that
+/// may not be read is not compared.
 fn agreement(target: &Target, host: &Value, virt: &Value, namespaces: [&Value; 2]) -> Finding {
     let (check, help) = ("claim", target.command("logs", "--tail 50"));
     let missing = [("host", host), ("virtual", virt)].into_iter().find(|(_, half)| half["data"].is_null());

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::facts::{Facts, OnHost, Way};
 use super::remedy;
 use crate::create::text;
+use crate::pod::{conditions, containers, is_true, unscheduled};
 
 /// Explanation of the state of one object.
 #[derive(Debug, Default)]
@@ -164,13 +165,10 @@ fn not_started(facts: &Facts) -> Option<Obstacle> {
 
 fn of_pod(facts: &Facts) -> Option<Obstacle> {
     let object = &facts.object;
-    let unscheduled =
-        conditions(object).find(|condition| condition["type"] == "PodScheduled" && condition["status"] == "False");
-    if let Some(condition) = unscheduled {
+    if let Some(condition) = unscheduled(object) {
         return Some(of_event(condition));
     }
-    let of = |field: &str| object["status"][field].as_array().into_iter().flatten();
-    let waiting = of("initContainerStatuses").chain(of("containerStatuses")).find_map(|status| {
+    let waiting = containers(object).find_map(|status| {
         let waiting = &status["state"]["waiting"];
         let reason = waiting["reason"].as_str().filter(|reason| !STARTING.contains(reason))?;
         let message = format!("container {}: {}", text(&status["name"]), text(&waiting["message"]));
@@ -206,14 +204,6 @@ fn warning(facts: &Facts) -> Option<Obstacle> {
 /// Reads reason and message of an event or a condition.
 fn of_event(event: &Value) -> Obstacle {
     Obstacle { reason: text(&event["reason"]).to_owned(), message: text(&event["message"]).to_owned() }
-}
-
-fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
-    object["status"]["conditions"].as_array().into_iter().flatten()
-}
-
-fn is_true(object: &Value, condition: &str) -> bool {
-    conditions(object).any(|found| found["type"] == condition && found["status"] == "True")
 }
 
 impl Explanation {

@@ -14,6 +14,7 @@ use crate::RightsOf;
 use crate::access::{allowed, default_rights, granted};
 use crate::create::text;
 use crate::host::Host;
+use crate::pod::{containers, is_true};
 
 /// Facts about one object.
 #[derive(Debug, Default)]
@@ -149,10 +150,10 @@ fn sorted(mut events: Vec<Value>) -> Vec<Value> {
 }
 
 async fn is_syncer_ready(host: &Host, cluster: &str) -> Result<bool> {
-    let pod = format!("/api/v1/namespaces/{}/pods/{}", host.namespace, names::pod(cluster));
-    let pod = allowed(host.api.get(&pod).await).context("cannot read the pod of the control plane")?.flatten();
-    let statuses = pod.map(|pod| pod["status"]["containerStatuses"].clone()).unwrap_or_default();
-    Ok(statuses.as_array().into_iter().flatten().any(|status| status["name"] == "syncer" && status["ready"] == true))
+    let pod =
+        allowed(host.get("pods", &names::pod(cluster)).await).context("cannot read the pod of the control plane")?;
+    let is_ready = |status: &Value| status["name"] == "syncer" && status["ready"] == true;
+    Ok(pod.is_some_and(|pod| containers(&pod).any(is_ready)))
 }
 
 /// Returns the copy of an object on the host.
@@ -208,11 +209,7 @@ async fn pod_of(api: &Api, namespace: &str, workload: &Value) -> Result<Option<V
     let selector = pairs.into_iter().collect::<Vec<_>>().join(",").replace('/', "%2F");
     let path = format!("/api/v1/namespaces/{namespace}/pods?labelSelector={selector}");
     let pods = api.list(&path).await.context("cannot read the pods of the workload")?;
-    let is_ready = |pod: &Value| {
-        let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
-        conditions.into_iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
-    };
-    Ok(pods.into_iter().min_by_key(is_ready))
+    Ok(pods.into_iter().min_by_key(|pod| is_true(pod, "Ready")))
 }
 
 impl Resource {
