@@ -20,7 +20,7 @@ struct Checker<'p> {
 }
 
 impl Checker<'_> {
-    /// Checks one value. `home` is where to report what it lacks: the place of its key.
+    /// Checks one value. `home` is the location of its key, at which what it lacks is reported.
     fn value(&mut self, schema: &Value, node: &Node, home: Location, field: &str) -> Option<Value> {
         let schema = scalar::without_null(schema);
         if scalar::is_open(schema) {

@@ -74,7 +74,7 @@ impl Known {
         }
     }
 
-    /// Tells whether a field, as `section.field`, may change while the syncer runs.
+    /// Returns true if a field, given as `section.field`, may change while the syncer runs.
     pub(crate) fn is_reloadable(&self, field: &str) -> bool {
         let (root, rest) = field.split_once('.').unwrap_or((field, ""));
         match self.sections.iter().find(|section| section.name == root) {
@@ -84,7 +84,7 @@ impl Known {
     }
 }
 
-/// Tells whether `field` is `outer` or a part of it; everything is a part of the whole.
+/// Returns true if `field` is `outer` or a part of it; everything is a part of the whole.
 fn covers(outer: &str, field: &str) -> bool {
     outer.is_empty() || field.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }

@@ -23,7 +23,7 @@ pub struct Overrides {
     pub service: Option<String>,
     /// `--admin-listen`: address and port of `/metrics`, `/healthz` and `/readyz`.
     pub admin_listen: Option<String>,
-    /// `--log-level`: what is logged.
+    /// `--log-level`: log directives.
     pub log_level: Option<String>,
     /// `--log-format`: `text` or `json`.
     pub log_format: Option<String>,

@@ -32,7 +32,7 @@ impl Live {
     }
 }
 
-/// Reads the file of a [`Live`] configuration again. Its owner polls it, for example every 5 s: a ConfigMap in a pod
+/// Reads the file of a [`Live`] configuration again. The syncer polls it every 2 s: a ConfigMap in a pod
 /// changes by the swap of a symbolic link, which a watch on the file does not see.
 #[derive(Debug)]
 pub struct Reloader {
@@ -53,9 +53,9 @@ enum Seen {
 /// Outcome of one poll.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ReloadOutcome {
-    /// The file says what it said before.
+    /// No field has another value, or the file has the same defect as at the last poll.
     Unchanged,
-    /// The file changed. At least one of the lists is not empty.
+    /// A field has another value. At least one of the lists is not empty.
     Reloaded {
         /// Fields that have their new value now.
         applied: Vec<String>,

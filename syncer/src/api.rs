@@ -285,7 +285,7 @@ impl<'t> Target<'t> {
 }
 
 impl Api {
-    /// The API server behind a client.
+    /// An API server behind a client.
     pub fn new(client: Client) -> Self {
         Self { client }
     }

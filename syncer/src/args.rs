@@ -12,19 +12,19 @@ use crate::claim;
 #[command(name = "tenet-syncer", version)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
-    /// Configuration file. It is watched, and changes take effect while the syncer runs.
+    /// Configuration file. It is watched; changes of most keys take effect while the syncer runs.
     #[arg(long, env = "TENET_CONFIG", value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
     /// Print the JSON schema of the configuration file, with the sections of all mappers, and exit.
     #[arg(long)]
     pub schema: bool,
-    /// Prints the Role on the host that a syncer with this configuration needs, and ends.
+    /// Print the Role on the host that a syncer with this configuration needs, and exit.
     #[arg(long)]
     pub print_role: bool,
-    /// Prints the `ClusterRole` of the optional rights beyond the host namespace, and ends.
+    /// Print the `ClusterRole` of the optional rights beyond the host namespace, and exit.
     #[arg(long)]
     pub print_cluster_role: bool,
-    /// Prints the `ClusterRole` that a syncer with this configuration needs in the virtual cluster, and ends.
+    /// Print the `ClusterRole` that a syncer with this configuration needs in the virtual cluster, and exit.
     #[arg(long)]
     pub print_virtual_role: bool,
     /// The name of the virtual cluster.

@@ -37,7 +37,7 @@ pub struct NamespacedName {
 }
 
 impl NamespacedName {
-    /// The place of an object.
+    /// Returns the namespace and name of an object.
     pub fn of(object: &Value) -> Self {
         let text = |member: &str| {
             object.get("metadata").and_then(|metadata| metadata.get(member)).and_then(Value::as_str).unwrap_or_default()
@@ -45,7 +45,7 @@ impl NamespacedName {
         Self::new(text("namespace"), text("name"))
     }
 
-    /// The place of `name` in `namespace`.
+    /// Namespace and name from two texts.
     pub fn new(namespace: &str, name: &str) -> Self {
         Self { namespace: Arc::from(namespace), name: Arc::from(name) }
     }

@@ -2,7 +2,7 @@
 //!
 //! It is a pair: a ConfigMap in the host namespace and one in the virtual `kube-system`, each of which names both
 //! sides. A syncer writes nothing while they do not agree. The claim has clients of its own, and writes nothing but
-//! its two halves.
+//! its two halves and the event of a restored store ([`report`]).
 
 mod age;
 mod command;

@@ -31,7 +31,7 @@ pub async fn host(config: &Config) -> anyhow::Result<Api> {
     api(Side::Host, host_config(config).await?)
 }
 
-/// Returns how the host API server is reached.
+/// Returns the client configuration of the host API server.
 pub async fn host_config(config: &Config) -> anyhow::Result<KubeConfig> {
     let host = &config.host;
     match &host.kubeconfig {

@@ -125,7 +125,7 @@ impl Gate {
         }
     }
 
-    /// Locks the name of a host object: until the lock is dropped nothing is created there.
+    /// Locks the name of a host pod: until the lock is dropped, a create under that name waits, at most a minute.
     pub fn lock_create(&self, key: &HostKey) -> CreateLock {
         self.create_locks.lock(key)
     }
@@ -298,7 +298,8 @@ impl Gate {
         self.parts.caches.get(object.side, object.kind)?.get_at(&object.into())
     }
 
-    /// Sends a request within the limit of its side, and counts the answer. A write is sent only while the claim agrees.
+    /// Sends a request within the limit of its side, and counts the answer. A write is sent only while the claim agrees
+    /// and this replica may write.
     async fn send<'g, F, R, T>(&'g self, side: Side, class: Class, verb: &str, request: F) -> Result<T, ApiError>
     where
         F: FnOnce(&'g Api, Duration) -> R,

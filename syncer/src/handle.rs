@@ -49,7 +49,7 @@ pub trait EngineHandle: Send + Sync + 'static {
     /// Returns true unless this replica stands by, or has lost its lease: then it writes nothing.
     fn may_write(&self) -> bool;
 
-    /// Waits until this replica may write.
+    /// Waits until this replica has held the lease for the first time; without a lease it returns at once.
     async fn leads(&self);
 
     /// Counts a panic that a part beside the engine has contained.
@@ -58,7 +58,7 @@ pub trait EngineHandle: Send + Sync + 'static {
     /// Returns the reason while nothing may be written, on either side.
     fn check_claim(&self) -> Result<(), MapError>;
 
-    /// Locks the name of a host object: until the lock is dropped the gate creates nothing there.
+    /// Locks the name of a host pod: until the lock is dropped, a create under that name waits, at most a minute.
     fn lock_create(&self, key: &HostKey) -> CreateLock;
 
     /// Reads an object from a quorum, within the bound of its side.

@@ -331,7 +331,7 @@ fn page(projection: &Projection) -> u32 {
     if matches!(projection, Projection::Digest(_)) { SMALL_PAGE } else { PAGE }
 }
 
-/// Doubles from half a second to a minute.
+/// Returns the delay after so many failures in a row: it doubles from half a second to a minute.
 fn backoff(failures: u32) -> Duration {
     FIRST_DELAY.saturating_mul(1 << failures.saturating_sub(1).min(8)).min(LONGEST_DELAY)
 }
@@ -352,7 +352,7 @@ fn is_gone(error: &watcher::Error) -> bool {
     status_of(error) == Some(StatusCode::GONE.as_u16())
 }
 
-/// Returns whether the API server says that it does not serve the kind, or not to us.
+/// Returns the reason if the API server does not serve the kind, or does not let us read it.
 fn missing(error: &watcher::Error) -> Option<Missing> {
     match status_of(error)? {
         403 => Some(Missing::Forbidden),

@@ -1,7 +1,7 @@
 //! Lease of replicas: of several syncers of one virtual cluster, one writes. Only when it is configured, as a held Lease is
 //! renewed all the time.
 //!
-//! The lease saves work; it is no fence. The fence are the preconditions of every write.
+//! The lease saves work; it is no fence. The preconditions of every write are the fence.
 
 mod election;
 mod hold;
@@ -336,7 +336,7 @@ impl Lease {
     }
 }
 
-/// Returns a name for this process: the pod's, and a number that no other process has.
+/// Returns a name for this process: that of the pod, and a random number.
 fn identity(runtime: &dyn Runtime) -> String {
     let host = std::env::var("HOSTNAME").unwrap_or_default();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // From 0 to 1, so it fits.

@@ -45,17 +45,17 @@ pub struct Metrics {
     in_flight_limit: IntGaugeVec,
     patrol_seconds: Gauge,
     lease: IntGaugeVec,
-    /// Those of the admission of objects.
+    /// Metrics of the admission of objects.
     pub admission: Admission,
-    /// Those of the breaker of deletes.
+    /// Metrics of the breaker of deletes.
     pub breaker: Breaker,
-    /// Those of the budgets.
+    /// Metrics of the budgets.
     pub budget: Budget,
-    /// Those of the claim.
+    /// Metrics of the claim.
     pub claim: Claim,
 }
 
-/// A metric could not be registered: two have one name.
+/// Error of a metric that cannot be registered: two have one name.
 pub type MetricsError = prometheus::Error;
 
 /// The registry behind `/metrics`, to which each part of the syncer adds its own.
@@ -101,7 +101,8 @@ impl Metrics {
     /// Registers every metric.
     pub fn new() -> Result<Self, MetricsError> {
         let make = Registry::default();
-        let patrol_seconds = Gauge::new("tenet_patrol_duration_seconds", "How long the last patrol took.")?;
+        let patrol_seconds =
+            Gauge::new("tenet_patrol_duration_seconds", "Time in which the last patrol enqueued every key.")?;
         make.0.register(Box::new(patrol_seconds.clone()))?;
         #[cfg(target_os = "linux")]
         make.0.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
@@ -119,15 +120,19 @@ impl Metrics {
             reconciles: make.counter("tenet_reconciles_total", "Reconciles by result.", &["kind", "result"])?,
             drift: make.counter(
                 "tenet_drift_total",
-                "Writes that only the patrol found necessary. Must stay 0.",
+                "Differences that only the patrol or the audit found. Must stay 0.",
                 &["kind"],
             )?,
             requests: make.histogram(
                 "tenet_api_request_duration_seconds",
-                "Answered API requests.",
+                "Duration of API requests; the code is `none` without an answer.",
                 &["side", "verb", "code"],
             )?,
-            throttled: make.counter("tenet_throttled_total", "Answers that asked for patience.", &["side"])?,
+            throttled: make.counter(
+                "tenet_throttled_total",
+                "Throttled answers: 429, or 503 with Retry-After.",
+                &["side"],
+            )?,
             panics: make.counter(
                 "tenet_mapper_panics_total",
                 "Keys quarantined because a mapper panicked.",
@@ -164,7 +169,11 @@ impl Metrics {
             failing: make.gauge("tenet_failing_objects", "Keys that wait after a failure.", &["kind"])?,
             cache_objects: make.gauge("tenet_cache_objects", "Cached objects.", &["side", "kind"])?,
             cache_bytes: make.gauge("tenet_cache_bytes", "Bytes of the cached objects.", &["side", "kind"])?,
-            in_flight_limit: make.gauge("tenet_in_flight_limit", "Writes that may be in flight at once.", &["side"])?,
+            in_flight_limit: make.gauge(
+                "tenet_in_flight_limit",
+                "Requests that may be in flight at once.",
+                &["side"],
+            )?,
             patrol_seconds,
             lease: make.gauge("tenet_lease_held", "1 while this replica may write; absent without a lease.", &[])?,
             admission: Admission::new(&make)?,
@@ -180,7 +189,7 @@ impl Metrics {
         &self.registry
     }
 
-    /// The text that Prometheus scrapes.
+    /// Returns the text that Prometheus scrapes.
     pub fn text(&self) -> Vec<u8> {
         let mut text = Vec::new();
         if let Err(error) = TextEncoder::new().encode(&self.registry.0.gather(), &mut text) {
@@ -189,52 +198,52 @@ impl Metrics {
         text
     }
 
-    /// A change has reached the other side.
+    /// Records the lag of a change that has reached the other side.
     pub fn synced(&self, kind: &str, direction: &str, lag: Duration) {
         self.lag.with_label_values(&[kind, direction]).observe(lag.as_secs_f64());
     }
 
-    /// An effect came to its result.
+    /// Counts an effect by its result.
     pub fn effect(&self, kind: Kind, side: Side, effect: &str, result: &str) {
         self.effects.with_label_values(&[kind.group_kind().label(), name(side), effect, result]).inc();
     }
 
-    /// A reconcile came to its result.
+    /// Counts a reconcile by its result.
     pub fn reconciled(&self, kind: &str, result: &str) {
         self.reconciles.with_label_values(&[kind, result]).inc();
     }
 
-    /// Returns how much the patrol and the audit have found.
+    /// Returns the number of differences that only the patrol or the audit has found.
     pub fn drift(&self, kind: &str) -> u64 {
         self.drift.with_label_values(&[kind]).get()
     }
 
-    /// The patrol found something to write.
+    /// Counts differences that only the patrol or the audit has found.
     pub fn drifted(&self, kind: &str, writes: usize) {
         self.drift.with_label_values(&[kind]).inc_by(writes as u64);
     }
 
-    /// A request was answered.
+    /// Records a request that was answered, or had no answer.
     pub fn requested(&self, side: Side, verb: &str, code: &str, took: Duration) {
         self.requests.with_label_values(&[name(side), verb, code]).observe(took.as_secs_f64());
     }
 
-    /// A server asked for patience.
+    /// Counts an answer with which a server throttles.
     pub fn throttle(&self, side: Side) {
         self.throttled.with_label_values(&[name(side)]).inc();
     }
 
-    /// A mapper was started or stopped.
+    /// Sets the gauge of a mapper that was started or stopped.
     pub fn running(&self, kind: &str, is_running: bool) {
         self.running.with_label_values(&[kind]).set(i64::from(is_running));
     }
 
-    /// A part beside the mappers was opened, or cannot be.
+    /// Sets the gauge of a part beside the mappers.
     pub fn part_running(&self, part: &str, is_running: bool) {
         self.parts.with_label_values(&[part]).set(i64::from(is_running));
     }
 
-    /// A mapper panicked.
+    /// Counts a panic of a mapper.
     pub fn panicked(&self, kind: &str) {
         self.panics.with_label_values(&[kind]).inc();
     }
@@ -254,7 +263,7 @@ impl Metrics {
         self.watch_failures.with_label_values(&[name(side), kind.group_kind().label()]).inc();
     }
 
-    /// A token was minted.
+    /// Counts an issued token.
     pub fn minted(&self, reason: &str) {
         self.tokens.with_label_values(&[reason]).inc();
     }
@@ -284,7 +293,7 @@ impl Metrics {
         drop(self.failing.remove_label_values(&[kind]));
     }
 
-    /// The size of a cache.
+    /// Sets the size of a cache.
     pub fn cache(&self, side: Side, kind: Kind, objects: usize, bytes: u64) {
         self.cache_objects.with_label_values(&[name(side), kind.group_kind().label()]).set(gauge(objects));
         self.cache_bytes
@@ -292,7 +301,7 @@ impl Metrics {
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// The present bound of a side.
+    /// Sets the limit of requests in flight of a side.
     pub fn limit(&self, side: Side, limit: usize) {
         self.in_flight_limit.with_label_values(&[name(side)]).set(gauge(limit));
     }
@@ -302,7 +311,7 @@ impl Metrics {
         self.lease.with_label_values::<&str>(&[]).set(i64::from(is_held));
     }
 
-    /// The patrol has finished.
+    /// Records the time in which a patrol enqueued every key.
     pub fn patrolled(&self, took: Duration) {
         self.patrol_seconds.set(took.as_secs_f64());
     }

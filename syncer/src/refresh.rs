@@ -120,7 +120,7 @@ impl Refresh {
     }
 }
 
-/// The version of an API server: `v1.37.2`.
+/// Returns the version of an API server, such as `v1.37.2`; `None` when it does not answer.
 pub async fn version(api: &crate::api::Api, limit: Duration) -> Option<String> {
     let version = api.get_path("/version", limit).await.ok()?;
     version.get("gitVersion").and_then(Value::as_str).map(str::to_owned)

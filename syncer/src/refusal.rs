@@ -83,7 +83,7 @@ fn cached(engine: &Engine, kind: Kind, key: &VirtualKey) -> Option<Object> {
     engine.caches.get(Side::Virtual, kind)?.get(key.namespace(), key.name())
 }
 
-/// Returns whether the host has the copy of this very object.
+/// Returns true if the host has the copy of this very object.
 fn has_copy(engine: &Engine, kind: Kind, key: &VirtualKey, virt: &Object) -> bool {
     let facts: &Facts = &engine.facts.load();
     let view = engine.view_of(kind);

@@ -53,8 +53,8 @@ struct Sources {
 /// Event of an object that is routed.
 #[derive(Clone, Copy)]
 enum Event<'e> {
-    /// The cache has stored it. The sight tells which readers see a difference; the key has caused it, and is told nothing
-    /// by it.
+    /// The cache has stored it. The sight tells which readers see a difference; the key has caused the change, and is not
+    /// woken by it.
     Stored(&'e Sight, Option<&'e Key>),
     /// It is gone.
     Gone,
@@ -196,7 +196,7 @@ impl Router {
         self.gone.remove_if(&(kind, key.clone()), |_, last| LastVersion::of(last) == *seen);
     }
 
-    /// Shows the objects of an input that touch a key, in order of their places, until `visit` returns false. A mapper
+    /// Shows the objects of an input that touch a key, in order of their names, until `visit` returns false. A mapper
     /// often needs one of thousands, so they are taken page by page.
     pub fn visit_sources(
         &self,
@@ -466,7 +466,7 @@ impl Router {
         is_own.then(|| VirtualKey::new(owner.namespace.as_str(), owner.name.as_str()))
     }
 
-    /// Tells of a host object whose owner record was changed: nobody knows whose it is, so it stays as it is.
+    /// Logs and counts a host object whose owner record was changed: nobody knows whose it is, so it stays as it is.
     fn alarm(&self, kind: Kind, host: &Object) {
         let object = format!("{}/{}", host.namespace(), host.name());
         tracing::error!(%kind, object, "owner record of a host object was changed: the object is not written or deleted");

@@ -38,7 +38,7 @@ impl Caches {
         streams.push(health);
     }
 
-    /// Notified when the health of a stream has changed.
+    /// Returns the signal that is notified when the health of a stream has changed.
     pub fn changed(&self) -> Arc<Notify> {
         Arc::clone(&self.changed)
     }
@@ -108,8 +108,8 @@ pub struct MapperView<'e> {
 }
 
 impl MapperView<'_> {
-    /// Set when a virtual object that was looked up says that its last change did not cross: then
-    /// it is worth the look whether it still has to.
+    /// Returns true if a virtual object that was looked up says that it, or its last change, does not cross: that may
+    /// have to be withdrawn.
     pub fn has_shown_refusal(&self) -> bool {
         self.shown_refusal.load(Ordering::Relaxed)
     }

@@ -102,8 +102,8 @@ impl Names {
         }
     }
 
-    /// Returns the name of the host Secret with the ServiceAccount tokens of a pod. No Secret of a tenant ever
-    /// gets this name.
+    /// Returns the name of the host Secret with the ServiceAccount tokens of a pod. In the scheme `Tenet` no Secret of a
+    /// tenant ever gets this name.
     pub fn token_secret_name(&self, namespace: &str, pod: &str) -> String {
         match self.scheme {
             NameScheme::Tenet => {

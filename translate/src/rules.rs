@@ -73,76 +73,76 @@ impl Rule {
         Self { path, action, kept: false, whole: false, computed: false, unless: &[], sealed: "", why: "" }
     }
 
-    /// Changes of the field after creation follow to the host.
+    /// Makes changes of the field after creation follow to the host.
     #[must_use]
     pub const fn kept(self) -> Self {
         Self { kept: true, ..self }
     }
 
-    /// The copy covers everything below the path. For opaque content only: a field that
+    /// Makes the copy cover everything below the path. For opaque content only: a field that
     /// a later Kubernetes adds below it crosses unseen.
     #[must_use]
     pub const fn whole(self) -> Self {
         Self { whole: true, ..self }
     }
 
-    /// The mapper computes the virtual object's value itself; the table writes nothing.
+    /// Leaves the virtual object's value to the mapper; the table writes nothing.
     #[must_use]
     pub const fn computed(self) -> Self {
         Self { computed: true, ..self }
     }
 
-    /// These values (as JSON texts) are no reason to refuse.
+    /// Adds values (as JSON texts) that are no reason to refuse.
     #[must_use]
     pub const fn unless(self, values: &'static [&'static str]) -> Self {
         Self { unless: values, ..self }
     }
 
-    /// The configuration may not permit the field, for this reason: it would name objects of the host.
+    /// Forbids the configuration to permit the field, for this reason: it would name objects of the host.
     #[must_use]
     pub const fn sealed(self, why: &'static str) -> Self {
         Self { sealed: why, ..self }
     }
 
-    /// The reason behind the rule.
+    /// Sets the reason behind the rule.
     #[must_use]
     pub const fn because(self, why: &'static str) -> Self {
         Self { why, ..self }
     }
 }
 
-/// The virtual side owns the field; it crosses unchanged.
+/// Rule of a field that the virtual side owns, and that crosses unchanged.
 pub const fn copy(path: &'static str) -> Rule {
     Rule::new(path, Action::Copy)
 }
 
-/// The field names an object of `kind` in the same namespace.
+/// Rule of a field that names an object of `kind` in the same namespace.
 pub const fn reference(path: &'static str, kind: GroupKind) -> Rule {
     Rule::new(path, Action::Reference(kind))
 }
 
-/// The mapper computes the host's value.
+/// Rule of a field of which the mapper computes the host's value.
 pub const fn set(path: &'static str, why: &'static str) -> Rule {
     Rule::new(path, Action::Set).because(why)
 }
 
-/// The field selects pods by their labels, in this form; it is narrowed to those of the object's
+/// Rule of a field that selects pods by their labels, in this form. It is narrowed to those of the object's
 /// namespace, or of the namespaces that it names, in the virtual cluster.
 pub const fn selector(path: &'static str, form: SelectorForm) -> Rule {
     Rule::new(path, Action::Selector(form))
 }
 
-/// The host owns the field, and its value is shown in the virtual object.
+/// Rule of a field that the host owns, and that the virtual object shows.
 pub const fn up(path: &'static str) -> Rule {
     Rule::new(path, Action::Up)
 }
 
-/// The field means nothing on the host.
+/// Rule of a field that means nothing on the host.
 pub const fn omit(path: &'static str, why: &'static str) -> Rule {
     Rule::new(path, Action::Omit).because(why)
 }
 
-/// An object that carries the field is refused.
+/// Rule of a field that refuses the object which carries it.
 pub const fn refuse(path: &'static str, why: &'static str) -> Rule {
     Rule::new(path, Action::Refuse).because(why)
 }

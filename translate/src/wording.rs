@@ -9,9 +9,9 @@ use std::net::IpAddr;
 
 use crate::Names;
 
-/// Takes the place of what says something about the host.
+/// Text in place of a word about the host.
 const HIDDEN: &str = "the host";
-/// Takes the place of a service account of the host: the syncer is the one that asks.
+/// Text in place of a ServiceAccount of the host: the syncer is the one that asks.
 const ACCOUNT: &str = "the syncer";
 
 /// The names of the host that a message may hold, with those inside that take their place.
@@ -151,7 +151,7 @@ pub fn without_numbers(text: &str) -> String {
     out
 }
 
-/// Returns whether a word is an address, with or without a port.
+/// Returns true if a word is an address, with or without a port.
 fn is_address(word: &str) -> bool {
     let host = word.rsplit_once(':').map_or(word, |(host, _)| host);
     let parse = |text: &str| text.trim_matches(['[', ']']).parse::<IpAddr>();

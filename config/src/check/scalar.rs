@@ -1,4 +1,4 @@
-//! The part of JSON schema that our structs generate for single values, and the words for what is wrong with one.
+//! The part of JSON schema that our structs generate for single values, and the messages for invalid ones.
 
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ pub(super) fn without_null(schema: &Value) -> &Value {
     }
 }
 
-/// Tells whether the schema names neither a type nor options.
+/// Returns true if the schema names neither a type nor options.
 pub(super) fn is_open(schema: &Value) -> bool {
     types(schema).next().is_none() && options(schema).is_none_or(|options| options.is_empty())
 }

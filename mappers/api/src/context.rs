@@ -85,7 +85,7 @@ impl<'c> Context<'c> {
         self.facts.sections.get()
     }
 
-    /// Tells whether the installation permits the refused field at `path` in objects of `kind`.
+    /// Returns true if the installation permits the refused field at `path` in objects of `kind`.
     ///
     /// ```
     /// use tenet_mapper::{Context, kinds};

@@ -33,12 +33,12 @@ pub trait Translate: Send + Sync + 'static {
     /// The kind, its table and what else is read.
     fn spec(&self) -> &MapperSpec;
 
-    /// Returns whether the host needs a copy of this object now.
+    /// Returns true if the host needs a copy of this object now.
     fn should_sync(&self, _cx: &Context<'_>, _virt: &Object) -> bool {
         true
     }
 
-    /// Returns whether the copy of an object that should not be synced now stays for the time being.
+    /// Returns true if the copy of an object that should not be synced now stays for the time being.
     fn is_kept(&self, _cx: &Context<'_>, _virt: &Object) -> bool {
         false
     }
@@ -59,7 +59,7 @@ pub trait Translate: Send + Sync + 'static {
         None
     }
 
-    /// Returns whether the host object's values for the `up` rules of the table are true by now: a
+    /// Returns true if the host object's values for the `up` rules of the table are true by now: a
     /// host object that has not followed a change of the virtual one yet may tell of what was.
     fn shows(&self, _virt: &Object, _host: &Object) -> bool {
         true

@@ -24,8 +24,8 @@ pub enum MapError {
     #[error("{}", join(.0))]
     Refused(Vec<Refusal>),
 
-    /// A foreign object stands where ours should be. It is never touched; the tenant gets
-    /// an event; tried again with a long delay, and at once when the foreign one goes.
+    /// A foreign object has the name of ours. It is never touched; the tenant gets an event; tried again with growing
+    /// delays, from 10 seconds to 5 minutes.
     #[error("{object} belongs to somebody else: {why}")]
     Foreign {
         /// The foreign object: kind, namespace, name, and the side.
@@ -54,7 +54,7 @@ pub enum MapError {
         message: String,
     },
 
-    /// The picture was older than the cluster. Tried again from a fresh one.
+    /// The cached state was older than the cluster. Tried again at once, with the state that was read since.
     #[error("conflict: {0}")]
     Conflict(String),
 
@@ -71,8 +71,8 @@ pub enum MapError {
     #[error("writes are suspended: {0}")]
     Suspended(String),
 
-    /// A configuration section or a cached object does not have the shape that the mapper
-    /// needs.
+    /// A configuration section or a cached object does not have the shape that the mapper needs, or the mapper has a
+    /// defect. The tenant gets an event; tried again with growing delays.
     #[error("{0}")]
     Malformed(String),
 }

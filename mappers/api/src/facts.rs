@@ -38,7 +38,7 @@ pub struct Facts {
     pub kubelets: Kubelets,
     /// Policies of the installation for unknown and refused fields.
     pub policies: Policies,
-    /// The mappers that the configuration lets run.
+    /// The mappers that the configuration enables.
     pub mappers: BTreeSet<MapperId>,
     /// The sections of the configuration that mappers own.
     pub sections: Sections,
@@ -99,7 +99,7 @@ impl Facts {
 /// Addresses at which the virtual API server finds the kubelets of virtual nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kubelets {
-    /// Tells whether virtual nodes have kubelets, and so addresses of their own.
+    /// True if virtual nodes have kubelets, and so addresses of their own.
     pub enabled: bool,
     /// The kind of address that each node has.
     pub addresses: NodeAddresses,

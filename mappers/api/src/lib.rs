@@ -1,6 +1,6 @@
 //! The extension crate of Tenet: what a mapper is, what it sees and what it may do.
 //!
-//! A mapper is the code of one resource kind. It reads a picture of both clusters through
+//! A mapper is the code of one resource kind. It reads the caches of both clusters through
 //! a [`Context`] and answers with [`Effect`]s, which are data: it holds no client. Most
 //! kinds need no more than a rule table: [`CopyMapper`] makes a [`Mapper`] of it. Kinds
 //! that compute some fields implement [`Translate`]; the odd ones implement [`Mapper`].

@@ -86,7 +86,7 @@ fn record(host: &Value) -> Option<Value> {
     serde_json::from_str(text).ok()
 }
 
-/// Writes down in a host object which fields of it follow, so that a later update can tell what
+/// Records in a host object which of its fields were applied, so that a later update can tell what
 /// the tenant removes from what the host has filled in.
 pub fn note_applied(desired: &mut Value, table: &Table, projection: &Projection) {
     if let Some(applied) = table.applied(desired, &|name, value| projection.hide(name, value)) {

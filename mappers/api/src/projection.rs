@@ -71,7 +71,7 @@ impl Projection {
         }
     }
 
-    /// Returns whether the cache keeps what stands at a field path, if only as a digest.
+    /// Returns true if the cache keeps what stands at a field path, if only as a digest.
     pub fn shows(&self, path: &str) -> bool {
         match self {
             Self::Whole | Self::Digest(_) => true,

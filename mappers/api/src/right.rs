@@ -128,14 +128,14 @@ impl Right {
         }
     }
 
-    /// Returns whether the right reaches beyond one namespace. To read the host namespace itself does not: such a
+    /// Returns true if the right reaches beyond one namespace. To read the host namespace itself does not: such a
     /// request is authorized in that namespace, so a Role in it is enough.
     pub fn is_cluster_scoped(&self) -> bool {
         let reads_own_namespace = self.kind == kinds::NAMESPACE && self.verbs.iter().all(|verb| *verb == Verb::Get);
         !self.kind.namespaced && !reads_own_namespace
     }
 
-    /// Returns whether both are rights on the same resource of the same cluster.
+    /// Returns true if both are rights on the same resource of the same cluster.
     fn is_on(&self, other: &Self) -> bool {
         (self.side, self.kind, self.subresource) == (other.side, other.kind, other.subresource)
     }

@@ -122,7 +122,7 @@ impl Section {
         listed.chain((self.also_permits)(value)).collect()
     }
 
-    /// Tells whether two sections have the same type: each type is one section.
+    /// Returns true if two sections have the same type: each type is one section.
     pub fn is_same_type(&self, other: &Self) -> bool {
         self.type_id == other.type_id
     }

@@ -1,4 +1,4 @@
-//! The test kit: a picture of both clusters in memory, so that a mapper is tested with
+//! The test kit: both clusters in memory, so that a mapper is tested with
 //! two YAML texts and no server.
 
 mod role;
@@ -33,7 +33,7 @@ pub const CLUSTER: &str = "vc-1";
 /// The id of its virtual cluster.
 pub const CLUSTER_ID: &str = "00000000-0000-0000-0000-00000000c1d0";
 
-/// As often as the engine reads content for one reconcile.
+/// Number of times that the engine reads content for one reconcile.
 const ROUNDS: usize = 3;
 
 /// Both clusters, in memory.

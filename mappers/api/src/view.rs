@@ -29,7 +29,7 @@ pub trait View: Send + Sync {
     /// order of their names, until `visit` returns `false`.
     fn visit_sources(&self, input: Bound, key: &VirtualKey, visit: &mut dyn FnMut(Object) -> bool);
 
-    /// Returns whether a virtual object refers to this one that is on the host, or may be: then it is needed there.
+    /// Returns true if a virtual object that is on the host, or may be, refers to this one: then it is needed there.
     fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool;
 
     /// As [`Self::is_referenced`], or it is not known yet whether the object that refers to this one may be on the host:
@@ -38,9 +38,9 @@ pub trait View: Send + Sync {
         self.is_referenced(kind, key)
     }
 
-    /// Returns whether an optional input can be read.
+    /// Returns true if an optional input can be read.
     fn can_read(&self, side: Side, kind: Kind) -> bool;
 
-    /// Returns what the virtual API server fills in by itself: never a reason to refuse.
+    /// Returns the defaults that the virtual API server fills in: never a reason to refuse.
     fn defaults(&self, kind: Kind) -> Arc<Defaults>;
 }

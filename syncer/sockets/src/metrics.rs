@@ -18,7 +18,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Adds them to a registry, which takes them once.
+    /// Adds the metrics to a registry, which takes them once.
     pub fn new(registry: &Registry) -> Result<Self, MetricsError> {
         Ok(Self {
             requests: registry.counter(
@@ -34,7 +34,7 @@ impl Metrics {
             open: registry.gauge("tenet_streams_open", "Open streams to pods.", &["endpoint"])?,
             ended: registry.counter(
                 "tenet_streams_ended_total",
-                "Streams that have ended, by why.",
+                "Streams that have ended, by reason.",
                 &["endpoint", "reason"],
             )?,
             bytes: registry.counter(
@@ -49,7 +49,7 @@ impl Metrics {
             )?,
             denials: registry.counter(
                 "tenet_admission_denials_total",
-                "Denied requests, by why.",
+                "Denied requests, by reason.",
                 &["kind", "reason"],
             )?,
         })
@@ -60,7 +60,7 @@ impl Metrics {
         self.requests.with_label_values(&[endpoint, &code.to_string()]).inc();
     }
 
-    /// Records how long a stream took to open.
+    /// Records the time that a stream took to open.
     pub fn opened(&self, endpoint: &str, took: Duration) {
         self.opened.with_label_values(&[endpoint]).observe(took.as_secs_f64());
     }

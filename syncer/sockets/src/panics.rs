@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct Panics(Arc<dyn EngineHandle>);
 
 impl Panics {
-    /// Counts at this engine.
+    /// Counts panics in the metrics of this engine.
     pub fn new(engine: &Arc<dyn EngineHandle>) -> Self {
         Self(Arc::clone(engine))
     }

@@ -17,7 +17,7 @@ pub use amount::{bytes, cpu_text, memory_text, nano_cores};
 use tenet_syncer::EngineHandle;
 use tenet_syncer::api::Api;
 
-/// The host measures every 15 seconds or so; whoever asks within this time shares an answer.
+/// Time for which an answer is shared. The host measures about every 15 seconds.
 const FRESH: Duration = Duration::from_secs(2);
 
 /// A reason for missing resource metrics.
@@ -55,7 +55,7 @@ pub struct PodUsage {
     pub node: String,
     /// Time of the measurement.
     pub timestamp: String,
-    /// Over what time.
+    /// Time span of the measurement, as the host states it.
     pub window: String,
     /// Its containers.
     pub containers: Vec<ContainerUsage>,
@@ -79,7 +79,7 @@ impl ResourceMetrics {
 
     /// Returns what every pod of the virtual cluster uses, in order of their names.
     pub async fn pods(&self) -> Answer {
-        // Whoever comes while the host is asked waits for the same answer.
+        // Callers that come while the host is asked wait for the same answer.
         let mut last = self.last.lock().await;
         if let Some((when, answer)) = &*last
             && when.elapsed() < FRESH

@@ -45,13 +45,13 @@ use reservation_handler::ReservationHandler;
 use review::Review;
 use tenet_syncer::EngineHandle;
 
-/// A Service has a limit of 1.5 MiB in the store; an update carries two.
+/// Maximum size of a review in bytes. A Service has at most 1.5 MiB in the store, and an update carries two.
 const LONGEST: usize = 8 * 1024 * 1024;
 /// Name of the socket in `/readyz`.
 pub const SOCKET: &str = "webhook";
 /// Number of connections that the virtual API server may have.
 const CONNECTIONS: usize = 512;
-/// An answer after the virtual API server has given up is no answer.
+/// Time before the end of `webhook.timeout` at which the webhook gives up, so that its answer still arrives.
 const MARGIN: Duration = Duration::from_millis(500);
 /// Delay of the next attempt to listen.
 const AGAIN: Duration = Duration::from_secs(5);

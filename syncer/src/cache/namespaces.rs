@@ -19,7 +19,7 @@ impl Namespaces {
         Self(DashMap::with_shard_amount(8))
     }
 
-    /// Returns the same place with the namespace that others share: a text of its own for
+    /// Returns the same key with the namespace text that other keys share: a text of its own for
     /// each object would cost more than the index does.
     pub(super) fn share(&self, key: NamespacedName) -> NamespacedName {
         let known = self.0.get(&key.namespace).map(|names| Arc::clone(names.key()));
@@ -44,7 +44,7 @@ impl Namespaces {
         self.0.shrink_to_fit();
     }
 
-    /// Returns the places in one namespace, in order of their names.
+    /// Returns the keys in one namespace, in order of their names.
     pub(super) fn keys(&self, namespace: &str) -> Vec<NamespacedName> {
         let Some(names) = self.0.get(namespace) else { return Vec::new() };
         let key = |name: &Arc<str>| NamespacedName { namespace: Arc::clone(names.key()), name: Arc::clone(name) };

@@ -57,7 +57,7 @@ pub struct Half {
 }
 
 impl Wiring {
-    /// Returns the place of a half. This is the only function that names it.
+    /// Returns namespace and name of a half.
     pub fn target(&self, side: Side) -> (&str, String) {
         match side {
             Side::Host => (&self.namespace, own_objects::host_claim(&self.name)),

@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::patrol;
 use crate::queue::Lane;
 
-/// Interval between two looks. With the reads that confirm a change, a restored store is noticed within 15 s.
+/// Interval of the checks. With the reads that confirm a change, a restored store is noticed within 15 s.
 const LOOK: Duration = Duration::from_secs(5);
 /// Delay of the read that confirms a change. Another syncer of this claim may be raising the epoch.
 const CONFIRMATION: Duration = Duration::from_millis(300);
@@ -85,7 +85,8 @@ impl Claim {
         }
     }
 
-    /// Reads both sides until two reads in a row say the same. Returns what was read if the claim agrees.
+    /// Reads both sides until they agree, or until two reads in a row show the same difference. Returns what was read if
+    /// the claim agrees.
     async fn look(&self, engine: &Arc<Engine>) -> Option<Pair> {
         let mut last = None;
         for side in SIDES {

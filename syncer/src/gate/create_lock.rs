@@ -1,4 +1,4 @@
-//! Locks on names of host objects: while one is held, the gate creates nothing under that name.
+//! Locks on names of host pods: while one is held, the gate creates no pod under that name.
 //!
 //! A WebSocket to a pod runs its command as soon as the host has found the pod by its name.
 //! While one is being opened, the name must not be given to another pod of ours.
@@ -11,7 +11,7 @@ use dashmap::mapref::entry::Entry;
 use tenet_mapper::HostKey;
 use tokio::time::{Instant, sleep};
 
-/// Longest wait of a create. It is longer than any stream takes to open.
+/// Longest wait of a create, after which it goes on. It is longer than a stream takes to open.
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(5);
 

@@ -14,7 +14,7 @@ pub fn classify(error: ApiError) -> MapError {
             StatusCode::NOT_FOUND => MapError::Conflict(message),
             StatusCode::FORBIDDEN => match exceeded_quota(&message).map(str::to_owned) {
                 Some(quota) => MapError::QuotaExceeded { quota, message },
-                // The denial of a webhook can pass.
+                // A webhook or a right; either may change, so the key is tried again.
                 None => MapError::Rejected(message),
             },
             StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE => {

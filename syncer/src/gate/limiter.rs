@@ -2,8 +2,8 @@
 //!
 //! One total for each side, which an overloaded server shrinks: priority and fairness of an API
 //! server counts per user, and the syncer is one user. Beneath it each kind has a cap, so that
-//! slow requests of one kind leave room for the others. Reads that prove something, Service
-//! reservations and the lease have spare slots beyond the total.
+//! slow requests of one kind leave room for the others. Reads that prove something and Service
+//! reservations have spare slots beyond the total. The claim and the lease are not limited.
 //!
 //! The time that a single request takes is no sign of overload: an admission webhook of one kind may be slow.
 

@@ -22,10 +22,11 @@ use crate::runtime::Runtime;
 /// Time in which the socket of another syncer must accept a connection.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// Reads from a registration where its socket is.
+/// Function that reads the address of the socket from a registration.
 pub type SocketOf = fn(&Value) -> Option<SocketAddr>;
 
-/// Returns a text for the start of a syncer: the later one is the greater, and no two are equal.
+/// Returns a text for the start of a syncer: the later one is the greater, and a random number tells those of one
+/// millisecond apart.
 pub(super) fn start_of(runtime: &dyn Runtime) -> String {
     let millis = runtime.now().unix_timestamp_nanos() / 1_000_000;
     format!("{millis:014}-{:06}", (runtime.random() * 1e6).round())

@@ -27,12 +27,12 @@ impl Admission {
         })
     }
 
-    /// Something became of a reservation.
+    /// Counts an event of a reservation: `created`, `extended`, `adopted` or `removed`.
     pub fn reserved(&self, kind: Kind, event: &str) {
         self.reservations.with_label_values(&[kind.group_kind().label(), event]).inc();
     }
 
-    /// An object slipped past.
+    /// Counts an object that was stored without the webhook.
     pub fn repaired(&self, kind: Kind) {
         self.repaired.with_label_values(&[kind.group_kind().label()]).inc();
     }

@@ -12,7 +12,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Registers them.
+    /// Registers the metrics.
     pub fn new(registry: &Registry) -> Result<Self, MetricsError> {
         let restored = registry.counter(
             "tenet_store_restored_total",
@@ -30,7 +30,7 @@ impl Claim {
         Ok(Self { agrees, restored })
     }
 
-    /// Sets if the claim agrees.
+    /// Sets the gauge of the claim.
     pub fn agrees(&self, agrees: bool) {
         self.agrees.with_label_values(&[] as &[&str]).set(i64::from(agrees));
     }

@@ -17,7 +17,7 @@ pub struct Key {
     pub object: VirtualKey,
 }
 
-/// Urgency of a key. Lower lanes are served first, but none starves.
+/// Urgency of a key. More urgent lanes are served first, but none starves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Lane {
     /// Deletes and status changes, which somebody waits for.
@@ -55,7 +55,7 @@ pub enum Again {
 }
 
 const LANES: [Lane; 3] = [Lane::Urgent, Lane::Change, Lane::Patrol];
-/// Keys that a lane may take in a row before a lower one gets a turn.
+/// Number of keys that are taken from a lane before a less urgent one gets a turn.
 const SHARE: [u32; 3] = [16, 4, 1];
 
 #[derive(Debug)]
@@ -304,7 +304,7 @@ impl State {
         depth
     }
 
-    /// Since when the oldest ready key of each mapper waits.
+    /// Returns the time since which the oldest ready key of each mapper waits.
     pub fn oldest(&self) -> BTreeMap<MapperId, Duration> {
         let mut oldest: BTreeMap<MapperId, Duration> = BTreeMap::new();
         for (key, entry) in &self.entries {
@@ -353,7 +353,7 @@ impl State {
         entry.status = Status::Queued { lane: Lane::Change, since: now, position };
     }
 
-    /// The most urgent lane that has keys to serve and has not used up its share.
+    /// Returns the most urgent lane that has keys to serve and has not used up its share.
     fn choose(&mut self) -> Option<Lane> {
         for _ in 0..2 {
             for lane in LANES {

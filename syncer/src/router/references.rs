@@ -45,7 +45,7 @@ impl Count {
         }
     }
 
-    /// Returns whether a copy is made, and whether one stays.
+    /// Returns two flags: a copy is made, and a copy that exists stays.
     fn effect(self) -> (bool, bool) {
         (self.admitted > 0, self.admitted + self.undecided > 0)
     }

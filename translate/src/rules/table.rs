@@ -101,7 +101,7 @@ impl Table {
         self.root.find_followed(&is_sought)
     }
 
-    /// Returns whether a rule names objects of this kind.
+    /// Returns true if a rule names objects of this kind.
     pub fn refers_to(&self, kind: GroupKind) -> bool {
         self.root.refers_to(kind)
     }

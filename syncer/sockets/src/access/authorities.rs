@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use tenet_syncer::api::{Api, Target};
 
-/// Time until another authority is noticed.
+/// Interval of the reads, and so the time until another authority is noticed.
 const LOOK: Duration = Duration::from_secs(30);
 const FIRST_LOOKS: Duration = Duration::from_secs(1);
 
@@ -28,12 +28,12 @@ pub struct Published {
     pub headers: [Vec<String>; 3],
 }
 
-/// Bundle authorities a socket trusts.
+/// Authorities that a socket trusts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bundle {
-    /// Those of users.
+    /// The authorities of users.
     Clients,
-    /// Those of front proxies.
+    /// The authorities of front proxies.
     FrontProxies,
 }
 
@@ -77,7 +77,7 @@ impl Authorities {
         }
     }
 
-    /// Reads once. Returns whether there is something to trust now.
+    /// Reads once. Returns true if there is an authority to trust.
     async fn look(&self) -> bool {
         let target = Target::new(kinds::CONFIG_MAP, "kube-system", "extension-apiserver-authentication");
         match self.virt.get(&target, self.limit).await {

@@ -10,10 +10,10 @@ use super::ttl_cache::TtlCache;
 use super::{Denied, User};
 use tenet_syncer::api::{Api, Target};
 
-/// Question whether a user has a right.
+/// Review that asks if a user has a right.
 pub const ACCESS_REVIEW: Kind =
     Kind::of("authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews").cluster_scoped();
-/// So long a right is believed after it was taken away.
+/// Lifetime of a positive answer, and so of a right that was taken away.
 const ALLOWED: Duration = Duration::from_secs(60);
 const REFUSED: Duration = Duration::from_secs(5);
 
@@ -47,7 +47,7 @@ pub struct Authorizer {
 }
 
 impl Authorizer {
-    /// Asks this API server.
+    /// An authorizer that asks this API server.
     pub fn new(virt: Api, limit: Duration) -> Self {
         Self { virt, limit, cache: TtlCache::default() }
     }

@@ -12,12 +12,12 @@ use super::ttl_cache::TtlCache;
 use super::{Denied, User};
 use tenet_syncer::api::{Api, Target};
 
-/// Question whose token it is.
+/// Review that asks for the user of a token.
 pub const TOKEN_REVIEW: Kind = Kind::of("authentication.k8s.io", "v1", "TokenReview", "tokenreviews").cluster_scoped();
-/// So long a token is believed after it was revoked.
+/// Lifetime of a positive answer, and so of a token that was revoked.
 const KNOWN: Duration = Duration::from_secs(60);
 const UNKNOWN: Duration = Duration::from_secs(5);
-/// A token that is longer is none.
+/// Maximum length of a token in bytes.
 const LONGEST: usize = 64 * 1024;
 
 /// Authenticator of bearer tokens.
@@ -28,7 +28,7 @@ pub struct Tokens {
 }
 
 impl Tokens {
-    /// Asks this API server.
+    /// An authenticator that asks this API server.
     pub fn new(virt: Api, limit: Duration) -> Self {
         Self { virt, limit, cache: TtlCache::default() }
     }
@@ -52,7 +52,7 @@ impl Tokens {
     }
 }
 
-/// Returns the user of a review, only if it says in so many words that the token is good.
+/// Returns the user of a review, only if it says `authenticated: true` and reports no error.
 fn user_of(review: &Value) -> Option<User> {
     let status = review.get("status")?;
     let good = status.get("authenticated") == Some(&Value::Bool(true))
@@ -61,7 +61,7 @@ fn user_of(review: &Value) -> Option<User> {
     (good && !user.name.is_empty()).then_some(user)
 }
 
-/// Returns the token, if there is exactly one and it is one.
+/// Returns the bearer token, if the headers have exactly one and it is well-formed.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let (one, more) = (all.next()?, all.next());

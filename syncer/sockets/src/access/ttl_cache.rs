@@ -6,7 +6,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::time::Instant;
 
-/// More are not kept: whoever asks with ever new tokens must not fill the cache.
+/// Maximum number of answers: a client that always sends new tokens must not fill the memory.
 const CAPACITY: usize = 4096;
 
 /// Cache of answers that count for a while.

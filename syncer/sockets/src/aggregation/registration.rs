@@ -1,4 +1,4 @@
-//! Makes the virtual API server ask us for `metrics.k8s.io`, as long as the host can answer.
+//! Registration of `metrics.k8s.io` at the virtual API server, while the host can answer.
 //!
 //! An API that is registered and does not answer stops the deletion of namespaces: it is
 //! registered only while the host measures, and taken back when the syncer ends.
@@ -27,9 +27,9 @@ const SERVICE: &str = "tenet-metrics";
 pub const SERVER_NAME: &str = "tenet-metrics.kube-system.svc";
 const LABEL: &str = "app.kubernetes.io/managed-by";
 
-/// Interval of the checks whether the host measures, and whether the registration stands.
+/// Interval of the checks that the host measures, and that the registration is as it should be.
 const LOOK: Duration = Duration::from_secs(15);
-/// A metrics server that restarts is not away.
+/// Time without measurements after which the registration is withdrawn: a metrics server may restart.
 const AWAY: Duration = Duration::from_secs(120);
 const WITHDRAWAL: Duration = Duration::from_secs(5);
 
@@ -82,7 +82,7 @@ impl Registration<'_> {
         }
     }
 
-    /// An external name is what API servers connect to without a network in between.
+    /// Returns the Service behind the registration: an external name, as an API server resolves that by itself.
     fn service(&self) -> Value {
         json!({
             "apiVersion": "v1", "kind": "Service",
@@ -110,13 +110,14 @@ impl Registration<'_> {
     }
 }
 
-/// Returns where the metrics of a registration are served: the `APIService` and its Service name a port of this machine.
+/// Returns the address at which the metrics of a registration are served: the `APIService` and its Service name a port of
+/// this machine.
 fn socket_of(registration: &Value) -> Option<SocketAddr> {
     let port = ["/spec/service/port", "/spec/ports/0/port"].iter().find_map(|place| registration.pointer(place))?;
     Some(SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port.as_u64()?).ok()?)))
 }
 
-/// Returns whether the tenant has a metrics server of their own.
+/// Returns true if the tenant has a metrics server of their own.
 async fn is_foreign(engine: &dyn EngineHandle) -> Result<bool, tenet_mapper::MapError> {
     let found = engine.read(Side::Virtual, &Target::new(API_SERVICE, "", API_NAME)).await?;
     let label = |found: &Value| found["metadata"]["labels"][LABEL] == "tenet";

@@ -20,10 +20,10 @@ pub const REQUEST: Kind =
 const SIGNER: &str = "kubernetes.io/kubelet-serving";
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const LIMIT: Duration = Duration::from_secs(10);
-/// The signer is a controller, which takes a moment.
+/// Number of reads of a request until it is signed: the signer is a controller, which takes a moment.
 const LOOKS: usize = 50;
 const LOOK: Duration = Duration::from_millis(200);
-/// At this part of its life, in percent, a certificate is made anew.
+/// Age at which a certificate is renewed, in percent of its lifetime.
 const RENEW: i64 = 66;
 const AGAIN: Duration = Duration::from_secs(60);
 

@@ -84,7 +84,7 @@ impl Failure {
         }
     }
 
-    /// The host did not give what was asked for. What it said is told in the names that the
+    /// The host did not give what was asked for. Its message is translated to the names that the
     /// tenant knows.
     pub fn upstream(error: UpstreamError, pod: &ResolvedPod, right: &'static str) -> Self {
         tracing::debug!(error = %chain(&error), pod = pod.name.name, "the host opened no stream");
@@ -107,12 +107,12 @@ impl Failure {
         }
     }
 
-    /// As a kubelet answers requests for text: the API server takes it over.
+    /// Returns the answer as text, which the API server passes on.
     pub fn plain(&self) -> Response<Answer> {
         text(self.code, self.message.clone() + "\n")
     }
 
-    /// As clients of streams read it.
+    /// Returns the answer as a `Status`, which clients of streams read.
     pub fn status(&self) -> Response<Answer> {
         let mut response = status(self.code, self.reason, &self.message);
         if self.code == StatusCode::TOO_MANY_REQUESTS {
@@ -153,7 +153,8 @@ impl From<Denied> for Failure {
     }
 }
 
-/// The host's own refusal says names of the host; what the tenant can pass on is the right.
+/// Returns the failure of a right that the syncer lacks. The message of the host holds names of the host, so it is left
+/// out.
 fn missing_right(right: &str) -> Failure {
     let message = format!("the syncer lacks the right to {right} on the host");
     Failure::new(StatusCode::BAD_GATEWAY, "InternalError", message)

@@ -24,13 +24,13 @@ use crate::access::{Authorities, Bundle, Published};
 use crate::serving::{CertificateStore, Listener, ServedCertificate, server_config};
 use tenet_syncer::EngineHandle;
 
-/// Changes of nodes are told; this is for one that was missed.
+/// Interval of the checks of all nodes, in case the notification of a change was missed.
 const LOOK: Duration = Duration::from_secs(30);
 /// Delay of the next attempt when a socket cannot be opened.
 const AGAIN: Duration = Duration::from_secs(1);
 /// Time for which streams may go on after a request to stop.
 const DRAIN: Duration = Duration::from_secs(10);
-/// Connections that are no streams yet.
+/// Number of connections beside those that are streams.
 const MORE_CONNECTIONS: usize = 1024;
 
 /// Parts that the sockets need.
@@ -80,7 +80,7 @@ impl Drop for Socket {
 }
 
 impl Nodes {
-    /// No socket is open yet.
+    /// Sockets of which none is open yet.
     pub fn new(parts: Parts) -> Self {
         let streams = usize::try_from(parts.config.kubelet.streams.total).unwrap_or(usize::MAX);
         let connections =
@@ -109,7 +109,7 @@ impl Nodes {
         self.end().await;
     }
 
-    /// Other clients are trusted from the next connection on.
+    /// Replaces the authorities of clients, from the next connection on.
     fn trust(&self, published: &watch::Receiver<Published>) {
         let published = published.borrow();
         let Some(clients) = published.bundle(Bundle::Clients) else { return };
@@ -121,7 +121,7 @@ impl Nodes {
         }
     }
 
-    /// Opens and closes what has to be.
+    /// Opens the sockets of new nodes, and closes those of nodes that have gone or moved.
     async fn sync(&mut self, clients: &str) {
         let wanted = self.wanted();
         self.sockets.retain(|node, socket| {
@@ -197,7 +197,7 @@ impl Nodes {
         Ok(served)
     }
 
-    /// Bundle node should be found where. Two that claim one socket have none: a request is
+    /// Returns the endpoint that each node should have. Two nodes that claim one socket have none: a request is
     /// never guessed to be for one of them.
     fn wanted(&self) -> BTreeMap<String, Endpoint> {
         let claims: BTreeMap<_, _> = virtual_nodes(&*self.parts.engine)
@@ -211,7 +211,7 @@ impl Nodes {
         claims.into_iter().filter(|(_, endpoint)| count[&endpoint.socket] == 1).collect()
     }
 
-    /// Returns where a node says that it is, if that is an endpoint of ours.
+    /// Returns the endpoint that a node shows as its address, if it is one of ours.
     fn endpoint(&self, node: &Object) -> Option<Endpoint> {
         let address = node_address(node)?.parse().ok()?;
         let socket = match (self.parts.config.kubelet.addresses, address) {
@@ -235,7 +235,7 @@ impl Nodes {
         port.filter(|_| service.str_at("/spec/clusterIP") == node_address(node))
     }
 
-    /// No new streams; those that are open get a while.
+    /// Closes the sockets. Streams that are open may go on for [`DRAIN`].
     async fn end(self) {
         for socket in self.sockets.values() {
             socket.stop.cancel();

@@ -74,7 +74,7 @@ impl PodResolver {
         judge(&facts, node, pod, container, virt.as_ref(), real.as_ref())
     }
 
-    /// Returns whether the virtual pod is the expected one, read from a quorum.
+    /// Returns true if the virtual pod is the expected one, read from a quorum.
     pub async fn is_meant(&self, expected: &ResolvedPod, node: &str, container: Option<&str>) -> Result<bool, Failure> {
         let virt = self.read_virtual(&expected.name).await?.ok_or_else(|| Failure::no_pod(&expected.name))?;
         check_virtual(&virt, node, &expected.name, container)?;

@@ -4,7 +4,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use super::route::RouteError;
 
-/// All that is safe in a query stays as it is, for people who read audit logs.
+/// Bytes that are escaped in a query. All that is safe stays readable, for people who read audit logs.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// The parameters of a request, each of which has to be taken.
@@ -23,7 +23,7 @@ impl Query {
         pairs.collect::<Result<_, _>>().map(Self)
     }
 
-    /// All values of a parameter.
+    /// Takes all values of a parameter.
     pub(super) fn all(&mut self, name: &str) -> Vec<String> {
         let (taken, rest) = std::mem::take(&mut self.0).into_iter().partition(|(key, _)| key == name);
         self.0 = rest;
@@ -31,7 +31,7 @@ impl Query {
         taken.into_iter().map(|(_, value)| value).collect()
     }
 
-    /// The one value of a parameter.
+    /// Takes the one value of a parameter.
     pub(super) fn one(&mut self, name: &str) -> Result<Option<String>, RouteError> {
         let mut all = self.all(name);
         match all.len() {
@@ -40,7 +40,7 @@ impl Query {
         }
     }
 
-    /// A switch: `1` and `true` are on.
+    /// Takes a switch: `1` and `true` are on.
     pub(super) fn switch(&mut self, name: &str) -> Result<bool, RouteError> {
         match self.one(name)?.as_deref() {
             None | Some("" | "0" | "false") => Ok(false),
@@ -49,7 +49,7 @@ impl Query {
         }
     }
 
-    /// A count.
+    /// Takes a number of at most 63 bits.
     pub(super) fn number(&mut self, name: &str) -> Result<Option<u64>, RouteError> {
         let Some(text) = self.one(name)?.filter(|text| !text.is_empty()) else { return Ok(None) };
         let digits = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -57,7 +57,7 @@ impl Query {
         number.map(Some).ok_or_else(|| RouteError::Query(format!("{name} is {text:?}, which is no count")))
     }
 
-    /// Nothing may be left.
+    /// Checks that every parameter was taken.
     pub(super) fn end(self) -> Result<(), RouteError> {
         match self.0.first() {
             None => Ok(()),

@@ -1,5 +1,5 @@
-//! Bundle right each request needs, as a kubelet asks for it: on the node, under a
-//! subresource. What runs or reaches into a container is `create` whatever the method, as
+//! Rights that a request needs, as a kubelet asks for them: on the node, under a
+//! subresource. The verb of what runs or reaches into a container is `create` whatever the method, as
 //! WebSocket clients ask with GET.
 
 use http::Method;
@@ -25,7 +25,8 @@ pub(super) fn needed(route: Option<&Route>, method: &Method, node: &str) -> Vec<
     subresources(route).iter().map(|subresource| right(subresource)).collect()
 }
 
-/// Servers that do not know a narrow subresource refuse it, and are asked for the wide one.
+/// Returns the subresources, the narrowest first: a server that does not know a narrow one refuses it, and is asked for
+/// the wide one.
 fn subresources(route: Option<&Route>) -> &'static [&'static str] {
     match route {
         Some(Route::Pod(_, Action::Exec { .. } | Action::Run { .. })) => &["exec", "proxy"],

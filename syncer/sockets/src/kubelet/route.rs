@@ -47,7 +47,7 @@ pub struct Channels {
     pub tty: bool,
 }
 
-/// Bundle part of a log is wanted.
+/// Part of a log that is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogOptions {
     /// True if lines that are written later follow.
@@ -96,7 +96,7 @@ pub enum Action {
     Logs {
         /// The container.
         container: String,
-        /// Bundle part.
+        /// Part of the log.
         options: LogOptions,
     },
     /// Run a command and answer with its output.
@@ -211,7 +211,7 @@ fn port_forward(method: &Method, path: &[&str], query: &str) -> Result<Route, Ro
     Ok(Route::Pod(pod, Action::PortForward { ports }))
 }
 
-/// SPDY comes as POST or GET, WebSocket as GET.
+/// Checks the method of a request for a stream: SPDY comes as POST or GET, WebSocket as GET.
 fn streaming(method: &Method) -> Result<(), RouteError> {
     if matches!(*method, Method::GET | Method::POST) { Ok(()) } else { Err(RouteError::Method) }
 }
@@ -230,14 +230,14 @@ fn command(query: &mut Query, name: &str) -> Result<Vec<String>, RouteError> {
     }
 }
 
-/// `run` has its whole command in one parameter, separated by blanks.
+/// Reads the command of `run`, which is in one parameter, separated by blanks.
 fn words(query: &mut Query) -> Result<Vec<String>, RouteError> {
     let text = query.one("cmd")?.unwrap_or_default();
     let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
     if words.is_empty() { Err(RouteError::Query("cmd is missing".to_owned())) } else { Ok(words) }
 }
 
-/// The API server says `input`, `output` and `error`.
+/// Reads the channels. An API server names them `input`, `output` and `error`.
 fn channels(query: &mut Query) -> Result<Channels, RouteError> {
     let channels = Channels {
         stdin: query.switch("input")? | query.switch("stdin")?,

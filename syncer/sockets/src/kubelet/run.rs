@@ -13,7 +13,7 @@ use super::upgrade::Upgrade;
 use super::upstream::Agreed;
 use crate::serving::{Answer, text};
 
-/// The output of a command that writes more is cut.
+/// Maximum size of the output in bytes; more is left out.
 const LONGEST: usize = 16 << 20;
 
 /// The channels of the stream protocol.
@@ -49,7 +49,7 @@ pub(super) async fn collect(agreed: Agreed) -> Result<Response<Answer>, Failure>
     Ok(text(code, String::from_utf8_lossy(&output).into_owned()))
 }
 
-/// The stream of errors says `Success`, or why not.
+/// Returns true if the error stream carries a Status `Success`.
 fn succeeded(verdict: Option<&[u8]>) -> bool {
     let status: Option<Value> = verdict.and_then(|verdict| serde_json::from_slice(verdict).ok());
     status.is_some_and(|status| status["status"] == "Success")

@@ -78,7 +78,7 @@ impl Service for Node {
 }
 
 impl Node {
-    /// Returns the user who asks, if they may. Unknown paths, too, answer 404 only to who may.
+    /// Returns the user of the request, if authorized. Unknown paths, too, answer 404 only to authorized users.
     async fn admit(&self, peer: &Peer, request: &Request<Incoming>, route: Option<&Route>) -> Result<User, Denied> {
         let user = match &peer.certificate {
             Some(certificate) => User::of_certificate(certificate, now()).ok_or(Denied::Unauthorized)?,

@@ -226,7 +226,7 @@ fn right_of(action: &Action) -> &'static str {
     }
 }
 
-/// The open sessions, and their bounds.
+/// The open sessions, and their limits.
 pub struct Sessions {
     live: Live,
     metrics: Arc<Metrics>,
@@ -234,7 +234,7 @@ pub struct Sessions {
     pods: DashMap<String, u32>,
 }
 
-/// The place of one session within the bounds, until it is dropped.
+/// Slot of one session within the limits, given back when dropped.
 pub struct Slot {
     sessions: Arc<Sessions>,
     pod: String,
@@ -242,12 +242,12 @@ pub struct Slot {
 }
 
 impl Sessions {
-    /// None is open. The bounds are those of the configuration as it is.
+    /// Sessions of which none is open. The limits are those of the configuration in force.
     pub fn new(live: Live, metrics: Arc<Metrics>) -> Self {
         Self { live, metrics, total: AtomicU32::new(0), pods: DashMap::new() }
     }
 
-    /// Starts one more, if the bounds allow it.
+    /// Starts one more, if the limits allow it.
     pub fn start(self: &Arc<Self>, pod: &ResolvedPod, endpoint: &'static str) -> Result<Slot, Failure> {
         let bounds = self.live.get().kubelet.streams.clone();
         let more = |total: u32| (total < bounds.total).then_some(total + 1);
@@ -267,7 +267,7 @@ impl Sessions {
         Ok(Slot { sessions: Arc::clone(self), pod: uid, endpoint })
     }
 
-    /// Returns how long a stream may be silent.
+    /// Returns the time for which a stream may be silent.
     pub fn idle(&self) -> Duration {
         *self.live.get().kubelet.streams.idle_timeout
     }

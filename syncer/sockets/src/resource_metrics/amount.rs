@@ -2,22 +2,22 @@
 
 use tenet_mapper::translate::Quantity;
 
-/// Billionths of a core.
+/// Parses an amount of CPU to billionths of a core.
 pub fn nano_cores(text: &str) -> Option<u64> {
     u64::try_from(text.parse::<Quantity>().ok()?.nanos()).ok()
 }
 
-/// Bytes.
+/// Parses an amount of memory to bytes.
 pub fn bytes(text: &str) -> Option<u64> {
     u64::try_from(text.parse::<Quantity>().ok()?.units()).ok()
 }
 
-/// Cores, as a metrics server writes them.
+/// Formats billionths of a core as a metrics server does.
 pub fn cpu_text(nano_cores: u64) -> String {
     format!("{nano_cores}n")
 }
 
-/// Bytes, as a metrics server writes them.
+/// Formats bytes as a metrics server does.
 pub fn memory_text(bytes: u64) -> String {
     format!("{}Ki", bytes / 1024)
 }

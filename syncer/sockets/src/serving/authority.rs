@@ -15,7 +15,7 @@ use x509_parser::pem::parse_x509_pem;
 pub const AUTHORITY_LIFETIME: Duration = Duration::days(365);
 /// Lifetime of a serving certificate, within that of its authority.
 const CERTIFICATE_LIFETIME: Duration = Duration::days(30);
-/// Clocks of two machines differ.
+/// Time by which a certificate begins earlier, as the clocks of two machines differ.
 const SKEW: Duration = Duration::hours(1);
 
 /// A failure to make or read a certificate.
@@ -51,7 +51,7 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// Returns how much of its life has passed, in percent.
+    /// Returns the age at `now` (unix seconds), in percent of the lifetime.
     pub fn age(&self, now: i64) -> i64 {
         let life = (self.until - self.from).max(1);
         (now - self.from).saturating_mul(100) / life
@@ -68,12 +68,12 @@ impl Authority {
         Ok(Self { certificate: issuer.pem(), key: issuer.key().serialize_pem() })
     }
 
-    /// Returns when it is good; an error when its text is no certificate.
+    /// Returns the period of validity; an error when the text is no certificate.
     pub fn validity(&self) -> Result<Validity, AuthorityError> {
         validity(&self.certificate)
     }
 
-    /// Checks that its key is one, and fits.
+    /// Checks that the key can be parsed and belongs to the certificate.
     pub fn check(&self) -> Result<(), AuthorityError> {
         let unreadable = |why: String| AuthorityError::Unreadable("the authority", why);
         let key = KeyPair::from_pem(&self.key).map_err(|error| unreadable(error.to_string()))?;
@@ -128,7 +128,7 @@ impl Signed {
     }
 }
 
-/// Returns when the first certificate of a PEM text is good.
+/// Returns the period of validity of the first certificate of a PEM text.
 pub fn validity(pem: &str) -> Result<Validity, AuthorityError> {
     let unreadable = |why: String| AuthorityError::Unreadable("the certificate", why);
     let (_, pem) = parse_x509_pem(pem.as_bytes()).map_err(|error| unreadable(error.to_string()))?;

@@ -25,9 +25,9 @@ use tenet_syncer::api::{Api, ApiError, PatchType, Target, chain};
 
 /// Interval of the checks of ages.
 const LOOK: Duration = Duration::from_secs(60);
-/// At this part of its life, in percent, a serving certificate is made anew.
+/// Age at which a serving certificate is renewed, in percent of its lifetime.
 const RENEW: i64 = 66;
-/// Another syncer may write first, but not for ever.
+/// Number of attempts to write the Secret: another syncer may write first.
 const ATTEMPTS: usize = 5;
 
 const CERTIFICATE: &str = "ca.crt";
@@ -217,7 +217,7 @@ impl StoredSecret {
         self.host.get(&self.target(), self.limit).await.map_err(|source| self.error(source))
     }
 
-    /// Returns whether it was written; another syncer may have been faster.
+    /// Writes the Secret. Returns false when another syncer has changed it meanwhile.
     async fn write(&self, stored: Option<&Value>, chain: &Chain) -> Result<bool, CertificateStoreError> {
         let data = data_of(chain);
         let written = match stored {

@@ -36,7 +36,7 @@ const HEAD: Duration = Duration::from_secs(10);
 /// Maximum size of the head of a request.
 const HEAD_BYTES: usize = 64 * 1024;
 const HEADERS: usize = 64;
-/// A peer whose machine is gone is noticed after about 30 seconds.
+/// Time of silence until a peer is probed. With the probes, a machine that is gone is noticed after about 30 seconds.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBE: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: u32 = 3;
@@ -166,7 +166,8 @@ async fn serve_connection(
     Ok(connection.await?)
 }
 
-/// Small packets are keystrokes, and a dead peer has to be noticed.
+/// Sets the options of a connection: no delay of small packets, which are keystrokes, and keepalive, which notices a
+/// dead peer.
 pub(crate) fn tune(stream: &TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let keepalive =

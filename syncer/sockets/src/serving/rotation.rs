@@ -1,13 +1,13 @@
 //! Rotation of authorities. The next one is published long before it signs, so
-//! that whoever trusts the bundle never sees a certificate that it does not know.
+//! that a client which trusts the bundle never sees a certificate of an unknown authority.
 
 use time::OffsetDateTime;
 
 use super::authority::{Authority, AuthorityError};
 
-/// At this part of its life, in percent, an authority gets a successor.
+/// Age at which an authority gets a successor, in percent of its lifetime.
 const ANNOUNCE: i64 = 70;
-/// At this part the successor takes over.
+/// Age at which the successor takes over.
 const HAND_OVER: i64 = 80;
 
 /// The authorities of one syncer.

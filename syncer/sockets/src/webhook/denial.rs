@@ -44,7 +44,7 @@ impl Denial {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "panic", message)
     }
 
-    /// Something of somebody else stands in the place on the host.
+    /// A foreign object on the host has the name of the copy.
     pub fn taken(kind: Kind) -> Self {
         let message = format!(
             "metadata.name: something else on the host has the place of a {kind} of this name; choose another name"
@@ -52,7 +52,7 @@ impl Denial {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", "foreign", message)
     }
 
-    /// The host object of an earlier one is still going away.
+    /// The host object of an earlier object of the name is still being deleted.
     pub fn leaving(kind: Kind) -> Self {
         let message = format!(
             "the {kind} that had this name before is still being removed on the host; try again in some seconds"

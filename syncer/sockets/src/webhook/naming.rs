@@ -5,10 +5,10 @@ use aws_lc_rs::rand;
 /// Alphabet of the names that Kubernetes generates: no vowels, so no words.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 const RANDOM: usize = 5;
-/// The longest name of a Service; that of other kinds is longer, and nobody minds.
+/// Maximum length of a generated name: that of a Service. Other kinds permit longer names, and do not need them.
 const LONGEST: usize = 63;
 
-/// A name that begins like this, if there is randomness.
+/// Returns a name that begins like this; `None` when the machine gives no random bytes.
 pub fn generate(beginning: &str) -> Option<String> {
     let mut end = beginning.len().min(LONGEST - RANDOM);
     while !beginning.is_char_boundary(end) {

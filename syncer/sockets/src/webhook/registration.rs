@@ -25,7 +25,7 @@ pub const KIND: Kind =
 /// Its name.
 pub const NAME: &str = own_objects::WEBHOOK;
 
-/// Interval of the checks whether somebody changed it, or the store was restored.
+/// Interval of the checks that the registration is as it should be: somebody may change it, or restore the store.
 const LOOK: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Number of accepted secrets: the registered one and the one before.
@@ -37,7 +37,7 @@ pub struct Registration {
     secrets: Mutex<Vec<String>>,
 }
 
-/// Returns where the webhook of a registration listens.
+/// Returns the address at which the webhook of a registration listens.
 pub fn socket_of(registration: &Value) -> Option<SocketAddr> {
     let url = registration.pointer("/webhooks/0/clientConfig/url")?.as_str()?;
     url.strip_prefix("https://")?.split('/').next()?.parse().ok()

@@ -21,9 +21,9 @@ use tenet_syncer::EngineHandle;
 use tenet_syncer::Mark;
 use tenet_syncer::api::{ApiError, Target};
 
-/// Others may be faster, but not for ever.
+/// Number of attempts for one request: others may change the host object first.
 const ATTEMPTS: usize = 6;
-/// Requests of one name take turns; two names rarely share one.
+/// Number of locks: requests of one name take turns, and two names rarely share a lock.
 const TURNS: usize = 256;
 
 type Values = Vec<(String, Value)>;
@@ -69,7 +69,7 @@ enum Standing {
 }
 
 impl ReservationHandler {
-    /// A handler that nothing waits for.
+    /// Creates a handler.
     pub fn new(engine: Arc<dyn EngineHandle>, open: OpenReservations, patience: Duration) -> Self {
         let turns = (0..TURNS).map(|_| Mutex::new(())).collect();
         Self { engine, turns, hasher: RandomState::new(), open, patience }
@@ -170,7 +170,7 @@ impl ReservationHandler {
         }
     }
 
-    /// Looks whether a deleted host object is gone: a finalizer may hold it.
+    /// Checks that a deleted host object is gone: a finalizer may hold it.
     async fn gone(&self, case: &Case<'_>, host: &Object) -> Result<Standing, Denial> {
         match self.look(case).await? {
             Some(found) if found.uid() == host.uid() && found.is_deleting() => {
@@ -227,8 +227,8 @@ impl ReservationHandler {
         }
     }
 
-    /// Returns what the object takes on. When the host gives what the virtual API server cannot
-    /// take, it gets it back.
+    /// Returns the values that the object takes on. A reservation of which the virtual API server cannot take the values
+    /// is deleted.
     async fn take(&self, case: &Case<'_>, host: &Object) -> Result<Values, Denial> {
         let error = match case.admission.answer(&case.cx, &case.request, host) {
             Ok(values) => return Ok(values),

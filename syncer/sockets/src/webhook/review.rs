@@ -82,7 +82,7 @@ impl Review {
         }
     }
 
-    /// Returns what the name is to begin with, when the API server is to make one.
+    /// Returns `generateName`, when the API server is to make the name.
     pub fn beginning(&self) -> Option<&str> {
         let beginning = self.object.pointer("/metadata/generateName").and_then(Value::as_str)?;
         (self.name.is_empty() && self.operation == Operation::Create).then_some(beginning)
@@ -99,7 +99,7 @@ impl Review {
         Request { operation: self.operation, object: Object::new(object), old: self.old.clone().map(Object::new) }
     }
 
-    /// Returns the answer: what the object takes on, or why not.
+    /// Returns the answer: the values that the object takes on, or the denial.
     pub fn answer(&self, result: Result<Vec<(String, Value)>, Denial>) -> AdmissionReview<DynamicObject> {
         let response = match result.map(|values| self.changes(&values)) {
             Ok(Patch(changes)) if changes.is_empty() => Ok(self.response.clone()),
