@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use time::{Duration, OffsetDateTime};
 
-use crate::harness::{Harness, new_namespace};
-use crate::install::{Tenet, bootstrap};
+use crate::harness::Harness;
+use crate::install::{Tenet, admin, bootstrap};
 
 /// Host namespace with the objects of a virtual cluster.
 struct Site {
@@ -19,9 +19,7 @@ struct Site {
 impl Site {
     async fn new(namespace: &str) -> Result<Self> {
         let harness = Harness::shared().await?;
-        new_namespace(&harness.host, namespace).await?;
-        let kubeconfig = harness.playground.host_kubeconfig().to_owned();
-        let tenet = Tenet { kubeconfig, namespace: namespace.to_owned() };
+        let tenet = admin(&harness, namespace).await?;
         tenet.succeeds(&["create", "vc-1", "--timeout", "0"])?;
         let pods = format!("/api/v1/namespaces/{namespace}/pods");
         harness.host.until_list(&pods, "the pod of the control plane", |pods| !pods.is_empty()).await?;

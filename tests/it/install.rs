@@ -50,7 +50,8 @@ impl Tenet {
     }
 }
 
-async fn admin(harness: &Harness, namespace: &str) -> Result<Tenet> {
+/// Creates a namespace on the host, and returns the command of its administrator.
+pub async fn admin(harness: &Harness, namespace: &str) -> Result<Tenet> {
     new_namespace(&harness.host, namespace).await?;
     let kubeconfig = harness.playground.host_kubeconfig().to_owned();
     Ok(Tenet { kubeconfig, namespace: namespace.to_owned() })

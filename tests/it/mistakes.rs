@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::harness::{Harness, new_namespace};
-use crate::install::{Tenet, everything};
+use crate::harness::Harness;
+use crate::install::{Tenet, admin, everything};
 
 /// Returns the whole message of a command that fails.
 fn told(tenet: &Tenet, args: &[&str]) -> Result<String> {
@@ -25,16 +25,10 @@ async fn refused(harness: &Harness, tenet: &Tenet, args: &[&str]) -> Result<Stri
     Ok(message)
 }
 
-async fn site(harness: &Harness, namespace: &str) -> Result<Tenet> {
-    new_namespace(&harness.host, namespace).await?;
-    let kubeconfig = harness.playground.host_kubeconfig().to_owned();
-    Ok(Tenet { kubeconfig, namespace: namespace.to_owned() })
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_are_taken_say_by_whom() -> Result<()> {
     let harness = Harness::shared().await?;
-    let tenet = site(&harness, "mistake-names").await?;
+    let tenet = admin(&harness, "mistake-names").await?;
     let service = |name: &str, annotations: Value| json!({"metadata": {"name": name, "annotations": annotations}, "spec": {"ports": [{"port": 80}]}});
     let services = format!("/api/v1/namespaces/{}/services", tenet.namespace);
     harness.host.create(&services, service("foreign", json!({}))).await?;
@@ -56,7 +50,7 @@ async fn names_that_are_taken_say_by_whom() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_context_and_a_namespace_that_do_not_exist_are_named() -> Result<()> {
     let harness = Harness::shared().await?;
-    let tenet = site(&harness, "mistake-places").await?;
+    let tenet = admin(&harness, "mistake-places").await?;
     let message = refused(&harness, &tenet, &["vc-1", "--context", "nowhere"]).await?;
     assert_eq!(
         message,
@@ -74,7 +68,7 @@ async fn a_context_and_a_namespace_that_do_not_exist_are_named() -> Result<()> {
          No such file or directory (os error 2)"
     );
     // A finalizer keeps the namespace while it is being deleted.
-    let ending = site(&harness, "mistake-ending").await?;
+    let ending = admin(&harness, "mistake-ending").await?;
     let held = json!({"metadata": {"name": "held", "finalizers": ["example.com/test"]}});
     harness.host.create("/api/v1/namespaces/mistake-ending/configmaps", held).await?;
     harness.host.delete("/api/v1/namespaces/mistake-ending", json!({})).await?;
@@ -93,7 +87,7 @@ async fn a_context_and_a_namespace_that_do_not_exist_are_named() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn broken_values_are_named_with_file_line_and_column() -> Result<()> {
     let harness = Harness::shared().await?;
-    let tenet = site(&harness, "mistake-values").await?;
+    let tenet = admin(&harness, "mistake-values").await?;
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("value.yaml");
     let shown = file.to_string_lossy().into_owned();
@@ -121,7 +115,7 @@ async fn broken_values_are_named_with_file_line_and_column() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_range_that_is_not_that_of_the_host_is_refused_with_an_address_of_the_host() -> Result<()> {
     let harness = Harness::shared().await?;
-    let tenet = site(&harness, "mistake-range").await?;
+    let tenet = admin(&harness, "mistake-range").await?;
     let message = refused(&harness, &tenet, &["vc-1", "--set", "serviceCIDR=172.30.0.0/16"]).await?;
     let rest = message.strip_prefix("serviceCIDR: 172.30.0.0/16 does not hold 10.").with_context(|| message.clone())?;
     let (_, rest) = rest.split_once(", ").with_context(|| message.clone())?;
@@ -138,7 +132,7 @@ async fn a_service_range_that_is_not_that_of_the_host_is_refused_with_an_address
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_without_rights_is_told_the_role_to_ask_for() -> Result<()> {
     let harness = Harness::shared().await?;
-    let tenet = site(&harness, "mistake-rights").await?;
+    let tenet = admin(&harness, "mistake-rights").await?;
     let dir = tempfile::tempdir()?;
     let kubeconfig = dir.path().join("kubeconfig");
     harness.playground.host_plane().write_kubeconfig(&kubeconfig, "nobody", None)?;
