@@ -124,16 +124,13 @@ pub fn postgres() -> Result<Option<Server>> {
     let data = dir.path().join("data");
     let init = as_user("postgres", &bin.join("initdb"));
     run(&init, &["--pgdata".into(), data.clone().into(), "--username=kine".into(), "--auth=trust".into()])?;
-    let mut args: Vec<OsString> = init[1..].to_vec();
-    if let Some(program) = args.last_mut() {
-        *program = bin.join("postgres").into();
-    }
+    let mut args = as_user("postgres", &bin.join("postgres"));
+    // Without a change of the user, the first word is the program itself.
+    let program = PathBuf::from(args.remove(0));
     let settings =
         ["listen_addresses=127.0.0.1".to_owned(), format!("port={port}"), "unix_socket_directories=".to_owned()];
     args.extend(["-D".into(), data.into()]);
     args.extend(settings.into_iter().flat_map(|setting| ["-c".into(), setting.into()]));
-    // Without a change of the user, the program is the first word.
-    let program = if init.len() == 1 { bin.join("postgres") } else { PathBuf::from(&init[0]) };
     let data_source = format!("postgres://kine@127.0.0.1:{port}/kine?sslmode=disable");
     Ok(Some(Server::new("postgres", dir, &program, args, port, Outside { data_source, ..Outside::default() })))
 }
