@@ -1,7 +1,6 @@
 //! k3s and k0s with the configuration of an installation, when a binary is given.
 
 use std::env;
-use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,19 +10,17 @@ use tenet_install::values::{Distro, Values};
 
 use crate::cluster::{self, Cluster};
 use crate::control_plane::{Outside, Pod};
+use crate::harness::skipped;
 
 /// Time in which a distro would have created its add-ons.
 const QUIET: Duration = Duration::from_secs(20);
 
 /// Returns the binary that a variable names. Without one, prints that the test is skipped.
 fn binary(variable: &str) -> Result<Option<PathBuf>> {
-    let binary = env::var_os(variable).map(PathBuf::from);
-    if binary.is_none() {
-        // Past the capture of the test's output, so that a skip is visible.
-        let line = format!("skipped: {variable} names no binary\n");
-        std::io::stderr().write_all(line.as_bytes())?;
+    match env::var_os(variable) {
+        Some(binary) => Ok(Some(binary.into())),
+        None => skipped(&format!("{variable} names no binary")),
     }
-    Ok(binary)
 }
 
 #[tokio::test(flavor = "multi_thread")]

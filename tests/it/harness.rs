@@ -1,6 +1,7 @@
 //! Shared playground with a running syncer, in which each test uses a namespace of its
 //! own; and separate playgrounds for tests that break things.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -165,15 +166,17 @@ pub fn rights(name: &str, namespace: &str, values: &Values) -> Result<Rights> {
     Ok(Rights::read(&tenet::syncer::rights_of(&syncer_config(name, namespace, values))?)?)
 }
 
+/// Prints that a test is skipped, and returns `None`.
+pub fn skipped<T>(why: &str) -> Result<Option<T>> {
+    // Bypass the capture of the test's output, so that a skip is visible.
+    std::io::stderr().write_all(format!("skipped: {why}\n").as_bytes())?;
+    Ok(None)
+}
+
 /// Starts a real node, or returns `None` with a printed reason on a machine that cannot run one.
 pub async fn real_node(plane: &ControlPlane) -> Result<Option<RealNode>> {
     match RealNode::start(plane, &Progress::stderr()).await {
-        Err(RealNodeError::Machine(why)) => {
-            // Bypass the capture of the test's output, so that a skip is visible.
-            let line = format!("skipped: no real node, because {why}\n");
-            std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes())?;
-            Ok(None)
-        }
+        Err(RealNodeError::Machine(why)) => skipped(&format!("no real node, because {why}")),
         node => Ok(Some(node?)),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +16,7 @@ use time::OffsetDateTime;
 use tokio::net::TcpStream;
 
 use crate::control_plane::Outside;
+use crate::harness::skipped;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -118,7 +118,7 @@ pub fn postgres() -> Result<Option<Server>> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let newest = versions.map(|version| version.path().join("bin")).filter(|bin| bin.join("postgres").is_file()).max();
     let Some(bin) = newest else {
-        return skipped("postgresql", "there is no /usr/lib/postgresql/VERSION/bin/postgres");
+        return skipped("there is no /usr/lib/postgresql/VERSION/bin/postgres: apt-get install postgresql");
     };
     let (dir, port) = (folder("postgres")?, free_port()?);
     let data = dir.path().join("data");
@@ -139,7 +139,7 @@ pub fn postgres() -> Result<Option<Server>> {
 pub fn mariadb() -> Result<Option<Server>> {
     let [server, install] = ["/usr/sbin/mariadbd", "/usr/bin/mariadb-install-db"].map(Path::new);
     if !server.is_file() || !install.is_file() {
-        return skipped("mariadb-server", "there is no /usr/sbin/mariadbd");
+        return skipped("there is no /usr/sbin/mariadbd: apt-get install mariadb-server");
     }
     let (dir, port) = (folder("mysql")?, free_port()?);
     let mut common: Vec<OsString> = vec!["--no-defaults".into(), OsString::from("--datadir=")];
@@ -155,13 +155,6 @@ pub fn mariadb() -> Result<Option<Server>> {
     args.extend(["--socket=server.sock".into(), "--pid-file=server.pid".into()]);
     let data_source = format!("mysql://root@tcp(127.0.0.1:{port})/kine");
     Ok(Some(Server::new("mariadb", dir, server, args, port, Outside { data_source, ..Outside::default() })))
-}
-
-/// Prints the reason past the capture of the test's output, so that a skip is visible.
-fn skipped(package: &str, why: &str) -> Result<Option<Server>> {
-    let line = format!("skipped: {why}: apt-get install {package}\n");
-    std::io::stderr().write_all(line.as_bytes())?;
-    Ok(None)
 }
 
 /// Creates a folder that belongs to a user, if this program may give it away.
