@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tenet_mapper::{Kind, kinds};
 use tenet_playground::Options;
 use tokio::time::{Duration, Instant, sleep};
 
@@ -68,14 +69,14 @@ struct Refused {
 }
 
 /// Kinds of which the host has objects.
-const ON_HOST: [(&str, &str); 7] = [
-    ("v1", "ConfigMap"),
-    ("v1", "PersistentVolumeClaim"),
-    ("v1", "Pod"),
-    ("v1", "Secret"),
-    ("v1", "Service"),
-    ("discovery.k8s.io/v1", "EndpointSlice"),
-    ("policy/v1", "PodDisruptionBudget"),
+const ON_HOST: [Kind; 7] = [
+    kinds::CONFIG_MAP,
+    kinds::PERSISTENT_VOLUME_CLAIM,
+    kinds::POD,
+    kinds::SECRET,
+    kinds::SERVICE,
+    kinds::ENDPOINT_SLICE,
+    Kind::of("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
 ];
 
 fn collection(api_version: &str, kind: &str, namespace: &str) -> String {
@@ -107,11 +108,16 @@ struct Lab {
 }
 
 impl Lab {
+    /// Returns the path of the host objects of a kind that belong to a namespace inside.
+    fn copies(&self, kind: &Kind, namespace: &str) -> String {
+        let path = kind.path(self.own.playground.namespace());
+        format!("{path}?labelSelector=tenet.sh/namespace={namespace}")
+    }
+
     /// The host objects of a kind that belong to a namespace inside and are not being deleted.
     async fn on_host(&self, kind: &str, namespace: &str) -> Result<Vec<Value>> {
-        let (api_version, kind) = ON_HOST.iter().find(|known| known.1 == kind).context(kind.to_owned())?;
-        let path = collection(api_version, kind, self.own.playground.namespace());
-        let mut found = self.own.host.list(&format!("{path}?labelSelector=tenet.sh/namespace={namespace}")).await?;
+        let kind = ON_HOST.iter().find(|known| known.kind == kind).context(kind.to_owned())?;
+        let mut found = self.own.host.list(&self.copies(kind, namespace)).await?;
         found.retain(|object| object["metadata"]["deletionTimestamp"].is_null());
         Ok(found)
     }
@@ -234,9 +240,8 @@ impl Lab {
     }
 
     async fn nothing_left(&self, namespace: &str) -> Result<()> {
-        for (api_version, kind) in ON_HOST {
-            let path = collection(api_version, kind, self.own.playground.namespace());
-            let path = format!("{path}?labelSelector=tenet.sh/namespace={namespace}");
+        for kind in &ON_HOST {
+            let path = self.copies(kind, namespace);
             self.own.host.until_list(&path, "gone", <[Value]>::is_empty).await.context("left on the host")?;
         }
         Ok(())

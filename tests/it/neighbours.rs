@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
 use serde_json::{Value, json};
+use tenet_mapper::Kind;
+use tenet_mapper::kinds::{CONFIG_MAP, ENDPOINT_SLICE, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE};
 use tenet_playground::Options;
 
 use crate::cluster::{Cluster, name, phase};
@@ -14,21 +16,16 @@ const SETTINGS: &str = "kinds: { enable: [network-policy, ingress, ingress-class
 ingresses: { hosts: [\"*.shop.example\"] }
 ";
 
-/// Collections of the kinds that cross.
-const KINDS: [(&str, &str); 9] = [
-    ("/api/v1", "configmaps"),
-    ("/api/v1", "persistentvolumeclaims"),
-    ("/api/v1", "pods"),
-    ("/api/v1", "secrets"),
-    ("/api/v1", "services"),
-    ("/apis/discovery.k8s.io/v1", "endpointslices"),
-    ("/apis/networking.k8s.io/v1", "ingresses"),
-    ("/apis/networking.k8s.io/v1", "networkpolicies"),
-    ("/apis/policy/v1", "poddisruptionbudgets"),
-];
+const INGRESS: Kind = Kind::of("networking.k8s.io", "v1", "Ingress", "ingresses");
+const NETWORK_POLICY: Kind = Kind::of("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies");
+const BUDGET: Kind = Kind::of("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets");
 
-/// Returns an object of each kind with its collection. Its content tells the virtual cluster.
-fn objects(cluster: &str) -> [(&'static str, Value); 9] {
+/// Kinds that cross.
+const KINDS: [Kind; 9] =
+    [CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, POD, SECRET, SERVICE, ENDPOINT_SLICE, INGRESS, NETWORK_POLICY, BUDGET];
+
+/// Returns an object of each kind. Its content tells the virtual cluster.
+fn objects(cluster: &str) -> [(Kind, Value); 9] {
     let named = json!({"name": "web"});
     let volumes = json!([
         {"name": "settings", "configMap": {"name": "web"}}, {"name": "key", "secret": {"secretName": "web"}},
@@ -45,21 +42,16 @@ fn objects(cluster: &str) -> [(&'static str, Value); 9] {
     let policy = json!({"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]});
     let budget = json!({"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}});
     [
-        ("configmaps", json!({"metadata": named, "data": {"of": cluster}})),
-        ("secrets", json!({"metadata": named, "stringData": {"of": cluster}})),
-        ("persistentvolumeclaims", json!({"metadata": named, "spec": claim})),
-        ("services", json!({"metadata": named, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}})),
-        ("endpointslices", slice),
-        ("ingresses", json!({"metadata": named, "spec": {"rules": [{"host": host, "http": {"paths": paths}}]}})),
-        ("networkpolicies", json!({"metadata": named, "spec": policy})),
-        ("poddisruptionbudgets", json!({"metadata": named, "spec": budget})),
-        ("pods", pod("web", &json!({"volumes": volumes}))),
+        (CONFIG_MAP, json!({"metadata": named, "data": {"of": cluster}})),
+        (SECRET, json!({"metadata": named, "stringData": {"of": cluster}})),
+        (PERSISTENT_VOLUME_CLAIM, json!({"metadata": named, "spec": claim})),
+        (SERVICE, json!({"metadata": named, "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}})),
+        (ENDPOINT_SLICE, slice),
+        (INGRESS, json!({"metadata": named, "spec": {"rules": [{"host": host, "http": {"paths": paths}}]}})),
+        (NETWORK_POLICY, json!({"metadata": named, "spec": policy})),
+        (BUDGET, json!({"metadata": named, "spec": budget})),
+        (POD, pod("web", &json!({"volumes": volumes}))),
     ]
-}
-
-fn at(kind: &str, namespace: &str) -> Result<String> {
-    let (root, kind) = KINDS.iter().find(|(_, known)| *known == kind).context("an unknown kind")?;
-    Ok(format!("{root}/namespaces/{namespace}/{kind}"))
 }
 
 /// Fills a virtual cluster with objects, and waits until its pod runs.
@@ -68,7 +60,7 @@ async fn fill(own: &Separate, host: &Cluster, namespace: &str, cluster: &str) ->
     let outside = json!({"metadata": {"name": "outside"}, "spec": {"ports": [{"port": 5432}]}});
     own.virt.create("/api/v1/namespaces/shop/services", outside).await?;
     for (kind, object) in objects(cluster) {
-        own.virt.create(&at(kind, "shop")?, object).await.context(kind)?;
+        own.virt.create(&kind.path("shop"), object).await.context(kind.plural)?;
     }
     let copy = format!("web-x-shop-x-{cluster}");
     let volume = json!({"metadata": {"name": format!("pv-{cluster}")}, "spec": {
@@ -80,16 +72,16 @@ async fn fill(own: &Separate, host: &Cluster, namespace: &str, cluster: &str) ->
 }
 
 /// Returns the content of each copy of a virtual cluster with its UID, by collection and name.
-async fn copies(host: &Cluster, namespace: &str, cluster: &str) -> Result<BTreeMap<(String, String), Value>> {
+async fn copies(host: &Cluster, namespace: &str, cluster: &str) -> Result<BTreeMap<(&'static str, String), Value>> {
     let selector = format!("labelSelector=tenet.sh/managed-by={cluster},tenet.sh/namespace=shop");
-    let lists = KINDS.map(async |(_, kind)| {
-        let found = host.list(&format!("{}?{selector}", at(kind, namespace)?)).await?;
-        anyhow::Ok(found.into_iter().map(move |object| (kind, object)))
+    let lists = KINDS.map(async |kind| {
+        let found = host.list(&format!("{}?{selector}", kind.path(namespace))).await?;
+        anyhow::Ok(found.into_iter().map(move |object| (kind.plural, object)))
     });
     let found = try_join_all(lists).await?.into_iter().flatten().map(|(kind, object)| {
         let (uid, deleted) = (&object["metadata"]["uid"], &object["metadata"]["deletionTimestamp"]);
         let content = json!([uid, deleted, object["spec"], object["data"], object["endpoints"]]);
-        ((kind.to_owned(), name(&object).to_owned()), content)
+        ((kind, name(&object).to_owned()), content)
     });
     Ok(found.collect())
 }
@@ -118,10 +110,10 @@ async fn virtual_clusters_with_equal_names_in_one_host_namespace_leave_each_othe
 
     for (own, cluster) in [(&first, "vc-1"), (&second, "vc-2")] {
         for (kind, _) in objects(cluster) {
-            let copy = format!("{}/web-x-shop-x-{cluster}", at(kind, namespace)?);
+            let copy = format!("{}/web-x-shop-x-{cluster}", kind.path(namespace));
             host.until(&copy, "there", Value::is_object).await?;
         }
-        let map = host.get(&format!("{}/web-x-shop-x-{cluster}", at("configmaps", namespace)?)).await?;
+        let map = host.get(&format!("{}/web-x-shop-x-{cluster}", CONFIG_MAP.path(namespace))).await?;
         assert_eq!(map.context("the copy")?["data"]["of"], cluster);
         let volume = format!("/api/v1/persistentvolumes/pv-{cluster}");
         own.virt.until(&volume, "shown", |volume| phase(volume) == "Bound").await?;
@@ -132,13 +124,13 @@ async fn virtual_clusters_with_equal_names_in_one_host_namespace_leave_each_othe
     second.virt.delete("/api/v1/namespaces/shop", json!({})).await?;
     second.virt.until_gone("/api/v1/namespaces/shop").await?;
     second.virt.until_gone("/api/v1/persistentvolumes/pv-vc-2").await?;
-    for (_, kind) in KINDS {
-        host.until_gone(&format!("{}/web-x-shop-x-vc-2", at(kind, namespace)?)).await.context(kind)?;
+    for kind in KINDS {
+        host.until_gone(&format!("{}/web-x-shop-x-vc-2", kind.path(namespace))).await.context(kind.plural)?;
     }
     assert_eq!(copies(host, namespace, "vc-1").await?, before);
-    for (_, kind) in KINDS {
-        let original = first.virt.get(&format!("{}/web", at(kind, "shop")?)).await?.context(kind)?;
-        assert_eq!(original["metadata"]["deletionTimestamp"], Value::Null, "{kind}");
+    for kind in KINDS {
+        let original = first.virt.get(&format!("{}/web", kind.path("shop"))).await?.context(kind.plural)?;
+        assert_eq!(original["metadata"]["deletionTimestamp"], Value::Null, "{}", kind.plural);
     }
     ensure!(first.virt.get("/api/v1/persistentvolumes/pv-vc-1").await?.is_some(), "the picture of the volume is gone");
     second.playground.shutdown().await;
