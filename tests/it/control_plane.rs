@@ -19,7 +19,7 @@ use tenet_playground::{Component, Components, Launch, Patience, Process, Progres
 use time::OffsetDateTime;
 
 use crate::cluster::Cluster;
-use crate::harness::{Harness, client, new_namespace, rights};
+use crate::harness::{Harness, cluster, new_namespace, rights};
 
 const NAME: &str = "vc-1";
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -111,7 +111,7 @@ impl Pod {
 
     /// Returns a client with all rights.
     pub async fn cluster(&self) -> Result<Cluster> {
-        Ok(Cluster::new("control plane", client(&self.dir.path().join("kubeconfig")).await?))
+        cluster("control plane", &self.dir.path().join("kubeconfig")).await
     }
 }
 

@@ -6,10 +6,14 @@ use serde_json::{Value, json};
 use crate::harness::{Harness, until_told};
 use crate::install::Tenet;
 
+/// Returns the command of the tenant in a virtual namespace.
+fn inside(harness: &Harness, namespace: &str) -> Tenet {
+    Tenet { kubeconfig: harness.playground.virtual_kubeconfig().to_owned(), namespace: namespace.to_owned() }
+}
+
 /// Returns the answer, and true if something blocks the object.
 fn asked(harness: &Harness, namespace: &str, args: &[&str]) -> Result<(String, bool)> {
-    let tenet =
-        Tenet { kubeconfig: harness.playground.virtual_kubeconfig().to_owned(), namespace: namespace.to_owned() };
+    let tenet = inside(harness, namespace);
     let host = harness.playground.host_kubeconfig().to_string_lossy();
     let output = tenet.run(&[&["why"], args, &["--host-kubeconfig", &host]].concat())?;
     let said = String::from_utf8(output.stdout)?;
@@ -76,7 +80,7 @@ async fn a_running_pod_is_not_blocked_and_its_copy_is_named_to_whoever_may_see_i
     ensure!(said.contains(&format!("on the host: good-x-{namespace}-x-vc-1, Running, ready\n")), "{said}");
     ensure!(said.contains("state:       Running, ready\n"), "{said}");
 
-    let inside = Tenet { kubeconfig: harness.playground.virtual_kubeconfig().to_owned(), namespace: namespace.clone() };
+    let inside = inside(&harness, &namespace);
     let said = inside.succeeds(&["why", "pod/good"])?;
     ensure!(!said.contains("on the host:") && !said.contains("-x-vc-1"), "{said}");
     let config = format!("/api/v1/namespaces/{namespace}/configmaps");
