@@ -19,7 +19,7 @@ fn told(tenet: &Tenet, args: &[&str]) -> Result<String> {
 async fn refused(harness: &Harness, tenet: &Tenet, args: &[&str]) -> Result<String> {
     let before = everything(&harness.host, &tenet.namespace).await?;
     let message = told(tenet, &[&["create"], args, &["--timeout", "0"]].concat())?;
-    // What a first check printed before the mistake was found is progress, not the message.
+    // A first check may print progress before the mistake is found. The message follows it.
     let message = message.split_once("tenet: ").map(|(_, message)| message.to_owned()).context(message)?;
     assert_eq!(everything(&harness.host, &tenet.namespace).await?, before, "{args:?}");
     Ok(message)
