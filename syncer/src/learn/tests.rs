@@ -36,9 +36,10 @@ fn spec() -> MapperSpec {
         .sample(json!({"metadata": {"name": "tenet-defaults"}, "spec": {}}))
 }
 
-fn engine(answers: Answers) -> (Arc<Engine>, Asked) {
+/// An engine that holds a pod, for which its mapper fails with `error`.
+fn engine(answers: Answers, error: fn() -> MapError) -> (Arc<Engine>, Asked) {
     let ((virt, asked), (host, _)) = (api(answers), api(Vec::new()));
-    let engine = Fixture::new(virt, host, &[kinds::POD]).engine(vec![Box::new(Refusing(spec(), refused))]);
+    let engine = Fixture::new(virt, host, &[kinds::POD]).engine(vec![Box::new(Refusing(spec(), error))]);
     engine.caches.get(Side::Virtual, kinds::POD).unwrap().store(json!({
         "metadata": {"namespace": "n", "name": "a", "uid": "u", "resourceVersion": "5"}, "spec": {"class": "gold"},
     }));
@@ -73,7 +74,7 @@ async fn an_answer_that_stays_the_same_is_final_and_others_are_tried_until_the_d
 #[tokio::test(start_paused = true)]
 async fn a_mapper_runs_while_its_defaults_are_learnt_and_only_a_refusal_waits() {
     let silent = status(500, "InternalError", "no");
-    let (engine, asked) = engine(vec![("POST", PODS, 500, silent)]);
+    let (engine, asked) = engine(vec![("POST", PODS, 500, silent)], refused);
     let stop = tokio_util::sync::CancellationToken::new();
     tokio::spawn(Registry::run(Arc::clone(&engine), stop.clone()));
     tokio::spawn(crate::worker::run(Arc::clone(&engine), stop.clone()));
@@ -89,7 +90,7 @@ async fn a_mapper_runs_while_its_defaults_are_learnt_and_only_a_refusal_waits() 
 #[tokio::test(start_paused = true)]
 async fn a_default_is_never_refused_not_even_before_it_is_learnt() {
     let stored = json!({"metadata": {"name": "tenet-defaults"}, "spec": {"class": "gold"}});
-    let (engine, asked) = engine(vec![("POST", PODS, 201, stored)]);
+    let (engine, asked) = engine(vec![("POST", PODS, 201, stored)], refused);
     let stop = tokio_util::sync::CancellationToken::new();
     tokio::spawn(Registry::run(Arc::clone(&engine), stop.clone()));
     tokio::spawn(crate::worker::run(Arc::clone(&engine), stop.clone()));
@@ -125,13 +126,8 @@ async fn a_default_that_changes_later_is_learnt_when_an_object_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn the_defaults_are_learnt_again_now_and_then_while_the_host_rejects_an_object() {
     let stored = json!({"metadata": {"name": "tenet-defaults"}, "spec": {"class": "silver"}});
-    let ((virt, asked), (host, _)) = (api(vec![("POST", PODS, 201, stored)]), api(Vec::new()));
-    let mapper =
-        Refusing(spec(), || MapError::Rejected("Pod \"a\" is invalid: spec.class: Unsupported value".to_owned()));
-    let engine = Arc::new(Fixture::new(virt, host, &[kinds::POD]).engine(vec![Box::new(mapper)]));
-    engine.caches.get(Side::Virtual, kinds::POD).unwrap().store(json!({
-        "metadata": {"namespace": "n", "name": "a", "uid": "u", "resourceVersion": "5"}, "spec": {"class": "gold"},
-    }));
+    let rejected = || MapError::Rejected("Pod \"a\" is invalid: spec.class: Unsupported value".to_owned());
+    let (engine, asked) = engine(vec![("POST", PODS, 201, stored)], rejected);
     let stop = tokio_util::sync::CancellationToken::new();
     tokio::spawn(Registry::run(Arc::clone(&engine), stop.clone()));
     tokio::spawn(crate::worker::run(Arc::clone(&engine), stop.clone()));
