@@ -111,3 +111,9 @@ const SYSTEM: &str = "/api/v1/namespaces/kube-system";
 fn system_of(id: &str) -> Value {
     json!({"kind": "Namespace", "metadata": {"name": "kube-system", "uid": id}})
 }
+
+const NODE: &str = "/api/v1/nodes/node-1";
+
+fn picture() -> Value {
+    json!({"kind": "Node", "metadata": {"name": "node-1", "uid": "n", "resourceVersion": "4", "labels": {MANAGED_BY: "vc-1"}}})
+}

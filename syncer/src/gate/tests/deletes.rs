@@ -97,12 +97,6 @@ async fn the_twin_is_the_one_that_the_record_names_and_not_the_one_that_a_mapper
     assert_eq!(rig.asked(Side::Virtual), [format!("GET {pod}")]);
 }
 
-const NODE: &str = "/api/v1/nodes/node-1";
-
-fn picture() -> Value {
-    json!({"kind": "Node", "metadata": {"name": "node-1", "uid": "n", "resourceVersion": "4", "labels": {MANAGED_BY: "vc-1"}}})
-}
-
 fn pod_on_the_node(version: &str) -> Value {
     json!({"kind": "Pod", "metadata": {"namespace": "team-a", "name": "p", "uid": "p", "resourceVersion": version}})
 }

@@ -133,18 +133,16 @@ async fn a_status_and_the_delete_behind_it_count_once_for_the_breaker() {
 
 #[tokio::test]
 async fn a_picture_stays_when_one_of_its_sources_has_come_after_the_mapper_decided() {
-    let node = json!({"kind": "Node", "metadata": {
-        "name": "node-1", "uid": "n", "resourceVersion": "4", "labels": {MANAGED_BY: "vc-1"}}});
-    let delete = || {
-        let node = Object::new(node.clone());
-        Effect::Delete(Deletion::unused(kinds::NODE, &node, kinds::POD, "spec.nodeName"))
-    };
+    let node = Object::new(picture());
+    let delete = || Effect::Delete(Deletion::unused(kinds::NODE, &node, kinds::POD, "spec.nodeName"));
     let list = ("GET", PODS, 200, json!({"kind": "PodList", "items": [host_pod(&marked())]}));
-    let gone = ("DELETE", "/api/v1/nodes/node-1", 200, json!({"kind": "Status", "status": "Success"}));
+    let gone = ("DELETE", NODE, 200, json!({"kind": "Status", "status": "Success"}));
     for has_come in [true, false] {
-        let rig = Rig::new(vec![list.clone()], vec![gone.clone()])
-            .knows(Side::Virtual, kinds::NODE, node.clone())
-            .knows(Side::Host, kinds::POD, host_pod(&marked()));
+        let rig = Rig::new(vec![list.clone()], vec![gone.clone()]).knows(Side::Virtual, kinds::NODE, picture()).knows(
+            Side::Host,
+            kinds::POD,
+            host_pod(&marked()),
+        );
         let key = Key { mapper: MapperId::new("node"), object: VirtualKey::new("", "node-1") };
         rig.engine.queue.add(key.clone(), Lane::Change);
         rig.engine.queue.pop().await;
