@@ -127,8 +127,9 @@ pub async fn churn(args: &Args, lab: &Lab) -> Result<Churn> {
         lab::delete(&wave.api, &wave.namespace, wave.batch, wave.count).await?;
         wave.until_gone().await?;
         pods += wave.count;
-        waves.push(Memory::of(pid));
-        eprintln!("{pods} pods came and went: {} KiB", Memory::of(pid).resident);
+        let memory = Memory::of(pid);
+        eprintln!("{pods} pods came and went: {} KiB", memory.resident);
+        waves.push(memory);
     }
     let seconds = seconds(start);
     sleep(COMPACTED).await;
