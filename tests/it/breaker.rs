@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tenet_playground::Options;
 use tokio::time::Instant;
 
-use crate::harness::{Separate, configured, in_folder, new_namespace};
+use crate::harness::{Separate, configured, in_folder, new_namespace, passed};
 use crate::operations::scrape;
 
 /// Number of Services: more than may go in a minute.
@@ -48,5 +48,5 @@ async fn a_namespace_that_is_deleted_while_the_syncer_is_away_goes_paced_and_alo
     ensure!(host.list(&of_stays).await?.len() == 2, "the other namespace is not touched");
     let events = virt.list("/api/v1/namespaces/default/events").await?;
     ensure!(events.iter().any(|event| event["reason"] == "SyncPaused"), "no event of the breaker");
-    Ok(())
+    passed(own.playground).await
 }

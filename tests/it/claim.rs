@@ -12,7 +12,7 @@ use tenet_playground::{ControlPlane, Playground};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::cluster::{Cluster, phase};
-use crate::harness::{Separate, configured, in_folder, new_namespace};
+use crate::harness::{Separate, configured, in_folder, new_namespace, passed};
 use crate::operations::scrape;
 
 /// Time in which a running syncer notices a change of its claim.
@@ -261,7 +261,7 @@ async fn a_syncer_with_a_wrong_wiring_writes_nothing_and_says_what_differs() -> 
     }
     assert_eq!(uid(&rig.virt, &inside("bare")).await?, bare, "the tenant's pod is the same");
     assert_eq!(scrape(rig.playground.admin_port(), "/readyz").await?.0, 200, "the first syncer goes on");
-    Ok(())
+    passed(rig.0.playground).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -303,7 +303,7 @@ async fn a_lost_half_suspends_all_writes_until_a_person_decides() -> Result<()> 
     rig.claim(&["adopt", "--yes"]).await?;
     rig.playground.start_syncer(&configured(&rig.playground)).await?;
     ensure!(phase(&rig.virt.get(&inside("waiting")).await?.unwrap_or_default()) == "Running", "nothing was lost");
-    Ok(())
+    passed(rig.0.playground).await
 }
 
 /// Folder of the store of the virtual cluster.
@@ -354,7 +354,8 @@ async fn a_restored_virtual_store_is_noticed_and_what_is_newer_is_kept_until_a_p
     rig.until_ready().await?;
     rig.host.until_gone(&rig.copy("new")).await?;
     ensure!(phase(&rig.virt.get(&inside("old")).await?.unwrap_or_default()) == "Running", "what is older runs on");
-    rig.runs("after").await
+    rig.runs("after").await?;
+    passed(rig.0.playground).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -386,7 +387,8 @@ async fn a_recreated_virtual_cluster_takes_over_nothing_of_the_old_one() -> Resu
     for kind in ["pods", "services", "configmaps", "secrets"] {
         rig.host.delete(&rig.on_host(&format!("{kind}?labelSelector=tenet.sh/managed-by=vc-1")), json!({})).await?;
     }
-    rig.virt.until(&inside("new"), "running", |pod| phase(pod) == "Running").await.map(drop)
+    rig.virt.until(&inside("new"), "running", |pod| phase(pod) == "Running").await?;
+    passed(rig.0.playground).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -417,5 +419,6 @@ async fn a_host_namespace_that_is_deleted_and_created_again_takes_no_virtual_pod
         sleep(Duration::from_millis(100)).await;
     }
     rig.playground.start_syncer(&all_rights).await?;
-    rig.runs("after").await
+    rig.runs("after").await?;
+    passed(rig.0.playground).await
 }

@@ -15,7 +15,7 @@ use tenet_playground::Options;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::cluster::{Cluster, name, phase};
-use crate::harness::{Separate, in_folder, new_namespace};
+use crate::harness::{Separate, in_folder, new_namespace, passed};
 
 /// Files that are tried at the same time.
 const AT_ONCE: usize = 8;
@@ -301,6 +301,5 @@ async fn the_shapes_of_public_charts_cross_follow_and_leave_nothing() -> Result<
     if !failed.is_empty() {
         bail!("{} of {} shapes:\n{}", failed.len(), shapes.len(), failed.join("\n"));
     }
-    lab.own.playground.shutdown().await;
-    Ok(())
+    passed(lab.own.playground).await
 }

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::cluster::{name, phase};
 use crate::fault::{Moment, Plan, Proxy, Script, proxied_syncer};
-use crate::harness::{Separate, in_folder, new_namespace};
+use crate::harness::{Separate, in_folder, new_namespace, passed};
 
 /// Playground whose syncer talks to both servers through proxies.
 struct Rig {
@@ -55,7 +55,8 @@ async fn a_kill_at_any_write_changes_nothing() -> Result<()> {
             ensure!(disturbed.state == reference.state, "{run}: {:#} is not {:#}", disturbed.state, reference.state);
         }
     }
-    rig.rest().await
+    rig.rest().await?;
+    passed(rig.own.playground).await
 }
 
 /// Result of a run.

@@ -10,7 +10,7 @@ use tenet_playground::Options;
 use server::Server;
 
 use crate::cluster::phase;
-use crate::harness::{Harness, Separate, configured, in_folder, new_namespace};
+use crate::harness::{Harness, Separate, configured, in_folder, new_namespace, passed};
 
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/kube-system/deployments/coredns";
 const SERVICE: &str = "/api/v1/namespaces/kube-system/services/kube-dns";
@@ -101,8 +101,7 @@ async fn the_syncer_deploys_coredns_and_pods_use_it() -> Result<()> {
     harness.virt.create("/api/v1/namespaces/shop/pods", pod("last")).await?;
     harness.virt.until("/api/v1/namespaces/shop/pods/last", "running", |pod| phase(pod) == "Running").await?;
     assert_eq!(versions(&harness).await?, before);
-    harness.playground.shutdown().await;
-    Ok(())
+    passed(harness.playground).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,8 +117,7 @@ async fn a_dns_server_that_is_there_already_stays_the_only_one() -> Result<()> {
     harness.virt.until("/api/v1/namespaces/shop/pods/web", "running", |pod| phase(pod) == "Running").await?;
     assert_eq!(harness.virt.get(DEPLOYMENT).await?, None);
     assert_eq!(harness.virt.get(COREFILE).await?, None);
-    harness.playground.shutdown().await;
-    Ok(())
+    passed(harness.playground).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,6 +178,5 @@ async fn coredns_answers_with_what_the_syncer_deploys() -> Result<()> {
         server.until_resolves(name, address).await?;
     }
     drop(server);
-    harness.playground.shutdown().await;
-    Ok(())
+    passed(harness.playground).await
 }

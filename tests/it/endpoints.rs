@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::cluster::{name, phase};
-use crate::harness::{Harness, Separate, cluster, in_folder, new_namespace};
+use crate::harness::{Harness, Separate, cluster, in_folder, new_namespace, passed};
 
 const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces";
 
@@ -142,6 +142,5 @@ async fn without_the_right_to_write_slices_the_service_says_so_and_all_else_work
     let copy = own.on_host("services/db-x-shop-x-vc-1");
     let same = |copy: &Value| copy["spec"]["clusterIP"] == service["spec"]["clusterIP"];
     own.host.until(&copy, "at the same address", same).await?;
-    own.playground.shutdown().await;
-    Ok(())
+    passed(own.playground).await
 }

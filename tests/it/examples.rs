@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tenet_playground::Command;
 
-use crate::harness::{Separate, in_folder, new_namespace, until_told};
+use crate::harness::{Separate, in_folder, new_namespace, passed, until_told};
 
 const GROUP: &str = "/apis/networking.k8s.io/v1";
 
@@ -80,8 +80,7 @@ async fn the_example_mappers_sync_their_kinds() -> Result<()> {
     network_policies(&lab).await.context("NetworkPolicy")?;
     lab.run("ingress-mapper", "allowDefaultBackend").await?;
     ingresses(&lab).await.context("Ingress")?;
-    lab.own.playground.shutdown().await;
-    Ok(())
+    passed(lab.own.playground).await
 }
 
 async fn network_policies(lab: &Lab) -> Result<()> {

@@ -13,11 +13,12 @@ const LENGTH: Duration = Duration::from_secs(180);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_lost_under_faults_and_kills() -> Result<()> {
+    let dir = dir("faults");
     let report = run(&Options {
         syncer: env!("CARGO_BIN_EXE_tenet-syncer").into(),
         length: LENGTH,
         seed: 1,
-        dir: Some(dir("faults")),
+        dir: Some(dir.clone()),
     })
     .await?;
     println!("{report}");
@@ -25,5 +26,5 @@ async fn nothing_is_lost_under_faults_and_kills() -> Result<()> {
     // Zeros mean something only when there was churn and there were faults.
     let is_busy = report.changes > 300 && report.writes[0] > 150 && report.faults.len() > 10;
     ensure!(is_busy && report.objects.iter().all(|count| *count > 0), "{report}");
-    Ok(())
+    Ok(std::fs::remove_dir_all(dir)?)
 }

@@ -22,6 +22,8 @@ use crate::cluster::Cluster;
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 static SHARED: OnceCell<Playground> = OnceCell::const_new();
 static NAMESPACES: AtomicUsize = AtomicUsize::new(0);
+/// Free bytes that the tests need for their folders. Most of a folder is space that etcd allocates in advance.
+const SPACE: u64 = 2 << 30;
 
 /// Returns the command of the syncer under test.
 pub fn syncer() -> Command {
@@ -30,7 +32,11 @@ pub fn syncer() -> Command {
 
 /// Returns the folder of a playground. After a failure its logs are there.
 pub fn dir(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+    let all = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let disk = rustix::fs::statvfs(all).expect("the folder of the tests");
+    let free = disk.f_bavail * disk.f_frsize;
+    assert!(free >= SPACE, "{} MiB are free in {}, and the tests need {}", free >> 20, all.display(), SPACE >> 20);
+    all.join(name)
 }
 
 async fn start() -> Result<Playground> {
@@ -114,6 +120,13 @@ impl Separate {
     pub fn on_host(&self, rest: &str) -> String {
         on_host(&self.playground, rest)
     }
+}
+
+/// Ends the playground of a test that passes, and removes its folder. That of a test that fails stays.
+pub async fn passed(playground: Playground) -> Result<()> {
+    let dir = playground.dir().to_owned();
+    playground.shutdown().await;
+    std::fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())
 }
 
 /// Returns the options of a playground in a folder of this name.

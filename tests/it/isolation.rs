@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::phase;
-use crate::harness::{Separate, in_folder, new_namespace, until_asked};
+use crate::harness::{Separate, in_folder, new_namespace, passed, until_asked};
 
 /// Starts a playground of its own, whose syncer is asked about Services.
 async fn start(name: &str) -> Result<Separate> {
@@ -96,7 +96,7 @@ async fn pods_behind_a_silent_webhook_delay_no_service() -> Result<()> {
         let path = rig.on_host(&format!("pods/p{number}-x-apps-x-vc-1"));
         rig.host.until(&path, "created", Value::is_object).await?;
     }
-    Ok(())
+    passed(rig.playground).await
 }
 
 /// A quota that was full for longer than the longest short backoff is used soon after it has room.
@@ -132,5 +132,6 @@ async fn room_in_a_quota_is_used_soon_by_all_that_wait() -> Result<()> {
     rig.host.patch(&format!("{quotas}/pods"), json!({"spec": {"hard": {"pods": "100"}}})).await?;
     rig.host.until_list(&on_host, "all that have waited", |pods| pods.len() == 20).await?;
     let runs = |pod: &Value| phase(pod) == "Running" && pod["status"]["reason"].is_null();
-    rig.virt.until(&format!("{pods}/later-0"), "running, and saying nothing else", runs).await.map(drop)
+    rig.virt.until(&format!("{pods}/later-0"), "running, and saying nothing else", runs).await?;
+    passed(rig.playground).await
 }

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant, sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
-use crate::harness::{Harness, Separate, in_folder};
+use crate::harness::{Harness, Separate, in_folder, passed};
 use wire::{Identity, api_server, code, connect, expired, send, status, stranger, user};
 
 const SPDY: &str = "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: v4.channel.k8s.io\r\n";
@@ -335,8 +335,7 @@ async fn a_node_is_found_at_its_service_with_a_certificate_of_the_cluster() -> R
     virt.delete(&format!("{pods}/web"), json!({})).await?;
     virt.until_gone("/api/v1/nodes/node-1").await?;
     host.until_gone(&path).await?;
-    playground.shutdown().await;
-    Ok(())
+    passed(playground).await
 }
 
 /// Waits for a connection, as the certificate is signed by a controller after a moment.

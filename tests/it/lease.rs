@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tenet_playground::{Launch, Options, Process, free_port};
 use tokio::time::{Instant, sleep};
 
-use crate::harness::{Separate, configured, in_folder, new_namespace};
+use crate::harness::{Separate, configured, in_folder, new_namespace, passed};
 use crate::operations::scrape;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -197,7 +197,7 @@ async fn another_replica_takes_over_and_a_leader_that_was_stopped_writes_nothing
     ensure!(copied.is_none(), "the former leader created a pod");
     rig.host.until(&copy, "created by the new leader", Value::is_object).await?;
     ensure!(third.process.exited().is_some_and(|status| !status.success()), "it says that it has lost the lease");
-    Ok(())
+    passed(rig.own.playground).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,7 +221,7 @@ async fn a_replica_claims_nothing_before_it_holds_the_lease() -> Result<()> {
     ensure!(rig.host.get(&rig.on_host("configmaps/tenet-claim-vc-1")).await?.is_none(), "it has claimed the host");
     replica.until_it_leads().await?;
     rig.synced_after(Instant::now()).await?;
-    Ok(())
+    passed(rig.own.playground).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,7 +244,7 @@ async fn the_kubelet_of_a_replica_that_stands_by_answers() -> Result<()> {
     ensure!(second.readyz().await.contains("standby: "), "it does not write: {}", second.readyz().await);
     let (_, metrics) = scrape(second.port, "/metrics").await?;
     ensure!(metrics.contains("tenet_lease_held 0"), "it does not hold the lease");
-    Ok(())
+    passed(rig.own.playground).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -281,5 +281,5 @@ async fn two_syncers_without_a_lease_lose_nothing_and_write_nothing_at_rest() ->
     })
     .await?;
     drop(first);
-    Ok(())
+    passed(rig.own.playground).await
 }

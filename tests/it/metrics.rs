@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tenet_playground::{Options, Playground};
 
-use crate::harness::{Harness, cluster, configured, dir};
+use crate::harness::{Harness, cluster, configured, dir, passed};
 use crate::kubelet::wire::{api_server, code, send};
 
 const GROUP: &str = "/apis/metrics.k8s.io/v1beta1";
@@ -71,8 +71,7 @@ async fn a_tenant_sees_what_pods_use_and_an_autoscaler_follows() -> Result<()> {
     ensure!(virt.get(REGISTRATION).await?.is_none());
     virt.delete("/api/v1/namespaces/short", json!({})).await?;
     virt.until_gone("/api/v1/namespaces/short").await?;
-    playground.shutdown().await;
-    Ok(())
+    passed(playground).await
 }
 
 async fn only_the_front_proxy_is_answered(playground: &Playground) -> Result<()> {

@@ -10,7 +10,7 @@ use tenet_mapper::kinds::{CONFIG_MAP, ENDPOINT_SLICE, PERSISTENT_VOLUME_CLAIM, P
 use tenet_playground::Options;
 
 use crate::cluster::{Cluster, name, phase};
-use crate::harness::{Separate, configured, in_folder, new_namespace, pod};
+use crate::harness::{Separate, configured, in_folder, new_namespace, passed, pod};
 
 const SETTINGS: &str = "kinds: { enable: [network-policy, ingress, ingress-class] }
 ingresses: { hosts: [\"*.shop.example\"] }
@@ -133,7 +133,6 @@ async fn virtual_clusters_with_equal_names_in_one_host_namespace_leave_each_othe
         assert_eq!(original["metadata"]["deletionTimestamp"], Value::Null, "{}", kind.plural);
     }
     ensure!(first.virt.get("/api/v1/persistentvolumes/pv-vc-1").await?.is_some(), "the picture of the volume is gone");
-    second.playground.shutdown().await;
-    first.playground.shutdown().await;
-    Ok(())
+    passed(second.playground).await?;
+    passed(first.playground).await
 }

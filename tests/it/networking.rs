@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tenet_playground::Options;
 
-use crate::harness::{Harness, Separate, configured, in_folder, new_namespace, until_told};
+use crate::harness::{Harness, Separate, configured, in_folder, new_namespace, passed, until_told};
 
 const GROUP: &str = "/apis/networking.k8s.io/v1";
 const SETTINGS: &str = "kinds: { enable: [network-policy, ingress, ingress-class] }
@@ -91,8 +91,7 @@ async fn network_policies_and_ingresses_cross_when_they_are_enabled() -> Result<
         host.until_gone(&outside(kind)).await?;
     }
     host.until_gone(&harness.on_host("secrets/cert-x-shop-x-vc-1")).await?;
-    harness.playground.shutdown().await;
-    Ok(())
+    passed(harness.playground).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tenet_playground::Options;
 
 use crate::cluster::{Cluster, name, phase};
-use crate::harness::{Harness, Separate, in_folder, new_namespace, pod};
+use crate::harness::{Harness, Separate, in_folder, new_namespace, passed, pod};
 
 const NODES: &str = "/api/v1/nodes";
 const PODS: &str = "/api/v1/namespaces/shop/pods";
@@ -87,8 +87,7 @@ async fn nodes_that_the_configuration_names_are_shown_without_pods() -> Result<(
     virt.until_gone(&format!("{NODES}/node-3")).await?;
     own.host.patch(&format!("{NODES}/node-2"), pool(Value::Null)).await?;
     virt.until_gone(&format!("{NODES}/node-2")).await?;
-    own.playground.shutdown().await;
-    Ok(())
+    passed(own.playground).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,6 +153,5 @@ async fn with_tenant_scheduling_cordons_labels_and_taints_count_for_the_pods_of_
     let kept = virt.get(&at(second)).await?.context("the node")?;
     let mut taints = kept["spec"]["taints"].as_array().into_iter().flatten();
     assert!(taints.any(|taint| taint["key"] == "team"), "{kept:#}");
-    own.playground.shutdown().await;
-    Ok(())
+    passed(own.playground).await
 }

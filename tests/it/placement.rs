@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tenet_playground::Options;
 
 use crate::cluster::phase;
-use crate::harness::{Harness, Separate, in_folder, new_namespace, pod, until_told};
+use crate::harness::{Harness, Separate, in_folder, new_namespace, passed, pod, until_told};
 
 /// Creates a pod, waits until it runs, and returns the virtual pod and the host pod.
 async fn run(harness: &Harness, namespace: &str, name: &str, spec: &Value) -> Result<(Value, Value)> {
@@ -114,8 +114,7 @@ async fn a_global_default_class_of_the_tenant_raises_no_priority_on_the_host() -
     assert_eq!((&virt["spec"]["priorityClassName"], &virt["spec"]["priority"]), (&json!("team-default"), &json!(1000)));
     let host = own.host.get(&own.on_host("pods/plain-x-shop-x-vc-1")).await?.context("the host pod")?;
     assert_eq!((&host["spec"]["priorityClassName"], &host["spec"]["priority"]), (&Value::Null, &json!(0)));
-    own.playground.shutdown().await;
-    Ok(())
+    passed(own.playground).await
 }
 
 /// The API server inside refuses a pod whose class it does not have.
@@ -147,6 +146,5 @@ async fn the_classes_that_tenants_may_use_are_shown_and_cross() -> Result<()> {
     }
     own.host.delete(&format!("{priorities}/tenant-low"), json!({})).await?;
     own.virt.until_gone(&format!("{priorities}/tenant-low")).await?;
-    own.playground.shutdown().await;
-    Ok(())
+    passed(own.playground).await
 }

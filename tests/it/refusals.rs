@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use tenet_playground::Options;
 
-use crate::harness::{Harness, Separate, configured, in_folder, new_namespace, until_told};
+use crate::harness::{Harness, Separate, configured, in_folder, new_namespace, passed, until_told};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_pod_says_which_field_and_does_not_stop_others() -> Result<()> {
@@ -105,6 +105,5 @@ async fn a_refused_change_leaves_the_copy_as_it_was_last_accepted() -> Result<()
     let follows = |service: &Value| service["spec"]["ports"].as_array().is_some_and(|ports| ports.len() == 2);
     host.until(&outside, "following again", follows).await?;
     virt.until(inside, "unmarked", |service| synced(service).is_none()).await?;
-    own.playground.shutdown().await;
-    Ok(())
+    passed(own.playground).await
 }

@@ -13,7 +13,7 @@ use tenet_playground::{Command, Playground};
 use tenet_syncer::role;
 use tokio::time::{Instant, sleep};
 
-use crate::harness::{Separate, configured, in_folder, new_namespace};
+use crate::harness::{Separate, configured, in_folder, new_namespace, passed};
 use crate::operations::scrape;
 
 /// Time limit of a probe of a missing API or right, and of its consequences.
@@ -156,7 +156,8 @@ async fn without_the_right_to_secrets_services_still_sync_and_all_that_is_off_sa
 
     rig.host.patch(&path, json!({ "rules": role["rules"] })).await?;
     rig.until_readyz("that nothing is off", |body| body == "ok\n").await?;
-    rig.runs_a_pod("shop", "late").await
+    rig.runs_a_pod("shop", "late").await?;
+    passed(rig.0.playground).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,7 +189,7 @@ async fn a_kind_that_comes_late_is_synced_and_one_that_goes_stops_alone() -> Res
     rig.runs_a_pod("shop", "after").await?;
     let kept = rig.virt.get(&format!("{widgets}/w")).await?.context("the widget")?;
     assert_eq!(kept["spec"]["size"], 4, "the tenant's object stays");
-    Ok(())
+    passed(rig.0.playground).await
 }
 
 fn definition() -> Value {

@@ -8,7 +8,7 @@ use tenet_playground::Options;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::phase;
-use crate::harness::{Separate, configured, in_folder, new_namespace};
+use crate::harness::{Separate, configured, in_folder, new_namespace, passed};
 
 const SETTINGS: &str = "replicateServices:
   fromHost: [{ from: postgres, to: data/pg }]
@@ -100,6 +100,5 @@ async fn services_are_replicated_in_both_directions() -> Result<()> {
     virt.delete("/api/v1/namespaces/data/services/web", json!({})).await?;
     host.until_gone(&further).await?;
     host.until_gone(&on_host("services/web-x-data-x-vc-1")).await?;
-    harness.playground.shutdown().await;
-    Ok(())
+    passed(harness.playground).await
 }

@@ -12,7 +12,7 @@ use tenet_mapper::Side;
 use tenet_playground::{Options, Playground};
 use tenet_syncer::role::{self, Need};
 
-use crate::harness::{Separate, cluster, configured, in_folder, new_namespace};
+use crate::harness::{Separate, cluster, configured, in_folder, new_namespace, passed};
 
 /// The user of the syncer in the host cluster of a playground.
 const USER: &str = "tenet-syncer";
@@ -195,6 +195,5 @@ async fn the_syncer_lives_with_exactly_the_role_that_it_prints() -> Result<()> {
     assert!(forbidden.is_empty(), "{forbidden:#?}");
     let undeclared = undeclared(&playground)?;
     assert!(undeclared.is_empty(), "{undeclared:#?}");
-    playground.shutdown().await;
-    Ok(())
+    passed(playground).await
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tenet_playground::Options;
 
 use crate::cluster::phase;
-use crate::harness::{Separate, in_folder, new_namespace, until_told};
+use crate::harness::{Separate, in_folder, new_namespace, passed, until_told};
 
 const CLASS: &str = "tenet-standard";
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
@@ -148,5 +148,6 @@ async fn claims_keep_their_data_and_say_what_the_host_says() -> Result<()> {
     until_told(&harness.virt, namespace, "SyncRefused", "gold", "").await?;
     assert_eq!(harness.host.get(&copy("gold")).await?, None);
     harness.host.delete(&format!("{CLASSES}/{CLASS}"), json!({})).await?;
-    harness.virt.until_gone(&format!("{CLASSES}/{CLASS}")).await
+    harness.virt.until_gone(&format!("{CLASSES}/{CLASS}")).await?;
+    passed(harness.playground).await
 }

@@ -14,7 +14,7 @@ use tokio::time::{Duration, Instant, sleep, timeout};
 use tokio_rustls::client::TlsStream;
 
 use crate::cluster::Cluster;
-use crate::harness::{cluster, configured, dir};
+use crate::harness::{cluster, configured, dir, passed};
 use crate::kubelet::wire::{Identity, code, connect, user};
 
 /// Time limit for both sides of a stream to close. It takes moments, but the machine may
@@ -165,8 +165,7 @@ async fn five_hundred_streams_are_open_at_once_and_leave_nothing_behind() -> Res
     drop(streams);
     lab.until_open(0.0).await?;
     lab.until_sockets(before).await?;
-    lab.playground.shutdown().await;
-    Ok(())
+    passed(lab.playground).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +180,7 @@ async fn whoever_dies_both_sides_are_closed() -> Result<()> {
         until_closed(streams).await.context(victim)?;
         lab.until_open(0.0).await.context(victim)?;
         lab.until_sockets(before).await.context(victim)?;
-        lab.playground.shutdown().await;
+        passed(lab.playground).await?;
     }
     Ok(())
 }
@@ -210,8 +209,7 @@ async fn after_a_restart_streams_open_again_and_a_stop_closes_those_that_are() -
         });
         opened.await.context("no stream opens")?;
     }
-    lab.playground.shutdown().await;
-    Ok(())
+    passed(lab.playground).await
 }
 
 /// Reads the head of an answer, and the body that it announces.
@@ -253,6 +251,5 @@ async fn streams_are_bounded_and_idle_ones_end() -> Result<()> {
     until_closed(streams).await.context("idle streams")?;
     lab.until_open(0.0).await?;
     ensure!(lab.metric("tenet_streams_ended_total{endpoint=\"portForward\",reason=\"idle\"}").await? > 3.0);
-    lab.playground.shutdown().await;
-    Ok(())
+    passed(lab.playground).await
 }

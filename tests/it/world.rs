@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::cluster::{name, phase};
-use crate::harness::{Harness, Separate, in_folder, new_namespace, until_told};
+use crate::harness::{Harness, Separate, in_folder, new_namespace, passed, until_told};
 
 /// As a kubelet computes them, the variables of 400 Services are about 200 KB for each container.
 #[tokio::test(flavor = "multi_thread")]
@@ -232,6 +232,5 @@ async fn a_workload_of_the_host_takes_no_pod_of_a_tenant() -> Result<()> {
     assert_eq!(later["metadata"]["uid"], first["metadata"]["uid"]);
     let inside = virt.get(&format!("{pods}/calm")).await?.context("the virtual pod")?;
     assert_eq!(inside["metadata"]["uid"], virtual_pod["metadata"]["uid"]);
-    playground.shutdown().await;
-    Ok(())
+    passed(playground).await
 }

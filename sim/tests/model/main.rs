@@ -36,7 +36,8 @@ fn setting(name: &str, default: usize) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_model_answers_as_a_kube_apiserver() -> Result<()> {
     let (first, scripts) = (setting("TENET_MODEL_SEED", 0), setting("TENET_MODEL_SCRIPTS", SCRIPTS));
-    let plane = real().await?;
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("model");
+    let plane = real(&dir).await?;
     let next = Arc::new(AtomicUsize::new(first));
     let mut tasks = Vec::new();
     for _ in 0..AT_ONCE {
@@ -68,16 +69,16 @@ async fn the_model_answers_as_a_kube_apiserver() -> Result<()> {
     if !differences.is_empty() {
         bail!("{} of {scripts} scripts differ:\n{}", differences.len(), differences.join("\n"));
     }
-    Ok(())
+    drop(plane);
+    Ok(std::fs::remove_dir_all(dir)?)
 }
 
 /// Starts a store and an API server, without controllers.
-async fn real() -> Result<ControlPlane> {
+async fn real(dir: &Path) -> Result<ControlPlane> {
     let components = Components::locate_or_build(&Progress::silent()).await?;
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("model");
     // A control plane starts with an empty store.
-    drop(std::fs::remove_dir_all(&dir));
-    let options = PlaneOptions::new("model", Role::Virtual, &dir);
+    drop(std::fs::remove_dir_all(dir));
+    let options = PlaneOptions::new("model", Role::Virtual, dir);
     Ok(ControlPlane::start_api_server(&components, options).await?)
 }
 

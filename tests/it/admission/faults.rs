@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::lab::{Lab, at, insist, service};
 use crate::cluster::name;
 use crate::fault::{Moment, Plan};
+use crate::harness::passed;
 
 /// Time limit for a planned write.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,7 +25,8 @@ async fn whoever_dies_at_whatever_step_nothing_is_left_over_and_nothing_in_use_i
     for side in ["virtual", "host"] {
         api_server_dies(&lab, side).await.with_context(|| format!("the API server of the {side} side dies"))?;
     }
-    at_rest(&lab).await
+    at_rest(&lab).await?;
+    passed(lab.own.playground).await
 }
 
 /// Kills the syncer at each of its writes: before, at and after it.

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Playground of the admission tests.
 pub struct Lab {
-    own: Separate,
+    pub own: Separate,
     pub script: Arc<Script>,
     pub command: Command,
     _proxies: [Proxy; 2],

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use super::lab::{Lab, at, service};
-use crate::harness::{until_asked, until_told};
+use crate::harness::{passed, until_asked, until_told};
 
 const REGISTRATION: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/tenet-admission";
 
@@ -15,7 +15,8 @@ async fn a_service_is_right_in_two_families_after_late_refusals_and_when_nobody_
     refused_later(&lab).await.context("refused later")?;
     slipped_past(&lab).await.context("slipped past")?;
     registered_again(&lab).await.context("registered again")?;
-    another_authority(&lab).await.context("another authority")
+    another_authority(&lab).await.context("another authority")?;
+    passed(lab.own.playground).await
 }
 
 async fn two_families(lab: &Lab) -> Result<()> {

@@ -8,7 +8,7 @@ use tokio::time::{Duration, Instant, sleep};
 
 use super::claim_spec;
 use crate::cluster::Cluster;
-use crate::harness::{Separate, in_folder, new_namespace, until_told};
+use crate::harness::{Separate, in_folder, new_namespace, passed, until_told};
 
 const DEFINITIONS: &str = include_str!("snapshots.crd.yaml");
 const GROUP: &str = "/apis/snapshot.storage.k8s.io/v1";
@@ -82,6 +82,5 @@ async fn snapshots_are_taken_on_the_host_and_restored() -> Result<()> {
     virt.delete(&inside, json!({})).await?;
     virt.until_gone(&inside).await?;
     assert_eq!(host.get(&copy).await?, None);
-    own.playground.shutdown().await;
-    Ok(())
+    passed(own.playground).await
 }
