@@ -14,7 +14,7 @@ use tenet_syncer::Args;
 struct Program {
     #[command(flatten)]
     syncer: Args,
-    /// Folder in which the certificates of the control plane are renewed. Absent: somebody else keeps them.
+    /// Folder in which the certificates of the control plane are renewed; without it, none are.
     #[arg(long, value_name = "DIR", requires = "name", requires = "host_namespace")]
     certificates: Option<PathBuf>,
     #[command(flatten)]

@@ -13,7 +13,7 @@ use crate::RightsOf;
 use crate::create::text;
 use crate::host::Host;
 
-/// Questions that are open at the same time.
+/// Number of questions that are open at the same time.
 const AT_ONCE: usize = 16;
 
 /// One question: a verb on a resource of a group.
@@ -25,7 +25,7 @@ pub(crate) struct Ask {
     pub(crate) is_namespaced: bool,
 }
 
-/// The one whose rights are asked for.
+/// Subject whose rights are asked for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Who<'a> {
     /// The user of this command.

@@ -19,7 +19,7 @@ use crate::inside::Inside;
 use crate::output::{Output, print};
 use crate::verdict::Verdict;
 
-/// Look after the certificates of a virtual cluster.
+/// Examine the certificates of a virtual cluster.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -54,9 +54,9 @@ pub(crate) struct Certificate {
     warn_before: Duration,
 }
 
-/// Leaves live for a year, and a running syncer renews them when a third of it is left.
+/// Leaf certificates are valid for a year, and a running syncer renews them when a third of it is left.
 const LEAF_WARNING: Duration = Duration::days(90);
-/// Authorities live for ten years, and nobody renews them.
+/// Authorities are valid for ten years, and nobody renews them.
 const AUTHORITY_WARNING: Duration = Duration::days(365);
 
 /// Authorities in their Secret: key and name.

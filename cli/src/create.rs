@@ -59,10 +59,10 @@ struct ValueArgs {
     /// Value such as `store.type=etcd`. Can be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Programs of the control plane: k8s.
+    /// Programs of the control plane: k8s, k3s or k0s.
     #[arg(long, value_name = "NAME")]
     distro: Option<String>,
-    /// Store: sqlite, etcd or sql.
+    /// Store: sqlite, etcd, sql or external.
     #[arg(long, value_name = "NAME")]
     store: Option<String>,
     /// Exposure of the virtual API server.

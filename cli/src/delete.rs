@@ -39,7 +39,7 @@ pub(crate) struct Args {
 }
 
 const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// Requests that are open at the same time.
+/// Number of requests that are open at the same time.
 const AT_ONCE: usize = 16;
 const FOREGROUND: &str = "Foreground";
 

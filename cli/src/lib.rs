@@ -41,7 +41,7 @@ pub type RightsOf = fn(&str) -> anyhow::Result<String>;
 pub struct Engine {
     /// Runs a syncer.
     pub run_syncer: RunSyncer,
-    /// Tells its rights.
+    /// Returns the rights of a syncer.
     pub rights_of: RightsOf,
 }
 

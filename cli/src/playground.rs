@@ -14,7 +14,8 @@ use welcome::Welcome;
 /// Start a host and a virtual cluster on this machine, with a syncer between them.
 ///
 /// Both are real Kubernetes control planes, run as plain processes; kwok provides nodes on which pods become
-/// Running. The first start builds the Kubernetes components, which takes about 11 minutes on two cores.
+/// Running. The first start downloads or builds the Kubernetes components; to build them all takes about ten minutes on
+/// two cores.
 ///
 /// All servers listen on 127.0.0.1. kwok runs the commands of `kubectl exec` as local processes of your user and
 /// authenticates nobody: do not run a playground on a machine that you share with people you do not trust.

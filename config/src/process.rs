@@ -23,7 +23,7 @@ pub struct Engine {
     /// Time between two full comparisons of both sides.
     #[schemars(with = "DurationText")]
     pub patrol_interval: Duration,
-    /// Time limit of one API request. Watches are not bound by it.
+    /// Time limit of one API request. The lists and watches that fill the caches have limits of their own.
     #[schemars(with = "DurationText")]
     pub request_timeout: Duration,
 }
@@ -122,8 +122,8 @@ pub struct Kinds {
     /// Names of mappers that do not run, such as `node`.
     #[schemars(with = "Vec<DnsLabel>")]
     pub disable: Vec<String>,
-    /// For each kind, such as `Service` or `Ingress.networking.k8s.io`, field paths that its rule table refuses and that
-    /// this installation permits. For pods it is `pods.allow`.
+    /// For each kind, such as `Service` or `Ingress.networking.k8s.io`, field paths that its rule table refuses and
+    /// that this installation permits. For pods it is `pods.allow`.
     #[schemars(with = "BTreeMap<String, Vec<FieldPath>>")]
     pub allow: BTreeMap<String, Vec<String>>,
 }

@@ -154,7 +154,7 @@ pub struct Images {
 pub enum PullPolicy {
     /// At every start of a container.
     Always,
-    /// When the node has no such image.
+    /// Only when the node does not have the image.
     IfNotPresent,
     /// Never: the node must have it.
     Never,
@@ -244,7 +244,7 @@ pub struct Pod {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Rbac {
-    /// True to grant the optional rights beyond the host namespace: to read nodes and storage classes.
+    /// True to grant the optional rights beyond the host namespace: to read nodes, volumes and classes.
     pub cluster_role: bool,
 }
 

@@ -26,7 +26,7 @@ pub struct Components {
     passed_over: Vec<String>,
 }
 
-/// Error of locating or building the components.
+/// Error of locating, downloading or building the components.
 #[derive(Debug, thiserror::Error)]
 pub enum ComponentsError {
     /// Neither `XDG_CACHE_HOME` nor `HOME` is set.
@@ -46,7 +46,7 @@ pub enum ComponentsError {
 }
 
 impl Components {
-    /// Finds every component, and builds the missing ones into the cache.
+    /// Finds every component, and downloads or builds the missing ones into the cache.
     ///
     /// A cold build of everything takes about 11 minutes on two cores. Two processes that need the same build
     /// wait for each other, and the second finds the result of the first.
@@ -56,7 +56,7 @@ impl Components {
         Ok(components)
     }
 
-    /// Finds one optional component, and builds it into the cache when it is missing.
+    /// Finds one optional component, and downloads or builds it into the cache when it is missing.
     pub async fn add(&mut self, component: Component, progress: &Progress) -> Result<(), ComponentsError> {
         self.obtain(&[component], progress).await
     }

@@ -1,4 +1,4 @@
-//! The rights of the syncer on the host: those that it declares, and no others.
+//! Rights of the syncer on the host: those that it declares, and no others.
 
 use kube::Client;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::{
 /// Reason why the syncer did not get its rights.
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
-    /// The program that should say what it needs did not run.
+    /// The program that declares the rights did not run.
     #[error("{command} did not run")]
     Run {
         /// The command.
@@ -19,7 +19,7 @@ pub enum GrantError {
         /// Reason.
         source: std::io::Error,
     },
-    /// It ended without an answer.
+    /// The program ended without printing rights.
     #[error("{command} did not print its rights: {told}")]
     Refused {
         /// The command.
@@ -30,7 +30,7 @@ pub enum GrantError {
     /// The printed text is not a Role.
     #[error("the rights of the syncer cannot be read: {0}")]
     Malformed(String),
-    /// The host did not take them.
+    /// The host rejected a role or a binding.
     #[error(transparent)]
     Api(#[from] ApiError),
 }

@@ -60,7 +60,7 @@ pub struct Playground {
 /// The rights that the syncer has on the host.
 #[derive(Debug, Default)]
 struct Rights {
-    /// Those that a syncer has declared last.
+    /// Rights that a syncer has declared last.
     declared: tokio::sync::Mutex<String>,
     /// Set when a test has granted other rights.
     are_given: AtomicBool,
@@ -235,14 +235,14 @@ impl Playground {
         Ok(())
     }
 
-    /// The Role that `command` says it needs, as YAML, and the `ClusterRole` if the playground gives access to nodes.
+    /// Returns the Role that `command` needs, as YAML, and the `ClusterRole` if the playground gives access to nodes.
     pub async fn declared_rights(&self, command: &Command) -> Result<String, GrantError> {
         let role = command.clone().arg("--print-role");
         let command = if self.node_access { role.arg("--print-cluster-role") } else { role };
         command.output(self.dir()).await
     }
 
-    /// Gives the syncer these rights on the host: Roles as YAML. From now on it gets no others.
+    /// Gives the syncer these rights on the host: Roles as YAML. Later starts do not give it others.
     pub async fn give_rights(&self, documents: &str) -> Result<(), GrantError> {
         self.rights.are_given.store(true, Ordering::Relaxed);
         grants::apply(&self.host_plane.client(), &self.namespace, documents).await

@@ -104,7 +104,7 @@ pub enum Act {
     Remove(Name),
     /// Somebody has an object on the host under the name of a copy.
     Foreign(Name),
-    /// That object is removed.
+    /// The foreign object under the name of a copy is removed.
     DropForeign(Name),
     /// A hostile writer damages the copy of an object.
     Damage(Name, Damage),
@@ -455,8 +455,8 @@ impl Script {
         self.faults.iter().any(|planned| is_it(&planned.fault))
     }
 
-    /// Returns true for one of eight seeds: it runs all mappers, and rests as long as any backoff although both sides agree
-    /// before.
+    /// Returns true for one of eight seeds: it runs all mappers, and rests as long as the backoff of a rejection
+    /// although both sides agree before.
     pub fn is_deep(&self) -> bool {
         self.seed.is_multiple_of(8)
     }
@@ -466,7 +466,8 @@ impl Script {
         self.steps.iter().any(|step| matches!(step.act, Act::Claim(_)))
     }
 
-    /// Returns true if a person has to decide how it goes on: a store went back or was replaced, so that the syncer stops.
+    /// Returns true if a person has to decide how it goes on: a store went back or was replaced, so that the syncer
+    /// stops.
     pub fn needs_person(&self) -> bool {
         self.has(|fault| matches!(fault, Fault::Rewind(..) | Fault::Replace(_)))
     }

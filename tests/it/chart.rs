@@ -47,7 +47,7 @@ fn the_values_of_the_chart_are_the_defaults() -> Result<()> {
     Ok(())
 }
 
-/// Objects by kind and name. The configuration in a ConfigMap is compared by its meaning.
+/// Returns objects by kind and name. The configuration in a ConfigMap is compared by its meaning.
 fn by_name(objects: Vec<Value>) -> Result<BTreeMap<String, Value>> {
     let mut all = BTreeMap::new();
     for mut object in objects {

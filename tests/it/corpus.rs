@@ -1,8 +1,9 @@
 //! The manifests of `tests/corpus`, in the shapes that public charts use: each is applied, its objects on the host are
-//! compared with what the file expects, what the host says comes back, an edit follows, and after the delete nothing is left.
+//! compared with what the file expects, what the host says comes back, an edit follows, and after the delete nothing is
+//! left.
 //!
-//! A file lists the objects to `apply`; what the `host` has of them; an `edit`, and what the host has `after` it. Where the
-//! host refuses the shape, it lists what is `refused`. `NS` stands for the namespace inside.
+//! A file lists the objects to `apply`; what the `host` has of them; an `edit`, and what the host has `after` it. Where
+//! the host refuses the shape, it lists what is `refused`. `NS` stands for the namespace inside.
 
 use std::path::Path;
 
@@ -17,7 +18,7 @@ use tokio::time::{Duration, Instant, sleep};
 use crate::cluster::{Cluster, name, phase};
 use crate::harness::{Separate, in_folder, new_namespace, passed};
 
-/// Files that are tried at the same time.
+/// Number of files that are tried at the same time.
 const AT_ONCE: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -88,7 +89,8 @@ fn is_named(name: &str, pattern: &str) -> bool {
     pattern.strip_suffix('*').map_or(name == pattern, |start| name.starts_with(start))
 }
 
-/// Returns where `found` does not contain `wanted`. A list contains another if it begins with elements that contain its.
+/// Returns where `found` does not contain `wanted`. A list contains another if it begins with elements that contain
+/// its.
 fn difference(found: &Value, wanted: &Value, at: &str) -> Option<String> {
     match (found, wanted) {
         (_, Value::Null) => None,

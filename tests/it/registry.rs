@@ -29,7 +29,7 @@ const WIDGET_RULES: &[Rule] = &[
     omit("status", "the controllers of each cluster have their own"),
 ];
 
-/// Says to the test below that it is the syncer.
+/// Variable by which the test below knows that it is the syncer.
 const IS_SYNCER: &str = "TENET_TEST_SYNCER_ARGS";
 
 /// The syncer of [`a_kind_that_comes_late_is_synced_and_one_that_goes_stops_alone`], in a process of
@@ -98,7 +98,7 @@ impl Rig {
         Ok(self.readyz("/metrics").await?.1)
     }
 
-    /// A pod that runs shows that the rest goes on.
+    /// Runs a pod, which shows that the other mappers go on.
     async fn runs_a_pod(&self, namespace: &str, name: &str) -> Result<()> {
         let pods = format!("/api/v1/namespaces/{namespace}/pods");
         let pod = json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]}});

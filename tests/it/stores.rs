@@ -20,7 +20,7 @@ use crate::cluster::{self, Cluster};
 use crate::control_plane::{Outside, Pod};
 use servers::Server;
 
-/// Objects that are created, and the number of them before the store is killed for the first time.
+/// Number of objects that are created, and of those before the store is killed for the first time.
 const OBJECTS: usize = 2_000;
 const BEFORE: usize = 1_000;
 const CLIENTS: usize = 16;

@@ -16,7 +16,7 @@ pub(super) struct Explanation {
     lines: Vec<(&'static str, String)>,
     /// True if something has to happen before the object does what it is for.
     pub(super) is_blocked: bool,
-    /// That of a pod of a workload.
+    /// Explanation of a pod of the workload.
     pod: Option<Box<Explanation>>,
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Resource {
     pub(super) is_namespaced: bool,
 }
 
-/// Documents that are read at the same time.
+/// Number of documents that are read at the same time.
 const AT_ONCE: usize = 8;
 
 /// Finds a resource by its kind, its singular, plural or short name, with or without `.GROUP`.

@@ -10,10 +10,10 @@ use tokio::runtime::Builder;
 use super::command::host;
 use super::{Changes, Request, ensure};
 
-/// Time between two looks in the first minutes, in which a load balancer gets its address.
+/// Time between two checks in the first minutes, in which a load balancer gets its address.
 const EARLY: Duration = Duration::from_secs(15);
 const EARLY_LOOKS: u32 = 40;
-/// Time between two looks afterwards.
+/// Time between two checks afterwards.
 const LATER: Duration = Duration::from_secs(600);
 
 /// Task that keeps the certificates of a running control plane.

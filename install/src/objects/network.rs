@@ -66,8 +66,8 @@ fn headless_service(installation: &Installation<'_>) -> Value {
     })
 }
 
-/// Only the virtual API server is open to everybody. The kubelets are called by the virtual API server, which is in
-/// the same pod and may come back through a Service; the metrics by Prometheus alone.
+/// Returns the NetworkPolicy. Only the virtual API server is open to everybody. The kubelets are called by the virtual
+/// API server, which is in the same pod and may come back through a Service; the metrics by Prometheus alone.
 fn policy(installation: &Installation<'_>) -> Value {
     let of_control_plane = json!({"podSelector": {"matchLabels": selector(installation)}});
     let mut ingress = vec![

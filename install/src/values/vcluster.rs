@@ -1,7 +1,7 @@
 //! Values from a `vcluster.yaml` of the open-source vcluster.
 //!
 //! A setting with a counterpart is translated, one that Tenet always follows is accepted, and the rest is named with
-//! its path.
+//! its path and advice.
 
 mod rules;
 

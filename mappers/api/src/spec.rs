@@ -64,7 +64,7 @@ pub struct MapperSpec {
     /// Set when objects of the kind have `status.conditions`. There the engine says when a change
     /// of an object that stands on the host already did not cross.
     pub has_conditions: bool,
-    /// Tells from an object alone if its references are needed on the host.
+    /// Returns true if the references of an object are needed on the host. It sees that object alone.
     pub refers: fn(&Object) -> bool,
     /// The time that a changed key waits, so that a burst of changes is one reconcile.
     pub settle: Duration,
@@ -230,8 +230,8 @@ impl MapperSpec {
         bound
     }
 
-    /// Says that the mapper runs only when `kinds.enable` of the configuration names it: it is of use on few hosts, or needs
-    /// rights that an operator should give knowingly.
+    /// Makes the mapper run only when `kinds.enable` of the configuration names it: for a mapper that is of use on few
+    /// hosts, or needs rights that an operator should give knowingly.
     ///
     /// ```
     /// use tenet_mapper::{MapperSpec, kinds};
@@ -243,7 +243,7 @@ impl MapperSpec {
         Self { opt_in: true, ..self }
     }
 
-    /// Says that the mapper runs only while another one of its kind does not: to tell tenants what is missing.
+    /// Makes the mapper run only while another one of its kind does not: to tell tenants what is missing.
     ///
     /// ```
     /// use tenet_mapper::{MapperId, MapperSpec, kinds};
@@ -256,7 +256,7 @@ impl MapperSpec {
         Self { stands_in_for: Some(mapper), ..self }
     }
 
-    /// Says that objects of the kind have `status.conditions`.
+    /// Declares that objects of the kind have `status.conditions`.
     #[must_use]
     pub fn with_conditions(self) -> Self {
         Self { has_conditions: true, ..self }
@@ -274,8 +274,8 @@ impl MapperSpec {
         Self { refers, ..self }
     }
 
-    /// Tells another virtual object as well why an object does not cross: the one at which a tenant looks. The mapper reads
-    /// its kind.
+    /// Emits the reason why an object does not cross also on another virtual object, the one at which a tenant looks.
+    /// The mapper reads its kind.
     ///
     /// ```
     /// use tenet_mapper::{MapperSpec, Object, VirtualKey, kinds};
@@ -305,8 +305,8 @@ impl MapperSpec {
         Self { settle, ..self }
     }
 
-    /// Says that the copies carry no labels and no annotations of the tenant: nothing selects them, and a controller of
-    /// the host would take them for its own.
+    /// Leaves the labels and annotations of the tenant out of the copies: nothing selects them, and a controller of the
+    /// host would take them for its own.
     ///
     /// ```
     /// use tenet_mapper::rules::Table;
@@ -319,9 +319,9 @@ impl MapperSpec {
         Self { bare: true, ..self }
     }
 
-    /// Says in which condition of `status.conditions` an object that does not stand on the host says why: with the
-    /// status `False`, and a reason that is also that of the object, in `status.reason`. A condition of this type
-    /// that somebody else has set is left as it is.
+    /// Sets the type of the condition in `status.conditions` with which an object that is not on the host says why:
+    /// with the status `False`, and a reason that is also that of the object, in `status.reason`. A condition of this
+    /// type that somebody else has set is left as it is.
     ///
     /// ```
     /// use tenet_mapper::{MapperSpec, kinds};
@@ -468,6 +468,7 @@ pub enum KeysOf {
     Own,
     /// The key in its owner record, when that names the kind of the mapper.
     Owner,
-    /// Keys that the function returns, from the fields of the projection alone; the inverse is [`crate::Context::sources`].
+    /// Keys that the function returns, from the fields of the projection alone; the inverse is
+    /// [`crate::Context::sources`].
     With(fn(&Object) -> Vec<VirtualKey>),
 }

@@ -146,7 +146,7 @@ impl Clusters {
         self
     }
 
-    /// Says that something refers to a virtual object.
+    /// Makes a virtual object one that others refer to.
     ///
     /// ```
     /// use tenet_mapper::testing::Clusters;
@@ -161,7 +161,7 @@ impl Clusters {
         self
     }
 
-    /// Says that the right to read an optional input is missing.
+    /// Takes away the right to read an optional input.
     ///
     /// ```
     /// use tenet_mapper::testing::Clusters;

@@ -1,5 +1,5 @@
-//! CoreDNS: the DNS server of the virtual cluster, as ordinary objects of its namespace `kube-system`. Its pods run on the
-//! host like those of any tenant.
+//! CoreDNS: the DNS server of the virtual cluster, as ordinary objects of its namespace `kube-system`. Its pods run on
+//! the host like those of any tenant.
 //!
 //! Each object says in an annotation which manifest it was made from. It is written when that differs from the present
 //! one: after an upgrade, or after a change of the configuration. The number of replicas and the Corefile belong to the
@@ -60,7 +60,7 @@ impl CoreDnsMapper {
         for kind in manifest::KINDS {
             spec = spec.needs(Right::virt(kind, &[Verb::Get, Verb::Create, Verb::Patch], "deploys CoreDNS"));
         }
-        // Nobody may grant more than he has.
+        // A user can grant only rights that the user has.
         for kind in manifest::READ_BY_COREDNS {
             spec = spec.needs(Right::virt(kind, &[Verb::List, Verb::Watch], "grants CoreDNS the right to read them"));
         }

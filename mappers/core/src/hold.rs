@@ -1,6 +1,6 @@
-//! Hold on an original whose copy keeps data. A finalizer keeps the original inside until its copy is gone: without it an
-//! original that is deleted while no syncer runs would leave no evidence, and its copy would be deleted because the original
-//! was not found.
+//! Hold on an original whose copy keeps data. A finalizer keeps the original inside until its copy is gone: without it
+//! an original that is deleted while no syncer runs would leave no evidence, and its copy would be deleted because the
+//! original was not found.
 
 use serde_json::{Value, json};
 use tenet_mapper::{
@@ -12,13 +12,13 @@ use tenet_mapper::{
 pub(crate) struct Hold {
     pub(crate) kind: Kind,
     pub(crate) finalizer: &'static str,
-    /// What a copy is that belongs to an earlier original of the name.
+    /// Description of a copy that belongs to an earlier original of the name, for the error.
     pub(crate) earlier: &'static str,
 }
 
 impl Hold {
-    /// Carries an original across: held before its copy is made, kept while its delete was not seen. `lost` says what becomes
-    /// of an original whose copy is gone, with its data; `None` if there were none, so that a copy is made.
+    /// Carries an original across: held before its copy is made, kept while its delete was not seen. `lost` says what
+    /// becomes of an original whose copy is gone, with its data; `None` if there were none, so that a copy is made.
     pub(crate) fn carry<T: Translate>(
         &self,
         cx: &Context<'_>,
@@ -74,13 +74,14 @@ impl Hold {
         Effect::PatchVirtual(self.finalizers(virt, &all))
     }
 
-    /// Returns the cause of what an original shows once its copy is gone. A copy that the cache lacks may exist, with its data.
+    /// Returns the cause of what an original shows once its copy is gone. A copy that the cache lacks may exist, with
+    /// its data.
     pub(crate) fn gone(&self) -> Cause {
         Cause::TwinAbsent { twin: self.kind }
     }
 
-    /// Ends an original that is being deleted: its copy goes when nothing inside uses the original any more, and the original
-    /// when its copy is gone.
+    /// Ends an original that is being deleted: its copy goes when nothing inside uses the original any more, and the
+    /// original when its copy is gone.
     fn end(&self, cx: &Context<'_>, key: &VirtualKey, virt: &Object, host: Option<&Object>) -> Outcome {
         let others = virt.list_at("/metadata/finalizers").iter().any(|finalizer| finalizer != self.finalizer);
         if others || !self.is_on(virt) {

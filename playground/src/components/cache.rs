@@ -1,4 +1,4 @@
-//! Folder of built binaries, shared by all playgrounds of the user.
+//! Folder of downloaded and built binaries, shared by all playgrounds of the user.
 
 use std::{
     env,

@@ -26,7 +26,7 @@ use super::{SearchPath, cache::Cache, version_of};
 /// Variable with the URL of a mirror, below which files are found by host and path; `off` for no downloads.
 const VARIABLE: &str = "TENET_DOWNLOADS";
 const PINNED: &str = include_str!("../../components/downloads.txt");
-/// Exit codes of curl when a name is not resolved, nobody answers, or the time is over.
+/// Exit codes of curl when a name is not resolved, no server answers, or the time is over.
 const OF_NETWORK: [i32; 3] = [6, 7, 28];
 
 /// Released binaries, and where they come from.

@@ -13,9 +13,10 @@ use crate::world::LEASE;
 /// Time without any change after which a world is at rest: longer than a patrol, and than the backoff of a failure that
 /// passes.
 const REST: Duration = Duration::from_secs(85);
-/// The same where an event may be lost, which only an audit finds, or where a request may hang, which only a deadline ends.
+/// The same where an event may be lost, which only an audit finds, or where a request may hang, which only a deadline
+/// ends.
 const REST_AFTER_SILENCE: Duration = Duration::from_secs(140);
-/// The same where the host has rejected something: the backoff of a rejection is longer.
+/// The same where the host may reject something: the backoff of a rejection is longer.
 const LONG_REST: Duration = Duration::from_secs(420);
 /// Time in which a world must come to rest.
 const LONGEST: Duration = Duration::from_secs(2_400);

@@ -57,7 +57,7 @@ pub enum Verdict {
 pub enum Difference {
     /// The namespace that identifies a side does not exist.
     NoNamespace(Side),
-    /// That namespace is being deleted.
+    /// The namespace that identifies a side is being deleted.
     Deleting(Side),
     /// A half is no claim of this version.
     Unreadable(Side, String),

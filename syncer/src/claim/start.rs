@@ -16,7 +16,7 @@ use crate::lease::Lease;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// Interval between two looks of a replica that waits until another one has made the claim.
+/// Interval between two checks of a replica that waits until another one has made the claim.
 const UNCLAIMED: Duration = Duration::from_secs(2);
 /// Number of reads that have to show a difference before the syncer ends.
 const CERTAINTY: u32 = 3;

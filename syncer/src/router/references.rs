@@ -30,9 +30,9 @@ struct Entry {
 /// Number of referrers of a target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Count {
-    /// Those that are admitted.
+    /// Number of referrers that are admitted.
     admitted: usize,
-    /// Those that are not decided yet.
+    /// Number of referrers that are not decided yet.
     undecided: usize,
 }
 

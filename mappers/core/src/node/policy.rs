@@ -1,5 +1,5 @@
-//! Policy inside that refuses what a tenant cannot have of a Node. Without it the syncer would undo a cordon, a taint or a
-//! label a moment after the API server said yes.
+//! Policy inside that refuses what a tenant cannot have of a Node. Without it the syncer would undo a cordon, a taint
+//! or a label a moment after the API server said yes.
 
 use std::sync::LazyLock;
 
@@ -12,12 +12,12 @@ use tenet_mapper::{
 
 /// Policies that the API server evaluates itself.
 pub(super) const POLICY: Kind = admission("ValidatingAdmissionPolicy", "validatingadmissionpolicies");
-/// Where such a policy applies.
+/// Binding of such a policy, which says where it applies.
 pub(super) const BINDING: Kind = admission("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings");
 
 const NAME: &str = "tenet-nodes";
 
-/// Controllers of a control plane. What they write is undone without a word, as before.
+/// Controllers of a control plane, which the policy exempts: the syncer undoes what they write.
 const CONTROLLERS: [&str; 3] = [
     "system:kube-controller-manager",
     "system:serviceaccount:kube-system:cloud-node-controller",

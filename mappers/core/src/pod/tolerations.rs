@@ -23,9 +23,9 @@ const CORDONED: &str = "node.kubernetes.io/unschedulable";
 
 /// Tolerations of a pod, as far as they cross.
 pub(super) struct Crossing {
-    /// Those of the host pod.
+    /// Tolerations of the host pod.
     pub(super) tolerations: Vec<Value>,
-    /// Sentence about those that the host pod does not have.
+    /// Sentence about the tolerations that the host pod does not have.
     pub(super) remark: Option<String>,
 }
 

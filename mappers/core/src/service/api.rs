@@ -68,8 +68,8 @@ fn open(cx: &Context<'_>, virt: &Object, address: &str) -> Outcome {
     Outcome::done().then_each(change::open(cx, virt, &target, EventReason::Changed))
 }
 
-/// Endpoints are read from the server, not watched: the Endpoints of all other Services change
-/// with every pod, and only the syncer writes these.
+/// Returns the effects for the Endpoints. They are read from the server, not watched: the Endpoints of all other
+/// Services change with every pod, and only the syncer writes these.
 fn endpoints(
     cx: &Context<'_>,
     key: &VirtualKey,

@@ -41,7 +41,7 @@ impl Pair {
     }
 }
 
-/// Changes one object of a clusters; a null takes a member out.
+/// Changes one object of both clusters; a null takes a member out.
 fn edit(clusters: &mut Clusters, side: Side, pointer: &str, value: Value) {
     let (namespace, name) = if side == Side::Host { ("team-a", HOST_NAME) } else { ("shop", "web") };
     let mut object = clusters.object(side, kinds::SERVICE, namespace, name).unwrap().value().clone();

@@ -89,7 +89,7 @@ pub enum Action {
     },
     /// Reach ports.
     PortForward {
-        /// Those named in advance; with SPDY each stream names its own.
+        /// Ports named in advance; with SPDY each stream names its own.
         ports: Vec<u16>,
     },
     /// Read the log.
@@ -115,7 +115,7 @@ pub enum Route {
     Pod(PodName, Action),
     /// The pods of the node.
     Pods,
-    /// Those of them that run.
+    /// The pods of the node that run.
     RunningPods,
     /// Usage, as JSON.
     StatsSummary,

@@ -19,7 +19,7 @@ const VIRTUAL: &str = include_str!("fixtures/deployment.virtual.yaml");
 const HOST: &str = include_str!("fixtures/deployment.host.yaml");
 const RUNNING: &str = include_str!("fixtures/running.yaml");
 
-/// A clusters, and what was done to it.
+/// Both clusters, and what was done to them.
 pub(super) struct Lab {
     pub(super) clusters: Clusters,
     mapper: PodMapper,
