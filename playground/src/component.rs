@@ -32,6 +32,16 @@ pub enum Component {
     Helm,
     /// DNS server of a virtual cluster, for tests.
     CoreDns,
+    /// Proxy of a real node, which leads the addresses of Services to pods.
+    KubeProxy,
+    /// Conformance tests of Kubernetes.
+    E2eTest,
+    /// Program of the images that the conformance tests run.
+    Agnhost,
+    /// Program of the conformance test of `allowPrivilegeEscalation`.
+    NoNewPrivileges,
+    /// API server of the conformance test of API aggregation.
+    SampleApiServer,
 }
 
 impl Component {
@@ -54,6 +64,11 @@ impl Component {
             Self::Kine => "kine",
             Self::Helm => "helm",
             Self::CoreDns => "coredns",
+            Self::KubeProxy => "kube-proxy",
+            Self::E2eTest => "e2e.test",
+            Self::Agnhost => "agnhost",
+            Self::NoNewPrivileges => "nonewprivs",
+            Self::SampleApiServer => "sample-apiserver",
         }
     }
 
@@ -70,6 +85,9 @@ impl Component {
             Self::Kine => &go_module::KINE,
             Self::Helm => &go_module::HELM,
             Self::CoreDns => &go_module::COREDNS,
+            Self::KubeProxy | Self::E2eTest | Self::Agnhost | Self::NoNewPrivileges | Self::SampleApiServer => {
+                &go_module::CONFORMANCE
+            }
             _ => &go_module::CONTROL_PLANE,
         }
     }
@@ -88,7 +106,17 @@ impl Component {
             Self::Kine => "github.com/k3s-io/kine",
             Self::Helm => "helm.sh/helm/v4/cmd/helm",
             Self::CoreDns => "github.com/coredns/coredns",
+            Self::KubeProxy => "k8s.io/kubernetes/cmd/kube-proxy",
+            Self::E2eTest => "k8s.io/kubernetes/test/e2e",
+            Self::Agnhost => "k8s.io/kubernetes/test/images/agnhost",
+            Self::NoNewPrivileges => "k8s.io/kubernetes/test/images/nonewprivs",
+            Self::SampleApiServer => "k8s.io/sample-apiserver",
         }
+    }
+
+    /// Returns true if the program is the test binary of its package.
+    pub(crate) fn is_test(self) -> bool {
+        self == Self::E2eTest
     }
 
     fn module(self) -> &'static str {
@@ -99,6 +127,7 @@ impl Component {
             Self::Kine => "github.com/k3s-io/kine",
             Self::Helm => "helm.sh/helm/v4",
             Self::CoreDns => "github.com/coredns/coredns",
+            Self::SampleApiServer => "k8s.io/sample-apiserver",
             _ => "k8s.io/kubernetes",
         }
     }
@@ -126,6 +155,10 @@ impl Component {
             Self::Kubelet => 120,
             Self::Helm => 60,
             Self::CoreDns => 65,
+            Self::KubeProxy | Self::SampleApiServer => 30,
+            Self::E2eTest => 180,
+            Self::Agnhost => 20,
+            Self::NoNewPrivileges => 2,
         })
     }
 }
@@ -142,7 +175,17 @@ mod tests {
 
     #[test]
     fn every_component_is_pinned_by_its_go_module() {
-        let optional = [Component::MetricsServer, Component::Kubelet, Component::Kine, Component::CoreDns];
+        let optional = [
+            Component::MetricsServer,
+            Component::Kubelet,
+            Component::Kine,
+            Component::CoreDns,
+            Component::KubeProxy,
+            Component::E2eTest,
+            Component::Agnhost,
+            Component::NoNewPrivileges,
+            Component::SampleApiServer,
+        ];
         for component in Component::ALL.into_iter().chain(optional) {
             assert!(component.pinned().is_some(), "{component}");
             assert!(component.go_module().go_mod.contains(component.package()), "{component}");

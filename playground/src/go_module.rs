@@ -39,10 +39,17 @@ pub(crate) static KINE: GoModule =
 /// Module of helm, for the tests of the chart.
 pub(crate) static HELM: GoModule =
     GoModule { go_mod: include_str!("../components/helm/go.mod"), go_sum: include_str!("../components/helm/go.sum") };
+
 /// Module of the DNS server of a virtual cluster.
 pub(crate) static COREDNS: GoModule = GoModule {
     go_mod: include_str!("../components/coredns/go.mod"),
     go_sum: include_str!("../components/coredns/go.sum"),
+};
+
+/// Module of the conformance tests, the programs in their images, and kube-proxy.
+pub(crate) static CONFORMANCE: GoModule = GoModule {
+    go_mod: include_str!("../components/conformance/go.mod"),
+    go_sum: include_str!("../components/conformance/go.sum"),
 };
 
 impl GoModule {
@@ -84,7 +91,9 @@ mod tests {
     }
 
     #[test]
-    fn the_kubelet_is_of_the_version_of_the_api_server() {
-        assert_eq!(KUBELET.required("k8s.io/kubernetes"), CONTROL_PLANE.required("k8s.io/kubernetes"));
+    fn the_kubelet_and_the_conformance_tests_are_of_the_version_of_the_api_server() {
+        let of_api_server = CONTROL_PLANE.required("k8s.io/kubernetes");
+        assert_eq!(KUBELET.required("k8s.io/kubernetes"), of_api_server);
+        assert_eq!(CONFORMANCE.required("k8s.io/kubernetes"), of_api_server);
     }
 }

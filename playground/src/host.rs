@@ -31,6 +31,21 @@ impl Tenancy<'_> {
         Ok(())
     }
 
+    /// Gives the Service of the virtual API server an endpoint, from which a relay leads to loopback.
+    pub(crate) async fn lead_to(&self, client: &Client, address: &str) -> Result<(), ApiError> {
+        let (name, namespace) = (self.name, self.namespace);
+        let slice = json!({
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": name, "labels": {"kubernetes.io/service-name": name}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address], "conditions": {"ready": true}}],
+            "ports": [{"name": "https", "protocol": "TCP", "port": self.virtual_port}],
+        });
+        api::apply(client, &format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices/{name}"), &slice)
+            .await
+    }
+
     fn objects(&self) -> [(String, Value); 2] {
         let namespace = self.namespace;
         [
@@ -42,7 +57,7 @@ impl Tenancy<'_> {
         ]
     }
 
-    /// The Service has no EndpointSlice: the API server of a playground listens on loopback only, and the host
+    /// The Service has no EndpointSlice at first: the API server of a playground listens on loopback only, and the host
     /// rejects such an endpoint ("may not be in the loopback range").
     fn service(&self) -> Value {
         json!({

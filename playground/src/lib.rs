@@ -51,7 +51,7 @@ pub use playground::{Options, Playground, PlaygroundError};
 pub use port::free as free_port;
 pub use process::{Died, Launch, Process, ProcessError};
 pub use progress::Progress;
-pub use real_node::{ProgramImage, RealNode, RealNodeError};
+pub use real_node::{ClusterNetwork, Image, Layer, LayerFiles, ProgramImage, RealNode, RealNodeError, program};
 pub use syncer::{Command, SyncerError};
 pub use version::Version;
 pub use wait::{Patience, TimedOut};

@@ -117,6 +117,19 @@ impl ControlPlane {
         Ok(pki::write(path, &text)?)
     }
 
+    /// Writes a kubeconfig for a user who reaches the API server at another address than loopback, through a relay.
+    pub(crate) fn write_kubeconfig_via(
+        &self,
+        path: &Path,
+        address: &str,
+        user: &str,
+        group: Option<&str>,
+    ) -> Result<(), PlaneError> {
+        let text = kubeconfig_for(&self.options.name, self.port, &self.pki, user, group)?;
+        let server = format!("https://{address}:{}\n    tls-server-name: 127.0.0.1", self.port);
+        Ok(pki::write(path, &text.replace(&self.url(), &server))?)
+    }
+
     /// Reads the object at an API path with all rights. Returns `None` when it does not exist.
     pub async fn get(&self, path: &str) -> Result<Option<Value>, ApiError> {
         api::get(&self.client, path).await

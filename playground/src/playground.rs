@@ -30,6 +30,7 @@ use crate::{
     plane::{ControlPlane, MASTERS, PlaneError, PlaneOptions, Role},
     port::{self, Reserved},
     process::{Died, Process},
+    real_node::ClusterNetwork,
     syncer::{self, Command, Settings, SyncerError},
     wait::Patience,
 };
@@ -46,6 +47,7 @@ pub struct Playground {
     host_plane: ControlPlane,
     components: Components,
     files: Files,
+    name: String,
     namespace: String,
     admin_port: u16,
     kubelet_port: u16,
@@ -134,6 +136,7 @@ impl Playground {
             virtual_plane,
             host_plane,
             components,
+            name: options.name.clone(),
             namespace,
             node_access: options.node_access,
             rights: Rights::default(),
@@ -211,6 +214,13 @@ impl Playground {
     /// Returns the process id of the running syncer.
     pub fn syncer_pid(&self) -> Option<u32> {
         self.syncer().as_ref().map(Process::pid)
+    }
+
+    /// Leads the Service of the virtual API server to it: the pods of nodes in `network` then reach it.
+    pub async fn offer_virtual_api(&self, network: &ClusterNetwork) -> Result<(), PlaneError> {
+        network.offer(self.virtual_plane.port()).await.map_err(PlaneError::Port)?;
+        let tenancy = Tenancy { name: &self.name, namespace: &self.namespace, virtual_port: self.virtual_plane.port() };
+        Ok(tenancy.lead_to(&self.host_plane.client(), &network.machine()).await?)
     }
 
     /// Starts a syncer in place of the running one, and waits until its `/readyz` answers 200. On the host it has

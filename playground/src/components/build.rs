@@ -160,8 +160,9 @@ async fn build(cache: &Cache, component: Component, mut tick: impl FnMut(Duratio
 }
 
 fn arguments(component: Component, output: &Path) -> Vec<OsString> {
-    let mut args: Vec<OsString> = vec!["build".into(), "-ldflags".into()];
-    args.push(link_flags(component).into());
+    let order: &[&str] = if component.is_test() { &["test", "-c"] } else { &["build"] };
+    let mut args: Vec<OsString> = order.iter().map(OsString::from).collect();
+    args.extend(["-ldflags".into(), link_flags(component).into()]);
     args.extend(["-o".into(), output.into(), component.package().into()]);
     args
 }

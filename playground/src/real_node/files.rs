@@ -2,22 +2,38 @@
 
 use std::{fs, path::Path};
 
-use super::{RealNode, RealNodeError, image, machine::CNI_PLUGINS, network::Bridge};
+use super::{RealNodeError, cluster_network::PODS, image, machine::CNI_PLUGINS, network::NodeNetwork};
 
 pub(super) const KUBECONFIG: &str = "kubelet.kubeconfig";
 pub(super) const KUBELET_CONFIG: &str = "kubelet.yaml";
+/// Configuration of kube-proxy.
+pub(super) const PROXY_CONFIG: &str = "kube-proxy.yaml";
+pub(super) const PROXY_KUBECONFIG: &str = "kube-proxy.kubeconfig";
 pub(super) const START: &str = "start.sh";
 /// File that exists once the container runtime has its images.
 pub(super) const READY: &str = "ready";
 
 /// Writes all files except the node's identity.
-pub(super) fn write_all(dir: &Path, bridge: &Bridge, port: u16, client_ca: &Path) -> Result<(), RealNodeError> {
+pub(super) fn write_all(
+    dir: &Path,
+    node: &str,
+    network: &NodeNetwork,
+    port: u16,
+    client_ca: &Path,
+) -> Result<(), RealNodeError> {
     let cni = dir.join("cni");
     fs::create_dir_all(&cni).map_err(|source| RealNodeError::File { path: cni.clone(), source })?;
-    write(&cni.join("10-bridge.conflist"), &network(dir, bridge))?;
+    let plugins = match &network.own {
+        None => bridge_plugin(dir, network),
+        Some(_) => routed_plugins(dir, network),
+    };
+    write(&cni.join("10-pods.conflist"), &plugins)?;
     write(&dir.join("resolv.conf"), "nameserver 127.0.0.1\n")?;
     write(&dir.join("containerd.toml"), &containerd(dir))?;
-    write(&dir.join(KUBELET_CONFIG), &kubelet(dir, bridge, port, client_ca))?;
+    write(&dir.join(KUBELET_CONFIG), &kubelet(dir, node, network, port, client_ca))?;
+    if network.own.is_some() {
+        write(&dir.join(PROXY_CONFIG), &proxy(dir, node))?;
+    }
     write(&dir.join(START), &start())
 }
 
@@ -28,14 +44,14 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), RealNodeError> {
 /// Script that runs in the new namespaces. containerd always puts its sockets and network namespaces below /run, and
 /// the kubelet its logs below /var/log.
 fn start() -> String {
-    let images = image::ALL.map(|(file, _, _)| file).join(" ");
+    let images = image::ARCHIVE;
     format!(
         "set -e
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /var/log
 containerd --config \"$1/containerd.toml\" &
 until ctr version >/dev/null 2>&1; do kill -0 $!; sleep 0.1; done
-for image in {images}; do ctr -n k8s.io images import \"$1/$image\"; done
+ctr -n k8s.io images import \"$1/{images}\"
 touch \"$1/{READY}\"
 wait
 "
@@ -66,20 +82,50 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
 
 /// CNI configuration. The bridge has its address already and is no gateway: as a gateway, the plugin would make this
 /// machine forward packets of anybody.
-fn network(dir: &Path, bridge: &Bridge) -> String {
+fn bridge_plugin(dir: &Path, network: &NodeNetwork) -> String {
     let addresses = serde_json::json!({
         "type": "host-local",
         "dataDir": dir.join("addresses"),
-        "ranges": [[{"subnet": bridge.subnet, "gateway": bridge.address}]],
+        "ranges": [[{"subnet": network.subnet, "gateway": network.address}]],
     });
-    let plugin = serde_json::json!({"type": "bridge", "bridge": bridge.name, "ipam": addresses});
-    serde_json::json!({"cniVersion": "0.4.0", "name": bridge.name, "plugins": [plugin]}).to_string()
+    let plugin = serde_json::json!({"type": "bridge", "bridge": network.name, "ipam": addresses});
+    serde_json::json!({"cniVersion": "0.4.0", "name": network.name, "plugins": [plugin]}).to_string()
 }
 
-fn kubelet(dir: &Path, bridge: &Bridge, port: u16, client_ca: &Path) -> String {
-    let (address, cgroup) = (&bridge.address, &bridge.name);
+/// CNI configuration of a node with its own network namespace. All packets of a pod are routed, also those to another
+/// pod of the node, so that the rules of kube-proxy see them in both directions.
+fn routed_plugins(dir: &Path, network: &NodeNetwork) -> String {
+    let addresses = serde_json::json!({
+        "type": "host-local",
+        "dataDir": dir.join("addresses"),
+        "ranges": [[{"subnet": network.subnet}]],
+        "routes": [{"dst": "0.0.0.0/0"}],
+    });
+    let pods = serde_json::json!({"type": "ptp", "ipam": addresses});
+    let host_ports = serde_json::json!({"type": "portmap", "capabilities": {"portMappings": true}});
+    serde_json::json!({"cniVersion": "0.4.0", "name": network.name, "plugins": [pods, host_ports]}).to_string()
+}
+
+/// Configuration of kube-proxy. The settings for connections belong to the whole machine, so they are left alone.
+fn proxy(dir: &Path, node: &str) -> String {
     format!(
-        "# {}
+        "apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: iptables
+hostnameOverride: {node}
+clusterCIDR: {PODS}
+clientConnection: {{kubeconfig: {kubeconfig}}}
+conntrack: {{maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}}
+iptables: {{minSyncPeriod: 0s, syncPeriod: 30s}}
+",
+        kubeconfig = dir.join(PROXY_KUBECONFIG).display(),
+    )
+}
+
+fn kubelet(dir: &Path, node: &str, network: &NodeNetwork, port: u16, client_ca: &Path) -> String {
+    let (address, cgroup) = (&network.address, &network.name);
+    format!(
+        "# {node}
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
@@ -97,7 +143,7 @@ failCgroupV1: false
 localStorageCapacityIsolation: false
 enforceNodeAllocatable: []
 evictionHard: {{memory.available: 100Mi}}
-# No Service is to be reached from here, so the firewall of the machine is left alone.
+# The kubelet needs no rules: without kube-proxy, the firewall of the machine is left alone.
 makeIPTablesUtilChains: false
 clusterDNS: [10.96.0.10]
 clusterDomain: cluster.local
@@ -106,7 +152,6 @@ resolvConf: {resolv}
 crashLoopBackOff: {{maxContainerRestartPeriod: 1s}}
 featureGates: {{KubeletCrashLoopBackOffMax: true}}
 ",
-        RealNode::NAME,
         crt = dir.join("kubelet.crt").display(),
         key = dir.join("kubelet.key").display(),
         ca = client_ca.display(),

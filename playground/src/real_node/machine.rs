@@ -10,7 +10,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{RealNodeError, network};
+use super::{RealNodeError, cluster_network::NAMESPACES, network};
 
 const CGROUPS: &str = "/sys/fs/cgroup";
 pub(super) const CNI_PLUGINS: &str = "/usr/lib/cni";
@@ -46,9 +46,7 @@ pub(super) fn check() -> Result<Programs, RealNodeError> {
         ("unshare", "util-linux"),
         ("nsenter", "util-linux"),
     ] {
-        if find(program).is_none() {
-            return lacking(format!("{program} is not installed (Debian: apt-get install {package})"));
-        }
+        self::program(program, package)?;
     }
     if !Path::new(CNI_PLUGINS).join("bridge").exists() {
         return lacking(format!(
@@ -59,6 +57,23 @@ pub(super) fn check() -> Result<Programs, RealNodeError> {
         return lacking(format!("cannot create namespaces with overlay mounts: {}", why.trim()));
     }
     Ok(Programs { busybox: find("busybox").unwrap_or_default() })
+}
+
+/// Checks that this machine can lead the addresses of Services to pods.
+pub(super) fn check_services() -> Result<(), RealNodeError> {
+    // The rules of kube-proxy, in a network namespace that ends with the program.
+    const PROBE: &str = "iptables -w -t nat -A OUTPUT -p tcp -m comment --comment probe -m statistic --mode random \
+                         --probability 0.5 -j DNAT --to-destination 192.0.2.1:80";
+    for plugin in ["portmap", "ptp"] {
+        if !Path::new(CNI_PLUGINS).join(plugin).exists() {
+            return Err(RealNodeError::Machine(format!(
+                "the CNI plugin {plugin} is missing in {CNI_PLUGINS} (Debian: apt-get install containernetworking-plugins)"
+            )));
+        }
+    }
+    program("iptables", "iptables")?;
+    run("unshare", ["--net", "sh", "-c", PROBE])
+        .map_err(|why| RealNodeError::Machine(format!("cannot use iptables in a namespace: {}", why.trim())))
 }
 
 /// Checks that namespaces and overlay mounts work. Not every container may create namespaces, and an overlay cannot
@@ -101,8 +116,8 @@ fn hierarchies() -> Vec<PathBuf> {
     folders.filter(|path| path.join("cgroup.procs").exists()).collect()
 }
 
-/// Script that restores the kernel settings and removes the cgroups, once their processes have ended, and the bridge.
-/// The bridge is last: while it exists, no other node takes its name.
+/// Script that restores the kernel settings and removes the cgroups, once their processes have ended, the network
+/// namespace of a node that has its own, and the link. The link is last: while it exists, no other node takes its name.
 pub(super) fn undo_script(dir: &Path) -> String {
     let settings = KERNEL_SETTINGS.into_iter().filter_map(|name| {
         let path = format!("/proc/sys/{name}");
@@ -122,6 +137,7 @@ for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25
   [ -n \"$left\" ] || break
   sleep 0.2
 done
+[ ! -e {NAMESPACES}/\"$bridge\" ] || ip netns delete \"$bridge\"
 ip link delete \"$bridge\"
 ",
         settings.collect::<String>(),
@@ -138,6 +154,12 @@ pub(super) fn run<A: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item =
         Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Returns the path of a program of this machine. The error names the Debian package that has it.
+pub fn program(name: &str, package: &str) -> Result<PathBuf, RealNodeError> {
+    let missing = || RealNodeError::Machine(format!("{name} is not installed (Debian: apt-get install {package})"));
+    find(name).ok_or_else(missing)
 }
 
 /// Returns the path of a program.
