@@ -113,7 +113,8 @@ pub async fn delete(lab: &Lab, pods: &Pods) -> Result<Delete> {
     Ok(Delete { seconds, calls: lab.calls(&mark)?, cpu: meter.read() })
 }
 
-/// Time after which a syncer has given back the memory of objects that are gone: it compacts its tables every 30 seconds.
+/// Time after which a syncer has given back the memory of objects that are gone: it compacts its tables every 30
+/// seconds.
 const COMPACTED: Duration = Duration::from_secs(75);
 
 /// Lets pods come and go in waves.

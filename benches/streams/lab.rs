@@ -51,7 +51,7 @@ impl Lab {
         self.until_it_answers().await
     }
 
-    /// Returns the processes on the way of a stream, in the order of [`crate::rounds::PROCESSES`].
+    /// Returns the processes that a stream passes, in the order of [`crate::rounds::PROCESSES`].
     pub fn pids(&self) -> [u32; 4] {
         let of = |plane: &tenet_playground::ControlPlane, component| plane.pid(component).unwrap_or(0);
         [

@@ -13,7 +13,7 @@ use crate::samples::Samples;
 use crate::spot::Way;
 use crate::usage;
 
-/// Processes on the way of a stream.
+/// Processes that a stream passes.
 pub const PROCESSES: [&str; 4] = ["syncer", "virtual API server", "host API server", "kwok"];
 /// Number of streams for the warm-up.
 const WARM_UP: usize = 5;

@@ -50,7 +50,7 @@ pub(crate) struct Certificate {
     pub(crate) name: String,
     /// Time at which it ends; `None` if it cannot be read.
     pub(crate) end: Option<OffsetDateTime>,
-    /// Time before its end from which somebody has to act.
+    /// Time before its end from which it is reported as a warning.
     warn_before: Duration,
 }
 

@@ -213,7 +213,7 @@ async fn recent_enough(api: &Api) -> Result<()> {
 /// Checks that the namespace exists and stays.
 async fn ready_namespace(api: &Api, namespace: &str, create: bool) -> Result<()> {
     let found = match api.get(&format!("/api/v1/namespaces/{namespace}")).await {
-        // Whoever may not read namespaces may still use one.
+        // A user who may not read namespaces may still use one.
         Err(error) if error.code() == Some(403) => return Ok(()),
         other => other.context("cannot reach the host cluster")?,
     };

@@ -111,7 +111,7 @@ impl Deletion<'_> {
             options["gracePeriodSeconds"] = json!(self.args.grace_period.min(object.grace_period));
         }
         match self.host.api.delete(&object.path, &options).await {
-            // Somebody was faster, and another object has the name now: the next look finds it.
+            // Another client was faster, and another object has the name now: the next round finds it.
             Err(error) if error.code() == Some(409) => {}
             other => drop(other.with_context(|| format!("cannot delete {object}"))?),
         }

@@ -1,6 +1,6 @@
 //! The `tenet` command.
 //!
-//! It does not depend on the engine: the binary passes the functions that run a syncer and tell its rights.
+//! It does not depend on the engine: the binary passes the functions that run a syncer and return its rights.
 
 mod access;
 mod certs;

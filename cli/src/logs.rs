@@ -60,7 +60,7 @@ pub(crate) async fn run(args: &Args) -> Result<()> {
     loop {
         let length =
             log.read(&mut part).await.with_context(|| format!("the log of container {container} broke off"))?;
-        // Whoever reads the output may have seen enough.
+        // The reader of the output may have closed it.
         let is_read = std::io::stdout().write_all(&part[..length]).and_then(|()| std::io::stdout().flush()).is_ok();
         if length == 0 || !is_read {
             return Ok(());

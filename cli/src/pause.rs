@@ -16,8 +16,8 @@ use crate::steps::Steps;
 
 /// Stop the control plane of a virtual cluster and its pods on the host.
 ///
-/// The objects inside are kept. At `resume`, controllers make their pods again, and pods without a controller are created
-/// again with the same name and spec.
+/// The objects inside are kept. At `resume`, controllers make their pods again, and pods without a controller are
+/// created again with the same name and spec.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PauseArgs {
     /// Name of the virtual cluster.
@@ -82,7 +82,7 @@ async fn end_pods(host: &Host, name: &str, steps: &mut Steps) -> Result<()> {
     let pods = format!("/api/v1/namespaces/{}/pods", host.namespace);
     let own = format!("{pods}?labelSelector={}%3D{}", tenet_translate::keys::CONTROL_PLANE, name);
     until_none(host, &own, steps).await?;
-    // The syncer is gone, so nobody takes the end of the pods for a wish of the host.
+    // The syncer has ended, so it does not delete the pods inside as pods that the host has ended.
     steps.say("deleting the pods of the tenant on the host");
     let of_tenant = format!("{pods}?labelSelector={MANAGED_BY}%3D{name}");
     for pod in host.api.list(&of_tenant).await? {

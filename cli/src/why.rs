@@ -18,8 +18,9 @@ use explain::Explanation;
 
 /// Explain the state of an object inside: what was decided about it, what was written last, and what blocks it.
 ///
-/// Names are those inside. The context is one of the host, or one of the virtual cluster itself: then nothing of the host
-/// is read, unless --host-context or --host-kubeconfig names it. The exit code is 1 if something blocks the object.
+/// Names are those inside. The context is one of the host, or one of the virtual cluster itself: then nothing of the
+/// host is read, unless --host-context or --host-kubeconfig names it. The exit code is 1 if something blocks the
+/// object.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Kind and name inside, such as `pod/nginx` or `ingress.networking.k8s.io/web`.

@@ -19,7 +19,8 @@ pub struct Known {
     sections: Vec<Section>,
 }
 
-/// Section of the file that another crate owns, such as a mapper. It is checked, completed and reloaded like the others.
+/// Section of the file that another crate owns, such as a mapper. It is checked, completed and reloaded like the
+/// others.
 #[derive(Clone, Debug)]
 pub struct Section {
     /// Its key in the file.

@@ -49,7 +49,7 @@ pub struct Breaker {
     pub release: Vec<String>,
 }
 
-/// The budgets of the virtual cluster on the host, whose store is everybody's.
+/// The budgets of the virtual cluster on the host, whose store it shares with others.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Budget {

@@ -10,8 +10,8 @@ pub enum Audit {
     /// User, verb, object and result of each request.
     #[default]
     Metadata,
-    /// Metadata and the request body, except for Secrets and ConfigMaps. A delete is logged when it arrives, too: an API server
-    /// that is killed has no other record of it.
+    /// Metadata and the request body, except for Secrets and ConfigMaps. A delete is logged when it arrives, too: an
+    /// API server that is killed has no other record of it.
     Request,
     /// Request body and response body, except for Secrets and ConfigMaps.
     RequestResponse,

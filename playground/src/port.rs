@@ -11,7 +11,7 @@ use std::{
 /// server's own port as its source port, and connects to itself.
 const RANGE: std::ops::Range<u16> = 10_240..32_000;
 
-/// Ports that this process has given away; a server that was told its port may not have bound it yet.
+/// Ports that this process has given away; a server that was given its port may not have bound it yet.
 static GIVEN: Mutex<Vec<u16>> = Mutex::new(Vec::new());
 
 /// Port that is reserved until the value is dropped.
@@ -33,7 +33,7 @@ impl Reserved {
     }
 }
 
-/// Returns a port that nobody listens on, and that this process has not given away before.
+/// Returns a port that no process listens on, and that this process has not given away before.
 ///
 /// Another process can still bind it first: a caller that starts a server tries again with another port.
 pub fn free() -> io::Result<u16> {

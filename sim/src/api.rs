@@ -1,8 +1,8 @@
 //! An in-memory Kubernetes API server, one for each cluster.
 //!
 //! It answers as a kube-apiserver does, without processes, clocks and randomness of its own: the clock is injected, all
-//! randomness comes from a seed, and every answer depends on nothing else. `tests/model.rs` compares it with a real one.
-//! There are no controllers: those are actors of the simulated world.
+//! randomness comes from a seed, and every answer depends on nothing else. `tests/model.rs` compares it with a real
+//! one. There are no controllers: those are actors of the simulated world.
 
 mod account;
 mod address;

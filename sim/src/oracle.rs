@@ -226,8 +226,8 @@ impl Oracle {
         self.entries
     }
 
-    /// Returns the number of requests of syncers that may have written, whether or not they did. A lease is renewed all the
-    /// time.
+    /// Returns the number of requests of syncers that may have written, whether or not they did. A lease is renewed all
+    /// the time.
     pub fn requests(&self) -> u64 {
         self.requests
     }

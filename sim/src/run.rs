@@ -160,7 +160,7 @@ impl World {
         Ok(world)
     }
 
-    /// Spawns everybody who acts by themselves.
+    /// Spawns the actors that act by themselves.
     fn spawn_actors(&mut self) {
         let virt = self.clusters.virt.clone();
         self.actors.spawn(react(virt, world::on_virtual));

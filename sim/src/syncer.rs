@@ -28,7 +28,8 @@ pub enum Setup {
     Wrong(Wiring),
 }
 
-/// Mappers that a syncer which is not complete leaves out: each costs two streams, and its objects occur in few scripts.
+/// Mappers that a syncer which is not complete leaves out: each costs two streams, and its objects occur in few
+/// scripts.
 const LEFT_OUT: [&str; 10] = [
     "coredns",
     "endpoint-slice",

@@ -165,7 +165,7 @@ impl Page {
 pub struct Sought {
     /// The object; `None` when the store does not have it.
     pub object: Option<Value>,
-    /// Revision of the store; 0 when the server does not tell it.
+    /// Revision of the store; 0 when the server does not send it.
     pub revision: u64,
 }
 
@@ -181,7 +181,7 @@ impl Sought {
     }
 }
 
-/// Returns the revision of the store that a list shows; 0 when it does not tell.
+/// Returns the revision of the store that a list shows; 0 when it has none.
 pub fn revision(list: &Value) -> u64 {
     let revision = list.pointer("/metadata/resourceVersion").and_then(Value::as_str);
     revision.and_then(|revision| revision.parse().ok()).unwrap_or(0)
@@ -255,8 +255,8 @@ impl<'t> Target<'t> {
         Self { dry_run, ..self }
     }
 
-    /// Parses the answer to a write. The managed fields are wanted of a dry run only: they tell defaults from what
-    /// admission adds.
+    /// Parses the answer to a write. The managed fields are wanted of a dry run only: they distinguish defaults from
+    /// values that admission adds.
     fn answer(&self, body: &[u8]) -> Result<Value, ApiError> {
         if self.dry_run { parse(body) } else { parse(body).map(|Unmanaged(object)| object) }
     }
@@ -268,7 +268,7 @@ impl<'t> Target<'t> {
         if all.is_empty() { String::new() } else { format!("?{}", all.join("&")) }
     }
 
-    /// Returns the path of the list that contains this object alone. Unlike a read of the object it tells the revision of
+    /// Returns the path of the list that contains this object alone. Unlike a read of the object it has the revision of
     /// the store, also when the object is absent.
     pub fn list_path(&self) -> String {
         let name = utf8_percent_encode(self.name, NON_ALPHANUMERIC);

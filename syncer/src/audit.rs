@@ -1,7 +1,7 @@
 //! Audit: compares each cache with its API server, as a watch may lose an event.
 //!
-//! The patrol compares both sides as the caches show them; the audit compares the caches with the servers, by lists of metadata
-//! alone. An object that differs for longer than a watch is late is read from a quorum, into the cache. Each
+//! The patrol compares both sides as the caches show them; the audit compares the caches with the servers, by lists of
+//! metadata alone. An object that differs for longer than a watch is late is read from a quorum, into the cache. Each
 //! finding is counted as drift.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use crate::gate::Gate;
 use crate::informer::Scope;
 use crate::metrics::Metrics;
 
-/// Time after which a difference is no longer an event that is on its way.
+/// Time after which a difference is no longer an event in flight.
 const SETTLE: Duration = Duration::from_secs(10);
 /// Pause between two requests for pages.
 const PACE: Duration = Duration::from_millis(500);

@@ -81,7 +81,7 @@ impl Entry {
 pub enum Change {
     /// Nothing changed: the object was known, or older.
     None,
-    /// The object was stored; the sight tells which readers see a difference.
+    /// The object was stored; the sight says which readers see a difference.
     Stored(Object, Sight),
 }
 
@@ -333,8 +333,8 @@ impl Cache {
         self.buried.lock().bury(uid, Burial { version: Version::LAST, is_told: true });
     }
 
-    /// Returns true if the API server has told of the delete of this UID, and it was not long ago. That the
-    /// object is missing in a list, or not found by a read, tells less.
+    /// Returns true if the API server has reported the delete of this UID, and it was not long ago. That the object is
+    /// missing in a list, or not found by a read, is weaker evidence.
     pub fn is_deleted(&self, uid: &str) -> bool {
         self.buried.lock().is_told(uid)
     }

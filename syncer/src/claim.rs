@@ -155,7 +155,8 @@ impl Claim {
         }
     }
 
-    /// Resolves when a person has adopted another virtual cluster or host namespace than the one this process runs with.
+    /// Resolves when a person has adopted another virtual cluster or host namespace than the one this process runs
+    /// with.
     pub async fn replaced(&self) {
         self.replaced.cancelled().await;
     }
@@ -179,7 +180,7 @@ impl Claim {
     }
 
     async fn read_both(&self) -> Result<Pair, ReadError> {
-        // Both to the end: one side may tell that it was restored while the other does not answer.
+        // Both to the end: one side may show that it was restored while the other does not answer.
         let (host, virt) = tokio::join!(self.read(Side::Host), self.read(Side::Virtual));
         for (side, reading) in [(Side::Host, &host), (Side::Virtual, &virt)] {
             if let Ok(reading) = reading {

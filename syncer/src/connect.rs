@@ -60,10 +60,10 @@ fn api(side: Side, mut kube: KubeConfig) -> anyhow::Result<Api> {
     Ok(Api::new(client(kube).with_context(|| format!("cannot make a client of the {side} API server"))?))
 }
 
-/// Returns a client whose connections are probed, and closed when they are unused. `Client::try_from` takes no connector
-/// of the caller's; of its layers, these are missing on purpose: retries, which would repeat creates whose answer was lost
-/// below the queue; time limits, as the queue has a deadline for every request and a watch must be able to idle; and
-/// compression, as both API servers are near.
+/// Returns a client whose connections are probed, and closed when they are unused. `Client::try_from` takes no
+/// connector of the caller's; of its layers, these are missing on purpose: retries, which would repeat creates whose
+/// answer was lost below the queue; time limits, as the queue has a deadline for every request and a watch must be able
+/// to idle; and compression, as both API servers are near.
 fn client(kube: KubeConfig) -> anyhow::Result<Client> {
     let mut hyper = HyperClient::builder(TokioExecutor::new());
     // Without a timer the pool closes connections only when it looks for one.

@@ -156,8 +156,8 @@ impl Gate {
         self.perform_for(effect, None).await
     }
 
-    /// Performs one effect of a reconcile. The answer to the write of a virtual status that shows exactly what was written
-    /// does not wake its key: the mapper has decided about that state already.
+    /// Performs one effect of a reconcile. The answer to the write of a virtual status that shows exactly what was
+    /// written does not wake its key: the mapper has decided about that state already.
     pub async fn perform_for(&self, effect: Effect, origin: Option<Origin<'_>>) -> Result<Done, MapError> {
         let (target, verb) = (effect.target(), effect.verb());
         self.tell_of_backlog().await;
@@ -255,7 +255,7 @@ impl Gate {
     /// Sends one request.
     async fn write(&self, write: &Write) -> Result<Value, ApiError> {
         let ObjectRef { side, kind, namespace, name } = &write.target;
-        // A policy inside tells the syncer from the tenant by it.
+        // A policy inside distinguishes the syncer from the tenant by the field manager.
         let manager = (*side == Side::Virtual && !kind.namespaced).then_some(FIELD_MANAGER);
         let target = Target::new(*kind, namespace, name).subresource(write.subresource).managed_by(manager);
         let class = Class::Kind(kind.group_kind());
@@ -395,7 +395,7 @@ impl Gate {
         self.store(side, kind, object, |_| None)
     }
 
-    /// Stores the answer to a write. It does not wake the key of the reconcile when it tells it nothing.
+    /// Stores the answer to a write. It does not enqueue the key of the reconcile when it is not news to it.
     fn take(&self, write: &Write, cached: Option<&Object>, answer: Value, origin: Option<Origin<'_>>) {
         self.store(write.target.side, write.target.kind, answer, |answer| {
             let is_known = |origin: &Origin<'_>| match (&write.payload, cached) {

@@ -59,8 +59,9 @@ impl Learnt {
         Ok(())
     }
 
-    /// Doubts the defaults of a kind of which an object is refused, or rejected by the host: it may have a default that the
-    /// API server fills in since it was configured otherwise. What has been told already is doubted more rarely.
+    /// Marks the defaults of a kind to be learnt again, because an object of it is refused, or rejected by the host: it
+    /// may have a default that the API server fills in since it was configured otherwise. A refusal that an event has
+    /// reported already does so more rarely.
     pub fn doubt(&self, kind: Kind, is_told: bool) {
         let span = if is_told { DOUBT_TOLD } else { DOUBT };
         if self.since.lock().get(&kind).is_some_and(|at| at.elapsed() >= span) {

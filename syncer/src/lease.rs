@@ -1,5 +1,5 @@
-//! Lease of replicas: of several syncers of one virtual cluster, one writes. Only when it is configured, as a held Lease is
-//! renewed all the time.
+//! Lease of replicas: of several syncers of one virtual cluster, one writes. Only when it is configured, as a held
+//! Lease is renewed all the time.
 //!
 //! The lease saves work; it is no fence. The preconditions of every write are the fence.
 
@@ -31,7 +31,7 @@ use election::{Election, Record};
 pub use hold::Hold;
 
 const KIND: Kind = Kind::of("coordination.k8s.io", "v1", "Lease", "leases");
-/// Time that a release gives to writes on their way.
+/// Time that a release waits for writes in flight.
 const DRAIN: Duration = Duration::from_millis(500);
 /// Time limit of the request that gives the lease back.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -197,7 +197,7 @@ impl Lease {
         loop {
             sleep(self.times.retry).await;
             let why = loop {
-                // Whoever was stopped for so long has to begin anew: others may have written meanwhile.
+                // A process that was stopped for so long has to start again: others may have written meanwhile.
                 if renewed.elapsed() >= self.times.deadline {
                     break Some("it was not renewed in time".to_owned());
                 }
@@ -225,8 +225,8 @@ impl Lease {
         }
     }
 
-    /// Ends the writes of the gate, runs `closing` while the lease is still held, and gives the lease back, so that another
-    /// replica need not wait for its end. A lease that was lost is not given back.
+    /// Ends the writes of the gate, runs `closing` while the lease is still held, and gives the lease back, so that
+    /// another replica need not wait for its end. A lease that was lost is not given back.
     pub async fn release(&self, closing: impl Future<Output = ()>) {
         if self.lost.lock().is_some() {
             return;

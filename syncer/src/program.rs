@@ -16,8 +16,8 @@ use crate::{Args, Sockets, connect, role, run};
 /// Number of threads. More would only cost memory, as the syncer mostly waits for two API servers.
 const THREADS: usize = 2;
 
-/// Runs a syncer with these mappers and sockets as a program. It reads the command line and ends with SIGTERM or SIGINT; an error
-/// is printed to standard error.
+/// Runs a syncer with these mappers and sockets as a program. It reads the command line and ends with SIGTERM or
+/// SIGINT; an error is printed to standard error.
 ///
 /// ```no_run
 /// # fn mapper() -> Box<dyn tenet_mapper::Mapper> { unimplemented!() }

@@ -1,13 +1,13 @@
-//! Result of a quorum read, taken into the cache and told to the router.
+//! Result of a quorum read, stored in the cache and passed to the router.
 
 use serde_json::Value;
 
 use crate::cache::{Cache, Change, NamespacedName};
 use crate::router::Router;
 
-/// Replaces what the cache holds of an object by what the server says. An object that lost the label by which its stream
-/// selects has left the cache, as an absent one; `cached` is the UID that was known before the read. Returns true if the
-/// cache has changed.
+/// Replaces what the cache holds of an object by what the server says. An object that lost the label by which its
+/// stream selects has left the cache, as an absent one; `cached` is the UID that was known before the read. Returns
+/// true if the cache has changed.
 pub(crate) fn take(
     cache: &Cache,
     router: &Router,

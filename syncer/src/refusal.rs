@@ -1,7 +1,7 @@
 //! Refusals: the virtual object says why it, or its last change, does not cross.
 //!
-//! The copy of a change that is refused stays as it was last accepted. The tenant gets an event and, where the kind has conditions,
-//! a condition: `tenet.sh/Synced` of an object that stands on the host, a condition of its kind (of pods
+//! The copy of a change that is refused stays as it was last accepted. The tenant gets an event and, where the kind has
+//! conditions, a condition: `tenet.sh/Synced` of an object that is on the host, a condition of its kind (of pods
 //! `PodScheduled`) of one that does not. Both go when the object crosses again.
 
 use tenet_mapper::rules::Refusal;
@@ -54,7 +54,7 @@ pub async fn say(
     let now = engine.runtime.timestamp();
     let status = match (has_copy, spec.pending_condition) {
         (true, _) => condition::refused(&virt, reason.as_str(), &message, &now),
-        // For the tenant a foreign object in the way is a refusal, too.
+        // To the tenant a foreign object under the name of the copy is a refusal, too.
         (false, Some(pending)) => {
             let reason = if reason == EventReason::Blocked { EventReason::Refused } else { reason };
             condition::pending(&virt, pending, reason.as_str(), &message, &now)

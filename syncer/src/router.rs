@@ -53,8 +53,8 @@ struct Sources {
 /// Event of an object that is routed.
 #[derive(Clone, Copy)]
 enum Event<'e> {
-    /// The cache has stored it. The sight tells which readers see a difference; the key has caused the change, and is not
-    /// woken by it.
+    /// The cache has stored it. The sight says which readers see a difference; the key has caused the change, and is
+    /// not enqueued for it.
     Stored(&'e Sight, Option<&'e Key>),
     /// It is gone.
     Gone,
@@ -142,13 +142,13 @@ impl Router {
         routes.filter(|route| !matches!(route.keys, KeysOf::None)).map(|route| route.projection).collect()
     }
 
-    /// Handles an object that is stored in the cache; `sight` tells which readers see a difference.
+    /// Handles an object that is stored in the cache; `sight` says which readers see a difference.
     pub fn changed(&self, cache: &Cache, object: &Object, sight: &Sight) {
         self.changed_by(cache, object, sight, None);
     }
 
-    /// As [`Self::changed`], for a change that the reconcile of a key has made and that tells it nothing: every other key
-    /// that the object affects is enqueued.
+    /// As [`Self::changed`], for a change that the reconcile of a key has made and that is not news to it: every other
+    /// key that the object affects is enqueued.
     pub fn changed_by(&self, cache: &Cache, object: &Object, sight: &Sight, cause: Option<&Key>) {
         let lane = if cache.side() == Side::Host || object.is_deleting() { Lane::Urgent } else { Lane::Change };
         if cache.side() == Side::Virtual {
@@ -241,13 +241,14 @@ impl Router {
         self.mappers.iter().map(Mapper::spec).filter(refers).map(|spec| spec.kind).collect()
     }
 
-    /// Returns true if an object refers to this one of which no reconcile has said yet that it may not be on the host.
+    /// Returns true if an object refers to this one and no reconcile has decided yet that the former may not be on the
+    /// host.
     pub fn is_mentioned(&self, kind: Kind, key: &VirtualKey) -> bool {
         self.references.read().is_mentioned(&(kind.group_kind(), key.clone()))
     }
 
-    /// Notes what the reconcile of a key says about its references, and wakes the objects that are needed now, or not any
-    /// more.
+    /// Notes what the reconcile of a key says about its references, and wakes the objects that are needed now, or not
+    /// any more.
     pub fn judge(&self, key: &Key, standing: Standing) {
         let referrer = (key.mapper, key.object.clone());
         if !self.references.read().stands_otherwise(&referrer, standing) {
@@ -312,7 +313,8 @@ impl Router {
         if let Some(running) = self.running.get(&mapper) {
             running.store(true, Ordering::Release);
         }
-        // An object that has gone before is in no cache. In order, so that one seed of the simulator always gives the same run.
+        // An object that has gone before is in no cache. In order, so that one seed of the simulator always gives the
+        // same run.
         let gone: BTreeSet<_> =
             self.gone.iter().filter_map(|last| self.owner_key(mapper, &self.owner_of(&last)?)).collect();
         for object in gone {
@@ -466,7 +468,7 @@ impl Router {
         is_own.then(|| VirtualKey::new(owner.namespace.as_str(), owner.name.as_str()))
     }
 
-    /// Logs and counts a host object whose owner record was changed: nobody knows whose it is, so it stays as it is.
+    /// Logs and counts a host object whose owner record was changed: its owner is unknown, so it stays as it is.
     fn alarm(&self, kind: Kind, host: &Object) {
         let object = format!("{}/{}", host.namespace(), host.name());
         tracing::error!(%kind, object, "owner record of a host object was changed: the object is not written or deleted");

@@ -28,7 +28,7 @@ impl<T: Clone> SharedRead<T> {
             return answer.clone();
         }
         let number = self.started.fetch_add(1, SeqCst) + 1;
-        // Until it has an answer, nobody may take the one before for it.
+        // Until this read has an answer, the answer of the one before must not be taken for it.
         *last = (number, None);
         let answer = read().await;
         *last = (number, Some(answer.clone()));

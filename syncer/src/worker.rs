@@ -251,7 +251,7 @@ fn check_defaults(engine: &Engine, spec: &MapperSpec, object: &VirtualKey) -> Re
 }
 
 /// Logs an error, and emits an event when it concerns the tenant. Returns the error that
-/// decides when to try again: a refusal that could not be told is told later.
+/// decides when to try again: a refusal that could not be reported is reported later.
 async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: MapError) -> MapError {
     let (kind, object) = (mapper.spec().kind, &ticket.key.object);
     let reason = match error {
@@ -264,7 +264,7 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: Ma
             return match refusal::tell(engine, mapper.spec(), object, refusals).await {
                 Ok(()) => error,
                 Err(untold) => {
-                    tracing::warn!(%kind, %object, error = %untold, "the tenant could not be told");
+                    tracing::warn!(%kind, %object, error = %untold, "cannot report the error to the tenant");
                     untold
                 }
             };
@@ -287,7 +287,7 @@ async fn report(engine: &Engine, mapper: &dyn Mapper, ticket: &Ticket, error: Ma
     };
     tracing::info!(%kind, %object, %error, class = error.class(), "not synced");
     if let Err(untold) = refusal::say(engine, mapper.spec(), object, reason, error.to_string()).await {
-        tracing::warn!(%kind, %object, error = %untold, "the tenant could not be told");
+        tracing::warn!(%kind, %object, error = %untold, "cannot report the error to the tenant");
     }
     error
 }

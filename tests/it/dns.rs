@@ -138,8 +138,8 @@ async fn a_hostname_with_dots_is_what_a_container_sees() -> Result<()> {
     Ok(())
 }
 
-/// The Corefile and the rights that the syncer deploys are enough for CoreDNS itself: it runs as a process of this machine,
-/// because the nodes of a playground run no containers.
+/// The Corefile and the rights that the syncer deploys are enough for CoreDNS itself: it runs as a process of this
+/// machine, because the nodes of a playground run no containers.
 #[tokio::test(flavor = "multi_thread")]
 async fn coredns_answers_with_what_the_syncer_deploys() -> Result<()> {
     let harness = Separate::start(options("dns-names")).await?;

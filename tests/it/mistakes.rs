@@ -1,4 +1,5 @@
-//! Mistakes of a user who creates a virtual cluster on a real host: each is told in one message, and nothing is written.
+//! Mistakes of a user who creates a virtual cluster on a real host: each is told in one message, and nothing is
+//! written.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

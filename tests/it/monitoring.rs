@@ -1,4 +1,4 @@
-//! Metrics, and everything that speaks of them: alerts, the dashboard and the page of operations.
+//! Metrics, and everything that names them: alerts, the dashboard and the page of operations.
 
 use std::collections::BTreeSet;
 use std::fs;

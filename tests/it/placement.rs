@@ -1,4 +1,5 @@
-//! Classes, schedulers and nodes that the host does not give a tenant: the pod runs all the same, or says why it does not.
+//! Classes, schedulers and nodes that the host does not give a tenant: the pod runs all the same, or says why it does
+//! not.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};

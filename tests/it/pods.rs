@@ -205,7 +205,8 @@ fn decode(text: &str) -> String {
     String::from_utf8(bytes).expect("a token")
 }
 
-/// A Job with `podReplacementPolicy: Failed` replaces a pod when its phase is final, and its finalizer keeps the pod until then.
+/// A Job with `podReplacementPolicy: Failed` replaces a pod when its phase is final, and its finalizer keeps the pod
+/// until then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_goes_on_when_the_host_removes_its_pod_at_once() -> Result<()> {
     let harness = Harness::shared().await?;

@@ -1,8 +1,8 @@
 //! Environment variables of Services. The host's kubelet would set those of the host's Services, so the
 //! host pod has `enableServiceLinks: false` and takes the variables of the virtual Services by `envFrom`.
 //!
-//! The kubelet still adds those of the host's own `default/kubernetes`, but only where neither `env` nor `envFrom` defines
-//! them.
+//! The kubelet still adds those of the host's own `default/kubernetes`, but only where neither `env` nor `envFrom`
+//! defines them.
 
 use std::collections::BTreeMap;
 

@@ -23,7 +23,7 @@ pub const UID: &str = "tenet.sh/uid";
 /// annotations to objects that they derive; such an object has another name, so it does not look like
 /// one of ours.
 pub const HOST_NAME: &str = "tenet.sh/host-name";
-/// Annotation of the owner record: checksum of its other parts. A record that somebody has changed is no record.
+/// Annotation of the owner record: checksum of its other parts. A record that was changed is invalid.
 pub const CHECKSUM: &str = "tenet.sh/checksum";
 
 /// Label of the two halves of the claim: name of the virtual cluster. They are no copies, so they lack [`MANAGED_BY`].
@@ -57,8 +57,8 @@ pub const SOURCE: &str = "tenet.sh/source";
 pub const FOLLOWED: &str = "tenet.sh/followed";
 /// Annotation of a host pod: digests of the conditions of readiness gates that the syncer has written, or is about to.
 pub const GATES: &str = "tenet.sh/gates";
-/// Annotation of a virtual pod: its own UID, written with the binding that follows the host's. A pod that is bound without it
-/// was bound by somebody inside.
+/// Annotation of a virtual pod: its own UID, written with the binding that follows the host's. A pod that is bound
+/// without it was bound inside, by a user or a scheduler.
 pub const BOUND: &str = "tenet.sh/bound";
 /// Annotation of a token Secret: for each key of its data, the instants in unix seconds at which the token was issued
 /// and at which it expires.
@@ -80,8 +80,8 @@ pub const VALUE: &str = "tenet.sh/value-";
 /// it, so no pod of a tenant can be selected as a kubelet.
 pub const CONTROL_PLANE: &str = "tenet.sh/control-plane";
 
-/// Label of a host Secret that keeps pods without a controller while a virtual cluster is paused: its name. On the `StatefulSet`,
-/// an annotation: the pods are kept, and the pause has begun.
+/// Label of a host Secret that keeps pods without a controller while a virtual cluster is paused: its name. On the
+/// `StatefulSet`, an annotation: the pods are kept, and the pause has begun.
 pub const PAUSED_PODS: &str = "tenet.sh/paused-pods";
 
 /// Member of a cached object, never of a stored one: digest in place of content that is not kept.

@@ -1,4 +1,4 @@
-//! Labels and annotations on their way to the host. None of the host's come back up.
+//! Labels and annotations that cross to the host. None of the host's come back up.
 
 mod glob;
 mod load_balancers;
@@ -26,7 +26,8 @@ pub fn is_reserved(key: &str) -> bool {
     end.eq_ignore_ascii_case(PREFIX) && (rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Returns the labels of a virtual object that cross, under the keys that they have on the host: all except reserved ones.
+/// Returns the labels of a virtual object that cross, under the keys that they have on the host: all except reserved
+/// ones.
 ///
 /// A host object that selects by labels in our namespace must therefore select on a reserved key
 /// as well, as every translated selector does, see [`selectors`](crate::selectors).

@@ -102,8 +102,8 @@ impl Names {
         }
     }
 
-    /// Returns the name of the host Secret with the ServiceAccount tokens of a pod. In the scheme `Tenet` no Secret of a
-    /// tenant ever gets this name.
+    /// Returns the name of the host Secret with the ServiceAccount tokens of a pod. In the scheme `Tenet` no Secret of
+    /// a tenant ever gets this name.
     pub fn token_secret_name(&self, namespace: &str, pod: &str) -> String {
         match self.scheme {
             NameScheme::Tenet => {
@@ -115,14 +115,14 @@ impl Names {
         }
     }
 
-    /// Returns the name of the host `ConfigMap` that owns all host pods. No `ConfigMap` of a tenant ever gets this name: in
-    /// both schemes those end in `-x-VC` or a hash.
+    /// Returns the name of the host `ConfigMap` that owns all host pods. No `ConfigMap` of a tenant ever gets this
+    /// name: in both schemes those end in `-x-VC` or a hash.
     pub fn pod_owner_name(&self) -> String {
         format!("{POD_OWNER}{}", self.cluster)
     }
 
-    /// Returns the name of the host `ConfigMap` with the variables of the Services of a namespace. They may need several,
-    /// which are numbered from 0. No `ConfigMap` of a tenant ever gets this name.
+    /// Returns the name of the host `ConfigMap` with the variables of the Services of a namespace. They may need
+    /// several, which are numbered from 0. No `ConfigMap` of a tenant ever gets this name.
     pub fn service_env_name(&self, namespace: &str, index: usize) -> String {
         hashed("service-env", &["services", namespace], &[namespace, &index.to_string(), &self.cluster])
     }

@@ -64,7 +64,7 @@ pub enum Foreign {
         /// Host object that carries the record.
         actual: String,
     },
-    /// The record is not as it was written: somebody has changed it, so nobody knows whose the object is.
+    /// The record is not as it was written: it was changed, so the owner of the object is unknown.
     #[error("its owner record was changed: {CHECKSUM} does not match")]
     Damaged,
     /// Label and record name different virtual namespaces.

@@ -30,13 +30,13 @@ pub enum Action {
     /// The virtual side owns it; the value crosses unchanged.
     Copy,
     /// The virtual side owns it; it is the name of an object of this kind in the same
-    /// namespace, translated on the way and recorded as a reference.
+    /// namespace, translated when it crosses and recorded as a reference.
     Reference(GroupKind),
     /// The mapper computes the host's value itself, from the tenant's value where there
     /// is one. Covers everything below the path.
     Set,
-    /// Selects pods by their labels; narrowed on the way to those of the virtual cluster that it
-    /// meant. Covers everything below the path.
+    /// Selects pods by their labels; narrowed when it crosses, to those of the virtual cluster that it meant. Covers
+    /// everything below the path.
     Selector(SelectorForm),
     /// The host owns it: it never crosses down. Covers everything below the path.
     Up,

@@ -1,4 +1,4 @@
-//! Label selectors on their way to the host. There, the pods of all virtual namespaces, and of
+//! Label selectors that cross to the host. There, the pods of all virtual namespaces, and of
 //! other virtual clusters, share one namespace, so every selector is narrowed to the virtual cluster
 //! and to the virtual namespaces that it selects.
 

@@ -1,4 +1,4 @@
-//! Messages of the host, told in the names that the tenant knows.
+//! Messages of the host, in the names that the tenant knows.
 //!
 //! API servers and kubelets of the host speak of host objects. What they say reaches the tenant in
 //! statuses, events, denied requests and failed streams, always through a [`Wording`].
@@ -26,8 +26,7 @@ pub struct Wording {
 }
 
 impl Wording {
-    /// A wording for objects of the host namespace `outer` that stand for some of the virtual
-    /// namespace `inner`.
+    /// A wording for objects of the host namespace `outer` that are copies of some in the virtual namespace `inner`.
     pub fn new(outer: impl Into<String>, inner: impl Into<String>) -> Self {
         let (outer, inner) = (outer.into(), inner.into());
         // A bare word may be anything, so the namespace is hidden where the text says that it is one.
@@ -66,8 +65,8 @@ impl Wording {
         self.sorted()
     }
 
-    /// Hides addresses in [`Self::redact`]: those of nodes stand in the errors of an API server
-    /// that cannot reach a kubelet. Loopback addresses are the pod's own.
+    /// Hides addresses in [`Self::redact`]: the errors of an API server that cannot reach a kubelet contain those of
+    /// nodes. Loopback addresses are the pod's own.
     #[must_use]
     pub fn hiding_addresses(self) -> Self {
         Self { hides_addresses: true, ..self }

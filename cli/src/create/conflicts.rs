@@ -28,7 +28,7 @@ pub(super) async fn check(api: &Api, namespace: &str, name: &str, objects: &[Val
                     ours.insert(path);
                 }
             },
-            // Without the right to read it, the check of rights tells.
+            // A missing right to read it is reported by the check of rights.
             Err(error) if error.code() == Some(403) => {}
             other => drop(other.context("cannot reach the host cluster")?),
         }

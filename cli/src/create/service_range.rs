@@ -17,7 +17,7 @@ pub(super) async fn check(api: &Api, namespace: &str, objects: &[Value], range: 
     let found = if let Some(found) = found {
         found
     } else {
-        // A dry run tells which address the host would give.
+        // A dry run shows which address the host would give.
         let collection = Resource::of(service).map(|it| it.collection(namespace)).unwrap_or_default();
         api.create(&format!("{collection}?dryRun=All"), service).await.context("cannot try to create the Service")?
     };

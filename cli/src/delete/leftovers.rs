@@ -72,7 +72,8 @@ impl fmt::Display for Found {
 }
 
 impl Places {
-    /// Finds the collections of a virtual cluster: the Role that it has been given may name more than one of this version.
+    /// Finds the collections of a virtual cluster: the Role that it has been given may name more than one of this
+    /// version.
     pub(crate) async fn of(host: &Host, name: &str, rights_of: RightsOf) -> Result<Self> {
         let namespace = &host.namespace;
         let rights = default_rights(name, namespace, rights_of)?;

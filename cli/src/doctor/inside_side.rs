@@ -13,8 +13,8 @@ use crate::inside::Inside;
 /// Difference of minor versions from which objects may have fields that the other side does not know.
 const SKEW: u32 = 3;
 
-/// Checks all that needs both sides: the versions, the claim, DNS, and the webhook. Of the host it takes the version, the
-/// namespace, which is null without the right to read it, and the half of the claim.
+/// Checks all that needs both sides: the versions, the claim, DNS, and the webhook. Of the host it takes the version,
+/// the namespace, which is null without the right to read it, and the half of the claim.
 pub(super) async fn check(
     target: &Target,
     inside: Result<Inside>,
@@ -70,8 +70,8 @@ async fn halves(target: &Target, api: &Api, namespace: &Value, host: &Value) -> 
     Ok(agreement(target, host, &virt, [namespace, &system]))
 }
 
-/// Compares the halves of the claim with each other, and with the namespaces that they name. The UID of a namespace that
-/// may not be read is not compared.
+/// Compares the halves of the claim with each other, and with the namespaces that they name. The UID of a namespace
+/// that may not be read is not compared.
 fn agreement(target: &Target, host: &Value, virt: &Value, namespaces: [&Value; 2]) -> Finding {
     let (check, help) = ("claim", target.command("logs", "--tail 50"));
     let missing = [("host", host), ("virtual", virt)].into_iter().find(|(_, half)| half["data"].is_null());

@@ -17,7 +17,7 @@ pub(super) async fn check(target: &Target, needed: &Rights, is_ready: bool) -> R
     let (asks, account) = (asks_of(needed.rules()), names::account(name));
     let count = asks.len();
     let lacking = match missing(&host.api, &host.namespace, asks.clone(), Who::Account(&account)).await {
-        // Whoever may not ask about others can still read the Role.
+        // A user who may not ask about others may still read the Role.
         Err(error) if error.code() == Some(403) => {
             let rules = granted(host, name).await.context("cannot read the Role of the syncer")?.unwrap_or_default();
             let granted = asks_of(&rules);

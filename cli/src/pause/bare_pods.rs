@@ -1,7 +1,8 @@
-//! Pods without a controller, which nobody inside makes again: kept in Secrets on the host while a virtual cluster is paused.
+//! Pods without a controller, which nobody inside makes again: kept in Secrets on the host while a virtual cluster is
+//! paused.
 //!
-//! The pod itself cannot outlive a pause: it is bound to a node, and its end on the host is its end. So `resume` creates it
-//! anew, with the same name and spec.
+//! The pod itself cannot outlive a pause: it is bound to a node, and its end on the host is its end. So `resume`
+//! creates it anew, with the same name and spec.
 
 use std::time::Duration;
 
@@ -80,7 +81,7 @@ async fn remove(host: &Host, secret: &Value) -> Result<()> {
     host.api.delete(&path, &options).await.map(drop).context("cannot remove a Secret that kept pods")
 }
 
-/// Replaces the pod that has ended with the pause. A pod that somebody has created meanwhile stays.
+/// Replaces the pod that has ended with the pause. A pod that was created meanwhile stays.
 async fn create_again(inside: &Api, pod: &Value) -> Result<()> {
     let metadata = &pod["metadata"];
     let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));

@@ -87,7 +87,7 @@ fn rule(way: Way) -> String {
     rule.to_owned()
 }
 
-/// Returns the last thing that the syncer has said about the object.
+/// Returns the last event of the syncer about the object.
 fn decision(facts: &Facts) -> Option<String> {
     let event = facts.events.iter().rev().find(|event| text(&event["reason"]).starts_with("Sync"))?;
     let [reason, time, message] = ["reason", "lastTimestamp", "message"].map(|field| text(&event[field]));

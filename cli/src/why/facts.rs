@@ -46,7 +46,7 @@ pub(super) enum Way {
     Inside,
 }
 
-/// Statement of the host, for somebody who may read it.
+/// State on the host, for a user who may read it.
 #[derive(Debug, Default)]
 pub(super) struct OnHost {
     pub(super) copy: Option<Value>,
@@ -186,7 +186,7 @@ fn is_shown(resource: &Resource) -> bool {
     SHOWN.contains(&resource.group_kind().as_str())
 }
 
-/// Returns the way of a kind. The Role of the syncer says which kinds are copied.
+/// Returns how a kind crosses. The Role of the syncer says which kinds are copied.
 fn way(rules: &[Value], resource: &Resource) -> Way {
     let has = |list: &Value, item: &str| list.as_array().is_some_and(|list| list.iter().any(|it| it == item));
     let is_created = rules.iter().any(|rule| {

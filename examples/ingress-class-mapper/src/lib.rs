@@ -1,5 +1,5 @@
-//! Shows the IngressClasses of the host to the tenant, so that an Ingress can name one. Nothing crosses down: a class that
-//! the tenant makes stays inside.
+//! Shows the IngressClasses of the host to the tenant, so that an Ingress can name one. Nothing crosses down: a class
+//! that the tenant makes stays inside.
 
 use serde_json::{Value, json};
 use tenet_mapper::{

@@ -1,5 +1,5 @@
-//! Carries Ingresses to the host. The hosts of a rule reach the outside world, so the configuration says which of them a
-//! tenant may claim.
+//! Carries Ingresses to the host. The hosts of a rule reach the outside world, so the configuration says which of them
+//! a tenant may claim.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 //! The range of service addresses of the host.
 //!
 //! The virtual API server must have the host's range, because its Services have the host's addresses. With the right
-//! to read `ServiceCIDR`s the host says it. Without, dry-run creates of Services with chosen addresses tell: the
+//! to read `ServiceCIDR`s the host says it. Without it, dry-run creates of Services with chosen addresses show it: the
 //! API server refuses an address outside of the range with another message than one that is taken.
 
 use std::net::IpAddr;

@@ -37,8 +37,8 @@ pub enum ValuesError {
     },
 }
 
-/// Reads values: files by name and content, then assignments such as `store.type=etcd`. What comes later wins; lists are
-/// replaced as a whole.
+/// Reads values: files by name and content, then assignments such as `store.type=etcd`. What comes later wins; lists
+/// are replaced as a whole.
 pub fn load(files: &[(String, String)], assignments: &[String]) -> Result<Values, ValuesError> {
     let mut all = Value::Object(serde_json::Map::new());
     for (file, text) in files {

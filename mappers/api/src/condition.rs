@@ -1,7 +1,7 @@
 //! Conditions in which a virtual object says that it, or its last change, does not cross.
 //!
-//! The condition [`SYNCED`] is for an object that stands on the host. It belongs to the engine: a mapper that copies
-//! the status of the host neither carries it nor takes it away. An object that does not stand there says so in
+//! The condition [`SYNCED`] is for an object that is on the host. It belongs to the engine: a mapper that copies
+//! the status of the host neither carries it nor takes it away. An object that is not there says so in
 //! a condition of its kind, which the status of the host later replaces.
 //!
 //! All functions return members of `status`, for a merge patch.
@@ -14,7 +14,7 @@ use crate::{EventReason, Object};
 /// The pointer of the list.
 pub const CONDITIONS: &str = "/status/conditions";
 
-/// Reasons with which the engine says that an object does not stand on the host.
+/// Reasons with which the engine says that an object is not on the host.
 const PENDING: [EventReason; 2] = [EventReason::Refused, EventReason::Rejected];
 
 /// The condition of an object, if it has one.
@@ -27,7 +27,7 @@ pub fn is_said(object: &Object, pending: Option<&str>) -> bool {
     find(object).is_some() || pending.is_some_and(|pending| find_pending(object, pending).is_some())
 }
 
-/// Makes an object that stands on the host say, since `now`, why its last change did not cross; `None`
+/// Makes an object that is on the host say, since `now`, why its last change did not cross; `None`
 /// when it says so already.
 pub fn refused(object: &Object, reason: &str, message: &str, now: &str) -> Option<Value> {
     if find(object).is_some_and(|condition| says(condition, reason, message)) {
@@ -37,7 +37,7 @@ pub fn refused(object: &Object, reason: &str, message: &str, now: &str) -> Optio
     Some(json!({"conditions": with(object.list_at(CONDITIONS), is_ours, Some(&condition))}))
 }
 
-/// Makes an object that does not stand on the host say, since `now`, why, in the condition of type
+/// Makes an object that is not on the host say, since `now`, why, in the condition of type
 /// `pending`; `None` when it says so already, or when somebody else has set the condition.
 pub fn pending(object: &Object, pending: &str, reason: &str, message: &str, now: &str) -> Option<Value> {
     let of_type = |condition: &Value| condition["type"] == pending;
@@ -49,7 +49,7 @@ pub fn pending(object: &Object, pending: &str, reason: &str, message: &str, now:
     Some(json!({"conditions": with(object.list_at(CONDITIONS), of_type, Some(&condition)), "reason": reason}))
 }
 
-/// Takes back that an object, or its last change, does not cross; `None` when it says nothing else.
+/// Removes the statement that an object, or its last change, does not cross; `None` when the object does not say so.
 pub fn accepted(object: &Object, pending: Option<&str>) -> Option<Value> {
     if !is_said(object, pending) {
         return None;

@@ -181,8 +181,8 @@ impl<'c> Context<'c> {
         self.read(Read::new(kind, key))
     }
 
-    /// The metadata of a host object as the API server has it now; `None` when it does not exist. Foreign objects are in no
-    /// cache. As with [`Self::content`], a mapper passes the error on with `?`.
+    /// The metadata of a host object as the API server has it now; `None` when it does not exist. Foreign objects are
+    /// in no cache. As with [`Self::content`], a mapper passes the error on with `?`.
     ///
     /// ```
     /// use tenet_mapper::{Context, HostKey, MapError, kinds};

@@ -60,7 +60,7 @@ pub trait Translate: Send + Sync + 'static {
     }
 
     /// Returns true if the host object's values for the `up` rules of the table are true by now: a
-    /// host object that has not followed a change of the virtual one yet may tell of what was.
+    /// host object that has not followed a change of the virtual one yet may show an earlier state.
     fn shows(&self, _virt: &Object, _host: &Object) -> bool {
         true
     }
@@ -168,7 +168,7 @@ impl<T: Translate> CopyMapper<T> {
         let content = cx.content(self.rules.spec().kind, key)?;
         match content {
             Some(object) if object.uid() == cached.uid() => Ok(Some(object)),
-            // The watch has not told yet, but will.
+            // The watch will bring the change.
             _ => Err(MapError::Conflict(format!("{key} has changed since it was seen"))),
         }
     }
@@ -307,8 +307,8 @@ fn delete(deletion: Deletion) -> Outcome {
     Outcome::one(Effect::Delete(deletion))
 }
 
-/// The host object of an original that is gone. When a new original waits for the place,
-/// it is told when the place is free.
+/// The host object of an original that is gone. A new original that waits for the name is reconciled when the name is
+/// free.
 fn orphan(kind: Kind, host: &Object, waiting: Option<HostKey>) -> Outcome {
     let mut outcome = Outcome::done();
     if !host.is_deleting() {

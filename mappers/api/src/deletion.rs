@@ -6,8 +6,9 @@ use crate::{Kind, Object, ObjectRef, Side};
 
 /// Reason why an object may be deleted, or changed to say that its copy is gone.
 ///
-/// It says of what kind the reason is, and never names the object that the write depends on: the twin is derived from the
-/// object that is written ([`plan::proof`](crate::plan::proof)), so a mapper cannot ask for the absence of another object.
+/// It says of what kind the reason is, and never names the object that the write depends on: the twin is derived from
+/// the object that is written ([`plan::proof`](crate::plan::proof)), so a mapper cannot ask for the absence of another
+/// object.
 ///
 /// ```
 /// use serde_json::json;
@@ -25,21 +26,21 @@ pub enum Cause {
         /// Its UID, as it was seen.
         uid: String,
     },
-    /// The twin is gone: the virtual object that the owner record names, or the copy of a virtual object. The gate proves
-    /// it with a quorum read before it deletes.
+    /// The twin is gone: the virtual object that the owner record names, or the copy of a virtual object. The gate
+    /// proves it with a quorum read before it deletes.
     TwinAbsent {
         /// Kind of the twin. An owner record that names another kind belongs to another object.
         twin: Kind,
     },
     /// The host object that a picture shows, of the same kind and name, is gone. The gate proves it with a quorum read.
     ShownAbsent,
-    /// No host object that a picture is made of exists any more. The gate proves with a quorum list that the cache knows
-    /// all of them.
+    /// No host object that a picture is made of exists any more. The gate proves with a quorum list that the cache
+    /// knows all of them.
     SourcesAbsent {
         /// Kind of the host objects.
         kind: Kind,
-        /// The field selector that finds them, whose value is the name of the picture; `None` where the API has none, so
-        /// that all of ours are listed.
+        /// The field selector that finds them, whose value is the name of the picture; `None` where the API has none,
+        /// so that all of ours are listed.
         field: Option<&'static str>,
     },
     /// Nothing needs this copy any more; it can be made again from its original at any
@@ -90,7 +91,7 @@ impl Deletion {
     }
 
     /// Deletes a host object because its virtual original, which is of kind `original` and named by the owner
-    /// record, is gone. Nobody waits for it any more: without a grace period.
+    /// record, is gone. It has no grace period, as nothing inside waits for its end.
     ///
     /// ```
     /// use tenet_mapper::{Deletion, Effect, Object, kinds};
@@ -150,8 +151,8 @@ impl Deletion {
         Self::new(Side::Host, kind, host, Cause::Redundant)
     }
 
-    /// Deletes a copy on the host to whose original no object refers. It stays if a reference is found before the delete:
-    /// the gate compares what may refer to the original with a list from a quorum.
+    /// Deletes a copy on the host to whose original no object refers. It stays if a reference is found before the
+    /// delete: the gate compares what may refer to the original with a list from a quorum.
     ///
     /// ```
     /// use serde_json::json;
@@ -210,8 +211,8 @@ impl Deletion {
         Self::new(Side::Virtual, kind, virt, Cause::ShownAbsent)
     }
 
-    /// Deletes a picture that is made of host objects of the kind `sources`, because none that it still needs exists. They
-    /// are found by `field`, a field selector of that kind, whose value is the name of the picture.
+    /// Deletes a picture that is made of host objects of the kind `sources`, because none that it still needs exists.
+    /// They are found by `field`, a field selector of that kind, whose value is the name of the picture.
     ///
     /// ```
     /// use serde_json::json;
@@ -225,8 +226,8 @@ impl Deletion {
         Self::new(Side::Virtual, kind, virt, Cause::SourcesAbsent { kind: sources, field: Some(field) })
     }
 
-    /// Deletes a picture that is made of host objects of the kind `sources`, because none of ours names it any more. The API
-    /// has no field selector that finds them, so all of them are listed.
+    /// Deletes a picture that is made of host objects of the kind `sources`, because none of ours names it any more.
+    /// The API has no field selector that finds them, so all of them are listed.
     ///
     /// ```
     /// use serde_json::json;

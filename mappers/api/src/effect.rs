@@ -74,7 +74,7 @@ impl Effect {
         }
     }
 
-    /// The effect as a step that must not hold back what stands behind it: when the API
+    /// The effect as a step that must not hold back the steps after it: when the API
     /// rejects it for good, the stages behind it go on.
     ///
     /// ```
@@ -235,15 +235,15 @@ pub struct VirtualPatch {
     pub version: Option<String>,
     /// `status`, or none.
     pub subresource: Option<&'static str>,
-    /// JSON pointers (of members, not of list elements) and what should stand there.
+    /// JSON pointers (of members, not of list elements) and the values that should be there.
     pub values: Vec<(Cow<'static, str>, Value)>,
     /// The absence that makes the values right; `None` when they show what was seen.
     pub cause: Option<Box<Cause>>,
 }
 
 impl VirtualPatch {
-    /// Values that were derived from this state of a virtual object. Outside of a subresource they are written over this
-    /// version alone, as the tenant writes too.
+    /// Values that were derived from this state of a virtual object. Outside of a subresource they are written over
+    /// this version alone, as the tenant writes too.
     pub fn new<P: Into<Cow<'static, str>>>(
         kind: Kind,
         virt: &Object,
@@ -261,8 +261,8 @@ impl VirtualPatch {
         }
     }
 
-    /// Makes the values depend on an absence, which the gate proves before it writes, as it does before a delete. Values
-    /// that are right only because a copy is gone need it: a cache may lack a copy that exists.
+    /// Makes the values depend on an absence, which the gate proves before it writes, as it does before a delete.
+    /// Values that are right only because a copy is gone need it: a cache may lack a copy that exists.
     ///
     /// ```
     /// use serde_json::json;
@@ -316,7 +316,7 @@ pub struct ApplyVirtual {
     pub key: VirtualKey,
     /// The whole object. Of the metadata, labels and annotations count.
     pub desired: Value,
-    /// True if an object there that nobody has marked may be taken over: only for objects
-    /// that the API server itself expects somebody to fill.
+    /// True if an object there that lacks the mark of the syncer may be taken over: only for objects that the API
+    /// server leaves to others, such as the Endpoints `kubernetes`.
     pub adopt: bool,
 }

@@ -29,7 +29,7 @@ pub enum EventType {
 pub enum EventReason {
     /// The object may not cross.
     Refused,
-    /// A foreign object stands in its place.
+    /// A foreign object has the name of its copy.
     Blocked,
     /// The host's API server does not accept it.
     Rejected,

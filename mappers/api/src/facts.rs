@@ -67,7 +67,8 @@ impl Facts {
         OwnerRecord::read(metadata, &self.names.cluster, &self.cluster_id)
     }
 
-    /// Returns true unless a host object certainly belongs to somebody else. One with a damaged owner record may be ours.
+    /// Returns true unless a host object certainly belongs to somebody else. One with a damaged owner record may be
+    /// ours.
     ///
     /// ```
     /// use serde_json::json;

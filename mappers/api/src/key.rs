@@ -154,7 +154,7 @@ impl Dependency {
         Self::Object(ObjectRef::new(Side::Virtual, kinds::NAMESPACE, "", name))
     }
 
-    /// The stream that tells of the change.
+    /// The stream that brings the change.
     pub fn stream(&self) -> (Side, Kind) {
         match self {
             Self::Object(object) => (object.side, object.kind),

@@ -138,8 +138,8 @@ impl Outcome {
         Self { next, ..self }
     }
 
-    /// Lets the answers to the creates of this outcome wait, for a mapper that has nothing to add to a new object before
-    /// its side has changed it: one reconcile then handles both.
+    /// Lets the answers to the creates of this outcome wait, for a mapper that has nothing to add to a new object
+    /// before its side has changed it: one reconcile then handles both.
     ///
     /// ```
     /// use std::time::Duration;

@@ -24,7 +24,7 @@ pub enum Projection {
     Whole,
     /// The metadata only; the API server sends no more.
     Metadata,
-    /// The metadata, and what stands at these field paths (`spec.containers[].name`). Without a path it is the metadata
+    /// The metadata, and the values at these field paths (`spec.containers[].name`). Without a path it is the metadata
     /// alone, and a new resource version by itself is no change of it.
     Fields(&'static [&'static str]),
     /// Everything, but of these members of the object only a digest: the content of
@@ -71,7 +71,7 @@ impl Projection {
         }
     }
 
-    /// Returns true if the cache keeps what stands at a field path, if only as a digest.
+    /// Returns true if the cache keeps the value at a field path, if only as a digest.
     pub fn shows(&self, path: &str) -> bool {
         match self {
             Self::Whole | Self::Digest(_) => true,
@@ -128,7 +128,7 @@ fn drop_bulk(object: &mut Value) {
     }
 }
 
-/// Moves the metadata and what stands at these paths out of an object.
+/// Moves the metadata and the values at these paths out of an object.
 fn pick(mut object: Value, paths: &[&str]) -> Value {
     let mut kept = Value::Object(Map::new());
     for path in ["metadata"].iter().chain(paths) {
@@ -137,7 +137,7 @@ fn pick(mut object: Value, paths: &[&str]) -> Value {
     kept
 }
 
-/// Moves what stands at `path` from `from` to `to`, and keeps the shape of lists.
+/// Moves the values at `path` from `from` to `to`, and keeps the shape of lists.
 fn graft(from: &mut Value, to: &mut Value, path: &str) {
     let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
     let (name, each) = head.strip_suffix("[]").map_or((head, false), |name| (name, true));

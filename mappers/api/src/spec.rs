@@ -62,7 +62,7 @@ pub struct MapperSpec {
     /// The sections of the configuration that it owns.
     pub sections: Vec<Section>,
     /// Set when objects of the kind have `status.conditions`. There the engine says when a change
-    /// of an object that stands on the host already did not cross.
+    /// of an object that is on the host already did not cross.
     pub has_conditions: bool,
     /// Returns true if the references of an object are needed on the host. It sees that object alone.
     pub refers: fn(&Object) -> bool,
@@ -70,12 +70,12 @@ pub struct MapperSpec {
     pub settle: Duration,
     /// Set when the copies carry no labels and no annotations of the tenant.
     pub bare: bool,
-    /// The condition in which an object that does not stand on the host says why; see
+    /// The condition in which an object that is not on the host says why; see
     /// [`MapperSpec::pending_in`].
     pub pending_condition: Option<&'static str>,
     /// The rights that its effects need; see [`MapperSpec::rights`].
     pub needs: Vec<Right>,
-    /// Object that is told as well why an object does not cross.
+    /// Object on which the reason why an object does not cross is emitted, too.
     pub reports_on: Option<ReportsOn>,
     /// True if the mapper runs only when the configuration enables it.
     pub opt_in: bool,
@@ -374,7 +374,7 @@ pub struct Bound {
     pub position: usize,
 }
 
-/// Object that is told why another does not cross.
+/// Object on which the reason why another does not cross is emitted.
 #[derive(Clone, Copy, Debug)]
 pub struct ReportsOn {
     /// Its kind.
@@ -387,7 +387,7 @@ pub struct ReportsOn {
 ///
 /// A change that the projection of the input does not show wakes no key of it: a mapper that reads
 /// `spec.nodeName` of pods is not asked again when their status changes, and a new resource
-/// version alone wakes nobody. So a projection names all that the mapper reads, no more and no less.
+/// version alone wakes no mapper. So a projection names all that the mapper reads, no more and no less.
 ///
 /// ```
 /// use tenet_mapper::{Input, KeysOf, Projection, Side, kinds};

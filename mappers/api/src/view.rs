@@ -32,8 +32,8 @@ pub trait View: Send + Sync {
     /// Returns true if a virtual object that is on the host, or may be, refers to this one: then it is needed there.
     fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool;
 
-    /// As [`Self::is_referenced`], or it is not known yet whether the object that refers to this one may be on the host:
-    /// then a copy is not made, and one that exists stays.
+    /// As [`Self::is_referenced`], or it is not known yet whether the object that refers to this one may be on the
+    /// host: then a copy is not made, and one that exists stays.
     fn is_mentioned(&self, kind: Kind, key: &VirtualKey) -> bool {
         self.is_referenced(kind, key)
     }

@@ -64,8 +64,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 const LONGEST_NAME: usize = 180;
 /// Seconds between two updates of one event.
 const INTERVAL: i64 = 10;
-/// Age in seconds from which an event is not shown any more: an API server forgets it after an hour, and would be told
-/// of it again.
+/// Age in seconds from which an event is not shown any more: an API server deletes it after an hour, and the syncer
+/// would create it again.
 const OLDEST: i64 = 45 * 60;
 
 /// Shows events of the host.

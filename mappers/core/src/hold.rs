@@ -27,7 +27,7 @@ impl Hold {
         lost: impl FnOnce(&Object) -> Option<Outcome>,
     ) -> Result<Outcome, MapError> {
         let host_key = cx.host_key(self.kind, key);
-        // A copy without an original stays: nobody has seen a delete, and it holds data.
+        // A copy without an original stays: no delete was seen, and it holds data.
         let Some(virt) = cx.virt(self.kind, key) else { return Ok(Outcome::done()) };
         let host = cx.host(self.kind, &host_key);
         if virt.is_deleting() {

@@ -1,5 +1,5 @@
-//! IngressClasses: a picture of each class of the host, so that an Ingress can name one. Nothing crosses down: a class that a
-//! tenant makes stays inside.
+//! IngressClasses: a picture of each class of the host, so that an Ingress can name one. Nothing crosses down: a class
+//! that a tenant makes stays inside.
 
 use tenet_mapper::rules::{Rule, omit, set, up};
 use tenet_mapper::translate::labels::Globs;

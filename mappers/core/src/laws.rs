@@ -35,7 +35,7 @@ const COPIES: [&str; 9] = [
     "volume-snapshot",
 ];
 
-/// No value of a tenant stands under a key of ours, but where a kubelet reads all labels or annotations.
+/// No value of a tenant is under a key of ours, but where a kubelet reads all labels or annotations.
 pub(crate) fn no_forged_record(host: &Value) {
     for map in ["labels", "annotations"] {
         for (key, value) in host["metadata"][map].as_object().into_iter().flatten() {

@@ -1,5 +1,5 @@
-//! NetworkPolicies: on the host, where the pods of all virtual namespaces stand side by side, every selector is narrowed to
-//! the pods of the virtual cluster in the namespaces that the tenant meant.
+//! NetworkPolicies: on the host, where the pods of all virtual namespaces are in one namespace, every selector is
+//! narrowed to the pods of the virtual cluster in the namespaces that the tenant meant.
 
 mod config;
 mod notice;
@@ -33,8 +33,8 @@ const PEER: &[Rule] = &[
     copy("ipBlock.except[]").kept(),
 ];
 
-/// Carries NetworkPolicies across. It is off until the configuration enables it: the host enforces them only if its network
-/// does.
+/// Carries NetworkPolicies across. It is off until the configuration enables it: the host enforces them only if its
+/// network does.
 pub struct NetworkPolicyMapper {
     copies: CopyMapper<Policies>,
 }

@@ -1,5 +1,6 @@
-//! Nodes: a picture of each node on which a pod of the virtual cluster runs, for as long as one does, and of those that the
-//! configuration always shows. It shows the host's own Node where that may be read, else a Node derived from the pods.
+//! Nodes: a picture of each node on which a pod of the virtual cluster runs, for as long as one does, and of those that
+//! the configuration always shows. It shows the host's own Node where that may be read, else a Node derived from the
+//! pods.
 
 mod always;
 mod config;

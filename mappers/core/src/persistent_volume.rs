@@ -1,6 +1,6 @@
-//! `PersistentVolume`s: a read-only picture of the volume behind each claim of the virtual cluster, as long as a copy of a
-//! claim names it. It shows neither where the data is nor how it is reached. Where the host's volumes may not be read, the
-//! picture is made from the claim. A volume that a tenant makes stays inside.
+//! `PersistentVolume`s: a read-only picture of the volume behind each claim of the virtual cluster, as long as a copy
+//! of a claim names it. It shows neither where the data is nor how it is reached. Where the host's volumes may not be
+//! read, the picture is made from the claim. A volume that a tenant makes stays inside.
 
 use std::sync::Arc;
 

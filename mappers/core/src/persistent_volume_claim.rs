@@ -184,8 +184,8 @@ impl Translate for Claims {
     }
 }
 
-/// Returns the kind of a data source, and the source with the name that it has on the host, if it is a claim or a snapshot of
-/// the same namespace.
+/// Returns the kind of a data source, and the source with the name that it has on the host, if it is a claim or a
+/// snapshot of the same namespace.
 fn source_on_host(cx: &Context<'_>, virt: &Object, source: &Value) -> Option<(Kind, Value)> {
     let text = |field: &str| source.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
     let kind = match (text("apiGroup"), text("kind")?) {

@@ -63,8 +63,8 @@ const HOST_FIELDS: &[&str] = &[
     "status",
 ];
 
-/// Time for which the tokens of a pod that was just bound wait, so that the status of a pod that starts at once is shown
-/// before. Most kubelets mount the volumes of a pod later.
+/// Time for which the tokens of a pod that was just bound wait, so that the status of a pod that starts at once is
+/// shown before. Most kubelets mount the volumes of a pod later.
 const BOUND: Duration = Duration::from_millis(50);
 
 /// Delay after which a key with unfinished work is reconciled again.

@@ -1,5 +1,5 @@
-//! `PodDisruptionBudget`s, so that a drain of a host node respects what the tenant asked for. The host cannot count as the
-//! virtual cluster does, as the controllers of the pods are inside: it gets the number that was counted there.
+//! `PodDisruptionBudget`s, so that a drain of a host node respects what the tenant asked for. The host cannot count as
+//! the virtual cluster does, as the controllers of the pods are inside: it gets the number that was counted there.
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, SelectorForm, copy, omit, selector, set};

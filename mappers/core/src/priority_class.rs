@@ -1,5 +1,5 @@
-//! `PriorityClass`es: a picture of each class of the host that pods of tenants may use. The API server inside refuses a pod
-//! whose class does not exist there.
+//! `PriorityClass`es: a picture of each class of the host that pods of tenants may use. The API server inside refuses a
+//! pod whose class does not exist there.
 
 use tenet_mapper::rules::{Rule, set, up};
 use tenet_mapper::{Kind, MapperSpec};

@@ -1,5 +1,5 @@
-//! `RuntimeClass`es: a picture of each class of the host that pods of tenants may use. The API server inside refuses a pod
-//! whose class does not exist there.
+//! `RuntimeClass`es: a picture of each class of the host that pods of tenants may use. The API server inside refuses a
+//! pod whose class does not exist there.
 
 use tenet_mapper::rules::{Rule, omit, set, up};
 use tenet_mapper::{Kind, MapperSpec};

@@ -144,7 +144,8 @@ impl ServiceMapper {
     }
 }
 
-/// Ends a change of the address: the Service gets the values of its host Service, or those of a new one when it is gone.
+/// Ends a change of the address: the Service gets the values of its host Service, or those of a new one when it is
+/// gone.
 fn close(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Outcome {
     let closed = match host_spec(cx, key, virt) {
         Some(spec) => change::close(virt, &spec),

@@ -1,5 +1,5 @@
-//! `StorageClass`es: a picture of each class of the host that tenants may use. Nothing crosses down: a class that a tenant
-//! makes stays inside.
+//! `StorageClass`es: a picture of each class of the host that tenants may use. Nothing crosses down: a class that a
+//! tenant makes stays inside.
 
 use tenet_mapper::rules::{Rule, omit, set, up};
 use tenet_mapper::{Kind, MapperSpec, Object};

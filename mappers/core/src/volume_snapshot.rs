@@ -1,5 +1,5 @@
-//! `VolumeSnapshot`s: the tenant says which claim, the host makes the snapshot. A copy holds data, so it is deleted only after
-//! its original was seen being deleted, and never created again once the snapshot was taken.
+//! `VolumeSnapshot`s: the tenant says which claim, the host makes the snapshot. A copy holds data, so it is deleted
+//! only after its original was seen being deleted, and never created again once the snapshot was taken.
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Refusal, Rule, omit, reference, refuse, set, up};

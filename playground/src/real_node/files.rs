@@ -81,7 +81,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
 }
 
 /// CNI configuration. The bridge has its address already and is no gateway: as a gateway, the plugin would make this
-/// machine forward packets of anybody.
+/// machine forward packets of others.
 fn bridge_plugin(dir: &Path, network: &NodeNetwork) -> String {
     let addresses = serde_json::json!({
         "type": "host-local",

@@ -78,7 +78,7 @@ impl Table {
         self.wakers.insert(follower, waker.clone());
     }
 
-    /// Drops the waker of one who does not follow any more.
+    /// Drops the waker of a task that does not follow any more.
     pub(super) fn leave(&mut self, follower: u64) {
         self.wakers.remove(&follower);
     }
@@ -197,7 +197,7 @@ impl Store {
         }
     }
 
-    /// Keeps the waker of somebody who follows every change.
+    /// Keeps the waker of a task that follows every change.
     pub(super) fn follow(&mut self, waker: &Waker) {
         if !self.followers.iter().any(|known| known.will_wake(waker)) {
             self.followers.push(waker.clone());

@@ -1,5 +1,5 @@
-//! Plants every defect of `sim/mutants` in a copy of the repository, switches on one after the other, and shows that the
-//! simulator finds it.
+//! Plants every defect of `sim/mutants` in a copy of the repository, switches on one after the other, and shows that
+//! the simulator finds it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};

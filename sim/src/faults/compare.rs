@@ -17,7 +17,8 @@ use super::references::references;
 use crate::oracle::{Record, record};
 use crate::world::is_finished;
 
-/// Kinds that are compared, each with the fields of a copy that are shown on its original. All others are those of a [`Creation`].
+/// Kinds that are compared, each with the fields of a copy that are shown on its original. All others are those of a
+/// [`Creation`].
 const KINDS: [(Kind, &[&str]); 4] = [
     (kinds::POD, POD_FIELDS),
     (kinds::SERVICE, &["/spec/clusterIP", "/spec/clusterIPs"]),
@@ -62,8 +63,8 @@ pub(super) async fn plant(playground: &Playground) -> Result<Foreign> {
     Ok(Foreign(planted))
 }
 
-/// Compares both sides. Returns the differences, and the numbers of virtual pods, host objects, and copies that were compared
-/// with a creation.
+/// Compares both sides. Returns the differences, and the numbers of virtual pods, host objects, and copies that were
+/// compared with a creation.
 pub(super) async fn both(
     playground: &Playground,
     tenant: &Tenant,

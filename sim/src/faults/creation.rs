@@ -1,7 +1,7 @@
 //! Comparison of a copy with what a creation from its original gives now, by the mappers themselves.
 //!
-//! A copy got where it is by many updates under faults. The mapper that is asked here sees the same two clusters without the
-//! copy, so it creates it anew: in one step, from the last state of the original.
+//! A copy got where it is by many updates under faults. The mapper that is asked here sees the same two clusters
+//! without the copy, so it creates it anew: in one step, from the last state of the original.
 
 use std::collections::BTreeSet;
 

@@ -9,7 +9,7 @@ use crate::api::{Cluster, Object, PatchType};
 use crate::oracle::record;
 use crate::script::{Act, Damage, Name, What};
 
-/// The UID that a hostile writer puts into an owner record. Nobody knows then whose the object is.
+/// The UID that a hostile writer puts into an owner record. The owner of the object is unknown then.
 pub const FORGED_UID: &str = "another";
 
 /// A user of the host.

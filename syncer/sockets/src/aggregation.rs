@@ -114,7 +114,7 @@ impl Metrics {
 
     async fn admit(&self, peer: &Peer, request: &Request<Incoming>, route: Option<&Route>) -> Result<(), Denied> {
         let user = front::user(peer, request.headers(), &self.published.borrow())?;
-        // Discovery is everybody's who has come through the front proxy.
+        // Discovery is open to every user whom the front proxy has authenticated.
         let Some(Route::Resource(ask)) = route else { return Ok(()) };
         let attributes = Attributes {
             verb: if ask.name.is_some() { "get" } else { "list" },

@@ -1,5 +1,5 @@
-//! Containment of panics in the tasks of the sockets. A panic is a bug; it costs one request, one stream, or one round of a
-//! task, and is counted.
+//! Containment of panics in the tasks of the sockets. A panic is a bug; it costs one request, one stream, or one round
+//! of a task, and is counted.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

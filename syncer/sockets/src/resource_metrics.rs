@@ -23,7 +23,7 @@ const FRESH: Duration = Duration::from_secs(2);
 /// A reason for missing resource metrics.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
-    /// The host measures nothing, or nobody answers for it.
+    /// The host does not serve the metrics, or their server does not answer.
     #[error("the host has no metrics of pods")]
     NotServed,
     /// The syncer may not read it.

@@ -80,7 +80,7 @@ pub struct Webhook {
     limit: Duration,
 }
 
-/// Removes the registration of an earlier start: nobody would answer.
+/// Removes the registration of an earlier start, whose webhook does not answer any more.
 pub async fn withdraw(engine: &dyn EngineHandle) {
     if let Err(error) = engine.unregister(registration::KIND, "", registration::NAME, registration::socket_of).await {
         tracing::warn!(%error, "cannot remove the webhook registration of an earlier start");
@@ -137,7 +137,7 @@ async fn serve(parts: &Parts, stop: &CancellationToken) -> anyhow::Result<()> {
 #[async_trait]
 impl Service for Webhook {
     async fn answer(&self, _peer: &Peer, request: Request<Incoming>) -> Response<Answer> {
-        // API servers show webhooks no certificate: whoever knows the path is one.
+        // API servers show webhooks no certificate: the secret path authenticates them.
         let Some(resource) = self.known(request.uri().path()) else {
             return text(StatusCode::NOT_FOUND, "not found");
         };
@@ -198,7 +198,7 @@ impl Webhook {
         }
     }
 
-    /// Returns the values that the object takes on. While the mapper of its kind is off, nobody can say, and the
+    /// Returns the values that the object takes on. While the mapper of its kind is off they are unknown, and the
     /// failure policy decides.
     async fn judge(
         &self,

@@ -11,12 +11,12 @@ use super::version::Version;
 pub(super) struct Burial {
     /// Version at which it was removed.
     pub(super) version: Version,
-    /// True if the API server itself has told of the delete, in a watch event or in its answer.
+    /// True if the API server itself has reported the delete, in a watch event or in its answer.
     pub(super) is_told: bool,
 }
 
-/// UIDs of recently removed objects. They keep a late answer or event from restoring an object after its
-/// delete. A later version is a proof of life: the object had only left the stream, because it lost our label for a time.
+/// UIDs of recently removed objects. They keep a late answer or event from restoring an object after its delete. A
+/// later version is a proof of life: the object had only left the stream, because it lost our label for a time.
 #[derive(Default)]
 pub(super) struct Buried {
     uids: HashMap<Box<str>, Burial>,
@@ -52,12 +52,12 @@ impl Buried {
         if !burial.version.is_older_than(Version::of(object)) {
             return true;
         }
-        // It lives, so the server has told of no delete.
+        // It exists, so the server has not reported a delete.
         burial.is_told = false;
         false
     }
 
-    /// Returns true if the API server itself has told of the delete of an object.
+    /// Returns true if the API server itself has reported the delete of an object.
     pub(super) fn is_told(&self, uid: &str) -> bool {
         self.uids.get(uid).is_some_and(|burial| burial.is_told)
     }

@@ -31,7 +31,7 @@ pub(super) struct Views {
 /// The views of a cached object, as its entry keeps them.
 #[derive(Default)]
 pub(super) struct Seen {
-    /// Set of readers; 0 when nobody has seen the present object.
+    /// Set of readers; 0 when no reader has seen the present object.
     set: u32,
     hashes: Box<[u64]>,
 }

@@ -1,8 +1,8 @@
 //! Age of the stores: a store that is older than it was seen before was restored from a backup.
 //!
-//! A quorum read returns a revision that is not lower than any that was seen before the read began, whichever API server
-//! answers. So one lower revision is enough, also when later writes exceed it again. It is kept until both halves of
-//! the claim record it, or a person has decided.
+//! A quorum read returns a revision that is not lower than any that was seen before the read began, whichever API
+//! server answers. So one lower revision is enough, also when later writes exceed it again. It is kept until both
+//! halves of the claim record it, or a person has decided.
 
 use tenet_mapper::Side;
 
@@ -13,7 +13,7 @@ use super::{Claim, ClaimError, Reading, index, went_back};
 pub(super) struct Newest {
     pub(super) revision: u64,
     pub(super) epoch: u64,
-    /// Counts the times that the store was found restored: what was seen before says nothing since.
+    /// Number of times that the store was found restored. States that were seen before one are not comparable since.
     pub(super) restores: u64,
     pub(super) age: Age,
 }
@@ -45,8 +45,8 @@ impl Claim {
         Floor { side, revision: seen, restores: self.newest.lock()[index(side)].restores }
     }
 
-    /// Checks the revision that a quorum read has returned; 0 when the server did not tell it. An older one is no answer
-    /// about the present: the store was restored, and writes are suspended until a person decides.
+    /// Checks the revision that a quorum read has returned; 0 when the server did not send it. An older one is not the
+    /// present state: the store was restored, and writes are suspended until a person decides.
     pub fn check_floor(&self, floor: &Floor, revision: u64) -> Result<(), ClaimError> {
         if revision == 0 || revision >= floor.revision {
             return Ok(());
@@ -74,7 +74,7 @@ impl Claim {
         }
     }
 
-    /// Returns the reason while a side is older than before, and neither the claim nor a person has said so.
+    /// Returns the reason while a side is older than before, and neither the claim nor a person has confirmed that.
     pub(super) fn check_age(&self) -> Result<(), ClaimError> {
         let older = [Side::Host, Side::Virtual].into_iter().find(|side| self.age(*side) != Age::Current);
         older.map_or(Ok(()), |side| Err(ClaimError::Suspended(went_back(side).into())))

@@ -48,7 +48,7 @@ pub enum Verdict {
     First(Identity),
     /// A first start ended before both halves were written: the rest is written.
     Unfinished(Identity),
-    /// They do not belong together, or nobody can tell: nothing is written.
+    /// They do not belong together, or that cannot be decided: nothing is written.
     Differs(Difference),
 }
 

@@ -1,4 +1,5 @@
-//! Copies on the host whose originals are missing. After a restore of the virtual store these are newer than the backup.
+//! Copies on the host whose originals are missing. After a restore of the virtual store these are newer than the
+//! backup.
 
 use std::fmt;
 
@@ -11,9 +12,10 @@ use tenet_mapper::{Kind, kinds};
 use super::Claim;
 use crate::api::{ApiError, Target};
 
-/// The kinds that are looked at. Copies of ConfigMaps and Secrets are made anew, and their content is not read for this.
+/// The kinds that are examined. Copies of ConfigMaps and Secrets are created again, and their content is not read for
+/// this.
 const KINDS: [Kind; 2] = [kinds::POD, kinds::SERVICE];
-/// Number of copies of a kind that are looked at.
+/// Number of copies of a kind that are examined.
 const MOST: usize = 500;
 /// Number of reads at once.
 const AT_ONCE: usize = 16;

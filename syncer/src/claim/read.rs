@@ -32,7 +32,7 @@ pub struct Reading {
     pub seen: Seen,
     /// Resource version of the half; empty when there is none.
     pub version: String,
-    /// Revision of the store at the read; 0 when the server does not tell.
+    /// Revision of the store at the read; 0 when the server does not send it.
     pub revision: u64,
     /// The newest state that was seen before the read began.
     pub(super) floor: Newest,
@@ -78,7 +78,7 @@ impl Servers {
     /// Reads the identity and the half of a side.
     pub(super) async fn read(&self, wiring: &Wiring, side: Side, floor: Newest) -> Result<Reading, ReadError> {
         let (api, (namespace, name)) = (self.of(side), wiring.target(side));
-        // A list tells the revision of the store, too.
+        // A list has the revision of the store, too.
         let path = Target::new(kinds::CONFIG_MAP, namespace, &name).list_path();
         let anchor = wiring.anchor(side);
         let (anchor, list) = tokio::join!(api.get(&anchor, self.limit), api.get_path(&path, self.limit));

@@ -68,8 +68,8 @@ impl Claim {
         }
     }
 
-    /// Raises the epoch for what was written since the last time, before this process ends: the next one then notices also
-    /// a store that was restored to a state a few seconds before.
+    /// Raises the epoch for what was written since the last time, before this process ends: the next one then notices
+    /// also a store that was restored to a state a few seconds before.
     pub async fn close(&self, engine: &Engine) {
         let _raising = self.raising.lock().await;
         if !engine.may_write() || !self.has_written.swap(false, Ordering::Relaxed) {
@@ -85,8 +85,8 @@ impl Claim {
         }
     }
 
-    /// Reads both sides until they agree, or until two reads in a row show the same difference. Returns what was read if
-    /// the claim agrees.
+    /// Reads both sides until they agree, or until two reads in a row show the same difference. Returns what was read
+    /// if the claim agrees.
     async fn look(&self, engine: &Arc<Engine>) -> Option<Pair> {
         let mut last = None;
         for side in SIDES {

@@ -1,5 +1,5 @@
-//! TCP connections to an API server, directly or through an HTTP proxy, with keepalive: a peer that is gone without a word
-//! ends them.
+//! TCP connections to an API server, directly or through an HTTP proxy, with keepalive: a peer that is gone without a
+//! word ends them.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -90,7 +90,8 @@ mod tests {
 
     use super::*;
 
-    /// Serves one connection: answers a request for a tunnel like a proxy, and then each byte with itself. Returns the head.
+    /// Serves one connection: answers a request for a tunnel like a proxy, and then each byte with itself. Returns the
+    /// head.
     async fn serve(listener: TcpListener) -> String {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut head = vec![0; 1024];

@@ -21,7 +21,7 @@ const FLOOR: usize = 10;
 /// One of this many objects may go in [`WINDOW`].
 const SHARE: usize = 5;
 
-/// Time after which a stopped delete that nobody asks for any more is forgotten. The engine asks every 30 seconds.
+/// Time after which a stopped delete that is no longer asked for is forgotten. The engine asks every 30 seconds.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 
 /// Kind of object on one side.
@@ -190,7 +190,7 @@ impl Count {
         }
     }
 
-    /// Forgets what is over: old deletes, and waiting ones that nobody asks for any more.
+    /// Drops old deletes, and waiting ones that are no longer asked for.
     fn expire(&mut self, now: Instant) {
         while self.deletes.front().is_some_and(|(at, _)| now >= *at + WINDOW) {
             self.deletes.pop_front();

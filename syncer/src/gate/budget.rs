@@ -1,5 +1,5 @@
-//! Budgets of a virtual cluster on its host: bytes of the copies of `ConfigMap`s and Secrets, and writes a second. A tenant
-//! can make as many objects as its own store takes, and the store of the host is everybody's.
+//! Budgets of a virtual cluster on its host: bytes of the copies of `ConfigMap`s and Secrets, and writes a second. A
+//! tenant can make as many objects as its own store takes, and it shares the store of the host with others.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,7 +20,7 @@ const CONTENT: [Kind; 2] = [kinds::CONFIG_MAP, kinds::SECRET];
 const COPIES: &str = "budget.copies";
 /// Writes that were not used are kept for this time.
 const BURST: Duration = Duration::from_secs(1);
-/// Wait of writes that the tenant is told of.
+/// Wait of writes from which the tenant gets an event.
 const LONG: Duration = Duration::from_secs(5);
 
 /// Budgets of a virtual cluster.
@@ -29,7 +29,7 @@ pub struct Budgets {
     /// Bytes of copies that are being written.
     in_flight: AtomicU64,
     pace: Mutex<Pace>,
-    /// Time at which the tenant was told of a long wait.
+    /// Time of the last event about a long wait.
     told: Mutex<Option<Instant>>,
 }
 
@@ -74,7 +74,7 @@ impl Budgets {
         (total <= self.copies.load(Ordering::Relaxed)).then_some(room)
     }
 
-    /// Returns true if writes wait long, and nobody was told lately.
+    /// Returns true if writes wait long, and no event has said so lately.
     fn is_backlog_news(&self) -> bool {
         let now = Instant::now();
         if self.pace.lock().empty.is_none_or(|empty| empty < now + LONG) {
@@ -152,7 +152,7 @@ impl Gate {
         Err(MapError::QuotaExceeded { quota: COPIES.to_owned(), message })
     }
 
-    /// Waits until the budget of writes has one more. One that somebody waits for is only counted.
+    /// Waits until the budget has room for a write. A write that a request waits for is only counted.
     pub(super) async fn pace(&self, is_urgent: bool) {
         let at = self.budgets.take();
         if at > Instant::now() && !is_urgent {
@@ -161,7 +161,8 @@ impl Gate {
         }
     }
 
-    /// Tells the tenant that writes wait long, once for all of them: an event on each object would be as many writes again.
+    /// Tells the tenant that writes wait long, once for all of them: an event on each object would be as many writes
+    /// again.
     pub(super) async fn tell_of_backlog(&self) {
         if !self.budgets.is_backlog_news() {
             return;

@@ -39,8 +39,8 @@ impl Gate {
         }
     }
 
-    /// Handles a name that is taken: by our own create whose answer was lost, by an earlier incarnation, or by a foreign
-    /// object. The plan for the existing object decides.
+    /// Handles a name that is taken: by our own create whose answer was lost, by an earlier incarnation, or by a
+    /// foreign object. The plan for the existing object decides.
     async fn meet(&self, effect: &Effect, write: &Write, error: ApiError) -> Result<Done, MapError> {
         let ObjectRef { side, kind, namespace, name } = &write.target;
         let Some(found) = self.read(*side, &Target::new(*kind, namespace, name)).await? else {

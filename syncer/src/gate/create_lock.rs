@@ -32,7 +32,7 @@ impl CreateLocks {
         CreateLock { locks: Arc::clone(self), key: key.clone() }
     }
 
-    /// Waits until nobody holds the lock of a name.
+    /// Waits until the lock of a name is free.
     pub(super) async fn free(&self, key: &HostKey) {
         let end = Instant::now() + PATIENCE;
         while self.0.contains_key(key) && Instant::now() < end {

@@ -33,8 +33,8 @@ pub fn classify(error: ApiError) -> MapError {
     }
 }
 
-/// Returns true if a server error says that the object is too large for the store, which no retry changes: the API server
-/// passes on the refusal of etcd, or of its own client of etcd.
+/// Returns true if a server error says that the object is too large for the store, which no retry changes: the API
+/// server passes on the refusal of etcd, or of its own client of etcd.
 fn is_too_large(message: &str) -> bool {
     message.contains("request is too large") || message.contains("message larger than max")
 }

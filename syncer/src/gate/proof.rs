@@ -36,8 +36,8 @@ impl Gate {
         Ok(())
     }
 
-    /// Returns the proof that a status needs which names no cause, of an object whose copy the cache lacks: the copy has
-    /// gone since the mapper decided, or the mapper has not said that the status depends on it.
+    /// Returns the proof that a status needs which names no cause, of an object whose copy the cache lacks: the copy
+    /// has gone since the mapper decided, or the mapper has not said that the status depends on it.
     fn implied(&self, effect: &Effect, virt: &Object, facts: &Facts) -> Option<Proof> {
         let Effect::PatchVirtual(patch) = effect else { return None };
         if patch.subresource != Some("status") {

@@ -38,9 +38,9 @@ impl Lists {
 }
 
 impl Gate {
-    /// Makes sure that a copy which nothing seems to need was judged by the references as they are: compares the objects
-    /// that may refer to its original with a list from a quorum. What the caches lack is read, and if a reference is
-    /// among it the mapper decides anew.
+    /// Makes sure that a copy which nothing seems to need was judged by the references as they are: compares the
+    /// objects that may refer to its original with a list from a quorum. Objects that the caches lack are read, and if
+    /// one of them is a referrer the mapper decides again.
     pub(super) async fn know_referrers(&self, deletion: &Deletion, copy: &Object) -> Result<(), MapError> {
         let kind = deletion.target().kind.group_kind();
         let Ownership::Ours(record) = self.parts.facts.load().ownership(copy) else { return Ok(()) };

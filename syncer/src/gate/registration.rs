@@ -1,7 +1,7 @@
 //! Registrations of the sockets at the virtual API server.
 //!
-//! Two syncers of one virtual cluster may have different addresses or versions, and so want different registrations. The
-//! one that started later has the word, as long as its socket answers; so they write a registration once, not in turns.
+//! Two syncers of one virtual cluster may have different addresses or versions, and so want different registrations.
+//! The one that started later decides, as long as its socket answers; so they write a registration once, not in turns.
 
 use std::cmp::Ordering;
 use std::net::SocketAddr;

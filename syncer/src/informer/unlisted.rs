@@ -66,7 +66,8 @@ impl Informer {
         }
     }
 
-    /// Reads one object from a quorum, and removes it from the cache only if it is absent. Returns false if there was no answer.
+    /// Reads one object from a quorum, and removes it from the cache only if it is absent. Returns false if there was
+    /// no answer.
     async fn look_at(&self, key: &NamespacedName) -> bool {
         let Some(cached) = self.cache.get_at(key) else { return true };
         if !self.cache.lacks(self.stream, key) {

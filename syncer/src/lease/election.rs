@@ -1,5 +1,5 @@
-//! Election by a Lease, with the rules of client-go. Pure state: it has no clock, and compares no clocks of machines. A record is as
-//! old as the time since this process has seen it change.
+//! Election by a Lease, with the rules of client-go. Pure state: it has no clock, and compares no clocks of machines. A
+//! record is as old as the time since this process has seen it change.
 
 use std::time::Duration;
 

@@ -38,7 +38,7 @@ enum Until {
     Always,
 }
 
-/// One write on its way.
+/// One write in flight.
 #[derive(Debug)]
 pub struct Writing<'h>(&'h Hold);
 
@@ -81,7 +81,7 @@ impl Hold {
         self.state.lock().until = Until::Never;
     }
 
-    /// Admits no more writes, and waits a while for those that are on their way. The permission itself lasts.
+    /// Admits no more writes, and waits a while for those in flight. The permission itself lasts.
     pub(super) async fn drain(&self, patience: Duration) {
         self.state.lock().is_draining = true;
         let idle = async {
@@ -94,7 +94,7 @@ impl Hold {
             }
         };
         if timeout(patience, idle).await.is_err() {
-            tracing::warn!("writes are still on their way when the lease ends");
+            tracing::warn!("writes are still in flight when the lease ends");
         }
     }
 }

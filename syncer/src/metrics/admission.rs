@@ -1,4 +1,4 @@
-//! Metrics of reservations: host objects that stand before their originals.
+//! Metrics of reservations: host objects that exist before their originals.
 
 use prometheus::IntCounterVec;
 use tenet_mapper::Kind;

@@ -1,8 +1,8 @@
 //! Keys that a quota of the host keeps waiting.
 //!
-//! A backoff of each key would leave room unused for minutes, and a short delay for each would ask
-//! the API server all the time. So the keys wait in one line for each quota: the first one is tried every few seconds, and
-//! each key that finds room lets two others try.
+//! A backoff of each key would leave room unused for minutes, and a short delay for each would ask the API server all
+//! the time. So the keys wait in one line for each quota: the first one is tried every few seconds, and each key that
+//! finds room lets two others try.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -20,7 +20,7 @@ pub struct Key {
 /// Urgency of a key. More urgent lanes are served first, but none starves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Lane {
-    /// Deletes and status changes, which somebody waits for.
+    /// Deletes and status changes, which users and controllers wait for.
     Urgent,
     /// Changes by users.
     Change,
@@ -75,8 +75,8 @@ enum Status {
         /// The position in the line of the quota.
         position: u64,
     },
-    /// Waits for its time, which a change does not cut short when the key is `patient`: it settles, or it has failed and
-    /// its wait was cut short already.
+    /// Waits for its time, which a change does not cut short when the key is `patient`: it settles, or it has failed
+    /// and its wait was cut short already.
     Waiting {
         until: Duration,
         lane: Lane,

@@ -51,7 +51,7 @@ fn table() -> Table {
     Table::new(&[("", RULES)]).unwrap()
 }
 
-/// Mappers as somebody else brings them along.
+/// Mappers of a third party.
 fn mappers() -> Vec<Box<dyn Mapper>> {
     let ingress = MapperSpec::both_sides("ingress", INGRESS, table())
         .owns(Section::of::<Ingresses>("ingresses").fixed(&["controllerPort"]));

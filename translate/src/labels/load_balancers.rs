@@ -30,9 +30,9 @@ const OTHERS: &[&str] = &[
     "service.kubernetes.io/topology-mode",
 ];
 
-/// Globs of the keys of the big clouds that say of what kind a load balancer is: internal or public, its protocol, its health
-/// checks. Keys that name something of the cloud account (certificates, buckets, security groups, addresses, subnets) are not
-/// among them.
+/// Globs of the keys of the big clouds that say of what kind a load balancer is: internal or public, its protocol, its
+/// health checks. Keys that name something of the cloud account (certificates, buckets, security groups, addresses,
+/// subnets) are not among them.
 pub const LOAD_BALANCERS: &[&str] = &[
     "cloud.google.com/l4-rbs",
     "cloud.google.com/load-balancer-type",

@@ -3,8 +3,8 @@ use std::borrow::Cow;
 use super::Globs;
 use crate::digest;
 
-/// Keys that controllers of a host act on. A tenant who sets one could have an object pruned, a sidecar injected, an identity
-/// lent or a pod queued.
+/// Keys that controllers of a host act on. A tenant who sets one could have an object pruned, a sidecar injected, an
+/// identity lent or a pod queued.
 const DENIED: &[&str] = &[
     // Delivery tools prune what carries their labels and is not in their source.
     "argocd.argoproj.io/*",
@@ -34,7 +34,7 @@ const DENIED: &[&str] = &[
     "iam.gke.io/*",
     "eks.amazonaws.com/*",
     "spiffe.io/*",
-    // Queues and schedulers hold pods back, and count them as somebody's.
+    // Queues and schedulers hold pods back, and count them for a queue or a group.
     "kueue.x-k8s.io/*",
     "*.kueue.x-k8s.io/*",
     "scheduling.x-k8s.io/*",
@@ -56,8 +56,8 @@ const RENAMED: &str = "labels.tenet";
 /// Maximum length of a label key behind its domain.
 const MAX_NAME: usize = 63;
 
-/// Policy for the keys of labels: a denied key crosses under another name, in labels and selectors alike, so selectors match
-/// what they match inside.
+/// Policy for the keys of labels: a denied key crosses under another name, in labels and selectors alike, so selectors
+/// match what they match inside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabelPolicy {
     allow: Globs,
@@ -75,7 +75,8 @@ impl LabelPolicy {
     /// The keys that are denied by default.
     pub const DENIED: &[&str] = DENIED;
 
-    /// Creates a policy: keys that match `deny` are denied, and when `allow` is not empty, all keys that do not match it.
+    /// Creates a policy: keys that match `deny` are denied, and when `allow` is not empty, all keys that do not match
+    /// it.
     pub fn new<A: AsRef<str>, D: AsRef<str>>(
         allow: impl IntoIterator<Item = A>,
         deny: impl IntoIterator<Item = D>,
@@ -105,8 +106,8 @@ impl LabelPolicy {
     }
 }
 
-/// Returns the other name of a key. A domain has no underscore, so the first one separates it from the rest; a hashed name has
-/// none at all.
+/// Returns the other name of a key. A domain has no underscore, so the first one separates it from the rest; a hashed
+/// name has none at all.
 fn renamed(key: &str) -> String {
     if let Some((domain, name)) = key.split_once('/')
         && domain.len() + 1 + name.len() <= MAX_NAME
@@ -140,7 +141,7 @@ mod tests {
             ("sidecar.istio.io/inject", "labels.tenet/sidecar.istio.io_inject"),
             ("azure.workload.identity/use", "labels.tenet/azure.workload.identity_use"),
             ("kueue.x-k8s.io/queue-name", "labels.tenet/kueue.x-k8s.io_queue-name"),
-            // Nobody can set a renamed key by hand.
+            // A renamed key cannot be set by hand.
             ("labels.tenet/app.kubernetes.io_instance", "labels.tenet/labels.tenet_app.kubernetes.io_instance"),
         ] {
             assert_eq!(policy.host_key(key), expected);

@@ -8,7 +8,7 @@ use super::path::Location;
 ///
 /// Learnt from a dry-run create: every value that the answer has and the request had not
 /// is a default, unless admission has added it, which runs the tenant's webhooks too. The managed
-/// fields of the answer tell: the server writes them down before admission. A default is never a reason to
+/// fields of the answer show that: the server records them before admission. A default is never a reason to
 /// refuse, so a newer API server does not stop the objects of a tenant who uses nothing new.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Defaults {
@@ -22,7 +22,7 @@ impl Defaults {
         let mut managers = managers.into_iter().flatten().filter(|manager| manager.get("subresource").is_none());
         match managers.find_map(|manager| manager.get("fieldsV1")?.as_object()) {
             Some(fields) => self.visit(&Location::ROOT, Some(sent), &managed(stored, fields)),
-            // The server tells nothing of who has set what.
+            // The server does not say which manager has set a field.
             None => self.visit(&Location::ROOT, Some(sent), stored),
         }
     }

@@ -131,7 +131,7 @@ impl Follow {
         }
     }
 
-    /// Takes out what was applied. What does not follow, and stands in the same struct, stays.
+    /// Removes the values that were applied. Values of the same struct that do not follow stay.
     fn remove(&mut self, node: &Node, at: &str, have: &Value) {
         if goes(node, have) {
             return self.ops.push(json!({"op": "remove", "path": at}));

@@ -74,8 +74,8 @@ pub(crate) fn plain(steps: &[Step]) -> String {
     shown
 }
 
-/// Position of a walk: a step below the position of the parent. Its texts are built when they are asked for, since a walk
-/// passes many positions and asks about few.
+/// Position of a walk: a step below the position of the parent. Its texts are built when they are asked for, since a
+/// walk passes many positions and asks about few.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Location<'l> {
     parent: Option<&'l Location<'l>>,

@@ -45,7 +45,7 @@ pub(crate) struct Leaf {
 pub enum Coverage {
     /// A rule decides it.
     Ruled,
-    /// Rules decide all that can stand below it.
+    /// Rules decide every field that can be below it.
     Parent,
     /// No rule: an object that carries it is refused as unknown.
     Missing,
@@ -57,11 +57,11 @@ pub enum TableError {
     /// The path has an empty or broken step.
     #[error("`{0}` is not a field path")]
     Path(String),
-    /// Two rules stand at one path.
+    /// Two rules have one path.
     #[error("`{0}` has two rules")]
     Twice(String),
-    /// A rule stands below one that already covers everything.
-    #[error("`{0}` stands below a rule that covers it")]
+    /// A rule is below one that already covers everything.
+    #[error("`{0}` is below a rule that covers it")]
     Covered(String),
     /// Two rules name different members as the key of a list.
     #[error("`{0}` has another key than the rules before it")]

@@ -6,8 +6,8 @@ use super::Table;
 use crate::pointer;
 
 impl Table {
-    /// Returns the pointers of the fields that come up from the host, sorted. Those that the mapper computes are not among
-    /// them.
+    /// Returns the pointers of the fields that come up from the host, sorted. Those that the mapper computes are not
+    /// among them.
     ///
     /// ```
     /// use tenet_translate::rules::{Table, TableError, up};

@@ -1,6 +1,6 @@
 //! Denials of the host's admission, without the names of policies, webhooks and quotas.
 
-/// Words around a name: what stands before it, what ends it, and what is said instead of all three.
+/// Words around a name: the text before it, the text after it, and the replacement of all three.
 struct Denial {
     before: &'static str,
     after: &'static str,

@@ -21,8 +21,8 @@ pub enum Proof {
         /// The copy.
         copy: ObjectRef,
     },
-    /// Every host object of a kind that is ours, and that a field selector finds, is in the cache: the mapper knew it when
-    /// it decided.
+    /// Every host object of a kind that is ours, and that a field selector finds, is in the cache: the mapper knew it
+    /// when it decided.
     Known {
         /// The kind.
         kind: Kind,
@@ -64,7 +64,8 @@ pub fn proof(effect: &Effect, cached: &Object, facts: &Facts) -> Result<Option<P
             let Some(cause) = &patch.cause else { return Ok(None) };
             let proof = absence(cause, &effect.target(), cached, facts)?;
             Ok(match (proof, patch.subresource) {
-                // Outside of the status, such as a finalizer that guards a copy of ours: a foreign object needs no guard.
+                // Outside of the status, such as a finalizer that guards a copy of ours: a foreign object needs no
+                // guard.
                 (Some(Proof::Absent { twin, .. }), None) => Some(Proof::NoCopy { copy: twin }),
                 (proof, _) => proof,
             })
@@ -73,7 +74,8 @@ pub fn proof(effect: &Effect, cached: &Object, facts: &Facts) -> Result<Option<P
     }
 }
 
-/// Returns what must be proved before a virtual object shows a state that its copy does not have, as the copy is not known.
+/// Returns what must be proved before a virtual object shows a state that its copy does not have, as the copy is not
+/// known.
 pub fn without_copy(kind: Kind, virt: &Object, facts: &Facts) -> Proof {
     Proof::Absent { twin: copy_of(kind, virt, facts), uid: String::new() }
 }

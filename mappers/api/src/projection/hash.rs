@@ -64,7 +64,7 @@ fn text(text: &str, state: &mut impl Hasher) {
     state.write(text.as_bytes());
 }
 
-/// Feeds what stands at a field path; nothing that stands there differs from everything.
+/// Feeds the values at a field path; an absent value differs from every other.
 fn at(object: &Value, path: &str, state: &mut impl Hasher) {
     let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
     let (name, each) = head.strip_suffix("[]").map_or((head, false), |name| (name, true));

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{MapperSpec, Side};
 
-/// Returns the `rules` of the Role that grants all rights of a mapper on one side: one for each resource, its verbs in the
-/// order of the alphabet.
+/// Returns the `rules` of the Role that grants all rights of a mapper on one side: one for each resource, its verbs in
+/// the order of the alphabet.
 ///
 /// ```
 /// use serde_json::json;

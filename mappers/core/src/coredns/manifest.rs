@@ -1,5 +1,5 @@
-//! Manifest of CoreDNS: that of kubeadm, without what only the operator of a host may use (a priority class, tolerations),
-//! and for a port that needs no rights.
+//! Manifest of CoreDNS: that of kubeadm, without what only the operator of a host may use (a priority class,
+//! tolerations), and for a port that needs no rights.
 
 use serde_json::{Value, json};
 use tenet_mapper::{Kind, VirtualKey, kinds};

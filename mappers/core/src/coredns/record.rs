@@ -37,7 +37,8 @@ impl Record {
         self.revision > REVISION
     }
 
-    /// Returns true if the tenant has changed the part that is theirs. While the configuration sets it, it is not theirs.
+    /// Returns true if the tenant has changed the part that is theirs. While the configuration sets it, it is not
+    /// theirs.
     pub(super) fn is_changed(&self, present: &Value) -> bool {
         !self.tenants.is_empty() && self.tenants != digest(present)
     }

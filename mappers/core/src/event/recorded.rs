@@ -23,7 +23,7 @@ pub(super) struct Recorded {
 }
 
 impl Recorded {
-    /// Reads an event; `None` for one that tells no time.
+    /// Reads an event; `None` for one without a time.
     pub(super) fn read(event: &Object) -> Option<Self> {
         let text = |pointer: &str| event.str_at(pointer).filter(|text| !text.is_empty());
         let created = text("/metadata/creationTimestamp");
@@ -51,7 +51,7 @@ impl Recorded {
         virt.str_at("/lastTimestamp").and_then(seconds).unwrap_or_default()
     }
 
-    /// Returns true if a virtual event tells as much.
+    /// Returns true if a virtual event has at least this count and time.
     pub(super) fn is_shown_by(&self, virt: &Object) -> bool {
         virt.at("/count").and_then(Value::as_i64).unwrap_or_default() >= self.count && Self::last_of(virt) >= self.last
     }

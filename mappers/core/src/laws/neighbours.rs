@@ -1,5 +1,5 @@
-//! Law of the neighbours: two virtual clusters whose objects have equal names share a host namespace, and neither touches a
-//! copy of the other.
+//! Law of the neighbours: two virtual clusters whose objects have equal names share a host namespace, and neither
+//! touches a copy of the other.
 
 use serde_json::{Value, json};
 use tenet_mapper::testing::{Clusters, HOST_NAMESPACE};

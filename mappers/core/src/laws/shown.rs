@@ -11,8 +11,8 @@ use crate::Pods;
 /// Text of the host.
 const OF_HOST: &str = "only-on-the-host";
 
-/// Fields that the table sets, and from which a mapper shows a part: the node port of a port, and the class of a claim that
-/// asked for none.
+/// Fields that the table sets, and from which a mapper shows a part: the node port of a port, and the class of a claim
+/// that asked for none.
 const PARTLY: [&str; 2] = ["spec.ports[].nodePort", "spec.storageClassName"];
 
 /// Writes a text into every field of a host object that the table does not show, where it has none.

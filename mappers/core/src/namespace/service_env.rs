@@ -1,8 +1,8 @@
 //! Variables of Services, in `ConfigMap`s of the host: those of each namespace, and `KUBERNETES_*`, which leads to the
 //! virtual API server.
 //!
-//! Containers take them by `envFrom`, in front of their own. So a pod does not grow with the Services of its namespace, a
-//! container that starts later sees later Services, and what the container itself defines wins, as with a kubelet.
+//! Containers take them by `envFrom`, in front of their own. So a pod does not grow with the Services of its namespace,
+//! a container that starts later sees later Services, and what the container itself defines wins, as with a kubelet.
 
 use std::sync::{Arc, LazyLock};
 
@@ -21,8 +21,8 @@ static TABLE: LazyLock<Arc<Table>> = LazyLock::new(|| Arc::new(crate::table(&[("
 /// The namespace of the Service of the virtual API server.
 pub(crate) const API: &str = "default";
 
-/// Returns the `ConfigMap`s that are kept for a namespace: the first pod that needs one brings it, so one that is not among
-/// those `present` is kept only as the continuation of one that is.
+/// Returns the `ConfigMap`s that are kept for a namespace: the first pod that needs one brings it, so one that is not
+/// among those `present` is kept only as the continuation of one that is.
 pub(super) fn kept(cx: &Context<'_>, namespace: &Object, present: &[Object]) -> Vec<ApplyHost> {
     let is_present = |map: &ApplyHost| present.iter().any(|found| found.name() == map.key.name());
     let mut kept = of_namespace(cx, namespace);
@@ -35,8 +35,8 @@ pub(super) fn kept(cx: &Context<'_>, namespace: &Object, present: &[Object]) -> 
     kept
 }
 
-/// Returns the `ConfigMap`s with the variables of all Services of a namespace, in the order of their numbers. One that a
-/// pod refers to stays when it has nothing to hold any more.
+/// Returns the `ConfigMap`s with the variables of all Services of a namespace, in the order of their numbers. One that
+/// a pod refers to stays when it has nothing to hold any more.
 pub(crate) fn of_namespace(cx: &Context<'_>, namespace: &Object) -> Vec<ApplyHost> {
     let services = cx.list(Side::Virtual, kinds::SERVICE, namespace.name());
     let own = services.iter().filter(|service| !is_api(service));
@@ -48,8 +48,8 @@ pub(crate) fn of_namespace(cx: &Context<'_>, namespace: &Object) -> Vec<ApplyHos
     parts.into_iter().enumerate().map(|(index, data)| map(cx, namespace, host_key(index), data)).collect()
 }
 
-/// Returns the `ConfigMap` with the variables of the API server, or the Service that must exist first. `namespace` is that
-/// of the virtual Service.
+/// Returns the `ConfigMap` with the variables of the API server, or the Service that must exist first. `namespace` is
+/// that of the virtual Service.
 pub(crate) fn of_api(cx: &Context<'_>, namespace: &Object) -> Result<ApplyHost, Dependency> {
     let data = service_env(namespace.name(), [&api(cx)?], false).into_iter();
     let data = data.map(|(name, value)| (name, Value::String(value))).collect();

@@ -37,7 +37,7 @@ impl Mapper for NetworkPolicyNotice {
         &self.0
     }
 
-    /// The first policy of a namespace speaks for all.
+    /// Emits the event on the first policy of a namespace only.
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         let policies = cx.list(Side::Virtual, KIND, key.namespace());
         let first = policies.iter().min_by_key(|policy| policy.name());

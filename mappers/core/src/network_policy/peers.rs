@@ -1,5 +1,5 @@
-//! Peers of a policy. Labels of namespaces are not on the host, so a selector of namespaces becomes the list of those that it
-//! selects, which follows.
+//! Peers of a policy. Labels of namespaces are not on the host, so a selector of namespaces becomes the list of those
+//! that it selects, which follows.
 
 use serde_json::{Value, json};
 use tenet_mapper::translate::selectors::LabelSelector;

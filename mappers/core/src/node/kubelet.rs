@@ -12,7 +12,7 @@ use tenet_mapper::{
     VirtualKey, kinds,
 };
 
-/// Type of the address at which an API server looks first, and which nobody takes for an address of the node.
+/// Type of the address that an API server uses first, and that no program takes for an address of the node.
 const HOSTNAME: &str = "Hostname";
 
 /// Address of a kubelet.
@@ -121,9 +121,9 @@ impl Address {
 }
 
 impl Found {
-    /// Writes the address of the kubelet into the picture of a node as its `Hostname`, beside the addresses of the real node.
-    /// Until it is known the node has no address at all: an API server that prefers other types after the `Hostname` would
-    /// connect to the host's kubelet.
+    /// Writes the address of the kubelet into the picture of a node as its `Hostname`, beside the addresses of the real
+    /// node. Until it is known the node has no address at all: an API server that prefers other types after the
+    /// `Hostname` would connect to the host's kubelet.
     pub(super) fn write(&self, picture: &mut Value) {
         picture["status"]["daemonEndpoints"] = json!({"kubeletEndpoint": {"Port": self.port}});
         let kubelet = match &self.address {

@@ -1,14 +1,14 @@
 //! Part of a Node that the tenant has added: labels, taints and a cordon, for the tenant's own pods alone.
 //!
-//! The annotation [`CROSSED`] of a picture lists what the host says: labels (`l:KEY`), taints (`t:KEY:EFFECT`) and a cordon
-//! (`u:`). What it does not list is the tenant's.
+//! The annotation [`CROSSED`] of a picture lists what the host says: labels (`l:KEY`), taints (`t:KEY:EFFECT`) and a
+//! cordon (`u:`). What it does not list is the tenant's.
 
 use serde_json::{Value, json};
 use tenet_mapper::keys::CROSSED;
 use tenet_mapper::translate::labels::is_reserved;
 use tenet_mapper::{Object, crossed};
 
-/// Taints that API servers and controllers set for the condition of a node, which is the host's to tell.
+/// Taints that API servers and controllers set for the condition of a node, which only the host knows.
 const CONDITIONS: [&str; 2] = ["node.kubernetes.io/", "node.cloudprovider.kubernetes.io/"];
 
 /// The part of a Node that the tenant has added.

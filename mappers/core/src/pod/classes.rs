@@ -14,8 +14,8 @@ const PRIORITY: &str = "spec.priorityClassName";
 const PREEMPTION: &str = "spec.preemptionPolicy";
 const RUNTIME: &str = "spec.runtimeClassName";
 
-/// Lets a listed priority class cross; the host computes number and preemption from it. Another class is left out: charts
-/// name classes that every cluster has, and a class with `globalDefault` was not asked for at all.
+/// Lets a listed priority class cross; the host computes number and preemption from it. Another class is left out:
+/// charts name classes that every cluster has, and a class with `globalDefault` was not asked for at all.
 pub(super) fn priority(
     pod: &Subject<'_, '_>,
     pods: &Pods,

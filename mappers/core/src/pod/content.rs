@@ -1,6 +1,6 @@
-//! ConfigMaps and Secrets that a pod mounts or reads must be on the host before the pod, so that it does not start
-//! with an older version than the tenant has written. What does not exist inside must not exist on the host either: a kubelet
-//! would give the pod an object of somebody else that has the name of the copy.
+//! ConfigMaps and Secrets that a pod mounts or reads must be on the host before the pod, so that it does not start with
+//! an older version than the tenant has written. What does not exist inside must not exist on the host either: a
+//! kubelet would give the pod an object of somebody else that has the name of the copy.
 
 use tenet_mapper::keys::SOURCE;
 use tenet_mapper::{Dependency, HostKey, Kind, MapError, Outcome, Read, VirtualKey, kinds};
@@ -23,8 +23,8 @@ pub(super) fn missing(pod: &Subject<'_, '_>) -> Option<Outcome> {
     (!outcome.wait.is_empty()).then_some(outcome)
 }
 
-/// Fails when a foreign object has the name of a copy that is not on the host. Informers do not show foreign objects, so the names
-/// are read from the API server.
+/// Fails when a foreign object has the name of a copy that is not on the host. Informers do not show foreign objects,
+/// so the names are read from the API server.
 pub(super) fn check_names(pod: &Subject<'_, '_>) -> Result<(), MapError> {
     let is_copied = |(kind, key, host_key): &(Kind, VirtualKey, HostKey)| {
         pod.cx.virt(*kind, key).is_some() && pod.cx.host(*kind, host_key).is_some()

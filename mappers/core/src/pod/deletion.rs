@@ -7,8 +7,8 @@ use tenet_mapper::{Context, Deletion, Dependency, Effect, EventReason, HostKey, 
 use super::scheduling::Binding;
 use super::{Subject, grace, scheduling, status, tenant_nodes, tokens};
 
-/// Ends the host pod of a virtual pod that is gone or replaced by another of its name. Nobody waits for it, so a
-/// graceful delete is cut short.
+/// Ends the host pod of a virtual pod that is gone or replaced by another of its name. Nothing inside waits for
+/// it, so a graceful delete is cut short.
 pub(super) fn orphan(host: &Object) -> Outcome {
     if host.is_deleting() && host.deletion_grace() == Some(0) {
         return Outcome::done();
@@ -85,8 +85,9 @@ pub(super) fn apart(pod: &Subject<'_, '_>, host: &Object) -> Outcome {
 
 /// Returns true if a virtual pod without a host pod had one before, and so must not be created again.
 pub(super) fn was_there(pod: &Subject<'_, '_>) -> bool {
-    // A scheduler of the tenant may have bound the pod as well, and anybody may say that it is not scheduled: so neither the node
-    // nor the condition tells. The UID is not that of a pod from which the annotations were copied.
+    // A scheduler of the tenant may have bound the pod as well, and any user may say that it is not scheduled: so
+    // neither the node nor the condition is evidence. The UID is not that of a pod from which the annotations were
+    // copied.
     pod.virt.annotation(BOUND) == Some(pod.virt.uid())
         || pod.virt.str_at("/status/startTime").is_some()
         || last_seen(pod).is_some_and(|last| !tenant_nodes::was_replaced(&last))

@@ -69,7 +69,7 @@ impl Fields {
     }
 }
 
-/// Annotation that tells the cluster autoscaler if it may evict a pod. It evicts pods that have a controller.
+/// Annotation that says to the cluster autoscaler if it may evict a pod. It evicts pods that have a controller.
 const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
 
 /// Returns the tenant's word for the cluster autoscaler, or that nothing inside would replace the pod.

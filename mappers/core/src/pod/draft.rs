@@ -19,8 +19,8 @@ pub(super) struct Draft {
     pub(super) remarks: Vec<String>,
 }
 
-/// Drafts the host pod. All reasons to refuse it are collected and reported at once; `refuse` adds one for the labels that the
-/// host pod would have. A Node that is not shown inside is no such reason by itself: the pod waits for it.
+/// Drafts the host pod. All reasons to refuse it are collected and reported at once; `refuse` adds one for the labels
+/// that the host pod would have. A Node that is not shown inside is no such reason by itself: the pod waits for it.
 pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option<Refusal>) -> Result<Draft, MapError> {
     let (pods, fields) = (pod.cx.section::<Pods>(), Fields::of(pod));
     let prepared = prepared(pod);

@@ -1,4 +1,5 @@
-//! Environment variables of Services: containers take them from `ConfigMap`s of the host, in front of their own `envFrom`.
+//! Environment variables of Services: containers take them from `ConfigMap`s of the host, in front of their own
+//! `envFrom`.
 
 use serde_json::{Value, json};
 use tenet_mapper::{ApplyHost, Dependency, Effect, MapError, VirtualKey, kinds, pointer};

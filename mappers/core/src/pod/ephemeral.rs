@@ -17,7 +17,7 @@ struct New {
     containers: Vec<Value>,
     /// Writes of the variables of Services, for which the kubelet waits.
     variables: Vec<Effect>,
-    /// Reason why others may not cross. They stay in the virtual pod, because nobody can remove them.
+    /// Reason why others may not cross. They stay in the virtual pod, because the API never removes them.
     refusals: Vec<Refusal>,
 }
 

@@ -1,7 +1,8 @@
-//! Services of the host that lead to workloads of the host, such as the control plane of the virtual cluster: a pod with the
-//! labels that one selects would get a part of its traffic.
+//! Services of the host that lead to workloads of the host, such as the control plane of the virtual cluster: a pod
+//! with the labels that one selects would get a part of its traffic.
 //!
-//! A Service with which the administrator of the host exposes pods of tenants selects no workload of the host, and works.
+//! A Service with which the administrator of the host exposes pods of tenants selects no workload of the host, and
+//! works.
 
 use serde_json::Value;
 use tenet_mapper::keys::MANAGED_BY;
@@ -11,7 +12,7 @@ use tenet_mapper::{Bound, Context, Input, KeysOf, MapperSpec, Object, Projection
 use super::Subject;
 use crate::service::{FOREIGN, has_selector};
 
-/// The metadata alone, without the version: the status of a workload changes often, and nobody reads it.
+/// The metadata alone, without the version: the status of a workload changes often, and no mapper reads it.
 const LABELS: Projection = Projection::Fields(&[]);
 
 /// Prefixes of the keys of single objects.

@@ -1,7 +1,7 @@
 //! Hostname of a pod: on the host as a kubelet of the virtual cluster would set it.
 //!
-//! `spec.hostname` takes no dots, and the long name of a host pod would be the host's, so a hostname with dots crosses as
-//! `hostnameOverride`. A host that does not serve that field leaves the short name.
+//! `spec.hostname` takes no dots, and the long name of a host pod would be the host's, so a hostname with dots crosses
+//! as `hostnameOverride`. A host that does not serve that field leaves the short name.
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
@@ -37,8 +37,8 @@ pub(super) fn set(pod: &Subject<'_, '_>, draft: &mut Value) -> Option<Refusal> {
     None
 }
 
-/// Returns a sentence about the hostname of a host pod from which the API server has removed `hostnameOverride`, as it does
-/// with fields that it does not serve.
+/// Returns a sentence about the hostname of a host pod from which the API server has removed `hostnameOverride`, as it
+/// does with fields that it does not serve.
 pub(super) fn lost(pod: &Subject<'_, '_>, host: &Object) -> Option<String> {
     if security::is_on_host_network(pod.virt) || host.str_at(OVERRIDE).is_some() {
         return None;

@@ -51,8 +51,8 @@ impl Server {
     }
 }
 
-/// Sets the DNS of the virtual cluster, and returns remarks. A cluster without a DNS Service has none, and its pods get that
-/// of their node, as from a kubelet without a cluster DNS.
+/// Sets the DNS of the virtual cluster, and returns remarks. A cluster without a DNS Service has none, and its pods get
+/// that of their node, as from a kubelet without a cluster DNS.
 pub(super) fn set(pod: &Subject<'_, '_>, host: &mut Value) -> Vec<String> {
     let config = pod.cx.section::<Dns>();
     let server = Server::of(pod, &config);

@@ -1,5 +1,5 @@
-//! Namespace selectors of pod affinities. Labels of namespaces are not on the host, so a selector becomes the list of the
-//! namespaces that it selects when the host pod is created.
+//! Namespace selectors of pod affinities. Labels of namespaces are not on the host, so a selector becomes the list of
+//! the namespaces that it selects when the host pod is created.
 
 use serde_json::{Value, json};
 use tenet_mapper::translate::digest::digest;
@@ -25,8 +25,8 @@ fn index() -> VirtualKey {
     VirtualKey::new("", "namespaces")
 }
 
-/// Returns the pointers of the affinity terms that select namespaces by labels, each with its selector. A selector that the
-/// translation refuses is not among them.
+/// Returns the pointers of the affinity terms that select namespaces by labels, each with its selector. A selector that
+/// the translation refuses is not among them.
 fn selecting(virt: &Value) -> Vec<(String, LabelSelector)> {
     let Some(affinity) = virt.pointer("/spec/affinity") else { return Vec::new() };
     let mut found = Vec::new();

@@ -1,8 +1,9 @@
-//! Owners of host pods. A `ReplicaSet` of the host takes every pod without a controller that its selector matches, and deletes
-//! what is too much; and `kubectl drain` evicts no pod without one. So every host pod has one, a `ConfigMap` of the syncer.
+//! Owners of host pods. A `ReplicaSet` of the host takes every pod without a controller that its selector matches, and
+//! deletes what is too much; and `kubectl drain` evicts no pod without one. So every host pod has one, a `ConfigMap` of
+//! the syncer.
 //!
-//! The garbage collector deletes an object when the last of its owners is gone. So the host namespace is an owner, too: when
-//! somebody deletes the `ConfigMap`, the pods lose that owner alone, stay, and get the next one.
+//! The garbage collector deletes an object when the last of its owners is gone. So the host namespace is an owner, too:
+//! when somebody deletes the `ConfigMap`, the pods lose that owner alone, stay, and get the next one.
 
 use serde_json::{Value, json};
 use tenet_mapper::keys::{KIND, NAME};
@@ -55,7 +56,7 @@ fn of_owner(map: &Object) -> Vec<VirtualKey> {
     if is_owner { vec![VirtualKey::new("", KEY)] } else { Vec::new() }
 }
 
-/// Creates an owner that somebody has deleted; as soon as there is one again, every pod is due to get it. `None` for the key of
+/// Creates an owner that was deleted; as soon as there is one again, every pod is due to get it. `None` for the key of
 /// something else.
 pub(super) fn heal(cx: &Context<'_>, key: &VirtualKey) -> Option<Outcome> {
     (key.name() == KEY).then(|| match find(cx) {

@@ -53,7 +53,7 @@ fn restricted(terms: Option<&[Value]>, node: &str) -> Vec<Value> {
     terms.iter().map(with_node).collect()
 }
 
-/// Adds the node selector of the installation, and tells what of the tenant's it replaces.
+/// Adds the node selector of the installation. Returns remarks on the keys of the tenant that it replaces.
 pub(super) fn node_selector(pods: &Pods, draft: &mut Value) -> Vec<String> {
     let mut remarks = Vec::new();
     for (key, value) in &pods.node_selector {

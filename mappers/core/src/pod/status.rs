@@ -48,9 +48,9 @@ fn change(pod: &Subject<'_, '_>, host: &Object, version: Option<String>) -> Opti
 /// Reason of the condition of a pod that the host has ended.
 const ENDED_BY_HOST: &str = "DeletedOnHost";
 
-/// Returns the last status of a pod that is removed, from the last state of its host pod where that is
-/// known. Its phase is final: a controller that waits for the end of a pod looks at nothing else, and a finalizer may keep the pod.
-/// It is as wrong as the delete behind it while the host pod exists, so it needs the same proof.
+/// Returns the last status of a pod that is removed, from the last state of its host pod where that is known. Its phase
+/// is final: a controller that waits for the end of a pod looks at nothing else, and a finalizer may keep the pod. It
+/// is as wrong as the delete behind it while the host pod exists, so it needs the same proof.
 pub(super) fn last(pod: &Subject<'_, '_>, host: Option<&Object>, by_host: bool) -> Option<Effect> {
     let shown = || pod.virt.at("/status").cloned().unwrap_or_default();
     let mut status = host.and_then(|host| wanted(pod, host)).unwrap_or_else(shown);

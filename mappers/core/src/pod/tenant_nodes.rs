@@ -1,5 +1,5 @@
-//! Labels, taints and cordons that the tenant has set on Nodes, with `nodes.tenantScheduling`. The host's scheduler does not
-//! see them, so they become a node affinity by name on the host pod.
+//! Labels, taints and cordons that the tenant has set on Nodes, with `nodes.tenantScheduling`. The host's scheduler
+//! does not see them, so they become a node affinity by name on the host pod.
 
 use std::collections::BTreeSet;
 
@@ -41,8 +41,8 @@ struct Inside {
     own: BTreeSet<String>,
 }
 
-/// Restricts a draft to the Nodes that the tenant's labels, taints and cordons leave. Returns sentences about what the host
-/// cannot follow.
+/// Restricts a draft to the Nodes that the tenant's labels, taints and cordons leave. Returns sentences about what the
+/// host cannot follow.
 pub(super) fn place(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<String> {
     // A pod that comes with a node does not ask a scheduler.
     if !is_on(pod) || pod.virt.str_at("/spec/nodeName").is_some() {
@@ -98,8 +98,8 @@ pub(super) fn placement(pod: &Subject<'_, '_>) -> String {
     digest
 }
 
-/// Returns the outcome for a host pod that is not scheduled: it is made anew when its place has changed, which the API does
-/// not allow otherwise.
+/// Returns the outcome for a host pod that is not scheduled: it is created again when its placement has changed, which
+/// the API does not allow otherwise.
 pub(super) fn replace(pod: &Subject<'_, '_>, host: &Object) -> Option<Outcome> {
     let is_stale = is_on(pod) && !is_placed(host) && Record::on(host).placement != placement(pod);
     is_stale.then(|| Outcome::one(Effect::Delete(Deletion::redundant(kinds::POD, host).at_version(host))))
@@ -110,7 +110,7 @@ pub(super) fn wait(pod: &Subject<'_, '_>, host: &Object) -> Option<Dependency> {
     (is_on(pod) && !is_placed(host)).then_some(Dependency::Any(Side::Virtual, kinds::NODE))
 }
 
-/// Returns true if a host pod that is gone never had a node, and is to be made anew.
+/// Returns true if a host pod that is gone never had a node, and is to be created again.
 pub(super) fn was_replaced(last: &Object) -> bool {
     !is_placed(last) && !Record::on(last).placement.is_empty()
 }

@@ -1,7 +1,7 @@
 //! `ServiceAccount` tokens: issued by the virtual API server, bound to the pod, in one Secret beside the host pod.
 //!
-//! They are issued before the host pod exists, so that no kubelet waits for them, and once more when the pod is bound to its
-//! node, which they name from then on. The second ones come before most kubelets have mounted the first.
+//! They are issued before the host pod exists, so that no kubelet waits for them, and once more when the pod is bound
+//! to its node, which they name from then on. The second ones come before most kubelets have mounted the first.
 
 use std::collections::BTreeMap;
 
@@ -63,8 +63,8 @@ pub(super) fn turn_sources(pod: &Subject<'_, '_>, draft: &mut Value) -> Vec<Refu
     refusals
 }
 
-/// Returns the state of the tokens of a pod that is bound to `node` inside. Those in a Secret for exactly this pod and node
-/// are never issued twice, also after a restart.
+/// Returns the state of the tokens of a pod that is bound to `node` inside. Those in a Secret for exactly this pod and
+/// node are never issued twice, also after a restart.
 pub(super) fn of(pod: &Subject<'_, '_>, node: Option<&str>) -> Tokens {
     let specs = TokenSpec::of_pod(&pod.virt.value()["spec"]);
     if specs.is_empty() {

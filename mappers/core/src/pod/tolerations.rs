@@ -6,7 +6,7 @@ use tenet_mapper::translate::labels::Globs;
 
 use super::config::Tolerations;
 
-/// Taints that say how a node is, not for whom it is: everybody may tolerate them. The API server and the `DaemonSet`
+/// Taints that say how a node is, not for whom it is: every pod may tolerate them. The API server and the `DaemonSet`
 /// controller add such tolerations by themselves, and a kubelet under pressure evicts whatever a pod tolerates.
 const CONDITIONS: [&str; 6] = [
     "node.kubernetes.io/disk-pressure",

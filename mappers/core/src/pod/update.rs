@@ -52,8 +52,8 @@ pub(super) fn effects(pod: &Subject<'_, '_>, host: &Object) -> (Vec<Effect>, Vec
     (effects, refusals)
 }
 
-/// Refuses labels with which the host pod is selected as a workload of the host. New ones do not cross, and those that it has
-/// stay: a Service that comes later takes no label from a running pod.
+/// Refuses labels with which the host pod is selected as a workload of the host. New ones do not cross, and those that
+/// it has stay: a Service that comes later takes no label from a running pod.
 fn labels(pod: &Subject<'_, '_>, host: &Object, wanted: &mut Value) -> Option<Refusal> {
     let found = host.value()["metadata"].get("labels").cloned().unwrap_or_default();
     let is_new = |(key, value): (&String, &Value)| found.get(key) != Some(value);

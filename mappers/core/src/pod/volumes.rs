@@ -1,6 +1,6 @@
 //! Volumes behind claims: the host pod waits for the copy of each claim. On the host an ephemeral volume is an ordinary
-//! one, of the claim that the virtual controller makes for the pod. Inline volumes are for drivers that the configuration
-//! names.
+//! one, of the claim that the virtual controller makes for the pod. Inline volumes are for drivers that the
+//! configuration names.
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;

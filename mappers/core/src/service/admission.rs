@@ -7,8 +7,8 @@ use tenet_mapper::{Admission, Context, MapError, Need, Object, Operation, Reques
 use super::growth::{self, addition};
 use super::{ServiceMapper, address, api, change, is_external, ranges};
 
-/// Conditions of the webhook. Updates that leave the spec alone need nothing from the host; the API server's own Service
-/// itself is not copied; and the syncer sends the samples before its webhook can answer.
+/// Conditions of the webhook. Updates that leave the spec alone need nothing from the host; the API server's own
+/// Service itself is not copied; and the syncer sends the samples before its webhook can answer.
 const CONDITIONS: &[(&str, &str)] = &[
     ("not-the-api-server", "!(request.namespace == 'default' && has(request.name) && request.name == 'kubernetes')"),
     (

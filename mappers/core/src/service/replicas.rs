@@ -1,5 +1,5 @@
-//! Replicated Services: Services of the host that are shown inside, and Services inside that have a name of their own on the
-//! host. The configuration lists both.
+//! Replicated Services: Services of the host that are shown inside, and Services inside that have a name of their own
+//! on the host. The configuration lists both.
 
 mod config;
 mod from_host;

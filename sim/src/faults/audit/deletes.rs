@@ -42,8 +42,8 @@ pub(super) fn inside(inside: &[Entry], has_deleted: impl Fn(&str) -> bool) -> Ve
     findings
 }
 
-/// Returns the host objects that the syncer deleted without a reason: copies of pods and Services whose originals nobody
-/// had deleted, and copies of `ConfigMaps` and `Secrets` that a host pod needed.
+/// Returns the host objects that the syncer deleted without a reason: copies of pods and Services whose originals
+/// nobody had deleted, and copies of `ConfigMaps` and `Secrets` that a host pod needed.
 pub(super) fn on_host(host: &[Entry], inside: &[Entry], has_deleted: impl Fn(&str) -> bool) -> Vec<Finding> {
     let inside = Inside::read(inside);
     let mut created: BTreeMap<String, Vec<&Entry>> = BTreeMap::new();
@@ -155,8 +155,8 @@ impl<'e> Copy<'e> {
         self.created.body["metadata"]["annotations"][format!("tenet.sh/{key}")].as_str().unwrap_or_default()
     }
 
-    /// Returns true if somebody deleted the original by then, or if there was none: a reservation for a Service that was
-    /// not stored.
+    /// Returns true if somebody deleted the original by then, or if there was none: a reservation for a Service that
+    /// was not stored.
     fn is_ended(&self, until: OffsetDateTime, inside: &Inside) -> bool {
         let resource = self.created.resource.as_str();
         let original = Original { resource, namespace: self.of("namespace"), name: self.of("name") };

@@ -27,7 +27,7 @@ pub struct User {
 
 impl User {
     /// The user of a client certificate that was verified at the handshake: the common name
-    /// is the user, the organisations are the groups. `None` when it names nobody, or is
+    /// is the user, the organisations are the groups. `None` when it has no common name, or is
     /// not good at `now` (unix seconds): a connection can outlive its certificate.
     pub fn of_certificate(certificate: &CertificateDer<'_>, now: i64) -> Option<Self> {
         let (_, parsed) = X509Certificate::from_der(certificate).ok()?;

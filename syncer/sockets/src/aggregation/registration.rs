@@ -110,8 +110,8 @@ impl Registration<'_> {
     }
 }
 
-/// Returns the address at which the metrics of a registration are served: the `APIService` and its Service name a port of
-/// this machine.
+/// Returns the address at which the metrics of a registration are served: the `APIService` and its Service name a port
+/// of this machine.
 fn socket_of(registration: &Value) -> Option<SocketAddr> {
     let port = ["/spec/service/port", "/spec/ports/0/port"].iter().find_map(|place| registration.pointer(place))?;
     Some(SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port.as_u64()?).ok()?)))

@@ -81,7 +81,8 @@ pub async fn bridge(
             Err(end) => return (end, passed),
             Ok(true) if down.is_done() && up.is_done() => return (down.end(), passed),
             Ok(false) if passed == seen => return (if is_ending { down.end() } else { End::Idle }, passed),
-            // One side has ended just now, or the deadline is reached. It is moved only then: a timer for each packet costs.
+            // One side has ended just now, or the deadline is reached. It is moved only then: a timer for each packet
+            // costs.
             Ok(_) => {
                 seen = passed;
                 deadline = Instant::now() + if is_ending { LINGER } else { idle };
@@ -102,7 +103,7 @@ fn both(
     if !down.is_done() {
         match down.pass(cx, client, host) {
             Poll::Pending => {}
-            // The host takes nothing more once a command has ended, and what it has sent before may still be on its way.
+            // The host takes nothing more once a command has ended, and what it has sent before may still be in flight.
             Poll::Ready(Err(Broken::Writer)) => {
                 down.state = State::Broken;
                 ended = Poll::Ready(Ok(()));

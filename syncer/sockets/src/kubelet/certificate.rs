@@ -65,7 +65,7 @@ pub(super) async fn request(virt: &Api, node: &str, addresses: &[String]) -> Res
     let name = created["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let target = Target::new(REQUEST, "", &name);
     let signed = approve_and_wait(virt, &target).await;
-    // Done or not, nobody needs it any more; controllers remove what is left.
+    // Signed or not, the request is of no use any more; controllers remove what is left.
     drop(virt.delete(&target, &json!({}), LIMIT).await);
     Ok(Signed::new(&signed?, &key.serialize_pem())?)
 }

@@ -12,8 +12,8 @@ use super::bridge::{End, bridge};
 use super::route::{Route, parse};
 use super::upgrade::Upgrade;
 
-/// A method, a path and a query. What is accepted names exactly the pod that stands in it,
-/// and what the host is asked holds nothing but safe characters.
+/// A method, a path and a query. An accepted request names exactly the pod in its path, and the request to the host
+/// has safe characters only.
 pub fn uri(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let (method, target) = text.split_once(' ').unwrap_or(("GET", &text));

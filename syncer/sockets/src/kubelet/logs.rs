@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::session::Slot;
 use crate::serving::{Answer, BodyError};
 
-/// A log on its way.
+/// A log that is being read.
 struct Log {
     from: Incoming,
     stop: Pin<Box<WaitForCancellationFutureOwned>>,

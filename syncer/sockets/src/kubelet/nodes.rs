@@ -35,7 +35,7 @@ const MORE_CONNECTIONS: usize = 1024;
 
 /// Parts that the sockets need.
 pub struct Parts {
-    /// The engine, whose caches tell which nodes there are.
+    /// The engine, whose caches have the nodes.
     pub engine: Arc<dyn EngineHandle>,
     /// The configuration at the start.
     pub config: Config,

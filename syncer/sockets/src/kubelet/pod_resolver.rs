@@ -123,7 +123,8 @@ fn judge(
     if owner_uid(facts, real, pod).as_deref() != Some(uid) {
         return Err(Failure::not_on_host(pod));
     }
-    // The host may have put a container of its own into the pod, under a name that the tenant has added in another list.
+    // The host may have put a container of its own into the pod, under a name that the tenant has added in another
+    // list.
     if let Some(container) = container.filter(|name| list_of(real, name) != list_of(virt, name)) {
         return Err(Failure::no_container(container));
     }

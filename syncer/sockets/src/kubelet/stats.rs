@@ -1,7 +1,7 @@
 //! Resource metrics of the pods of a node, in the three forms of a kubelet.
 //!
-//! The host tells rates, a kubelet tells counters: what cannot be told truly is left out.
-//! So there are working sets, and of processors the present rate in the summary alone.
+//! The host has rates and a kubelet has counters, so values that would not be true are left out: there are working
+//! sets, and of processors the present rate in the summary alone.
 
 use std::fmt::Write;
 

@@ -42,7 +42,7 @@ pub enum UpgradeError {
     #[error("none of the offered stream protocols is known")]
     Protocols,
     /// The answer is not what was asked for.
-    #[error("the host did not switch to the protocol that was asked for: {0}")]
+    #[error("the host did not switch to the requested protocol: {0}")]
     Answer(&'static str),
 }
 
@@ -163,7 +163,7 @@ fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &
     values.flat_map(|value| value.split(',')).map(str::trim).filter(|member| !member.is_empty())
 }
 
-/// Returns the value of a header that stands there once.
+/// Returns the value of a header that occurs once.
 fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut values = headers.get_all(name).iter();
     let (value, more) = (values.next()?, values.next());

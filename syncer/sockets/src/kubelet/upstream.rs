@@ -80,7 +80,7 @@ pub struct Upstream {
     auth: Option<AuthLayer>,
 }
 
-/// A stream that both ends have agreed to, and the headers that tell the client so.
+/// A stream that both ends have agreed to, and the headers of the answer to the client.
 pub struct Agreed {
     /// The stream.
     pub stream: HostStream,

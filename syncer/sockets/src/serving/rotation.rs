@@ -33,7 +33,7 @@ impl Chain {
         let age = validity.age(seconds);
         let ended = |pem: &String| super::authority::validity(pem).is_ok_and(|validity| validity.until <= seconds);
         match &self.next {
-            // Nobody has rotated for long; there is nothing left to keep.
+            // There was no rotation in time, so there is nothing left to keep.
             None if validity.until <= seconds => Self::new(name, now).map(Some),
             None if age >= ANNOUNCE => Ok(Some(Self { next: Some(Authority::new(name, now)?), ..self.clone() })),
             Some(next) if age >= HAND_OVER => {

@@ -102,7 +102,7 @@ impl Denial {
         }
     }
 
-    /// Denies for an error of the host's API server about an object that stands for `virt`.
+    /// Denies for an error of the host's API server about the host object of `virt`.
     pub fn of_host(error: &ApiError, kind: Kind, virt: &Object, host: &HostKey) -> Self {
         let ApiError::Status { code, message, .. } = error else { return Self::silent() };
         match *code {

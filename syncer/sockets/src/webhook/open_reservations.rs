@@ -1,5 +1,5 @@
-//! Count of the open reservations. Each takes an address of the host for a request that may never be served, and a tenant can
-//! send requests that fail as fast as the API server answers.
+//! Count of the open reservations. Each takes an address of the host for a request that may never be served, and a
+//! tenant can send requests that fail as fast as the API server answers.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -35,8 +35,8 @@ impl OpenReservations {
         self.most
     }
 
-    /// Returns a slot for one more, as soon as there is one; `None` when `patience` ends before. `is_open` tells from the
-    /// caches if one that was made is still a reservation.
+    /// Returns a slot for one more, as soon as there is one; `None` when `patience` ends before. `is_open` decides by
+    /// the caches if one that was made is still a reservation.
     pub async fn enter<F>(&self, kind: Kind, host: &HostKey, patience: Duration, is_open: F) -> Option<Slot<'_>>
     where
         F: Fn(Kind, &HostKey) -> bool + Send + Sync,

@@ -227,8 +227,8 @@ impl ReservationHandler {
         }
     }
 
-    /// Returns the values that the object takes on. A reservation of which the virtual API server cannot take the values
-    /// is deleted.
+    /// Returns the values that the object takes on. A reservation of which the virtual API server cannot take the
+    /// values is deleted.
     async fn take(&self, case: &Case<'_>, host: &Object) -> Result<Values, Denial> {
         let error = match case.admission.answer(&case.cx, &case.request, host) {
             Ok(values) => return Ok(values),

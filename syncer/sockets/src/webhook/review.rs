@@ -16,10 +16,10 @@ pub enum ReviewError {
     /// It is no `AdmissionReview`.
     #[error("cannot parse the body as an AdmissionReview of admission.k8s.io/v1")]
     Unreadable,
-    /// It asks about something else than was registered.
+    /// The operation was not registered.
     #[error("the operation {0:?} is not reviewed here")]
     Operation(String),
-    /// It asks about objects of another kind.
+    /// The objects are of a kind that was not registered.
     #[error("{0:?} is not reviewed here")]
     Resource(String),
 }
@@ -92,7 +92,7 @@ impl Review {
     pub fn request(&self, name: &str) -> Request {
         let mut object = self.object.clone();
         object["metadata"]["name"] = json!(name);
-        // A client need not say of which incarnation it speaks; the API server knows.
+        // A client may leave out the UID; the API server knows it.
         if let Some(uid) = self.old.as_ref().and_then(|old| old.pointer("/metadata/uid")) {
             object["metadata"]["uid"] = uid.clone();
         }

@@ -34,7 +34,7 @@ fn word(state: State) -> &'static str {
 
 impl Gate {
     /// Returns true if more is known than an absence: the object itself is being deleted, it is a reservation of the
-    /// syncer's own, or the API server has told of the delete of its twin.
+    /// syncer, or the API server has reported the delete of its twin.
     pub(in crate::gate) fn is_known_to_end(&self, object: &Object, proof: &Proof) -> bool {
         if object.is_deleting() {
             return true;
@@ -55,8 +55,8 @@ impl Gate {
         }
     }
 
-    /// Asks the breaker about a write to this incarnation of an object, and raises its alarm. What shows an object as gone and
-    /// the delete behind it count once.
+    /// Asks the breaker about a write to this incarnation of an object, and raises its alarm. What shows an object as
+    /// gone and the delete behind it count once.
     pub(in crate::gate) async fn pass_breaker(
         &self,
         target: &ObjectRef,

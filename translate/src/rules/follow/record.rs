@@ -63,8 +63,8 @@ pub(super) fn mark(node: &Node, value: &Value) -> Value {
     }
 }
 
-/// Returns true if a record misses a field that another one has. A digest that differs is no loss: a list that is equal to the
-/// wanted one needs none, and one that is not is written.
+/// Returns true if a record misses a field that another one has. A digest that differs is no loss: a list that is equal
+/// to the wanted one needs none, and one that is not is written.
 pub fn lacks(record: &Value, other: &Value) -> bool {
     let members = other.as_object().into_iter().flatten();
     members.into_iter().any(|(name, other)| record.get(name).is_none_or(|record| lacks(record, other)))
@@ -118,7 +118,8 @@ pub fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Returns true if `found` is `wanted` with members that the server has filled in, and without zero values that it leaves out.
+/// Returns true if `found` is `wanted` with members that the server has filled in, and without zero values that it
+/// leaves out.
 pub(super) fn covers(found: &Value, wanted: &Value) -> bool {
     match (found, wanted) {
         (Value::Object(found), Value::Object(wanted)) => wanted

@@ -38,7 +38,7 @@ pub(super) fn wanted(virt: &Object, host: &Object, generations: &Generations<'_>
     wanted
 }
 
-/// Adds the condition of a pod that something outside of its own cluster ends, if nobody has said so yet.
+/// Adds the condition of a pod that something outside of its own cluster ends, unless it has the condition already.
 pub(super) fn disrupt(status: &mut Value, reason: &str) {
     let Some(status) = status.as_object_mut() else { return };
     let conditions = status.entry("conditions").or_insert_with(|| json!([]));

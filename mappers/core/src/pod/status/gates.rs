@@ -1,8 +1,8 @@
 //! Conditions of readiness gates: they are set inside, and the kubelet of the host counts them.
 //!
-//! A condition has one writer on the host. A controller of the host may set the condition that a gate of the tenant names;
-//! then its value counts, and that of the tenant stays inside. The host pod records what the syncer has written or is about to
-//! write, so every other value is somebody else's.
+//! A condition has one writer on the host. A controller of the host may set the condition that a gate of the tenant
+//! names; then its value counts, and that of the tenant stays inside. The host pod records what the syncer has written
+//! or is about to write, so every other value is that of another writer.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub(in crate::pod) struct Gates {
     pub(in crate::pod) write: Option<Effect>,
     /// The record, if it has to change before the conditions do.
     pub(in crate::pod) record: Option<String>,
-    /// Conditions whose writer is somebody else.
+    /// Conditions that another writer has set.
     pub(in crate::pod) refusals: Vec<Refusal>,
 }
 
@@ -70,8 +70,8 @@ pub(in crate::pod) fn gates(pod: &Subject<'_, '_>, host: &Object) -> Gates {
     gates
 }
 
-/// Returns the conditions that are set inside, as they are written. A gate may name any condition; one that the host sets has
-/// its writer there.
+/// Returns the conditions that are set inside, as they are written. A gate may name any condition; one that the host
+/// sets has its writer there.
 fn told(pod: &Subject<'_, '_>) -> Vec<Value> {
     let gates = pod.virt.list_at("/spec/readinessGates");
     let is_own = |condition: &&Value| {

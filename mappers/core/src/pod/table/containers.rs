@@ -115,7 +115,7 @@ const PROBE: &[Rule] = &[
     copy("timeoutSeconds"),
 ];
 
-/// The node would call whatever host stands there, with its own network.
+/// The node would call any host that is named there, from its own network.
 const ANY_HOST: &str = "the node would call that host from its own network";
 
 const HANDLER: &[Rule] = &[

@@ -65,8 +65,8 @@ const REST: &[Rule] = &[
     reference("secret.secretName", kinds::SECRET.group_kind()),
 ];
 
-/// No table translates names below a refused field, and a tenant would choose among the objects of the host namespace: the
-/// credentials of the control plane are among them.
+/// No table translates names below a refused field, and a tenant would choose among the objects of the host namespace:
+/// the credentials of the control plane are among them.
 const SECRETS: &str = "names Secrets, which would be those of the host namespace";
 const CLAIMS: &str = "names claims, which would be those of the host namespace";
 const OUTSIDE: &str = "the node would mount storage from outside of the virtual cluster";

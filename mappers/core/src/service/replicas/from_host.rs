@@ -1,5 +1,5 @@
-//! Services of the host, shown inside: a Service without a cluster address whose endpoints are the addresses of the host's
-//! Service. Names resolve to these, and the host balances. Nothing of it is copied back to the host.
+//! Services of the host, shown inside: a Service without a cluster address whose endpoints are the addresses of the
+//! host's Service. Names resolve to these, and the host balances. Nothing of it is copied back to the host.
 //!
 //! Nothing is deleted because a Service of the host is missing: the Service inside stays, without endpoints.
 
