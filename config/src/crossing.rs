@@ -43,8 +43,9 @@ pub struct Annotations {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum AnnotationPreset {
-    /// Keys of the big clouds that say of what kind the load balancer of a Service is: internal or public, its protocol,
-    /// its health checks. Keys that name certificates, addresses or the like of the cloud account are not among them.
+    /// Keys of the big clouds that say of what kind the load balancer of a Service is: internal or public, its
+    /// protocol, its health checks. Keys that name certificates, addresses or the like of the cloud account are not
+    /// among them.
     LoadBalancers,
 }
 
@@ -58,13 +59,13 @@ impl Annotations {
     }
 }
 
-/// Labels of the tenant that cross to the host under their own keys. All others cross under `labels.tenet/`, in labels and
-/// selectors alike, so that selectors match what they match inside.
+/// Labels of the tenant that cross to the host under their own keys. All others cross under `labels.tenet/`, in labels
+/// and selectors alike, so that selectors match what they match inside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Labels {
-    /// Globs of label keys that do not cross under their own keys. By default those that controllers of a host are known
-    /// to act on: Argo CD, Flux, Helm, injectors, workload identity, queues, policy engines.
+    /// Globs of label keys that do not cross under their own keys. By default those that controllers of a host are
+    /// known to act on: Argo CD, Flux, Helm, injectors, workload identity, queues, policy engines.
     #[schemars(with = "Vec<AnnotationGlob>")]
     pub deny: Vec<String>,
     /// Globs of the only label keys that cross under their own keys. Empty: all that are not denied.

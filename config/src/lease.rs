@@ -15,7 +15,8 @@ pub struct Lease {
     /// Time for which the others leave a lease alone that is not renewed.
     #[schemars(with = "DurationText")]
     pub duration: Duration,
-    /// Time after its last renewal in which the holder writes. Shorter than the duration: the rest is for writes on their way.
+    /// Time after its last renewal in which the holder writes. Shorter than the duration: the rest is for writes in
+    /// flight.
     #[schemars(with = "DurationText")]
     pub renew_deadline: Duration,
     /// Time between two renewals. Shorter than the deadline.

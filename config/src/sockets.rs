@@ -91,12 +91,13 @@ pub struct Webhook {
     /// Time that the virtual API server waits for an answer: at most 30s.
     #[schemars(with = "WebhookTimeoutText")]
     pub timeout: Duration,
-    /// Time for which a reservation is kept for a request of which nothing is heard any more. Longer than any request to
-    /// the virtual API server takes: its own limit is 60s, and the answer of the webhook may be the first thing in it.
+    /// Time for which a reservation is kept for a request of which nothing is heard any more. Longer than any request
+    /// to the virtual API server takes: its own limit is 60s, and the answer of the webhook may be the first thing in
+    /// it.
     #[schemars(with = "DurationText")]
     pub reservation: Duration,
-    /// Number of Services that may have what the host gave before they are stored. A request beyond that waits some seconds, and is
-    /// then denied with the advice to try again.
+    /// Number of Services that may have addresses of the host before they are stored. A request beyond that waits some
+    /// seconds, and is then denied with the advice to try again.
     #[schemars(range(min = 1, max = 10_000))]
     pub max_reservations: u16,
 }
@@ -120,8 +121,8 @@ impl Default for Webhook {
 pub struct Usage {
     /// True if the virtual cluster has metrics, when the host has.
     pub enabled: bool,
-    /// IP address and port to listen on. It has to be one of loopback: the virtual API server, which shares the syncer's
-    /// pod, finds it as `localhost`.
+    /// IP address and port to listen on. It has to be one of loopback: the virtual API server, which shares the
+    /// syncer's pod, finds it as `localhost`.
     #[schemars(with = "LoopbackAddress")]
     pub listen: SocketAddr,
 }

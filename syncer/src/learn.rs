@@ -22,7 +22,7 @@ use crate::engine::Engine;
 use crate::patrol;
 use crate::queue::Lane;
 
-/// Time after which what has not been learnt is not waited for.
+/// Time after which mappers do not wait for defaults that are not learnt yet.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Pause before the next try. A new control plane needs some seconds until its `default` `ServiceAccount` exists.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ impl Learnt {
         self.defaults.load().get(&kind).cloned().unwrap_or_default()
     }
 
-    /// Returns an error while the defaults of a kind are being learnt: what is refused may be one.
+    /// Returns an error while the defaults of a kind are being learnt: a refused field may be one.
     pub fn check(&self, kind: Kind) -> Result<(), MapError> {
         if self.pending.lock().contains(&kind) || self.doubted.lock().contains(&kind) {
             let reason = "the defaults of the virtual API server are being learnt".to_owned();
@@ -88,7 +88,7 @@ impl Learnt {
     }
 }
 
-/// Learns again what is doubted.
+/// Learns the defaults of the kinds again that are in doubt.
 pub fn doubted(engine: &Arc<Engine>) {
     let doubted = std::mem::take(&mut *engine.view.defaults.doubted.lock());
     for spec in engine.mappers.iter().map(Mapper::spec).filter(|spec| doubted.contains(&spec.kind)) {

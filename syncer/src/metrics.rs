@@ -283,7 +283,7 @@ impl Metrics {
         self.failing.with_label_values(&[kind]).set(gauge(count));
     }
 
-    /// Removes the gauges of the queue of a mapper that does not run. Its counters stay: what has happened, has.
+    /// Removes the gauges of the queue of a mapper that does not run. Its counters stay.
     pub fn withdraw(&self, kind: &str) {
         // A series that does not exist is as good as removed.
         for (_, lane) in LANES {

@@ -401,7 +401,7 @@ impl Router {
                 match self.contain(route.mapper, object, || keys_of(object)) {
                     Some(keys) => return self.reindex(route, cache, object, keys, gone),
                     None if gone => return self.reindex(route, cache, object, Vec::new(), gone),
-                    // The index stays as it is: what it shows keeps other objects alive.
+                    // The index stays as it is: its entries keep other objects alive.
                     None => self.indexed(route, object),
                 }
             }

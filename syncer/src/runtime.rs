@@ -38,12 +38,12 @@ impl dyn Runtime + '_ {
         second.and_then(|second| second.format(&Rfc3339).ok()).unwrap_or_default()
     }
 
-    /// Returns `interval` with up to a tenth less or more, so that what has the same interval does not meet.
+    /// Returns `interval` with up to a tenth less or more, so that tasks of one interval do not run at the same time.
     pub fn spread(&self, interval: Duration) -> Duration {
         interval.mul_f64(0.9 + self.random() / 5.0)
     }
 
-    /// Returns `delay` with up to a fifth more, so that what failed together is not tried again together.
+    /// Returns `delay` with up to a fifth more, so that requests that failed together are not repeated together.
     pub fn jittered(&self, delay: Duration) -> Duration {
         delay.mul_f64(1.0 + self.random() / 5.0)
     }

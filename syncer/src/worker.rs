@@ -244,7 +244,7 @@ fn delay(next: Next, now: i64) -> Option<Duration> {
     }
 }
 
-/// Returns an error while it is not certain that what is refused is no default.
+/// Returns an error while a refused field may be a default that is not learnt yet.
 fn check_defaults(engine: &Engine, spec: &MapperSpec, object: &VirtualKey) -> Result<(), MapError> {
     engine.view.defaults.doubt(spec.kind, refusal::is_told(engine, spec, object));
     engine.view.defaults.check(spec.kind)

@@ -64,7 +64,7 @@ pub struct Rule {
     pub unless: &'static [&'static str],
     /// Reason why the configuration may not permit the field; empty where it may.
     pub sealed: &'static str,
-    /// Reason why the rule is what it is; shown to the tenant when it refuses.
+    /// Reason for the rule; shown to the tenant when it refuses.
     pub why: &'static str,
 }
 

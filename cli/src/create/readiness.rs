@@ -42,7 +42,7 @@ fn is_ready(pod: &Value) -> bool {
     pod["metadata"]["deletionTimestamp"].is_null() && is_true(pod, "Ready")
 }
 
-/// Describes a pod that is not ready: the reason of what is first in its way.
+/// Describes a pod that is not ready by the first reason for it.
 pub(crate) fn state(pod: &Value) -> String {
     if pod["metadata"].is_null() {
         return "it does not exist yet".to_owned();

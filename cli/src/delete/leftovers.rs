@@ -30,7 +30,7 @@ pub(crate) struct Found {
     /// True for what the syncer made for an object of the tenant.
     pub(crate) is_copy: bool,
     is_of_data: bool,
-    /// Grace period of a pod.
+    /// Grace period of a pod, in seconds.
     pub(crate) grace_period: u32,
     is_pod_of_control_plane: bool,
     /// Id of the virtual cluster that has made a copy.

@@ -14,7 +14,7 @@ use crate::pod::{conditions, containers, is_true, unscheduled};
 pub(super) struct Explanation {
     subject: String,
     lines: Vec<(&'static str, String)>,
-    /// True if something has to happen before the object does what it is for.
+    /// True if something blocks the object.
     pub(super) is_blocked: bool,
     /// Explanation of a pod of the workload.
     pod: Option<Box<Explanation>>,

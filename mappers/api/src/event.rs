@@ -37,7 +37,7 @@ pub enum EventReason {
     Degraded,
     /// The syncer changed it.
     Changed,
-    /// It was stored without what the host had to give, and has it now.
+    /// It was stored without the values of the host, and has them now.
     Repaired,
     /// Deletes of its kind wait, because unusually many objects have lost their counterpart.
     Paused,

@@ -1,9 +1,9 @@
-//! The extension crate of Tenet: what a mapper is, what it sees and what it may do.
+//! The extension crate of Tenet: mappers, their view of the two clusters, and the effects that they may have.
 //!
 //! A mapper is the code of one resource kind. It reads the caches of both clusters through
 //! a [`Context`] and answers with [`Effect`]s, which are data: it holds no client. Most
 //! kinds need no more than a rule table: [`CopyMapper`] makes a [`Mapper`] of it. Kinds
-//! that compute some fields implement [`Translate`]; the odd ones implement [`Mapper`].
+//! that compute some fields implement [`Translate`]; all others implement [`Mapper`].
 
 mod admission;
 pub mod condition;

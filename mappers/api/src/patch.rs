@@ -1,4 +1,4 @@
-//! Differences between what is and what should be, as the smallest patch.
+//! Differences between the actual and the desired state, as the smallest patch.
 
 use serde_json::{Map, Value, json};
 use tenet_translate::keys::{APPLIED, PENDING, PENDING_OVER};

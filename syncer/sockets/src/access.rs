@@ -1,5 +1,5 @@
-//! Authentication and authorization: what a kubelet or an aggregated API server asks the
-//! virtual API server about each request. Nothing is anonymous.
+//! Authentication and authorization: the reviews that a kubelet or an aggregated API server requests of the virtual
+//! API server for each request. Nothing is anonymous.
 
 mod authorities;
 mod authorization;

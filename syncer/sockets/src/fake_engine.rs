@@ -1,4 +1,4 @@
-//! An engine for tests: what its caches show is set by the test, and by reservations; nothing is written.
+//! An engine for tests. The test and reservations set the content of its caches; nothing is written.
 
 use std::collections::HashMap;
 use std::sync::Arc;

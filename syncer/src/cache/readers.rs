@@ -43,7 +43,7 @@ const AMENDED: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct Sight {
     set: Arc<Set>,
-    /// True if the change is what the mapper of the kind has written, and knows.
+    /// True if the change is a write of the mapper of the kind, which knows it.
     pub(super) is_echo: bool,
     /// For each projection of the set, true if it shows a difference; all do when empty.
     differs: Vec<bool>,

@@ -134,7 +134,7 @@ impl Claim {
                 self.record(engine, *side, &pair).await;
                 return None;
             }
-            // Stores that went back together belong together, and what differs is said by the halves.
+            // Stores that went back together belong together, and the halves show any difference.
             (Verdict::Agrees | Verdict::Differs(_), _) => {
                 for side in &went_back {
                     self.set_age(*side, Age::Current);

@@ -9,7 +9,7 @@ use crate::{Event, EventType, ObjectRef, VirtualKey, kinds};
 /// The API server's own limit of an event's message, in bytes.
 const LONGEST_MESSAGE: usize = 1024;
 
-/// The event, without its times. Its name says what is said: the same is not said twice.
+/// The event, without its times. Its name depends on its content, so that an equal one is not emitted twice.
 pub(super) fn create(event: &Event, names: &Names) -> Write {
     let message = told(event, names);
     let message = shorten(&message);

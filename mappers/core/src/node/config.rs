@@ -30,8 +30,8 @@ pub struct Nodes {
     pub source: NodeSource,
     /// Capacity of each synthetic node.
     pub capacity: Capacity,
-    /// Nodes of the host that are shown although no pod of the tenant is on them, which takes the right to read nodes. Absent:
-    /// none.
+    /// Nodes of the host that are shown although no pod of the tenant is on them, which takes the right to read nodes.
+    /// Absent: none.
     pub always: Option<Always>,
     /// Lets tenants label, taint and cordon their Nodes, for their own pods alone. Otherwise such a change is refused.
     pub tenant_scheduling: bool,

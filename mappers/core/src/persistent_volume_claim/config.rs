@@ -14,14 +14,14 @@ use crate::storage_class;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Storage {
-    /// Globs of names of host `StorageClass`es that tenants may use and see; `*` is all of them. The default class of the
-    /// host is always allowed.
+    /// Globs of names of host `StorageClass`es that tenants may use and see; `*` is all of them. The default class of
+    /// the host is always allowed.
     #[schemars(with = "Vec<KeyGlob>")]
     pub classes: Vec<String>,
     /// Labels of host `StorageClass`es that tenants may use and see as well, which takes the right to read them.
     pub class_labels: BTreeMap<String, String>,
-    /// Globs of names of host `VolumeSnapshotClass`es that tenants may use and see; `*` is all of them. The default class of
-    /// a driver is always allowed.
+    /// Globs of names of host `VolumeSnapshotClass`es that tenants may use and see; `*` is all of them. The default
+    /// class of a driver is always allowed.
     #[schemars(with = "Vec<KeyGlob>")]
     pub snapshot_classes: Vec<String>,
     /// Allows claims with an empty class, which the host binds to any volume without a class.

@@ -37,18 +37,18 @@ pub struct Pods {
     pub runtime_classes: Vec<String>,
     /// Labels of host `RuntimeClass`es that tenant pods may use as well, which takes the right to read them.
     pub runtime_class_labels: BTreeMap<String, String>,
-    /// Names of host schedulers that tenant pods may use, besides the default one. A pod with another scheduler is placed by
-    /// the default one.
+    /// Names of host schedulers that tenant pods may use, besides the default one. A pod with another scheduler is
+    /// placed by the default one.
     #[schemars(with = "Vec<DnsSubdomain>")]
     pub schedulers: Vec<String>,
-    /// Names of CSI drivers whose inline volumes tenant pods may use. A pod with another is refused. The attributes of a
-    /// volume reach the driver as the tenant writes them.
+    /// Names of CSI drivers whose inline volumes tenant pods may use. A pod with another is refused. The attributes of
+    /// a volume reach the driver as the tenant writes them.
     #[schemars(with = "Vec<DnsSubdomain>")]
     pub csi_drivers: Vec<String>,
     /// Taints of the host's nodes that tenant pods tolerate.
     pub tolerations: Tolerations,
-    /// Labels of the host's nodes on which tenant pods may run. They are added to the node selector of each pod, and win
-    /// over the tenant's.
+    /// Labels of the host's nodes on which tenant pods may run. They are added to the node selector of each pod, and
+    /// win over the tenant's.
     pub node_selector: BTreeMap<String, String>,
     /// Longest time that a tenant pod may take to end.
     #[schemars(with = "DurationText")]
@@ -113,8 +113,8 @@ pub enum Preset {
     IpcLock,
     /// The capabilities `NET_ADMIN` and `NET_RAW`: the settings of the pod's own network, for service meshes.
     NetAdmin,
-    /// The folders of logs of the node, mounted read-only, for log collectors. They hold the logs of all pods on the node,
-    /// those of other tenants among them.
+    /// The folders of logs of the node, mounted read-only, for log collectors. They hold the logs of all pods on the
+    /// node, those of other tenants among them.
     HostLogs,
 }
 

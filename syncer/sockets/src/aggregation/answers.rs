@@ -72,7 +72,7 @@ fn of_pods(pods: &[PodUsage]) -> Vec<Value> {
         .collect()
 }
 
-/// A node uses what the pods of the tenant on it use: what others use there is their affair.
+/// Returns the usage of the nodes: that of the pods of the tenant on each, without those of others.
 fn of_nodes(engine: &dyn EngineHandle, pods: &[PodUsage]) -> Vec<Value> {
     let nodes = virtual_nodes(engine);
     let now = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Passes bytes between two streams until both have ended. What there is to read is taken up
+//! Passes bytes between two streams until both have ended. Available bytes are read up
 //! to a bound and written at once, because API servers send frames in small pieces and each
 //! piece that is written alone is a TLS record and a system call of its own. While the writer
 //! does not take it, nothing more is read; when all is written, nothing is held.

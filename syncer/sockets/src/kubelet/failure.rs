@@ -12,7 +12,7 @@ use super::upstream::UpstreamError;
 use crate::access::Denied;
 use crate::serving::{Answer, status, text};
 
-/// An answer that is not what was asked for.
+/// Answer to a request that fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The HTTP status.
@@ -84,8 +84,7 @@ impl Failure {
         }
     }
 
-    /// The host did not give what was asked for. Its message is translated to the names that the
-    /// tenant knows.
+    /// Fails with the error of the host. Its message is translated to the names that the tenant knows.
     pub fn upstream(error: UpstreamError, pod: &ResolvedPod, right: &'static str) -> Self {
         tracing::debug!(error = %chain(&error), pod = pod.name.name, "the host opened no stream");
         match error {

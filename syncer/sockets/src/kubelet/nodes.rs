@@ -1,5 +1,5 @@
 //! The sockets of the virtual nodes: one for each node, which come and go with them. The
-//! socket that a connection comes to is what says for which node it is.
+//! socket of a connection determines its node.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

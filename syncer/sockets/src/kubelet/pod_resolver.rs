@@ -1,10 +1,9 @@
-//! The host pod that a request means. A name is not enough: pods come and go under one name. But a
-//! UID never comes back: what had it before and has it after, had it in between. So
+//! The host pod that a request means. A name is not enough, because pods come and go under one name. But a UID is never
+//! used again: if a name leads to one UID in two reads, it led to that UID all the time between them. So
 //!
-//! - the virtual pod is read from a quorum after it was asked for: it is the one that is meant;
-//! - the host pod, which was seen before the host is asked, from a cache or a quorum, and says
-//!   that it is the virtual one's, is read from a quorum after the host has agreed: the host
-//!   cannot have found another one.
+//! - the virtual pod is read from a quorum after the request has arrived: it is the one that is meant;
+//! - the host pod is seen before the request to the host, in a cache or by a quorum read, with an owner record that names
+//!   the virtual pod. It is read from a quorum again after the host has agreed: the host cannot have found another pod.
 
 use std::sync::Arc;
 use std::time::Duration;

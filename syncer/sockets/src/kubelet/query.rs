@@ -66,7 +66,7 @@ impl Query {
     }
 }
 
-/// Decodes once; what is not UTF-8, or holds a NUL, is nothing that a container could get.
+/// Decodes once. A value that is not UTF-8, or has a NUL, cannot be passed to a container.
 fn decode(text: &str) -> Result<String, RouteError> {
     let bytes = text.as_bytes();
     let whole = |at: usize| bytes.get(at + 1..at + 3).is_some_and(|two| two.iter().all(u8::is_ascii_hexdigit));

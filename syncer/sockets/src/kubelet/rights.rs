@@ -1,6 +1,6 @@
 //! Rights that a request needs, as a kubelet asks for them: on the node, under a
-//! subresource. The verb of what runs or reaches into a container is `create` whatever the method, as
-//! WebSocket clients ask with GET.
+//! subresource. The verb of a request that runs a command in a container or connects to it is `create` with any
+//! method, as WebSocket clients send GET.
 
 use http::Method;
 

@@ -1,5 +1,5 @@
-//! Routes: the things that a request can ask for. The text of a request is read here, once, into a value; what is
-//! sent to the host is built from that value alone.
+//! Routes: the things that a request can ask for. The text of a request is read here, once, into a value; the request
+//! to the host is built from that value alone.
 
 use http::Method;
 use tenet_mapper::translate::dns_name::{is_label, is_subdomain};
@@ -133,8 +133,8 @@ pub enum Route {
 
 /// Reads the path and the query of a request.
 pub fn parse(method: &Method, path: &str, query: &str) -> Result<Route, RouteError> {
-    // Each part of a path is a name, and no name needs an escape: what has one is something
-    // else. So nothing is decoded, and nothing can be decoded twice.
+    // Each part of a path is a name, and no name needs an escape, so a path with one is refused. Nothing is decoded, so
+    // nothing can be decoded twice.
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'/');
     if !path.bytes().all(plain) {
         return Err(RouteError::NotFound);

@@ -41,7 +41,7 @@ pub enum UpgradeError {
     /// No known protocol is offered.
     #[error("none of the offered stream protocols is known")]
     Protocols,
-    /// The answer is not what was asked for.
+    /// The answer does not switch to the requested protocol.
     #[error("the host did not switch to the requested protocol: {0}")]
     Answer(&'static str),
 }

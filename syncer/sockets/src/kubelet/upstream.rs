@@ -219,7 +219,7 @@ impl tower::Service<Request<Empty<Bytes>>> for Once {
     }
 }
 
-/// Reads an answer that is not what was asked for. Redirects are answers like others.
+/// Reads an answer that opens no stream. A redirect is one of them, and is not followed.
 async fn refused(answer: Response<Incoming>) -> UpstreamError {
     let status = answer.status();
     let body = timeout(HEAD, Limited::new(answer.into_body(), LONGEST_ERROR).collect()).await;

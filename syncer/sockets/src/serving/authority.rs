@@ -46,7 +46,7 @@ pub struct Authority {
 pub struct Validity {
     /// The first instant, in unix seconds.
     pub from: i64,
-    /// The last.
+    /// The last instant, in unix seconds.
     pub until: i64,
 }
 

@@ -1,5 +1,5 @@
 //! Store of the serving certificate and its authority. The authority is kept in a Secret of the
-//! host namespace, so that a restart serves what was registered; what ages is renewed.
+//! host namespace, so that the registrations stay valid after a restart. Both are renewed in time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -120,8 +120,8 @@ impl CertificateStore {
         self.chain.borrow().current.sign("tenet", names, OffsetDateTime::now_utc())
     }
 
-    /// Renews what ages while the claim agrees, until it is told to stop; a replica that stands by follows what another
-    /// one renews.
+    /// Renews both in time while the claim agrees, until it is told to stop; a replica that stands by takes over the
+    /// renewals of another one.
     pub async fn run(&self, engine: &dyn EngineHandle, stop: CancellationToken) {
         loop {
             tokio::select! {

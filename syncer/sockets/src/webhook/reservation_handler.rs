@@ -52,7 +52,7 @@ struct Case<'c> {
 enum Step {
     /// The request takes nothing from the host.
     Free,
-    /// It takes what this host object has.
+    /// It takes the values of this host object.
     From(Object),
     /// The host has changed: look again.
     Again,
