@@ -73,6 +73,8 @@ pub enum Damage {
     Owner,
     /// Its owner record is removed, and its label stays.
     Record,
+    /// Everything that marks it as ours is removed.
+    Bare,
 }
 
 /// One act in a world.

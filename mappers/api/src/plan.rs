@@ -9,7 +9,7 @@ mod host;
 mod proof;
 mod virt;
 
-pub use proof::{Proof, proof, without_copy};
+pub use proof::{Proof, may_be_copy, proof, without_copy};
 use serde_json::{Map, Value, json};
 use tenet_translate::keys::BOUND;
 use tenet_translate::owner::{OwnerRecord, Ownership};

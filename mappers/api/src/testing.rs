@@ -357,19 +357,23 @@ impl Clusters {
         if let Some(cached) = &cached
             && let Some(proof) = plan::proof(effect, cached, &self.facts)?
         {
-            self.prove(&proof)?;
+            self.prove(&proof, cached)?;
         }
         let changed: usize = writes.iter().map(|write| usize::from(self.store(effect, write))).sum();
         Ok(if matches!(effect, Effect::Emit(_)) { 0 } else { changed })
     }
 
     /// Checks what the gate asks the API servers before an effect.
-    fn prove(&self, proof: &Proof) -> Result<(), MapError> {
+    fn prove(&self, proof: &Proof, written: &Object) -> Result<(), MapError> {
         let (twin, is_there) = match proof {
             Proof::Absent { twin, uid } => {
                 (twin, self.get(twin).is_some_and(|found| uid.is_empty() || found.uid() == uid))
             }
-            Proof::NoCopy { copy } => (copy, self.get(copy).is_some_and(|found| self.facts.may_be_ours(&found))),
+            Proof::NoCopy { copy } => {
+                let last = self.last_state(copy.kind, &HostKey::new(&*copy.namespace, &*copy.name));
+                let is_copy = |found| plan::may_be_copy(&found, written, last.as_ref(), &self.facts);
+                (copy, self.get(copy).is_some_and(is_copy))
+            }
             Proof::Known { .. } => return Ok(()),
         };
         if is_there { Err(MapError::Conflict(format!("{twin} still exists"))) } else { Ok(()) }

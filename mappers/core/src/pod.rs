@@ -254,7 +254,7 @@ impl Mapper for PodMapper {
         let table = self.spec.table.as_deref();
         let table = table.ok_or_else(|| MapError::Malformed("the mapper of pods has no table".to_owned()))?;
         let pod = Subject { cx, table, key, virt: &virt, host_key, world: self.world, namespaces: self.namespaces };
-        let Some(host) = host else { return alone(&pod) };
+        let Some(host) = host.filter(|host| !deletion::has_lost_its_name(&pod, host)) else { return alone(&pod) };
         let owner = cx.owned_by(kinds::POD, key, &host)?;
         if owner.uid == virt.uid() { together(&pod, &host) } else { Ok(deletion::make_room(&host, &pod.host_key)) }
     }

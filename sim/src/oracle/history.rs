@@ -22,6 +22,8 @@ pub(super) struct History {
 pub(super) struct Life {
     /// Number of host pods that were created for it.
     pub(super) twins: u64,
+    /// UID of the last one.
+    pub(super) twin: String,
     /// True if a syncer began the deletion of its host pod.
     pub(super) is_ended_by_syncer: bool,
     /// The last state of its last host pod, and the time of its end.
@@ -51,6 +53,7 @@ impl History {
         match (&entry.before, &entry.after) {
             (None, Some(_)) => {
                 life.twins += 1;
+                object.uid().clone_into(&mut life.twin);
                 life.last = None;
                 life.is_ended_by_syncer = false;
             }

@@ -81,7 +81,10 @@ impl Oracle {
         let name = format!("{}/{}", entry.namespace, entry.name);
         let life = self.history.of(before.uid());
         let twins = clusters.host.list(kinds::POD, "");
-        let twin = twins.iter().find(|pod| record(pod).is_some_and(|record| record.uid == before.uid()));
+        // Its owner record may have been removed.
+        let twin = twins
+            .iter()
+            .find(|pod| record(pod).is_some_and(|record| record.uid == before.uid()) || pod.uid() == life.twin);
         if entry.after.is_none()
             && let Some(twin) = twin
         {

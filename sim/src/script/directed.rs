@@ -228,6 +228,17 @@ fn obstacles() -> Vec<(&'static str, Script)> {
                 .act(20_000, Act::Label(pod("b"), 1)),
         ),
         (
+            "a copy that loses every mark before its original is deleted",
+            two_pods().act(10_000, Act::Damage(pod("b"), Damage::Bare)).act(20_000, Act::Delete(pod("b"), None)),
+        ),
+        (
+            "a copy that loses every mark while no syncer runs",
+            two_pods()
+                .fault(15_000, 30_000, Fault::Crash(Moment::Poll(1)))
+                .act(20_000, Act::Damage(pod("b"), Damage::Bare))
+                .act(25_000, Act::Delete(pod("b"), None)),
+        ),
+        (
             "a node that fails",
             two_pods()
                 .act(10_000, Act::NodeDown(0))
@@ -247,6 +258,17 @@ fn away() -> Vec<(&'static str, Script)> {
     let content = |value| Act::Content(Name::new(What::ConfigMap, "default", "x"), value);
     vec![
         ("a host pod that goes while no syncer runs", away().act(20_000, Act::Evict(pod("a")))),
+        (
+            "a host pod whose name is taken by another while no syncer runs",
+            away().act(20_000, Act::Evict(pod("a"))).act(40_000, Act::Foreign(pod("a"))),
+        ),
+        (
+            "a pod that is deleted, and the name of its host pod taken, while no syncer runs",
+            away()
+                .act(20_000, Act::Delete(pod("a"), None))
+                .act(21_000, Act::Evict(pod("a")))
+                .act(40_000, Act::Foreign(pod("a"))),
+        ),
         ("a pod that is deleted while no syncer runs", away().act(20_000, Act::Delete(pod("a"), Some(0)))),
         (
             "a pod that is replaced while no syncer runs",

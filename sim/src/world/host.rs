@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{ADMIN, INTRUDER};
 use crate::api::{Cluster, Object, PatchType};
@@ -79,6 +79,7 @@ impl HostUser {
                 "annotations": {"tenet.sh/cluster": null, "tenet.sh/uid": null, "tenet.sh/host-name": null},
                 "labels": {"intruder": "was here"},
             }}),
+            (Damage::Bare, _) => bare(&copy),
             (Damage::Owner, _) => json!({"metadata": {"annotations": {"tenet.sh/uid": FORGED_UID}}}),
             (_, What::ConfigMap) => json!({"data": {"value": "damaged"}}),
             (_, What::Secret) => json!({"data": {"value": "ZGFtYWdlZA=="}}),
@@ -111,6 +112,18 @@ impl HostUser {
             }
         }
     }
+}
+
+/// Returns the change that removes every label and annotation of the syncer.
+fn bare(copy: &Object) -> Value {
+    let mut change = json!({"metadata": {"labels": {"intruder": "was here"}}});
+    for map in ["labels", "annotations"] {
+        let keys = copy["metadata"][map].as_object().into_iter().flatten().map(|(key, _)| key);
+        for key in keys.filter(|key| key.starts_with("tenet.sh/")) {
+            change["metadata"][map][key] = Value::Null;
+        }
+    }
+    change
 }
 
 /// The name that the copy of an object gets on the host.

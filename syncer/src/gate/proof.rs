@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tenet_mapper::plan::{self, Proof};
-use tenet_mapper::{Effect, Facts, Kind, MapError, Object, ObjectRef, Side};
+use tenet_mapper::{Effect, Facts, HostKey, Kind, MapError, Object, ObjectRef, Side};
 
 use super::breaker::Breaker;
 use super::limiter::Class;
@@ -21,7 +21,7 @@ impl Gate {
         let facts = self.parts.facts.load_full();
         let Some(proof) = plan::proof(effect, cached, &facts)? else {
             return match self.implied(effect, cached, &facts) {
-                Some(proof) => self.prove(&proof, &facts, origin).await,
+                Some(proof) => self.prove(&proof, cached, &facts, origin).await,
                 None => Ok(()),
             };
         };
@@ -29,7 +29,7 @@ impl Gate {
         if is_counted {
             self.pass_breaker(&target, uid, Breaker::judge).await?;
         }
-        self.prove(&proof, &facts, origin).await?;
+        self.prove(&proof, cached, &facts, origin).await?;
         if is_counted {
             self.pass_breaker(&target, uid, Breaker::admit).await?;
         }
@@ -48,13 +48,22 @@ impl Gate {
         copies.version_of(&proof.twin()?.into()).is_none().then_some(proof)
     }
 
-    /// Proves an absence by a quorum read of the cluster that was claimed.
-    async fn prove(&self, proof: &Proof, facts: &Facts, origin: Option<Origin<'_>>) -> Result<(), MapError> {
+    /// Proves an absence, on which the write to `written` depends, by a quorum read of the cluster that was claimed.
+    async fn prove(
+        &self,
+        proof: &Proof,
+        written: &Object,
+        facts: &Facts,
+        origin: Option<Origin<'_>>,
+    ) -> Result<(), MapError> {
         match proof {
             Proof::Absent { twin, uid } => {
                 self.prove_absent(twin, |found| uid.is_empty() || found.uid() == uid).await?;
             }
-            Proof::NoCopy { copy } => self.prove_absent(copy, |found| facts.may_be_ours(found)).await?,
+            Proof::NoCopy { copy } => {
+                let last = self.parts.router.last_state(copy.kind, &HostKey::new(&*copy.namespace, &*copy.name));
+                self.prove_absent(copy, |found| plan::may_be_copy(found, written, last.as_ref(), facts)).await?;
+            }
             Proof::Known { kind, namespace, field, label } => {
                 let field = field.as_ref().map(|field| format!("fieldSelector={field}&")).unwrap_or_default();
                 let path = format!("{}?{field}labelSelector={label}", kind.path(namespace));

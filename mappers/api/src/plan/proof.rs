@@ -1,6 +1,6 @@
 //! Proofs: what must be shown by a quorum read before a write that depends on an absence.
 
-use tenet_translate::keys::MANAGED_BY;
+use tenet_translate::keys::{BOUND, MANAGED_BY};
 
 use super::delete::{copy_of, record_of};
 use crate::{Cause, Effect, Facts, Kind, MapError, Object, ObjectRef, Side};
@@ -16,7 +16,7 @@ pub enum Proof {
         /// exist.
         uid: String,
     },
-    /// The copy does not exist; a foreign object may have its name.
+    /// The copy does not exist; a foreign object may have its name, see [`may_be_copy`].
     NoCopy {
         /// The copy.
         copy: ObjectRef,
@@ -62,13 +62,7 @@ pub fn proof(effect: &Effect, cached: &Object, facts: &Facts) -> Result<Option<P
         Effect::Delete(deletion) => absence(deletion.cause(), deletion.target(), cached, facts),
         Effect::PatchVirtual(patch) => {
             let Some(cause) = &patch.cause else { return Ok(None) };
-            let proof = absence(cause, &effect.target(), cached, facts)?;
-            Ok(match (proof, patch.subresource) {
-                // Outside of the status, such as a finalizer that guards a copy of ours: a foreign object needs no
-                // guard.
-                (Some(Proof::Absent { twin, .. }), None) => Some(Proof::NoCopy { copy: twin }),
-                (proof, _) => proof,
-            })
+            absence(cause, &effect.target(), cached, facts)
         }
         _ => Ok(None),
     }
@@ -77,7 +71,36 @@ pub fn proof(effect: &Effect, cached: &Object, facts: &Facts) -> Result<Option<P
 /// Returns what must be proved before a virtual object shows a state that its copy does not have, as the copy is not
 /// known.
 pub fn without_copy(kind: Kind, virt: &Object, facts: &Facts) -> Proof {
-    Proof::Absent { twin: copy_of(kind, virt, facts), uid: String::new() }
+    Proof::NoCopy { copy: copy_of(kind, virt, facts) }
+}
+
+/// Returns true unless the host object `found`, which has the name of the copy of `virt`, is certainly another object.
+/// `last` is the last state of the copy that was seen.
+///
+/// Somebody may have removed the owner record of a copy, which still runs or holds data. A name has one object at a time, so
+/// the UID of the last state decides; where it is not known, an object that was made after the pod had started is another
+/// one, and a claim with the volume of the virtual one is its copy.
+///
+/// ```
+/// use tenet_mapper::{Context, Object, VirtualKey, kinds, plan};
+///
+/// fn is_name_taken(cx: &Context<'_>, key: &VirtualKey, virt: &Object, host: &Object) -> bool {
+///     let last = cx.last_state(kinds::POD, &cx.host_key(kinds::POD, key));
+///     !plan::may_be_copy(host, virt, last.as_ref(), cx.facts())
+/// }
+/// ```
+pub fn may_be_copy(found: &Object, virt: &Object, last: Option<&Object>, facts: &Facts) -> bool {
+    const VOLUME: &str = "/spec/volumeName";
+    if facts.may_be_ours(found) || found.str_at(VOLUME).is_some_and(|volume| virt.str_at(VOLUME) == Some(volume)) {
+        return true;
+    }
+    match (last, virt.str_at("/status/startTime"), found.str_at("/metadata/creationTimestamp")) {
+        (Some(last), ..) => last.uid() == found.uid(),
+        // Both are times in UTC, in whole seconds, whose texts have their order.
+        (None, Some(started), Some(created)) => created <= started,
+        // A pod that was bound and has not started shows no time.
+        (None, ..) => virt.annotation(BOUND) == Some(virt.uid()),
+    }
 }
 
 /// Returns what must be proved before `target` is written for this cause.
@@ -106,7 +129,7 @@ fn absence(cause: &Cause, target: &ObjectRef, cached: &Object, facts: &Facts) ->
 
 #[cfg(all(test, feature = "testing"))]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::testing::Clusters;
@@ -124,12 +147,47 @@ mod tests {
         };
         let (gone, status) = (Cause::TwinAbsent { twin: CLAIM }, Some("status"));
         let of_delete = proof_of(&Effect::Delete(Deletion::finish(CLAIM, &claim)));
-        assert!(matches!(of_delete, Some(Proof::Absent { .. })));
+        let copy = ObjectRef::new(Side::Host, CLAIM, "team-a", "data-x-shop-x-vc-1");
+        assert_eq!(of_delete, Some(Proof::NoCopy { copy }), "a foreign object may have the name");
         assert_eq!(proof_of(&patch(status, Some(gone.clone()))), of_delete);
-        let copy = of_delete.unwrap().twin().cloned().unwrap();
-        assert_eq!(proof_of(&patch(None, Some(gone))), Some(Proof::NoCopy { copy }));
+        assert_eq!(proof_of(&patch(None, Some(gone))), of_delete);
         assert_eq!(proof_of(&patch(status, None)), None);
         let unnamed = Cause::SourcesAbsent { kind: kinds::POD, field: None };
         assert!(matches!(proof_of(&patch(status, Some(unnamed))), Some(Proof::Known { .. })));
+    }
+
+    #[test]
+    fn an_object_under_the_name_of_a_copy_is_another_one_only_if_that_is_certain() {
+        let pod = |metadata: &Value, started: Option<&str>| {
+            let mut pod = json!({"metadata": {"namespace": "shop", "name": "web", "uid": "u"}});
+            pod["metadata"].as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
+            if let Some(started) = started {
+                pod["status"]["startTime"] = json!(started);
+            }
+            Object::new(pod)
+        };
+        let found = |metadata| pod(&metadata, None);
+        let bare = || found(json!({"uid": "h", "creationTimestamp": "2026-01-01T00:00:44Z"}));
+        let damaged = found(json!({"uid": "h", "creationTimestamp": "2026-01-01T00:00:44Z",
+            "labels": {MANAGED_BY: "vc-1"}}));
+        let (early, late) = (Some("2026-01-01T00:00:18Z"), Some("2026-01-01T00:00:44Z"));
+        let bound = json!({"annotations": {BOUND: "u"}});
+        let last = |uid: &str| Some(found(json!({"uid": uid})));
+        for (what, found, virt, last, may_be) in [
+            ("its record is damaged", damaged, pod(&json!({}), early), last("other"), true),
+            ("it is the object that was seen, without its record", bare(), pod(&json!({}), early), last("h"), true),
+            ("another object was seen", bare(), pod(&json!({}), late), last("other"), false),
+            ("it is older than the start of the pod", bare(), pod(&json!({}), late), None, true),
+            ("it is younger than the start of the pod", bare(), pod(&json!({}), early), None, false),
+            ("the pod was bound, and never started", bare(), pod(&bound, None), None, true),
+            ("nothing says that the pod had a copy", bare(), pod(&json!({}), None), None, false),
+        ] {
+            let answer = Clusters::default().look(|cx| may_be_copy(&found, &virt, last.as_ref(), cx.facts()));
+            assert_eq!(answer, may_be, "{what}");
+        }
+        let claim = |volume: &str| Object::new(json!({"metadata": {"uid": volume}, "spec": {"volumeName": volume}}));
+        let is_copy =
+            |volume| Clusters::default().look(|cx| may_be_copy(&claim(volume), &claim("pv-1"), None, cx.facts()));
+        assert!(is_copy("pv-1") && !is_copy("pv-2"), "a claim holds its volume");
     }
 }

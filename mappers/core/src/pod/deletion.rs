@@ -2,7 +2,9 @@
 //! period; the tenant sees the final state of the containers before the virtual pod is removed.
 
 use tenet_mapper::keys::BOUND;
-use tenet_mapper::{Context, Deletion, Dependency, Effect, EventReason, HostKey, Object, Outcome, VirtualKey, kinds};
+use tenet_mapper::{
+    Context, Deletion, Dependency, Effect, EventReason, HostKey, Object, Outcome, VirtualKey, kinds, plan,
+};
 
 use super::scheduling::Binding;
 use super::{Subject, grace, scheduling, status, tenant_nodes, tokens};
@@ -91,6 +93,12 @@ pub(super) fn was_there(pod: &Subject<'_, '_>) -> bool {
     pod.virt.annotation(BOUND) == Some(pod.virt.uid())
         || pod.virt.str_at("/status/startTime").is_some()
         || last_seen(pod).is_some_and(|last| !tenant_nodes::was_replaced(&last))
+}
+
+/// Returns true if a host pod has gone, and somebody else's has its name since.
+pub(super) fn has_lost_its_name(pod: &Subject<'_, '_>, host: &Object) -> bool {
+    let last = || pod.cx.last_state(kinds::POD, &pod.host_key);
+    (pod.virt.is_deleting() || was_there(pod)) && !plan::may_be_copy(host, pod.virt, last().as_ref(), pod.cx.facts())
 }
 
 /// Returns the last state of the host pod of exactly this virtual pod.

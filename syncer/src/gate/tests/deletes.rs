@@ -134,7 +134,8 @@ async fn the_copy_of_a_virtual_pod_is_looked_for_under_its_own_name() {
         json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "u", "resourceVersion": "7"}});
     let copy = "/api/v1/namespaces/team-a/pods/a-x-default-x-vc-1";
     let effect = || Effect::Delete(Deletion::finish(kinds::POD, &Object::new(pod.clone())));
-    let lives = json!({"kind": "Pod", "metadata": {"namespace": "team-a", "name": key().name(), "uid": "h"}});
+    let lives = json!({"kind": "Pod", "metadata": {"namespace": "team-a", "name": key().name(), "uid": "h",
+        "labels": {MANAGED_BY: "vc-1"}}});
     let rig = Rig::new(vec![("GET", copy, 200, lives)], vec![]).knows(Side::Virtual, kinds::POD, pod.clone());
     assert!(matches!(rig.perform(effect()).await, Err(MapError::Conflict(_))));
     let gone = json!({"kind": "Status", "status": "Success"});

@@ -107,6 +107,27 @@ async fn a_finalizer_goes_unless_an_object_that_may_be_ours_has_the_name() {
     }
 }
 
+#[tokio::test]
+async fn a_pod_goes_when_its_copy_has_ended_and_a_foreign_object_has_the_name() {
+    for (what, found, is_gone) in [
+        ("another object", json!({"uid": "theirs"}), true),
+        ("the copy without its owner record", json!({}), false),
+        ("an object that may be ours", json!({"uid": "theirs", "labels": {MANAGED_BY: "vc-1"}}), false),
+    ] {
+        let success = json!({"kind": "Status", "status": "Success"});
+        let rig = Rig::new(vec![("GET", COPY, 200, host_pod(&found))], vec![("DELETE", POD, 200, success)]).knows(
+            Side::Virtual,
+            kinds::POD,
+            virtual_pod(0),
+        );
+        let pods = rig.engine.caches.get(Side::Host, kinds::POD).unwrap();
+        rig.engine.router.gone(pods, &Object::new(host_pod(&marked())));
+        let ended = rig.perform(Effect::Delete(Deletion::finish(kinds::POD, &Object::new(virtual_pod(0))))).await;
+        assert_eq!(ended.is_ok(), is_gone, "{what}: {ended:?}");
+        assert_eq!(rig.asked(Side::Virtual).len(), usize::from(is_gone), "{what}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_status_and_the_delete_behind_it_count_once_for_the_breaker() {
     let path = |number: usize, part: &str| -> &'static str {

@@ -104,6 +104,48 @@ fn a_host_pod_that_vanishes_takes_the_virtual_one_along() {
     }
 }
 
+/// A name has one object at a time, so the host pod has ended when somebody else has its name.
+#[test]
+fn a_pod_ends_although_somebody_else_has_its_name_on_the_host() {
+    for (is_deleted, is_seen) in [(true, true), (true, false), (false, true), (false, false)] {
+        let mut lab = Lab::running();
+        lab.edit("/status/startTime", json!("2027-01-15T07:00:00Z"));
+        if is_deleted {
+            lab.delete(Side::Virtual, 30);
+        }
+        if is_seen {
+            lab.vanish();
+        }
+        let foreign = json!({"kind": "Pod", "metadata": {"namespace": "team-a", "name": HOST_NAME, "uid": "theirs",
+            "creationTimestamp": "2027-01-15T08:00:00Z"}});
+        lab.clusters.put(Side::Host, foreign.clone());
+        for effect in lab.effects() {
+            lab.perform(effect);
+        }
+        assert!(lab.virt().is_none(), "{is_deleted} {is_seen}");
+        assert_eq!(lab.host().unwrap().str_at("/metadata/uid"), Some("theirs"));
+    }
+}
+
+#[test]
+fn a_host_pod_whose_owner_record_was_removed_has_not_ended() {
+    for is_seen in [true, false] {
+        let mut lab = Lab::running();
+        lab.delete(Side::Virtual, 30);
+        let mut stripped = lab.host().unwrap().value().clone();
+        let started = lab.virt().unwrap().str_at("/status/startTime").unwrap().to_owned();
+        for member in ["labels", "annotations"] {
+            stripped["metadata"].as_object_mut().unwrap().remove(member);
+        }
+        stripped["metadata"]["creationTimestamp"] = json!(started);
+        if is_seen {
+            lab.vanish();
+        }
+        lab.clusters.put(Side::Host, stripped);
+        assert!(matches!(lab.reconcile(), Err(MapError::Foreign { .. })), "{is_seen}");
+    }
+}
+
 #[test]
 fn a_restart_does_not_forget_that_a_pod_has_run() {
     let mut lab = Lab::running();
