@@ -224,8 +224,9 @@ impl Gate {
         origin: Option<Origin<'_>>,
     ) -> Result<Done, MapError> {
         for write in writes {
-            if is_shown_status(write) {
-                self.confirm_copy(&write.target).await?;
+            let shows = is_shown_status(write) || self.is_picture(&write.target);
+            if shows {
+                self.confirm_shown(&write.target).await?;
             }
             let answer = match self.write(write).await {
                 Ok(answer) => answer,
@@ -239,7 +240,7 @@ impl Gate {
                     return Err(errors::of_write(&write.target, error));
                 }
             };
-            let told = is_shown_status(write).then(|| Version::of(&answer));
+            let told = shows.then(|| Version::of(&answer));
             self.take(write, cached, answer, origin);
             if let (Some(told), Some(cache)) = (told, self.parts.caches.get(Side::Virtual, write.target.kind)) {
                 cache.note_told(&(&write.target).into(), told);
@@ -365,9 +366,10 @@ impl Gate {
         Ok(quorum::take(cache, &self.parts.router, &object.into(), cached.as_ref().map(Object::uid), found))
     }
 
-    /// Reads the copy of a virtual object from a quorum if somebody else has written the object since its status was
-    /// last shown. A second syncer whose watch is late would otherwise show the older state in turns with the first.
-    async fn confirm_copy(&self, virt: &ObjectRef) -> Result<(), MapError> {
+    /// Reads the host object that a virtual one shows from a quorum if somebody else has written the virtual one since
+    /// this syncer did. A second syncer whose watch is late would otherwise show the older state in turns with the
+    /// first.
+    async fn confirm_shown(&self, virt: &ObjectRef) -> Result<(), MapError> {
         let ObjectRef { kind, namespace, name, .. } = virt;
         let is_contested = self.parts.caches.get(Side::Virtual, *kind);
         if !is_contested.is_some_and(|cache| cache.is_written_by_others(namespace, name)) {
@@ -375,12 +377,23 @@ impl Gate {
         }
         let facts = self.parts.facts.load_full();
         let names = &facts.names;
-        let copy = names.host_name(kind.group_kind(), namespace, name);
-        let copy = ObjectRef::new(Side::Host, *kind, names.host_namespace(namespace), &copy);
-        if self.cached(&copy).is_some() && self.refresh(&copy).await? {
-            return Err(MapError::Conflict(format!("{copy} has changed since it was seen")));
+        let shown = if self.is_picture(virt) {
+            ObjectRef::new(Side::Host, *kind, namespace, name)
+        } else {
+            let copy = names.host_name(kind.group_kind(), namespace, name);
+            ObjectRef::new(Side::Host, *kind, names.host_namespace(namespace), &copy)
+        };
+        if self.cached(&shown).is_some() && self.refresh(&shown).await? {
+            return Err(MapError::Conflict(format!("{shown} has changed since it was seen")));
         }
         Ok(())
+    }
+
+    /// Returns true for a virtual object that the syncer has made to show the host object of the same name.
+    fn is_picture(&self, object: &ObjectRef) -> bool {
+        object.side == Side::Virtual
+            && !object.kind.namespaced
+            && self.cached(object).is_some_and(|found| self.parts.facts.load().has_made(&found))
     }
 
     /// Removes an object from the cache that the server reports absent. Returns true if the cache had it.

@@ -13,8 +13,8 @@ use tenet_mapper::keys::{MANAGED_BY, SYNCED};
 use tenet_mapper::rules::{Table, copy};
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{
-    ApplyHost, Deletion, Event, EventReason, EventType, HostKey, Object, Projection, VirtualKey, VirtualPatch,
-    condition,
+    ApplyHost, ApplyVirtual, Deletion, Event, EventReason, EventType, HostKey, Object, Projection, VirtualKey,
+    VirtualPatch, condition,
 };
 
 use super::*;

@@ -115,3 +115,43 @@ async fn a_status_that_somebody_else_has_written_over_is_written_again_only_afte
         assert_eq!(again.is_ok(), is_written, "the copy has the version {on_host}: {again:?}");
     }
 }
+
+#[tokio::test]
+async fn a_picture_that_somebody_else_has_written_over_is_written_again_only_after_a_look_at_the_host() {
+    const NODE: &str = "/api/v1/nodes/node-1";
+    let picture = |version: &str, ready: &str, label: &str| {
+        json!({"kind": "Node", "metadata": {"name": "node-1", "uid": "n", "resourceVersion": version,
+                   "labels": {MANAGED_BY: "vc-1", "zone": label}},
+               "status": {"conditions": [{"type": "Ready", "status": ready}]}})
+    };
+    let node = |version: &str| json!({"metadata": {"name": "node-1", "uid": "h", "resourceVersion": version}});
+    let show = |ready: &str, label: &str| {
+        let desired = json!({"kind": "Node", "metadata": {"name": "node-1", "labels": {"zone": label}},
+                             "status": {"conditions": [{"type": "Ready", "status": ready}]}});
+        Effect::ApplyVirtual(ApplyVirtual {
+            kind: kinds::NODE,
+            key: VirtualKey::new("", "node-1"),
+            desired,
+            adopt: false,
+        })
+    };
+    for (on_host, is_written) in [("4", false), ("3", true)] {
+        for (ready, label) in [("False", "a"), ("True", "b")] {
+            let rig = Rig::new(
+                vec![("GET", NODE, 200, node(on_host))],
+                vec![
+                    ("PATCH", NODE, 200, picture("6", "True", "a")),
+                    ("PATCH", "/api/v1/nodes/node-1/status", 200, picture("6", "True", "a")),
+                ],
+            )
+            .knows(Side::Virtual, kinds::NODE, picture("5", ready, label))
+            .knows(Side::Host, kinds::NODE, node("3"));
+            rig.perform(show("True", "a")).await.unwrap();
+            assert_eq!(rig.asked(Side::Host), [""; 0], "the first write needs no look");
+            let rig = rig.knows(Side::Virtual, kinds::NODE, picture("7", ready, label));
+            let again = rig.perform(show("True", "a")).await;
+            assert_eq!(rig.asked(Side::Host), [format!("GET {NODE}")]);
+            assert_eq!(again.is_ok(), is_written, "the node has the version {on_host}: {again:?}");
+        }
+    }
+}
