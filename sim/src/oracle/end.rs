@@ -136,7 +136,8 @@ impl Oracle {
 
     fn check_pod(&self, pod: &Object, clusters: &Clusters) -> Result<(), String> {
         if pod.is_deleting() {
-            // Nobody may say that it has ended while its host pod runs, and nobody may end that without its owner record.
+            // Nobody may say that it has ended while its host pod runs, and nobody may end that without its owner
+            // record.
             let twin = self.under_its_name(clusters, What::Pod, pod);
             let is_held =
                 twin.is_some_and(|twin| record(&twin).is_none() && twin.uid() == self.history.of(pod.uid()).twin);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tenet_mapper::kinds;
 
 use super::TENANT;
+use super::volumes::uses;
 use crate::api::{Cluster, PatchType, Status};
 use crate::script::{Act, Name, PodPlan, What};
 
@@ -117,6 +118,9 @@ fn attempt(virt: &Cluster, act: &Act, coming: &BTreeSet<String>) -> Attempt {
                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}),
         ),
         Act::Label(name, value) => change(virt, name, json!({"metadata": {"labels": {"version": value.to_string()}}})),
+        // A pod without a node does not start any more once its claim is being deleted, so the end would depend on the
+        // time.
+        Act::Delete(name, _) if name.kind == What::Claim && has_waiting_pod(virt, name) => Attempt::Again,
         Act::Delete(name, grace) => {
             let options = grace.map_or_else(|| json!({}), |seconds| json!({"gracePeriodSeconds": seconds}));
             ignore(&virt.delete(TENANT, name.kind.kind(), &name.namespace, &name.name, options))
@@ -155,6 +159,12 @@ fn put(virt: &Cluster, name: &Name, mut body: Value) -> Attempt {
 fn change(virt: &Cluster, name: &Name, body: Value) -> Attempt {
     let at = (name.namespace.as_str(), name.name.as_str());
     ignore(&virt.patch(TENANT, name.kind.kind(), at, None, PatchType::Strategic, body))
+}
+
+/// Returns true if a pod that mounts a claim has no node yet.
+fn has_waiting_pod(virt: &Cluster, claim: &Name) -> bool {
+    let pods = virt.list(kinds::POD, &claim.namespace);
+    pods.iter().any(|pod| pod["spec"]["nodeName"].is_null() && uses(pod, &claim.name))
 }
 
 fn has_namespace(virt: &Cluster, name: &Name) -> bool {

@@ -29,7 +29,7 @@ pub(crate) fn is_used(cluster: &Cluster, claim: &Object) -> bool {
 }
 
 /// Returns true if a pod mounts a claim.
-fn uses(pod: &Value, claim: &str) -> bool {
+pub(super) fn uses(pod: &Value, claim: &str) -> bool {
     let mut volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
     volumes.any(|volume| volume["persistentVolumeClaim"]["claimName"] == claim)
 }

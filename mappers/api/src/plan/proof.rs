@@ -77,9 +77,9 @@ pub fn without_copy(kind: Kind, virt: &Object, facts: &Facts) -> Proof {
 /// Returns true unless the host object `found`, which has the name of the copy of `virt`, is certainly another object.
 /// `last` is the last state of the copy that was seen.
 ///
-/// Somebody may have removed the owner record of a copy, which still runs or holds data. A name has one object at a time, so
-/// the UID of the last state decides; where it is not known, an object that was made after the pod had started is another
-/// one, and a claim with the volume of the virtual one is its copy.
+/// Somebody may have removed the owner record of a copy, which still runs or holds data. A name has one object at a
+/// time, so the UID of the last state decides. Where it is not known, an object that was made after the pod had started
+/// is another one, and a claim with the volume of the virtual one is its copy.
 ///
 /// ```
 /// use tenet_mapper::{Context, Object, VirtualKey, kinds, plan};

@@ -58,6 +58,8 @@ pub(super) fn missing(pod: &Subject<'_, '_>) -> Option<Outcome> {
             outcome = outcome.then(pod.event(EventReason::Degraded, &message));
             outcome = outcome.wait_for(Dependency::virt(kind, &claim.key));
         } else if original.is_deleting() {
+            let message = format!("the PersistentVolumeClaim {name} is being deleted");
+            outcome = outcome.then(pod.event(EventReason::Degraded, &message));
             outcome = outcome.wait_for(Dependency::virt(kind, &claim.key));
         } else {
             let copy = pod.cx.host(kind, &host_key).and_then(|copy| pod.cx.owned_by(kind, &claim.key, &copy).ok());

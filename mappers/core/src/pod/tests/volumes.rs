@@ -33,6 +33,24 @@ fn copy(lab: &Lab, name: &str, uid: &str) -> Value {
     })
 }
 
+/// The scheduler of a cluster says the same.
+#[test]
+fn a_pod_says_that_it_waits_for_the_end_of_a_claim() {
+    let volume = json!({"name": "data", "persistentVolumeClaim": {"claimName": "data-db-0"}});
+    let mut lab = with_volume(&volume);
+    let mut original = claim(&lab, "data-db-0", None);
+    original["metadata"]["deletionTimestamp"] = json!("2027-01-15T09:00:00Z");
+    lab.clusters.put(Side::Virtual, original);
+    let copied = copy(&lab, "data-db-0", "c-1");
+    lab.clusters.put(Side::Host, copied);
+    for effect in lab.effects() {
+        lab.perform(effect);
+    }
+    assert_eq!(lab.written, ["SyncDegraded"]);
+    assert_eq!(lab.events[0].message, "the PersistentVolumeClaim data-db-0 is being deleted");
+    assert!(lab.host().is_none());
+}
+
 fn waits_for_copy(lab: &mut Lab, name: &str) {
     let outcome = lab.reconcile().unwrap();
     let wait = Dependency::host(KIND, &HostKey::new("team-a", format!("{name}-x-shop-x-vc-1").as_str()));
