@@ -35,6 +35,10 @@ failureThreshold: {{ .failures }}
 {{- range $name, $value := .Values.syncer.env -}}
 {{- $env = append $env (dict "name" $name "value" $value) -}}
 {{- end -}}
+{{- if include "tenet.areTwo" . -}}
+{{- $address := dict "fieldRef" (dict "fieldPath" "status.podIPs") -}}
+{{- $env = append $env (dict "name" "POD_IPS" "valueFrom" $address) -}}
+{{- end -}}
 {{- toJson $env -}}
 {{- end }}
 
@@ -43,7 +47,7 @@ failureThreshold: {{ .failures }}
 args:
   - bootstrap
   - --name={{ .Release.Name }}
-  - --host-namespace={{ .Release.Namespace }}
+  {{- include "tenet.namespaces" . | nindent 2 }}
   - --certificates=/pki
   {{- with .Values.serviceCIDR }}
   - --service-cidr={{ . }}
@@ -242,7 +246,7 @@ volumeMounts:
 args:
   - --config=/etc/tenet/syncer.yaml
   - --name={{ .Release.Name }}
-  - --host-namespace={{ .Release.Namespace }}
+  {{- include "tenet.namespaces" . | nindent 2 }}
   - --certificates=/pki
   {{- with .Values.serviceCIDR }}
   - --service-cidr={{ . }}

@@ -8,7 +8,35 @@ tenet.sh/control-plane: {{ .Release.Name }}
 {{- end }}
 
 {{- define "tenet.clusterRole" -}}
-tenet-syncer:{{ .Release.Namespace }}:{{ .Release.Name }}
+tenet-syncer:{{ include "tenet.workloads" . }}:{{ .Release.Name }}
+{{- end }}
+
+{{- /* Namespace of the tenant's objects. */ -}}
+{{- define "tenet.workloads" -}}
+{{ .Values.workloadNamespace | default .Release.Namespace }}
+{{- end }}
+
+{{- /* Empty if the tenant's objects are in the namespace of the control plane. */ -}}
+{{- define "tenet.areTwo" -}}
+{{- if ne (include "tenet.workloads" .) .Release.Namespace }}true{{ end }}
+{{- end }}
+
+{{- /* Metadata of an object in the namespace of the tenant's objects, without the name. */ -}}
+{{- define "tenet.workloadMetadata" -}}
+namespace: {{ include "tenet.workloads" . | quote }}
+labels:
+  {{- include "tenet.labels" . | nindent 2 }}
+  {{- if include "tenet.areTwo" . }}
+  tenet.sh/control-plane-namespace: {{ .Release.Namespace | quote }}
+  {{- end }}
+{{- end }}
+
+{{- /* Flags for the namespaces. */ -}}
+{{- define "tenet.namespaces" -}}
+- --host-namespace={{ include "tenet.workloads" . }}
+{{- if include "tenet.areTwo" . }}
+- --control-plane-namespace={{ .Release.Namespace }}
+{{- end }}
 {{- end }}
 
 {{- define "tenet.image" -}}

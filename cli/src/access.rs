@@ -30,8 +30,8 @@ pub(crate) struct Ask {
 pub(crate) enum Who<'a> {
     /// The user of this command.
     Myself,
-    /// A `ServiceAccount` of the namespace.
-    Account(&'a str),
+    /// A `ServiceAccount`.
+    Account { namespace: &'a str, name: &'a str },
 }
 
 /// Returns the questions for the rules of a Role.
@@ -88,13 +88,13 @@ fn review(namespace: &str, ask: &Ask, who: Who<'_>) -> (String, Value) {
             let review = of("SelfSubjectAccessReview", json!({"resourceAttributes": attributes}));
             (format!("{root}/selfsubjectaccessreviews"), review)
         }
-        Who::Account(account) => {
+        Who::Account { namespace: home, name } => {
             let spec = json!({
                 "resourceAttributes": attributes,
-                "user": format!("system:serviceaccount:{namespace}:{account}"),
+                "user": format!("system:serviceaccount:{home}:{name}"),
                 "groups": [
                     "system:serviceaccounts",
-                    format!("system:serviceaccounts:{namespace}"),
+                    format!("system:serviceaccounts:{home}"),
                     "system:authenticated",
                 ],
             });
@@ -113,7 +113,8 @@ pub(crate) fn allowed<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiEr
     }
 }
 
-/// Returns the rules of the Role that a syncer has been given; `None` if there is none.
+/// Returns the rules of the Role that a syncer has been given in the namespace of the tenant's objects; `None` if it has
+/// none.
 pub(crate) async fn granted(host: &Host, name: &str) -> Result<Option<Vec<Value>>, ApiError> {
     let role = own_objects::host_role(name);
     let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles/{role}", host.namespace);
@@ -177,7 +178,8 @@ mod tests {
 
     #[test]
     fn a_review_asks_for_the_subresource_and_for_the_groups_of_an_account() {
-        let (path, review) = review("a", &ask("pods/status", "patch", true), Who::Account("vc-vc-1"));
+        let (path, review) =
+            review("a", &ask("pods/status", "patch", true), Who::Account { namespace: "a", name: "vc-vc-1" });
         assert_eq!(path, "/apis/authorization.k8s.io/v1/namespaces/a/localsubjectaccessreviews");
         let spec = &review["spec"];
         assert_eq!(spec["user"], "system:serviceaccount:a:vc-vc-1");

@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// Change an existing virtual cluster to these values.
     #[arg(long, conflicts_with = "dry_run")]
     upgrade: bool,
-    /// Create the host namespace if it does not exist.
+    /// Create the host namespaces that do not exist.
     #[arg(long, conflicts_with = "dry_run")]
     create_namespace: bool,
     /// Time to wait until the virtual cluster is ready, in seconds; 0 does not wait.
@@ -68,6 +68,9 @@ struct ValueArgs {
     /// Exposure of the virtual API server.
     #[arg(long, value_name = "TYPE")]
     expose: Option<Exposure>,
+    /// Host namespace of the tenant's objects [default: that of the control plane].
+    #[arg(long, value_name = "NAME")]
+    workload_namespace: Option<String>,
     /// Further names and addresses of the virtual API server, separated by commas.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     tls_san: Vec<String>,
@@ -90,7 +93,12 @@ impl ValueArgs {
             let text = fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
             Ok(translated(shown, text))
         };
-        let files = self.files.iter().map(file).collect::<Result<Vec<_>>>()?;
+        let mut files = self.files.iter().map(file).collect::<Result<Vec<_>>>()?;
+        if let Some(namespace) = &self.workload_namespace {
+            // As a file, so that a name of digits stays a text.
+            let value = json!({"workloadNamespace": namespace});
+            files.push(("--workload-namespace".to_owned(), value.to_string()));
+        }
         let mut set = self.set.clone();
         set.extend(self.distro.iter().map(|distro| format!("distro={distro}")));
         set.extend(self.store.iter().map(|store| format!("store.type={store}")));
@@ -124,18 +132,17 @@ pub(crate) async fn run(args: &Args, rights_of: RightsOf) -> Result<ExitCode> {
     let namespace = args.host.namespace.clone();
     if args.dry_run && namespace.is_some() {
         // Without a host, so that manifests can be made anywhere.
-        print(&objects_of(args, &namespace.unwrap_or_default(), &values, rights_of)?.0)?;
+        print(&objects_of(args, &namespace.unwrap_or_default(), &values, rights_of)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     let host = args.host.connect().await?;
-    let (objects, rights) = objects_of(args, &host.namespace, &values, rights_of)?;
+    let objects = objects_of(args, &host.namespace, &values, rights_of)?;
     if args.dry_run {
         print(&objects)?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut steps = Steps::new();
-    let range = values.service_cidr.as_deref();
-    install(args, &host, &objects, &rights, range, &mut steps).await?;
+    install(args, &host, &objects, &values, &mut steps).await?;
     if args.timeout > 0 {
         until_ready(&host, &args.name, Duration::from_secs(args.timeout), &mut steps).await?;
         steps.say(&format!("virtual cluster {} is ready", args.name));
@@ -147,12 +154,12 @@ pub(crate) async fn run(args: &Args, rights_of: RightsOf) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn objects_of(args: &Args, namespace: &str, values: &Values, rights_of: RightsOf) -> Result<(Vec<Value>, Rights)> {
+fn objects_of(args: &Args, namespace: &str, values: &Values, rights_of: RightsOf) -> Result<Vec<Value>> {
     let config = objects::syncer_config(&args.name, namespace, values);
     let documents = rights_of(&config).context("syncer.config")?;
     let rights = Rights::read(&documents)?;
     let installation = Installation { name: &args.name, namespace, values, rights: &rights };
-    Ok((objects::objects(&installation), rights))
+    Ok(objects::objects(&installation))
 }
 
 fn print(objects: &[Value]) -> Result<()> {
@@ -162,31 +169,28 @@ fn print(objects: &[Value]) -> Result<()> {
     Ok(())
 }
 
-async fn install(
-    args: &Args,
-    host: &Host,
-    objects: &[Value],
-    rights: &Rights,
-    range: Option<&str>,
-    steps: &mut Steps,
-) -> Result<()> {
+async fn install(args: &Args, host: &Host, objects: &[Value], values: &Values, steps: &mut Steps) -> Result<()> {
     let Host { api, namespace } = host;
-    steps.say(&format!("checking the namespace {namespace} of the host"));
+    let workloads = values.workload_namespace(namespace);
     recent_enough(api).await?;
-    ready_namespace(api, namespace, args.create_namespace).await?;
+    for namespace in [namespace.as_str()].into_iter().chain(workloads) {
+        steps.say(&format!("checking the namespace {namespace} of the host"));
+        ready_namespace(api, namespace, args.create_namespace).await?;
+    }
     let found = conflicts::check(api, namespace, &args.name, objects).await?;
     let set = objects.iter().filter(|object| object["kind"] == "StatefulSet");
     // The StatefulSet is created last: without it, an earlier run was interrupted.
-    if set.into_iter().all(|set| found.contains(&path(namespace, set))) && !args.upgrade {
+    if set.into_iter().all(|set| found.contains(&path(set))) && !args.upgrade {
         steps.say(&format!("virtual cluster {} exists; its values stay: --upgrade changes them", args.name));
         return Ok(());
     }
-    preflight::check(api, namespace, objects, rights).await?;
-    service_range::check(api, namespace, objects, range).await?;
+    conflicts::same_workload_namespace(host, &args.name, workloads.unwrap_or(namespace)).await?;
+    preflight::check(api, namespace, objects).await?;
+    service_range::check(api, namespace, objects, values.service_cidr.as_deref()).await?;
     for object in objects {
         let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
         steps.say(&format!("creating {kind} {name}"));
-        let path = format!("{}?fieldManager=tenet&force=true", path(namespace, object));
+        let path = format!("{}?fieldManager=tenet&force=true", path(object));
         api.apply(&path, object).await.with_context(|| format!("cannot create {kind} {name}"))?;
     }
     Ok(())
@@ -241,8 +245,9 @@ tenet delete {name} -n {namespace}                              # removes everyt
     )
 }
 
-pub(crate) fn path(namespace: &str, object: &Value) -> String {
-    let name = text(&object["metadata"]["name"]);
+/// Returns the API path of an object of an installation.
+fn path(object: &Value) -> String {
+    let [namespace, name] = ["namespace", "name"].map(|field| text(&object["metadata"][field]));
     Resource::of(object).map(|resource| resource.path(namespace, name)).unwrap_or_default()
 }
 

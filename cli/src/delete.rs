@@ -8,11 +8,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::json;
+use tenet_install::api::Api;
 use tokio::time::sleep;
 
 use crate::RightsOf;
-use crate::host::{Host, HostArgs};
+use crate::host::HostArgs;
 use crate::steps::Steps;
+use crate::workloads::Namespaces;
 use leftovers::{Found, Places};
 
 /// Delete a virtual cluster: its control plane, everything that it runs on the host, and its data.
@@ -46,20 +48,30 @@ const FOREGROUND: &str = "Foreground";
 pub(crate) async fn run(args: &Args, rights_of: RightsOf) -> Result<()> {
     let host = args.host.connect().await?;
     let mut steps = Steps::new();
-    let deletion = Deletion { args, places: Places::of(&host, &args.name, rights_of).await?, host };
+    let namespaces = Namespaces::of(host, &args.name).await.context("cannot reach the host cluster")?;
+    let places = Places::of(&namespaces.control_plane, &namespaces.workloads, &args.name, rights_of).await?;
+    let deletion = Deletion { args, namespaces, places };
     deletion.run(&mut steps).await
 }
 
 struct Deletion<'a> {
     args: &'a Args,
-    host: Host,
+    namespaces: Namespaces,
     places: Places,
 }
 
 impl Deletion<'_> {
     async fn run(&self, steps: &mut Steps) -> Result<()> {
-        let (name, namespace) = (&self.args.name, &self.host.namespace);
-        let found = self.places.all(&self.host.api).await?;
+        let (name, namespace) = (&self.args.name, &self.namespaces.control_plane.namespace);
+        let workloads = &self.namespaces.workloads.namespace;
+        if self.namespaces.are_two() {
+            // A user without this right would leave the tenant's pods behind.
+            let pods = self.api().list(&format!("/api/v1/namespaces/{workloads}/pods?limit=1")).await;
+            pods.with_context(|| {
+                format!("cannot list the pods of the virtual cluster, which are in namespace {workloads}")
+            })?;
+        }
+        let found = self.places.all(self.api()).await?;
         if found.is_empty() {
             if self.args.ignore_not_found {
                 return Ok(());
@@ -73,16 +85,30 @@ impl Deletion<'_> {
         steps.say("deleting what the virtual cluster runs on the host");
         self.delete_and_wait(steps, |found| found.is_copy && !self.is_kept(found)).await?;
         steps.say("deleting the installation");
+        if self.namespaces.are_two() {
+            // The namespace of the control plane has what leads to this one, for a run that is interrupted here.
+            self.delete_and_wait(steps, |found| found.is_in(workloads) && !self.is_kept(found)).await?;
+        }
         self.delete_and_wait(steps, |found| !self.is_kept(found)).await?;
         steps.say(&format!(
-            "virtual cluster {name} is deleted: nothing is left in namespace {namespace}{}",
+            "virtual cluster {name} is deleted: nothing is left in namespace {namespace}{}{}",
+            self.elsewhere(),
             self.kept()
         ));
         Ok(())
     }
 
+    fn api(&self) -> &Api {
+        &self.namespaces.control_plane.api
+    }
+
     fn is_kept(&self, found: &Found) -> bool {
         self.args.keep_data && found.is_data()
+    }
+
+    fn elsewhere(&self) -> String {
+        let workloads = &self.namespaces.workloads.namespace;
+        if self.namespaces.are_two() { format!(" and in namespace {workloads}") } else { String::new() }
     }
 
     fn kept(&self) -> &str {
@@ -90,7 +116,7 @@ impl Deletion<'_> {
     }
 
     async fn delete_and_wait(&self, steps: &mut Steps, is_meant: impl Fn(&Found) -> bool) -> Result<()> {
-        let found = self.places.all(&self.host.api).await?;
+        let found = self.places.all(self.api()).await?;
         self.delete(found.into_iter().filter(&is_meant)).await?;
         self.until_gone(steps, is_meant).await
     }
@@ -110,7 +136,7 @@ impl Deletion<'_> {
         if object.is_pod() {
             options["gracePeriodSeconds"] = json!(self.args.grace_period.min(object.grace_period));
         }
-        match self.host.api.delete(&object.path, &options).await {
+        match self.api().delete(&object.path, &options).await {
             // Another client was faster, and another object has the name now: the next round finds it.
             Err(error) if error.code() == Some(409) => {}
             other => drop(other.with_context(|| format!("cannot delete {object}"))?),
@@ -124,7 +150,7 @@ impl Deletion<'_> {
         loop {
             let left: BTreeSet<String> = self
                 .places
-                .all(&self.host.api)
+                .all(self.api())
                 .await?
                 .iter()
                 .filter(|found| is_meant(found))

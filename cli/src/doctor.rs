@@ -19,6 +19,7 @@ use crate::host::{Host, HostArgs};
 use crate::inside::Inside;
 use crate::output::{Output, print};
 use crate::verdict::Verdict;
+use crate::workloads::Namespaces;
 use crate::{RightsOf, certs};
 use finding::Finding;
 
@@ -38,12 +39,17 @@ pub(crate) struct Args {
 
 /// The target: a virtual cluster, and the commands that help.
 struct Target {
+    /// The host, with the namespace of the control plane.
     host: Host,
+    /// The host, with the namespace of the tenant's objects.
+    workloads: Host,
     name: String,
 }
 
 pub(crate) async fn run(args: &Args, rights_of: RightsOf) -> Result<ExitCode> {
-    let target = Target { host: args.host.connect().await?, name: args.name.clone() };
+    let namespaces = Namespaces::of(args.host.connect().await?, &args.name).await;
+    let Namespaces { control_plane: host, workloads } = namespaces.context("cannot reach the host cluster")?;
+    let target = Target { host, workloads, name: args.name.clone() };
     let findings = target.check(rights_of).await?;
     if args.output == Output::Table {
         for finding in &findings {
@@ -61,13 +67,17 @@ impl Target {
     async fn check(&self, rights_of: RightsOf) -> Result<Vec<Finding>> {
         let version = self.host.api.get("/version").await.context("cannot reach the host cluster")?.unwrap_or_default();
         let mut findings = vec![host_side::version(&version)];
-        let namespace = self.namespace().await?;
+        let mut namespace = namespace(&self.host).await?;
         findings.extend(namespace.as_ref().map(|found| host_side::namespace(&self.host.namespace, found)));
+        if self.workloads.namespace != self.host.namespace {
+            namespace = self::namespace(&self.workloads).await?;
+            findings.extend(namespace.as_ref().map(|found| host_side::namespace(&self.workloads.namespace, found)));
+        }
         let sets = format!("/apis/apps/v1/namespaces/{}/statefulsets/{}", self.host.namespace, self.name);
         let set = self.host.api.get(&sets).await?.unwrap_or_default();
         let pod = self.of_host("pods", &names::pod(&self.name)).await?;
         findings.extend(host_side::control_plane(self, &set, &pod));
-        let claim = self.of_host("configmaps", &own_objects::host_claim(&self.name)).await?;
+        let claim = read(&self.workloads, "configmaps", &own_objects::host_claim(&self.name)).await?;
         if set.is_null() {
             findings.push(Finding::or_unchecked(leftovers::CHECK, leftovers::check(self, &claim, rights_of).await));
             return Ok(findings);
@@ -108,23 +118,27 @@ impl Target {
         Ok(host_side::certificates(self, &certificates, OffsetDateTime::now_utc()))
     }
 
-    /// Returns the host namespace, null if it does not exist; `None` without the right to read it.
-    async fn namespace(&self) -> Result<Option<Value>> {
-        match self.host.api.get(&format!("/api/v1/namespaces/{}", self.host.namespace)).await {
-            Err(error) if error.code() == Some(403) => Ok(None),
-            other => Ok(Some(other.context("cannot read the namespace")?.unwrap_or_default())),
-        }
-    }
-
-    /// Returns an object of the host namespace; null if it does not exist.
+    /// Returns an object of the namespace of the control plane; null if it does not exist.
     async fn of_host(&self, resource: &str, name: &str) -> Result<Value> {
-        self.host.get(resource, name).await.with_context(|| format!("cannot read {resource}/{name}"))
+        read(&self.host, resource, name).await
     }
 
     /// Returns the line of a command about the virtual cluster.
     fn command(&self, verb: &str, flags: &str) -> String {
         let space = if flags.is_empty() { "" } else { " " };
         format!("tenet {verb} {} -n {}{space}{flags}", self.name, self.host.namespace)
+    }
+}
+
+async fn read(host: &Host, resource: &str, name: &str) -> Result<Value> {
+    host.get(resource, name).await.with_context(|| format!("cannot read {resource}/{name}"))
+}
+
+/// Returns the namespace of a host, null if it does not exist; `None` without the right to read it.
+async fn namespace(host: &Host) -> Result<Option<Value>> {
+    match host.api.get(&format!("/api/v1/namespaces/{}", host.namespace)).await {
+        Err(error) if error.code() == Some(403) => Ok(None),
+        other => Ok(Some(other.context("cannot read the namespace")?.unwrap_or_default())),
     }
 }
 
@@ -140,6 +154,7 @@ mod tests {
         drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
         let config = Config::new("https://127.0.0.1:1".parse().expect("a URI"));
         let api = Api::new(Client::try_from(config).expect("a client"));
-        Target { host: Host { api, namespace: "team-a".to_owned() }, name: "vc-1".to_owned() }
+        let host = Host { api, namespace: "team-a".to_owned() };
+        Target { workloads: host.in_namespace("team-a"), host, name: "vc-1".to_owned() }
     }
 }

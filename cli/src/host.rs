@@ -29,6 +29,11 @@ pub(crate) struct Host {
 }
 
 impl Host {
+    /// Returns the same host with another namespace.
+    pub(crate) fn in_namespace(&self, namespace: &str) -> Self {
+        Self { api: self.api.clone(), namespace: namespace.to_owned() }
+    }
+
     /// Returns an object of the core group in the namespace; null if it does not exist.
     pub(crate) async fn get(&self, resource: &str, name: &str) -> Result<Value, ApiError> {
         let path = format!("/api/v1/namespaces/{}/{resource}/{name}", self.namespace);

@@ -22,6 +22,7 @@ mod pod;
 mod steps;
 mod verdict;
 mod why;
+mod workloads;
 
 use std::path::Path;
 use std::{ffi::OsStr, ffi::OsString, process::ExitCode};

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use tenet_translate::keys::{MANAGED_BY, PAUSED_PODS};
+use tenet_translate::keys::{CONTROL_PLANE, MANAGED_BY, PAUSED_PODS};
 use tokio::time::sleep;
 
 use crate::create::{stateful_set, text, until_ready};
 use crate::host::{Host, HostArgs};
 use crate::inside::Inside;
 use crate::steps::Steps;
+use crate::workloads::Namespaces;
 
 /// Stop the control plane of a virtual cluster and its pods on the host.
 ///
@@ -44,6 +45,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 pub(crate) async fn pause(args: &PauseArgs) -> Result<()> {
     let host = args.host.connect().await?;
     let set = stateful_set(&host, &args.name).await?;
+    let namespaces = Namespaces::of(host, &args.name).await?;
+    let host = &namespaces.control_plane;
     let mut steps = Steps::new();
     if set["spec"]["replicas"] != 0 {
         if is_paused(&set) && !args.force {
@@ -55,11 +58,11 @@ pub(crate) async fn pause(args: &PauseArgs) -> Result<()> {
         steps.say("keeping the pods that have no controller");
         if !is_paused(&set) {
             // Those of a run that was interrupted before the pause: their pods run, or were deleted since.
-            bare_pods::forget(&host, &args.name).await?;
+            bare_pods::forget(host, &args.name).await?;
         }
         let kept = async {
-            let inside = Inside::connect(&host, &args.name).await?;
-            bare_pods::keep(&host, &args.name, &inside.api).await
+            let inside = Inside::connect(host, &args.name).await?;
+            bare_pods::keep(host, &args.name, &inside.api).await
         };
         match kept.await {
             Ok(count) => steps.say(&format!("{count} pod(s) without a controller are created again by tenet resume")),
@@ -71,17 +74,18 @@ pub(crate) async fn pause(args: &PauseArgs) -> Result<()> {
     }
     steps.say("stopping the control plane");
     // One write says that the kept pods end from now on.
-    scale(&host, &args.name, 0, Some("true")).await?;
-    end_pods(&host, &args.name, &mut steps).await?;
+    scale(host, &args.name, 0, Some("true")).await?;
+    end_pods(&namespaces, &args.name, &mut steps).await?;
     steps.say(&format!("virtual cluster {} is paused", args.name));
     Ok(())
 }
 
 /// Waits for the end of the control plane, and deletes the pods of the tenant on the host.
-async fn end_pods(host: &Host, name: &str, steps: &mut Steps) -> Result<()> {
+async fn end_pods(namespaces: &Namespaces, name: &str, steps: &mut Steps) -> Result<()> {
+    let Namespaces { control_plane, workloads: host } = namespaces;
+    let own = format!("/api/v1/namespaces/{}/pods?labelSelector={CONTROL_PLANE}%3D{name}", control_plane.namespace);
+    until_none(control_plane, &own, steps).await?;
     let pods = format!("/api/v1/namespaces/{}/pods", host.namespace);
-    let own = format!("{pods}?labelSelector={}%3D{}", tenet_translate::keys::CONTROL_PLANE, name);
-    until_none(host, &own, steps).await?;
     // The syncer has ended, so it does not delete the pods inside as pods that the host has ended.
     steps.say("deleting the pods of the tenant on the host");
     let of_tenant = format!("{pods}?labelSelector={MANAGED_BY}%3D{name}");
@@ -99,22 +103,24 @@ async fn end_pods(host: &Host, name: &str, steps: &mut Steps) -> Result<()> {
 pub(crate) async fn resume(args: &ResumeArgs) -> Result<()> {
     let host = args.host.connect().await?;
     let set = stateful_set(&host, &args.name).await?;
+    let namespaces = Namespaces::of(host, &args.name).await?;
+    let host = &namespaces.control_plane;
     let mut steps = Steps::new();
     if set["spec"]["replicas"] == 0 {
         // A pause that was interrupted may have left pods on the host, which would be created a second time.
-        end_pods(&host, &args.name, &mut steps).await?;
+        end_pods(&namespaces, &args.name, &mut steps).await?;
         steps.say("starting the control plane");
-        scale(&host, &args.name, 1, None).await?;
+        scale(host, &args.name, 1, None).await?;
     }
-    until_ready(&host, &args.name, LIMIT, &mut steps).await?;
+    until_ready(host, &args.name, LIMIT, &mut steps).await?;
     if is_paused(&set) {
-        let inside = Inside::connect(&host, &args.name).await?;
-        let restored = bare_pods::restore(&host, &args.name, &inside.api).await?;
+        let inside = Inside::connect(host, &args.name).await?;
+        let restored = bare_pods::restore(host, &args.name, &inside.api).await?;
         if restored > 0 {
             steps.say(&format!("{restored} pod(s) without a controller were created again"));
         }
         let done = json!({"metadata": {"annotations": {PAUSED_PODS: null}}});
-        host.api.merge(&path(&host, &args.name), &done).await.context("cannot end the pause")?;
+        host.api.merge(&path(host, &args.name), &done).await.context("cannot end the pause")?;
     }
     steps.say(&format!("virtual cluster {} runs", args.name));
     Ok(())

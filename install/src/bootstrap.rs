@@ -13,6 +13,7 @@ mod leaves;
 mod renewal;
 mod server_names;
 mod service_range;
+mod workloads;
 
 use std::io;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use distro::Prepared;
 pub use kubeconfig::render as render_kubeconfig;
 pub use renewal::{Renewal, spawn as spawn_renewal};
 pub use service_range::outside;
+pub use workloads::Workloads;
 
 /// Key of the service range in the Secret of the authorities.
 pub const SERVICE_CIDR: &str = "service-cidr";
@@ -34,6 +36,10 @@ pub const SERVICE_CIDR: &str = "service-cidr";
 /// Rights on the host that the bootstrap needs: group, resource, verbs.
 pub const RIGHTS: [(&str, &str, &[&str]); 2] =
     [("", "secrets", &["get", "create", "patch"]), ("", "services", &["get", "create"])];
+
+/// Rights that the bootstrap needs in the namespace of the tenant's objects, if that is another one.
+pub const WORKLOAD_RIGHTS: [(&str, &str, &[&str]); 2] =
+    [("", "services", &["get"]), ("discovery.k8s.io", "endpointslices", &["get", "create", "patch"])];
 
 /// Error of the bootstrap.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +104,16 @@ pub enum BootstrapError {
         /// Advice.
         remedy: String,
     },
+    /// The addresses of the pod are not known.
+    #[error("no address of this pod is one of the family {family} of host Service {namespace}/{name}: set --pod-ips")]
+    NoPodAddress {
+        /// Family, such as `IPv4`.
+        family: &'static str,
+        /// Host namespace.
+        namespace: String,
+        /// Name of the Service.
+        name: String,
+    },
     /// The service range of the host cannot be found out.
     #[error("cannot find out the range of service addresses of the host: set serviceCIDR")]
     ServiceRange(#[source] ApiError),
@@ -108,8 +124,10 @@ pub enum BootstrapError {
 pub struct Request {
     /// Name of the virtual cluster, and of its host Service.
     pub name: String,
-    /// Host namespace.
+    /// Host namespace of the control plane.
     pub namespace: String,
+    /// Host namespace of the tenant's objects; `None` if it is that of the control plane.
+    pub workloads: Option<Workloads>,
     /// Folder of the certificates and kubeconfigs, shared by the containers of the pod.
     pub dir: PathBuf,
     /// Further names and addresses of the API server.
@@ -125,6 +143,8 @@ pub struct Request {
 pub struct Changes {
     /// Secrets that were created or changed on the host.
     pub secrets: Vec<String>,
+    /// `EndpointSlices` that were created or changed on the host.
+    pub endpoints: Vec<String>,
     /// Files that were written.
     pub files: Vec<String>,
 }
@@ -134,7 +154,11 @@ pub async fn ensure(host: &Api, request: &Request, now: OffsetDateTime) -> Resul
     let mut changes = Changes::default();
     let service = server_names::service(host, request).await?;
     let authorities = authorities::get_or_create(host, request, &service, now, &mut changes).await?;
-    let names = server_names::all(host, request, &service, &authorities.service_cidr).await?;
+    let mut names = server_names::all(host, request, &service, &authorities.service_cidr).await?;
+    if let Some(workloads) = &request.workloads {
+        let service = workloads.publish(host, &request.name, &request.namespace, &mut changes).await?;
+        server_names::add_workload_service(&mut names, &request.name, &workloads.namespace, &service);
+    }
     if let Some(prepared) = &request.prepared {
         prepared.write(&request.dir, &authorities, &names, &mut changes)?;
     }

@@ -15,6 +15,12 @@ pub const PART_OF: &str = "app.kubernetes.io/part-of";
 /// Value of [`PART_OF`].
 pub const PART: &str = "tenet";
 
+/// Label of what an installation has in another namespace than its control plane: the namespace of the control plane.
+pub const CONTROL_PLANE_NAMESPACE: &str = "tenet.sh/control-plane-namespace";
+
+/// Annotation of the Secrets of a control plane: the namespace of the tenant's objects, if it is another one.
+pub const WORKLOAD_NAMESPACE: &str = "tenet.sh/workload-namespace";
+
 /// Returns the labels of every object of an installation.
 pub(crate) fn labels(name: &str) -> Value {
     json!({INSTANCE: name, PART_OF: PART})

@@ -11,7 +11,7 @@ mod syncer_config;
 
 use serde_json::{Value, json};
 
-use crate::names::labels;
+use crate::names::{CONTROL_PLANE_NAMESPACE, labels};
 use crate::values::Values;
 
 pub use access::{Rights, RightsError};
@@ -24,12 +24,19 @@ pub use syncer_config::text as syncer_config;
 pub struct Installation<'a> {
     /// Name of the virtual cluster.
     pub name: &'a str,
-    /// Host namespace.
+    /// Host namespace of the control plane.
     pub namespace: &'a str,
     /// Values.
     pub values: &'a Values,
     /// Rights that the syncer needs with its configuration.
     pub rights: &'a Rights,
+}
+
+impl Installation<'_> {
+    /// Returns the host namespace of the tenant's objects, if it is not that of the control plane.
+    fn workload_namespace(&self) -> Option<&str> {
+        self.values.workload_namespace(self.namespace)
+    }
 }
 
 /// Returns all objects, in the order in which they are created: the StatefulSet is the last.
@@ -42,9 +49,20 @@ pub fn objects(installation: &Installation<'_>) -> Vec<Value> {
     all
 }
 
-/// Returns `metadata` of an object in the host namespace.
+/// Returns `metadata` of an object in the namespace of the control plane.
 fn metadata(installation: &Installation<'_>, name: &str) -> Value {
     json!({"name": name, "namespace": installation.namespace, "labels": labels(installation.name)})
+}
+
+/// Returns `metadata` of an object in the namespace of the tenant's objects. Where that is another one, a label names
+/// the namespace of the control plane: two virtual clusters of one name must not share these objects.
+fn workload_metadata(installation: &Installation<'_>, name: &str) -> Value {
+    let mut metadata = metadata(installation, name);
+    if let Some(namespace) = installation.workload_namespace() {
+        metadata["namespace"] = json!(namespace);
+        metadata["labels"][CONTROL_PLANE_NAMESPACE] = json!(installation.namespace);
+    }
+    metadata
 }
 
 #[cfg(test)]

@@ -8,10 +8,14 @@ use crate::names;
 
 /// Returns the Secret with these texts.
 pub(crate) fn object(request: &Request, name: &str, texts: &Value) -> Value {
+    let mut metadata = json!({"name": name, "namespace": request.namespace, "labels": names::labels(&request.name)});
+    if let Some(workloads) = &request.workloads {
+        metadata["annotations"] = json!({names::WORKLOAD_NAMESPACE: workloads.namespace});
+    }
     json!({
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": name, "namespace": request.namespace, "labels": names::labels(&request.name)},
+        "metadata": metadata,
         "type": "Opaque",
         "stringData": texts,
     })

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tenet_translate::format::DnsLabel;
 
 mod load;
 pub mod vcluster;
@@ -31,6 +32,9 @@ pub struct Values {
     pub images: Images,
     /// Service that leads to the virtual API server.
     pub expose: Expose,
+    /// Host namespace of the tenant's objects, which must exist. Absent: that of the control plane.
+    #[schemars(with = "Option<DnsLabel>")]
+    pub workload_namespace: Option<String>,
     /// Range of the service addresses, which must be that of the host. Absent: the host is asked.
     #[serde(rename = "serviceCIDR")]
     pub service_cidr: Option<String>,
@@ -285,6 +289,7 @@ impl Default for Values {
             store: Store::default(),
             images: Images::default(),
             expose: Expose::default(),
+            workload_namespace: None,
             service_cidr: None,
             api_server: Program::default(),
             controller_manager: Program::default(),
@@ -347,6 +352,11 @@ impl Values {
 
     fn kubernetes_image(&self, image: Option<&str>, program: &str) -> String {
         image.map_or_else(|| format!("registry.k8s.io/{program}:{}", self.version), str::to_owned)
+    }
+
+    /// Returns the host namespace of the tenant's objects, if it is another one than this of the control plane.
+    pub fn workload_namespace(&self, control_plane: &str) -> Option<&str> {
+        self.workload_namespace.as_deref().filter(|namespace| *namespace != control_plane)
     }
 
     /// Returns true if the store is an etcd that asks for certificates.

@@ -33,6 +33,7 @@ impl Site {
         Request {
             name: "vc-1".to_owned(),
             namespace: self.namespace.clone(),
+            workloads: None,
             dir: dir.to_owned(),
             tls_sans: vec!["api.example.com".to_owned()],
             service_cidr: None,
@@ -99,7 +100,7 @@ async fn an_interrupted_bootstrap_is_completed_by_the_next() -> Result<()> {
     let ca = files(dir.path())?["ca.crt"].clone();
     // After the first write, before the second.
     site.delete("vc-vc-1").await?;
-    assert_eq!(site.run(dir.path()).await?, Changes { secrets: vec!["vc-vc-1".to_owned()], files: vec![] });
+    assert_eq!(site.run(dir.path()).await?, Changes { secrets: vec!["vc-vc-1".to_owned()], ..Changes::default() });
     // A Secret that came from elsewhere, without a range.
     site.harness.host.patch(&site.secret_path("vc-1-certs"), json!({"data": {"service-cidr": null}})).await?;
     assert_eq!(site.run(dir.path()).await?.secrets, ["vc-1-certs"]);

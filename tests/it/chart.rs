@@ -56,7 +56,8 @@ fn by_name(objects: Vec<Value>) -> Result<BTreeMap<String, Value>> {
                 object["data"][file] = serde_saphyr::from_str(text)?;
             }
         }
-        all.insert(format!("{} {}", object["kind"], object["metadata"]["name"]), object);
+        let metadata = &object["metadata"];
+        all.insert(format!("{} {} {}", object["kind"], metadata["namespace"], metadata["name"]), object);
     }
     Ok(all)
 }
@@ -103,6 +104,14 @@ fn cases() -> Vec<Value> {
             "controllerManager": {"extraArgs": ["--controllers=*"]},
         }));
     }
+    for distro in ["k8s", "k3s", "k0s"] {
+        cases.push(json!({
+            "distro": distro, "workloadNamespace": "tenant-a", "rbac": {"clusterRole": true},
+            "syncer": {"config": {"kubelet": {"enabled": true}}, "env": {"A": "b"}},
+            "monitoring": {"serviceMonitor": true, "rules": true, "dashboard": true},
+        }));
+    }
+    cases.push(json!({"workloadNamespace": NAMESPACE}));
     cases.push(json!({"version": "v1.35.4", "networkPolicy": {"enabled": false}}));
     cases.push(json!({"monitoring": {"serviceMonitor": true, "rules": true, "dashboard": true}}));
     cases.push(json!({
@@ -169,6 +178,11 @@ async fn the_chart_refuses_what_the_command_refuses() -> Result<()> {
         (json!({"distro": "k9s"}), "distro"),
         (json!({"expose": {"nodePort": 99999}}), "nodePort"),
         (json!({"syncer": {"config": {"name": "a"}}}), "is set by the installation"),
+        (
+            json!({"workloadNamespace": "tenant-a", "syncer": {"config": {"kubelet": {"addresses": "service"}}}}),
+            "must be loopback",
+        ),
+        (json!({"workloadNamespace": "Tenant_A"}), "workloadNamespace"),
     ] {
         assert!(values::load(&[("case".to_owned(), case.to_string())], &[]).is_err(), "{case}");
         let error = rendered(components.path(Component::Helm), &case).expect_err("a refusal");

@@ -64,6 +64,7 @@ impl Pod {
         let request = Request {
             name: NAME.to_owned(),
             namespace: namespace.to_owned(),
+            workloads: None,
             dir: dir.path().join("pki"),
             tls_sans: Vec::new(),
             service_cidr: Some(SERVICE_CIDR.to_owned()),

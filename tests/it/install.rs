@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tenet_install::api::Api;
-use tenet_install::bootstrap::{self, Request};
+use tenet_install::bootstrap::{self, Changes, Request, Workloads};
 use tenet_install::objects::{Installation, objects};
 use tenet_install::resources::Resource;
 use tenet_install::values::{Distro, ServiceType, StoreType, Values};
@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 
 use crate::cluster::{self, Cluster};
 use crate::fault::{Moment, Plan, Proxy, Script};
-use crate::harness::{Harness, new_namespace, rights};
+use crate::harness::{Harness, client, new_namespace, rights};
 
 /// The `tenet` command with the rights of a user on the host.
 pub struct Tenet {
@@ -63,6 +63,7 @@ pub async fn bootstrap(harness: &Harness, namespace: &str, now: OffsetDateTime) 
     let request = Request {
         name: "vc-1".to_owned(),
         namespace: namespace.to_owned(),
+        workloads: None,
         dir: dir.path().to_owned(),
         tls_sans: Vec::new(),
         service_cidr: None,
@@ -72,7 +73,8 @@ pub async fn bootstrap(harness: &Harness, namespace: &str, now: OffsetDateTime) 
     Ok(())
 }
 
-/// Kind, name and UID of everything in a namespace and of cluster-scoped roles, without events.
+/// Kind, name and UID of everything in a namespace and of cluster-scoped roles, without events. The roles of virtual
+/// clusters in other namespaces are left out: tests that run at the same time have some.
 pub async fn everything(host: &Cluster, namespace: &str) -> Result<Vec<String>> {
     let mut all = Vec::new();
     for group in [
@@ -96,8 +98,12 @@ pub async fn everything(host: &Cluster, namespace: &str) -> Result<Vec<String>> 
             }
             let path =
                 if is_role { format!("{group}/{name}") } else { format!("{group}/namespaces/{namespace}/{name}") };
-            for item in host.list(&path).await? {
-                all.push(format!("{name}/{} {}", cluster::name(&item), item["metadata"]["uid"]));
+            let of_others = |item: &Value| {
+                let name = cluster::name(item);
+                name.starts_with("tenet-syncer:") && !name.starts_with(&format!("tenet-syncer:{namespace}:"))
+            };
+            for item in host.list(&path).await?.iter().filter(|item| !(is_role && of_others(item))) {
+                all.push(format!("{name}/{} {}", cluster::name(item), item["metadata"]["uid"]));
             }
         }
     }
@@ -187,6 +193,91 @@ async fn a_deletion_leaves_the_namespace_as_it_was_before_the_creation() -> Resu
     assert_eq!(everything(&harness.host, &tenet.namespace).await?, before);
     assert!(tenet.fails(&["delete", "vc-1"])?.contains("no virtual cluster vc-1"));
     tenet.succeeds(&["delete", "vc-1", "--ignore-not-found"]).map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workloads_in_another_namespace_are_deleted_in_both_and_shared_with_no_other_cluster() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let (tenet, workloads) = (admin(&harness, "install-divided").await?, "install-workloads");
+    new_namespace(&harness.host, workloads).await?;
+    let both = async || {
+        let (here, there) = (everything(&harness.host, &tenet.namespace), everything(&harness.host, workloads));
+        Ok::<_, anyhow::Error>([here.await?, there.await?])
+    };
+    let before = both().await?;
+    let create = ["create", "vc-1", "--workload-namespace", workloads, "--timeout", "0"];
+    tenet.succeeds(&[&create[..], &["--set", "rbac.clusterRole=true"]].concat())?;
+    let pods = format!("/api/v1/namespaces/{}/pods", tenet.namespace);
+    harness.host.until_list(&pods, "the pod", |pods| !pods.is_empty()).await?;
+    let [_, there] = both().await?;
+    for kind in [
+        "roles/tenet-syncer-vc-1 ",
+        "rolebindings/tenet-syncer-vc-1 ",
+        "services/vc-1 ",
+        "clusterroles/tenet-syncer:install-workloads:vc-1 ",
+    ] {
+        ensure!(there.iter().any(|found| found.starts_with(kind)), "no {kind} in {there:#?}");
+    }
+
+    // The pod of the control plane, with the rights of its ServiceAccount alone.
+    let dir = tempfile::tempdir()?;
+    let kubeconfig = dir.path().join("kubeconfig");
+    let account = format!("system:serviceaccount:{}:vc-vc-1", tenet.namespace);
+    harness.playground.host_plane().write_kubeconfig(&kubeconfig, &account, None)?;
+    let host = Api::new(client(&kubeconfig).await?);
+    let mut request = Request {
+        name: "vc-1".to_owned(),
+        namespace: tenet.namespace.clone(),
+        workloads: Some(Workloads { namespace: workloads.to_owned(), pod_addresses: vec!["10.1.0.7".parse()?] }),
+        dir: dir.path().join("pki"),
+        tls_sans: Vec::new(),
+        service_cidr: None,
+        prepared: None,
+    };
+    std::fs::create_dir(&request.dir)?;
+    let now = OffsetDateTime::now_utc();
+    assert_eq!(bootstrap::ensure(&host, &request, now).await?.endpoints, ["vc-1-ipv4"]);
+    assert_eq!(bootstrap::ensure(&host, &request, now).await?, Changes::default());
+    // Another pod, with another address.
+    request.workloads = Some(Workloads { namespace: workloads.to_owned(), pod_addresses: vec!["10.1.0.8".parse()?] });
+    assert_eq!(bootstrap::ensure(&host, &request, now).await?.endpoints, ["vc-1-ipv4"]);
+    let slice = format!("/apis/discovery.k8s.io/v1/namespaces/{workloads}/endpointslices/vc-1-ipv4");
+    let slice = harness.host.get(&slice).await?.context("the EndpointSlice")?;
+    assert_eq!(slice["endpoints"][0]["addresses"], json!(["10.1.0.8"]));
+    assert_eq!(slice["metadata"]["labels"]["kubernetes.io/service-name"], "vc-1");
+    let doctor = String::from_utf8(tenet.run(&["doctor", "vc-1"])?.stdout)?;
+    for line in ["ok    host namespace          install-workloads", "ok    rights of the syncer "] {
+        ensure!(doctor.contains(line), "no {line:?} in {doctor}");
+    }
+
+    let expected = "belongs to virtual cluster vc-1 of namespace install-divided";
+    let other = admin(&harness, "install-divided-2").await?;
+    for told in [other.fails(&create)?, Tenet { namespace: workloads.to_owned(), ..other }.fails(&["create", "vc-1"])?]
+    {
+        ensure!(told.contains(expected), "{told}");
+    }
+    let told = tenet.fails(&["create", "vc-1", "--upgrade", "--timeout", "0"])?;
+    ensure!(
+        told.contains("are in namespace install-workloads of the host: they cannot move to install-divided"),
+        "{told}"
+    );
+
+    let copy = json!({"metadata": {"name": "copy", "labels": {"tenet.sh/managed-by": "vc-1"}}});
+    harness.host.create(&format!("/api/v1/namespaces/{workloads}/configmaps"), copy.clone()).await?;
+    tenet.succeeds(&["delete", "vc-1", "--keep-data"])?;
+    let [here, there] = both().await?;
+    assert_eq!(there, before[1]);
+    ensure!(here.iter().any(|found| found.starts_with("secrets/vc-1-certs ")), "{here:#?}");
+    // As after `helm uninstall`, only the Secrets are left: they lead to the namespace of the tenant's objects.
+    harness.host.create(&format!("/api/v1/namespaces/{workloads}/configmaps"), copy).await?;
+    tenet.succeeds(&["delete", "vc-1", "--keep-data"])?;
+    assert_eq!(both().await?[1], before[1]);
+    // A later creation goes on, in the same namespaces.
+    ensure!(tenet.fails(&["create", "vc-1", "--timeout", "0"])?.contains("cannot move"), "the namespace is forgotten");
+    tenet.succeeds(&create)?;
+    tenet.succeeds(&["delete", "vc-1"])?;
+    assert_eq!(both().await?, before);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -237,6 +237,65 @@ async fn walk(host: &Host, store: &str, container: &str) -> Result<()> {
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn workloads_run_in_a_namespace_of_their_own() -> Result<()> {
+    let Some(host) = Host::start().await? else { return Ok(()) };
+    for namespace in [NAME, WORKLOADS] {
+        new_namespace(&host.cluster, namespace).await?;
+    }
+    host.create_volume("sqlite").await?;
+    let walked = walk_elsewhere(&host).await;
+    if walked.is_err() {
+        tell_containers(&host, "kine").await;
+    }
+    walked
+}
+
+/// Namespace of the tenant's objects, where it is not that of the control plane.
+const WORKLOADS: &str = "workloads";
+
+async fn walk_elsewhere(host: &Host) -> Result<()> {
+    let (tenet, values) = (host.tenet(), host.write_values()?);
+    let both = async || {
+        let (here, there) = (everything(&host.cluster, NAME), everything(&host.cluster, WORKLOADS));
+        Ok::<_, anyhow::Error>([here.await?, there.await?])
+    };
+    let before = both().await?;
+    let mut clock = Clock(Instant::now());
+    tenet.succeeds(&["create", NAME, "--workload-namespace", WORKLOADS, "-f", &values.to_string_lossy()])?;
+    clock.tell("create");
+    run_pod(host, "nginx")?;
+    clock.tell("run a pod");
+    let pods = |namespace: &str| format!("/api/v1/namespaces/{namespace}/pods");
+    let (here, there) = (host.cluster.list(&pods(NAME)).await?, host.cluster.list(&pods(WORKLOADS)).await?);
+    assert_eq!((names(&here), names(&there)), (vec!["vcluster-1-0"], vec!["nginx-x-default-x-vcluster-1"]));
+    // Pods find the virtual API server at a Service of their namespace, which leads to the pod in the other one.
+    let service = format!("/api/v1/namespaces/{WORKLOADS}/services/{NAME}");
+    let service = host.cluster.get(&service).await?.context("the Service of the workloads")?;
+    let address = host.inside(&["get", "service", "kubernetes", "--output=jsonpath={.spec.clusterIP}"])?;
+    assert_eq!(service["spec"]["clusterIP"], address.trim());
+    let slice = format!("/apis/discovery.k8s.io/v1/namespaces/{WORKLOADS}/endpointslices/{NAME}-ipv4");
+    let slice = host.cluster.get(&slice).await?.context("the endpoints of the Service")?;
+    assert_eq!(slice["endpoints"][0]["addresses"], json!([here[0]["status"]["podIP"]]));
+    assert_eq!(host.inside(&["exec", "nginx", "--", "echo", "hello"])?, "hello\n");
+    ask(host, "kine")?;
+    // Asked inside, the claim names the namespace of the tenant's objects alone.
+    let (program, file) = (env!("CARGO_BIN_EXE_tenet"), tenet.kubeconfig.to_string_lossy());
+    let why = ["why", "pod/nginx", "--host-kubeconfig", &file];
+    let said = tenet.succeeds(&[&["connect", NAME, "--", program], &why[..]].concat())?;
+    ensure!(said.contains(&format!("on the host: nginx-x-default-x-{NAME}, Running, ready")), "{said}");
+    clock.tell("exec, doctor, certs, logs, why");
+    tenet.succeeds(&["pause", NAME])?;
+    assert_eq!(host.cluster.list(&pods(WORKLOADS)).await?.len() + host.cluster.list(&pods(NAME)).await?.len(), 0);
+    tenet.succeeds(&["resume", NAME])?;
+    host.inside(&["wait", "--for=condition=Ready", "pod/nginx", "--timeout=60s"])?;
+    clock.tell("pause and resume");
+    tenet.succeeds(&["delete", NAME])?;
+    clock.tell("delete");
+    assert_eq!(both().await?, before);
+    Ok(())
+}
+
 /// Time during which the API server of the host does not answer.
 const AWAY: Duration = Duration::from_secs(20);
 

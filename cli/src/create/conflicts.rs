@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tenet_install::api::Api;
+use tenet_install::names::CONTROL_PLANE_NAMESPACE;
 
 use super::{is_ours, path, text};
+use crate::host::Host;
+use crate::workloads::recorded;
 
 /// Annotations and labels by which tools mark the objects that they own.
 const OWNERS: [(&str, &str, &str); 4] = [
@@ -20,9 +23,9 @@ const OWNERS: [(&str, &str, &str); 4] = [
 pub(super) async fn check(api: &Api, namespace: &str, name: &str, objects: &[Value]) -> Result<BTreeSet<String>> {
     let (mut ours, mut problems) = (BTreeSet::new(), Vec::new());
     for object in objects {
-        let path = path(namespace, object);
+        let path = path(object);
         match api.get(&path).await {
-            Ok(Some(found)) => match problem(&found, name) {
+            Ok(Some(found)) => match problem(&found, name, &object["metadata"]["labels"]) {
                 Some(problem) => problems.push(problem),
                 None => {
                     ours.insert(path);
@@ -39,7 +42,18 @@ pub(super) async fn check(api: &Api, namespace: &str, name: &str, objects: &[Val
     Ok(ours)
 }
 
-fn problem(found: &Value, name: &str) -> Option<String> {
+/// Fails if the virtual cluster exists with its objects in another namespace, where they would be left.
+pub(super) async fn same_workload_namespace(host: &Host, name: &str, wanted: &str) -> Result<()> {
+    match recorded(host, name).await.context("cannot reach the host cluster")? {
+        Some(present) if present != wanted => bail!(
+            "the objects of virtual cluster {name} are in namespace {present} of the host: they cannot move to {wanted}"
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Returns why an object must not be changed to one with these labels.
+fn problem(found: &Value, name: &str, labels: &Value) -> Option<String> {
     let metadata = &found["metadata"];
     let shown = format!("{} {}", text(&found["kind"]), text(&metadata["name"]));
     if let Some((_, _, tool)) = OWNERS.iter().find(|(place, key, _)| !metadata[*place][*key].is_null()) {
@@ -47,6 +61,11 @@ fn problem(found: &Value, name: &str) -> Option<String> {
     }
     if !metadata["deletionTimestamp"].is_null() {
         return Some(format!("{shown} is being deleted: wait until it is gone"));
+    }
+    let home = |labels: &Value| labels[CONTROL_PLANE_NAMESPACE].as_str().map(str::to_owned);
+    if is_ours(found, name) && home(&metadata["labels"]) != home(labels) {
+        let home = home(&metadata["labels"]).unwrap_or_else(|| text(&metadata["namespace"]).to_owned());
+        return Some(format!("{shown} belongs to virtual cluster {name} of namespace {home}: choose another name"));
     }
     (!is_ours(found, name)).then(|| format!("{shown} belongs to somebody else: choose another name, or delete it"))
 }
@@ -69,6 +88,10 @@ mod tests {
                 Some("Service x belongs to somebody else"),
             ),
             (
+                json!({"name": "x", "labels": {INSTANCE: "vc-1", PART_OF: PART, CONTROL_PLANE_NAMESPACE: "b"}}),
+                Some("Service x belongs to virtual cluster vc-1 of namespace b"),
+            ),
+            (
                 json!({"name": "x", "labels": ours, "deletionTimestamp": "2026-01-01T00:00:00Z"}),
                 Some("Service x is being deleted"),
             ),
@@ -77,7 +100,7 @@ mod tests {
                 Some("Service x is owned by Helm"),
             ),
         ] {
-            let found = problem(&json!({"kind": "Service", "metadata": metadata}), "vc-1");
+            let found = problem(&json!({"kind": "Service", "metadata": metadata}), "vc-1", &json!({}));
             assert!(
                 match expected {
                     Some(start) => found.as_ref().is_some_and(|found| found.starts_with(start)),

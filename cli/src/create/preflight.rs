@@ -3,12 +3,11 @@
 //! Kubernetes lets a user grant only rights that the user has. The `admin` role of a namespace lacks a few that the
 //! syncer needs, such as `pods/status`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use tenet_install::api::Api;
-use tenet_install::objects::Rights;
 use tenet_install::resources::Resource;
 
 use crate::access::{Ask, Who, asks_of, manifest, missing};
@@ -17,17 +16,38 @@ use crate::access::{Ask, Who, asks_of, manifest, missing};
 const VERBS: [&str; 3] = ["get", "create", "patch"];
 
 /// Fails with the Role that has to be granted if the user lacks rights.
-pub(super) async fn check(api: &Api, namespace: &str, objects: &[Value], rights: &Rights) -> Result<()> {
-    let asks = asks(objects, rights.rules());
-    let missing = missing(api, namespace, asks, Who::Myself).await.context("cannot check your rights on the host")?;
-    if missing.is_empty() {
+pub(super) async fn check(api: &Api, namespace: &str, objects: &[Value]) -> Result<()> {
+    let mut roles = Vec::new();
+    for (namespace, objects) in by_namespace(namespace, objects) {
+        let granted: Vec<Value> = objects.iter().filter(|object| object["kind"] == "Role").flat_map(rules).collect();
+        let missing = missing(api, namespace, asks(&objects, &granted), Who::Myself).await;
+        let missing = missing.context("cannot check your rights on the host")?;
+        if !missing.is_empty() {
+            roles.push(manifest("tenet-installer", namespace, &missing));
+        }
+    }
+    if roles.is_empty() {
         return Ok(());
     }
     bail!(
         "you lack rights on the host, which you need yourself to give them to the syncer. \
          An administrator of the host has to grant you this:\n\n{}",
-        manifest("tenet-installer", namespace, &missing)
+        roles.join("---\n")
     )
+}
+
+/// Groups objects by namespace; those of the cluster are with the control plane, which is in this one.
+fn by_namespace<'o>(control_plane: &'o str, objects: &'o [Value]) -> BTreeMap<&'o str, Vec<Value>> {
+    let mut all: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for object in objects {
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or(control_plane);
+        all.entry(namespace).or_default().push(object.clone());
+    }
+    all
+}
+
+fn rules(role: &Value) -> Vec<Value> {
+    role["rules"].as_array().cloned().unwrap_or_default()
 }
 
 fn asks(objects: &[Value], rules: &[Value]) -> BTreeSet<Ask> {

@@ -13,7 +13,7 @@ pub(super) async fn check(api: &Api, namespace: &str, objects: &[Value], range: 
     let Some(range) = range else { return Ok(()) };
     let has_address = |object: &&Value| object["kind"] == "Service" && object["spec"]["clusterIP"] != "None";
     let Some(service) = objects.iter().find(has_address) else { return Ok(()) };
-    let found = api.get(&path(namespace, service)).await.context("cannot read the Service")?;
+    let found = api.get(&path(service)).await.context("cannot read the Service")?;
     let found = if let Some(found) = found {
         found
     } else {

@@ -59,6 +59,10 @@ impl Found {
         self.resource == "pods"
     }
 
+    pub(crate) fn is_in(&self, namespace: &str) -> bool {
+        self.path.contains(&format!("/namespaces/{namespace}/"))
+    }
+
     /// Returns true for volumes, and for what a later control plane needs to use them.
     pub(crate) fn is_data(&self) -> bool {
         self.resource == "persistentvolumeclaims" || self.is_of_data
@@ -74,18 +78,26 @@ impl fmt::Display for Found {
 impl Places {
     /// Finds the collections of a virtual cluster: the Role that it has been given may name more than one of this
     /// version.
-    pub(crate) async fn of(host: &Host, name: &str, rights_of: RightsOf) -> Result<Self> {
-        let namespace = &host.namespace;
-        let rights = default_rights(name, namespace, rights_of)?;
-        let granted = granted(host, name).await.context("cannot reach the host cluster")?.unwrap_or_default();
-        Self::find(&host.api, namespace, name, rights.rules().iter().chain(&granted)).await
+    pub(crate) async fn of(control_plane: &Host, workloads: &Host, name: &str, rights_of: RightsOf) -> Result<Self> {
+        let rights = default_rights(name, &workloads.namespace, rights_of)?;
+        let granted = granted(workloads, name).await.context("cannot reach the host cluster")?.unwrap_or_default();
+        Self::find(&control_plane.namespace, workloads, name, rights.rules().iter().chain(&granted)).await
     }
 
     /// Finds the collections: those of an installation, and those in which these rules let a syncer delete.
-    async fn find<'r>(api: &Api, namespace: &str, name: &str, rules: impl Iterator<Item = &'r Value>) -> Result<Self> {
+    async fn find<'r>(
+        control_plane: &str,
+        workloads: &Host,
+        name: &str,
+        rules: impl Iterator<Item = &'r Value>,
+    ) -> Result<Self> {
+        let Host { api, namespace } = workloads;
         let of_installation = RESOURCES.iter().filter(|resource| resource.is_namespaced);
-        let mut collections: BTreeMap<String, String> =
-            of_installation.map(|resource| (resource.collection(namespace), resource.plural.to_owned())).collect();
+        let mut collections: BTreeMap<String, String> = of_installation
+            .flat_map(|resource| {
+                [control_plane, namespace].map(|it| (resource.collection(it), resource.plural.to_owned()))
+            })
+            .collect();
         let mut versions = BTreeMap::from([(String::new(), Some("v1".to_owned()))]);
         for rule in rules.filter(|rule| rule["verbs"].as_array().is_some_and(|verbs| verbs.contains(&"delete".into())))
         {
@@ -98,8 +110,10 @@ impl Places {
             collections.insert(collection(group, version, resource, Some(namespace)), resource.to_owned());
         }
         // The cluster makes these for the objects above, and removes them with their owners.
-        collections
-            .insert(collection("apps", "v1", "controllerrevisions", Some(namespace)), "controllerrevisions".to_owned());
+        collections.insert(
+            collection("apps", "v1", "controllerrevisions", Some(control_plane)),
+            "controllerrevisions".to_owned(),
+        );
         let rbac = "/apis/rbac.authorization.k8s.io/v1";
         let role = own_objects::host_cluster_role(namespace, name);
         let secret = own_objects::serving_secret(name);

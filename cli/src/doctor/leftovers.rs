@@ -12,8 +12,8 @@ pub(super) const CHECK: &str = "leftover objects";
 
 /// Looks for objects that no syncer takes care of. The half of the claim names the virtual cluster that may have some.
 pub(super) async fn check(target: &Target, claim: &Value, rights_of: RightsOf) -> Result<Finding> {
-    let Target { host, name } = target;
-    let all = Places::of(host, name, rights_of).await?.all(&host.api).await?;
+    let Target { host, workloads, name } = target;
+    let all = Places::of(host, workloads, name, rights_of).await?.all(&host.api).await?;
     let is_installed = all.iter().any(Found::is_control_plane);
     Ok(told(target, &all, is_installed, claim["data"]["virtualClusterUID"].as_str()))
 }

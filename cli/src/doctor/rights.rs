@@ -13,13 +13,15 @@ pub(super) const CHECK: &str = "rights of the syncer";
 
 /// Compares what the syncer needs with what it may do. A syncer that is ready works without the rest.
 pub(super) async fn check(target: &Target, needed: &Rights, is_ready: bool) -> Result<Finding> {
-    let Target { host, name } = target;
+    let Target { host, workloads, name } = target;
     let (asks, account) = (asks_of(needed.rules()), names::account(name));
+    let account = Who::Account { namespace: &host.namespace, name: &account };
     let count = asks.len();
-    let lacking = match missing(&host.api, &host.namespace, asks.clone(), Who::Account(&account)).await {
+    let lacking = match missing(&host.api, &workloads.namespace, asks.clone(), account).await {
         // A user who may not ask about others may still read the Role.
         Err(error) if error.code() == Some(403) => {
-            let rules = granted(host, name).await.context("cannot read the Role of the syncer")?.unwrap_or_default();
+            let rules =
+                granted(workloads, name).await.context("cannot read the Role of the syncer")?.unwrap_or_default();
             let granted = asks_of(&rules);
             asks.into_iter().filter(|ask| !granted.contains(ask)).collect()
         }
@@ -31,7 +33,8 @@ pub(super) async fn check(target: &Target, needed: &Rights, is_ready: bool) -> R
 fn told(target: &Target, lacking: &[Ask], count: usize, is_ready: bool) -> Finding {
     let Some(first) = lacking.first() else { return Finding::ok(CHECK, format!("{count} rights")) };
     let detail = format!("{} of {count} are missing, such as {} {}", lacking.len(), first.verb, first.resource);
-    let role = manifest(&format!("{}-more", own_objects::host_role(&target.name)), &target.host.namespace, lacking);
+    let role =
+        manifest(&format!("{}-more", own_objects::host_role(&target.name)), &target.workloads.namespace, lacking);
     let help = format!(
         "{}\nor grant this to ServiceAccount {}/{}:\n{role}",
         target.command("create", "--upgrade"),

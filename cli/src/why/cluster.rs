@@ -11,6 +11,7 @@ use crate::connect::previous;
 use crate::create::{stateful_set, text};
 use crate::host::{Host, HostArgs};
 use crate::inside::Inside;
+use crate::workloads::Namespaces;
 
 /// A virtual cluster.
 pub(super) struct VirtualCluster {
@@ -19,14 +20,14 @@ pub(super) struct VirtualCluster {
     /// Name; `None` if it cannot be read inside.
     pub(super) name: Option<String>,
     /// The host.
-    pub(super) host: Option<Host>,
+    pub(super) host: Option<Namespaces>,
     /// The way inside, which ends when it is dropped.
     _way: Option<Inside>,
 }
 
 impl VirtualCluster {
     /// Returns the host and the name of the virtual cluster there, if both are known.
-    pub(super) fn on_host(&self) -> Option<(&Host, &str)> {
+    pub(super) fn on_host(&self) -> Option<(&Namespaces, &str)> {
         self.host.as_ref().zip(self.name.as_deref())
     }
 
@@ -65,7 +66,13 @@ impl VirtualCluster {
         }
         let namespace = claim["data"]["hostNamespace"].as_str().map(str::to_owned);
         let host = HostArgs { namespace: args.host_namespace.clone().or(namespace), kubeconfig, context };
-        Ok(Self { inside, name, host: Some(host.connect().await?), _way: None })
+        let host = host.connect().await?;
+        let host = match &name {
+            // The claim names the namespace of the tenant's objects.
+            Some(name) => Some(Namespaces::around(host, name).await.context("cannot reach the host cluster")?),
+            None => None,
+        };
+        Ok(Self { inside, name, host, _way: None })
     }
 
     async fn from_host(args: &Args, host: Host) -> Result<Self> {
@@ -85,7 +92,8 @@ impl VirtualCluster {
             bail!("virtual cluster {name} is paused, so nothing runs: tenet resume {name} -n {}", host.namespace);
         }
         let way = Inside::connect(&host, &name).await?;
-        Ok(Self { inside: way.api.clone(), name: Some(name), host: Some(host), _way: Some(way) })
+        let namespaces = Namespaces::of(host, &name).await.context("cannot reach the host cluster")?;
+        Ok(Self { inside: way.api.clone(), name: Some(name), host: Some(namespaces), _way: Some(way) })
     }
 }
 

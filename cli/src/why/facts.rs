@@ -107,7 +107,7 @@ async fn about(
     let events = events(&cluster.inside, namespace, &resource.kind, name).await?;
     let host = match cluster.on_host() {
         Some((host, cluster)) => {
-            let copy = copy(host, cluster, resource, namespace, name).await?;
+            let copy = copy(&host.workloads, cluster, resource, namespace, name).await?;
             Some(OnHost { copy, is_syncer_ready: shared.is_syncer_ready })
         }
         None => None,
@@ -120,7 +120,7 @@ impl Shared {
     async fn read(cluster: &VirtualCluster, resource: &Resource, rights_of: RightsOf) -> Result<Self> {
         let of_cluster = events_of_cluster(&cluster.inside).await;
         let is_syncer_ready = match cluster.on_host() {
-            Some((host, name)) => is_syncer_ready(host, name).await?,
+            Some((host, name)) => is_syncer_ready(&host.control_plane, name).await?,
             None => false,
         };
         // Kinds that show the host do not ask for the rules, and select no pod.
@@ -175,7 +175,8 @@ async fn copy(host: &Host, cluster: &str, resource: &Resource, namespace: &str, 
 /// Returns the rules of the Role of the syncer, or those of one without a configuration of its own.
 async fn rules(cluster: &VirtualCluster, rights_of: RightsOf) -> Result<Vec<Value>> {
     if let Some((host, name)) = cluster.on_host()
-        && let Some(rules) = allowed(granted(host, name).await).context("cannot read the Role of the syncer")?.flatten()
+        && let Some(rules) =
+            allowed(granted(&host.workloads, name).await).context("cannot read the Role of the syncer")?.flatten()
     {
         return Ok(rules);
     }

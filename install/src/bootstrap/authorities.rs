@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{BootstrapError, Changes, Request, SERVICE_CIDR, service_range};
+use super::{BootstrapError, Changes, Request, SERVICE_CIDR, Workloads, service_range};
 use crate::api::Api;
 use crate::pki::{self, Authority, Identity};
 use crate::{names, secret};
@@ -55,6 +55,14 @@ pub(super) async fn get_or_create(
     if found["data"][SERVICE_CIDR].is_null() {
         let range = STANDARD.encode(range(host, request, service).await?);
         found = host.merge(&path, &json!({"data": {SERVICE_CIDR: range}})).await?;
+        changes.secrets.push(name.clone());
+    }
+    if let Some(Workloads { namespace, .. }) = &request.workloads
+        && found["metadata"]["annotations"][names::WORKLOAD_NAMESPACE] != namespace.as_str()
+    {
+        // It outlives the installation, and leads a deletion to the tenant's objects.
+        let annotations = json!({names::WORKLOAD_NAMESPACE: namespace});
+        found = host.merge(&path, &json!({"metadata": {"annotations": annotations}})).await?;
         changes.secrets.push(name.clone());
     }
     let authorities = read(&found).map_err(|key| BootstrapError::Secret {

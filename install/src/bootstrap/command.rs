@@ -1,6 +1,7 @@
 //! The command `tenet-syncer bootstrap`.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,7 +11,7 @@ use kube::{Client, Config};
 use time::OffsetDateTime;
 use tokio::runtime::Builder;
 
-use super::{BootstrapError, Changes, Prepared, Request, ensure};
+use super::{BootstrapError, Changes, Prepared, Request, Workloads, ensure};
 use crate::api::Api;
 use crate::values::Distro;
 
@@ -21,7 +22,7 @@ pub struct Args {
     /// Name of the virtual cluster, and of its Service.
     #[arg(long, value_name = "NAME")]
     pub name: String,
-    /// Host namespace.
+    /// Host namespace of the tenant's objects.
     #[arg(long, value_name = "NAME")]
     pub host_namespace: String,
     /// Kubeconfig of the host; without it the pod's own `ServiceAccount` is used.
@@ -83,12 +84,26 @@ pub struct CertificateArgs {
     /// Range of the service addresses of the host; without it the host is asked.
     #[arg(long, value_name = "CIDR")]
     pub service_cidr: Option<String>,
+    /// Host namespace of the control plane, if it is not that of the tenant's objects.
+    #[arg(long, value_name = "NAME")]
+    pub control_plane_namespace: Option<String>,
+    /// Addresses of this pod, separated by commas, for the Service in the namespace of the tenant's objects.
+    #[arg(long, value_name = "ADDRESSES", value_delimiter = ',', env = "POD_IPS")]
+    pub pod_ips: Vec<IpAddr>,
 }
 
 impl CertificateArgs {
-    /// Returns the description of the virtual cluster with this name, host namespace and folder of certificates.
-    pub fn request(self, name: String, namespace: String, dir: PathBuf) -> Request {
-        Request { name, namespace, dir, tls_sans: self.tls_san, service_cidr: self.service_cidr, prepared: None }
+    /// Returns the description of the virtual cluster with this name, host namespace of the tenant's objects and folder
+    /// of certificates.
+    pub fn request(self, name: String, host_namespace: String, dir: PathBuf) -> Request {
+        let (namespace, workloads) = match self.control_plane_namespace {
+            Some(namespace) if namespace != host_namespace => {
+                (namespace, Some(Workloads { namespace: host_namespace, pod_addresses: self.pod_ips }))
+            }
+            _ => (host_namespace, None),
+        };
+        let (tls_sans, service_cidr) = (self.tls_san, self.service_cidr);
+        Request { name, namespace, workloads, dir, tls_sans, service_cidr, prepared: None }
     }
 }
 
@@ -113,6 +128,9 @@ pub fn run(args: Args) -> ExitCode {
     match ended.and_then(|runtime| runtime.block_on(perform(args))) {
         Ok(changes) => {
             println!("Secrets written: {}; files written: {}", listed(&changes.secrets), listed(&changes.files));
+            if !changes.endpoints.is_empty() {
+                println!("EndpointSlices written: {}", listed(&changes.endpoints));
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -46,7 +46,8 @@ async fn run(renewal: Renewal) {
         match ensure(&host, &renewal.request, OffsetDateTime::now_utc()).await {
             Ok(changes) if changes == Changes::default() => {}
             Ok(changes) => {
-                tracing::info!(files = ?changes.files, secrets = ?changes.secrets, "certificates were renewed");
+                let Changes { secrets, endpoints, files } = changes;
+                tracing::info!(?files, ?secrets, ?endpoints, "certificates were renewed");
             }
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);

@@ -11,14 +11,18 @@ use crate::names;
 
 /// Returns the host Service of the virtual cluster, which has an address.
 pub(super) async fn service(host: &Api, request: &Request) -> Result<Value, BootstrapError> {
-    let Request { name, namespace, .. } = request;
+    service_of(host, &request.namespace, &request.name).await
+}
+
+/// Returns a host Service that has an address.
+pub(super) async fn service_of(host: &Api, namespace: &str, name: &str) -> Result<Value, BootstrapError> {
     let found = host.get(&format!("/api/v1/namespaces/{namespace}/services/{name}")).await?;
     let has_address = |service: &Value| {
         service["spec"]["clusterIP"].as_str().is_some_and(|address| address.parse::<IpAddr>().is_ok())
     };
     found
         .filter(has_address)
-        .ok_or_else(|| BootstrapError::NoAddress { namespace: namespace.clone(), name: name.clone() })
+        .ok_or_else(|| BootstrapError::NoAddress { namespace: namespace.to_owned(), name: name.to_owned() })
 }
 
 /// Returns all names, sorted. The addresses of the nodes are in it if the Service has node ports and the right to read
@@ -38,10 +42,25 @@ pub(super) async fn all(
         all.extend(nodes.iter().flat_map(of_node));
     }
     all.extend(request.tls_sans.iter().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()));
+    Ok(sorted(all))
+}
+
+/// Adds the names of the Service in the namespace of the tenant's objects.
+pub(super) fn add_workload_service(all: &mut Vec<String>, name: &str, namespace: &str, service: &Value) {
+    all.extend(of_namespace(name, namespace));
+    all.extend(of_service(service));
+    *all = sorted(std::mem::take(all));
+}
+
+fn sorted(all: Vec<String>) -> Vec<String> {
     let mut all: Vec<String> = all.into_iter().map(|name| normal(&name)).collect();
     all.sort();
     all.dedup();
-    Ok(all)
+    all
+}
+
+fn of_namespace(service: &str, namespace: &str) -> [String; 3] {
+    ["", ".svc", ".svc.cluster.local"].map(|rest| format!("{service}.{namespace}{rest}"))
 }
 
 fn fixed(name: &str, namespace: &str) -> Vec<String> {
@@ -49,7 +68,7 @@ fn fixed(name: &str, namespace: &str) -> Vec<String> {
     let mut all = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned(), "kubernetes".to_owned()];
     all.extend(["default", "default.svc", "default.svc.cluster.local"].map(|rest| format!("kubernetes.{rest}")));
     for service in [name.to_owned(), headless.clone(), format!("*.{headless}")] {
-        all.extend(["", ".svc", ".svc.cluster.local"].map(|rest| format!("{service}.{namespace}{rest}")));
+        all.extend(of_namespace(&service, namespace));
     }
     all.push(name.to_owned());
     all

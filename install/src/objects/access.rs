@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Installation, labels, metadata};
+use super::{Installation, labels, metadata, workload_metadata};
 use crate::bootstrap;
 use crate::names::account;
 
@@ -85,20 +85,36 @@ pub(super) fn objects(installation: &Installation<'_>) -> Vec<Value> {
         "automountServiceAccountToken": false,
     });
     let mut all = vec![account];
-    all.extend(role_and_binding(installation, &rights.role));
+    if installation.workload_namespace().is_some() {
+        let mut role = rights.role.clone();
+        for (group, resource, verbs) in bootstrap::WORKLOAD_RIGHTS {
+            add(&mut role, group, resource, verbs);
+        }
+        all.extend(role_and_binding(installation, &role, workload_metadata(installation, name_of(&role))));
+        let mut own = json!({"apiVersion": role["apiVersion"], "kind": "Role", "rules": []});
+        for (group, resource, verbs) in bootstrap::RIGHTS {
+            add(&mut own, group, resource, verbs);
+        }
+        all.extend(role_and_binding(installation, &own, metadata(installation, name_of(&role))));
+    } else {
+        let role = &rights.role;
+        all.extend(role_and_binding(installation, role, metadata(installation, name_of(role))));
+    }
     if installation.values.rbac.cluster_role {
-        all.extend(rights.cluster_role.iter().flat_map(|role| role_and_binding(installation, role)));
+        all.extend(rights.cluster_role.iter().flat_map(|role| {
+            let metadata = json!({"name": name_of(role), "labels": labels(installation.name)});
+            role_and_binding(installation, role, metadata)
+        }));
     }
     all
 }
 
-fn role_and_binding(installation: &Installation<'_>, role: &Value) -> [Value; 2] {
+fn name_of(role: &Value) -> &str {
+    role["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+fn role_and_binding(installation: &Installation<'_>, role: &Value, metadata: Value) -> [Value; 2] {
     let kind = role["kind"].as_str().unwrap_or_default();
-    let metadata = if kind == "Role" {
-        metadata(installation, role["metadata"]["name"].as_str().unwrap_or_default())
-    } else {
-        json!({"name": role["metadata"]["name"], "labels": labels(installation.name)})
-    };
     let subject =
         json!({"kind": "ServiceAccount", "name": account(installation.name), "namespace": installation.namespace});
     let binding = json!({

@@ -42,12 +42,9 @@ pub(super) fn then(installation: &Installation<'_>) -> Vec<Value> {
 /// Creates the certificates.
 fn bootstrap(installation: &Installation<'_>) -> Value {
     let values = installation.values;
-    let mut args = vec![
-        "bootstrap".to_owned(),
-        format!("--name={}", installation.name),
-        format!("--host-namespace={}", installation.namespace),
-        format!("--certificates={PKI}"),
-    ];
+    let mut args = vec!["bootstrap".to_owned(), format!("--name={}", installation.name)];
+    args.extend(namespaces(installation));
+    args.push(format!("--certificates={PKI}"));
     args.extend(values.service_cidr.iter().map(|range| format!("--service-cidr={range}")));
     args.extend(values.syncer.extra_args.iter().filter(|flag| flag.starts_with("--tls-san=")).cloned());
     let mut container =
@@ -147,12 +144,10 @@ fn controller_manager(installation: &Installation<'_>) -> Value {
 fn syncer(installation: &Installation<'_>) -> Value {
     let values = installation.values;
     let mut container = container(installation, "syncer", values.images.syncer(), &values.syncer.resources, [20, 32]);
-    let mut args = vec![
-        format!("--config={}/{SYNCER_CONFIG_FILE}", syncer_config::DIR),
-        format!("--name={}", installation.name),
-        format!("--host-namespace={}", installation.namespace),
-        format!("--certificates={PKI}"),
-    ];
+    let mut args =
+        vec![format!("--config={}/{SYNCER_CONFIG_FILE}", syncer_config::DIR), format!("--name={}", installation.name)];
+    args.extend(namespaces(installation));
+    args.push(format!("--certificates={PKI}"));
     args.extend(values.service_cidr.iter().map(|range| format!("--service-cidr={range}")));
     args.extend(values.syncer.extra_args.clone());
     container["args"] = json!(args);
@@ -196,8 +191,21 @@ pub(super) fn container(
     container
 }
 
+/// Returns the flags for the namespace of the tenant's objects, and for that of the control plane if it is another one.
+fn namespaces(installation: &Installation<'_>) -> Vec<String> {
+    let control_plane = installation.namespace;
+    match installation.workload_namespace() {
+        None => vec![format!("--host-namespace={control_plane}")],
+        Some(workloads) => {
+            vec![format!("--host-namespace={workloads}"), format!("--control-plane-namespace={control_plane}")]
+        }
+    }
+}
+
 fn environment(installation: &Installation<'_>) -> Value {
-    installation.values.syncer.env.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
+    let set = installation.values.syncer.env.iter().map(|(name, value)| json!({"name": name, "value": value}));
+    let addresses = json!({"name": "POD_IPS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIPs"}}});
+    set.chain(installation.workload_namespace().map(|_| addresses)).collect()
 }
 
 fn probe(scheme: &str, path: &str, port: u16, period: u32, failures: u32) -> Value {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tenet_translate::keys::CONTROL_PLANE;
 
-use super::{Installation, metadata, monitoring, syncer_config};
+use super::{Installation, metadata, monitoring, syncer_config, workload_metadata};
 use crate::names::{API_PORT, headless};
 use crate::values::ServiceType;
 
@@ -12,6 +12,9 @@ const KUBELET_PORT: u16 = 10250;
 
 pub(super) fn objects(installation: &Installation<'_>) -> Vec<Value> {
     let mut all = vec![service(installation), headless_service(installation)];
+    if installation.workload_namespace().is_some() {
+        all.push(workload_service(installation));
+    }
     if installation.values.network_policy.enabled {
         all.push(policy(installation));
     }
@@ -62,6 +65,20 @@ fn headless_service(installation: &Installation<'_>) -> Value {
             "ports": ports,
             "selector": selector(installation),
             "publishNotReadyAddresses": true,
+        },
+    })
+}
+
+/// Returns the Service at which pods of another namespace find the virtual API server. It selects nothing, as the pod
+/// of the control plane is not in that namespace: the bootstrap writes its endpoints.
+fn workload_service(installation: &Installation<'_>) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": workload_metadata(installation, installation.name),
+        "spec": {
+            "type": "ClusterIP",
+            "ports": [{"name": "https", "port": 443, "targetPort": API_PORT, "protocol": "TCP"}],
         },
     })
 }

@@ -11,15 +11,21 @@ pub(super) const DIR: &str = "/etc/tenet";
 /// Port of /metrics, /healthz and /readyz.
 pub(super) const ADMIN_PORT: u16 = 9090;
 
-/// Returns the configuration file of the syncer.
+/// Returns the configuration file of the syncer, whose control plane is in this namespace.
 pub fn text(name: &str, namespace: &str, values: &Values) -> String {
+    let workloads = values.workload_namespace(namespace);
     let mut config = Map::from_iter([
         ("name".to_owned(), json!(name)),
-        ("host".to_owned(), json!({"namespace": namespace})),
+        ("host".to_owned(), json!({"namespace": workloads.unwrap_or(namespace)})),
         ("virtual".to_owned(), json!({"kubeconfig": format!("{}/syncer.kubeconfig", super::programs::PKI)})),
         ("admin".to_owned(), json!({"listen": format!("0.0.0.0:{ADMIN_PORT}")})),
     ]);
     config.extend(values.syncer.config.clone());
+    if workloads.is_some() {
+        // A Service selects pods of its own namespace, so none there leads to the kubelets.
+        let kubelet = config.entry("kubelet").or_insert_with(|| json!({}));
+        kubelet["addresses"] = json!("loopback");
+    }
     // JSON is YAML.
     format!("{:#}\n", Value::Object(config))
 }

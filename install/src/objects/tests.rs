@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::bootstrap;
 use crate::names::{INSTANCE, PART, PART_OF};
 use crate::values::{Distro, ServiceType, StoreType};
 
@@ -242,4 +243,44 @@ fn alerts_and_dashboard_are_those_of_the_virtual_cluster() {
     let dashboard: Value = serde_json::from_str(map["data"]["tenet-vc-1.json"].as_str().unwrap()).unwrap();
     assert_eq!(dashboard["title"], "Tenet team-a/vc-1");
     assert!(!dashboard.to_string().contains('@') && !rules.to_string().contains('@'));
+}
+
+#[test]
+fn workloads_elsewhere_get_a_role_and_a_service_of_their_own() {
+    let objects = all(|values| {
+        values.workload_namespace = Some("tenant".to_owned());
+        values.rbac.cluster_role = true;
+    });
+    let there: Vec<String> = objects
+        .iter()
+        .filter(|object| object["metadata"]["namespace"] == "tenant")
+        .map(|object| format!("{} {}", object["kind"], object["metadata"]["name"]).replace('"', ""))
+        .collect();
+    assert_eq!(there, ["Role tenet-syncer-vc-1", "RoleBinding tenet-syncer-vc-1", "Service vc-1"]);
+    for binding in of(&objects, "RoleBinding").into_iter().chain(of(&objects, "ClusterRoleBinding")) {
+        let account = json!([{"kind": "ServiceAccount", "name": "vc-vc-1", "namespace": "team-a"}]);
+        assert_eq!(binding["subjects"], account, "{binding:#}");
+    }
+    let of_namespace = |kind: &str, namespace: &str| {
+        of(&objects, kind).into_iter().find(|it| it["metadata"]["namespace"] == namespace).unwrap().clone()
+    };
+    assert_eq!(of_namespace("Role", "team-a")["rules"].as_array().map(Vec::len), Some(bootstrap::RIGHTS.len()));
+    let service = of_namespace("Service", "tenant");
+    assert!(service["spec"]["selector"].is_null(), "{service:#}");
+    assert_eq!(service["metadata"]["labels"][CONTROL_PLANE_NAMESPACE], "team-a");
+    let values = Values { workload_namespace: Some("tenant".to_owned()), ..Values::default() };
+    let config: Value = serde_saphyr::from_str(&syncer_config("vc-1", "team-a", &values)).unwrap();
+    assert_eq!((&config["host"]["namespace"], &config["kubelet"]["addresses"]), (&json!("tenant"), &json!("loopback")));
+    for container in
+        containers(&objects).iter().filter(|it| ["bootstrap", "syncer"].contains(&it["name"].as_str().unwrap()))
+    {
+        let args = container["args"].to_string();
+        assert!(args.contains("--host-namespace=tenant\",\"--control-plane-namespace=team-a"), "{args}");
+        assert_eq!(container["env"][0]["valueFrom"]["fieldRef"]["fieldPath"], "status.podIPs");
+    }
+}
+
+#[test]
+fn the_namespace_of_the_control_plane_is_no_other_one() {
+    assert_eq!(all(|values| values.workload_namespace = Some("team-a".to_owned())), all(|_| {}));
 }

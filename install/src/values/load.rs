@@ -2,6 +2,7 @@
 
 use ipnet::IpNet;
 use serde_json::Value;
+use tenet_translate::dns_name::is_label;
 
 use super::{Distro, StoreType, Values};
 
@@ -104,6 +105,15 @@ fn check(values: &Values) -> Result<(), ValuesError> {
     }
     if values.store.r#type == StoreType::Sql && values.store.data_source.secret.is_empty() {
         return problem("store.dataSource.secret", "is required for the store \"sql\"".to_owned());
+    }
+    if let Some(namespace) = &values.workload_namespace {
+        if !is_label(namespace) {
+            return problem("workloadNamespace", format!("{namespace:?} is not a DNS label"));
+        }
+        if values.syncer.config.get("kubelet").is_some_and(|kubelet| kubelet["addresses"] == "service") {
+            // A Service selects pods of its own namespace.
+            return problem("syncer.config.kubelet.addresses", "must be loopback with a workloadNamespace".to_owned());
+        }
     }
     let external = &values.store.external;
     if values.store.r#type == StoreType::External {

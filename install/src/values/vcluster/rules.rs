@@ -189,6 +189,7 @@ pub(super) const RULES: &[(&str, Becomes)] = &[
     ("integrations.metricsServer.nodes", Same),
     ("integrations.metricsServer.pods", Same),
     ("experimental.syncSettings.setOwner", Same),
+    ("experimental.syncSettings.targetNamespace", Becomes::Value("workloadNamespace")),
     ("logging.encoding", Each("syncer.config.log", encoding)),
     ("telemetry", Same),
 ];

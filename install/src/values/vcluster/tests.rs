@@ -83,7 +83,7 @@ fn what_has_no_counterpart_is_named_with_its_path() {
         ),
         ("policies: {resourceQuota: {enabled: true, quota: {count/pods: 20}}}", &["policies.resourceQuota"]),
         ("policies: {resourceQuota: {enabled: false, quota: {count/pods: 20}}}", &[]),
-        ("experimental: {syncSettings: {targetNamespace: other}}", &["experimental.syncSettings.targetNamespace"]),
+        ("experimental: {multiNamespaceMode: {enabled: true}}", &["experimental.multiNamespaceMode.enabled"]),
         ("controlPlane: {distro: {k3s: {enabled: true, image: {tag: x}}}}", &["controlPlane.distro.k3s.image.tag"]),
         ("controlPlane: {distro: {k3s: {enabled: false, image: {tag: x}}}}", &[]),
         (
@@ -104,6 +104,13 @@ fn what_has_no_counterpart_is_named_with_its_path() {
         let paths: Vec<String> = translate(&file).left_out.iter().map(|left| left.path.clone()).collect();
         assert_eq!(paths, expected, "{text}");
     }
+}
+
+#[test]
+fn the_target_namespace_is_that_of_the_workloads() {
+    let translation = translate(&read("experimental: {syncSettings: {targetNamespace: other}}"));
+    assert_eq!(translation.values, json!({"workloadNamespace": "other"}));
+    assert_eq!(translation.left_out, []);
 }
 
 #[test]
