@@ -1,0 +1,156 @@
+//! The clusters under test: a host with real nodes, and a virtual cluster on it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use kube::api::{DynamicObject, GroupVersionKind, PostParams};
+use serde_json::{Value, json};
+use tenet_playground::{
+    ClusterNetwork, Command, Components, Died, Options, Patience, Playground, Progress, RealNode, TimedOut,
+};
+
+use crate::{Args, Level, images};
+
+/// Running clusters. Dropping the value ends everything.
+pub struct Cluster {
+    // Fields are dropped in this order.
+    nodes: Vec<RealNode>,
+    playground: Playground,
+    network: ClusterNetwork,
+}
+
+/// Classes that the tests of preemption create with these values. On the host they are the operator's to create.
+const PRIORITY_CLASSES: [(&str, i32); 7] = [
+    ("sched-preemption-low-priority", 1),
+    ("sched-preemption-medium-priority", 100),
+    ("sched-preemption-high-priority", 1000),
+    ("p1", 1),
+    ("p2", 2),
+    ("p3", 3),
+    ("p4", 4),
+];
+
+const DNS: &str = "/apis/apps/v1/namespaces/kube-system/deployments/coredns";
+const DNS_PATIENCE: Duration = Duration::from_secs(120);
+
+impl Cluster {
+    /// Starts both control planes and the nodes, and no syncer.
+    pub async fn start(dir: &Path, args: &Args, progress: &Progress) -> Result<Self> {
+        fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+        let network = ClusterNetwork::create()?;
+        let options = Options {
+            dir: Some(dir.to_owned()),
+            nodes: 0,
+            node_access: true,
+            taint_eviction: true,
+            // Webhooks and aggregated API servers are pods: this machine reaches those, and no Service.
+            host_flags: vec!["--enable-aggregator-routing=true".to_owned()],
+            virtual_flags: vec!["--enable-aggregator-routing=true".to_owned()],
+            syncer_settings: settings(args.level),
+            progress: progress.clone(),
+            ..Options::default()
+        };
+        let playground = Playground::start(options).await?;
+        playground.offer_virtual_api(&network).await?;
+        let mut cluster = Self { nodes: Vec::new(), playground, network };
+        for number in 1..=args.nodes {
+            let name = format!("node-{number}");
+            progress.step(&format!("starting {name}"));
+            let host = cluster.playground.host_plane();
+            let node = RealNode::start_in(&cluster.network, &name, host, progress).await?;
+            cluster.nodes.push(node);
+        }
+        cluster.create_priority_classes().await?;
+        Ok(cluster)
+    }
+
+    /// Makes the images, and adds them to each node.
+    pub fn add_images(&self, names: &[String], components: &Components, progress: &Progress) -> Result<()> {
+        progress.step("making the images");
+        let archive = self.playground.dir().join("images.tar");
+        let missing = images::write(names, components, &archive)?;
+        let missing: Vec<&str> = missing.iter().map(|name| images::base_name(name)).collect();
+        progress.note(&format!("images without a stand-in: {}", missing.join(", ")));
+        for node in &self.nodes {
+            progress.step("adding the images to a node");
+            node.import(&archive)?;
+        }
+        Ok(fs::remove_file(&archive)?)
+    }
+
+    /// Starts the syncer, and waits until its DNS server answers.
+    pub async fn start_syncer(&self, program: &Path, progress: &Progress) -> Result<()> {
+        ensure!(program.is_file(), "there is no {}", program.display());
+        progress.step("starting the syncer");
+        let command = Command::new(program).arg("--config").arg(self.playground.syncer_config());
+        self.playground.start_syncer(&command).await?;
+        let is_ready = |deployment: &Value| deployment["status"]["readyReplicas"].as_u64() > Some(0);
+        progress.step("waiting for the DNS server inside");
+        Patience::new(DNS_PATIENCE)
+            .until("CoreDNS in the virtual cluster", async || {
+                let deployment = self.playground.virtual_plane().get(DNS).await?;
+                Ok::<_, Wait>(deployment.is_some_and(|deployment| is_ready(&deployment)))
+            })
+            .await?;
+        Ok(())
+    }
+
+    /// Returns the kubeconfig of the cluster under test.
+    pub fn kubeconfig(&self, on_host: bool) -> PathBuf {
+        let playground = &self.playground;
+        if on_host { playground.host_kubeconfig() } else { playground.virtual_kubeconfig() }.to_owned()
+    }
+
+    /// Returns a process that ended without being asked to.
+    pub fn died(&self) -> Option<Died> {
+        self.playground.died().or_else(|| self.nodes.iter().find_map(RealNode::died))
+    }
+
+    /// Ends everything in order.
+    pub async fn shutdown(self) {
+        drop(self.nodes);
+        self.playground.shutdown().await;
+        drop(self.network);
+    }
+
+    async fn create_priority_classes(&self) -> Result<()> {
+        let kind = GroupVersionKind::gvk("scheduling.k8s.io", "v1", "PriorityClass");
+        let resource = kube::api::ApiResource::from_gvk(&kind);
+        let classes = kube::Api::<DynamicObject>::all_with(self.playground.host_plane().client(), &resource);
+        for (name, value) in PRIORITY_CLASSES {
+            let mut class = DynamicObject::new(name, &resource);
+            class.data = json!({ "value": value });
+            classes.create(&PostParams::default(), &class).await.with_context(|| name.to_owned())?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Wait {
+    #[error(transparent)]
+    Api(#[from] tenet_playground::ApiError),
+    #[error(transparent)]
+    TimedOut(#[from] TimedOut),
+}
+
+/// Configuration of the syncer: the level, and what the tests need of the host.
+fn settings(level: Level) -> String {
+    let classes: Vec<&str> = PRIORITY_CLASSES.iter().map(|(name, _)| *name).collect();
+    format!(
+        "pods:
+  level: {}
+  priorityClasses: [{}]
+nodes:
+  always: {{ labels: {{ kubernetes.io/os: linux }} }}
+  tenantScheduling: true
+coredns: {{ enabled: true }}
+",
+        level.name(),
+        classes.join(", "),
+    )
+}
