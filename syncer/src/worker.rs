@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::cache::NamespacedName;
 use crate::engine::Engine;
 use crate::gate::{Done, Origin};
-use crate::queue::{Again, Lane, Ticket};
+use crate::queue::{Again, Key, Lane, Ticket};
 use crate::router::Standing;
 use crate::view::MapperView;
 use crate::{patrol, refusal, retry};
@@ -124,11 +124,16 @@ async fn reconcile(
         }
         Err(_) => {}
     }
-    let Outcome { stages, next, wait, refused, all, settle } = decided?;
+    let Outcome { stages, next, wait, refused, all, wake, settle } = decided?;
     let has_written = perform(engine, mapper, ticket, stages, settle.is_some()).await?;
     // The patrol enqueues all of them by itself.
-    if all && ticket.lane != Lane::Patrol {
-        patrol::enqueue_originals(engine, mapper.spec(), Lane::Change);
+    if ticket.lane != Lane::Patrol {
+        if all {
+            patrol::enqueue_originals(engine, mapper.spec(), Lane::Change);
+        }
+        for object in wake {
+            engine.queue.add(Key { mapper: ticket.key.mapper, object }, Lane::Change);
+        }
     }
     let result = if refused.is_empty() { "ok" } else { "refused" };
     if !refused.is_empty() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tenet_translate::rules::Refusal;
 
-use crate::{Dependency, Effect};
+use crate::{Dependency, Effect, VirtualKey};
 
 /// An effect, and how its failure is taken.
 ///
@@ -86,6 +86,8 @@ pub struct Outcome {
     pub refused: Vec<Refusal>,
     /// True if every object of the kind is due.
     pub all: bool,
+    /// Further keys of the mapper that are due, whether a virtual object has them or not.
+    pub wake: Vec<VirtualKey>,
     /// Delay after which the key is due again when something was created. Until then the answers to the creates do not
     /// wake it; every other change does. Without it they wake it at once.
     pub settle: Option<Duration>,
@@ -178,6 +180,19 @@ impl Outcome {
     #[must_use]
     pub fn with_all(self) -> Self {
         Self { all: true, ..self }
+    }
+
+    /// Makes further keys of the mapper due: for a key that stands for something around them.
+    ///
+    /// ```
+    /// use tenet_mapper::{Outcome, VirtualKey};
+    ///
+    /// assert_eq!(Outcome::done().waking([VirtualKey::new("", "node-1")]).wake.len(), 1);
+    /// ```
+    #[must_use]
+    pub fn waking(mut self, keys: impl IntoIterator<Item = VirtualKey>) -> Self {
+        self.wake.extend(keys);
+        self
     }
 
     /// Adds reasons why parts of the object may not cross. When all of it may not, the mapper

@@ -127,7 +127,7 @@ impl NodeMapper {
 
     /// Returns the host's Node, if it is shown without pods.
     fn always(&self, cx: &Context<'_>, key: &VirtualKey) -> Option<Object> {
-        if is_synthetic(cx) || !cx.can_read(Side::Host, kinds::NODE) {
+        if !pictures_hosts(cx) {
             return None;
         }
         always::shown(cx, self.all, key.name())
@@ -135,7 +135,7 @@ impl NodeMapper {
 
     /// Keeps the picture of a node without pods that carries something of the tenant, as long as the host has the node.
     fn keep_without_pods(&self, cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Outcome {
-        if is_synthetic(cx) || !cx.can_read(Side::Host, kinds::NODE) {
+        if !pictures_hosts(cx) {
             return Outcome::done();
         }
         match cx.host(kinds::NODE, &HostKey::new("", key.name())) {
@@ -174,6 +174,11 @@ fn is_synthetic(cx: &Context<'_>) -> bool {
     }
 }
 
+/// Returns true if pictures are made from the Nodes of the host, and these can be read.
+fn pictures_hosts(cx: &Context<'_>) -> bool {
+    !is_synthetic(cx) && cx.can_read(Side::Host, kinds::NODE)
+}
+
 /// Returns true if the tenant may set something on a Node, and has.
 fn is_of_use_to_the_tenant(cx: &Context<'_>, virt: &Object) -> bool {
     cx.section::<Nodes>().tenant_scheduling && !TenantPart::of(virt).is_empty()
@@ -191,6 +196,9 @@ impl Mapper for NodeMapper {
     }
 
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        if *key == always::index() && pictures_hosts(cx) {
+            return Ok(Outcome::done().waking(always::unshown(cx, self.all)));
+        }
         if !key.namespace().is_empty() {
             return Ok(Outcome::done());
         }

@@ -10,9 +10,29 @@ pub(super) fn read(spec: &mut MapperSpec) -> Bound {
     spec.bind(labels.foreign().optional())
 }
 
-/// The key under which all nodes of the host are found. No Node has a namespace.
-fn index() -> VirtualKey {
+/// The key under which all nodes of the host are found, and which each change of their labels wakes. No Node has a
+/// namespace.
+pub(super) fn index() -> VirtualKey {
     VirtualKey::new("nodes", "all")
+}
+
+/// Returns the nodes that are to be shown and are not: those that fit the limit since another one has gone or has lost
+/// the labels.
+pub(super) fn unshown(cx: &Context<'_>, nodes: Bound) -> Vec<VirtualKey> {
+    let config = cx.section::<Nodes>();
+    let Some(always) = config.always.as_ref() else { return Vec::new() };
+    let (mut unshown, mut found) = (Vec::new(), 0);
+    cx.visit_sources(nodes, &index(), &mut |node| {
+        if always.selects(&node) {
+            found += 1;
+            let key = VirtualKey::new("", node.name());
+            if cx.virt(kinds::NODE, &key).is_none() {
+                unshown.push(key);
+            }
+        }
+        found < always.limit.get()
+    });
+    unshown
 }
 
 /// Returns a node of the host that is shown in any case: it has the labels, and is among the first of those by name.

@@ -43,6 +43,26 @@ fn the_first_nodes_with_the_labels_are_shown_without_pods() {
 }
 
 #[test]
+fn a_node_that_goes_wakes_the_next_one_that_fits_the_limit() {
+    let mut clusters = clusters(2);
+    assert_eq!(shown(&mut clusters), ["a", "c"]);
+    let woken = |clusters: &mut Clusters| {
+        let outcome = clusters.reconcile(&NodeMapper::new(), "nodes", "all").unwrap();
+        assert!(outcome.stages.is_empty());
+        outcome.wake.iter().map(|key| key.name().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(woken(&mut clusters), [""; 0], "all that fit are shown");
+    clusters.vanish(kinds::NODE, &HostKey::new("", "a"));
+    assert_eq!(woken(&mut clusters), ["d"]);
+    assert_eq!(shown(&mut clusters), ["c", "d"]);
+    assert_eq!(woken(&mut clusters), [""; 0]);
+
+    clusters = clusters.with(Side::Host, &host_node("c", "others")).with(Side::Host, &host_node("e", "tenants"));
+    assert_eq!(woken(&mut clusters), ["e"], "another one has lost the labels");
+    assert_eq!(woken(&mut clusters.section(Nodes::default())), [""; 0], "none is shown without pods");
+}
+
+#[test]
 fn without_the_right_to_read_nodes_only_those_with_pods_are_shown() {
     assert_eq!(shown(&mut clusters(100).unreadable(Side::Host, kinds::NODE)), [""; 0]);
 }
