@@ -6,6 +6,7 @@
 
 pub mod breaker;
 mod budget;
+mod certificates;
 mod create;
 mod create_lock;
 mod deletion;
@@ -186,6 +187,8 @@ impl Gate {
         let target = effect.target();
         let cached = self.cached(&target);
         let cached = cached.as_ref();
+        let with_keys = self.with_keys(effect, cached).await?;
+        let effect = with_keys.as_ref().unwrap_or(effect);
         let minted = match effect {
             Effect::MintTokens(mint) => self.mint_tokens(mint, cached).await?,
             _ => Vec::new(),

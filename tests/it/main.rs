@@ -34,6 +34,7 @@ mod nodes;
 mod operations;
 mod placement;
 mod pods;
+mod projected;
 mod real_node;
 mod refusals;
 mod registry;

@@ -66,6 +66,11 @@ pub const TOKENS: &str = "tenet.sh/tokens";
 
 /// Annotation of a token Secret: the node that its tokens name.
 pub const TOKENS_NODE: &str = "tenet.sh/tokens-node";
+/// Annotation of a token Secret: for each key of its data with trust anchors, a digest of them.
+pub const TRUST_BUNDLES: &str = "tenet.sh/trust-bundles";
+/// Annotation of a token Secret: for each certificate of the pod, the instants in unix seconds at which its private key
+/// was made and at which the next is requested, and how often one was issued.
+pub const CERTIFICATES: &str = "tenet.sh/certificates";
 
 /// Annotation: virtual ServiceAccount of a pod.
 pub const SERVICE_ACCOUNT: &str = "tenet.sh/service-account";
@@ -120,6 +125,8 @@ mod tests {
             BOUND,
             TOKENS,
             TOKENS_NODE,
+            TRUST_BUNDLES,
+            CERTIFICATES,
             SERVICE_ACCOUNT,
             LABELS,
             ANNOTATIONS,

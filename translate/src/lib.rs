@@ -17,12 +17,15 @@ pub mod labels;
 pub mod names;
 pub mod own_objects;
 pub mod owner;
+pub mod pod_certificate;
 pub mod pointer;
+pub mod projected;
 mod quantity;
 pub mod rules;
 pub mod selectors;
 mod service_ref;
 pub mod token;
+pub mod trust_bundle;
 pub mod wording;
 
 pub use digest::digest;

@@ -2,15 +2,13 @@
 //! `serviceAccountToken` source becomes a `secret` source: the virtual API server issues the token,
 //! and a host Secret holds it until the host's kubelet writes it to the same file.
 
-mod file;
 mod refresh;
 
-pub use file::{FileError, TokenFile};
 pub use refresh::refresh_at;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::pointer;
+use crate::projected;
 
 /// Default lifetime of the API, in seconds.
 const DEFAULT_EXPIRATION: i64 = 3600;
@@ -54,34 +52,21 @@ impl TokenSpec {
     /// Returns all tokens that a pod requests, in the order of its volumes.
     pub fn of_pod(pod_spec: &Value) -> Vec<Self> {
         let account = pod_spec.get("serviceAccountName").and_then(Value::as_str).unwrap_or_default();
-        let volumes = pod_spec.get("volumes").and_then(Value::as_array).into_iter().flatten();
-        let sources = volumes.flat_map(|volume| {
-            let name = volume.get("name").and_then(Value::as_str).unwrap_or_default();
-            let sources = pointer::get(volume, "/projected/sources").and_then(Value::as_array);
-            let sources = sources.into_iter().flatten().enumerate();
-            sources.map(move |(index, source)| (name, index, source))
-        });
-        sources.filter_map(|(volume, index, source)| Self::read(account, volume, index, source)).collect()
+        projected::sources(pod_spec)
+            .filter_map(|(volume, index, source)| Self::read(account, volume, index, source))
+            .collect()
     }
 
-    /// Returns the key in the Secret of the pod's tokens. The name of a volume has no dot, so keys differ.
+    /// Returns the key in the Secret of the pod.
     pub fn data_key(&self) -> String {
-        format!("{}.{}", self.volume, self.source)
-    }
-
-    /// Returns the source that replaces this one at the same index: the order decides which of
-    /// two sources writes a file. It is not optional: the pod starts when its token exists.
-    pub fn secret_source(&self, secret: &str, file: TokenFile) -> Value {
-        let mut item = json!({"key": self.data_key(), "path": self.path, "mode": file.mode});
-        if let Some(user) = file.user {
-            item["user"] = user.into();
-        }
-        json!({"secret": {"name": secret, "items": [item]}})
+        projected::data_key(&self.volume, self.source)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn spec(extra: &Value) -> Value {
@@ -125,15 +110,5 @@ mod tests {
         for nothing in [json!({}), json!(null), json!({"volumes": [{}, null, 7]})] {
             assert_eq!(TokenSpec::of_pod(&nothing), []);
         }
-    }
-
-    #[test]
-    fn a_source_becomes_a_secret_source() {
-        let token = TokenSpec::of_pod(&spec(&json!({}))).swap_remove(1);
-        assert_eq!(
-            token.secret_source("s", TokenFile { mode: 0o600, user: None }),
-            json!({"secret": {"name": "s", "items": [{"key": "kube-api-access-x.2", "path": "vault/token", "mode": 384}]}})
-        );
-        assert_eq!(token.secret_source("s", TokenFile { mode: 0o600, user: Some(7) })["secret"]["items"][0]["user"], 7);
     }
 }

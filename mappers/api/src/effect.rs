@@ -2,6 +2,7 @@
 //! checks the owner record, adds preconditions and drops what changes nothing.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -29,6 +30,8 @@ pub enum Effect {
     PatchHost(HostPatch),
     /// Mint tokens of the virtual API server into a Secret of the host.
     MintTokens(Box<MintTokens>),
+    /// Ask a signer of the virtual cluster for a certificate of a private key in a Secret of the host.
+    RequestCertificate(Box<RequestCertificate>),
     /// Set parts of a virtual object that the host owns.
     PatchVirtual(VirtualPatch),
     /// Bind a virtual pod to the node that the host chose.
@@ -48,6 +51,7 @@ impl Effect {
             Self::ApplyHost(apply) => ObjectRef::host(apply.kind, &apply.key),
             Self::PatchHost(patch) => ObjectRef::host(patch.kind, &patch.key),
             Self::MintTokens(mint) => ObjectRef::host(kinds::SECRET, &mint.key),
+            Self::RequestCertificate(request) => ObjectRef::virt(kinds::POD_CERTIFICATE_REQUEST, &request.key),
             Self::PatchVirtual(patch) => ObjectRef::virt(patch.kind, &patch.key),
             Self::Bind(bind) => ObjectRef::virt(kinds::POD, &bind.pod),
             Self::ApplyVirtual(apply) => ObjectRef::virt(apply.kind, &apply.key),
@@ -67,6 +71,7 @@ impl Effect {
             Self::ApplyHost(_) | Self::ApplyVirtual(_) => "apply",
             Self::PatchHost(_) => "patch",
             Self::MintTokens(_) => "mint",
+            Self::RequestCertificate(_) => "request",
             Self::PatchVirtual(patch) => patch.subresource.unwrap_or("patch"),
             Self::Bind(_) => "bind",
             Self::Delete(_) => "delete",
@@ -121,12 +126,15 @@ pub struct ApplyHost {
 /// A Secret of the host with tokens of the virtual API server.
 ///
 /// ```
+/// use std::collections::BTreeMap;
+///
 /// use serde_json::Value;
 /// use tenet_mapper::translate::OwnerRecord;
 /// use tenet_mapper::{Effect, HostKey, MintTokens, TokenRequest};
 ///
 /// fn mint(key: HostKey, owner: OwnerRecord, desired: Value, token: TokenRequest) -> Effect {
-///     Effect::MintTokens(Box::new(MintTokens { key, owner, desired, tokens: vec![token] }))
+///     let (tokens, files, keys) = (vec![token], BTreeMap::new(), Vec::new());
+///     Effect::MintTokens(Box::new(MintTokens { key, owner, desired, tokens, files, keys }))
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -139,6 +147,57 @@ pub struct MintTokens {
     pub desired: Value,
     /// The tokens; one virtual TokenRequest each.
     pub tokens: Vec<TokenRequest>,
+    /// Content beside the tokens: for each key in `data` of the Secret, base64. What stands under other keys stays.
+    pub files: BTreeMap<String, String>,
+    /// Private keys, which the gate makes where the Secret lacks them.
+    pub keys: Vec<PrivateKey>,
+}
+
+/// A private key in a Secret of the host. It is made once, and is known nowhere else.
+///
+/// ```
+/// use tenet_mapper::PrivateKey;
+///
+/// let key = PrivateKey { data_key: "id.0.key".into(), key_type: "ED25519".into(), joined: None };
+/// assert_eq!(key.data_key, "id.0.key");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrivateKey {
+    /// The key in `data` of the Secret that holds it, as PEM.
+    pub data_key: String,
+    /// Its type, as a pod names it: `ECDSAP256`.
+    pub key_type: String,
+    /// A file that begins with the private key: its key in `data`, and what follows, in base64.
+    pub joined: Option<(String, String)>,
+}
+
+/// A request to a signer of the virtual cluster. The gate proves with the private key that the pod has it.
+///
+/// ```
+/// use serde_json::Value;
+/// use tenet_mapper::translate::OwnerRecord;
+/// use tenet_mapper::{Effect, HostKey, RequestCertificate, VirtualKey};
+///
+/// fn request(desired: Value, secret: HostKey, owner: OwnerRecord) -> Effect {
+///     let (key, account) = (VirtualKey::new("shop", "web-id"), "default".to_owned());
+///     let data_key = "id.0.key".to_owned();
+///     Effect::RequestCertificate(Box::new(RequestCertificate { key, desired, account, secret, owner, data_key }))
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct RequestCertificate {
+    /// The `PodCertificateRequest`.
+    pub key: VirtualKey,
+    /// The whole request, without the UID of the account and the proof of the key.
+    pub desired: Value,
+    /// The `ServiceAccount` of the pod, in its namespace.
+    pub account: String,
+    /// The Secret with the private key.
+    pub secret: HostKey,
+    /// The virtual object that the Secret belongs to.
+    pub owner: OwnerRecord,
+    /// The key in `data` of the Secret that holds the private key.
+    pub data_key: String,
 }
 
 /// A `ServiceAccount` token that the virtual API server mints.

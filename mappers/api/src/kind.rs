@@ -194,6 +194,9 @@ pub mod kinds {
     pub const EVENT: Kind = Kind::core("Event", "events");
     /// `PersistentVolumeClaim`s.
     pub const PERSISTENT_VOLUME_CLAIM: Kind = Kind::core("PersistentVolumeClaim", "persistentvolumeclaims");
+    /// `PodCertificateRequest`s, which API servers serve by default from 1.37 on.
+    pub const POD_CERTIFICATE_REQUEST: Kind =
+        Kind::of("certificates.k8s.io", "v1", "PodCertificateRequest", "podcertificaterequests");
     /// Nodes.
     pub const NODE: Kind = Kind::core("Node", "nodes").cluster_scoped();
     /// Namespaces.

@@ -39,7 +39,8 @@ pub use context::Context;
 pub use copy_mapper::{CopyMapper, Translate};
 pub use deletion::{Cause, Deletion};
 pub use effect::{
-    ApplyHost, ApplyVirtual, Bind, Effect, HostPatch, MintTokens, PatchFormat, TokenRequest, VirtualPatch,
+    ApplyHost, ApplyVirtual, Bind, Effect, HostPatch, MintTokens, PatchFormat, PrivateKey, RequestCertificate,
+    TokenRequest, VirtualPatch,
 };
 pub use error::MapError;
 pub use event::{Event, EventReason, EventType};

@@ -88,6 +88,7 @@ pub fn plan(effect: &Effect, cached: Option<&Object>, cx: &PlanContext<'_>) -> R
     match effect {
         Effect::ApplyHost(apply) => host::apply(apply, cached, cx),
         Effect::MintTokens(mint) => host::mint(mint, cached, cx),
+        Effect::RequestCertificate(request) => Ok(virt::request(request, cached)),
         Effect::PatchHost(patch) => host::patch(patch, cached, cx),
         Effect::ApplyVirtual(apply) => virt::apply(apply, cached, cx),
         Effect::PatchVirtual(patch) => virt::patch(patch, cached),

@@ -219,6 +219,11 @@ impl Effect {
             Self::MintTokens(_) => {
                 vec![on(&[Get, Create, Patch]), Right::virt(kinds::SERVICE_ACCOUNT, &[Create], why).on("token")]
             }
+            Self::RequestCertificate(_) => vec![
+                on(&[Get, Create]),
+                Right::virt(kinds::SERVICE_ACCOUNT, &[Get], why),
+                Right::host(kinds::SECRET, &[Get], why),
+            ],
             Self::Bind(_) => vec![part(&[Create], Some("binding"))],
             Self::Delete(deletion) => {
                 let other = if target.side == Side::Host { Side::Virtual } else { Side::Host };

@@ -18,8 +18,8 @@ use tenet_translate::rules::Defaults;
 
 use crate::plan::{MintedToken, Payload, PlanContext, Proof, Write};
 use crate::{
-    Bound, Contents, Context, Effect, Facts, HostKey, KeysOf, Kind, Kubelets, MapError, Mapper, MapperSpec, Object,
-    ObjectRef, Outcome, Policies, Projection, Sections, Side, TokenRequest, View, VirtualKey, patch, plan,
+    Bound, Contents, Context, Effect, Facts, HostKey, KeysOf, Kind, Kubelets, MapError, Mapper, MapperSpec, MintTokens,
+    Object, ObjectRef, Outcome, Policies, Projection, Sections, Side, TokenRequest, View, VirtualKey, patch, plan,
 };
 
 pub use role::rules;
@@ -32,6 +32,9 @@ pub const HOST_NAMESPACE_UID: &str = "00000000-0000-0000-0000-0000000005a1";
 pub const CLUSTER: &str = "vc-1";
 /// The id of its virtual cluster.
 pub const CLUSTER_ID: &str = "00000000-0000-0000-0000-00000000c1d0";
+
+/// The word `key` in base64, which base64 may follow.
+const PRIVATE_KEY: &str = "a2V5";
 
 /// Number of times that the engine reads content for one reconcile.
 const ROUNDS: usize = 3;
@@ -346,6 +349,11 @@ impl Clusters {
 
     /// As [`Self::perform`], with the error of the plan.
     pub fn try_perform(&mut self, effect: &Effect) -> Result<usize, MapError> {
+        let with_keys = match effect {
+            Effect::MintTokens(mint) => Some(Effect::MintTokens(Box::new(with_keys(mint)))),
+            _ => None,
+        };
+        let effect = with_keys.as_ref().unwrap_or(effect);
         let minted = match effect {
             Effect::MintTokens(mint) => mint.tokens.iter().map(|token| self.mint(token)).collect(),
             _ => Vec::new(),
@@ -405,6 +413,16 @@ impl Clusters {
         self.put(*side, changed);
         differs
     }
+}
+
+/// Puts the private key that every Secret gets into its files.
+fn with_keys(mint: &MintTokens) -> MintTokens {
+    let mut mint = mint.clone();
+    for key in std::mem::take(&mut mint.keys) {
+        mint.files.insert(key.data_key, PRIVATE_KEY.to_owned());
+        mint.files.extend(key.joined.map(|(data_key, rest)| (data_key, format!("{PRIVATE_KEY}{rest}"))));
+    }
+    mint
 }
 
 impl Clusters {

@@ -1,5 +1,6 @@
 //! Pods: the virtual side owns what runs, the host where and how it runs.
 
+mod certificates;
 mod classes;
 mod config;
 mod content;
@@ -18,6 +19,7 @@ mod nameserver;
 mod namespaces;
 mod owner;
 mod placement;
+mod projected;
 mod samples;
 mod scheduling;
 mod security;
@@ -26,6 +28,7 @@ pub(crate) mod table;
 mod tenant_nodes;
 mod tokens;
 mod tolerations;
+mod trust_bundles;
 mod update;
 mod volumes;
 
@@ -43,8 +46,8 @@ use tenet_mapper::{
 pub use config::{Dns, Effect as TaintEffect, Level, Operator, Pods, Preset, Toleration, Tolerations};
 use exposure::World;
 use owner::Owner;
+use projected::{Content, Files};
 use scheduling::Binding;
-use tokens::Tokens;
 
 /// Fields that are read of a host pod, besides its metadata.
 const HOST_FIELDS: &[&str] = &[
@@ -109,7 +112,9 @@ impl PodMapper {
             .reads(looked_up(Side::Virtual, kinds::SECRET, Projection::Metadata))
             .reads(looked_up(Side::Virtual, kinds::PERSISTENT_VOLUME_CLAIM, Projection::Metadata))
             .reads(looked_up(Side::Host, kinds::PERSISTENT_VOLUME_CLAIM, Projection::Metadata))
-            // The Secret with the tokens of a pod belongs to the pod.
+            .reads(trust_bundles::input())
+            .reads(certificates::input())
+            // The Secret beside a pod belongs to the pod.
             .reads(Input::new(Side::Host, kinds::SECRET, Projection::Digest(&["data"]), KeysOf::Owner));
         let (world, namespaces) = (World::read(&mut spec), namespaces::read(&mut spec));
         for right in rights() {
@@ -123,18 +128,20 @@ impl PodMapper {
 }
 
 /// The rights of its writes, besides the copies themselves.
-fn rights() -> [Right; 9] {
+fn rights() -> [Right; 11] {
     use Verb::{Create, Delete, Get, Patch};
     [
         Right::host(kinds::POD, &[Patch], "passes on conditions for readiness gates").on("status"),
         Right::host(kinds::POD, &[Patch], "adds containers to debug with").on("ephemeralcontainers"),
         Right::host(kinds::POD, &[Patch], "resizes running pods").on("resize"),
-        Right::host(kinds::SECRET, Verb::KEEP, "keeps the tokens of pods"),
+        Right::host(kinds::SECRET, Verb::KEEP, "keeps the tokens, trust anchors and certificates of pods"),
         Right::host(kinds::CONFIG_MAP, &[Create, Get, Patch], "brings the variables of Services and the owner of pods"),
         Right::virt(kinds::POD, &[Delete], "removes pods that have ended on the host"),
         Right::virt(kinds::POD, &[Patch], "shows the status of the host").on("status"),
         Right::virt(kinds::POD, &[Create], "binds pods to the nodes that the host has chosen").on("binding"),
         Right::virt(kinds::SERVICE_ACCOUNT, &[Create], "mints the tokens of pods").on("token"),
+        Right::virt(kinds::SERVICE_ACCOUNT, &[Get], "requests the certificates of pods"),
+        Right::virt(kinds::POD_CERTIFICATE_REQUEST, &[Get, Create], "requests the certificates of pods"),
     ]
 }
 
@@ -188,14 +195,19 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
     };
     // These effects are independent, so one that fails must not delay the others.
     let mut effects: Vec<_> = shown.into_iter().chain(remark).collect();
+    let mut remarks = Vec::new();
     if !pod.is_finished() {
-        match tokens::of(pod, node) {
-            Tokens::None => {}
-            Tokens::Fresh(due) => outcome.next = Next::At(due),
+        let files = Files::of(pod);
+        remarks.extend(files.remarks());
+        effects.extend(node.filter(|_| !is_first).map(|node| files.requests(pod, node)).unwrap_or_default());
+        match files.content(pod, node) {
+            Content::None => {}
+            Content::Fresh(due) => outcome.next = due.map_or(Next::Done, Next::At),
             // The key is at work until they are stored, and a status that comes meanwhile would wait for that.
-            Tokens::Due(_) if is_first => outcome.next = Next::After(BOUND),
-            Tokens::Due(mint) => effects.push(Effect::MintTokens(mint)),
+            Content::Due(_) if is_first => outcome.next = Next::After(BOUND),
+            Content::Due(mint) => effects.push(Effect::MintTokens(mint)),
         }
+        outcome = trust_bundles::change(pod.virt).into_iter().fold(outcome, Outcome::wait_for);
     }
     match owner::find(pod.cx)? {
         Owner::Known(owners) => effects.extend(owner::adopt(pod, host, &owners)),
@@ -222,7 +234,8 @@ fn together(pod: &Subject<'_, '_>, host: &Object) -> Result<Outcome, MapError> {
         Err(error) if effects.is_empty() && outcome.stages.is_empty() => return Err(error),
         Err(_) => outcome.next = Next::After(SOON),
     }
-    Ok(outcome.then_together(effects))
+    let remarks = remarks.iter().map(|remark| pod.event(EventReason::Degraded, remark));
+    Ok(outcome.then_together(effects).then_together(remarks))
 }
 
 impl Default for PodMapper {

@@ -51,7 +51,7 @@ impl Gate {
         let writes = match effect {
             // The tokens of the other create are valid too.
             Effect::MintTokens(mint) => {
-                self.check_owner(mint, &seen)?;
+                self.check_owner(&mint.owner, &seen)?;
                 Vec::new()
             }
             effect => self.plan(effect, Some(&seen), &[])?,

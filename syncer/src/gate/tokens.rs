@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use tenet_mapper::plan::{MintedToken, PlanContext};
+use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{MapError, MintTokens, Object, Projection, Side, TokenRequest, VirtualKey, kinds};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -20,7 +21,7 @@ impl Gate {
         cached: Option<&Object>,
     ) -> Result<Vec<MintedToken>, MapError> {
         if let Some(cached) = cached {
-            self.check_owner(mint, cached)?;
+            self.check_owner(&mint.owner, cached)?;
         }
         let mut minted = Vec::new();
         for request in &mint.tokens {
@@ -32,10 +33,11 @@ impl Gate {
         Ok(minted)
     }
 
-    pub(super) fn check_owner(&self, mint: &MintTokens, secret: &Object) -> Result<(), MapError> {
+    /// Checks that a Secret belongs to exactly this virtual object.
+    pub(super) fn check_owner(&self, owner: &OwnerRecord, secret: &Object) -> Result<(), MapError> {
         let facts = self.parts.facts.load();
         let cx = PlanContext { facts: &facts, projection: &Projection::Whole, minted: &[] };
-        cx.check_owner(kinds::SECRET, secret, &mint.owner)
+        cx.check_owner(kinds::SECRET, secret, owner)
     }
 
     /// A token of the virtual API server, bound to its pod, and when it expires.

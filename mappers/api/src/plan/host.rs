@@ -1,5 +1,6 @@
 use serde_json::{Map, Value, json};
 use tenet_translate::keys::TOKENS;
+use tenet_translate::pointer::escape;
 
 use super::{Payload, PlanContext, Write};
 use crate::patch::{host_ops, note_applied};
@@ -28,33 +29,37 @@ pub(super) fn apply(apply: &ApplyHost, cached: Option<&Object>, cx: &PlanContext
     })
 }
 
-/// The Secret is written whole: its tokens are new.
+/// Tokens are always new. What stands in the Secret besides them and the files is not known here, and stays.
 pub(super) fn mint(mint: &MintTokens, cached: Option<&Object>, cx: &PlanContext<'_>) -> Result<Vec<Write>, MapError> {
     if let Some(cached) = cached {
         cx.check_owner(kinds::SECRET, cached, &mint.owner)?;
     }
-    if cx.minted.len() != mint.tokens.len() {
-        return Err(MapError::Malformed(format!("{}: not every token was minted", mint.key)));
+    if cx.minted.len() != mint.tokens.len() || !mint.keys.is_empty() {
+        return Err(MapError::Malformed(format!("{}: not every token was minted, and not every key made", mint.key)));
     }
     let (mut object, target) = (mint.desired.clone(), ObjectRef::host(kinds::SECRET, &mint.key));
-    let (mut data, mut times) = (Map::new(), Map::new());
+    let mut data: Map<_, _> = mint.files.iter().map(|(key, file)| (key.clone(), json!(file))).collect();
+    let mut times = Map::new();
     for (request, token) in mint.tokens.iter().zip(cx.minted) {
         data.insert(request.data_key.clone(), json!(token.data));
         times.insert(request.data_key.clone(), json!([token.issued, token.expires]));
     }
-    let data = Value::Object(data);
     object["metadata"]["annotations"][TOKENS] = Value::String(Value::Object(times).to_string());
-    Ok(match cached {
-        None => {
-            object["data"] = data;
-            vec![Write { target, subresource: None, payload: Payload::Create { object, fallback: None } }]
-        }
-        Some(cached) => {
-            let mut ops = host_ops(&object, cached.value(), None, cx.projection);
-            ops.push(json!({"op": "add", "path": "/data", "value": data}));
-            update(target, cached, ops)
-        }
-    })
+    let Some(cached) = cached else {
+        object["data"] = Value::Object(data);
+        return Ok(vec![Write { target, subresource: None, payload: Payload::Create { object, fallback: None } }]);
+    };
+    let mut ops = host_ops(&object, cached.value(), None, cx.projection);
+    if cached.at("/data").is_some() {
+        let add = |(key, value): (String, Value)| {
+            let path = format!("/data/{}", escape(&key));
+            json!({"op": "add", "path": path, "value": value})
+        };
+        ops.extend(data.into_iter().map(add));
+    } else {
+        ops.push(json!({"op": "add", "path": "/data", "value": data}));
+    }
+    Ok(update(target, cached, ops))
 }
 
 /// Writing the UID and the version that were seen makes the server refuse with a conflict when either is not true any

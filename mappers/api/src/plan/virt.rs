@@ -4,10 +4,20 @@ use tenet_translate::pointer;
 
 use super::{Payload, PlanContext, Write};
 use crate::patch::merge_diff;
-use crate::{ApplyVirtual, MapError, Object, ObjectRef, VirtualPatch, condition};
+use crate::{ApplyVirtual, MapError, Object, ObjectRef, RequestCertificate, VirtualPatch, condition, kinds};
 
 /// The subresource, and the member of objects.
 const STATUS: &str = "status";
+
+/// A request never changes: one that exists is the answer to an earlier try.
+pub(super) fn request(request: &RequestCertificate, cached: Option<&Object>) -> Vec<Write> {
+    if cached.is_some() {
+        return Vec::new();
+    }
+    let target = ObjectRef::virt(kinds::POD_CERTIFICATE_REQUEST, &request.key);
+    let payload = Payload::Create { object: request.desired.clone(), fallback: None };
+    vec![Write { target, subresource: None, payload }]
+}
 
 /// A picture of something of the host carries our mark; an object without it is somebody else's.
 pub(super) fn apply(

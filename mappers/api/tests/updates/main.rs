@@ -5,6 +5,7 @@ mod cases;
 mod law;
 mod merges;
 mod ownership;
+mod secrets;
 mod server;
 mod tables;
 

@@ -1,5 +1,7 @@
 //! Refusals: an object of the host that does not belong to exactly this virtual object is not written.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tenet_mapper::keys::{CHECKSUM, CLUSTER, HOST_NAME, KIND as OWNER_KIND, MANAGED_BY, NAME, NAMESPACE, PENDING, UID};
@@ -81,7 +83,14 @@ fn effects(size: u8) -> Vec<Effect> {
         apply(&table, &json!({"spec": {"size": size}})),
         patch(PatchFormat::Merge),
         patch(PatchFormat::Strategic),
-        Effect::MintTokens(Box::new(MintTokens { key, owner, desired, tokens: Vec::new() })),
+        Effect::MintTokens(Box::new(MintTokens {
+            key,
+            owner,
+            desired,
+            tokens: Vec::new(),
+            files: BTreeMap::new(),
+            keys: Vec::new(),
+        })),
     ]
 }
 

@@ -9,14 +9,14 @@ use tenet_mapper::{ApplyHost, Deletion, Effect, EventReason, MapError, Outcome, 
 use super::draft::Draft;
 use super::env::NotYet;
 use super::owner::Owner;
-use super::tokens::Tokens;
+use super::projected::{Content, Files};
 use super::update::Record;
-use super::{Subject, content, draft, env, exposure, nameserver, owner, placement, tokens, volumes};
+use super::{Subject, content, draft, env, exposure, nameserver, owner, placement, projected, trust_bundles, volumes};
 
 /// Time in which the host usually places a new pod. Before that nothing is to be done for it.
 const SCHEDULED: Duration = Duration::from_secs(2);
 
-/// Creates the host pod, and its tokens.
+/// Creates the host pod, and the Secret beside it.
 pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     let Draft { mut host, remarks } = draft::draft(pod, |labels| exposure::refusal(pod, labels))?;
     if let Some(waiting) = placement::wait_for_node(pod) {
@@ -26,6 +26,9 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
         return Ok(waiting);
     }
     if let Some(waiting) = volumes::missing(pod) {
+        return Ok(waiting);
+    }
+    if let Some(waiting) = trust_bundles::missing(pod) {
         return Ok(waiting);
     }
     if let Some(waiting) = nameserver::missing(pod) {
@@ -43,21 +46,21 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
         Err(NotYet::Taken(error)) => return Err(error),
     };
     // No container starts before its token exists: the kubelet waits for the Secret.
-    let tokens = match tokens::of(pod, pod.virt.str_at("/spec/nodeName")) {
-        Tokens::Due(mint) => Some(Effect::MintTokens(mint)),
+    let secret = match Files::of(pod).content(pod, pod.virt.str_at("/spec/nodeName")) {
+        Content::Due(mint) => Some(Effect::MintTokens(mint)),
         _ => None,
     };
     let remarks = remarks.iter().map(|remark| pod.event(EventReason::Degraded, remark));
     Ok(Outcome::done()
         .settles(SCHEDULED)
         .then_together(stale_secret(pod).into_iter().chain(variables))
-        .then_together(tokens.into_iter().chain([apply(pod, host)]))
+        .then_together(secret.into_iter().chain([apply(pod, host)]))
         .then_together(remarks))
 }
 
-/// The tokens of an earlier pod of this name.
+/// The Secret of an earlier pod of this name.
 fn stale_secret(pod: &Subject<'_, '_>) -> Option<Effect> {
-    let (secret, _) = tokens::secret(pod.cx, pod.key).filter(|(_, owner)| owner.uid != pod.virt.uid())?;
+    let (secret, _) = projected::secret(pod.cx, pod.key).filter(|(_, owner)| owner.uid != pod.virt.uid())?;
     Some(Effect::Delete(Deletion::orphan(kinds::SECRET, &secret, kinds::POD)))
 }
 

@@ -7,7 +7,7 @@ use tenet_mapper::{
 };
 
 use super::scheduling::Binding;
-use super::{Subject, grace, scheduling, status, tenant_nodes, tokens};
+use super::{Subject, grace, projected, scheduling, status, tenant_nodes};
 
 /// Ends the host pod of a virtual pod that is gone or replaced by another of its name. Nothing inside waits for
 /// it, so a graceful delete is cut short.
@@ -23,9 +23,9 @@ pub(super) fn make_room(host: &Object, host_key: &HostKey) -> Outcome {
     orphan(host).wait_for(Dependency::host(kinds::POD, host_key))
 }
 
-/// Removes the tokens when neither pod exists.
+/// Removes the Secret beside a pod when neither pod exists.
 pub(super) fn leftovers(cx: &Context<'_>, key: &VirtualKey) -> Outcome {
-    let deletion = tokens::secret(cx, key).map(|(secret, _)| Deletion::orphan(kinds::SECRET, &secret, kinds::POD));
+    let deletion = projected::secret(cx, key).map(|(secret, _)| Deletion::orphan(kinds::SECRET, &secret, kinds::POD));
     Outcome::done().then_together(deletion.map(Effect::Delete))
 }
 
@@ -108,7 +108,7 @@ fn last_seen(pod: &Subject<'_, '_>) -> Option<Object> {
 }
 
 fn redundant_secret(pod: &Subject<'_, '_>) -> Option<Effect> {
-    let (secret, _) = tokens::secret(pod.cx, pod.key)?;
+    let (secret, _) = projected::secret(pod.cx, pod.key)?;
     Some(Effect::Delete(Deletion::redundant(kinds::SECRET, &secret)))
 }
 

@@ -7,8 +7,8 @@ use tenet_mapper::{MapError, Object, kinds, pointer};
 use super::config::{Level, Pods};
 use super::downward::Fields;
 use super::{
-    Subject, classes, containers, grace, host_paths, hostname, level, nameserver, namespaces, placement, security,
-    tenant_nodes, tokens, tolerations, volumes,
+    Subject, classes, containers, grace, host_paths, hostname, level, nameserver, namespaces, placement, projected,
+    security, tenant_nodes, tolerations, volumes,
 };
 
 /// A host pod without the variables of Services.
@@ -38,7 +38,7 @@ pub(super) fn draft(pod: &Subject<'_, '_>, refuse: impl FnOnce(&Value) -> Option
     let mut remarks = Vec::new();
     refusals.extend(classes::priority(pod, &pods, &mut host, &mut remarks));
     refusals.extend(classes::runtime(pod, &pods, &mut host));
-    refusals.extend(tokens::turn_sources(pod, &mut host));
+    refusals.extend(projected::turn_sources(pod, &mut host));
     volumes::turn_ephemeral(pod, &mut host);
     refusals.extend(hostname::set(pod, &mut host));
     refusals.extend_from_slice(&fields.refusals);

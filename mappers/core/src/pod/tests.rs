@@ -1,5 +1,6 @@
 mod lab;
 
+mod certificates;
 mod creation;
 mod deletion;
 mod hostname;
@@ -10,6 +11,7 @@ mod refusal;
 mod status;
 mod tenant_nodes;
 mod tokens;
+mod trust_bundles;
 mod update;
 mod volumes;
 

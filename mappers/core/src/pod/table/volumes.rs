@@ -61,6 +61,8 @@ const REST: &[Rule] = &[
     copy("persistentVolumeClaim.readOnly"),
     reference("projected.sources[].configMap.name", kinds::CONFIG_MAP.group_kind()),
     reference("projected.sources[].secret.name", kinds::SECRET.group_kind()),
+    set("projected.sources[].clusterTrustBundle", "becomes a Secret with the certificates of the virtual bundles"),
+    set("projected.sources[].podCertificate", "becomes a Secret with a certificate of a signer of the virtual cluster"),
     set("projected.sources[].serviceAccountToken", "becomes a Secret with a token of the virtual API server"),
     reference("secret.secretName", kinds::SECRET.group_kind()),
 ];
@@ -87,8 +89,6 @@ const REFUSED: &[Rule] = &[
     refuse("nfs", OUTSIDE),
     refuse("photonPersistentDisk", OUTSIDE),
     refuse("portworxVolume", OUTSIDE),
-    refuse("projected.sources[].clusterTrustBundle", "trust bundles do not cross yet"),
-    refuse("projected.sources[].podCertificate", "the host would sign a certificate for an identity of its own"),
     refuse("quobyte", OUTSIDE),
     refuse("rbd", OUTSIDE).sealed(SECRETS),
     refuse("scaleIO", OUTSIDE).sealed(SECRETS),

@@ -207,6 +207,7 @@ fn word(effect: &Effect) -> String {
     match effect {
         Effect::ApplyHost(apply) => format!("apply {}", apply.kind),
         Effect::MintTokens(_) => "mint Secret".to_owned(),
+        Effect::RequestCertificate(_) => "request certificate".to_owned(),
         Effect::PatchHost(patch) => format!("patch host {}", patch.subresource.unwrap_or("pod")),
         Effect::PatchVirtual(patch) => format!("patch virtual {}", patch.subresource.unwrap_or("pod")),
         Effect::Bind(bind) => format!("bind {}", bind.node),

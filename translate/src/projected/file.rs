@@ -1,4 +1,4 @@
-use serde_json::Value;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 /// Default mode of a projected volume in the API.
@@ -7,9 +7,10 @@ const DEFAULT_MODE: i64 = 0o644;
 const OWNER_ONLY: i64 = 0o600;
 const READABLE: i64 = 0o644;
 
-/// Mode and owner of a token's file, in the terms of an item of a `secret` source.
+/// Mode and owner of a file that a kubelet would write by itself, such as a token, in the terms of an item of a
+/// `secret` source.
 ///
-/// A kubelet writes a projected token with mode 0600 if the pod has an `fsGroup` or the file has an
+/// A kubelet writes such a file with mode 0600 if the pod has an `fsGroup` or the file has an
 /// owner, and with `defaultMode` otherwise. The owner is the one user that all containers run as.
 /// With an `fsGroup`, the group is set on the whole volume and may read it (0640), for every
 /// source. Only the owner is lost: without the feature gate `AtomicWriteVolumeUserFields`
@@ -26,16 +27,16 @@ const READABLE: i64 = 0o644;
 /// In the last case the file must be readable by others for N to read it at all. The volume is
 /// mounted in this pod only, read-only, and all its containers run as N; on the node the kubelet's
 /// folder keeps other users out. The loss: a process that changes its user within the
-/// pod may not be able to read the token.
+/// pod may not be able to read the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenFile {
+pub struct ProjectedFile {
     /// Permission bits.
     pub mode: i64,
     /// Owner, for a host with the feature gate.
     pub user: Option<i64>,
 }
 
-/// Reason why a token's file cannot be what the pod asks for.
+/// Reason why a file cannot be what the pod asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FileError {
     /// The pod sets an owner that only the host's kubelet could set.
@@ -43,17 +44,17 @@ pub enum FileError {
     User(i64),
 }
 
-impl TokenFile {
-    /// Computes the file of a token from the pod's `spec`, the `projected` volume and its
-    /// `serviceAccountToken` source. `host_sets_users` tells if the host's API server and kubelets
-    /// have the gate `AtomicWriteVolumeUserFields`; then every case is exact.
+impl ProjectedFile {
+    /// Computes the file from the pod's `spec`, the `projected` volume and its source: `serviceAccountToken`,
+    /// `clusterTrustBundle` or `podCertificate`. `host_sets_users` tells if the host's API server and kubelets have the
+    /// gate `AtomicWriteVolumeUserFields`; then every case is exact.
     ///
     /// `user` of the source and `defaultUser` of the volume exist from 1.37 on, behind the same
-    /// gate on the virtual side. They may protect one container's token from another, so without the
+    /// gate on the virtual side. They may protect one container's file from another, so without the
     /// host's gate a pod that sets them to a user other than root is refused.
-    pub fn of(pod_spec: &Value, projected: &Value, token: &Value, host_sets_users: bool) -> Result<Self, FileError> {
+    pub fn of(pod_spec: &Value, projected: &Value, source: &Value, host_sets_users: bool) -> Result<Self, FileError> {
         let number = |value: &Value, field| value.get(field).and_then(Value::as_i64);
-        let named = number(token, "user").or_else(|| number(projected, "defaultUser"));
+        let named = number(source, "user").or_else(|| number(projected, "defaultUser"));
         let owner = named.or_else(|| common_user(pod_spec));
         let group = pod_spec.pointer("/securityContext/fsGroup").and_then(Value::as_i64);
         if owner.is_none() && group.is_none() {
@@ -68,6 +69,19 @@ impl TokenFile {
             (None, Some(user)) if user != 0 && group.is_none() => Ok(Self { mode: READABLE, user: None }),
             _ => Ok(Self { mode: OWNER_ONLY, user: None }),
         }
+    }
+
+    /// Returns the source that puts content of a Secret into such files: each with its key and its path. It is not
+    /// optional: the pod starts when the content exists.
+    pub fn secret_source(self, secret: &str, files: &[(String, String)]) -> Value {
+        let item = |(key, path): &(String, String)| {
+            let mut item = json!({"key": key, "path": path, "mode": self.mode});
+            if let Some(user) = self.user {
+                item["user"] = user.into();
+            }
+            item
+        };
+        json!({"secret": {"name": secret, "items": files.iter().map(item).collect::<Vec<_>>()}})
     }
 }
 
@@ -87,8 +101,6 @@ fn common_user(pod_spec: &Value) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn pod(group: Option<i64>, pod_user: Option<i64>, users: &[Option<i64>]) -> Value {
@@ -102,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_as_readable_as_a_kubelet_makes_it() {
+    fn a_file_is_as_readable_as_a_kubelet_makes_it() {
         let projected = json!({"defaultMode": 0o440});
         let (one, two, root) = (Some(1000), Some(2000), Some(0));
         for (pod, mode, with_users) in [
@@ -120,11 +132,22 @@ mod tests {
             (pod(Some(0), one, &[None, None]), 0o600, (0o600, one)),
             (json!({}), 0o440, (0o440, None)),
         ] {
-            let file = |users| TokenFile::of(&pod, &projected, &json!({}), users).unwrap();
-            assert_eq!(file(false), TokenFile { mode, user: None }, "{pod}");
-            assert_eq!(file(true), TokenFile { mode: with_users.0, user: with_users.1 }, "{pod}");
+            let file = |users| ProjectedFile::of(&pod, &projected, &json!({}), users).unwrap();
+            assert_eq!(file(false), ProjectedFile { mode, user: None }, "{pod}");
+            assert_eq!(file(true), ProjectedFile { mode: with_users.0, user: with_users.1 }, "{pod}");
         }
-        assert_eq!(TokenFile::of(&json!({}), &json!({}), &json!({}), false).unwrap().mode, 0o644);
+        assert_eq!(ProjectedFile::of(&json!({}), &json!({}), &json!({}), false).unwrap().mode, 0o644);
+    }
+
+    #[test]
+    fn a_file_becomes_a_secret_source() {
+        let file = |user| ProjectedFile { mode: 0o600, user };
+        let files = |path: &str| [("v.2".to_owned(), path.to_owned())];
+        assert_eq!(
+            file(None).secret_source("s", &files("vault/token")),
+            json!({"secret": {"name": "s", "items": [{"key": "v.2", "path": "vault/token", "mode": 384}]}})
+        );
+        assert_eq!(file(Some(7)).secret_source("s", &files("t"))["secret"]["items"][0]["user"], 7);
     }
 
     #[test]
@@ -135,11 +158,11 @@ mod tests {
             (json!({"defaultUser": 7}), json!({"user": 8}), 8),
             (json!({}), json!({"user": 8}), 8),
         ] {
-            assert_eq!(TokenFile::of(&pod, &volume, &token, false), Err(FileError::User(user)));
-            let file = TokenFile { mode: 0o600, user: Some(user) };
-            assert_eq!(TokenFile::of(&pod, &volume, &token, true), Ok(file));
+            assert_eq!(ProjectedFile::of(&pod, &volume, &token, false), Err(FileError::User(user)));
+            let file = ProjectedFile { mode: 0o600, user: Some(user) };
+            assert_eq!(ProjectedFile::of(&pod, &volume, &token, true), Ok(file));
         }
-        let root = TokenFile::of(&pod, &json!({}), &json!({"user": 0}), false);
-        assert_eq!(root, Ok(TokenFile { mode: 0o600, user: None }));
+        let root = ProjectedFile::of(&pod, &json!({}), &json!({"user": 0}), false);
+        assert_eq!(root, Ok(ProjectedFile { mode: 0o600, user: None }));
     }
 }
