@@ -54,6 +54,20 @@ async fn exec_tells_output_errors_and_exit_codes_apart() -> Result<()> {
     .await
 }
 
+/// An init container writes the file, confined as the level `restricted` of Pod Security asks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_with_a_subdomain_finds_its_long_name_in_its_hosts_file() -> Result<()> {
+    let Some(lab) = Lab::shared().await? else { return Ok(()) };
+    let _steady = lab.steady().await;
+    for side in lab.sides().iter().filter(|side| side.is_virtual()) {
+        let pod = side.pod_in_subdomain("named", "web").await?;
+        let names = side.kubectl(&["exec", &pod, "--", "sh", "-c", "hostname; hostname -f"]).succeed().await?;
+        ensure!(names == format!("{pod}\n{pod}.web.default.svc.cluster.local\n"), "{side}: {names}");
+        side.delete(&pod).await?;
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_terminal_has_its_size_and_its_exit_code() -> Result<()> {
     everywhere(async |side| {

@@ -40,7 +40,7 @@ pub use network_policy::{NetworkPolicies, NetworkPolicyMapper, NetworkPolicyNoti
 pub use node::{Always, Capacity, NodeMapper, NodeSource, Nodes};
 pub use persistent_volume::PersistentVolumeMapper;
 pub use persistent_volume_claim::{PersistentVolumeClaimMapper, Storage};
-pub use pod::{Dns, Level, Operator, PodMapper, Pods, Preset, TaintEffect, Toleration, Tolerations};
+pub use pod::{Dns, HostsFile, Level, Operator, PodMapper, Pods, Preset, TaintEffect, Toleration, Tolerations};
 pub use pod_disruption_budget::PodDisruptionBudgetMapper;
 pub use secret::SecretMapper;
 pub use service::{FromHost, ReplicateServices, ServiceMapper, ToHost};

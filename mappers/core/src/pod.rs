@@ -14,6 +14,7 @@ mod exposure;
 mod grace;
 mod host_paths;
 mod hostname;
+mod hosts_file;
 mod level;
 mod nameserver;
 mod namespaces;
@@ -43,7 +44,7 @@ use tenet_mapper::{
     MapperSpec, Next, Object, Outcome, PatchFormat, Projection, Right, Section, Side, Verb, VirtualKey, kinds, pointer,
 };
 
-pub use config::{Dns, Effect as TaintEffect, Level, Operator, Pods, Preset, Toleration, Tolerations};
+pub use config::{Dns, Effect as TaintEffect, HostsFile, Level, Operator, Pods, Preset, Toleration, Tolerations};
 use exposure::World;
 use owner::Owner;
 use projected::{Content, Files};

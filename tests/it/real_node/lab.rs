@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use tenet_playground::{Component, Options, Playground, RealNode};
 use tokio::runtime::Runtime;
 use tokio::sync::{OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -54,7 +54,8 @@ impl Lab {
     }
 
     async fn start() -> Result<Option<Self>> {
-        let options = Options { dir: Some(harness::dir("real-node")), nodes: 0, ..Options::default() };
+        let syncer_settings = format!("pods: {{ hostsFile: {{ image: \"{}\" }} }}\n", RealNode::IMAGE);
+        let options = Options { nodes: 0, syncer_settings, ..harness::in_folder("real-node") };
         let playground = Playground::start(options).await?;
         let Some(node) = harness::real_node(playground.host_plane()).await? else {
             harness::passed(playground).await?;
@@ -130,7 +131,19 @@ impl Side {
         for flag in flags {
             container[*flag] = json!(true);
         }
-        let spec = json!({"terminationGracePeriodSeconds": 0, "containers": [container]});
+        self.start_pod(name, json!({"containers": [container]})).await
+    }
+
+    /// Creates a pod with this subdomain, which does nothing.
+    pub async fn pod_in_subdomain(&self, purpose: &str, subdomain: &str) -> Result<String> {
+        let name = format!("{purpose}-{}", PODS.fetch_add(1, Ordering::Relaxed));
+        let container = json!({"name": "main", "image": RealNode::IMAGE, "command": ["sleep", "600"]});
+        self.start_pod(&name, json!({"subdomain": subdomain, "containers": [container]})).await?;
+        Ok(name)
+    }
+
+    async fn start_pod(&self, name: &str, mut spec: Value) -> Result<()> {
+        spec["terminationGracePeriodSeconds"] = json!(0);
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec});
         self.kubectl(&["create", "-f", "-"]).stdin(pod.to_string().into_bytes()).succeed().await?;
         let pod = format!("pod/{name}");

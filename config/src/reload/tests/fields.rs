@@ -40,6 +40,7 @@ const LIVE: &[(&str, &str)] = &[
     ("pods.allow", "pods: { allow: [spec.hostNetwork] }"),
     ("nodes.tenantScheduling", "nodes: { tenantScheduling: true }"),
     ("pods.csiDrivers", "pods: { csiDrivers: [secrets-store.csi.k8s.io] }"),
+    ("pods.hostsFile", "pods: { hostsFile: {} }"),
     ("pods.level", "pods: { level: restricted }"),
     ("pods.presets", "pods: { presets: [ipc-lock] }"),
     ("pods.maxTerminationGracePeriod", "pods: { maxTerminationGracePeriod: 2h }"),

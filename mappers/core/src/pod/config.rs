@@ -50,6 +50,9 @@ pub struct Pods {
     /// Labels of the host's nodes on which tenant pods may run. They are added to the node selector of each pod, and
     /// win over the tenant's.
     pub node_selector: BTreeMap<String, String>,
+    /// Container that puts the long name of a pod with a `subdomain` into its /etc/hosts, for `hostname -f`. Absent:
+    /// none, and the DNS server alone knows the long name.
+    pub hosts_file: Option<HostsFile>,
     /// Longest time that a tenant pod may take to end.
     #[schemars(with = "DurationText")]
     pub max_termination_grace_period: Duration,
@@ -70,8 +73,24 @@ impl Default for Pods {
             csi_drivers: Vec::new(),
             tolerations: Tolerations::default(),
             node_selector: BTreeMap::new(),
+            hosts_file: None,
             max_termination_grace_period: Duration::from_secs(3600),
         }
+    }
+}
+
+/// Container that writes the long name of a pod into its /etc/hosts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct HostsFile {
+    /// Image with `sh` and `sed`.
+    #[schemars(with = "Text")]
+    pub image: String,
+}
+
+impl Default for HostsFile {
+    fn default() -> Self {
+        Self { image: "docker.io/library/busybox:1.37.0".to_owned() }
     }
 }
 

@@ -11,14 +11,16 @@ use super::env::NotYet;
 use super::owner::Owner;
 use super::projected::{Content, Files};
 use super::update::Record;
-use super::{Subject, content, draft, env, exposure, nameserver, owner, placement, projected, trust_bundles, volumes};
+use super::{
+    Subject, content, draft, env, exposure, hosts_file, nameserver, owner, placement, projected, trust_bundles, volumes,
+};
 
 /// Time in which the host usually places a new pod. Before that nothing is to be done for it.
 const SCHEDULED: Duration = Duration::from_secs(2);
 
 /// Creates the host pod, and the Secret beside it.
 pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
-    let Draft { mut host, remarks } = draft::draft(pod, |labels| exposure::refusal(pod, labels))?;
+    let Draft { mut host, mut remarks } = draft::draft(pod, |labels| exposure::refusal(pod, labels))?;
     if let Some(waiting) = placement::wait_for_node(pod) {
         return Ok(waiting);
     }
@@ -45,6 +47,7 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
         Err(NotYet::Missing(missing)) => return Ok(Outcome::done().wait_for(missing)),
         Err(NotYet::Taken(error)) => return Err(error),
     };
+    remarks.extend(hosts_file::add(pod, &mut host));
     // No container starts before its token exists: the kubelet waits for the Secret.
     let secret = match Files::of(pod).content(pod, pod.virt.str_at("/spec/nodeName")) {
         Content::Due(mint) => Some(Effect::MintTokens(mint)),

@@ -49,6 +49,16 @@ pub(super) fn lost(pod: &Subject<'_, '_>, host: &Object) -> Option<String> {
     ))
 }
 
+/// Returns the short and the long name of a pod whose hostname is the short one; `None` if it has no other.
+pub(super) fn names(virt: &Object, domain: &str) -> Option<(String, String)> {
+    if virt.str_at(OVERRIDE).is_some() || virt.at("/spec/setHostnameAsFQDN") == Some(&json!(true)) {
+        return None;
+    }
+    let short = own(virt).map_or_else(|| cut(virt.name()), str::to_owned);
+    let long = long(virt, &short, domain);
+    (!short.contains('.') && long != short).then_some((short, long))
+}
+
 fn own(virt: &Object) -> Option<&str> {
     virt.str_at("/spec/hostname").filter(|own| !own.is_empty())
 }

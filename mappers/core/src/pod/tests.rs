@@ -4,6 +4,7 @@ mod certificates;
 mod creation;
 mod deletion;
 mod hostname;
+mod hosts_file;
 mod laws;
 mod nameserver;
 mod owner;
