@@ -21,6 +21,7 @@ mod examples;
 mod fault;
 mod faults;
 mod harness;
+mod host_writers;
 mod install;
 mod isolation;
 mod kubelet;
