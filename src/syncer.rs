@@ -107,6 +107,11 @@ mod tests {
         let Ok(Parsed::Syncer(program)) = parse(line) else { panic!("no syncer") };
         assert_eq!(renewal(&program).map(|renewal| renewal.request.tls_sans), Some(vec!["x".to_owned()]));
         assert!(parse("tenet-syncer --config a.yaml --certificates /pki").is_err());
+        let line = format!("{line} --control-plane-namespace b --pod-ips 10.1.0.7,fd00::7");
+        let Ok(Parsed::Syncer(program)) = parse(&line) else { panic!("no syncer") };
+        let request = renewal(&program).map(|renewal| renewal.request);
+        let namespaces = request.map(|request| (request.namespace, request.workloads.map(|it| it.namespace)));
+        assert_eq!(namespaces, Some(("b".to_owned(), Some("a".to_owned()))), "its Secrets are with the control plane");
         assert!(parse("tenet-syncer --config a.yaml claim show").is_ok());
     }
 }

@@ -115,6 +115,16 @@ mod tests {
     }
 
     #[test]
+    fn the_service_of_the_workloads_is_known_by_its_names_and_its_address() {
+        let mut names = fixed("vc-1", "team-a");
+        add_workload_service(&mut names, "vc-1", "tenant", &json!({"spec": {"clusterIPs": ["10.96.0.11"]}}));
+        for name in ["vc-1.team-a.svc", "vc-1.tenant.svc", "vc-1.tenant.svc.cluster.local", "10.96.0.11"] {
+            assert!(names.contains(&name.to_owned()), "{name} {names:?}");
+        }
+        assert!(names.is_sorted(), "{names:?}");
+    }
+
+    #[test]
     fn addresses_of_the_service_and_of_its_load_balancer_are_names() {
         let service = json!({
             "spec": {"clusterIPs": ["10.96.0.9"], "externalIPs": ["192.0.2.7"]},
