@@ -7,7 +7,7 @@ use serde_json::Value;
 use tenet_install::names;
 use tokio::time::sleep;
 
-use super::text;
+use super::{stateful_set, text};
 use crate::host::Host;
 use crate::pod::{containers, is_true, unscheduled};
 use crate::steps::Steps;
@@ -20,10 +20,12 @@ pub(crate) async fn until_ready(host: &Host, name: &str, limit: Duration, steps:
     let end = steps.elapsed() + limit;
     loop {
         let pod = host.get("pods", &pod_name).await.context("cannot read the pod of the control plane")?;
-        if is_ready(&pod) {
+        let set = stateful_set(host, name).await?;
+        let is_current = is_current(&set, &pod);
+        if is_current && is_ready(&pod) {
             return Ok(());
         }
-        let state = state(&pod);
+        let state = if is_current || pod.is_null() { state(&pod) } else { "it has to be replaced first".to_owned() };
         steps.say(&format!("waiting for pod {pod_name}: {state}"));
         if steps.elapsed() > end {
             let events = warnings(host, name).await;
@@ -36,6 +38,14 @@ pub(crate) async fn until_ready(host: &Host, name: &str, limit: Duration, steps:
         }
         sleep(LOOK_EVERY).await;
     }
+}
+
+/// Returns true if a pod was made from the present template of its StatefulSet. An earlier one is ready, too, until the
+/// controller replaces it.
+fn is_current(set: &Value, pod: &Value) -> bool {
+    let revision = &set["status"]["updateRevision"];
+    set["status"]["observedGeneration"] == set["metadata"]["generation"]
+        && pod["metadata"]["labels"]["controller-revision-hash"] == *revision
 }
 
 fn is_ready(pod: &Value) -> bool {
@@ -87,6 +97,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_pod_of_the_template_before_an_upgrade_is_not_current() {
+        let set = |generation, observed, revision| json!({"metadata": {"generation": generation}, "status": {"observedGeneration": observed, "updateRevision": revision}});
+        let pod = |revision| json!({"metadata": {"labels": {"controller-revision-hash": revision}}});
+        assert!(is_current(&set(1, 1, "vc-1-a"), &pod("vc-1-a")));
+        assert!(!is_current(&set(2, 1, "vc-1-a"), &pod("vc-1-a")), "the controller has not seen the change");
+        assert!(!is_current(&set(2, 2, "vc-1-b"), &pod("vc-1-a")), "the pod is not replaced yet");
+    }
 
     #[test]
     fn the_state_names_what_is_in_the_way() {
