@@ -7,6 +7,7 @@ use tenet_playground::{Command, Component, Components, Options, Playground, Prog
 
 use crate::{demo, end::Ends, kubectl::Kubectl};
 
+mod real;
 mod welcome;
 
 use welcome::Welcome;
@@ -49,14 +50,18 @@ pub(crate) struct Args {
     /// Leave out the metrics server; `kubectl top` then has no answer.
     #[arg(long)]
     no_metrics: bool,
+    /// Start a host whose nodes run containers instead, without a virtual cluster: for `tenet create`. Needs root on Linux,
+    /// containerd, runc and CNI plugins.
+    #[arg(long, conflicts_with_all = ["demo", "no_syncer", "name", "namespace", "node_access", "no_metrics"])]
+    real: bool,
     /// Only build the missing Kubernetes components.
-    #[arg(long, conflicts_with_all = ["demo", "exit", "dir", "no_syncer"])]
+    #[arg(long, conflicts_with_all = ["demo", "exit", "dir", "no_syncer", "real"])]
     build_only: bool,
 }
 
 pub(crate) async fn run(args: &Args) -> Result<ExitCode> {
     let progress = Progress::stderr();
-    let ended = live(args, &progress).await;
+    let ended = if args.real { real::live(args, &progress).await } else { live(args, &progress).await };
     // Before the error is printed, or the bar would be drawn over it.
     progress.clear();
     ended

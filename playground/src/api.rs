@@ -74,6 +74,14 @@ pub(crate) async fn apply(client: &Client, path: &str, object: &Value) -> Result
     call(client, Method::PATCH, &path, "application/apply-patch+yaml", body).await.map(drop)
 }
 
+/// Deletes an object. One that is gone already is no error.
+pub(crate) async fn delete(client: &Client, path: &str) -> Result<(), ApiError> {
+    match call(client, Method::DELETE, path, "application/json", Vec::new()).await {
+        Err(ApiError::Refused { code, .. }) if code == StatusCode::NOT_FOUND.as_u16() => Ok(()),
+        other => other.map(drop),
+    }
+}
+
 /// Returns true if the API server reports ready.
 pub(crate) async fn is_ready(client: &Client) -> bool {
     match request(Method::GET, "/readyz", "application/json", Vec::new()) {

@@ -39,8 +39,9 @@ impl Tenet {
 
     pub fn succeeds(&self, args: &[&str]) -> Result<String> {
         let output = self.run(args)?;
-        ensure!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?)
+        let [stdout, stderr] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+        ensure!(output.status.success(), "{args:?}: {stdout}{stderr}");
+        Ok(stdout.into_owned())
     }
 
     pub fn fails(&self, args: &[&str]) -> Result<String> {

@@ -1,73 +1,64 @@
-//! Walk of a user on a host whose node runs containers: create, connect, run, pause, delete.
-//!
-//! The node has no kube-proxy, so addresses of host Services lead nowhere: the pod of the control plane finds the host
-//! by an entry in its hosts file, and the kubelets of virtual nodes have loopback addresses.
+//! Walk of a user on a host with two nodes that run containers: create, connect, run, pause, delete.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tenet_playground::{
-    Component, Components, ControlPlane, MASTERS, PlaneOptions, ProgramImage, Progress, RealNode, Role,
-};
+use tenet_playground::{Component, ControlPlane, Progress, RealHost, RealHostOptions, RealNode};
+use tokio::sync::Mutex;
 
 use crate::cluster::{self, Cluster};
-use crate::harness::{client, new_namespace, real_node};
+use crate::harness::{client, new_namespace, skipped};
 use crate::install::{Tenet, everything};
 
 const NAME: &str = "vcluster-1";
 /// Command that ends at once when it is told to.
 const SLEEPS: [&str; 3] = ["sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"];
-/// User of the containers of a control plane.
-const USER: u32 = 65532;
+/// Command of a web server that ends at once when it is told to.
+const SERVES: [&str; 3] =
+    ["sh", "-c", "trap 'exit 0' TERM; mkdir /www; echo hello > /www/page; httpd -p 80 -h /www; sleep 3600 & wait"];
+/// Port of every node at which the user exposes the API server.
+const NODE_PORT: u16 = 30443;
 
-/// Host with one node that runs containers.
+/// Two hosts at a time would take too much of the machine.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Host with two nodes that run containers.
 struct Host {
-    node: RealNode,
-    plane: ControlPlane,
+    machines: RealHost,
     cluster: Cluster,
     kubectl: PathBuf,
-    dir: TempDir,
 }
 
 impl Host {
     /// Starts the host. Prints that the test is skipped on a machine that cannot run a node.
     async fn start() -> Result<Option<Self>> {
-        let dir = TempDir::with_prefix("tenet-walk-")?;
-        let mut components = Components::locate_or_build(&Progress::silent()).await?;
-        let options = PlaneOptions {
-            // Pods reach this machine by its address on the bridge.
-            api_server_flags: vec!["--bind-address=0.0.0.0".to_owned()],
-            ..PlaneOptions::new("host", Role::Host, &dir.path().join("host"))
+        let options = RealHostOptions {
+            dir: None,
+            nodes: 2,
+            syncer: (PathBuf::from(env!("CARGO_BIN_EXE_tenet-syncer")), Vec::new()),
+            progress: Progress::stderr(),
         };
-        let plane = ControlPlane::start(&components, options).await?;
-        plane.until_pods_are_admitted("default").await?;
-        let Some(node) = real_node(&plane).await? else { return Ok(None) };
-        components.add(Component::Kine, &Progress::stderr()).await?;
-        let kubeconfig = dir.path().join("kubeconfig");
-        plane.write_kubeconfig(&kubeconfig, "admin", Some(MASTERS))?;
-        let cluster = Cluster::new("host", client(&kubeconfig).await?);
-        let kubectl = components.path(Component::Kubectl).to_owned();
-        for (component, is_entry_point) in [
-            (Component::Etcd, false),
-            (Component::Kine, true),
-            (Component::ApiServer, false),
-            (Component::ControllerManager, false),
-        ] {
-            let program = components.path(component).to_owned();
-            node.add_image(&ProgramImage { name: image(component.name()), program, is_entry_point })?;
-        }
-        let program = PathBuf::from(env!("CARGO_BIN_EXE_tenet-syncer"));
-        node.add_image(&ProgramImage { name: image("tenet-syncer"), program, is_entry_point: true })?;
-        Ok(Some(Self { node, plane, cluster, kubectl, dir }))
+        let host = match RealHost::start(options).await {
+            Err(error) => match error.lacks() {
+                Some(why) => return skipped(&format!("no real host, because {why}")),
+                None => return Err(error.into()),
+            },
+            Ok(host) => host,
+        };
+        let cluster = Cluster::new("host", client(host.kubeconfig()).await?);
+        let kubectl = host.components().path(Component::Kubectl).to_owned();
+        Ok(Some(Self { machines: host, cluster, kubectl }))
+    }
+
+    fn plane(&self) -> &ControlPlane {
+        self.machines.plane()
     }
 
     fn tenet(&self) -> Tenet {
-        Tenet { kubeconfig: self.dir.path().join("kubeconfig"), namespace: NAME.to_owned() }
+        Tenet { kubeconfig: self.machines.kubeconfig().to_owned(), namespace: NAME.to_owned() }
     }
 
     /// Runs kubectl inside, by `tenet connect NAME -- kubectl ARGS`.
@@ -76,51 +67,19 @@ impl Host {
         self.tenet().succeeds(&[&["connect", NAME, "--", &kubectl], args].concat())
     }
 
-    /// Creates a volume of this machine, which any claim without a class gets.
-    async fn create_volume(&self, name: &str) -> Result<()> {
-        let folder = self.dir.path().join(name);
-        fs::create_dir(&folder)?;
-        chown(&folder, Some(USER), Some(USER))?;
-        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755))?;
-        let volume = json!({
-            "metadata": {"name": name},
-            "spec": {
-                "capacity": {"storage": "10Gi"},
-                "accessModes": ["ReadWriteOnce"],
-                "persistentVolumeReclaimPolicy": "Retain",
-                "hostPath": {"path": folder},
-            },
-        });
-        self.cluster.create("/api/v1/persistentvolumes", volume).await.map(drop)
+    /// Addresses of the nodes.
+    fn addresses(&self) -> Vec<String> {
+        self.machines.nodes().iter().map(RealNode::address).collect()
     }
 
     fn write_values(&self) -> Result<PathBuf> {
-        let port = self.plane.port().to_string();
-        let values = json!({
-            "store": {"storageClass": ""},
-            "images": {
-                "etcd": image("etcd"),
-                "kine": image("kine"),
-                "apiServer": image("kube-apiserver"),
-                "controllerManager": image("kube-controller-manager"),
-                "syncer": image("tenet-syncer"),
-            },
-            "syncer": {
-                "extraArgs": ["--tls-san=192.0.2.1,api.example.com"],
-                "env": {"KUBERNETES_SERVICE_HOST": "kubernetes.default.svc", "KUBERNETES_SERVICE_PORT": port},
-                // The node has no image of CoreDNS.
-                "config": {"kubelet": {"addresses": "loopback"}, "coredns": {"enabled": false}},
-            },
-            "pod": {"hostAliases": [{"ip": self.node.address(), "hostnames": ["kubernetes.default.svc"]}]},
-        });
-        let file = self.dir.path().join("value.yaml");
+        let file = self.machines.dir().join("walk.yaml");
+        let names = [self.addresses(), vec!["api.example.com".to_owned()]].concat().join(",");
+        let mut values: Value = serde_saphyr::from_str(&fs::read_to_string(self.machines.values())?)?;
+        values["syncer"]["extraArgs"] = json!([format!("--tls-san={names}")]);
         fs::write(&file, serde_saphyr::to_string(&values)?)?;
         Ok(file)
     }
-}
-
-fn image(program: &str) -> String {
-    format!("tenet.sh/test/{program}:1")
 }
 
 /// Prints the time of each step.
@@ -135,11 +94,20 @@ impl Clock {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_virtual_cluster_is_created_used_and_deleted_without_a_trace() -> Result<()> {
+    let _turn = TURN.lock().await;
     let Some(host) = Host::start().await? else { return Ok(()) };
     new_namespace(&host.cluster, NAME).await?;
+    let node_port = json!({
+        "metadata": {"name": "vcluster-nodeport"},
+        "spec": {
+            "type": "NodePort",
+            "selector": {"app": "vcluster"},
+            "ports": [{"port": 443, "targetPort": 8443, "nodePort": NODE_PORT}],
+        },
+    });
+    host.cluster.create(&format!("/api/v1/namespaces/{NAME}/services"), node_port).await?;
     for (store, container) in [("sqlite", "kine"), ("etcd", "etcd")] {
         println!("store {store}");
-        host.create_volume(store).await?;
         let walked = walk(&host, store, container).await;
         if walked.is_err() {
             tell_containers(&host, container).await;
@@ -181,12 +149,21 @@ async fn walk(host: &Host, store: &str, container: &str) -> Result<()> {
         ["default", "kube-node-lease", "kube-public", "kube-system"].map(|name| format!("namespace/{name}\n"));
     assert_eq!(namespaces, expected.concat());
     clock.tell("connect");
+    through_node_port(host)?;
+    clock.tell("connect through the node port");
     run_pod(host, "nginx")?;
     clock.tell("run a pod");
+    until_dns_answers(host)?;
     let on_host = host.cluster.list(&pods).await?;
-    assert_eq!(names(&on_host), [format!("nginx-x-default-x-{NAME}"), format!("{NAME}-0")]);
+    let (dns, others): (Vec<_>, Vec<_>) = names(&on_host).into_iter().partition(|name| name.starts_with("coredns-"));
+    assert_eq!(others, [format!("nginx-x-default-x-{NAME}"), format!("{NAME}-0")]);
+    ensure!(dns.len() == 1 && dns[0].ends_with(&format!("-x-kube-system-x-{NAME}")), "{dns:?}");
     assert_eq!(host.inside(&["exec", "nginx", "--", "echo", "hello"])?, "hello\n");
     clock.tell("exec");
+    services(host).await?;
+    clock.tell("Services by name");
+    keeps_data(host)?;
+    clock.tell("a StatefulSet with a claim");
     ask(host, container)?;
     clock.tell("doctor, certs, logs, why");
     if store == "sqlite" {
@@ -239,11 +216,11 @@ async fn walk(host: &Host, store: &str, container: &str) -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workloads_run_in_a_namespace_of_their_own() -> Result<()> {
+    let _turn = TURN.lock().await;
     let Some(host) = Host::start().await? else { return Ok(()) };
     for namespace in [NAME, WORKLOADS] {
         new_namespace(&host.cluster, namespace).await?;
     }
-    host.create_volume("sqlite").await?;
     let walked = walk_elsewhere(&host).await;
     if walked.is_err() {
         tell_containers(&host, "kine").await;
@@ -268,7 +245,8 @@ async fn walk_elsewhere(host: &Host) -> Result<()> {
     clock.tell("run a pod");
     let pods = |namespace: &str| format!("/api/v1/namespaces/{namespace}/pods");
     let (here, there) = (host.cluster.list(&pods(NAME)).await?, host.cluster.list(&pods(WORKLOADS)).await?);
-    assert_eq!((names(&here), names(&there)), (vec!["vcluster-1-0"], vec!["nginx-x-default-x-vcluster-1"]));
+    let there = names(&there).into_iter().filter(|name| !name.starts_with("coredns-"));
+    assert_eq!((names(&here), there.collect()), (vec!["vcluster-1-0"], vec!["nginx-x-default-x-vcluster-1"]));
     // Pods find the virtual API server at a Service of their namespace, which leads to the pod in the other one.
     let service = format!("/api/v1/namespaces/{WORKLOADS}/services/{NAME}");
     let service = host.cluster.get(&service).await?.context("the Service of the workloads")?;
@@ -278,6 +256,7 @@ async fn walk_elsewhere(host: &Host) -> Result<()> {
     let slice = host.cluster.get(&slice).await?.context("the endpoints of the Service")?;
     assert_eq!(slice["endpoints"][0]["addresses"], json!([here[0]["status"]["podIP"]]));
     assert_eq!(host.inside(&["exec", "nginx", "--", "echo", "hello"])?, "hello\n");
+    until_dns_answers(host)?;
     ask(host, "kine")?;
     // Asked inside, the claim names the namespace of the tenant's objects alone.
     let (program, file) = (env!("CARGO_BIN_EXE_tenet"), tenet.kubeconfig.to_string_lossy());
@@ -302,13 +281,21 @@ const AWAY: Duration = Duration::from_secs(20);
 /// Asks the commands that look at a running virtual cluster.
 fn ask(host: &Host, store: &str) -> Result<()> {
     let tenet = host.tenet();
-    let found = tenet.succeeds(&["doctor", NAME])?;
+    // Its kinds may still be starting.
+    let end = Instant::now() + Duration::from_secs(30);
+    let found = loop {
+        match tenet.succeeds(&["doctor", NAME]) {
+            Err(error) if Instant::now() > end => return Err(error),
+            Err(_) => std::thread::sleep(Duration::from_secs(1)),
+            Ok(found) => break found,
+        }
+    };
     for check in
         ["control plane", "syncer", "rights of the syncer", "service range", "certificates", "claim", "webhook"]
     {
         ensure!(found.contains(&format!("ok    {check} ")), "{check}: {found}");
     }
-    ensure!(found.contains("warn  DNS "), "CoreDNS is off here: {found}");
+    ensure!(found.contains("ok    DNS "), "{found}");
     let certificates = tenet.succeeds(&["certs", "check", NAME])?;
     ensure!(
         certificates.lines().any(|line| line.contains("virtual API server") && line.contains("ok")),
@@ -352,22 +339,103 @@ async fn kill_control_plane(host: &Host) -> Result<()> {
 }
 
 async fn take_host_api_away(host: &Host) -> Result<()> {
-    host.plane.pause(Component::ApiServer);
+    host.plane().pause(Component::ApiServer);
     tokio::time::sleep(AWAY).await;
-    host.plane.resume(Component::ApiServer);
+    host.plane().resume(Component::ApiServer);
     Ok(())
 }
 
+fn until_dns_answers(host: &Host) -> Result<()> {
+    let deployment = ["deployment/coredns", "-n", "kube-system", "--timeout=120s"];
+    host.inside(&[&["wait", "--for=condition=Available"], &deployment[..]].concat()).map(drop)
+}
+
+/// Writes a kubeconfig for the node port that the user has made, and uses it at each node.
+fn through_node_port(host: &Host) -> Result<()> {
+    for address in host.addresses() {
+        let file = host.machines.dir().join("kubeconfig.yaml");
+        let (server, file) = (format!("https://{address}:{NODE_PORT}"), file.to_string_lossy());
+        host.tenet().succeeds(&["connect", NAME, "--server", &server, "--file", &file])?;
+        let mut kubectl = std::process::Command::new(&host.kubectl);
+        let output = kubectl.args(["--kubeconfig", &file, "get", "namespace", "default", "--output=name"]).output()?;
+        ensure!(output.stdout == b"namespace/default\n", "{server}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// Exposes the pod, and compares the Services of both sides; other pods find it by name.
+async fn services(host: &Host) -> Result<()> {
+    let on_host = async |name: &str| -> Result<String> {
+        let service = host.cluster.get(&format!("/api/v1/namespaces/{NAME}/services/{name}")).await?;
+        let address = service.with_context(|| format!("no Service {name}"))?["spec"]["clusterIP"].clone();
+        Ok(address.as_str().unwrap_or_default().to_owned())
+    };
+    let inside = |name: &str, namespace: &str| {
+        host.inside(&["get", "service", name, "-n", namespace, "--output=jsonpath={.spec.clusterIP}"])
+    };
+    host.inside(&["expose", "pod", "nginx", "--port=80"])?;
+    assert_eq!(inside("nginx", "default")?, on_host(&format!("nginx-x-default-x-{NAME}")).await?);
+    assert_eq!(inside("kube-dns", "kube-system")?, on_host(&format!("kube-dns-x-kube-system-x-{NAME}")).await?);
+    assert_eq!(inside("kubernetes", "default")?, on_host(NAME).await?);
+    let nodes = host.inside(&["get", "nodes", "--output=jsonpath={.items[*].metadata.name}"])?;
+    for node in nodes.split(' ') {
+        ensure!(!on_host(&format!("{NAME}-node-{node}")).await?.is_empty(), "{node}");
+    }
+    // A static busybox cannot look up a name in its clients, but with nslookup.
+    let find =
+        "nslookup nginx.default.svc.cluster.local | sed -n 's/^Address[ 0-9]*: *\\([0-9.]*\\).*/\\1/p' | tail -n 1";
+    let ask = r"printf 'GET /page HTTP/1.0\r\n\r\n' | nc -w 2";
+    run(host, "asks", &["sh", "-c", &format!("until {ask} $({find}) 80 | grep hello; do sleep 0.2; done")])?;
+    host.inside(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/asks", "--timeout=60s"])?;
+    host.inside(&["delete", "pod/asks", "service/nginx"]).map(drop)
+}
+
+/// Runs a StatefulSet with a claim, whose data outlives its pod.
+fn keeps_data(host: &Host) -> Result<()> {
+    let labels = json!({"app": "db"});
+    let container = json!({
+        "name": "db", "image": RealNode::IMAGE, "command": SLEEPS,
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    });
+    let set = json!({
+        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"},
+        "spec": {
+            "serviceName": "db",
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            "volumeClaimTemplates": [{
+                "metadata": {"name": "data"},
+                "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+            }],
+        },
+    });
+    let file = host.machines.dir().join("db.json");
+    fs::write(&file, set.to_string())?;
+    host.inside(&["apply", "-f", &file.to_string_lossy()])?;
+    let rolled = ["rollout", "status", "statefulset/db", "--timeout=60s"];
+    host.inside(&rolled)?;
+    host.inside(&["exec", "db-0", "--", "sh", "-c", "echo kept > /data/file"])?;
+    host.inside(&["delete", "pod", "db-0"])?;
+    host.inside(&["wait", "--for=create", "pod/db-0", "--timeout=60s"])?;
+    host.inside(&["wait", "--for=condition=Ready", "pod/db-0", "--timeout=60s"])?;
+    assert_eq!(host.inside(&["exec", "db-0", "--", "cat", "/data/file"])?, "kept\n");
+    host.inside(&["delete", "statefulset/db", "persistentvolumeclaim/data-db-0"]).map(drop)
+}
+
 fn run_pod(host: &Host, name: &str) -> Result<()> {
-    let image = format!("--image={}", RealNode::IMAGE);
     // The ServiceAccount appears a second or two after the control plane is ready.
     let end = Instant::now() + Duration::from_secs(20);
     while let Err(error) = host.inside(&["get", "serviceaccount", "default"]) {
         ensure!(Instant::now() < end, "{error:#}");
         std::thread::sleep(Duration::from_millis(200));
     }
-    host.inside(&[&["run", name, &image, "--command", "--"], &SLEEPS[..]].concat())?;
+    run(host, name, &SERVES)?;
     host.inside(&["wait", "--for=condition=Ready", &format!("pod/{name}"), "--timeout=60s"]).map(drop)
+}
+
+fn run(host: &Host, name: &str, command: &[&str]) -> Result<()> {
+    let image = format!("--image={}", RealNode::IMAGE);
+    host.inside(&[&["run", name, &image, "--restart=OnFailure", "--command", "--"], command].concat()).map(drop)
 }
 
 fn names_of(containers: &[Value]) -> Vec<&str> {
@@ -385,8 +453,7 @@ async fn tell_containers(host: &Host, store: &str) {
     let pod = host.cluster.get(&format!("/api/v1/namespaces/{NAME}/pods/{NAME}-0")).await;
     println!("{}", pod.ok().flatten().unwrap_or_default()["status"]);
     for container in ["bootstrap", store, "kube-apiserver", "kube-controller-manager", "syncer"] {
-        let kubeconfig = host.dir.path().join("kubeconfig");
-        println!("--- {container}\n{}", log(&host.kubectl, &kubeconfig, container));
+        println!("--- {container}\n{}", log(&host.kubectl, host.machines.kubeconfig(), container));
     }
 }
 
