@@ -60,7 +60,7 @@ impl From<&ObjectRef> for NamespacedName {
 struct Entry {
     packed: Box<[u8]>,
     version: Version,
-    /// Version that our last write of what it shows made; 0 when there was none.
+    /// Version that our last write of what is derived from the other side made; 0 when there was none.
     told: Version,
     epoch: u32,
     /// Bytes of the content of which only a digest is kept.
@@ -292,14 +292,14 @@ impl Cache {
         }
     }
 
-    /// Notes that our write of what an object shows made this state.
+    /// Notes that our write of what is derived from the other side made this state.
     pub fn note_told(&self, key: &NamespacedName, version: Version) {
         if let Some(mut entry) = self.entries.get_mut(key) {
             entry.told = version;
         }
     }
 
-    /// Returns true if somebody has written an object since our last write of what it shows.
+    /// Returns true if somebody has written an object since our last write of what is derived from the other side.
     pub fn is_written_by_others(&self, namespace: &str, name: &str) -> bool {
         let entry = self.entries.get(&NamespacedName::new(namespace, name));
         entry.is_some_and(|entry| entry.told.is_older_than(entry.version))

@@ -227,9 +227,10 @@ impl Gate {
         origin: Option<Origin<'_>>,
     ) -> Result<Done, MapError> {
         for write in writes {
-            let shows = is_shown_status(write) || self.is_picture(&write.target);
-            if shows {
-                self.confirm_shown(&write.target).await?;
+            let is_derived =
+                write.target.side == Side::Host || is_shown_status(write) || self.is_picture(&write.target);
+            if is_derived {
+                self.confirm_source(&write.target).await?;
             }
             let answer = match self.write(write).await {
                 Ok(answer) => answer,
@@ -243,9 +244,9 @@ impl Gate {
                     return Err(errors::of_write(&write.target, error));
                 }
             };
-            let told = shows.then(|| Version::of(&answer));
+            let told = is_derived.then(|| Version::of(&answer));
             self.take(write, cached, answer, origin);
-            if let (Some(told), Some(cache)) = (told, self.parts.caches.get(Side::Virtual, write.target.kind)) {
+            if let (Some(told), Some(cache)) = (told, self.parts.caches.get(write.target.side, write.target.kind)) {
                 cache.note_told(&(&write.target).into(), told);
             }
             let is_reserved = cached.is_some_and(|cached| cached.annotation(PENDING).is_some());
@@ -369,27 +370,46 @@ impl Gate {
         Ok(quorum::take(cache, &self.parts.router, &object.into(), cached.as_ref().map(Object::uid), found))
     }
 
-    /// Reads the host object that a virtual one shows from a quorum if somebody else has written the virtual one since
-    /// this syncer did. A second syncer whose watch is late would otherwise show the older state in turns with the
-    /// first.
-    async fn confirm_shown(&self, virt: &ObjectRef) -> Result<(), MapError> {
-        let ObjectRef { kind, namespace, name, .. } = virt;
-        let is_contested = self.parts.caches.get(Side::Virtual, *kind);
+    /// Reads the source of an object from a quorum if somebody else has written the object since this syncer did. A
+    /// second syncer whose watch is late would otherwise write the older state in turns with the first.
+    async fn confirm_source(&self, target: &ObjectRef) -> Result<(), MapError> {
+        let ObjectRef { side, kind, namespace, name } = target;
+        let is_contested = self.parts.caches.get(*side, *kind);
         if !is_contested.is_some_and(|cache| cache.is_written_by_others(namespace, name)) {
             return Ok(());
         }
-        let facts = self.parts.facts.load_full();
-        let names = &facts.names;
-        let shown = if self.is_picture(virt) {
-            ObjectRef::new(Side::Host, *kind, namespace, name)
-        } else {
-            let copy = names.host_name(kind.group_kind(), namespace, name);
-            ObjectRef::new(Side::Host, *kind, names.host_namespace(namespace), &copy)
-        };
-        if self.cached(&shown).is_some() && self.refresh(&shown).await? {
-            return Err(MapError::Conflict(format!("{shown} has changed since it was seen")));
+        let Some(source) = self.source(target) else { return Ok(()) };
+        // A picture is made of other objects while the cache lacks the one that it shows.
+        let may_lack = self.is_picture(target) && self.reads_all(source.side, source.kind);
+        if (may_lack || self.cached(&source).is_some()) && self.refresh(&source).await? {
+            return Err(MapError::Conflict(format!("{source} has changed since it was seen")));
         }
         Ok(())
+    }
+
+    /// Returns true if the objects of a kind are read, and the syncer has the rights to.
+    fn reads_all(&self, side: Side, kind: Kind) -> bool {
+        self.parts.caches.health(side, kind).is_some_and(|health| health.synced && health.missing.is_none())
+    }
+
+    /// Returns the object of the same kind on the other side from which an object is derived; `None` for a host object
+    /// that is made of several, or of one of another kind.
+    fn source(&self, target: &ObjectRef) -> Option<ObjectRef> {
+        let ObjectRef { side, kind, namespace, name } = target;
+        let facts = self.parts.facts.load();
+        let names = &facts.names;
+        match side {
+            Side::Host => {
+                let record = facts.ownership(&self.cached(target)?).ours()?;
+                let is_copy = record.kind == kind.group_kind();
+                is_copy.then(|| ObjectRef::new(Side::Virtual, *kind, &record.namespace, &record.name))
+            }
+            Side::Virtual if self.is_picture(target) => Some(ObjectRef::new(Side::Host, *kind, namespace, name)),
+            Side::Virtual => {
+                let copy = names.host_name(kind.group_kind(), namespace, name);
+                Some(ObjectRef::new(Side::Host, *kind, names.host_namespace(namespace), &copy))
+            }
+        }
     }
 
     /// Returns true for a virtual object that the syncer has made to show the host object of the same name.

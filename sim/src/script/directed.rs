@@ -21,6 +21,27 @@ pub fn directed() -> Vec<(&'static str, Script)> {
     }
     let gone = Act::Delete(pod("a"), None);
     all.push(("two syncers at once", two_pods().fault(100, 60_000, Fault::Second).act(20_000, gone)));
+    // The first one knows an older state than the second, whose lists are newer than the watches.
+    let service = |port| Act::Service(Name::new(What::Service, "default", "s"), port);
+    all.push((
+        "two syncers, one of which knows older originals",
+        two_pods()
+            .act(1_000, service(1))
+            .fault(9_000, 40_000, Fault::Silence(Side::Virtual))
+            .act(10_000, Act::Label(pod("a"), 1))
+            .act(10_000, service(2))
+            .fault(12_000, 30_000, Fault::Second),
+    ));
+    all.push((
+        "two syncers, one of which knows an older node",
+        two_pods()
+            .fault(9_000, 40_000, Fault::Silence(Side::Host))
+            .act(10_000, Act::NodeDown(0))
+            .act(10_000, Act::NodeDown(1))
+            .fault(12_000, 30_000, Fault::Second)
+            .act(50_000, Act::NodeUp(0))
+            .act(50_000, Act::NodeUp(1)),
+    ));
     all.push((
         "a pod that ends while the watches are silent",
         two_pods().fault(10_000, 60_000, Fault::Silence(Side::Host)).act(20_000, Act::Evict(pod("a"))),

@@ -36,6 +36,28 @@ async fn an_update_carries_uid_and_version() {
 }
 
 #[tokio::test]
+async fn a_copy_that_somebody_else_has_written_over_is_written_again_only_after_a_look_at_its_original() {
+    const ORIGINAL: &str = "/api/v1/namespaces/default/configmaps/a";
+    let at = |version: &str, mut object: Value| {
+        object["metadata"]["resourceVersion"] = json!(version);
+        object
+    };
+    let original = json!({"metadata": {"namespace": "default", "name": "a", "uid": "u1"}});
+    for (inside, is_written) in [("4", false), ("3", true)] {
+        let virt = vec![("GET", ORIGINAL, 200, at(inside, original.clone()))];
+        let rig = Rig::new(vec![("PATCH", PLACE, 200, at("8", host_object("u1", "v")))], virt)
+            .knows(Side::Virtual, kinds::CONFIG_MAP, at("3", original.clone()))
+            .knows(Side::Host, kinds::CONFIG_MAP, host_object("u1", "w"));
+        rig.perform(apply("u1", "v")).await.unwrap();
+        assert_eq!(rig.asked(Side::Virtual), [""; 0], "the first write needs no look");
+        let rig = rig.knows(Side::Host, kinds::CONFIG_MAP, at("9", host_object("u1", "w")));
+        let again = rig.perform(apply("u1", "v")).await;
+        assert_eq!(rig.asked(Side::Virtual), [format!("GET {ORIGINAL}")]);
+        assert_eq!(again.is_ok(), is_written, "the original has the version {inside}: {again:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_conflict_or_a_404_leads_to_a_quorum_read_into_the_cache() {
     let conflict = json!({"kind": "Status", "reason": "Conflict", "message": "changed", "code": 409});
     let mut newer = host_object("u1", "x");
