@@ -8,7 +8,7 @@ use tenet_install::pki::Authority;
 use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 
-use crate::cluster::{Cluster, phase};
+use crate::cluster::Cluster;
 use crate::harness::{Harness, pod, until_told};
 
 const BUNDLES: &str = "/apis/certificates.k8s.io/v1/clustertrustbundles";
@@ -40,20 +40,20 @@ async fn a_pod_gets_the_trust_bundles_of_its_own_cluster_and_follows_them() -> R
     let sources = json!([{"clusterTrustBundle": {"name": name, "path": "ca.pem"}}]);
     let web = pod("web", &json!({"volumes": [{"name": "files", "projected": {"sources": sources}}]}));
     harness.virt.create(&format!("/api/v1/namespaces/{namespace}/pods"), web).await?;
-    let missing = format!("the ClusterTrustBundle {name} does not exist; the pod waits for it");
+    let missing = format!("the ClusterTrustBundle {name} does not exist; the containers of the pod wait for it");
     until_told(&harness.virt, &namespace, "SyncDegraded", "web", &missing).await?;
     let place = harness.on_host(&format!("pods/web-x-{namespace}-x-vc-1"));
-    assert_eq!(harness.host.get(&place).await?, None);
+    let host = harness.host.until(&place, "there", Value::is_object).await?;
+    let (secret, key) = source_of(&harness, &host)?;
+    let empty = harness.host.until(&secret, "there", Value::is_object).await?;
+    assert_eq!(empty["data"].get(&key), None, "a kubelet waits for the content");
 
     let (first, second) = (certificate("first")?, certificate("second")?);
     harness.virt.create(BUNDLES, bundle(&name, &format!("of this year\n{first}"))).await?;
     let virt = format!("/api/v1/namespaces/{namespace}/pods/web");
-    harness.virt.until(&virt, "running", |pod| phase(pod) == "Running").await?;
-    let host = harness.host.get(&place).await?.context("the host pod")?;
-    let (secret, key) = source_of(&harness, &host)?;
     let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
-    let found = harness.host.get(&secret).await?.context("the Secret beside the pod")?;
-    assert_eq!(found["data"][&key], encode(&first));
+    let old = encode(&first);
+    harness.host.until(&secret, "filled", |secret| secret["data"][&key] == old.as_str()).await?;
 
     harness.virt.merge(&format!("{BUNDLES}/{name}"), json!({"spec": {"trustBundle": second}})).await?;
     let fresh = encode(&second);

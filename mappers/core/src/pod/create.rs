@@ -11,9 +11,7 @@ use super::env::NotYet;
 use super::owner::Owner;
 use super::projected::{Content, Files};
 use super::update::Record;
-use super::{
-    Subject, content, draft, env, exposure, hosts_file, nameserver, owner, placement, projected, trust_bundles, volumes,
-};
+use super::{Subject, content, draft, env, exposure, hosts_file, nameserver, owner, placement, projected, volumes};
 
 /// Time in which the host usually places a new pod. Before that nothing is to be done for it.
 const SCHEDULED: Duration = Duration::from_secs(2);
@@ -28,9 +26,6 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
         return Ok(waiting);
     }
     if let Some(waiting) = volumes::missing(pod) {
-        return Ok(waiting);
-    }
-    if let Some(waiting) = trust_bundles::missing(pod) {
         return Ok(waiting);
     }
     if let Some(waiting) = nameserver::missing(pod) {
@@ -49,7 +44,9 @@ pub(super) fn create(pod: &Subject<'_, '_>) -> Result<Outcome, MapError> {
     };
     remarks.extend(hosts_file::add(pod, &mut host));
     // No container starts before its token exists: the kubelet waits for the Secret.
-    let secret = match Files::of(pod).content(pod, pod.virt.str_at("/spec/nodeName")) {
+    let files = Files::of(pod);
+    remarks.extend(files.remarks());
+    let secret = match files.content(pod, pod.virt.str_at("/spec/nodeName")) {
         Content::Due(mint) => Some(Effect::MintTokens(mint)),
         _ => None,
     };

@@ -119,8 +119,8 @@ impl Files {
 
     /// Returns differences that the tenant may not expect.
     pub(super) fn remarks(&self) -> Vec<String> {
-        let bundles = self.bundles.remarks("the pod keeps the certificates that it has");
-        bundles.chain(self.certificates.remarks()).collect()
+        let bundles = self.bundles.remarks(self.found.as_ref());
+        bundles.into_iter().chain(self.certificates.remarks()).collect()
     }
 
     /// Returns the requests for certificates that a pod on a node has to make now.

@@ -1,5 +1,6 @@
 //! Trust anchors: the certificates of `ClusterTrustBundle`s of the virtual cluster, in the Secret beside the host pod.
-//! As with a kubelet, a pod waits for a bundle that is not optional, and its file follows changes of the bundle.
+//! As with a kubelet, a pod is placed, and its containers wait for a bundle that is not optional: the kubelet of the host
+//! finds no content for the file. The file follows changes of the bundle.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +10,7 @@ use serde_json::{Value, json};
 use tenet_mapper::keys::TRUST_BUNDLES;
 use tenet_mapper::translate::digest::digest;
 use tenet_mapper::translate::trust_bundle::{Choice, TrustBundleSpec, anchors};
-use tenet_mapper::{
-    Context, Dependency, EventReason, Input, KeysOf, Kind, Object, Outcome, Projection, Side, VirtualKey,
-};
+use tenet_mapper::{Context, Dependency, Input, KeysOf, Kind, Object, Projection, Side, VirtualKey};
 
 use super::Subject;
 
@@ -26,8 +25,8 @@ pub(super) const UNREADABLE: &str =
 pub(super) struct TrustBundles {
     /// Content of each file whose bundles exist, or that may be empty, by its key in the Secret.
     files: BTreeMap<String, String>,
-    /// Choices that no bundle meets, although they are not optional.
-    missing: Vec<Choice>,
+    /// Choices that no bundle meets, although they are not optional, each with the key of its file.
+    missing: Vec<(String, Choice)>,
 }
 
 /// The bundles of the virtual cluster, as the mapper reads them.
@@ -47,17 +46,6 @@ pub(super) fn change(virt: &Object) -> Option<Dependency> {
     has_some.then_some(Dependency::Any(Side::Virtual, KIND))
 }
 
-/// Returns the wait for bundles that do not exist, as a kubelet waits with the start of a pod.
-pub(super) fn missing(pod: &Subject<'_, '_>) -> Option<Outcome> {
-    let remarks: Vec<_> = TrustBundles::of(pod).remarks("the pod waits for it").collect();
-    if remarks.is_empty() {
-        return None;
-    }
-    let events = remarks.iter().map(|remark| pod.event(EventReason::Degraded, remark));
-    let outcome = Outcome::done().then_together(events);
-    Some(change(pod.virt).into_iter().fold(outcome, Outcome::wait_for))
-}
-
 impl TrustBundles {
     /// Joins the certificates for each file of a pod.
     pub(super) fn of(pod: &Subject<'_, '_>) -> Self {
@@ -65,7 +53,7 @@ impl TrustBundles {
         for spec in TrustBundleSpec::of_pod(&pod.virt.value()["spec"]) {
             let bundles = chosen(pod.cx, &spec.choice);
             if bundles.is_empty() && !spec.is_optional {
-                found.missing.push(spec.choice);
+                found.missing.push((spec.data_key(), spec.choice));
                 continue;
             }
             let pem = bundles.iter().filter_map(|bundle| bundle.str_at("/spec/trustBundle"));
@@ -79,9 +67,16 @@ impl TrustBundles {
         self.files.is_empty() && self.missing.is_empty()
     }
 
-    /// Returns a sentence about each missing bundle, with its consequence.
-    pub(super) fn remarks(&self, consequence: &str) -> impl Iterator<Item = String> {
-        self.missing.iter().map(move |choice| format!("{choice} does not exist; {consequence}"))
+    /// Returns a sentence about each missing bundle, and its consequence for a pod that has this Secret.
+    pub(super) fn remarks(&self, secret: Option<&Object>) -> Vec<String> {
+        let digests = secret.map(Self::digests_in).unwrap_or_default();
+        let remark = |(key, choice): &(String, Choice)| {
+            let has_file = digests.contains_key(key);
+            let kept = "the pod keeps the certificates that it has";
+            let consequence = if has_file { kept } else { "the containers of the pod wait for it" };
+            format!("{choice} does not exist; {consequence}")
+        };
+        self.missing.iter().map(remark).collect()
     }
 
     /// Returns true if a Secret has all files as they should be.

@@ -1,5 +1,5 @@
 use serde_json::{Value, json};
-use tenet_mapper::{Dependency, Effect, EventReason, Kind, MapError, Next, Side};
+use tenet_mapper::{Dependency, EventReason, Kind, MapError, Next, Side};
 
 use super::lab::{Lab, SECRET_NAME};
 
@@ -78,18 +78,22 @@ fn bundles_of_a_signer_are_joined() {
 }
 
 #[test]
-fn a_pod_waits_for_a_bundle_unless_it_is_optional() {
+fn the_containers_of_a_pod_wait_for_a_bundle_unless_it_is_optional() {
     let source =
         |optional: bool| json!([{"clusterTrustBundle": {"name": "root", "path": "ca.pem", "optional": optional}}]);
     let mut lab = with_sources(source(false));
+    for effect in lab.effects() {
+        lab.perform(effect);
+    }
+    assert_eq!(std::mem::take(&mut lab.written), ["mint Secret", "apply Pod", "SyncDegraded"]);
+    let told = "the ClusterTrustBundle root does not exist; the containers of the pod wait for it";
+    assert_eq!((lab.events[0].reason, lab.events[0].message.as_str()), (EventReason::Degraded, told));
+    assert_eq!(files(&lab), [], "the kubelet waits for the content");
     let waiting = lab.reconcile().unwrap();
     assert!(waiting.wait.contains(&Dependency::Any(Side::Virtual, KIND)), "{:?}", waiting.wait);
-    let [Effect::Emit(event)] = waiting.effects()[..] else { panic!("{waiting:?}") };
-    assert_eq!(event.reason, EventReason::Degraded);
-    assert_eq!(event.message, "the ClusterTrustBundle root does not exist; the pod waits for it");
     root(&mut lab, "QUE=");
-    lab.converge();
-    assert!(lab.host().is_some());
+    assert_eq!(lab.converge(), ["mint Secret"]);
+    assert_eq!(files(&lab)[0].1, pem("QUE="));
 
     let mut lab = with_sources(source(true));
     lab.converge();
