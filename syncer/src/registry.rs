@@ -38,11 +38,11 @@ pub enum State {
 struct Needs {
     /// Streams without which it cannot run.
     required: BTreeSet<(Side, Kind)>,
-    /// Streams that it can run without, once it is known if they exist.
-    optional: BTreeSet<(Side, Kind)>,
     /// The originals of the kinds that refer to its kind. A copy that nothing refers to is removed,
     /// so it cannot judge while objects are there that it may not see.
     referrers: BTreeSet<(Side, Kind)>,
+    /// All streams, also those that it can run without once it is known if they exist, in a fixed order.
+    all: Vec<(Side, Kind)>,
 }
 
 /// The mappers with their states.
@@ -132,7 +132,7 @@ impl Registry {
     /// The streams of a mapper that have failed for longer than `span`, with the reasons.
     pub fn behind(&self, engine: &Engine, mapper: MapperId, span: Duration) -> Vec<String> {
         let needs = self.needs.get(&mapper);
-        let streams = needs.into_iter().flat_map(Needs::all);
+        let streams = needs.into_iter().flat_map(|needs| needs.all.iter().copied());
         let failing = streams.filter_map(|(side, kind)| {
             let health = engine.caches.health(side, kind).filter(|health| health.missing.is_none())?;
             let (since, reason) = health.failing?;
@@ -146,7 +146,7 @@ impl Registry {
     fn streams(&self, engine: &Engine, mapper: MapperId) -> (Vec<String>, Vec<String>) {
         let (mut missing, mut unlisted) = (Vec::new(), Vec::new());
         let Some(needs) = self.needs.get(&mapper) else { return (missing, unlisted) };
-        for (side, kind) in needs.all() {
+        for (side, kind) in needs.all.iter().copied() {
             let Some(health) = engine.caches.health(side, kind) else { continue };
             let stream = || {
                 let reason = health.failing.as_ref().map(|(_, reason)| format!(": {reason}")).unwrap_or_default();
@@ -176,11 +176,6 @@ fn start(engine: &Arc<Engine>, mapper: MapperId) {
 }
 
 impl Needs {
-    /// All streams, in a fixed order.
-    fn all(&self) -> BTreeSet<(Side, Kind)> {
-        self.required.iter().chain(&self.optional).chain(&self.referrers).copied().collect()
-    }
-
     /// The inputs of a mapper, and the originals of all kinds that refer to its kind.
     fn of(mapper: &dyn Mapper, all: &Mappers) -> Self {
         let spec = mapper.spec();
@@ -194,6 +189,7 @@ impl Needs {
                 referrers.insert((Side::Virtual, other.kind));
             }
         }
-        Self { required, optional, referrers }
+        let all: BTreeSet<_> = required.iter().chain(&optional).chain(&referrers).copied().collect();
+        Self { required, referrers, all: all.into_iter().collect() }
     }
 }
