@@ -127,7 +127,7 @@ command:
 livenessProbe:
   {{- include "tenet.probe" (dict "scheme" "HTTP" "path" "/livez" "port" 2381 "period" 10 "failures" 6) | nindent 2 }}
 {{- else -}}
-{{ include "tenet.container" (dict "root" . "name" "kine" "image" (.Values.images.kine | default "docker.io/rancher/kine:v0.17.5") "resources" $store.resources "cpu" "50m" "memory" "64Mi") }}
+{{ include "tenet.container" (dict "root" . "name" "kine" "image" (.Values.images.kine | default "docker.io/rancher/kine:v0.17.2") "resources" $store.resources "cpu" "50m" "memory" "64Mi") }}
 args:
   {{- if eq $store.type "sqlite" }}
   - --endpoint=sqlite:///data/state.db?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate

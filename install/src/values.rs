@@ -15,7 +15,9 @@ pub use load::{ValuesError, load};
 /// Kubernetes version of the programs whose image is not set.
 pub const KUBERNETES: &str = "v1.37.2";
 const ETCD_IMAGE: &str = "registry.k8s.io/etcd:3.7.0-0";
-const KINE_IMAGE: &str = "docker.io/rancher/kine:v0.17.5";
+// 0.16.6 and 0.17.3 to 0.17.5 confirm a create that the database did not store: when it fails, and the object is then
+// not found, it counts as done.
+const KINE_IMAGE: &str = "docker.io/rancher/kine:v0.17.2";
 const TENET_IMAGE: &str = concat!("tenet.sh/tenet-syncer:", env!("CARGO_PKG_VERSION"));
 
 /// Values of an installation. Every value has a default.

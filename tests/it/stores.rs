@@ -106,14 +106,17 @@ async fn loses_nothing(name: &'static str, server: Option<Server>, change: impl 
         server.start().await?;
     }
     pod.start().await?;
-    let found: BTreeMap<String, String> = pod
-        .cluster()
-        .await?
-        .list(&format!("{MAPS}?labelSelector=of%3Dstores"))
-        .await?
-        .iter()
-        .map(|map| (cluster::name(map).to_owned(), uid(map)))
-        .collect();
+    let (cluster, path) = (pod.cluster().await?, format!("{MAPS}?labelSelector=of%3Dstores"));
+    // It answers with 429 until its cache is filled.
+    let end = Instant::now() + Duration::from_secs(60);
+    let maps = loop {
+        match cluster.list(&path).await {
+            Err(error) if Instant::now() > end => return Err(error),
+            Err(_) => sleep(Duration::from_millis(200)).await,
+            Ok(maps) => break maps,
+        }
+    };
+    let found: BTreeMap<String, String> = maps.iter().map(|map| (cluster::name(map).to_owned(), uid(map))).collect();
     let confirmed = confirmed.lock();
     assert_eq!(confirmed.len(), OBJECTS);
     for (name, uid) in confirmed.iter() {

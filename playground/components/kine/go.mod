@@ -1,4 +1,5 @@
 // kine, the store of a virtual cluster on SQLite or an SQL database, pinned by go.sum. There is no Go code of ours.
+// Not 0.16.6 nor 0.17.3 to 0.17.5: those confirm a create that a database which was killed did not store.
 module tenet.sh/playground/components/kine
 
 go 1.26.5
@@ -45,7 +46,7 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0 // indirect
 	github.com/jackc/puddle/v2 v2.2.3 // indirect
 	github.com/jonboulle/clockwork v0.5.0 // indirect
-	github.com/k3s-io/kine v0.17.5 // indirect
+	github.com/k3s-io/kine v0.17.2 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/klauspost/cpuid/v2 v2.4.0 // indirect
 	github.com/klauspost/crc32 v1.3.0 // indirect
