@@ -113,8 +113,9 @@ impl RealNode {
         let (name, kubelet) = (name.to_owned(), Mutex::default());
         let mut node = Self { kubelet, proxy: None, containers, name, network, _undo: undo, components, dir };
         node.start_kubelet()?;
-        node.start_proxy()?;
         node.until_ready(host).await?;
+        // Before the node has its addresses, kube-proxy takes their appearance for a change, and ends.
+        node.start_proxy()?;
         Ok(node)
     }
 

@@ -143,6 +143,8 @@ failCgroupV1: false
 localStorageCapacityIsolation: false
 enforceNodeAllocatable: []
 evictionHard: {{memory.available: 100Mi}}
+# Images cannot be pulled again, so none is removed when the disk of the machine is full.
+imageGCHighThresholdPercent: 100
 # The kubelet needs no rules: without kube-proxy, the firewall of the machine is left alone.
 makeIPTablesUtilChains: false
 clusterDNS: [10.96.0.10]

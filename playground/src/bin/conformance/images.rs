@@ -94,7 +94,7 @@ impl<'a> Recipes<'a> {
         Ok(Some(match base_name(name) {
             "agnhost" => agnhost(None, &["/agnhost"], &["pause"]),
             "pause" => agnhost(None, &["/agnhost", "pause"], &[]),
-            "busybox" => tools(None, &[], &["sh"]),
+            "busybox" | "glibc-dns-testing" => tools(None, &[], &["sh"]),
             "nonroot" => Image { user: "1234".to_owned(), ..tools(None, &[], &["sh"]) },
             picture @ ("kitten" | "nautilus") => {
                 let data = format!("{{\n  \"image\": \"{picture}.jpg\"\n}}\n");
