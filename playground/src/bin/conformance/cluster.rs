@@ -49,7 +49,11 @@ impl Cluster {
             taint_eviction: true,
             // Webhooks and aggregated API servers are pods: this machine reaches those, and no Service.
             host_flags: vec!["--enable-aggregator-routing=true".to_owned()],
-            virtual_flags: vec!["--enable-aggregator-routing=true".to_owned()],
+            virtual_flags: vec![
+                "--enable-aggregator-routing=true".to_owned(),
+                // The default is the address that the API server advertises, which is loopback here.
+                "--service-account-jwks-uri=https://kubernetes.default.svc/openid/v1/jwks".to_owned(),
+            ],
             syncer_settings: settings(args.level),
             progress: progress.clone(),
             ..Options::default()
@@ -145,6 +149,7 @@ fn settings(level: Level) -> String {
         "pods:
   level: {}
   priorityClasses: [{}]
+  hostsFile: {{ image: \"{}\" }}
 nodes:
   always: {{ labels: {{ kubernetes.io/os: linux }} }}
   tenantScheduling: true
@@ -152,5 +157,6 @@ coredns: {{ enabled: true }}
 ",
         level.name(),
         classes.join(", "),
+        RealNode::IMAGE,
     )
 }
