@@ -292,6 +292,11 @@ impl Cluster {
         self.lock().store.compact(version);
     }
 
+    /// Answers a watch from a forgotten version with HTTP 410, or tells it as an event: servers do either.
+    pub fn set_refuses_expired(&self, refuses: bool) {
+        self.lock().refuses_expired = refuses;
+    }
+
     /// Ends every watch.
     pub fn cut_watches(&self) {
         self.lock().store.cut();

@@ -210,6 +210,8 @@ pub enum Fault {
     Stale(Side, u64),
     /// Watches cannot resume: the history is forgotten.
     Compact(Side),
+    /// The same, by a server that refuses such a watch with 410 instead of telling it as an event.
+    Expire(Side),
     /// The store is restored from a backup that is so many milliseconds old.
     Rewind(Side, u64),
     /// The cluster is replaced by an empty one.
@@ -344,7 +346,7 @@ impl Act {
 
 impl Fault {
     /// The kinds of faults, as the coverage counts them.
-    pub const KINDS: [&'static str; 29] = [
+    pub const KINDS: [&'static str; 30] = [
         "crash at a poll",
         "crash before a write",
         "crash after a write",
@@ -366,6 +368,7 @@ impl Fault {
         "lost event",
         "stale list",
         "compaction",
+        "compaction answered with 410",
         "rewind",
         "replacement",
         "freeze",
@@ -400,6 +403,7 @@ impl Fault {
             Self::Swallow(..) => "lost event",
             Self::Stale(..) => "stale list",
             Self::Compact(_) => "compaction",
+            Self::Expire(_) => "compaction answered with 410",
             Self::Rewind(..) => "rewind",
             Self::Replace(_) => "replacement",
             Self::Freeze => "freeze",

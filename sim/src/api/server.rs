@@ -107,6 +107,8 @@ pub(super) struct State {
     pub(super) addresses: Addresses,
     pub(super) admission: Option<Admission>,
     pub(super) audit: Vec<AuditEntry>,
+    /// True if a watch from a forgotten version is refused, and not answered with an event.
+    pub(super) refuses_expired: bool,
     watches: u64,
 }
 
@@ -125,6 +127,7 @@ impl State {
             config,
             admission: None,
             audit: Vec::new(),
+            refuses_expired: false,
             watches: 0,
         };
         state.found();

@@ -74,6 +74,9 @@ pub(super) fn start(state: &State, request: &Request) -> Result<Answer, Status> 
         }
     } else if version < table.floor {
         let why = format!("too old resource version: {version} ({})", table.floor);
+        if state.refuses_expired {
+            return Err(Status::expired(why));
+        }
         start.first.push_back(error_line(&Status::expired(why)));
         start.timeout = Duration::ZERO;
     }

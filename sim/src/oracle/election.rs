@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::down::is_claim;
 use super::{Oracle, Promise, SYNCER};
 use crate::api::AuditEntry;
 
@@ -66,9 +65,7 @@ impl Oracle {
         let had_it = |(user, since): &(String, Instant)| *user == entry.user && since.elapsed() <= REACTION;
         let thaws =
             |thaw: &Instant| Instant::now().checked_duration_since(*thaw).is_some_and(|since| since <= REACTION);
-        // Every process that starts makes sure that the claim is there.
-        if is_claim(entry)
-            || election.holder.as_ref() == Some(&entry.user)
+        if election.holder.as_ref() == Some(&entry.user)
             || election.before.as_ref().is_some_and(had_it)
             || election.thaws.iter().any(thaws)
         {

@@ -49,9 +49,9 @@ impl Oracle {
                 found.push((Promise::End, why));
             }
         }
-        for what in [What::Pod, What::Service] {
+        for what in [What::Pod, What::Service, What::ConfigMap, What::Secret] {
             let originals = clusters.virt.list(what.kind(), "");
-            for original in originals.iter().filter(|original| !original.is_deleting() && !is_finished(original)) {
+            for original in originals.iter().filter(|original| self.should_cross(clusters, what, original)) {
                 if self.is_held_by_others(clusters, what, original) && !is_told(clusters, original) {
                     let (namespace, name) = (original.namespace(), original.name());
                     found
@@ -105,6 +105,20 @@ impl Oracle {
                 self.fail(Promise::Late, why);
             }
         }
+    }
+
+    /// Returns true if an object should have a copy on the host.
+    fn should_cross(&self, clusters: &Clusters, what: What, original: &Object) -> bool {
+        let is_mounted = || {
+            let twins: Vec<_> = self.copies(clusters, What::Pod).filter_map(|twin| record(&twin)).collect();
+            let pods = clusters.virt.list(kinds::POD, original.namespace());
+            let mut needing = pods.iter().filter(|pod| {
+                !pod.is_deleting() && !is_finished(pod) && mounts(pod, what.kind().kind, original.name())
+            });
+            needing.any(|pod| twins.iter().any(|twin| twin.uid == pod.uid()))
+        };
+        let is_content = matches!(what, What::ConfigMap | What::Secret);
+        !original.is_deleting() && !is_finished(original) && (!is_content || is_mounted())
     }
 
     /// Returns true if somebody else has the name of a copy on the host.
@@ -185,6 +199,10 @@ impl Oracle {
             .copies(clusters, What::Claim)
             .filter(|copy| record(copy).is_some_and(|record| record.uid == claim.uid()))
             .collect();
+        // Somebody has deleted its copy, and a new one would be empty.
+        if copies.is_empty() && claim["status"]["phase"] == "Lost" {
+            return Ok(());
+        }
         let [copy] = copies.as_slice() else { return Err(format!("it has {} copies", copies.len())) };
         for field in ["/spec/volumeName", "/status/phase"] {
             if claim.pointer(field) != copy.pointer(field) {

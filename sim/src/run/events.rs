@@ -123,8 +123,9 @@ impl World {
                 self.clusters.of(side).cut_watches();
                 self.network.count(planned.fault.kind());
             }
-            Fault::Compact(side) => {
+            Fault::Compact(side) | Fault::Expire(side) => {
                 let cluster = self.clusters.of(side);
+                cluster.set_refuses_expired(matches!(planned.fault, Fault::Expire(_)));
                 cluster.compact(cluster.version());
                 cluster.cut_watches();
                 self.network.count(planned.fault.kind());
@@ -184,6 +185,7 @@ fn misses_events(fault: Fault) -> bool {
             | Fault::Silence(_)
             | Fault::Swallow(..)
             | Fault::Compact(_)
+            | Fault::Expire(_)
             | Fault::Status { .. }
             | Fault::Stale(..)
             | Fault::Replace(_)

@@ -11,6 +11,11 @@ fn pod(name: &str) -> Name {
     Name::new(What::Pod, "default", name)
 }
 
+/// A pod that mounts the ConfigMap `x`.
+fn mounting() -> PodPlan {
+    PodPlan { config_map: Some("x".to_owned()), grace: 5, ..PodPlan::default() }
+}
+
 /// Returns every directed script, with the idea that it is about.
 pub fn directed() -> Vec<(&'static str, Script)> {
     let mut all = Vec::new();
@@ -86,6 +91,10 @@ fn claims() -> Vec<(&'static str, Script)> {
             ),
         ),
         ("two syncers with one claim", both_go(mounted()).fault(100, 60_000, Fault::Second)),
+        (
+            "a claim whose copy somebody deletes, with its volume",
+            Script::new(1).act(500, Act::Claim(claim())).act(20_000, Act::Remove(claim())),
+        ),
     ];
     for write in 1..8 {
         let crash = Fault::Crash(Moment::AfterWrite(write));
@@ -128,8 +137,11 @@ fn replicas() -> Vec<(&'static str, Script)> {
 /// Failures that nothing tells of again.
 fn failures() -> Vec<(&'static str, Script)> {
     let refused = Fault::Status { side: Side::Host, scope: Scope::Writes, code: 500, retry_after: 0, share: 100 };
+    let plan = PodPlan { has_token: true, grace: 5, ..PodPlan::default() };
+    let with_token = two_pods().act(1_000, Act::Pod(pod("c"), plan));
     vec![
         ("nothing happens to two pods", two_pods()),
+        ("a pod with a token", with_token.act(20_000, Act::Delete(pod("c"), None))),
         (
             "an event of the virtual cluster that is lost",
             two_pods().fault(9_000, 10_000, Fault::Swallow(Side::Virtual, 1)).pod(10_000, "default", "c"),
@@ -214,6 +226,14 @@ fn late() -> Vec<(&'static str, Script)> {
             two_pods().fault(10_000, 0, Fault::Compact(Side::Virtual)).act(12_000, label(1)),
         ),
         ("watches that cannot resume", two_pods().fault(10_000, 0, Fault::Compact(Side::Host)).act(12_000, label(1))),
+        (
+            "watches whose resumption is refused",
+            two_pods().fault(10_000, 0, Fault::Expire(Side::Virtual)).act(12_000, label(1)),
+        ),
+        (
+            "a pod that goes at the instant from which watches cannot resume",
+            two_pods().fault(10_000, 0, Fault::Compact(Side::Virtual)).act(10_000, Act::Delete(pod("a"), Some(0))),
+        ),
     ];
     for seed in 1..4 {
         let story = Script::new(seed).pod(500, "default", "a").fault(900, 40_000, Fault::Slow(Side::Virtual, 6_000));
@@ -233,6 +253,7 @@ fn late() -> Vec<(&'static str, Script)> {
 /// Objects of others where ours should be.
 fn obstacles() -> Vec<(&'static str, Script)> {
     let service = Name::new(What::Service, "default", "s");
+    let content = Name::new(What::ConfigMap, "default", "x");
     vec![
         ("a name that is taken on the host", two_pods().act(100, Act::Foreign(pod("a")))),
         (
@@ -260,6 +281,13 @@ fn obstacles() -> Vec<(&'static str, Script)> {
                 .act(25_000, Act::Delete(pod("b"), None)),
         ),
         (
+            "a name of a ConfigMap that is taken on the host",
+            two_pods()
+                .act(100, Act::Foreign(content.clone()))
+                .act(200, Act::Content(content, 1))
+                .act(1_000, Act::Pod(pod("c"), mounting())),
+        ),
+        (
             "a node that fails",
             two_pods()
                 .act(10_000, Act::NodeDown(0))
@@ -275,7 +303,6 @@ fn away() -> Vec<(&'static str, Script)> {
     let crash = Fault::Crash(Moment::Poll(1));
     let away = || two_pods().fault(15_000, 60_000, crash);
     let short = PodPlan { runs: Some(22_000), exit: 1, grace: 5, ..PodPlan::default() };
-    let mounts = PodPlan { config_map: Some("x".to_owned()), grace: 5, ..PodPlan::default() };
     let content = |value| Act::Content(Name::new(What::ConfigMap, "default", "x"), value);
     vec![
         ("a host pod that goes while no syncer runs", away().act(20_000, Act::Evict(pod("a")))),
@@ -298,7 +325,7 @@ fn away() -> Vec<(&'static str, Script)> {
         ("a pod that ends while no syncer runs", away().act(1_000, Act::Pod(pod("c"), short))),
         (
             "content that changes while no syncer runs",
-            away().act(100, content(1)).act(1_000, Act::Pod(pod("c"), mounts)).act(30_000, content(2)),
+            away().act(100, content(1)).act(1_000, Act::Pod(pod("c"), mounting())).act(30_000, content(2)),
         ),
     ]
 }
