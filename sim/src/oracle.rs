@@ -146,6 +146,10 @@ pub struct Oracle {
     last_write: Option<(Side, Arc<AuditEntry>)>,
     /// True after the virtual cluster was replaced by one that nobody has claimed.
     is_replaced: bool,
+    /// Ids of the clusters that were replaced, with the times.
+    replaced: Vec<(String, Instant)>,
+    /// Time for which a request may be on its way.
+    delay: Duration,
     /// True if nothing delays the syncer.
     is_prompt: bool,
     is_verbose: bool,
@@ -170,6 +174,8 @@ impl Oracle {
             blind: Vec::new(),
             last_write: None,
             is_replaced: false,
+            replaced: Vec::new(),
+            delay: Duration::ZERO,
             is_prompt: false,
             is_verbose,
         }
@@ -252,11 +258,25 @@ impl Oracle {
 
     /// Forgets what was known of a cluster that went back to an earlier state, or was replaced.
     pub fn forget(&mut self, cluster_id: &str) {
-        self.is_replaced |= self.cluster_id != cluster_id;
-        cluster_id.clone_into(&mut self.cluster_id);
+        if self.cluster_id != cluster_id {
+            self.is_replaced = true;
+            self.replaced.push((std::mem::replace(&mut self.cluster_id, cluster_id.to_owned()), Instant::now()));
+        }
         self.history = History::default();
         self.excuse_order();
         self.excuse_writers();
+    }
+
+    /// Expects that requests may be on their way for a time: they may arrive after the cluster was replaced for which
+    /// they were sent.
+    pub fn expect_late(&mut self, delay: Duration) {
+        self.delay = delay;
+    }
+
+    /// Returns true if an object belongs to the virtual cluster, or to the one that it was when the write was sent.
+    fn is_of_cluster(&self, record: &Record) -> bool {
+        let was = |(id, until): &(String, Instant)| *id == record.cluster && until.elapsed() <= self.delay;
+        record.cluster == self.cluster_id || self.replaced.iter().any(was)
     }
 
     /// Adds a line to the log.

@@ -36,6 +36,8 @@ const NODES: u64 = 2;
 const RESTART: Duration = Duration::from_secs(1);
 /// Pause of the controllers before they react.
 const REACTION: Duration = Duration::from_millis(20);
+/// Longest time that a late request is on its way.
+const LATEST: Duration = Duration::from_secs(30);
 /// Simulated time after which a run has failed: several times what the longest ones take.
 const LONGEST: Duration = Duration::from_secs(4 * 3_600);
 /// Number of polls of all syncers after which a run has failed, as its time may stand still.
@@ -126,6 +128,7 @@ impl World {
         }
         if script.has(|fault| matches!(fault, Fault::Late(..))) {
             oracle.excuse_writers();
+            oracle.expect_late(LATEST);
         }
         if script.faults.is_empty() {
             oracle.expect_prompt();

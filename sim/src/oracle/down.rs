@@ -25,7 +25,7 @@ impl Oracle {
             return;
         }
         for object in [&entry.before, &entry.after].into_iter().flatten() {
-            if record(object).is_none_or(|record| record.cluster != self.cluster_id) {
+            if record(object).is_none_or(|record| !self.is_of_cluster(&record)) {
                 self.fail(Promise::Foreign, format!("{} wrote {name}, which is not ours", entry.user));
                 return;
             }
