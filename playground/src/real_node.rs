@@ -105,6 +105,7 @@ impl RealNode {
         let undo = Undo(dir.path().join(guard::UNDO));
         guard::remove_at_end(dir.path()).map_err(RealNodeError::Temporary)?;
         let network = network(dir.path())?;
+        machine::raise_limits();
         machine::create_cgroup(&network.name)?;
         image::write(&programs.busybox, dir.path())?;
         prepare(host, name, &network, dir.path())?;

@@ -6,6 +6,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::OnceLock,
 };
 
 use tempfile::TempDir;
@@ -15,8 +16,14 @@ use super::{RealNodeError, cluster_network::NAMESPACES, network};
 const CGROUPS: &str = "/sys/fs/cgroup";
 pub(super) const CNI_PLUGINS: &str = "/usr/lib/cni";
 
-/// Kernel settings that a kubelet changes.
-const KERNEL_SETTINGS: [&str; 6] = [
+/// Number of inotify instances that the user of all nodes may have. A kubelet and each API server take six, and the
+/// default of 128 is used up by a few control planes beside several nodes.
+const INOTIFY_INSTANCES: &str = "fs/inotify/max_user_instances";
+const INSTANCES: u32 = 1024;
+
+/// Kernel settings that a kubelet, or the start of a node, changes.
+const KERNEL_SETTINGS: [&str; 7] = [
+    INOTIFY_INSTANCES,
     "vm/overcommit_memory",
     "vm/panic_on_oom",
     "kernel/panic",
@@ -86,6 +93,15 @@ fn layers_in_a_namespace() -> Result<(), String> {
     run("unshare", namespaces.into_iter().chain([dir.path().as_os_str()]))
 }
 
+/// Lets the nodes watch as many files as they need. What a machine forbids may still be enough.
+pub(super) fn raise_limits() {
+    let path = Path::new("/proc/sys").join(INOTIFY_INSTANCES);
+    let present = fs::read_to_string(&path).ok().and_then(|value| value.trim().parse().ok());
+    if present.is_some_and(|present: u32| present < INSTANCES) {
+        let _ = fs::write(&path, INSTANCES.to_string());
+    }
+}
+
 /// Creates a cgroup in every hierarchy, for all processes of the node.
 pub(super) fn create_cgroup(name: &str) -> Result<(), RealNodeError> {
     let failed = |path: &Path, why| RealNodeError::Machine(format!("{} cannot be created: {why}", path.display()));
@@ -119,10 +135,15 @@ fn hierarchies() -> Vec<PathBuf> {
 /// Script that restores the kernel settings and removes the cgroups, once their processes have ended, the network
 /// namespace of a node that has its own, and the link. The link is last: while it exists, no other node takes its name.
 pub(super) fn undo_script(dir: &Path) -> String {
-    let settings = KERNEL_SETTINGS.into_iter().filter_map(|name| {
-        let path = format!("/proc/sys/{name}");
-        let value = fs::read_to_string(&path).ok()?;
-        Some(format!("echo {} > {path}\n", value.trim()))
+    // As they were before the first node of this program.
+    static SETTINGS: OnceLock<String> = OnceLock::new();
+    let settings = SETTINGS.get_or_init(|| {
+        let restored = KERNEL_SETTINGS.into_iter().filter_map(|name| {
+            let path = format!("/proc/sys/{name}");
+            let value = fs::read_to_string(&path).ok()?;
+            Some(format!("echo {} > {path}\n", value.trim()))
+        });
+        restored.collect()
     });
     format!(
         "PATH=$PATH:/usr/sbin:/sbin
@@ -140,7 +161,7 @@ done
 [ ! -e {NAMESPACES}/\"$bridge\" ] || ip netns delete \"$bridge\"
 ip link delete \"$bridge\"
 ",
-        settings.collect::<String>(),
+        settings,
         dir.join(network::NAME).display(),
     )
 }
