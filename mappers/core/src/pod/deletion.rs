@@ -60,10 +60,11 @@ pub(super) fn finish(pod: &Subject<'_, '_>) -> Outcome {
 
 fn end(pod: &Subject<'_, '_>, by_host: bool) -> Outcome {
     let shown = if was_there(pod) { status::last(pod, last_seen(pod).as_ref(), by_host) } else { None };
+    // The Secret is needed until the delete has proved that the host pod is gone.
     Outcome::done()
         .then_each(shown.map(Effect::best_effort))
-        .then_together(redundant_secret(pod))
         .then_together(farewell(pod))
+        .then_together(redundant_secret(pod))
 }
 
 /// Handles a host pod that existed and is gone: the virtual pod is deleted too, and its controller replaces

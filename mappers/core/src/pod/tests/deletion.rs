@@ -90,7 +90,7 @@ fn the_exit_code_is_shown_before_anything_is_cleaned_up() {
     for effect in effects.into_iter().skip(1) {
         lab.perform(effect);
     }
-    assert_eq!(lab.written, ["patch virtual status", "delete host Secret", "delete virtual Pod 0"]);
+    assert_eq!(lab.written, ["patch virtual status", "delete virtual Pod 0", "delete host Secret"]);
     assert!(lab.virt().is_none() && lab.secret().is_none());
 }
 
@@ -99,7 +99,7 @@ fn a_host_pod_that_vanishes_takes_the_virtual_one_along() {
     for scheduled in [true, false] {
         let mut lab = if scheduled { Lab::running() } else { Lab::created() };
         lab.vanish();
-        let expected = ["patch virtual status", "delete host Secret", "delete virtual Pod 0", "SyncChanged"];
+        let expected = ["patch virtual status", "delete virtual Pod 0", "delete host Secret", "SyncChanged"];
         assert_eq!(lab.planned(), expected, "it is not created again");
     }
 }
@@ -271,7 +271,7 @@ fn the_end_of_an_earlier_pod_is_not_shown_on_the_next() {
     uid(&mut lab, "u-2");
     lab.delete(Side::Virtual, 30);
     lab.vanish();
-    assert_eq!(lab.planned(), ["delete host Secret", "delete virtual Pod 0"]);
+    assert_eq!(lab.planned(), ["delete virtual Pod 0", "delete host Secret"]);
 }
 
 #[test]
