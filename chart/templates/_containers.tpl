@@ -179,6 +179,7 @@ command:
   - --kubelet-client-key=/pki/apiserver-kubelet-client.key
   - --kubelet-preferred-address-types={{ include "tenet.kubeletAddress" . }}
   - --service-account-issuer=https://kubernetes.default.svc
+  - --service-account-jwks-uri=https://kubernetes.default.svc/openid/v1/jwks
   - --service-account-key-file=/pki/sa.pub
   - --service-account-signing-key-file=/pki/sa.key
   - --requestheader-client-ca-file=/pki/front-proxy-ca.crt

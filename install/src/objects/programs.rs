@@ -118,6 +118,8 @@ pub(super) fn api_server(installation: &Installation<'_>) -> Vec<String> {
         pki("kubelet-client-key", "apiserver-kubelet-client.key"),
         format!("--kubelet-preferred-address-types={KUBELET_ADDRESS}"),
         "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        // By default it names the address of the pod, which the certificate does not.
+        "--service-account-jwks-uri=https://kubernetes.default.svc/openid/v1/jwks".to_owned(),
         pki("service-account-key-file", "sa.pub"),
         pki("service-account-signing-key-file", "sa.key"),
         pki("requestheader-client-ca-file", "front-proxy-ca.crt"),
