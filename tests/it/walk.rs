@@ -1,5 +1,6 @@
 //! Walk of a user on a host with two nodes that run containers: create, connect, run, pause, delete.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -166,6 +167,8 @@ async fn walk(host: &Host, store: &str, container: &str) -> Result<()> {
     clock.tell("a StatefulSet with a claim");
     ask(host, container)?;
     clock.tell("doctor, certs, logs, why");
+    tell_usage(&pod)?;
+    clock.tell("rest");
     if store == "sqlite" {
         outlives(host, "the control plane is killed", kill_control_plane(host)).await?;
         clock.tell("kill the control plane");
@@ -345,6 +348,47 @@ async fn take_host_api_away(host: &Host) -> Result<()> {
     Ok(())
 }
 
+/// Prints memory and CPU of each program of the control plane at rest.
+fn tell_usage(pod: &Value) -> Result<()> {
+    let uid = pod["metadata"]["uid"].as_str().context("no UID")?;
+    let before = usage(uid)?;
+    std::thread::sleep(REST);
+    let after = usage(uid)?;
+    ensure!(after.len() >= 4, "{after:?}");
+    for (process, (program, memory, ticks)) in &after {
+        let ticks = ticks.saturating_sub(before.get(process).map_or(0, |(_, _, ticks)| *ticks));
+        // There are 100 ticks in a second.
+        let cores = f64::from(u32::try_from(ticks)?) / 100.0 / REST.as_secs_f64();
+        println!("  {program}: {} MiB resident, {:.1} % of a core", memory / 1024, cores * 100.0);
+    }
+    Ok(())
+}
+
+/// Time for which the control plane is watched at rest.
+const REST: Duration = Duration::from_secs(20);
+
+/// Returns name, resident KiB and CPU ticks of each process in the containers of a pod, without those that only sleep.
+fn usage(uid: &str) -> Result<BTreeMap<u32, (String, u64, u64)>> {
+    let mut found = BTreeMap::new();
+    for process in fs::read_dir("/proc")?.flatten() {
+        let Some(id) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let read = |file: &str| fs::read_to_string(process.path().join(file)).unwrap_or_default();
+        if !read("cgroup").contains(uid) {
+            continue;
+        }
+        let (status, stat) = (read("status"), read("stat"));
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+        let memory = field("VmRSS:").split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or(0);
+        // The name may hold blanks, and ends with the last parenthesis; user and system time are fields 14 and 15.
+        let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+        let ticks = times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        if memory > 4 * 1024 {
+            found.insert(id, (field("Name:").to_owned(), memory, ticks));
+        }
+    }
+    Ok(found)
+}
+
 fn until_dns_answers(host: &Host) -> Result<()> {
     let deployment = ["deployment/coredns", "-n", "kube-system", "--timeout=120s"];
     host.inside(&[&["wait", "--for=condition=Available"], &deployment[..]].concat()).map(drop)
@@ -356,9 +400,18 @@ fn through_node_port(host: &Host) -> Result<()> {
         let file = host.machines.dir().join("kubeconfig.yaml");
         let (server, file) = (format!("https://{address}:{NODE_PORT}"), file.to_string_lossy());
         host.tenet().succeeds(&["connect", NAME, "--server", &server, "--file", &file])?;
-        let mut kubectl = std::process::Command::new(&host.kubectl);
-        let output = kubectl.args(["--kubeconfig", &file, "get", "namespace", "default", "--output=name"]).output()?;
-        ensure!(output.stdout == b"namespace/default\n", "{server}: {}", String::from_utf8_lossy(&output.stderr));
+        // The node learns of the new pod a moment later.
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            let mut kubectl = std::process::Command::new(&host.kubectl);
+            let output =
+                kubectl.args(["--kubeconfig", &file, "get", "namespace", "default", "--output=name"]).output()?;
+            if output.stdout == b"namespace/default\n" {
+                break;
+            }
+            ensure!(Instant::now() < end, "{server}: {}", String::from_utf8_lossy(&output.stderr));
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
     Ok(())
 }
