@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::pid_file;
+use tempfile::TempDir;
+
+use crate::{guard, pid_file};
 
 /// Error of preparing the folder of a playground.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,9 @@ pub enum FolderError {
         /// Folder of the playground.
         dir: PathBuf,
     },
+    /// No temporary folder can be created.
+    #[error("cannot create a temporary folder")]
+    Temporary(#[source] io::Error),
     /// The folder cannot be read or written.
     #[error("cannot use the folder {}", path.display())]
     Io {
@@ -42,6 +47,7 @@ pub(crate) struct Folder {
     path: PathBuf,
     // The kernel releases the lock when the process ends, even after SIGKILL.
     _lock: File,
+    _temporary: Option<TempDir>,
 }
 
 /// Name of the lock file. It also marks the folder as one of a playground, whose content may be deleted.
@@ -49,6 +55,17 @@ const LOCK: &str = "playground.lock";
 const PIDS: &str = "pids";
 
 impl Folder {
+    /// Claims a folder: this one, or a new one that is removed when the value is dropped, and also when this process is
+    /// killed.
+    pub(crate) fn claim_or_create(dir: Option<&Path>) -> Result<Self, FolderError> {
+        if let Some(dir) = dir {
+            return Self::claim(dir);
+        }
+        let temporary = temporary().map_err(FolderError::Temporary)?;
+        let folder = Self::claim(temporary.path())?;
+        Ok(Self { _temporary: Some(temporary), ..folder })
+    }
+
     pub(crate) fn claim(dir: &Path) -> Result<Self, FolderError> {
         let failed = |source| FolderError::Io { path: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(failed)?;
@@ -61,7 +78,7 @@ impl Folder {
         kill_leftovers(&path);
         wipe(&path)?;
         lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())).map_err(failed)?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self { path, _lock: lock, _temporary: None })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -71,6 +88,12 @@ impl Folder {
     pub(crate) fn pids(&self) -> PathBuf {
         self.path.join(PIDS)
     }
+}
+
+fn temporary() -> io::Result<TempDir> {
+    let dir = TempDir::with_prefix("tenet-playground-")?;
+    guard::remove_at_end(dir.path())?;
+    Ok(dir)
 }
 
 fn lock(dir: &Path) -> Result<File, FolderError> {

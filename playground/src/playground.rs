@@ -7,7 +7,7 @@ pub use error::PlaygroundError;
 pub use options::Options;
 
 use std::{
-    env, io,
+    env,
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -16,14 +16,11 @@ use std::{
     time::Duration,
 };
 
-use tempfile::TempDir;
-
 use crate::{
     component::Component,
     components::Components,
     folder::Folder,
     grants::{self, GrantError},
-    guard,
     host::{self, SYNCER_USER, Tenancy, VIRTUAL_API_ADDRESS},
     kwok::{self, Kwok},
     metrics, pki,
@@ -56,7 +53,6 @@ pub struct Playground {
     node_access: bool,
     rights: Rights,
     folder: Folder,
-    _temporary: Option<TempDir>,
 }
 
 /// The rights that the syncer has on the host.
@@ -96,16 +92,7 @@ impl Playground {
 
     /// Starts everything but the syncer, and returns when pods can be created on both sides.
     pub async fn start(options: Options) -> Result<Self, PlaygroundError> {
-        let temporary = match options.dir {
-            Some(_) => None,
-            None => Some(temporary_dir().map_err(PlaygroundError::Temporary)?),
-        };
-        let dir = match (&options.dir, &temporary) {
-            (Some(dir), _) => dir.as_path(),
-            (None, Some(temporary)) => temporary.path(),
-            (None, None) => Path::new("."),
-        };
-        let folder = Folder::claim(dir)?;
+        let folder = Folder::claim_or_create(options.dir.as_deref())?;
         let mut components = Components::locate_or_build(&options.progress).await?;
         let metrics = options.metrics && components.add_if_possible(Component::MetricsServer, &options.progress).await;
         options.progress.step("starting two control planes");
@@ -141,7 +128,6 @@ impl Playground {
             node_access: options.node_access,
             rights: Rights::default(),
             folder,
-            _temporary: temporary,
         };
         playground.write_files(&options)?;
         playground.create_nodes(options.nodes).await?;
@@ -422,13 +408,6 @@ fn virtual_options(options: &Options, folder: &Folder, namespace: &str) -> Plane
         ],
         ..PlaneOptions::new("virtual", Role::Virtual, folder.path())
     }
-}
-
-/// Creates a folder that is removed when the value is dropped, and also when this process is killed.
-fn temporary_dir() -> io::Result<TempDir> {
-    let dir = TempDir::with_prefix("tenet-playground-")?;
-    guard::remove_at_end(dir.path())?;
-    Ok(dir)
 }
 
 fn kwok_folders(folder: &Folder) -> kwok::Folders {

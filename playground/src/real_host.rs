@@ -2,15 +2,11 @@
 //! kube-proxy, CoreDNS, volumes, and a metrics server.
 
 mod dns;
-mod error;
 mod images;
 mod volumes;
 
-pub use error::RealHostError;
-
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use crate::{
@@ -19,10 +15,10 @@ use crate::{
     components::Components,
     folder::Folder,
     metrics,
-    plane::{ControlPlane, MASTERS, PlaneOptions, Role},
+    plane::{ControlPlane, MASTERS, PlaneError, PlaneOptions, Role},
     process::{Died, Process},
     progress::Progress,
-    real_node::{ClusterNetwork, RealNode},
+    real_node::{ClusterNetwork, RealNode, RealNodeError},
 };
 
 /// Settings of a real host.
@@ -51,7 +47,6 @@ pub struct RealHost {
     kubeconfig: PathBuf,
     values: PathBuf,
     folder: Folder,
-    _temporary: Option<TempDir>,
 }
 
 impl RealHost {
@@ -59,19 +54,10 @@ impl RealHost {
     ///
     /// # Errors
     ///
-    /// [`RealHostError::lacks`] tells what the machine lacks, if it cannot run nodes.
-    pub async fn start(options: RealHostOptions) -> Result<Self, RealHostError> {
+    /// [`RealNodeError::Machine`] names what the machine lacks, if it cannot run nodes.
+    pub async fn start(options: RealHostOptions) -> Result<Self, RealNodeError> {
         let network = ClusterNetwork::create()?;
-        let temporary = match options.dir {
-            Some(_) => None,
-            None => Some(TempDir::with_prefix("tenet-host-").map_err(RealHostError::Temporary)?),
-        };
-        let dir = match (&options.dir, &temporary) {
-            (Some(dir), _) => dir.as_path(),
-            (None, Some(temporary)) => temporary.path(),
-            (None, None) => Path::new("."),
-        };
-        let folder = Folder::claim(dir)?;
+        let folder = Folder::claim_or_create(options.dir.as_deref())?;
         let progress = &options.progress;
         let mut components = Components::locate_or_build(progress).await?;
         for component in [Component::Kine, Component::CoreDns] {
@@ -83,7 +69,7 @@ impl RealHost {
         plane.until_pods_are_admitted("default").await?;
         let archive = folder.path().join("images.tar");
         images::write(&components, &options.syncer, &archive)
-            .map_err(|source| RealHostError::File { path: archive.clone(), source })?;
+            .map_err(|source| RealNodeError::File { path: archive.clone(), source })?;
         let mut nodes = Vec::new();
         for number in 1..=options.nodes {
             progress.step(&format!("starting node {number} of {}", options.nodes));
@@ -92,27 +78,16 @@ impl RealHost {
             nodes.push(node);
         }
         for (path, object) in dns::objects() {
-            api::apply(&plane.client(), &path, &object).await?;
+            api::apply(&plane.client(), &path, &object).await.map_err(PlaneError::from)?;
         }
         let volumes = volumes::offer(plane.client(), folder.path())?;
         let metrics = if has_metrics { Some(metrics::start(&components, &plane, &folder).await?) } else { None };
         let (kubeconfig, values) = (folder.path().join("kubeconfig"), folder.path().join("value.yaml"));
         plane.write_kubeconfig(&kubeconfig, "admin", Some(MASTERS))?;
         std::fs::write(&values, images::VALUES)
-            .map_err(|source| RealHostError::File { path: values.clone(), source })?;
+            .map_err(|source| RealNodeError::File { path: values.clone(), source })?;
         progress.clear();
-        Ok(Self {
-            _metrics: metrics,
-            volumes,
-            nodes,
-            _network: network,
-            plane,
-            components,
-            kubeconfig,
-            values,
-            folder,
-            _temporary: temporary,
-        })
+        Ok(Self { _metrics: metrics, volumes, nodes, _network: network, plane, components, kubeconfig, values, folder })
     }
 
     /// Returns the control plane.

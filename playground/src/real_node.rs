@@ -18,7 +18,6 @@ mod network;
 pub use archive::{Image, Layer, LayerFiles};
 pub use cluster_network::ClusterNetwork;
 pub use error::RealNodeError;
-pub use image::ProgramImage;
 pub use machine::program;
 
 use std::{
@@ -130,13 +129,6 @@ impl RealNode {
     /// Kills the kubelet (SIGKILL). The containers keep running.
     pub fn kill_kubelet(&self) {
         drop(self.kubelet.lock().unwrap_or_else(PoisonError::into_inner).take());
-    }
-
-    /// Adds an image to the node.
-    pub fn add_image(&self, image: &ProgramImage) -> Result<(), RealNodeError> {
-        let path = self.dir.path().join("image.tar");
-        image.write(&path).map_err(|source| RealNodeError::File { path: path.clone(), source })?;
-        self.import(&path)
     }
 
     /// Adds the images of an archive to the node.

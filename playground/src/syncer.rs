@@ -124,6 +124,21 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// Builds the syncer in release mode beside the target folder of this program, and returns its path.
+pub fn build_syncer() -> io::Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let program = std::env::current_exe()?;
+    let target = program.parent().and_then(Path::parent).ok_or_else(|| io::Error::other("no target folder"))?;
+    let mut command = std::process::Command::new(cargo);
+    command.args(["build", "--release", "--locked", "--bin", "tenet-syncer", "--target-dir"]).arg(target);
+    if command.current_dir(root).status()?.success() {
+        Ok(target.join("release").join("tenet-syncer"))
+    } else {
+        Err(io::Error::other("cannot build the syncer"))
+    }
+}
+
 /// Content of the configuration file.
 pub(crate) struct Settings<'a> {
     pub(crate) name: &'a str,

@@ -1,13 +1,14 @@
 //! Walk of a user on a host with two nodes that run containers: create, connect, run, pause, delete.
 
-use std::collections::BTreeMap;
+mod usage;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tenet_playground::{Component, ControlPlane, Progress, RealHost, RealHostOptions, RealNode};
+use tenet_playground::{Component, ControlPlane, Progress, RealHost, RealHostOptions, RealNode, RealNodeError};
 use tokio::sync::Mutex;
 
 use crate::cluster::{self, Cluster};
@@ -43,11 +44,8 @@ impl Host {
             progress: Progress::stderr(),
         };
         let host = match RealHost::start(options).await {
-            Err(error) => match error.lacks() {
-                Some(why) => return skipped(&format!("no real host, because {why}")),
-                None => return Err(error.into()),
-            },
-            Ok(host) => host,
+            Err(RealNodeError::Machine(why)) => return skipped(&format!("no real host, because {why}")),
+            host => host?,
         };
         let cluster = Cluster::new("host", client(host.kubeconfig()).await?);
         let kubectl = host.components().path(Component::Kubectl).to_owned();
@@ -167,7 +165,7 @@ async fn walk(host: &Host, store: &str, container: &str) -> Result<()> {
     clock.tell("a StatefulSet with a claim");
     ask(host, container)?;
     clock.tell("doctor, certs, logs, why");
-    tell_usage(&pod)?;
+    usage::tell(&pod)?;
     clock.tell("rest");
     if store == "sqlite" {
         outlives(host, "the control plane is killed", kill_control_plane(host)).await?;
@@ -285,14 +283,7 @@ const AWAY: Duration = Duration::from_secs(20);
 fn ask(host: &Host, store: &str) -> Result<()> {
     let tenet = host.tenet();
     // Its kinds may still be starting.
-    let end = Instant::now() + Duration::from_secs(30);
-    let found = loop {
-        match tenet.succeeds(&["doctor", NAME]) {
-            Err(error) if Instant::now() > end => return Err(error),
-            Err(_) => std::thread::sleep(Duration::from_secs(1)),
-            Ok(found) => break found,
-        }
-    };
+    let found = until_ok(Duration::from_secs(30), || tenet.succeeds(&["doctor", NAME]))?;
     for check in
         ["control plane", "syncer", "rights of the syncer", "service range", "certificates", "claim", "webhook"]
     {
@@ -348,45 +339,15 @@ async fn take_host_api_away(host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// Prints memory and CPU of each program of the control plane at rest.
-fn tell_usage(pod: &Value) -> Result<()> {
-    let uid = pod["metadata"]["uid"].as_str().context("no UID")?;
-    let before = usage(uid)?;
-    std::thread::sleep(REST);
-    let after = usage(uid)?;
-    ensure!(after.len() >= 4, "{after:?}");
-    for (process, (program, memory, ticks)) in &after {
-        let ticks = ticks.saturating_sub(before.get(process).map_or(0, |(_, _, ticks)| *ticks));
-        // There are 100 ticks in a second.
-        let cores = f64::from(u32::try_from(ticks)?) / 100.0 / REST.as_secs_f64();
-        println!("  {program}: {} MiB resident, {:.1} % of a core", memory / 1024, cores * 100.0);
-    }
-    Ok(())
-}
-
-/// Time for which the control plane is watched at rest.
-const REST: Duration = Duration::from_secs(20);
-
-/// Returns name, resident KiB and CPU ticks of each process in the containers of a pod, without those that only sleep.
-fn usage(uid: &str) -> Result<BTreeMap<u32, (String, u64, u64)>> {
-    let mut found = BTreeMap::new();
-    for process in fs::read_dir("/proc")?.flatten() {
-        let Some(id) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let read = |file: &str| fs::read_to_string(process.path().join(file)).unwrap_or_default();
-        if !read("cgroup").contains(uid) {
-            continue;
-        }
-        let (status, stat) = (read("status"), read("stat"));
-        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
-        let memory = field("VmRSS:").split(' ').next().and_then(|kib| kib.parse().ok()).unwrap_or(0);
-        // The name may hold blanks, and ends with the last parenthesis; user and system time are fields 14 and 15.
-        let times = stat.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-        let ticks = times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
-        if memory > 4 * 1024 {
-            found.insert(id, (field("Name:").to_owned(), memory, ticks));
+/// Repeats an attempt until it succeeds, or returns its last error when the time is over.
+fn until_ok<T>(limit: Duration, attempt: impl Fn() -> Result<T>) -> Result<T> {
+    let end = Instant::now() + limit;
+    loop {
+        match attempt() {
+            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(200)),
+            ended => return ended,
         }
     }
-    Ok(found)
 }
 
 fn until_dns_answers(host: &Host) -> Result<()> {
@@ -401,17 +362,13 @@ fn through_node_port(host: &Host) -> Result<()> {
         let (server, file) = (format!("https://{address}:{NODE_PORT}"), file.to_string_lossy());
         host.tenet().succeeds(&["connect", NAME, "--server", &server, "--file", &file])?;
         // The node learns of the new pod a moment later.
-        let end = Instant::now() + Duration::from_secs(30);
-        loop {
+        until_ok(Duration::from_secs(30), || {
             let mut kubectl = std::process::Command::new(&host.kubectl);
             let output =
                 kubectl.args(["--kubeconfig", &file, "get", "namespace", "default", "--output=name"]).output()?;
-            if output.stdout == b"namespace/default\n" {
-                break;
-            }
-            ensure!(Instant::now() < end, "{server}: {}", String::from_utf8_lossy(&output.stderr));
-            std::thread::sleep(Duration::from_millis(200));
-        }
+            ensure!(output.stdout == b"namespace/default\n", "{server}: {}", String::from_utf8_lossy(&output.stderr));
+            Ok(())
+        })?;
     }
     Ok(())
 }
@@ -477,11 +434,7 @@ fn keeps_data(host: &Host) -> Result<()> {
 
 fn run_pod(host: &Host, name: &str) -> Result<()> {
     // The ServiceAccount appears a second or two after the control plane is ready.
-    let end = Instant::now() + Duration::from_secs(20);
-    while let Err(error) = host.inside(&["get", "serviceaccount", "default"]) {
-        ensure!(Instant::now() < end, "{error:#}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    until_ok(Duration::from_secs(20), || host.inside(&["get", "serviceaccount", "default"]))?;
     run(host, name, &SERVES)?;
     host.inside(&["wait", "--for=condition=Ready", &format!("pod/{name}"), "--timeout=60s"]).map(drop)
 }

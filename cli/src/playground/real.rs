@@ -3,7 +3,7 @@
 use std::{fmt, path::Path, process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result, bail};
-use tenet_playground::{Progress, RealHost, RealHostOptions, RealNode};
+use tenet_playground::{Progress, RealHost, RealHostOptions, RealNode, RealNodeError};
 
 use super::{Args, Playground};
 use crate::{end::Ends, kubectl::Kubectl};
@@ -30,11 +30,8 @@ pub(super) async fn live(args: &Args, progress: &Progress) -> Result<ExitCode> {
         host = RealHost::start(options) => host,
     };
     let host = match host {
-        Err(error) => match error.lacks() {
-            Some(why) => bail!("this machine cannot run nodes: {why}"),
-            None => return Err(error.into()),
-        },
-        Ok(host) => host,
+        Err(RealNodeError::Machine(why)) => bail!("this machine cannot run nodes: {why}"),
+        host => host?,
     };
     println!("The host is ready after {:.1} s.\n", started.elapsed().as_secs_f64());
     if args.exit {

@@ -1,7 +1,5 @@
 //! Errors of a playground.
 
-use std::io;
-
 use crate::{components::ComponentsError, folder::FolderError, plane::PlaneError, syncer::SyncerError};
 
 /// Error of starting a playground.
@@ -13,9 +11,6 @@ pub enum PlaygroundError {
     /// The folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// No temporary folder can be created.
-    #[error("cannot create a temporary folder")]
-    Temporary(#[source] io::Error),
     /// A control plane did not start.
     #[error(transparent)]
     Plane(#[from] PlaneError),

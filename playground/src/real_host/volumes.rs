@@ -11,8 +11,7 @@ use kube::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use super::RealHostError;
-use crate::api;
+use crate::{api, real_node::RealNodeError};
 
 const PATH: &str = "/api/v1/persistentvolumes";
 /// Number of volumes that are free at any time.
@@ -21,9 +20,9 @@ const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Keeps some volumes free for claims without a class, until the task ends. A volume that was released is removed with
 /// its folder.
-pub(super) fn offer(client: Client, dir: &Path) -> Result<JoinHandle<()>, RealHostError> {
+pub(super) fn offer(client: Client, dir: &Path) -> Result<JoinHandle<()>, RealNodeError> {
     let dir = dir.join("volumes");
-    fs::create_dir(&dir).map_err(|source| RealHostError::File { path: dir.clone(), source })?;
+    fs::create_dir(&dir).map_err(|source| RealNodeError::File { path: dir.clone(), source })?;
     Ok(tokio::spawn(async move {
         let mut made = 0;
         loop {

@@ -4,12 +4,13 @@ use std::{io, path::PathBuf};
 
 use crate::{
     components::ComponentsError,
+    folder::FolderError,
     plane::PlaneError,
     process::{Died, ProcessError},
     wait::TimedOut,
 };
 
-/// Error of starting a real node.
+/// Error of starting a real node, or a host of real nodes.
 #[derive(Debug, thiserror::Error)]
 pub enum RealNodeError {
     /// The machine lacks a requirement. Tests are skipped then.
@@ -18,6 +19,9 @@ pub enum RealNodeError {
     /// The kubelet cannot be located or built.
     #[error(transparent)]
     Components(#[from] ComponentsError),
+    /// The folder of the host cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// No temporary folder can be created.
     #[error("cannot create a temporary folder")]
     Temporary(#[source] io::Error),

@@ -1,9 +1,6 @@
 //! Images of programs of this machine, because tests cannot rely on a registry.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use super::{
     RealNodeError,
@@ -19,35 +16,6 @@ pub(super) const PAUSE: &str = "registry.k8s.io/pause:3.10";
 pub(super) const ARCHIVE: &str = "images.tar";
 
 const PATH: &str = "PATH=/bin";
-
-/// Image of one program, for [`RealNode::add_image`](super::RealNode::add_image).
-#[derive(Clone, Debug)]
-pub struct ProgramImage {
-    /// Tagged name.
-    pub name: String,
-    /// Program on this machine, which becomes `/bin/NAME` in the image.
-    pub program: PathBuf,
-    /// True if the image runs the program by itself; otherwise a container names it as its command.
-    pub is_entry_point: bool,
-}
-
-impl ProgramImage {
-    /// Writes the image as an archive, with the shared libraries of the program.
-    pub(super) fn write(&self, archive_path: &Path) -> io::Result<()> {
-        let name = self.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let path = format!("/bin/{name}");
-        let mut files = LayerFiles::default();
-        files.program(&path, &self.program)?;
-        let image = Image {
-            names: vec![self.name.clone()],
-            layers: vec![files.into_layer()?],
-            entry: if self.is_entry_point { vec![path] } else { Vec::new() },
-            env: vec![PATH.to_owned()],
-            ..Image::default()
-        };
-        Image::write_all(&[image], archive_path)
-    }
-}
 
 /// Writes the images of busybox as an archive.
 pub(super) fn write(busybox: &Path, dir: &Path) -> Result<(), RealNodeError> {

@@ -1,11 +1,12 @@
 //! Runs the syncer between two real control planes under faults, and compares both sides at the end.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use clap::Parser;
+use tenet_playground::build_syncer;
 use tenet_sim::faults::{Options, run};
 
 /// Runs the syncer between two real control planes under faults.
@@ -46,7 +47,7 @@ async fn main() -> ExitCode {
 async fn check(args: Args) -> anyhow::Result<bool> {
     let syncer = match args.syncer {
         Some(syncer) => std::path::absolute(syncer)?,
-        None => build()?,
+        None => build_syncer()?,
     };
     let seed = args.seed.unwrap_or_else(|| u64::from(std::process::id()));
     println!("seed {seed}, {} minutes", args.minutes);
@@ -55,14 +56,4 @@ async fn check(args: Args) -> anyhow::Result<bool> {
         run(&Options { syncer, length, seed, dir: args.keep }).await.with_context(|| format!("seed {seed}"))?;
     print!("{report}");
     Ok(report.findings.is_empty())
-}
-
-fn build() -> anyhow::Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let target = std::env::current_exe()?.parent().and_then(Path::parent).context("the target folder")?.to_owned();
-    let mut command = Command::new(cargo);
-    command.args(["build", "--release", "--locked", "--bin", "tenet-syncer", "--target-dir"]).arg(&target);
-    ensure!(command.current_dir(root).status()?.success(), "cannot build the syncer");
-    Ok(target.join("release").join("tenet-syncer"))
 }

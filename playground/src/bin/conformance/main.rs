@@ -5,15 +5,11 @@ mod images;
 mod report;
 mod suite;
 
-use std::{
-    path::{Path, PathBuf},
-    process::{Command, ExitCode},
-    time::Duration,
-};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::{Parser, ValueEnum};
-use tenet_playground::{Component, Components, Progress};
+use tenet_playground::{Component, Components, Progress, build_syncer};
 use tokio::signal::unix::{SignalKind, signal};
 
 use cluster::Cluster;
@@ -148,14 +144,4 @@ async fn run(args: Args) -> anyhow::Result<bool> {
     println!("report: {}; logs: {}", file.display(), dir.join("logs").display());
     cluster.shutdown().await;
     Ok(report.is_good())
-}
-
-fn build_syncer() -> anyhow::Result<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let target = std::env::current_exe()?.parent().and_then(Path::parent).context("the target folder")?.to_owned();
-    let mut command = Command::new(cargo);
-    command.args(["build", "--release", "--locked", "--bin", "tenet-syncer", "--target-dir"]).arg(&target);
-    ensure!(command.current_dir(root).status()?.success(), "cannot build the syncer");
-    Ok(target.join("release").join("tenet-syncer"))
 }
