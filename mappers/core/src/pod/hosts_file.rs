@@ -50,7 +50,7 @@ pub(super) fn add(pod: &Subject<'_, '_>, host: &mut Value) -> Option<String> {
     let names = json!([{"name": "SHORT", "value": short}, {"name": "LONG", "value": long}]);
     let first = json!({
         "name": NAME, "image": image, "command": ["sh", "-c", SCRIPT], "env": names,
-        // What the pod needs, and its class of service, stay as they are.
+        // The resources of the pod, and its class of service, stay as they are.
         "resources": pod.virt.at("/spec/containers/0/resources").cloned().unwrap_or_default(),
         "volumeMounts": [mount("/tenet")],
         "securityContext": confined(pod),

@@ -3,7 +3,7 @@ use tenet_mapper::{Effect, EventReason, MapError, Next, Object, Side, kinds};
 
 use super::lab::{Lab, NAME, NOW, SECRET_NAME};
 
-/// What the kit makes of a private key.
+/// Stand-in of the kit for a private key.
 const PRIVATE_KEY: &str = "a2V5";
 const REFRESH: &str = "2027-01-15T09:00:00Z";
 /// The same, an hour after the start.
