@@ -36,6 +36,8 @@ pub enum Component {
     KubeProxy,
     /// Conformance tests of Kubernetes.
     E2eTest,
+    /// ginkgo, which runs the conformance tests in several processes.
+    Ginkgo,
     /// Program of the images that the conformance tests run.
     Agnhost,
     /// Program of the conformance test of `allowPrivilegeEscalation`.
@@ -66,6 +68,7 @@ impl Component {
             Self::CoreDns => "coredns",
             Self::KubeProxy => "kube-proxy",
             Self::E2eTest => "e2e.test",
+            Self::Ginkgo => "ginkgo",
             Self::Agnhost => "agnhost",
             Self::NoNewPrivileges => "nonewprivs",
             Self::SampleApiServer => "sample-apiserver",
@@ -85,9 +88,12 @@ impl Component {
             Self::Kine => &go_module::KINE,
             Self::Helm => &go_module::HELM,
             Self::CoreDns => &go_module::COREDNS,
-            Self::KubeProxy | Self::E2eTest | Self::Agnhost | Self::NoNewPrivileges | Self::SampleApiServer => {
-                &go_module::CONFORMANCE
-            }
+            Self::KubeProxy
+            | Self::E2eTest
+            | Self::Ginkgo
+            | Self::Agnhost
+            | Self::NoNewPrivileges
+            | Self::SampleApiServer => &go_module::CONFORMANCE,
             _ => &go_module::CONTROL_PLANE,
         }
     }
@@ -108,6 +114,7 @@ impl Component {
             Self::CoreDns => "github.com/coredns/coredns",
             Self::KubeProxy => "k8s.io/kubernetes/cmd/kube-proxy",
             Self::E2eTest => "k8s.io/kubernetes/test/e2e",
+            Self::Ginkgo => "github.com/onsi/ginkgo/v2/ginkgo",
             Self::Agnhost => "k8s.io/kubernetes/test/images/agnhost",
             Self::NoNewPrivileges => "k8s.io/kubernetes/test/images/nonewprivs",
             Self::SampleApiServer => "k8s.io/sample-apiserver",
@@ -127,6 +134,7 @@ impl Component {
             Self::Kine => "github.com/k3s-io/kine",
             Self::Helm => "helm.sh/helm/v4",
             Self::CoreDns => "github.com/coredns/coredns",
+            Self::Ginkgo => "github.com/onsi/ginkgo/v2",
             Self::SampleApiServer => "k8s.io/sample-apiserver",
             _ => "k8s.io/kubernetes",
         }
@@ -136,7 +144,7 @@ impl Component {
     pub(crate) fn version_args(self) -> &'static [&'static str] {
         match self {
             Self::Kubectl => &["version", "--client"],
-            Self::Helm => &["version"],
+            Self::Helm | Self::Ginkgo => &["version"],
             Self::CoreDns => &["-version"],
             _ => &["--version"],
         }
@@ -153,7 +161,7 @@ impl Component {
             Self::Kwok => 45,
             Self::MetricsServer | Self::Kine => 90,
             Self::Kubelet => 120,
-            Self::Helm => 60,
+            Self::Helm | Self::Ginkgo => 60,
             Self::CoreDns => 65,
             Self::KubeProxy | Self::SampleApiServer => 30,
             Self::E2eTest => 180,
@@ -182,6 +190,7 @@ mod tests {
             Component::CoreDns,
             Component::KubeProxy,
             Component::E2eTest,
+            Component::Ginkgo,
             Component::Agnhost,
             Component::NoNewPrivileges,
             Component::SampleApiServer,

@@ -46,7 +46,7 @@ pub(crate) static COREDNS: GoModule = GoModule {
     go_sum: include_str!("../components/coredns/go.sum"),
 };
 
-/// Module of the conformance tests, the programs in their images, and kube-proxy.
+/// Module of the conformance tests with ginkgo, the programs in their images, and kube-proxy.
 pub(crate) static CONFORMANCE: GoModule = GoModule {
     go_mod: include_str!("../components/conformance/go.mod"),
     go_sum: include_str!("../components/conformance/go.sum"),

@@ -1,10 +1,11 @@
-// The conformance tests of Kubernetes, the programs in their images, and the proxy that a node needs for Services. The
-// versions are those of ../go.mod.
+// The conformance tests of Kubernetes, the program that runs them at once, the programs in their images, and the proxy
+// that a node needs for Services. The versions are those of ../go.mod.
 module tenet.sh/playground/components/conformance
 
 go 1.26.0
 
 tool (
+	github.com/onsi/ginkgo/v2/ginkgo
 	k8s.io/kubernetes/cmd/kube-proxy
 	k8s.io/kubernetes/test/e2e
 	k8s.io/kubernetes/test/images/agnhost

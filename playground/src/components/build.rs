@@ -188,7 +188,7 @@ fn link_flags(component: Component) -> String {
 /// Go package that holds the version variables of a Kubernetes program.
 fn version_package(component: Component) -> Option<&'static str> {
     match component {
-        Component::Etcd | Component::Kwok | Component::CoreDns => None,
+        Component::Etcd | Component::Kwok | Component::CoreDns | Component::Ginkgo => None,
         Component::MetricsServer => Some("k8s.io/client-go/pkg/version"),
         _ => Some("k8s.io/component-base/version"),
     }

@@ -29,6 +29,12 @@ struct Args {
     /// Regular expression that the name of a test must not match.
     #[arg(long)]
     skip: Option<String>,
+    /// Report of an earlier run, whose passed tests are left out. May be repeated.
+    #[arg(long, value_name = "FILE")]
+    without_passed: Vec<PathBuf>,
+    /// Number of processes that run tests at once. Tests that must run alone come at the end.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    procs: u8,
     /// Level of the Pod Security standards that tenant pods are held to.
     #[arg(long, value_enum, default_value_t = Level::Baseline)]
     level: Level,
@@ -69,12 +75,13 @@ impl Level {
 }
 
 /// Programs of the tests, of their images and of the DNS server inside.
-const PROGRAMS: [Component; 5] = [
+const PROGRAMS: [Component; 6] = [
     Component::CoreDns,
     Component::Agnhost,
     Component::NoNewPrivileges,
     Component::SampleApiServer,
     Component::E2eTest,
+    Component::Ginkgo,
 ];
 
 #[tokio::main]
@@ -107,6 +114,10 @@ async fn told_to_end() {
 async fn run(args: Args) -> anyhow::Result<bool> {
     let progress = Progress::stderr();
     let dir = std::path::absolute(&args.dir)?;
+    let mut passed = Vec::new();
+    for file in &args.without_passed {
+        passed.extend(report::passed(file)?);
+    }
     let syncer = match (&args.syncer, args.on_host) {
         (_, true) => None,
         (Some(syncer), false) => Some(std::path::absolute(syncer)?),
@@ -122,6 +133,8 @@ async fn run(args: Args) -> anyhow::Result<bool> {
         dir: dir.clone(),
         focus: args.focus.clone(),
         skip: args.skip.clone(),
+        passed,
+        procs: args.procs,
         limit: Duration::from_secs(args.minutes * 60),
         progress: progress.clone(),
         components,

@@ -25,6 +25,8 @@ pub struct Report {
     pub passed: Vec<String>,
     /// Tests that failed, with their messages.
     pub failed: Vec<Finding>,
+    /// Tests that ran when the time of the run was over.
+    pub cut_off: Vec<String>,
     /// Tests that found that they cannot run here, with their reasons.
     pub skipped: Vec<Finding>,
     /// Number of conformance tests that were not to run.
@@ -69,6 +71,20 @@ struct Failure {
 }
 
 const LABEL: &str = "Conformance";
+/// Start of the message of a test that the end of the run cut off.
+const CUT_OFF: &str = "A suite timeout occurred";
+
+/// Returns the names of the tests that passed in an earlier run.
+pub fn passed(file: &Path) -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Earlier {
+        passed: Vec<String>,
+    }
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let earlier: Earlier =
+        serde_json::from_str(&text).with_context(|| format!("cannot read the report in {}", file.display()))?;
+    Ok(earlier.passed)
+}
 
 impl Report {
     /// Reads the results of a run that took so long.
@@ -96,14 +112,16 @@ impl Report {
             // A test without a message was not selected.
             "skipped" if is_conformance && !spec.message().is_empty() => self.skipped.push(finding()),
             "skipped" | "pending" | "" => self.not_run += usize::from(is_conformance),
+            "interrupted" if is_test => self.cut_off.push(spec.name()),
+            "timedout" if is_test && spec.message().starts_with(CUT_OFF) => self.cut_off.push(spec.name()),
             // Also what comes before and after all tests.
             _ => self.failed.push(finding()),
         }
     }
 
-    /// Returns true if some tests passed and none failed.
+    /// Returns true if some tests passed, and none failed or was cut off.
     pub fn is_good(&self) -> bool {
-        self.failed.is_empty() && !self.passed.is_empty()
+        self.failed.is_empty() && self.cut_off.is_empty() && !self.passed.is_empty()
     }
 
     /// Writes the report as JSON.
@@ -132,15 +150,19 @@ impl fmt::Display for Report {
                 writeln!(f, "    {}", finding.message.lines().next().unwrap_or_default())?;
             }
         }
+        for name in &self.cut_off {
+            writeln!(f, "cut off: {name}")?;
+        }
         writeln!(
             f,
-            "Kubernetes {}, level {}, {} nodes, {} s: {} passed, {} failed, {} skipped, {} not run",
+            "Kubernetes {}, level {}, {} nodes, {} s: {} passed, {} failed, {} cut off, {} skipped, {} not run",
             self.kubernetes,
             self.level,
             self.nodes,
             self.seconds,
             self.passed.len(),
             self.failed.len(),
+            self.cut_off.len(),
             self.skipped.len(),
             self.not_run,
         )
@@ -159,6 +181,8 @@ mod tests {
              "LeafNodeLabels": ["Conformance"], "State": "passed"},
             {"ContainerHierarchyTexts": ["[sig-node]"], "LeafNodeType": "It", "LeafNodeText": "fails",
              "LeafNodeLabels": ["Conformance"], "State": "timedout", "Failure": {"Message": "too slow\nby far"}},
+            {"LeafNodeType": "It", "LeafNodeText": "runs on", "LeafNodeLabels": ["Conformance"], "State": "timedout",
+             "Failure": {"Message": "A suite timeout occurred"}},
             {"LeafNodeType": "It", "LeafNodeText": "needs three nodes", "LeafNodeLabels": ["Conformance"],
              "State": "skipped", "Failure": {"Message": "there are two"}},
             {"LeafNodeType": "It", "LeafNodeText": "other", "LeafNodeLabels": ["Conformance"], "State": "skipped"},
@@ -168,6 +192,7 @@ mod tests {
         assert_eq!(report.passed, ["[sig-node] Pods run"]);
         let failed = Finding { name: "[sig-node] fails".to_owned(), message: "too slow\nby far".to_owned() };
         assert_eq!(report.failed, [failed]);
+        assert_eq!(report.cut_off, ["runs on"]);
         assert_eq!((report.skipped.len(), report.not_run), (1, 1));
         assert!(!report.is_good());
         assert!(report.to_string().contains("failed: [sig-node] fails\n    too slow\n"), "{report}");

@@ -22,6 +22,10 @@ pub struct Suite {
     pub focus: Option<String>,
     /// Regular expression of the names of the tests not to run.
     pub skip: Option<String>,
+    /// Names of more tests not to run.
+    pub passed: Vec<String>,
+    /// Number of processes that run tests at once.
+    pub procs: u8,
     /// Time after which the tests are stopped.
     pub limit: Duration,
     /// Output of the progress messages.
@@ -36,7 +40,7 @@ const GRACE: Duration = Duration::from_secs(120);
 impl Suite {
     /// Returns the names of the images of all tests.
     pub async fn list_images(&self) -> Result<Vec<String>> {
-        let process = self.start("e2e-images", vec!["--list-images".into()])?;
+        let process = self.start("e2e-images", Component::E2eTest, vec!["--list-images".into()])?;
         while process.exited().is_none() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -62,7 +66,7 @@ impl Suite {
             fs::remove_file(&results)?;
         }
         self.progress.note(&format!("running the tests; their output is {}", self.log("e2e").display()));
-        let process = self.start("e2e", self.arguments())?;
+        let process = self.start("e2e", Component::Ginkgo, self.arguments())?;
         let mut seen = 0;
         while process.exited().is_none() {
             if let Some(died) = died() {
@@ -87,27 +91,35 @@ impl Suite {
 
     fn arguments(&self) -> Vec<OsString> {
         let mut arguments = vec![
+            "run".to_owned(),
+            format!("--procs={}", self.procs),
+            "--label-filter=Conformance".to_owned(),
+            "--v".to_owned(),
+            "--no-color".to_owned(),
+            format!("--timeout={}s", self.limit.as_secs()),
+            format!("--output-dir={}", self.dir.display()),
+            format!("--json-report={RESULTS}"),
+        ];
+        arguments.extend(self.focus.iter().map(|focus| format!("--focus={focus}")));
+        arguments.extend(self.skip.iter().map(|skip| format!("--skip={skip}")));
+        arguments.extend(self.passed.iter().map(|name| format!("--skip={}", exactly(name))));
+        arguments.extend([
+            self.components.path(Component::E2eTest).display().to_string(),
+            "--".to_owned(),
             "--provider=skeleton".to_owned(),
             format!("--kubeconfig={}", self.kubeconfig.display()),
             format!("--kubectl-path={}", self.components.path(Component::Kubectl).display()),
             "--disable-log-dump=true".to_owned(),
-            "--ginkgo.label-filter=Conformance".to_owned(),
-            "--ginkgo.v".to_owned(),
-            "--ginkgo.no-color".to_owned(),
-            format!("--ginkgo.timeout={}s", self.limit.as_secs()),
-            format!("--ginkgo.json-report={}", self.results().display()),
-        ];
-        arguments.extend(self.focus.iter().map(|focus| format!("--ginkgo.focus={focus}")));
-        arguments.extend(self.skip.iter().map(|skip| format!("--ginkgo.skip={skip}")));
+        ]);
         arguments.into_iter().map(OsString::from).collect()
     }
 
-    fn start(&self, name: &str, args: Vec<OsString>) -> Result<Process> {
+    fn start(&self, name: &str, program: Component, args: Vec<OsString>) -> Result<Process> {
         let log = self.log(name);
         fs::write(&log, "")?;
         Ok(Process::spawn(&Launch {
             name: name.to_owned(),
-            program: self.components.path(Component::E2eTest).to_owned(),
+            program: self.components.path(program).to_owned(),
             args,
             dir: self.dir.clone(),
             env: Vec::new(),
@@ -121,8 +133,26 @@ impl Suite {
     }
 }
 
+/// Returns the regular expression of the test of this name, and of no other. Ginkgo puts the name of the suite before
+/// that of the test.
+fn exactly(name: &str) -> String {
+    let escaped =
+        name.chars().flat_map(|letter| letter.is_ascii_punctuation().then_some('\\').into_iter().chain([letter]));
+    format!(" {}$", escaped.collect::<String>())
+}
+
 /// Counts the tests that have ended. The output marks each with a bullet.
 fn ended(log: &Path) -> usize {
     let text = fs::read(log).unwrap_or_default();
     String::from_utf8_lossy(&text).lines().filter(|line| line.starts_with('•')).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_expression_of_a_name_takes_its_punctuation_as_it_is() {
+        assert_eq!(exactly("[sig-node] Pods a.b (c)"), r" \[sig\-node\] Pods a\.b \(c\)$");
+    }
 }
