@@ -1,5 +1,6 @@
 //! Worker: takes keys from the queue, runs their mapper, and passes the effects to the gate.
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,8 +125,15 @@ async fn reconcile(
         }
         Err(_) => {}
     }
-    let Outcome { stages, next, wait, refused, all, wake, settle } = decided?;
-    let has_written = perform(engine, mapper, ticket, stages, settle.is_some()).await?;
+    // Without it a name that is free again would be noticed only at the next try, minutes later.
+    let blocked = |error: MapError| {
+        if matches!(error, MapError::Foreign { .. }) {
+            engine.router.wait(&ticket.key, BTreeSet::from([Dependency::host(kind, &host_key)]));
+        }
+        error
+    };
+    let Outcome { stages, next, wait, refused, all, wake, settle } = decided.map_err(blocked)?;
+    let has_written = perform(engine, mapper, ticket, stages, settle.is_some()).await.map_err(blocked)?;
     // The patrol enqueues all of them by itself.
     if ticket.lane != Lane::Patrol {
         if all {

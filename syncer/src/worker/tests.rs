@@ -177,6 +177,22 @@ async fn a_key_that_waits_for_changes_is_due_at_its_time_all_the_same() {
 }
 
 #[tokio::test]
+async fn a_key_whose_name_is_taken_on_the_host_is_tried_again_when_the_name_is_free() {
+    let taken =
+        json!({"metadata": {"namespace": "team-a", "name": "a-x-n-x-vc-1", "uid": "theirs", "resourceVersion": "3"}});
+    let rig = Rig::new(Vec::new(), |_| Err(MapError::foreign(Side::Host, kinds::POD, &pod(), "no owner record")));
+    assert!(matches!(rig.work().await, Again::Failed(_)));
+    assert_eq!(rig.engine.queue.len(), 0);
+    let hosts = rig.engine.caches.get(Side::Host, kinds::POD).unwrap();
+    let mut other = taken.clone();
+    other["metadata"]["name"] = json!("b-x-n-x-vc-1");
+    rig.engine.router.gone(hosts, &Object::new(other));
+    assert_eq!(rig.engine.queue.len(), 0, "another name");
+    rig.engine.router.gone(hosts, &Object::new(taken));
+    assert_eq!(rig.engine.queue.len(), 1);
+}
+
+#[tokio::test]
 async fn a_panic_quarantines_the_key() {
     let rig = Rig::new(Vec::new(), |_| panic!("a bug"));
     let Again::Failed(delay) = rig.work().await else { panic!("not quarantined") };
