@@ -230,7 +230,7 @@ impl Gate {
             let is_derived =
                 write.target.side == Side::Host || is_shown_status(write) || self.is_picture(&write.target);
             if is_derived {
-                self.confirm_source(&write.target).await?;
+                self.confirm_source(&write.target, takes_back_end(write, cached)).await?;
             }
             let answer = match self.write(write).await {
                 Ok(answer) => answer,
@@ -370,12 +370,13 @@ impl Gate {
         Ok(quorum::take(cache, &self.parts.router, &object.into(), cached.as_ref().map(Object::uid), found))
     }
 
-    /// Reads the source of an object from a quorum if somebody else has written the object since this syncer did. A
-    /// second syncer whose watch is late would otherwise write the older state in turns with the first.
-    async fn confirm_source(&self, target: &ObjectRef) -> Result<(), MapError> {
+    /// Reads the source of an object from a quorum if somebody else has written the object since this syncer did, or if
+    /// the write is `doubtful` by itself. A second syncer whose watch is late would otherwise write the older state in
+    /// turns with the first.
+    async fn confirm_source(&self, target: &ObjectRef, doubtful: bool) -> Result<(), MapError> {
         let ObjectRef { side, kind, namespace, name } = target;
-        let is_contested = self.parts.caches.get(*side, *kind);
-        if !is_contested.is_some_and(|cache| cache.is_written_by_others(namespace, name)) {
+        let cache = self.parts.caches.get(*side, *kind);
+        if !doubtful && !cache.is_some_and(|cache| cache.is_written_by_others(namespace, name)) {
             return Ok(());
         }
         let Some(source) = self.source(target) else { return Ok(()) };
@@ -460,6 +461,18 @@ impl Gate {
 /// Returns true for the write of a status that shows what the host says.
 fn is_shown_status(write: &Write) -> bool {
     write.target.side == Side::Virtual && write.subresource == Some("status")
+}
+
+/// Returns true for a status that shows a pod as running whose end was shown. Pods do not start again, so the state of
+/// the host that it comes from may be an old one.
+fn takes_back_end(write: &Write, cached: Option<&Object>) -> bool {
+    let is_final = |phase: &str| matches!(phase, "Succeeded" | "Failed");
+    let Payload::Merge(body) = &write.payload else { return false };
+    let phase = body.pointer("/status/phase").and_then(Value::as_str);
+    is_shown_status(write)
+        && write.target.kind == kinds::POD
+        && phase.is_some_and(|phase| !is_final(phase))
+        && cached.and_then(|cached| cached.str_at("/status/phase")).is_some_and(is_final)
 }
 
 /// Load of the server as an answer shows it. A failing webhook, a timeout or a slow answer concerns one request.

@@ -116,6 +116,41 @@ async fn a_status_that_somebody_else_has_written_over_is_written_again_only_afte
     }
 }
 
+/// A second syncer that has not seen the end of the host pod yet would otherwise take back what the first one shows.
+#[tokio::test]
+async fn the_end_of_a_pod_is_taken_back_only_after_a_look_at_its_host_pod() {
+    const STATUS: &str = "/api/v1/namespaces/default/pods/a/status";
+    const COPY: &str = "/api/v1/namespaces/team-a/pods/a-x-default-x-vc-1";
+    let pod = |phase: &str| {
+        json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "u", "resourceVersion": "5"},
+               "status": {"phase": phase}})
+    };
+    let copy = |version: &str| json!({"metadata": {"namespace": "team-a", "name": "a-x-default-x-vc-1", "uid": "h", "resourceVersion": version}});
+    for (shown, wanted, on_host, looks, is_written) in [
+        ("Succeeded", "Running", "4", true, false),
+        ("Failed", "Running", "3", true, true),
+        ("Failed", "Succeeded", "4", false, true),
+        ("Running", "Succeeded", "4", false, true),
+    ] {
+        let virt = vec![("PATCH", STATUS, 200, pod(wanted))];
+        let rig = Rig::new(vec![("GET", COPY, 200, copy(on_host))], virt)
+            .knows(Side::Virtual, kinds::POD, pod(shown))
+            .knows(Side::Host, kinds::POD, copy("3"));
+        let show = VirtualPatch {
+            version: None,
+            kind: kinds::POD,
+            key: VirtualKey::new("default", "a"),
+            uid: "u".to_owned(),
+            subresource: Some("status"),
+            values: vec![("/status".into(), json!({"phase": wanted}))],
+            cause: None,
+        };
+        let written = rig.perform(Effect::PatchVirtual(show)).await;
+        assert_eq!(!rig.asked(Side::Host).is_empty(), looks, "{shown} to {wanted}");
+        assert_eq!(written.is_ok(), is_written, "{shown} to {wanted}: {written:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_picture_that_somebody_else_has_written_over_is_written_again_only_after_a_look_at_the_host() {
     const NODE: &str = "/api/v1/nodes/node-1";
