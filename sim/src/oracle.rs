@@ -33,6 +33,8 @@ pub use end::{Picture, compare};
 pub const SYNCER: &str = "syncer";
 /// Writes of the syncer to one object after which they count as endless.
 const ENDLESS: u64 = 80;
+/// Time in which a syncer notices that a store was replaced. Until then it writes for the cluster that was there.
+const NOTICE: Duration = Duration::from_secs(15);
 /// Number of audit entries that a failure shows.
 const SHOWN: usize = 60;
 
@@ -273,9 +275,10 @@ impl Oracle {
         self.delay = delay;
     }
 
-    /// Returns true if an object belongs to the virtual cluster, or to the one that it was when the write was sent.
+    /// Returns true if an object belongs to the virtual cluster, or to the one that it was, as far as a syncer can know,
+    /// when the write was sent.
     fn is_of_cluster(&self, record: &Record) -> bool {
-        let was = |(id, until): &(String, Instant)| *id == record.cluster && until.elapsed() <= self.delay;
+        let was = |(id, until): &(String, Instant)| *id == record.cluster && until.elapsed() <= NOTICE + self.delay;
         record.cluster == self.cluster_id || self.replaced.iter().any(was)
     }
 

@@ -9,7 +9,7 @@ use tenet_sim::script::generate;
 /// Number of seeds; those whose faults show an open defect are among them, and left out.
 const SEEDS: u64 = 1_000;
 /// Later seeds that have shown a defect.
-const REGRESSIONS: [(u64, &str); 7] = [
+const REGRESSIONS: [(u64, &str); 11] = [
     (327, "a claim was deleted before a pod that mounts it had a node, and no event told why the pod waited"),
     (351, "a foreign object took the name of a host pod that had ended, and the virtual pod did not end"),
     (382, "two syncers, one of which knew an older state of a node, wrote its picture in turns"),
@@ -17,6 +17,13 @@ const REGRESSIONS: [(u64, &str); 7] = [
     (629, "a syncer that ends at each start was started twice after each end: the run did not end"),
     (787, "a referrer came into the cache after a copy was judged redundant"),
     (1297, "a create that was on its way while the virtual cluster was replaced counted as one for a foreign object"),
+    (1417, "a name on the host was free again, and the virtual pod that had waited for it ended minutes later"),
+    (
+        1437,
+        "two syncers, one of which had not seen the end of a host pod, showed the pod as ended and running in turns",
+    ),
+    (1850, "a list that hung while the virtual cluster was replaced counted as a lost event"),
+    (1939, "a write for a virtual cluster that had been replaced a moment before counted as one to a foreign object"),
 ];
 /// Number of seeds that run twice.
 const REPEATED: u64 = 30;

@@ -28,6 +28,9 @@ const SHORT_REST: Duration = Duration::from_secs(45);
 const RESTART: Duration = Duration::from_secs(20);
 /// Time after which nothing is on its way any more.
 const CALM: Duration = Duration::from_secs(15);
+/// The same where a list may hang: it ends by its deadline, and until the next one only an audit sees what is new.
+const CALM_AFTER_HANGING: Duration = Duration::from_secs(80);
+
 impl World {
     /// Waits until the world is at rest and both sides agree. Returns false if that does not happen.
     pub(super) async fn come_to_rest(&mut self) -> anyhow::Result<bool> {
@@ -50,6 +53,8 @@ impl World {
     pub(super) async fn settle(&mut self, rest: Duration) -> anyhow::Result<bool> {
         let (start, mut seen, mut since) = (Instant::now(), self.writes(), Instant::now());
         let (mut calm, mut drift) = (None, None);
+        let may_hang = rest > CALM_AFTER_HANGING && self.script.has(hangs);
+        let known = if may_hang { CALM_AFTER_HANGING } else { CALM };
         while since.elapsed() < rest {
             sleep(Duration::from_secs(2)).await;
             self.tenant.lock().act();
@@ -61,6 +66,8 @@ impl World {
             }
             if calm.is_none() && since.elapsed() >= CALM {
                 calm = Some(self.oracle.lock().requests());
+            }
+            if since.elapsed() >= known {
                 drift = drift.or(self.syncer.drift());
             }
             if start.elapsed() > LONGEST {
@@ -152,6 +159,11 @@ fn is_silent(fault: &Fault) -> bool {
             | Fault::Swallow(..)
             | Fault::Stale(..)
     )
+}
+
+/// Returns true for a fault that may leave a request that hangs.
+fn hangs(fault: &Fault) -> bool {
+    matches!(fault, Fault::Hang(..) | Fault::HangAnswer(..))
 }
 
 /// Returns true for a fault after which only an audit finds what a watch has not told.
