@@ -37,6 +37,9 @@ struct Args {
     /// Runs the directed scripts before the seeds.
     #[arg(long)]
     directed: bool,
+    /// Runs only the directed scripts of this idea, and no seeds.
+    #[arg(long)]
+    idea: Option<String>,
     /// Prints the log of the syncer.
     #[arg(long)]
     log: bool,
@@ -62,7 +65,8 @@ fn simulate(args: &Args) -> anyhow::Result<bool> {
         return show(seed);
     }
     let (start, tally) = (Instant::now(), Mutex::new(Tally::default()));
-    for (idea, script) in directed().into_iter().filter(|_| args.directed) {
+    let is_wanted = |idea: &str| args.idea.as_ref().map_or(args.directed, |wanted| wanted == idea);
+    for (idea, script) in directed().into_iter().filter(|(idea, _)| is_wanted(idea)) {
         if tally.lock().failed >= args.failures {
             break;
         }
@@ -73,7 +77,8 @@ fn simulate(args: &Args) -> anyhow::Result<bool> {
             outcome.failures.iter().for_each(|failure| println!("  {failure}"));
         }
     }
-    sweep(args.from..args.from + args.seeds, args.threads, |seed| {
+    let seeds = if args.idea.is_some() { 0 } else { args.seeds };
+    sweep(args.from..args.from + seeds, args.threads, |seed| {
         if tally.lock().failed >= args.failures {
             return;
         }

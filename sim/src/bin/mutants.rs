@@ -3,10 +3,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use clap::Parser;
+use parking_lot::Mutex;
 use tenet_sim::campaign::threads;
 
 /// Variable that switches on one mutant: each patch asks for its own name.
@@ -43,7 +46,9 @@ fn kill_all(args: &Args) -> anyhow::Result<usize> {
     git(&root, &["worktree", "add", "--detach", &copy.display().to_string(), "HEAD"])?;
     let program = build(&root, &copy, &patches);
     git(&root, &["worktree", "remove", "--force", &copy.display().to_string()])?;
-    kill_each(args, &program?, &patches)
+    let table = std::fs::read_to_string(root.join("sim/mutants.md"))?;
+    let mutants: Vec<_> = patches.iter().map(|patch| Mutant::of(patch, &table)).collect();
+    kill_each(args, &program?, &mutants)
 }
 
 /// Builds the simulator with all mutants in it, each switched off.
@@ -66,33 +71,72 @@ fn build(root: &Path, copy: &Path, patches: &[PathBuf]) -> anyhow::Result<PathBu
     Ok(target.join("release/tenet-sim"))
 }
 
-fn kill_each(args: &Args, program: &Path, patches: &[PathBuf]) -> anyhow::Result<usize> {
-    let unchanged = run(args, program, "none")?;
-    ensure!(unchanged.is_none(), "the engine without a mutant fails: {}", unchanged.unwrap_or_default());
-    let (mut survivors, mut tried) = (0, 0);
-    for patch in patches {
+/// A planted defect.
+struct Mutant {
+    name: String,
+    /// Directed script that has found it, as `sim/mutants.md` says.
+    known: Option<String>,
+}
+
+impl Mutant {
+    fn of(patch: &Path, table: &str) -> Self {
         let name = patch.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if !args.names.is_empty() && !args.names.contains(&name) {
-            continue;
-        }
-        let start = Instant::now();
-        tried += 1;
-        let verdict = run(args, program, &name)?;
-        if verdict.is_none() {
-            survivors += 1;
-        }
-        let verdict = verdict.map_or_else(|| "SURVIVED".to_owned(), |why| format!("killed: {why}"));
-        println!("{name:<24} {:>4} s  {verdict}", start.elapsed().as_secs());
+        let row = table.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        let known = row.and_then(|row| row.trim_end_matches('|').rsplit('|').next()).map(|idea| idea.trim().to_owned());
+        Self { name, known: known.filter(|idea| !idea.is_empty()) }
     }
-    println!("{} of {tried} mutants killed", tried - survivors);
+
+    /// Runs the script that has found the mutant, and all others if that finds nothing. Returns how it was found.
+    fn kill(&self, args: &Args, program: &Path) -> anyhow::Result<Option<String>> {
+        if let Some(idea) = &self.known
+            && let Some(why) = run(program, &self.name, &["--idea", idea])?
+        {
+            return Ok(Some(why));
+        }
+        run(program, &self.name, &["--directed", "--seeds", &args.seeds.to_string()])
+    }
+}
+
+/// Runs every mutant, several at once. Returns how many have survived.
+fn kill_each(args: &Args, program: &Path, mutants: &[Mutant]) -> anyhow::Result<usize> {
+    let all = ["--directed", "--seeds", &args.seeds.to_string(), "--threads", &threads().to_string()];
+    let (start, unchanged) = (Instant::now(), run(program, "none", &all)?);
+    ensure!(unchanged.is_none(), "the engine without a mutant fails: {}", unchanged.unwrap_or_default());
+    println!("{:<24} {:>4} s  no script and none of {} seeds fails", "none", start.elapsed().as_secs(), args.seeds);
+    let wanted = |mutant: &&Mutant| args.names.is_empty() || args.names.contains(&mutant.name);
+    let wanted: Vec<_> = mutants.iter().filter(wanted).collect();
+    let (next, survivors, broken) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(None));
+    let work = || {
+        while let Some(mutant) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let start = Instant::now();
+            let verdict = match mutant.kill(args, program) {
+                Ok(Some(why)) => format!("killed: {why}"),
+                Ok(None) => {
+                    survivors.fetch_add(1, Ordering::Relaxed);
+                    "SURVIVED".to_owned()
+                }
+                Err(error) => {
+                    *broken.lock() = Some(error);
+                    return;
+                }
+            };
+            println!("{:<24} {:>4} s  {verdict}", mutant.name, start.elapsed().as_secs());
+        }
+    };
+    thread::scope(|scope| (0..threads()).for_each(|_| drop(scope.spawn(work))));
+    if let Some(error) = broken.into_inner() {
+        return Err(error);
+    }
+    let survivors = survivors.into_inner();
+    println!("{} of {} mutants killed in {} s", wanted.len() - survivors, wanted.len(), start.elapsed().as_secs());
     Ok(survivors)
 }
 
-/// Runs the directed scripts and seeds with one mutant. Returns how it was found.
-fn run(args: &Args, program: &Path, name: &str) -> anyhow::Result<Option<String>> {
+/// Runs scripts with one mutant until one fails. Returns how it was found.
+fn run(program: &Path, name: &str, scripts: &[&str]) -> anyhow::Result<Option<String>> {
     let ran = Command::new(program)
-        .args(["--directed", "--failures", "1", "--no-shrink", "--seeds", &args.seeds.to_string()])
-        .args(["--threads", &threads().to_string()])
+        .args(["--failures", "1", "--no-shrink"])
+        .args(scripts)
         .env(SWITCH, name)
         .stdin(Stdio::null())
         .output()
