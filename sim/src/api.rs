@@ -13,6 +13,7 @@ mod delete;
 mod discovery;
 mod object;
 mod patch;
+mod quota;
 mod random;
 mod read;
 mod request;
@@ -43,6 +44,7 @@ use time::OffsetDateTime;
 
 pub use audit::AuditEntry;
 pub use object::Object;
+pub use quota::QUOTA;
 pub use request::{PatchType, Request, RequestOptions, Verb};
 pub use resource::{Resource, ResourceId};
 pub use server::{Admission, Answer, Content, Review};

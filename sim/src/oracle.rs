@@ -8,6 +8,7 @@ mod election;
 mod end;
 mod history;
 mod order;
+mod pods;
 mod up;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -59,6 +60,10 @@ pub enum Promise {
     Order,
     /// An object that does not cross says why.
     Said,
+    /// What a tenant reads uses no names of the host.
+    Words,
+    /// A pod does not run while a gate of the tenant holds it.
+    Held,
     /// A change crosses at once when nothing disturbs it.
     Late,
     /// Patrol and audit find nothing when no event was lost.

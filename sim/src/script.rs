@@ -1,7 +1,9 @@
 //! Scripts: everything that happens to a simulated world, as data.
 
 mod directed;
+mod fault;
 mod generate;
+mod rare;
 mod shrink;
 
 use std::fmt;
@@ -9,6 +11,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 pub use directed::directed;
+pub use fault::{Fault, Moment, Planned, Scope, Wiring};
 pub use generate::{SEEDS_OF_STORY, generate, story};
 pub use shrink::shrink;
 pub use tenet_mapper::Side;
@@ -41,7 +44,12 @@ pub enum What {
     Service,
     /// A claim for a volume.
     Claim,
+    /// Addresses behind a Service without a selector, which has the same name.
+    Slice,
 }
+
+/// Scheduling gate of pods, and the condition of their readiness gate.
+pub const GATE: &str = "example.com/gate";
 
 /// The pod of a tenant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +68,10 @@ pub struct PodPlan {
     pub grace: u64,
     /// True if it gets a token of its ServiceAccount.
     pub has_token: bool,
+    /// True if a scheduling gate holds it until `Act::Ungate`.
+    pub is_gated: bool,
+    /// True if it is ready only while `Act::Ready` says so.
+    pub has_readiness_gate: bool,
 }
 
 /// Damage that a hostile writer does to a host object of ours.
@@ -75,6 +87,9 @@ pub enum Damage {
     Record,
     /// Everything that marks it as ours is removed.
     Bare,
+    /// It stays as it is, and another object gets a copy of all that marks it as ours, as a backup that is restored
+    /// under another name has.
+    Clone,
 }
 
 /// One act in a world.
@@ -96,8 +111,16 @@ pub enum Act {
     Claim(Name),
     /// The tenant creates a Service, or changes its port.
     Service(Name, u64),
+    /// The tenant creates a Service without a selector, or changes its port.
+    Selectorless(Name, u64),
+    /// The tenant writes the addresses behind a Service without a selector.
+    Slice(Name, u64),
     /// The tenant changes a label of a pod.
     Label(Name, u64),
+    /// The tenant removes the scheduling gate of a pod.
+    Ungate(Name),
+    /// A controller of the tenant sets the condition that the readiness gate of a pod names.
+    Ready(Name, bool),
     /// The tenant deletes an object; with a grace period if it is given.
     Delete(Name, Option<u64>),
     /// The host evicts the host pod of a pod.
@@ -110,6 +133,10 @@ pub enum Act {
     DropForeign(Name),
     /// A hostile writer damages the copy of an object.
     Damage(Name, Damage),
+    /// A component of the host tells an event about the host pod of a pod.
+    Tell(Name),
+    /// The host allows so many pods in its namespace; any number when absent.
+    Quota(Option<u64>),
     /// A node of the host fails.
     NodeDown(usize),
     /// A node of the host comes back.
@@ -123,118 +150,6 @@ pub struct Step {
     pub at: u64,
     /// The act.
     pub act: Act,
-}
-
-/// Moment at which a process dies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// After that many polls of its tasks.
-    Poll(u64),
-    /// Before the n-th write is applied.
-    BeforeWrite(u64),
-    /// After the n-th write was applied, and before its answer.
-    AfterWrite(u64),
-    /// Before the n-th request of any kind.
-    Request(u64),
-}
-
-/// Mistake in the configuration of a second syncer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wiring {
-    /// Another namespace of the host.
-    Namespace,
-    /// Host and virtual cluster are swapped.
-    Swapped,
-    /// Another name of the virtual cluster.
-    Name,
-}
-
-/// Requests that a fault concerns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// All.
-    All,
-    /// Writes.
-    Writes,
-    /// Reads of single objects.
-    Reads,
-    /// Lists.
-    Lists,
-    /// Starts of watches.
-    Watches,
-}
-
-/// A kind of fault with its parameters. `share` is the percentage of requests that it hits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The syncer is killed, and starts again after the length of the fault.
-    Crash(Moment),
-    /// The syncer is told to stop, and starts again after the length of the fault.
-    Stop,
-    /// Answers with an error.
-    Status {
-        /// The side.
-        side: Side,
-        /// Requests.
-        scope: Scope,
-        /// The HTTP status.
-        code: u16,
-        /// Seconds that the server asks to wait; 0 for none.
-        retry_after: u32,
-        /// Percentage of requests.
-        share: u64,
-    },
-    /// Requests are lost: the connection is reset before they arrive.
-    Drop(Side, u64),
-    /// Answers are lost: the connection is reset after the request was applied.
-    LostAnswer(Side, u64),
-    /// Requests hang, and never arrive.
-    Hang(Side, u64),
-    /// Answers hang: the request was applied.
-    HangAnswer(Side, u64),
-    /// Answers come up to so many milliseconds late: watches may tell of later changes before.
-    LateAnswer(Side, u64, u64),
-    /// Requests arrive twice.
-    Twice(Side, u64),
-    /// Requests take up to so many milliseconds to arrive, and arrive after the client has given up too.
-    Late(Side, u64, u64),
-    /// Every watch ends.
-    Cut(Side),
-    /// Watches tell nothing, and their connection is reset at the end.
-    Silence(Side),
-    /// Events of watches come so many milliseconds late.
-    Slow(Side, u64),
-    /// So many events are lost.
-    Swallow(Side, u64),
-    /// Lists show the state of so many versions before.
-    Stale(Side, u64),
-    /// Watches cannot resume: the history is forgotten.
-    Compact(Side),
-    /// The same, by a server that refuses such a watch with 410 instead of telling it as an event.
-    Expire(Side),
-    /// The store is restored from a backup that is so many milliseconds old.
-    Rewind(Side, u64),
-    /// The cluster is replaced by an empty one.
-    Replace(Side),
-    /// The syncer stands still, and goes on after the length of the fault.
-    Freeze,
-    /// A second syncer with the same configuration runs.
-    Second,
-    /// A second syncer with a wrong configuration runs.
-    Wrong(Wiring),
-}
-
-/// A fault at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Planned {
-    /// Milliseconds after the start.
-    pub at: u64,
-    /// Milliseconds that it lasts.
-    pub length: u64,
-    /// Seed of what it hits.
-    pub seed: u64,
-    /// The fault.
-    pub fault: Fault,
 }
 
 /// Everything that happens to a world.
@@ -264,6 +179,7 @@ impl What {
             Self::Secret => kinds::SECRET,
             Self::Service => kinds::SERVICE,
             Self::Claim => kinds::PERSISTENT_VOLUME_CLAIM,
+            Self::Slice => kinds::ENDPOINT_SLICE,
         }
     }
 }
@@ -300,11 +216,18 @@ impl PodPlan {
         let args: Vec<_> = self.runs.map(|millis| [millis.to_string(), self.exit.to_string()]).into_iter().collect();
         let args: Vec<_> = args.into_iter().flatten().collect();
         let container = json!({"name": "main", "image": "example.com/app:1", "args": args, "volumeMounts": mounts});
-        json!({
+        let mut spec = json!({
             "containers": [container], "volumes": volumes, "terminationGracePeriodSeconds": self.grace,
             "restartPolicy": if self.runs.is_some() { "Never" } else { "Always" },
             "automountServiceAccountToken": self.has_token,
-        })
+        });
+        if self.is_gated {
+            spec["schedulingGates"] = json!([{"name": GATE}]);
+        }
+        if self.has_readiness_gate {
+            spec["readinessGates"] = json!([{"conditionType": GATE}]);
+        }
+        spec
     }
 }
 
@@ -318,14 +241,19 @@ impl Act {
             | Self::Content(name, _)
             | Self::Claim(name)
             | Self::Service(name, _)
+            | Self::Selectorless(name, _)
+            | Self::Slice(name, _)
             | Self::Label(name, _)
+            | Self::Ungate(name)
+            | Self::Ready(name, _)
             | Self::Delete(name, _)
             | Self::Evict(name)
             | Self::Remove(name)
             | Self::Foreign(name)
             | Self::DropForeign(name)
+            | Self::Tell(name)
             | Self::Damage(name, _) => Some(name),
-            Self::Namespace(_) | Self::DropNamespace(_) | Self::NodeDown(_) | Self::NodeUp(_) => None,
+            Self::Namespace(_) | Self::DropNamespace(_) | Self::Quota(_) | Self::NodeDown(_) | Self::NodeUp(_) => None,
         }
     }
 
@@ -338,80 +266,11 @@ impl Act {
                 | Self::Foreign(_)
                 | Self::DropForeign(_)
                 | Self::Damage(..)
+                | Self::Tell(_)
+                | Self::Quota(_)
                 | Self::NodeDown(_)
                 | Self::NodeUp(_)
         )
-    }
-}
-
-impl Fault {
-    /// The kinds of faults, as the coverage counts them.
-    pub const KINDS: [&'static str; 30] = [
-        "crash at a poll",
-        "crash before a write",
-        "crash after a write",
-        "crash at a request",
-        "stop",
-        "429",
-        "5xx",
-        "401, 403, 404 or 410",
-        "lost request",
-        "lost answer",
-        "hanging request",
-        "hanging answer",
-        "late answer",
-        "duplicated request",
-        "late request",
-        "cut watches",
-        "silent watches",
-        "slow watches",
-        "lost event",
-        "stale list",
-        "compaction",
-        "compaction answered with 410",
-        "rewind",
-        "replacement",
-        "freeze",
-        "second syncer",
-        "wrong namespace",
-        "swapped clusters",
-        "wrong name",
-        "hostile writer",
-    ];
-
-    /// The kind of the fault.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Crash(Moment::Poll(_)) => "crash at a poll",
-            Self::Crash(Moment::BeforeWrite(_)) => "crash before a write",
-            Self::Crash(Moment::AfterWrite(_)) => "crash after a write",
-            Self::Crash(Moment::Request(_)) => "crash at a request",
-            Self::Stop => "stop",
-            Self::Status { code: 429, .. } => "429",
-            Self::Status { code: 500.., .. } => "5xx",
-            Self::Status { .. } => "401, 403, 404 or 410",
-            Self::Drop(..) => "lost request",
-            Self::LostAnswer(..) => "lost answer",
-            Self::Hang(..) => "hanging request",
-            Self::HangAnswer(..) => "hanging answer",
-            Self::LateAnswer(..) => "late answer",
-            Self::Twice(..) => "duplicated request",
-            Self::Late(..) => "late request",
-            Self::Cut(_) => "cut watches",
-            Self::Silence(_) => "silent watches",
-            Self::Slow(..) => "slow watches",
-            Self::Swallow(..) => "lost event",
-            Self::Stale(..) => "stale list",
-            Self::Compact(_) => "compaction",
-            Self::Expire(_) => "compaction answered with 410",
-            Self::Rewind(..) => "rewind",
-            Self::Replace(_) => "replacement",
-            Self::Freeze => "freeze",
-            Self::Second => "second syncer",
-            Self::Wrong(Wiring::Namespace) => "wrong namespace",
-            Self::Wrong(Wiring::Swapped) => "swapped clusters",
-            Self::Wrong(Wiring::Name) => "wrong name",
-        }
     }
 }
 
@@ -468,8 +327,8 @@ impl Script {
     }
 
     /// Returns true if a kind occurs whose mapper only a complete syncer runs.
-    pub fn has_claims(&self) -> bool {
-        self.steps.iter().any(|step| matches!(step.act, Act::Claim(_)))
+    pub fn needs_every_mapper(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step.act, Act::Claim(_) | Act::Slice(..) | Act::Tell(_)))
     }
 
     /// Returns true if a person has to decide how it goes on: a store went back or was replaced, so that the syncer

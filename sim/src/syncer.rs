@@ -57,7 +57,7 @@ pub struct Extent {
 impl Extent {
     /// Returns the extent that a script asks for.
     pub fn of(script: &Script) -> Self {
-        Self { is_complete: script.is_deep() || script.has_claims(), has_lease: script.has_lease }
+        Self { is_complete: script.is_deep() || script.needs_every_mapper(), has_lease: script.has_lease }
     }
 }
 

@@ -9,7 +9,7 @@ use super::resource::Resource;
 use super::server::{Answer, State, timestamp};
 use super::status::{Cause, Status};
 use super::store::key;
-use super::{account, defaults, validation};
+use super::{account, defaults, quota, validation};
 
 /// Creates an object.
 pub(super) fn create(state: &mut State, resource: &Resource, request: &Request) -> Result<Answer, Status> {
@@ -24,6 +24,7 @@ pub(super) fn create(state: &mut State, resource: &Resource, request: &Request) 
         // Fields that a webhook adds get their defaults too.
         defaults::decoded(resource, &mut object);
     }
+    quota::check(state, resource, &request.namespace, &object)?;
     let now = timestamp(state.now());
     defaults::created(resource, &mut object, &now);
     name_it(state, resource, &mut object)?;

@@ -3,9 +3,11 @@
 use serde_json::Value;
 use tenet_mapper::kinds;
 
+use super::pods::is_gated;
 use super::{Oracle, Promise, Record, names_uid, record};
 use crate::api::{AuditEntry, Object, Verb};
 use crate::network::Clusters;
+use crate::script::GATE;
 use crate::world::is_finished;
 
 /// Time for which an object may still be deleted that is needed only since.
@@ -35,6 +37,9 @@ impl Oracle {
         };
         match (&entry.before, &entry.after) {
             (None, Some(_)) if entry.kind == kinds::POD => self.created(&name, &record, clusters),
+            (None, Some(_)) if matches!(record.kind.as_str(), "ConfigMap" | "Secret") => {
+                self.brought(&name, &record, clusters);
+            }
             (None, Some(_)) if entry.kind == kinds::PERSISTENT_VOLUME_CLAIM => self.claimed(&name, &record, clusters),
             (Some(before), _) if entry.verb == Verb::Delete => {
                 if !names_uid(&entry.body, before.uid()) {
@@ -42,7 +47,11 @@ impl Oracle {
                 }
                 self.deleted(entry, before, &record, clusters);
             }
-            (Some(before), Some(after)) if entry.kind == kinds::POD && before["status"] != after["status"] => {
+            (Some(before), Some(after))
+                if entry.kind == kinds::POD
+                    && before["status"] != after["status"]
+                    && status_of_host(before) != status_of_host(after) =>
+            {
                 self.fail(Promise::Writer, format!("{} wrote the status of the host pod {name}", entry.user));
             }
             _ => {}
@@ -59,6 +68,9 @@ impl Oracle {
             self.fail(Promise::Twice, format!("{name} is a second host pod of {}/{}", record.namespace, record.name));
         }
         let virt = clusters.virt.get(kinds::POD, &record.namespace, &record.name);
+        if virt.as_ref().is_some_and(|virt| virt.uid() == record.uid && is_gated(virt)) {
+            self.fail(Promise::Held, format!("{name} was created for a pod that a scheduling gate holds"));
+        }
         let has_run = virt.is_some_and(|virt| {
             virt.uid() == record.uid
                 && (virt["spec"]["nodeName"].is_string() || virt["status"]["startTime"].is_string())
@@ -68,6 +80,15 @@ impl Oracle {
                 Promise::Twice,
                 format!("{name} was created again for {}/{}, which has run", record.namespace, record.name),
             );
+        }
+    }
+
+    /// Content was brought to the host. What only pods mount that may not run yet stays away.
+    fn brought(&mut self, name: &str, record: &Record, clusters: &Clusters) {
+        let mut pods = clusters.virt.list(kinds::POD, &record.namespace);
+        pods.retain(|pod| mounts(pod, &record.kind, &record.name));
+        if !pods.is_empty() && pods.iter().all(|pod| is_gated(pod)) {
+            self.fail(Promise::Held, format!("{name} was created for pods that scheduling gates hold"));
         }
     }
 
@@ -131,6 +152,15 @@ impl Oracle {
     }
 }
 
+/// Returns the status of a host pod without the condition that crosses from inside.
+fn status_of_host(pod: &Object) -> Value {
+    let mut status = pod["status"].clone();
+    if let Some(conditions) = status["conditions"].as_array_mut() {
+        conditions.retain(|condition| condition["type"] != GATE);
+    }
+    status
+}
+
 /// Returns true for an object with which the syncer claims a namespace, which has no original.
 pub(super) fn is_claim(entry: &AuditEntry) -> bool {
     let objects = [&entry.before, &entry.after];
@@ -153,7 +183,7 @@ pub(super) fn mounts(pod: &Value, kind: &str, name: &str) -> bool {
     })
 }
 
-fn created_before(object: &Value, instant: time::OffsetDateTime) -> bool {
+pub(super) fn created_before(object: &Value, instant: time::OffsetDateTime) -> bool {
     let text = object["metadata"]["creationTimestamp"].as_str().unwrap_or_default();
     let created = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
     created.is_ok_and(|created| created < instant)

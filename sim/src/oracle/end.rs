@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tenet_mapper::kinds;
 
 use super::down::mounts;
+use super::pods::is_told;
 use super::{Oracle, Promise, Record, record};
 use crate::api::Object;
 use crate::network::Clusters;
@@ -33,7 +34,7 @@ impl Oracle {
                 found.push((Promise::End, format!("pod {}/{}: {why}", pod.namespace(), pod.name())));
             }
         }
-        for what in [What::ConfigMap, What::Secret, What::Service] {
+        for what in [What::ConfigMap, What::Secret, What::Service, What::Slice] {
             for copy in clusters.host.list(what.kind(), &self.namespace) {
                 if let Err(why) = self.check_copy(what, &copy, clusters) {
                     found.push((Promise::End, format!("host {what:?} {}: {why}", copy.name())));
@@ -52,7 +53,7 @@ impl Oracle {
         for what in [What::Pod, What::Service, What::ConfigMap, What::Secret] {
             let originals = clusters.virt.list(what.kind(), "");
             for original in originals.iter().filter(|original| self.should_cross(clusters, what, original)) {
-                if self.is_held_by_others(clusters, what, original) && !is_told(clusters, original) {
+                if self.is_held_by_others(clusters, what, original) && !is_told(clusters, original, "SyncBlocked") {
                     let (namespace, name) = (original.namespace(), original.name());
                     found
                         .push((Promise::Said, format!("no event says why {what:?} {namespace}/{name} does not cross")));
@@ -64,6 +65,17 @@ impl Oracle {
                 found.push((Promise::End, format!("claim {}/{}: {why}", claim.namespace(), claim.name())));
             }
         }
+        for slice in clusters.virt.list(What::Slice.kind(), "") {
+            let is_copy = |copy: Arc<Object>| record(&copy).is_some_and(|record| record.uid == slice.uid());
+            let service = clusters.virt.get(kinds::SERVICE, slice.namespace(), slice.name());
+            let is_needed =
+                service.is_some_and(|service| !service.is_deleting() && service["spec"]["selector"].is_null());
+            if is_needed && !slice.is_deleting() && !self.copies(clusters, What::Slice).any(is_copy) {
+                let why = format!("EndpointSlice {}/{} has no copy", slice.namespace(), slice.name());
+                found.push((Promise::End, why));
+            }
+        }
+        found.extend(self.untold(clusters).into_iter().map(|why| (Promise::End, why)));
         found.extend(self.leaks(clusters));
         found
     }
@@ -71,7 +83,7 @@ impl Oracle {
     /// Returns every host object of ours whose original has gone.
     fn leaks(&self, clusters: &Clusters) -> Vec<(Promise, String)> {
         let mut found = Vec::new();
-        for what in [What::Pod, What::ConfigMap, What::Secret, What::Service, What::Claim] {
+        for what in [What::Pod, What::ConfigMap, What::Secret, What::Service, What::Slice, What::Claim] {
             for copy in self.copies(clusters, what) {
                 let Some(record) = self.ours(&copy) else { continue };
                 let original = match record.kind.as_str() {
@@ -128,70 +140,24 @@ impl Oracle {
     }
 
     /// Returns true if somebody else has the name of a copy on the host, or has damaged its record.
-    fn is_taken(&self, clusters: &Clusters, what: What, original: &Object) -> bool {
+    pub(super) fn is_taken(&self, clusters: &Clusters, what: What, original: &Object) -> bool {
         let found = self.under_its_name(clusters, what, original);
         found.is_some_and(|found| record(&found).is_none_or(|record| record.uid != original.uid()))
     }
 
     /// Returns the object on the host that has the name of a copy of `original`.
-    fn under_its_name(&self, clusters: &Clusters, what: What, original: &Object) -> Option<Arc<Object>> {
+    pub(super) fn under_its_name(&self, clusters: &Clusters, what: What, original: &Object) -> Option<Arc<Object>> {
         let name = format!("{}-x-{}-x-{}", original.name(), original.namespace(), crate::run::NAME);
         clusters.host.get(what.kind(), &self.namespace, &name)
     }
 
-    fn copies(&self, clusters: &Clusters, what: What) -> impl Iterator<Item = Arc<Object>> + use<> {
+    pub(super) fn copies(&self, clusters: &Clusters, what: What) -> impl Iterator<Item = Arc<Object>> + use<> {
         clusters.host.list(what.kind(), &self.namespace).into_iter()
     }
 
     /// Returns the record of a host object, if it is one of ours.
     fn ours(&self, object: &Object) -> Option<Record> {
         record(object).filter(|record| record.cluster == self.cluster_id)
-    }
-
-    fn check_pod(&self, pod: &Object, clusters: &Clusters) -> Result<(), String> {
-        if pod.is_deleting() {
-            // Nobody may say that it has ended while its host pod runs, and nobody may end that without its owner
-            // record.
-            let twin = self.under_its_name(clusters, What::Pod, pod);
-            let is_held =
-                twin.is_some_and(|twin| record(&twin).is_none() && twin.uid() == self.history.of(pod.uid()).twin);
-            let is_excused = is_held && is_told(clusters, pod);
-            return if is_excused { Ok(()) } else { Err("its deletion has not ended".to_owned()) };
-        }
-        let is_held = [What::ConfigMap, What::Secret].into_iter().any(|what| {
-            let contents = clusters.virt.list(what.kind(), pod.namespace());
-            let mut contents = contents.iter().filter(|content| mounts(pod, what.kind().kind, content.name()));
-            contents.any(|content| self.is_taken(clusters, what, content))
-        });
-        if is_finished(pod) || is_held || self.is_taken(clusters, What::Pod, pod) || waits_for_content(pod, clusters) {
-            return Ok(());
-        }
-        let twins: Vec<_> =
-            self.copies(clusters, What::Pod).filter(|twin| record(twin).is_some_and(|r| r.uid == pod.uid())).collect();
-        let [twin] = twins.as_slice() else { return Err(format!("it has {} host pods", twins.len())) };
-        if pod["spec"]["nodeName"] != twin["spec"]["nodeName"] {
-            return Err(format!(
-                "its node is {}, and that of its host pod {}",
-                pod["spec"]["nodeName"], twin["spec"]["nodeName"]
-            ));
-        }
-        let node = pod["spec"]["nodeName"].as_str();
-        if node.is_some_and(|node| clusters.virt.get(kinds::NODE, "", node).is_none()) {
-            return Err("its node does not exist".to_owned());
-        }
-        for field in ["phase", "podIP", "startTime"] {
-            if pod["status"][field] != twin["status"][field] {
-                return Err(format!(
-                    "status.{field} is {}, and that of its host pod {}",
-                    pod["status"][field], twin["status"][field]
-                ));
-            }
-        }
-        let label = |object: &Object| object["metadata"]["labels"]["version"].clone();
-        if label(pod) != label(twin) {
-            return Err("its label has not crossed".to_owned());
-        }
-        Ok(())
     }
 
     fn check_claim(&self, claim: &Object, clusters: &Clusters) -> Result<(), String> {
@@ -216,11 +182,13 @@ impl Oracle {
     }
 
     fn check_copy(&self, what: What, copy: &Object, clusters: &Clusters) -> Result<(), String> {
-        let Some(record) = self.ours(copy).filter(|record| record.kind == what.kind().kind) else { return Ok(()) };
+        let is_copy = |record: &Record| record.kind == what.kind().to_string();
+        let Some(record) = self.ours(copy).filter(is_copy) else { return Ok(()) };
         let original = clusters.virt.get(what.kind(), &record.namespace, &record.name);
         let Some(original) = original.filter(|original| original.uid() == record.uid) else { return Ok(()) };
         let fields: &[&str] = match what {
             What::Service => &["/spec/clusterIP", "/spec/ports"],
+            What::Slice => &["/endpoints/0/addresses", "/ports"],
             _ => &["/data"],
         };
         for field in fields {
@@ -232,27 +200,6 @@ impl Oracle {
     }
 }
 
-/// Returns true if an event says that the copy of an object is blocked.
-fn is_told(clusters: &Clusters, original: &Object) -> bool {
-    let events = clusters.virt.list(kinds::EVENT, original.namespace());
-    events.iter().any(|event| {
-        let about = if event["regarding"].is_object() { &event["regarding"] } else { &event["involvedObject"] };
-        event["reason"] == "SyncBlocked" && about["uid"] == original.uid()
-    })
-}
-
-fn waits_for_content(pod: &Object, clusters: &Clusters) -> bool {
-    let volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
-    let mut needed = Vec::new();
-    for volume in volumes {
-        needed.extend(volume["configMap"]["name"].as_str().map(|name| (kinds::CONFIG_MAP, name)));
-        needed.extend(volume["secret"]["secretName"].as_str().map(|name| (kinds::SECRET, name)));
-        let claim = volume["persistentVolumeClaim"]["claimName"].as_str();
-        needed.extend(claim.map(|name| (kinds::PERSISTENT_VOLUME_CLAIM, name)));
-    }
-    needed.iter().any(|(kind, name)| clusters.virt.get(*kind, pod.namespace(), name).is_none())
-}
-
 /// State of two clusters without everything that chance decides.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Picture(BTreeMap<String, Value>);
@@ -262,7 +209,9 @@ impl Picture {
     pub fn take(script: &Script, clusters: &Clusters, namespace: &str) -> Self {
         let shaky = Shaky::of(script);
         let mut picture = BTreeMap::new();
-        for what in [What::ReplicaSet, What::Job, What::ConfigMap, What::Secret, What::Service, What::Claim] {
+        let shown =
+            [What::ReplicaSet, What::Job, What::ConfigMap, What::Secret, What::Service, What::Slice, What::Claim];
+        for what in shown {
             let objects = clusters.virt.list(what.kind(), "");
             // A claim that is deleted goes with the pods that mount it, which may end with their node.
             let is_open = |claim: &Object| what == What::Claim && shaky.all_pods && deletes(script, claim);
@@ -271,6 +220,7 @@ impl Picture {
                 let value = match what {
                     What::Service => json!({"ports": object["spec"]["ports"], "labels": object["metadata"]["labels"]}),
                     What::Claim => json!({"phase": object["status"]["phase"], "deleting": object.is_deleting()}),
+                    What::Slice => json!({"endpoints": object["endpoints"], "ports": object["ports"]}),
                     What::Job => json!({"succeeded": object["status"]["succeeded"]}),
                     What::ReplicaSet => {
                         json!({"replicas": object["spec"]["replicas"], "pods": pods(clusters, &object)})

@@ -7,9 +7,12 @@ use tenet_mapper::kinds;
 use tokio::time::Instant;
 
 use super::down::is_claim;
+use super::pods::value;
 use super::{Oracle, Promise, names_uid, record};
 use crate::api::{AuditEntry, Object, Verb};
 use crate::network::Clusters;
+use crate::run::NAME;
+use crate::script::GATE;
 use crate::world::is_finished;
 
 /// Time in which a pod gets its node inside.
@@ -22,7 +25,11 @@ impl Oracle {
         let name = format!("{} {}/{}", entry.kind.kind, entry.namespace, entry.name);
         match entry.kind.kind {
             // Volumes are pictures, which hold nothing.
-            "Event" | "PersistentVolume" => return,
+            "PersistentVolume" => return,
+            "Event" => {
+                self.reads(entry);
+                return;
+            }
             "Node" => {
                 self.pictures(entry, clusters);
                 return;
@@ -53,11 +60,25 @@ impl Oracle {
         }
         if entry.kind == kinds::POD && entry.subresource == "status" {
             self.shows(entry, before, clusters);
+            if entry.after.as_ref().is_some_and(|after| value(after, GATE) != value(before, GATE)) {
+                self.fail(Promise::Writer, format!("{} wrote a condition of a tenant to the {name}", entry.user));
+            }
         }
         if let Some(after) = &entry.after
             && let Some(field) = owned_by_tenant(entry.kind.kind, before, after)
         {
             self.fail(Promise::Writer, format!("{} wrote {field} of the virtual {name}", entry.user));
+        }
+    }
+
+    /// A syncer tells an event, which a tenant reads.
+    fn reads(&mut self, entry: &AuditEntry) {
+        let message = entry.after.as_ref().and_then(|event| event["message"].as_str()).unwrap_or_default();
+        let end = format!("-x-{NAME}");
+        let mut words = message.split(|c: char| !(c.is_alphanumeric() || c == '-'));
+        if let Some(word) = words.find(|word| *word == self.namespace || word.ends_with(&end)) {
+            let why = format!("{} told an event with the host's name {word}: {message}", entry.user);
+            self.fail(Promise::Words, why);
         }
     }
 

@@ -10,6 +10,10 @@ use crate::random::Random;
 use crate::script::{Act, Fault, Moment, Planned};
 use crate::syncer::{Extent, GRACE, Setup, Syncer};
 
+/// Milliseconds in which a pod gets its host pod when nothing holds it any more: a full quota is probed every 5
+/// seconds, and each pod that finds room lets two others try.
+const CROSSED: u64 = 12_000;
+
 /// Something that happens at a time.
 #[derive(Clone, Debug)]
 pub(super) enum Event {
@@ -21,6 +25,8 @@ pub(super) enum Event {
     Restore(usize, Side),
     Start,
     EndOther(usize),
+    /// These pods, by their UIDs, should have got their host pods by now.
+    Crossed(Vec<String>),
     /// The last fault ends.
     End,
 }
@@ -64,6 +70,7 @@ impl World {
             }
             Event::Start => self.syncer.start()?,
             Event::End => {}
+            Event::Crossed(due) => self.oracle.lock().check_crossed(&self.clusters, &due),
             Event::EndOther(index) => {
                 if let Some(other) = self.others.get_mut(index) {
                     other.kill();
@@ -78,11 +85,20 @@ impl World {
             let mut tenant = self.tenant.lock();
             tenant.intend(act.clone());
             tenant.act();
+            drop(tenant);
+            if matches!(act, Act::Ungate(_)) {
+                self.expect_pods();
+            }
             return;
         }
         match act {
             Act::NodeDown(index) => self.nodes.lock().fail(*index),
             Act::NodeUp(index) => self.nodes.lock().recover(*index),
+            Act::Quota(pods) => {
+                self.oracle.lock().check_refused(&self.clusters, self.clock.now());
+                self.user.allow(*pods);
+                self.expect_pods();
+            }
             act => {
                 if self.user.act(act) && matches!(act, Act::Damage(..)) {
                     self.network.count("hostile writer");
@@ -90,6 +106,14 @@ impl World {
             }
         }
         self.nodes_changed.notify_one();
+    }
+
+    /// Expects that the pods which should run get their host pods soon.
+    fn expect_pods(&mut self) {
+        let due = self.oracle.lock().due(&self.clusters);
+        if !due.is_empty() {
+            self.plan_in(CROSSED, Event::Crossed(due));
+        }
     }
 
     fn begin(&mut self, planned: Planned) -> anyhow::Result<()> {
@@ -169,6 +193,7 @@ impl World {
             process.spare();
         }
         self.others.iter_mut().for_each(Syncer::kill);
+        self.user.allow(None);
         self.nodes.lock().heal();
         self.nodes_changed.notify_one();
         self.oracle.lock().note(format!("{:?} all faults have ended", self.clock.elapsed()));

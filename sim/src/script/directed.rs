@@ -64,6 +64,7 @@ pub fn directed() -> Vec<(&'static str, Script)> {
     all.extend(failures());
     all.extend(replicas());
     all.extend(claims());
+    all.extend(super::rare::directed());
     all
 }
 

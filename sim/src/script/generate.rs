@@ -1,5 +1,6 @@
 //! Scripts from a seed.
 
+use super::rare;
 use super::{Act, Damage, Fault, Moment, Name, Planned, PodPlan, Scope, Script, Side, Step, What, Wiring};
 use crate::random::Random;
 
@@ -66,7 +67,7 @@ pub fn story(seed: u64) -> Script {
     if let Some((at, what)) = obstacles(seed) {
         act(at, what);
     }
-    for (at, what) in claims(seed) {
+    for (at, what) in claims(seed).into_iter().chain(rare::acts(seed, SPAN)) {
         act(at, what);
     }
     if random.chance(20) {
@@ -110,6 +111,7 @@ fn plan(random: &mut Random) -> PodPlan {
         exit: 0,
         grace: random.below(20),
         has_token: random.chance(40),
+        ..PodPlan::default()
     }
 }
 

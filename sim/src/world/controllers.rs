@@ -31,7 +31,7 @@ pub(crate) fn on_host(cluster: &Cluster) {
 fn content() -> Vec<Kind> {
     let what = [What::ReplicaSet, What::Job, What::Pod, What::Claim, What::Service, What::ConfigMap, What::Secret];
     let mut kinds: Vec<_> = what.into_iter().map(What::kind).collect();
-    kinds.extend([kinds::SERVICE_ACCOUNT, kinds::EVENT]);
+    kinds.extend([kinds::SERVICE_ACCOUNT, kinds::EVENT, kinds::ENDPOINT_SLICE]);
     kinds
 }
 

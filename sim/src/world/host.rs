@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tenet_mapper::kinds;
 
-use super::{ADMIN, INTRUDER};
-use crate::api::{Cluster, Object, PatchType};
+use super::{ADMIN, INTRUDER, NODE};
+use crate::api::{Cluster, Object, PatchType, QUOTA};
 use crate::oracle::record;
 use crate::script::{Act, Damage, Name, What};
 
 /// The UID that a hostile writer puts into an owner record. The owner of the object is unknown then.
 pub const FORGED_UID: &str = "another";
+
+/// Reason of the events that components of the host tell.
+pub const TOLD: &str = "Unhealthy";
 
 /// A user of the host.
 pub struct HostUser {
@@ -30,7 +34,10 @@ impl HostUser {
             Act::Evict(name) | Act::Remove(name) => self.remove(name),
             Act::Foreign(name) => self.take(name),
             Act::DropForeign(name) => self.release(name),
+            Act::Damage(name, Damage::Clone) => self.clone_of(name),
             Act::Damage(name, damage) => self.damage(name, *damage),
+            Act::Tell(name) => self.tell(name),
+            Act::Quota(pods) => self.allow(*pods),
             _ => true,
         }
     }
@@ -87,6 +94,58 @@ impl HostUser {
         };
         let at = (self.namespace.as_str(), copy.name());
         self.host.patch(INTRUDER, name.kind.kind(), at, None, PatchType::Merge, body).is_ok()
+    }
+
+    /// Creates another object with everything that marks the copy of an object as ours.
+    fn clone_of(&self, name: &Name) -> bool {
+        let Some(copy) = self.copy(name) else { return false };
+        let mut metadata = json!({"name": format!("{}-restored", copy.name())});
+        for map in ["labels", "annotations"] {
+            metadata[map] = copy["metadata"][map].clone();
+        }
+        metadata["labels"]["intruder"] = json!("was here");
+        let mut clone = json!({"metadata": metadata});
+        for member in ["data", "type", "spec"] {
+            if let Some(value) = copy.get(member) {
+                clone[member] = value.clone();
+            }
+        }
+        if let Some(spec) = clone.get_mut("spec").and_then(Value::as_object_mut) {
+            spec.retain(|member, _| !matches!(member.as_str(), "nodeName" | "clusterIP" | "clusterIPs"));
+        }
+        self.host.create(INTRUDER, name.kind.kind(), &self.namespace, clone).is_ok()
+    }
+
+    /// Tells an event about the host pod of a pod, in the words of the host.
+    fn tell(&self, name: &Name) -> bool {
+        let Some(copy) = self.copy(name) else { return false };
+        let (host_name, uid) = (copy.name(), copy.uid());
+        let about = json!({"apiVersion": "v1", "kind": name.kind.kind().kind, "namespace": self.namespace,
+                           "name": host_name, "uid": uid});
+        let time = copy["metadata"]["creationTimestamp"].clone();
+        let event = json!({
+            "metadata": {"generateName": format!("{host_name}.")}, "involvedObject": about, "reason": TOLD,
+            "message": format!("probe of container main in pod {host_name}_{}({uid}) failed", self.namespace),
+            "type": "Warning",
+            "source": {"component": "kubelet"}, "count": 1, "firstTimestamp": time, "lastTimestamp": time,
+        });
+        self.host.create(NODE, kinds::EVENT, &self.namespace, event).is_ok()
+    }
+
+    /// Allows so many pods; any number when absent.
+    pub fn allow(&self, pods: Option<u64>) -> bool {
+        let at = (self.namespace.as_str(), "compute");
+        let found = self.host.get(QUOTA, at.0, at.1).is_some();
+        let Some(pods) = pods else {
+            return found && self.host.delete(ADMIN, QUOTA, at.0, at.1, json!({})).is_ok();
+        };
+        let spec = json!({"hard": {"pods": pods.to_string()}});
+        let written = if found {
+            self.host.patch(ADMIN, QUOTA, at, None, PatchType::Merge, json!({"spec": spec}))
+        } else {
+            self.host.create(ADMIN, QUOTA, at.0, json!({"metadata": {"name": at.1}, "spec": spec}))
+        };
+        written.is_ok()
     }
 
     /// Removes what stands in the way: objects of ours that were damaged, and objects of others under our names.

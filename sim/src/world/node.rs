@@ -33,6 +33,8 @@ pub struct Nodes {
 enum Stage {
     Bound,
     Started,
+    /// Its readiness follows a condition of a gate.
+    Gated,
     Ended,
     Stopped,
     Removed,
@@ -125,6 +127,9 @@ impl Nodes {
             return None;
         }
         if pod["status"]["phase"] == "Running" {
+            if condition(pod, "Ready") != Some(is_ready(pod)) {
+                return Some(Stage::Gated);
+            }
             return run_time(pod).map(|_| Stage::Ended);
         }
         self.has_content(pod).then_some(Stage::Started)
@@ -140,6 +145,7 @@ impl Nodes {
         let delay = match stage {
             Stage::Bound => self.random.millis(5, 100),
             Stage::Started => self.random.millis(50, 2_000),
+            Stage::Gated => self.random.millis(5, 500),
             Stage::Ended => run_time(pod).unwrap_or_default(),
             Stage::Stopped => {
                 let stops = self.random.millis(10, 20_000);
@@ -165,6 +171,10 @@ impl Nodes {
             Stage::Started => {
                 self.addresses += 1;
                 let status = running(pod, self.addresses, &self.time());
+                self.report(pod, &status);
+            }
+            Stage::Gated => {
+                let status = json!({"conditions": conditions(pod, true, &self.time())});
                 self.report(pod, &status);
             }
             Stage::Ended | Stage::Stopped => {
@@ -244,10 +254,35 @@ fn conditions_of_node(is_ready: bool) -> Value {
     json!([{"type": "Ready", "status": status, "reason": reason}])
 }
 
-fn conditions(is_ready: bool, time: &str) -> Value {
-    let ready = if is_ready { "True" } else { "False" };
-    let of = |kind: &str, status: &str| json!({"type": kind, "status": status, "lastTransitionTime": time});
-    json!([of("PodScheduled", "True"), of("Initialized", "True"), of("ContainersReady", ready), of("Ready", ready)])
+/// Returns the value of a condition.
+fn condition(pod: &Object, kind: &str) -> Option<bool> {
+    let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.find(|condition| condition["type"] == kind).map(|condition| condition["status"] == "True")
+}
+
+/// Returns true if every condition is met that a readiness gate of a pod names.
+fn is_ready(pod: &Object) -> bool {
+    let mut gates = pod["spec"]["readinessGates"].as_array().into_iter().flatten();
+    gates.all(|gate| gate["conditionType"].as_str().is_some_and(|kind| condition(pod, kind) == Some(true)))
+}
+
+/// Returns the conditions of a pod: those that a kubelet sets, and those of others as they are.
+fn conditions(pod: &Object, runs: bool, time: &str) -> Value {
+    let of = |kind: &str, is_met: bool| {
+        let status = if is_met { "True" } else { "False" };
+        json!({"type": kind, "status": status, "lastTransitionTime": time})
+    };
+    let mut all = vec![
+        of("PodScheduled", true),
+        of("Initialized", true),
+        of("ContainersReady", runs),
+        of("Ready", runs && is_ready(pod)),
+    ];
+    let others = pod["status"]["conditions"].as_array().into_iter().flatten();
+    let is_other = |found: &&Value| all.iter().all(|own| own["type"] != found["type"]);
+    let others: Vec<_> = others.filter(is_other).cloned().collect();
+    all.extend(others);
+    Value::Array(all)
 }
 
 fn containers(pod: &Object, state: &Value, is_ready: bool) -> Value {
@@ -264,7 +299,7 @@ fn running(pod: &Object, address: u32, time: &str) -> Value {
     let ip = std::net::Ipv4Addr::from(0x0a14_0000 + address).to_string();
     json!({
         "phase": "Running", "hostIP": "192.0.2.1", "hostIPs": [{"ip": "192.0.2.1"}], "podIP": ip,
-        "podIPs": [{"ip": ip}], "startTime": time, "conditions": conditions(true, time),
+        "podIPs": [{"ip": ip}], "startTime": time, "conditions": conditions(pod, true, time),
         "containerStatuses": containers(pod, &json!({"running": {"startedAt": time}}), true),
     })
 }
@@ -273,7 +308,7 @@ fn ended(pod: &Object, code: u64, time: &str) -> Value {
     let state = json!({"terminated": {"exitCode": code, "reason": if code == 0 { "Completed" } else { "Error" },
         "finishedAt": time, "startedAt": pod["status"]["startTime"]}});
     json!({
-        "phase": if code == 0 { "Succeeded" } else { "Failed" }, "conditions": conditions(false, time),
+        "phase": if code == 0 { "Succeeded" } else { "Failed" }, "conditions": conditions(pod, false, time),
         "containerStatuses": containers(pod, &state, false),
     })
 }

@@ -8,7 +8,11 @@ use tenet_mapper::kinds;
 use super::TENANT;
 use super::volumes::uses;
 use crate::api::{Cluster, PatchType, Status};
-use crate::script::{Act, Name, PodPlan, What};
+use crate::script::{Act, GATE, Name, PodPlan, What};
+
+/// Kinds of all that a tenant creates, in the order in which it is deleted.
+const ALL: [What; 8] =
+    [What::ReplicaSet, What::Job, What::Pod, What::Claim, What::Slice, What::Service, What::ConfigMap, What::Secret];
 
 /// The tenant of a virtual cluster.
 pub struct Tenant {
@@ -65,8 +69,7 @@ impl Tenant {
     /// Deletes everything that the tenant has created.
     pub fn clear(&mut self) {
         self.waiting.clear();
-        for kind in [What::ReplicaSet, What::Job, What::Pod, What::Claim, What::Service, What::ConfigMap, What::Secret]
-        {
+        for kind in ALL {
             for object in self.virt.list(kind.kind(), "") {
                 let (namespace, name) = (object.namespace(), object.name());
                 if namespace.starts_with("kube-") || matches!(name, "kubernetes" | "kube-root-ca.crt") {
@@ -111,6 +114,10 @@ fn attempt(virt: &Cluster, act: &Act, coming: &BTreeSet<String>) -> Attempt {
             name,
             json!({"spec": {"selector": {"app": name.name}, "ports": [{"name": "http", "port": 8000 + port}]}}),
         ),
+        Act::Selectorless(name, port) => {
+            put(virt, name, json!({"spec": {"ports": [{"name": "http", "port": 8000 + port}]}}))
+        }
+        Act::Slice(name, value) => write_slice(virt, name, *value),
         Act::Claim(name) => create(
             virt,
             name,
@@ -118,6 +125,11 @@ fn attempt(virt: &Cluster, act: &Act, coming: &BTreeSet<String>) -> Attempt {
                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}),
         ),
         Act::Label(name, value) => change(virt, name, json!({"metadata": {"labels": {"version": value.to_string()}}})),
+        Act::Ungate(name) => change_now(virt, name, None, json!({"spec": {"schedulingGates": []}})),
+        Act::Ready(name, is_ready) => {
+            let condition = json!({"type": GATE, "status": if *is_ready { "True" } else { "False" }});
+            change_now(virt, name, Some("status"), json!({"status": {"conditions": [condition]}}))
+        }
         // A pod without a node does not start any more once its claim is being deleted, so the end would depend on the
         // time.
         Act::Delete(name, _) if name.kind == What::Claim && has_waiting_pod(virt, name) => Attempt::Again,
@@ -154,6 +166,29 @@ fn put(virt: &Cluster, name: &Name, mut body: Value) -> Attempt {
     }
     body["metadata"] = labels(&name.name);
     create(virt, name, body)
+}
+
+/// Changes an object by a merge patch, or by a strategic one if it is a status.
+fn change_now(virt: &Cluster, name: &Name, subresource: Option<&str>, body: Value) -> Attempt {
+    let at = (name.namespace.as_str(), name.name.as_str());
+    let patch = if subresource.is_some() { PatchType::Strategic } else { PatchType::Merge };
+    ignore(&virt.patch(TENANT, name.kind.kind(), at, subresource, patch, body))
+}
+
+/// Writes the slice of a Service that has the same name.
+fn write_slice(virt: &Cluster, name: &Name, value: u64) -> Attempt {
+    let endpoint = json!({"addresses": [format!("198.51.100.{value}")], "conditions": {"ready": true}});
+    let content =
+        json!({"endpoints": [endpoint], "ports": [{"name": "http", "port": 9000 + value, "protocol": "TCP"}]});
+    if virt.get(name.kind.kind(), &name.namespace, &name.name).is_some_and(|found| !found.is_deleting()) {
+        return change_now(virt, name, None, content);
+    }
+    let labels = json!({"app": name.name, "kubernetes.io/service-name": name.name});
+    let mut slice = json!({"metadata": {"name": name.name, "labels": labels}, "addressType": "IPv4"});
+    for member in ["endpoints", "ports"] {
+        slice[member] = content[member].clone();
+    }
+    create(virt, name, slice)
 }
 
 fn change(virt: &Cluster, name: &Name, body: Value) -> Attempt {
