@@ -106,6 +106,7 @@ impl PodMapper {
             .reads(looked_up(Side::Virtual, kinds::NODE, Projection::Fields(&["spec.taints", "spec.unschedulable"])))
             .reads(looked_up(Side::Virtual, classes::PRIORITY_CLASS, Projection::Fields(&["globalDefault"])).optional())
             .reads(looked_up(Side::Host, classes::PRIORITY_CLASS, Projection::Metadata).foreign().optional())
+            .reads(looked_up(Side::Virtual, classes::RUNTIME_CLASS, Projection::Fields(&["handler"])).optional())
             .reads(looked_up(Side::Host, classes::RUNTIME_CLASS, Projection::Metadata).foreign().optional())
             .reads(looked_up(Side::Virtual, kinds::SERVICE, Projection::Whole))
             .reads(looked_up(Side::Virtual, kinds::CONFIG_MAP, Projection::Metadata))

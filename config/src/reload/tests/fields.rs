@@ -49,6 +49,7 @@ const LIVE: &[(&str, &str)] = &[
     ("pods.priorityClassLabels", "pods: { priorityClassLabels: { tier: low } }"),
     ("pods.runtimeClassLabels", "pods: { runtimeClassLabels: { tier: low } }"),
     ("pods.runtimeClasses", "pods: { runtimeClasses: [gvisor] }"),
+    ("pods.runtimeHandlers", "pods: { runtimeHandlers: { runsc: gvisor } }"),
     ("pods.schedulers", "pods: { schedulers: [volcano] }"),
     ("pods.serviceAccount", "pods: { serviceAccount: none }"),
     ("pods.tolerations.add", "pods: { tolerations: { add: [{ key: tenants, operator: Exists }] } }"),

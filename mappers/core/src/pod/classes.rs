@@ -55,17 +55,25 @@ fn may_use_runtime(pod: &Subject<'_, '_>, pods: &Pods, name: &str) -> bool {
         || (!pods.runtime_class_labels.is_empty() && class().is_some_and(|class| pods.may_use_runtime(&class)))
 }
 
+/// Returns the class of the host for the handler that a class inside names.
+fn class_of_handler(pod: &Subject<'_, '_>, pods: &Pods, class: &str) -> Option<String> {
+    let class = pod.cx.virt(RUNTIME_CLASS, &VirtualKey::new("", class))?;
+    pods.runtime_handlers.get(class.str_at("/handler")?).cloned()
+}
+
 fn is_global_default(pod: &Subject<'_, '_>, class: &str) -> bool {
     let class = pod.cx.virt(PRIORITY_CLASS, &VirtualKey::new("", class));
     class.is_some_and(|class| class.at("/globalDefault") == Some(&json!(true)))
 }
 
-/// Lets a listed runtime class cross. Another class refuses the pod: a pod that asks for a sandbox must not run
-/// without one.
+/// Lets a listed runtime class cross, and replaces a class of the tenant's own by that of the host for its handler.
+/// Another class refuses the pod: a pod that asks for a sandbox must not run without one.
 pub(super) fn runtime(pod: &Subject<'_, '_>, pods: &Pods, draft: &mut Value) -> Option<Refusal> {
     let name = pod.virt.str_at("/spec/runtimeClassName")?;
-    if may_use_runtime(pod, pods, name) || pod.cx.permits(kinds::POD, RUNTIME) {
-        pointer::set(draft, "/spec/runtimeClassName", json!(name));
+    let is_permitted = may_use_runtime(pod, pods, name) || pod.cx.permits(kinds::POD, RUNTIME);
+    let class = if is_permitted { Some(name.to_owned()) } else { class_of_handler(pod, pods, name) };
+    if let Some(class) = class {
+        pointer::set(draft, "/spec/runtimeClassName", json!(class));
         return None;
     }
     let is_default = pod.cx.defaults(kinds::POD).contains(RUNTIME, &json!(name));

@@ -37,6 +37,10 @@ pub struct Pods {
     pub runtime_classes: Vec<String>,
     /// Labels of host `RuntimeClass`es that tenant pods may use as well, which takes the right to read them.
     pub runtime_class_labels: BTreeMap<String, String>,
+    /// Host `RuntimeClass` for each handler that `RuntimeClass`es of a tenant's own may name. A pod with such a class
+    /// gets that class of the host.
+    #[schemars(with = "BTreeMap<String, DnsSubdomain>")]
+    pub runtime_handlers: BTreeMap<String, String>,
     /// Names of host schedulers that tenant pods may use, besides the default one. A pod with another scheduler is
     /// placed by the default one.
     #[schemars(with = "Vec<DnsSubdomain>")]
@@ -69,6 +73,7 @@ impl Default for Pods {
             priority_class_labels: BTreeMap::new(),
             runtime_classes: Vec::new(),
             runtime_class_labels: BTreeMap::new(),
+            runtime_handlers: BTreeMap::new(),
             schedulers: Vec::new(),
             csi_drivers: Vec::new(),
             tolerations: Tolerations::default(),

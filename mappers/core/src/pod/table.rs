@@ -82,7 +82,11 @@ const CHECKED: &[Rule] = &[
         "priorityClassName",
         "crosses when pods.priorityClasses of the configuration lists it; another class is left out",
     ),
-    set("runtimeClassName", "crosses when pods.runtimeClasses of the configuration lists it; another class is refused"),
+    set(
+        "runtimeClassName",
+        "crosses when pods.runtimeClasses of the configuration lists it; a class of the tenant's own becomes that of \
+         pods.runtimeHandlers for its handler; another class is refused",
+    ),
     set(
         "schedulerName",
         "crosses when it is the default of the host or pods.schedulers of the configuration lists it; another one is left out",

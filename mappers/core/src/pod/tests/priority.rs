@@ -72,3 +72,20 @@ fn a_listed_runtime_class_crosses() {
     assert_eq!(spec["runtimeClassName"], "gvisor");
     assert!(spec.get("overhead").is_none(), "the host computes it from the class");
 }
+
+#[test]
+fn a_class_of_the_tenant_crosses_as_the_class_of_the_host_for_its_handler() {
+    let section = || Pods { runtime_handlers: [("runsc".to_owned(), "gvisor".to_owned())].into(), ..Pods::default() };
+    let class = |handler: &str| {
+        format!("apiVersion: node.k8s.io/v1\nkind: RuntimeClass\nmetadata: {{name: sandbox}}\nhandler: {handler}")
+    };
+    let mut lab = Lab::fresh().section(section()).with(Side::Virtual, &class("runsc"));
+    lab.edit("/spec/runtimeClassName", json!("sandbox"));
+    lab.converge();
+    assert_eq!(lab.host().unwrap().str_at("/spec/runtimeClassName"), Some("gvisor"));
+
+    let mut lab = Lab::fresh().section(section()).with(Side::Virtual, &class("kata"));
+    lab.edit("/spec/runtimeClassName", json!("sandbox"));
+    let refused = lab.reconcile().unwrap_err().to_string();
+    assert!(refused.contains("spec.runtimeClassName: sandbox is not among"), "{refused}");
+}
