@@ -14,11 +14,13 @@ mod files;
 mod image;
 mod machine;
 mod network;
+mod registry;
 
 pub use archive::{Image, Layer, LayerFiles};
 pub use cluster_network::ClusterNetwork;
 pub use error::RealNodeError;
 pub use machine::program;
+pub use registry::Registry;
 
 use std::{
     ffi::{OsStr, OsString},
@@ -138,6 +140,14 @@ impl RealNode {
         let import = args.into_iter().chain([OsStr::new("import"), archive.as_os_str()]);
         machine::run("nsenter", import)
             .map_err(|why| RealNodeError::Machine(format!("cannot import {}: {}", archive.display(), why.trim())))
+    }
+
+    /// Lets the node pull images from a registry at `address` before it asks those that the images name.
+    pub fn pull_from(&self, address: &str) -> Result<(), RealNodeError> {
+        let dir = self.dir.path().join(files::REGISTRIES).join("_default");
+        files::create_folder(&dir)?;
+        let mirror = format!("[host.\"http://{address}\"]\ncapabilities = [\"pull\", \"resolve\"]\n");
+        files::write(&dir.join("hosts.toml"), &mirror)
     }
 
     /// Returns the address of the node, at which its pods reach this machine.

@@ -185,10 +185,11 @@ fn link_flags(component: Component) -> String {
     flags
 }
 
-/// Go package that holds the version variables of a Kubernetes program.
+/// Go package that holds the version variables of a Kubernetes program. The sample API server gets no version: it would
+/// take its own for that of Kubernetes, and not start.
 fn version_package(component: Component) -> Option<&'static str> {
     match component {
-        Component::Etcd | Component::Kwok | Component::CoreDns | Component::Ginkgo => None,
+        Component::Etcd | Component::Kwok | Component::CoreDns | Component::Ginkgo | Component::SampleApiServer => None,
         Component::MetricsServer => Some("k8s.io/client-go/pkg/version"),
         _ => Some("k8s.io/component-base/version"),
     }

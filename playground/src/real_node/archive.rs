@@ -11,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use hyper::body::Bytes;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
@@ -25,7 +26,7 @@ pub struct LayerFiles {
 #[derive(Debug)]
 pub struct Layer {
     digest: String,
-    tar: Vec<u8>,
+    tar: Bytes,
 }
 
 /// Container image.
@@ -96,7 +97,7 @@ impl LayerFiles {
     /// Returns the layer.
     pub fn into_layer(self) -> io::Result<Arc<Layer>> {
         let tar = self.tar.into_inner()?;
-        Ok(Arc::new(Layer { digest: digest(&tar), tar }))
+        Ok(Arc::new(Layer { digest: digest(&tar), tar: tar.into() }))
     }
 }
 
@@ -123,7 +124,7 @@ impl Image {
         archive.into_inner()?.flush()
     }
 
-    fn config(&self) -> String {
+    pub(super) fn config(&self) -> String {
         let digests: Vec<String> = self.layers.iter().map(|layer| format!("sha256:{}", layer.digest)).collect();
         json!({
             "architecture": match env::consts::ARCH { "x86_64" => "amd64", "aarch64" => "arm64", other => other },
@@ -139,6 +140,11 @@ impl Layer {
     fn file(&self) -> String {
         format!("{}.tar", self.digest)
     }
+
+    /// Returns the content.
+    pub(super) fn bytes(&self) -> Bytes {
+        self.tar.clone()
+    }
 }
 
 /// Returns the paths of the shared libraries of a program, and of the loader; none for a static one.
@@ -152,7 +158,7 @@ fn relative(path: &str) -> &str {
     path.trim_start_matches('/')
 }
 
-fn digest(bytes: &[u8]) -> String {
+pub(super) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

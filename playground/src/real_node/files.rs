@@ -12,6 +12,8 @@ pub(super) const PROXY_KUBECONFIG: &str = "kube-proxy.kubeconfig";
 pub(super) const START: &str = "start.sh";
 /// File that exists once the container runtime has its images.
 pub(super) const READY: &str = "ready";
+/// Folder with the mirrors of registries.
+pub(super) const REGISTRIES: &str = "registries";
 
 /// Writes all files except the node's identity.
 pub(super) fn write_all(
@@ -22,7 +24,7 @@ pub(super) fn write_all(
     client_ca: &Path,
 ) -> Result<(), RealNodeError> {
     let cni = dir.join("cni");
-    fs::create_dir_all(&cni).map_err(|source| RealNodeError::File { path: cni.clone(), source })?;
+    create_folder(&cni)?;
     let plugins = match &network.own {
         None => bridge_plugin(dir, network),
         Some(_) => routed_plugins(dir, network),
@@ -39,6 +41,10 @@ pub(super) fn write_all(
 
 pub(super) fn write(path: &Path, text: &str) -> Result<(), RealNodeError> {
     fs::write(path, text).map_err(|source| RealNodeError::File { path: path.to_owned(), source })
+}
+
+pub(super) fn create_folder(path: &Path) -> Result<(), RealNodeError> {
+    fs::create_dir_all(path).map_err(|source| RealNodeError::File { path: path.to_owned(), source })
 }
 
 /// Script that runs in the new namespaces. containerd always puts its sockets and network namespaces below /run, and
@@ -59,7 +65,7 @@ wait
 }
 
 fn containerd(dir: &Path) -> String {
-    let (root, cni) = (dir.join("containerd"), dir.join("cni"));
+    let (root, cni, registries) = (dir.join("containerd"), dir.join("cni"), dir.join(REGISTRIES));
     format!(
         r#"version = 2
 root = "{}"
@@ -73,10 +79,13 @@ disabled_plugins = ["io.containerd.internal.v1.opt"]
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "{CNI_PLUGINS}"
     conf_dir = "{}"
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    config_path = "{}"
 "#,
         root.display(),
         image::PAUSE,
         cni.display(),
+        registries.display(),
     )
 }
 
@@ -145,6 +154,8 @@ enforceNodeAllocatable: []
 evictionHard: {{memory.available: 100Mi}}
 # Images cannot be pulled again, so none is removed when the disk of the machine is full.
 imageGCHighThresholdPercent: 100
+# An image that a pod tried to pull counts as one that others must pull, too.
+imagePullCredentialsVerificationPolicy: NeverVerify
 # The kubelet needs no rules: without kube-proxy, the firewall of the machine is left alone.
 makeIPTablesUtilChains: false
 clusterDNS: [10.96.0.10]

@@ -7,10 +7,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use kube::api::{DynamicObject, GroupVersionKind, PostParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
 use serde_json::{Value, json};
 use tenet_playground::{
-    ClusterNetwork, Command, Components, Died, Options, Patience, Playground, Progress, RealNode, TimedOut,
+    ClusterNetwork, Command, Components, Died, Image, Options, Patience, Playground, Progress, RealNode, Registry,
+    TimedOut,
 };
 
 use crate::{Args, Level, images};
@@ -19,6 +20,7 @@ use crate::{Args, Level, images};
 pub struct Cluster {
     // Fields are dropped in this order.
     nodes: Vec<RealNode>,
+    registry: Option<Registry>,
     playground: Playground,
     network: ClusterNetwork,
 }
@@ -33,6 +35,10 @@ const PRIORITY_CLASSES: [(&str, i32); 7] = [
     ("p3", 3),
     ("p4", 4),
 ];
+
+/// Class of the host for the pods with a `RuntimeClass` of their own, and the handler that those name in the tests.
+const RUNTIME_CLASS: &str = "runc";
+const RUNTIME_HANDLER: &str = "test-handler";
 
 const DNS: &str = "/apis/apps/v1/namespaces/kube-system/deployments/coredns";
 const DNS_PATIENCE: Duration = Duration::from_secs(120);
@@ -60,7 +66,7 @@ impl Cluster {
         };
         let playground = Playground::start(options).await?;
         playground.offer_virtual_api(&network).await?;
-        let mut cluster = Self { nodes: Vec::new(), playground, network };
+        let mut cluster = Self { nodes: Vec::new(), registry: None, playground, network };
         for number in 1..=args.nodes {
             let name = format!("node-{number}");
             progress.step(&format!("starting {name}"));
@@ -68,20 +74,26 @@ impl Cluster {
             let node = RealNode::start_in(&cluster.network, &name, host, progress).await?;
             cluster.nodes.push(node);
         }
-        cluster.create_priority_classes().await?;
+        cluster.create_classes().await?;
         Ok(cluster)
     }
 
-    /// Makes the images, and adds them to each node.
-    pub fn add_images(&self, names: &[String], components: &Components, progress: &Progress) -> Result<()> {
+    /// Makes the images, and adds them to each node and to a registry, for pods that always pull.
+    pub async fn add_images(&mut self, names: &[String], components: &Components, progress: &Progress) -> Result<()> {
         progress.step("making the images");
         let archive = self.playground.dir().join("images.tar");
-        let missing = images::write(names, components, &archive)?;
+        let (images, missing) = images::make(names, components)?;
+        Image::write_all(&images, &archive).with_context(|| archive.display().to_string())?;
+        let registry = Registry::start(&images).await?;
+        self.network.offer(registry.port()).await?;
+        let address = format!("{}:{}", self.network.machine(), registry.port());
+        self.registry = Some(registry);
         let missing: Vec<&str> = missing.iter().map(|name| images::base_name(name)).collect();
         progress.note(&format!("images without a stand-in: {}", missing.join(", ")));
         for node in &self.nodes {
             progress.step("adding the images to a node");
             node.import(&archive)?;
+            node.pull_from(&address)?;
         }
         Ok(fs::remove_file(&archive)?)
     }
@@ -116,20 +128,25 @@ impl Cluster {
 
     /// Ends everything in order.
     pub async fn shutdown(self) {
-        drop(self.nodes);
+        drop((self.nodes, self.registry));
         self.playground.shutdown().await;
         drop(self.network);
     }
 
-    async fn create_priority_classes(&self) -> Result<()> {
-        let kind = GroupVersionKind::gvk("scheduling.k8s.io", "v1", "PriorityClass");
-        let resource = kube::api::ApiResource::from_gvk(&kind);
-        let classes = kube::Api::<DynamicObject>::all_with(self.playground.host_plane().client(), &resource);
+    async fn create_classes(&self) -> Result<()> {
         for (name, value) in PRIORITY_CLASSES {
-            let mut class = DynamicObject::new(name, &resource);
-            class.data = json!({ "value": value });
-            classes.create(&PostParams::default(), &class).await.with_context(|| name.to_owned())?;
+            let kind = GroupVersionKind::gvk("scheduling.k8s.io", "v1", "PriorityClass");
+            self.create_class(&kind, name, json!({ "value": value })).await?;
         }
+        let kind = GroupVersionKind::gvk("node.k8s.io", "v1", "RuntimeClass");
+        self.create_class(&kind, RUNTIME_CLASS, json!({ "handler": "runc" })).await
+    }
+
+    async fn create_class(&self, kind: &GroupVersionKind, name: &str, data: Value) -> Result<()> {
+        let resource = ApiResource::from_gvk(kind);
+        let classes = kube::Api::<DynamicObject>::all_with(self.playground.host_plane().client(), &resource);
+        let class = DynamicObject { data, ..DynamicObject::new(name, &resource) };
+        classes.create(&PostParams::default(), &class).await.with_context(|| name.to_owned())?;
         Ok(())
     }
 }
@@ -149,6 +166,7 @@ fn settings(level: Level) -> String {
         "pods:
   level: {}
   priorityClasses: [{}]
+  runtimeHandlers: {{ {RUNTIME_HANDLER}: {RUNTIME_CLASS} }}
   hostsFile: {{ image: \"{}\" }}
 nodes:
   always: {{ labels: {{ kubernetes.io/os: linux }} }}

@@ -3,7 +3,7 @@
 //! The tests ask for tools by their paths and options, so `nc` is that of OpenBSD and `curl` is curl, as in the
 //! original images.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, sync::Arc};
 
 use anyhow::{Context, Result};
 use tenet_install::pki::{Authority, Purpose};
@@ -34,8 +34,8 @@ const GROUPS: &str = "root:x:0:\nnobody:x:65534:\nuser-defined-in-image:x:1000:\
 /// Web server with a signal handler, which the first process of a container needs to end in time.
 const WEB_SERVER: &str = "trap 'kill $!; exit 0' TERM QUIT INT; httpd -f -p 80 -h /usr/share/nginx/html & wait";
 
-/// Writes an archive with all images of `names` that there is a stand-in for, and with CoreDNS, and returns the others.
-pub fn write(names: &[String], components: &Components, archive: &Path) -> Result<Vec<String>> {
+/// Returns all images of `names` that there is a stand-in for, and CoreDNS, and the names of the others.
+pub fn make(names: &[String], components: &Components) -> Result<(Vec<Image>, Vec<String>)> {
     let recipes = Recipes::new(components)?;
     let mut missing = Vec::new();
     let mut images = vec![recipes.coredns()?];
@@ -45,8 +45,7 @@ pub fn write(names: &[String], components: &Components, archive: &Path) -> Resul
             None => missing.push(name.clone()),
         }
     }
-    Image::write_all(&images, archive).with_context(|| archive.display().to_string())?;
-    Ok(missing)
+    Ok((images, missing))
 }
 
 /// Layers that several images share.
@@ -94,7 +93,16 @@ impl<'a> Recipes<'a> {
         Ok(Some(match base_name(name) {
             "agnhost" => agnhost(None, &["/agnhost"], &["pause"]),
             "pause" => agnhost(None, &["/agnhost", "pause"], &[]),
-            "busybox" | "glibc-dns-testing" => tools(None, &[], &["sh"]),
+            "busybox" => {
+                // One test compares a message of `/bin/sh`. Others need variables such as `data-1` of an `sh` without a
+                // path, which the busybox of Debian drops, so that one stays bash.
+                let shells = layer(|files| {
+                    files.link("/bin/sh", "busybox")?;
+                    files.link("/usr/bin/sh", "/bin/bash")
+                })?;
+                tools(Some(shells), &[], &["sh"])
+            }
+            "glibc-dns-testing" => tools(None, &[], &["sh"]),
             "nonroot" => Image { user: "1234".to_owned(), ..tools(None, &[], &["sh"]) },
             picture @ ("kitten" | "nautilus") => {
                 let data = format!("{{\n  \"image\": \"{picture}.jpg\"\n}}\n");

@@ -127,7 +127,7 @@ async fn run(args: Args) -> anyhow::Result<bool> {
     for component in PROGRAMS {
         components.add(component, &progress).await?;
     }
-    let cluster = Cluster::start(&dir, &args, &progress).await?;
+    let mut cluster = Cluster::start(&dir, &args, &progress).await?;
     let suite = Suite {
         kubeconfig: cluster.kubeconfig(args.on_host),
         dir: dir.clone(),
@@ -139,7 +139,7 @@ async fn run(args: Args) -> anyhow::Result<bool> {
         progress: progress.clone(),
         components,
     };
-    cluster.add_images(&suite.list_images().await?, &suite.components, &progress)?;
+    cluster.add_images(&suite.list_images().await?, &suite.components, &progress).await?;
     if let Some(syncer) = &syncer {
         cluster.start_syncer(syncer, &progress).await?;
     }
