@@ -185,7 +185,7 @@ impl Needs {
             needs.insert((input.side, input.kind));
         }
         for other in all.iter().map(Mapper::spec) {
-            if other.table.as_ref().is_some_and(|table| table.refers_to(spec.kind.group_kind())) {
+            if other.refers_to(spec.kind.group_kind()) {
                 referrers.insert((Side::Virtual, other.kind));
             }
         }

@@ -237,8 +237,7 @@ impl Router {
 
     /// Returns the virtual kinds whose objects may refer to one of this kind.
     pub fn referrers_of(&self, kind: GroupKind) -> Vec<Kind> {
-        let refers = |spec: &&MapperSpec| spec.table.as_ref().is_some_and(|table| table.refers_to(kind));
-        self.mappers.iter().map(Mapper::spec).filter(refers).map(|spec| spec.kind).collect()
+        self.mappers.iter().map(Mapper::spec).filter(|spec| spec.refers_to(kind)).map(|spec| spec.kind).collect()
     }
 
     /// Returns true if an object refers to this one and no reconcile has decided yet that the former may not be on the
@@ -481,13 +480,15 @@ impl Router {
     /// more.
     fn refer(&self, cache: &Cache, object: &Object, gone: bool) {
         let Some(spec) = self.mappers.of_kind(cache.kind()).map(Mapper::spec) else { return };
-        let Some(table) = &spec.table else { return };
+        if spec.table.is_none() {
+            return;
+        }
         let namespace = object.namespace();
         let now: Targets = if gone || !(spec.refers)(object) {
             Targets::new()
         } else {
             // Without an answer the references stay as they are: they keep other objects alive.
-            let Some(references) = self.contain(spec.id, object, || table.references(object.value())) else { return };
+            let Some(references) = self.contain(spec.id, object, || spec.references(object)) else { return };
             references.into_iter().map(|r| (r.kind, r.name)).collect()
         };
         let referrer = (spec.id, VirtualKey::new(namespace, object.name()));

@@ -9,7 +9,11 @@ use crate::harness::{Harness, Separate, configured, in_folder, new_namespace, pa
 const GROUP: &str = "/apis/networking.k8s.io/v1";
 const SETTINGS: &str = "kinds: { enable: [network-policy, ingress, ingress-class] }
 ingresses: { hosts: [\"*.shop.example\"] }
+annotations: { allow: [\"nginx.ingress.kubernetes.io/*\"] }
 ";
+
+/// Annotation that names a Secret.
+const LOGIN: &str = "nginx.ingress.kubernetes.io/auth-secret";
 
 fn policy(namespaces: &Value) -> Value {
     json!({"metadata": {"name": "web"}, "spec": {
@@ -20,7 +24,7 @@ fn policy(namespaces: &Value) -> Value {
 fn ingress(host: &str) -> Value {
     let backend = json!({"service": {"name": "front", "port": {"number": 80}}});
     let paths = json!([{"path": "/", "pathType": "Prefix", "backend": backend}]);
-    json!({"metadata": {"name": "web"}, "spec": {
+    json!({"metadata": {"name": "web", "annotations": {LOGIN: "shop/login"}}, "spec": {
         "tls": [{"hosts": [host], "secretName": "cert"}], "rules": [{"host": host, "http": {"paths": paths}}],
     }})
 }
@@ -66,13 +70,18 @@ async fn network_policies_and_ingresses_cross_when_they_are_enabled() -> Result<
     let data = json!({"tls.crt": "", "tls.key": ""});
     let secret = json!({"metadata": {"name": "cert"}, "type": "kubernetes.io/tls", "data": data});
     virt.create("/api/v1/namespaces/shop/secrets", secret).await?;
+    virt.create("/api/v1/namespaces/shop/secrets", json!({"metadata": {"name": "login"}})).await?;
     virt.create(&inside("ingresses"), ingress("a.shop.example")).await?;
     let copy = outside("ingresses");
     let made = host.until(&copy, "there", Value::is_object).await?;
     assert_eq!(made["spec"]["ingressClassName"], "nginx");
     let service = &made["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"];
     assert_eq!(service["name"], "front-x-shop-x-vc-1");
-    host.until(&harness.on_host("secrets/cert-x-shop-x-vc-1"), "copied", Value::is_object).await?;
+    assert_eq!(made["metadata"]["annotations"][LOGIN], format!("{}/login-x-shop-x-vc-1", playground.namespace()));
+    for secret in ["cert", "login"] {
+        let copy = harness.on_host(&format!("secrets/{secret}-x-shop-x-vc-1"));
+        host.until(&copy, "copied", Value::is_object).await?;
+    }
     let status = json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}});
     host.patch(&format!("{copy}/status"), json!({"status": status})).await?;
     let web = format!("{}/web", inside("ingresses"));
@@ -90,7 +99,9 @@ async fn network_policies_and_ingresses_cross_when_they_are_enabled() -> Result<
         virt.delete(&format!("{}/web", inside(kind)), json!({})).await?;
         host.until_gone(&outside(kind)).await?;
     }
-    host.until_gone(&harness.on_host("secrets/cert-x-shop-x-vc-1")).await?;
+    for secret in ["cert", "login"] {
+        host.until_gone(&harness.on_host(&format!("secrets/{secret}-x-shop-x-vc-1"))).await?;
+    }
     passed(harness.playground).await
 }
 

@@ -55,7 +55,7 @@ pub use projection::Projection;
 pub use reservation::Reservation;
 pub use right::{Right, Verb};
 pub use section::{Section, Sections};
-pub use spec::{Bound, Input, KeysOf, MapperId, MapperSpec, ReportsOn};
+pub use spec::{Bound, FurtherReferences, Input, KeysOf, MapperId, MapperSpec, ReportsOn};
 pub use tenet_translate as translate;
 pub use tenet_translate::GroupKind;
 pub use tenet_translate::{format, keys, pointer, rules};

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +7,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tenet_translate::rules::Table;
+use tenet_translate::GroupKind;
+use tenet_translate::rules::{Reference, Table};
 
 use crate::{Kind, Object, Projection, Right, Section, Side, Verb, VirtualKey};
 
@@ -66,6 +68,8 @@ pub struct MapperSpec {
     pub has_conditions: bool,
     /// Returns true if the references of an object are needed on the host. It sees that object alone.
     pub refers: fn(&Object) -> bool,
+    /// References that the table cannot tell, such as those in annotations.
+    pub further_references: Option<FurtherReferences>,
     /// The time that a changed key waits, so that a burst of changes is one reconcile.
     pub settle: Duration,
     /// Set when the copies carry no labels and no annotations of the tenant.
@@ -103,6 +107,7 @@ impl MapperSpec {
             sections: Vec::new(),
             has_conditions: false,
             refers: |_| true,
+            further_references: None,
             settle: Duration::ZERO,
             bare: false,
             pending_condition: None,
@@ -274,6 +279,42 @@ impl MapperSpec {
         Self { refers, ..self }
     }
 
+    /// Adds references that the table cannot tell, to objects of these kinds in the namespace of the object. `find` sees
+    /// the object alone.
+    ///
+    /// ```
+    /// use std::collections::BTreeSet;
+    /// use tenet_mapper::rules::Reference;
+    /// use tenet_mapper::{MapperSpec, Object, kinds};
+    ///
+    /// fn login(route: &Object) -> BTreeSet<Reference> {
+    ///     let name = route.annotation("example.com/login").map(str::to_owned);
+    ///     name.map(|name| Reference { kind: kinds::SECRET.group_kind(), name }).into_iter().collect()
+    /// }
+    /// let spec = MapperSpec::new("route", kinds::SERVICE).also_refers(vec![kinds::SECRET.group_kind()], login);
+    /// assert!(spec.refers_to(kinds::SECRET.group_kind()));
+    /// ```
+    #[must_use]
+    pub fn also_refers(self, kinds: Vec<GroupKind>, find: fn(&Object) -> BTreeSet<Reference>) -> Self {
+        for kind in &kinds {
+            kind.register();
+        }
+        Self { further_references: Some(FurtherReferences { kinds, find }), ..self }
+    }
+
+    /// Returns the references of an object: those of the table, and the further ones.
+    pub fn references(&self, object: &Object) -> BTreeSet<Reference> {
+        let mut found = self.table.as_ref().map(|table| table.references(object.value())).unwrap_or_default();
+        found.extend(self.further_references.iter().flat_map(|further| (further.find)(object)));
+        found
+    }
+
+    /// Returns true if objects of the kind may refer to objects of this one.
+    pub fn refers_to(&self, kind: GroupKind) -> bool {
+        self.table.as_ref().is_some_and(|table| table.refers_to(kind))
+            || self.further_references.as_ref().is_some_and(|further| further.kinds.contains(&kind))
+    }
+
     /// Emits the reason why an object does not cross also on another virtual object, the one at which a tenant looks.
     /// The mapper reads its kind.
     ///
@@ -372,6 +413,15 @@ pub struct Bound {
     pub kind: Kind,
     /// Its position among the inputs of the mapper.
     pub position: usize,
+}
+
+/// References of the objects of a kind that its table cannot tell.
+#[derive(Clone, Debug)]
+pub struct FurtherReferences {
+    /// The kinds that they are to.
+    pub kinds: Vec<GroupKind>,
+    /// Finds them in an object.
+    pub find: fn(&Object) -> BTreeSet<Reference>,
 }
 
 /// Object on which the reason why another does not cross is emitted.

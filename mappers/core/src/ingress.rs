@@ -1,11 +1,18 @@
 //! Ingresses: the hosts of a rule reach the outside world, so the configuration says which of them a tenant may claim.
 
+mod alb;
+mod annotations;
+mod backends;
 mod config;
+mod named;
 
 use serde_json::Value;
 use tenet_mapper::rules::{Refusal, Rule, copy, reference, refuse, up};
 use tenet_mapper::translate::labels::Globs;
-use tenet_mapper::{Context, CopyMapper, Kind, MapError, Mapper, MapperSpec, Object, Translate, kinds, pointer};
+use tenet_mapper::{
+    Context, CopyMapper, Dependency, Effect, Event, EventReason, Input, KeysOf, Kind, MapError, Mapper, MapperSpec,
+    Object, Outcome, Projection, Side, Translate, VirtualKey, kinds, pointer,
+};
 
 pub use config::Ingresses;
 
@@ -25,6 +32,11 @@ const BACKEND: &[Rule] = &[
 
 const TLS: &[Rule] = &[copy("hosts[]").kept(), reference("secretName", kinds::SECRET.group_kind()).kept()];
 
+/// Carries Ingresses across.
+struct IngressMapper {
+    copies: CopyMapper<Translation>,
+}
+
 /// Translation of an Ingress for the host.
 struct Translation(MapperSpec);
 
@@ -37,8 +49,28 @@ pub(crate) fn mapper() -> impl Mapper {
         ("spec.rules[].http.paths[].backend", BACKEND),
         ("spec.tls[]", TLS),
     ]);
-    let spec = MapperSpec::both_sides("ingress", KIND, table).opt_in().section::<Ingresses>("ingresses");
-    CopyMapper::new(Translation(spec))
+    let in_annotations = [kinds::SECRET, kinds::CONFIG_MAP].map(|kind| kind.group_kind());
+    let spec = MapperSpec::both_sides("ingress", KIND, table)
+        .opt_in()
+        .section::<Ingresses>("ingresses")
+        .also_refers(in_annotations.to_vec(), named::references)
+        .reads(Input::new(Side::Virtual, kinds::SERVICE, Projection::Fields(&["spec.type"]), KeysOf::None));
+    IngressMapper { copies: CopyMapper::new(Translation(spec)) }
+}
+
+impl Mapper for IngressMapper {
+    fn spec(&self) -> &MapperSpec {
+        self.copies.spec()
+    }
+
+    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        let outcome = self.copies.reconcile(cx, key)?;
+        let Some(virt) = cx.virt(KIND, key).filter(|virt| !virt.is_deleting()) else { return Ok(outcome) };
+        let degraded = |message| Effect::Emit(Event::warning(KIND, &virt, EventReason::Degraded, message));
+        let told = annotations::message(cx, &virt).into_iter().chain(backends::messages(cx, &virt)).map(degraded);
+        let services = backends::services(&virt).into_iter().map(|service| Dependency::virt(kinds::SERVICE, &service));
+        Ok(services.fold(outcome.then_each(told), Outcome::wait_for))
+    }
 }
 
 impl Translate for Translation {
@@ -47,29 +79,45 @@ impl Translate for Translation {
     }
 
     /// Refuses what the configuration does not permit.
-    fn complete(&self, cx: &Context<'_>, virt: &Object, _: Option<&Object>, draft: Value) -> Result<Value, MapError> {
-        let section = cx.section::<Ingresses>();
-        let mut refusals = Vec::new();
-        let mut refuse =
-            |at: &str, why: &str| refusals.push(Refusal { field: pointer::field(at), why: why.to_owned() });
-        if draft["spec"].get("defaultBackend").is_some() && !section.allow_default_backend {
-            refuse("/spec/defaultBackend", "takes the requests of others; see ingresses.allowDefaultBackend");
-        }
-        let class = virt.str_at("/spec/ingressClassName").unwrap_or_default();
-        if !section.classes.is_empty() && !Globs::new(&section.classes).matches(class) {
-            refuse("/spec/ingressClassName", "is not among ingresses.classes");
-        }
-        let globs = Globs::new(&section.hosts);
-        for host in hosts(virt) {
-            match virt.str_at(&host).filter(|name| !name.is_empty()) {
-                Some(name) if globs.matches(name) => {}
-                Some(_) => refuse(&host, "matches none of ingresses.hosts"),
-                None if section.allow_any_host => {}
-                None => refuse(&host, "is not set, so it takes the requests of others; see ingresses.allowAnyHost"),
-            }
-        }
+    fn complete(
+        &self,
+        cx: &Context<'_>,
+        virt: &Object,
+        _: Option<&Object>,
+        mut draft: Value,
+    ) -> Result<Value, MapError> {
+        annotations::name_class(virt, &mut draft);
+        let mut refusals = annotations::refusals(cx, virt);
+        refusals.extend(named::translate(cx, virt, &mut draft));
+        refusals.extend(alb::translate(cx, virt, &mut draft));
+        refusals.extend(claims(&cx.section::<Ingresses>(), virt, &draft));
         if refusals.is_empty() { Ok(draft) } else { Err(MapError::Refused(refusals)) }
     }
+}
+
+/// Returns the claims of an Ingress that the configuration does not permit.
+fn claims(section: &Ingresses, virt: &Object, draft: &Value) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    let mut refuse = |at: &str, why: &str| refusals.push(Refusal { field: pointer::field(at), why: why.to_owned() });
+    if draft["spec"].get("defaultBackend").is_some() && !section.allow_default_backend {
+        refuse("/spec/defaultBackend", "takes the requests of others; see ingresses.allowDefaultBackend");
+    }
+    let allowed = Globs::new(&section.classes);
+    for (at, _) in annotations::classes(draft).into_iter().filter(|(_, class)| !allowed.matches(class)) {
+        if !allowed.is_empty() {
+            refuse(at, "is not among ingresses.classes");
+        }
+    }
+    let globs = Globs::new(&section.hosts);
+    for host in hosts(virt) {
+        match virt.str_at(&host).filter(|name| !name.is_empty()) {
+            Some(name) if globs.matches(name) => {}
+            Some(_) => refuse(&host, "matches none of ingresses.hosts"),
+            None if section.allow_any_host => {}
+            None => refuse(&host, "is not set, so it takes the requests of others; see ingresses.allowAnyHost"),
+        }
+    }
+    refusals
 }
 
 /// Returns the fields with hosts: one in each rule, and those of each certificate.
