@@ -142,9 +142,11 @@ fn effect(part: Part, found: Option<&Object>) -> Option<Effect> {
     let mut desired = part.object;
     if let Some(found) = found {
         if let Some((pointer, present)) = part.tenants.and_then(|pointer| Some((pointer, found.at(pointer)?)))
-            && earlier.is_some_and(|earlier| earlier.is_changed(present))
+            && let Some(earlier) = earlier.filter(|earlier| earlier.is_changed(present))
         {
-            pointer::set(&mut desired, pointer, present.clone());
+            let is_old_corefile = part.kind == kinds::CONFIG_MAP && earlier.is_first();
+            let kept = if is_old_corefile { manifest::moved(present) } else { present.clone() };
+            pointer::set(&mut desired, pointer, kept);
         }
         if part.kind == kinds::SERVICE {
             keep_allocated(&mut desired, found);
