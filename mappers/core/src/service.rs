@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, SelectorForm, copy, refuse, selector, up};
 use tenet_mapper::{
     Admission, Bound, Cause, Context, CopyMapper, Deletion, Effect, EventReason, Input, KeysOf, MapError, Mapper,
-    MapperSpec, Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, kinds,
+    MapperSpec, Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, crossed, kinds,
 };
 
 /// Fields that are read of a Service of the host that is not ours: those that lead to the virtual API server, or to
@@ -56,6 +56,9 @@ const PORT: &[Rule] = &[
     copy("targetPort").kept(),
     copy("nodePort").kept().because("is requested at creation; later each node port of the host stays with its port"),
 ];
+
+/// Annotations of the API itself: the controller that makes EndpointSlices reads them, which is the host's.
+const ROUTING: [&str; 2] = ["service.kubernetes.io/topology-aware-hints", "service.kubernetes.io/topology-mode"];
 
 /// Carries Services across.
 ///
@@ -189,6 +192,11 @@ impl Translate for Services {
         mut draft: Value,
     ) -> Result<Value, MapError> {
         load_balancer::check(cx, virt)?;
+        for key in ROUTING {
+            if let Some(value) = virt.annotation(key) {
+                crossed::add(&mut draft["metadata"], key, value);
+            }
+        }
         if let Some(host) = host.filter(|_| growth::has_node_ports(virt)) {
             address::keep_node_ports(&mut draft, host);
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tenet_mapper::keys::{CROSSED, VALUE};
 use tenet_mapper::rules::Refusal;
 use tenet_mapper::translate::downward::{Downward, PodFields};
-use tenet_mapper::{kinds, pointer};
+use tenet_mapper::{crossed, kinds, pointer};
 
 use super::{Subject, containers, tokens};
 
@@ -49,13 +49,13 @@ impl Fields {
     /// Returns the metadata of the host pod, with the values that the rewritten paths read.
     pub(super) fn metadata(&self, pod: &Subject<'_, '_>) -> Value {
         let mut metadata = pod.cx.metadata(kinds::POD, pod.virt, &pod.host_key);
+        for key in EVICTION {
+            if let Some(value) = word_on_eviction(pod, key) {
+                crossed::add(&mut metadata, key, value);
+            }
+        }
         let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else { return metadata };
         let mut crossed = annotations.get(CROSSED).and_then(Value::as_str).unwrap_or_default().to_owned();
-        if let Some(value) = safe_to_evict(pod).filter(|_| !annotations.contains_key(SAFE_TO_EVICT)) {
-            annotations.insert(SAFE_TO_EVICT.to_owned(), json!(value));
-            crossed.push_str(if crossed.is_empty() { "a:" } else { ",a:" });
-            crossed.push_str(SAFE_TO_EVICT);
-        }
         for (key, value) in &self.annotations {
             annotations.insert(key.clone(), json!(value));
             // Remove the annotation of a value that the tenant has removed.
@@ -72,10 +72,19 @@ impl Fields {
 /// Annotation that says to the cluster autoscaler if it may evict a pod. It evicts pods that have a controller.
 const SAFE_TO_EVICT: &str = "cluster-autoscaler.kubernetes.io/safe-to-evict";
 
-/// Returns the tenant's word for the cluster autoscaler, or that nothing inside would replace the pod.
-fn safe_to_evict<'p>(pod: &'p Subject<'_, '_>) -> Option<&'p str> {
-    let has_controller = pod.virt.list_at("/metadata/ownerReferences").iter().any(|owner| owner["controller"] == true);
-    pod.virt.annotation(SAFE_TO_EVICT).or_else(|| (!has_controller).then_some("false"))
+/// Annotations that say to controllers of the host if they may evict a pod.
+const EVICTION: [&str; 4] = [
+    SAFE_TO_EVICT,
+    "descheduler.alpha.kubernetes.io/evict",
+    "descheduler.alpha.kubernetes.io/prefer-no-eviction",
+    "karpenter.sh/do-not-disrupt",
+];
+
+/// Returns the tenant's word for a controller that evicts pods; for the cluster autoscaler also that nothing inside
+/// would replace the pod.
+fn word_on_eviction<'p>(pod: &'p Subject<'_, '_>, key: &str) -> Option<&'p str> {
+    let is_bare = || !pod.virt.list_at("/metadata/ownerReferences").iter().any(|owner| owner["controller"] == true);
+    pod.virt.annotation(key).or_else(|| (key == SAFE_TO_EVICT && is_bare()).then_some("false"))
 }
 
 /// The pointers of all field paths.

@@ -232,6 +232,19 @@ fn a_load_balancer_is_not_built_without_the_annotations_that_shape_it() {
 }
 
 #[test]
+fn an_annotation_that_shapes_the_slices_of_the_host_crosses_without_a_line_of_configuration() {
+    let key = "service.kubernetes.io/topology-mode";
+    let mut clusters = CLUSTER_IP.both();
+    edit(&mut clusters, Side::Virtual, "/metadata/annotations", json!({ key: "Auto" }));
+    converge(&mut clusters);
+    assert_eq!(host(&clusters).unwrap().annotation(key), Some("Auto"));
+    assert_eq!(converge(&mut clusters), 0);
+    edit(&mut clusters, Side::Virtual, "/metadata/annotations", json!({}));
+    converge(&mut clusters);
+    assert_eq!(host(&clusters).unwrap().annotation(key), None, "what the tenant takes back goes");
+}
+
+#[test]
 fn what_may_not_cross_is_refused() {
     for (pointer, value, field) in [
         ("/spec/externalIPs", json!(["192.0.2.7"]), "spec.externalIPs"),

@@ -107,3 +107,16 @@ fn the_autoscaler_evicts_no_pod_that_nothing_inside_would_replace() {
     lab.edit("/metadata/ownerReferences", json!([]));
     assert_eq!(word(&mut lab).as_deref(), Some("false"));
 }
+
+#[test]
+fn a_pod_that_the_tenant_does_not_want_evicted_says_so_to_every_controller_of_the_host() {
+    for key in ["karpenter.sh/do-not-disrupt", "descheduler.alpha.kubernetes.io/prefer-no-eviction"] {
+        let mut lab = Lab::fresh();
+        lab.edit("/metadata/annotations", json!({ key: "true" }));
+        lab.converge();
+        assert_eq!(lab.host().unwrap().annotation(key), Some("true"));
+        lab.edit("/metadata/annotations", json!({}));
+        lab.converge();
+        assert_eq!(lab.host().unwrap().annotation(key), None, "what the tenant takes back goes");
+    }
+}
