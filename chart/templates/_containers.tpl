@@ -169,6 +169,7 @@ command:
   - --advertise-address=$(POD_IP)
   - --endpoint-reconciler-type=none
   - --service-cluster-ip-range=$(SERVICE_CIDR)
+  - --service-node-port-range=1-65535
   - --authorization-mode=Node,RBAC
   - --allow-privileged=true
   - --profiling=false

@@ -1,6 +1,6 @@
 {{- /* Flags of the API server in k3s and k0s, as the JSON of {"list": NAME=VALUE, "map": {NAME: VALUE}}. */ -}}
 {{- define "tenet.distro.apiServer" -}}
-{{- $flags := dict "endpoint-reconciler-type" "none" "anonymous-auth" "true" "kubelet-certificate-authority" "" "kubelet-preferred-address-types" (include "tenet.kubeletAddress" .) -}}
+{{- $flags := dict "endpoint-reconciler-type" "none" "anonymous-auth" "true" "kubelet-certificate-authority" "" "kubelet-preferred-address-types" (include "tenet.kubeletAddress" .) "service-node-port-range" "1-65535" -}}
 {{- if and (eq .Values.distro "k3s") (eq .Values.store.type "external") -}}
 {{- $_ := set $flags "etcd-prefix" (include "tenet.prefix" .) -}}
 {{- end -}}

@@ -106,6 +106,7 @@ impl Flags {
             // The syncer serves the kubelets, with an authority of its own.
             ("kubelet-certificate-authority", String::new()),
             ("kubelet-preferred-address-types", programs::KUBELET_ADDRESS.to_owned()),
+            ("service-node-port-range", programs::NODE_PORTS.to_owned()),
         ]);
         if values.distro == Distro::K3s && values.store.r#type == StoreType::External {
             own.insert("etcd-prefix", programs::prefix(installation));
@@ -324,18 +325,19 @@ mod tests {
     }
 
     #[test]
-    fn the_api_server_finds_kubelets_as_that_of_k8s_does() {
+    fn the_api_server_finds_kubelets_and_takes_node_ports_as_that_of_k8s_does() {
         for_each_store(Distro::K3s, |installation, store| {
             let of_k8s = programs::api_server(installation);
-            let flag = of_k8s.iter().find(|flag| flag.starts_with("--kubelet-preferred-address-types=")).unwrap();
             let config = k3s_config(installation);
             let all: Vec<_> =
                 config["kube-apiserver-arg"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-            assert!(all.contains(&flag.trim_start_matches("--")), "{all:?}");
             assert_eq!(all.contains(&"etcd-prefix=/tenet/team-a/vc-1"), store == StoreType::External, "{all:?}");
             let config = k0s_config(installation);
-            let flags = &config["spec"]["api"]["extraArgs"];
-            assert_eq!(flags["kubelet-preferred-address-types"], flag.split_once('=').unwrap().1);
+            for name in ["kubelet-preferred-address-types", "service-node-port-range"] {
+                let flag = of_k8s.iter().find(|flag| flag.starts_with(&format!("--{name}="))).unwrap();
+                assert!(all.contains(&flag.trim_start_matches("--")), "{all:?}");
+                assert_eq!(config["spec"]["api"]["extraArgs"][name], flag.split_once('=').unwrap().1);
+            }
         });
     }
 

@@ -98,6 +98,9 @@ fn store(installation: &Installation<'_>) -> Vec<String> {
     all
 }
 
+/// Range of node ports inside. The host assigns them, from a range of its own, which need not be the default one.
+pub(super) const NODE_PORTS: &str = "1-65535";
+
 pub(super) fn api_server(installation: &Installation<'_>) -> Vec<String> {
     let pki = |flag: &str, file: &str| format!("--{flag}={PKI}/{file}");
     let mut all = vec!["kube-apiserver".to_owned()];
@@ -108,6 +111,7 @@ pub(super) fn api_server(installation: &Installation<'_>) -> Vec<String> {
         // The syncer fills the Endpoints of the Service `kubernetes`.
         "--endpoint-reconciler-type=none".to_owned(),
         "--service-cluster-ip-range=$(SERVICE_CIDR)".to_owned(),
+        format!("--service-node-port-range={NODE_PORTS}"),
         "--authorization-mode=Node,RBAC".to_owned(),
         "--allow-privileged=true".to_owned(),
         "--profiling=false".to_owned(),

@@ -38,6 +38,7 @@ impl ControlPlane {
             // Endpoints may not be loopback addresses, so the `kubernetes` Service stays without any.
             .set("endpoint-reconciler-type", "none")
             .set("service-cluster-ip-range", &self.options.service_cidr)
+            .set("service-node-port-range", self.node_ports())
             .set("authorization-mode", "Node,RBAC")
             .set("allow-privileged", true)
             .file("tls-cert-file", &self.pki.file("apiserver.crt"))
@@ -67,6 +68,14 @@ impl ControlPlane {
     }
 
     /// Returns the type of the address at which a kubelet is found: that of a virtual node is Tenet, at its `Hostname`.
+    /// Returns the range of node ports. Those inside are assigned by the host.
+    fn node_ports(&self) -> &'static str {
+        match self.options.role {
+            Role::Host => "30000-32767",
+            Role::Virtual => "1-65535",
+        }
+    }
+
     fn kubelet_address_type(&self) -> &'static str {
         match self.options.role {
             Role::Host => "InternalIP",
