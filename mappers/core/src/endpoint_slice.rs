@@ -22,6 +22,9 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const SLICE_MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// The slices that no controller makes from the selector of a Service. Both sides have one of those for each Service.
 pub(crate) const NOT_FROM_SELECTOR: &str = "endpointslice.kubernetes.io/managed-by!=endpointslice-controller.k8s.io";
+/// The controllers of a cluster itself: one makes slices from selectors, the other mirrors Endpoints, and removes what
+/// it has mirrored when a Service gets a selector.
+const OF_THE_CLUSTER: [&str; 2] = ["endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"];
 /// The syncer, as the controller of a slice.
 pub(crate) const CONTROLLER: &str = "tenet.sh";
 
@@ -53,8 +56,10 @@ struct Slices(MapperSpec);
 
 /// Service of a slice, on both sides.
 enum Backing {
-    /// No Service takes its endpoints from the slice, or the host makes them from the selector.
+    /// No Service takes its endpoints from the slice.
     None,
+    /// The virtual Service, whose endpoints the host makes from the selector.
+    Selected(Object),
     /// The host Service does not exist yet.
     Awaited(Object),
     /// The virtual Service, whose copy is on the host.
@@ -108,6 +113,7 @@ impl Mapper for EndpointSliceMapper {
         let told = match backing(cx, &virt) {
             Backing::Ready(service) | Backing::Awaited(service) if !can_write => vec![missing_right(&service)],
             Backing::Ready(service) => left_out(cx, &virt, &service),
+            Backing::Selected(service) => with_selector(&virt, &service).into_iter().collect(),
             _ => Vec::new(),
         };
         let host_service = cx.host_key(kinds::SERVICE, &service);
@@ -179,8 +185,11 @@ fn backing(cx: &Context<'_>, slice: &Object) -> Backing {
     let Some(service) = cx.virt(kinds::SERVICE, &key).filter(|service| !service.is_deleting()) else {
         return Backing::None;
     };
-    if has_selector(&service) || is_external(&service) {
+    if is_external(&service) {
         return Backing::None;
+    }
+    if has_selector(&service) {
+        return Backing::Selected(service);
     }
     match cx.host(kinds::SERVICE, &cx.host_key(kinds::SERVICE, &key)) {
         None => Backing::Awaited(service),
@@ -211,6 +220,16 @@ fn left_out(cx: &Context<'_>, slice: &Object, service: &Object) -> Vec<Effect> {
         event(service, format!("EndpointSlice {}: the address {address} is left out: it {why}", slice.name()))
     };
     refused.map(message).collect()
+}
+
+/// Returns an event for a slice that somebody adds to those of a Service with a selector.
+fn with_selector(slice: &Object, service: &Object) -> Option<Effect> {
+    let message = format!(
+        "EndpointSlice {}: its addresses are left out, as the host makes the endpoints of a Service with a selector",
+        slice.name()
+    );
+    let controller = slice.label(SLICE_MANAGED_BY).unwrap_or_default();
+    (!OF_THE_CLUSTER.contains(&controller)).then(|| event(service, message))
 }
 
 fn missing_right(service: &Object) -> Effect {

@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, SelectorForm, copy, omit, selector, set};
-use tenet_mapper::{Context, CopyMapper, Kind, MapError, MapperSpec, Object, Translate};
+use tenet_mapper::{
+    Context, CopyMapper, Effect, Event, EventReason, Kind, MapError, Mapper, MapperSpec, Object, Outcome, Translate,
+    VirtualKey,
+};
 
 /// `PodDisruptionBudget`s, as the API serves them.
 const KIND: Kind = Kind::of("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets");
@@ -17,15 +20,41 @@ const RULES: &[Rule] = &[
 ];
 
 /// Carries `PodDisruptionBudget`s across.
-pub type PodDisruptionBudgetMapper = CopyMapper<Budgets>;
+pub struct PodDisruptionBudgetMapper {
+    copies: CopyMapper<Budgets>,
+}
 
 /// Translation of a `PodDisruptionBudget`.
-pub struct Budgets(MapperSpec);
+struct Budgets(MapperSpec);
 
 /// The mapper of `PodDisruptionBudget`s.
 pub(crate) fn mapper() -> PodDisruptionBudgetMapper {
     let table = crate::table(&[("", RULES)]);
-    CopyMapper::new(Budgets(MapperSpec::both_sides("pod-disruption-budget", KIND, table)))
+    let spec = MapperSpec::both_sides("pod-disruption-budget", KIND, table);
+    PodDisruptionBudgetMapper { copies: CopyMapper::new(Budgets(spec)) }
+}
+
+impl Mapper for PodDisruptionBudgetMapper {
+    fn spec(&self) -> &MapperSpec {
+        self.copies.spec()
+    }
+
+    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        let outcome = self.copies.reconcile(cx, key)?;
+        let virt = cx.virt(KIND, key).filter(|virt| !virt.is_deleting());
+        let told = virt.and_then(|virt| {
+            let message = format!("drains of the host do not respect it as it is now: {}", uncounted(&virt)?);
+            Some(Effect::Emit(Event::warning(KIND, &virt, EventReason::Degraded, message)))
+        });
+        Ok(outcome.then_each(told))
+    }
+}
+
+/// Returns the reason why the virtual cluster cannot count for the present spec.
+fn uncounted(virt: &Object) -> Option<&str> {
+    let failed = |condition: &&Value| condition["type"] == "DisruptionAllowed" && condition["reason"] == "SyncFailed";
+    let condition = virt.list_at("/status/conditions").iter().find(failed)?;
+    condition["message"].as_str().filter(|_| desired_healthy(virt).is_none())
 }
 
 /// Returns the number of pods that must stay; `None` until the virtual cluster has counted for the present spec.

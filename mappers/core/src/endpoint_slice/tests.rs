@@ -198,3 +198,15 @@ fn a_syncer_without_the_right_says_so_on_the_service() {
     assert_eq!(converge(&mut clusters), Ok(0));
     assert!(messages(&mut clusters)[0].ends_with("the syncer may not write EndpointSlices on the host"));
 }
+
+#[test]
+fn a_slice_that_somebody_adds_to_a_service_with_a_selector_is_told() {
+    let mut clusters = clusters();
+    edit(&mut clusters, kinds::SERVICE, "legacy-db", "/spec/selector", json!({"app": "db"}));
+    assert_eq!(messages(&mut clusters), Vec::<String>::new(), "the virtual cluster removes what it has mirrored");
+    let labels = json!({"kubernetes.io/service-name": "legacy-db"});
+    edit(&mut clusters, kinds::ENDPOINT_SLICE, "legacy-db-1", "/metadata/labels", labels);
+    let told = messages(&mut clusters);
+    assert!(told.len() == 1 && told[0].contains("legacy-db-1: its addresses are left out"), "{told:?}");
+    assert_eq!(copy_of(&clusters), None);
+}

@@ -56,3 +56,20 @@ fn the_copy_goes_with_its_original() {
     assert_eq!(converge(&mut orphan), 1);
     assert!(host(&orphan).is_none());
 }
+
+#[test]
+fn a_budget_that_the_virtual_cluster_cannot_count_says_that_no_drain_respects_it() {
+    let failed =
+        "status: {conditions: [{type: DisruptionAllowed, reason: SyncFailed, status: 'False', message: no scale}]}";
+    let (spec, _) = VIRTUAL.split_once("status:").unwrap();
+    let told = |text: &str| {
+        let mut clusters = Clusters::default().with(Side::Virtual, text);
+        let outcome = clusters.reconcile(&mapper(), "shop", "web").unwrap();
+        let message =
+            |effect: &Effect| if let Effect::Emit(event) = effect { Some(event.message.clone()) } else { None };
+        outcome.effects().into_iter().find_map(message)
+    };
+    let expected = "drains of the host do not respect it as it is now: no scale";
+    assert_eq!(told(&format!("{spec}{failed}")).as_deref(), Some(expected));
+    assert_eq!(told(VIRTUAL), None);
+}
