@@ -38,7 +38,9 @@ impl World {
         if !self.settle(rest).await? {
             return Ok(false);
         }
-        if self.rejects() && (self.script.is_deep() || !self.oracle.lock().agrees(&self.clusters)) {
+        // Where a person has to decide, the end is not judged, so no backoff has to pass before it.
+        let may_heal = self.rejects() && !self.script.needs_person();
+        if may_heal && (self.script.is_deep() || !self.oracle.lock().agrees(&self.clusters)) {
             return self.settle(LONG_REST).await;
         }
         Ok(true)
