@@ -1,13 +1,18 @@
 //! The clusters under test: a host with real nodes, and a virtual cluster on it.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, Result, ensure};
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, PostParams};
+use k8s_openapi::api::core::v1::Node;
+use kube::{
+    ResourceExt,
+    api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
+};
 use serde_json::{Value, json};
 use tenet_playground::{
     ClusterNetwork, Command, Components, Died, Image, Options, Patience, Playground, Progress, RealNode, Registry,
@@ -35,6 +40,11 @@ const PRIORITY_CLASSES: [(&str, i32); 7] = [
     ("p3", 3),
     ("p4", 4),
 ];
+
+/// Class that every cluster has and that a test of preemption uses.
+const CRITICAL: &str = "system-cluster-critical";
+/// Resources that the tests of preemption add to the Nodes inside. On the host they are the operator's to add.
+const RESOURCES: [(&str, &str); 2] = [("scheduling.k8s.io/foo", "5"), ("example.com/fakecpu", "1000")];
 
 /// Class of the host for the pods with a `RuntimeClass` of their own, and the handler that those name in the tests.
 const RUNTIME_CLASS: &str = "runc";
@@ -75,6 +85,7 @@ impl Cluster {
             cluster.nodes.push(node);
         }
         cluster.create_classes().await?;
+        cluster.add_resources().await?;
         Ok(cluster)
     }
 
@@ -142,6 +153,17 @@ impl Cluster {
         self.create_class(&kind, RUNTIME_CLASS, json!({ "handler": "runc" })).await
     }
 
+    async fn add_resources(&self) -> Result<()> {
+        let nodes = kube::Api::<Node>::all(self.playground.host_plane().client());
+        let capacity = BTreeMap::from(RESOURCES);
+        let patch = Patch::Merge(json!({ "status": { "capacity": capacity } }));
+        for node in nodes.list(&ListParams::default()).await? {
+            let name = node.name_any();
+            nodes.patch_status(&name, &PatchParams::default(), &patch).await.with_context(|| name.clone())?;
+        }
+        Ok(())
+    }
+
     async fn create_class(&self, kind: &GroupVersionKind, name: &str, data: Value) -> Result<()> {
         let resource = ApiResource::from_gvk(kind);
         let classes = kube::Api::<DynamicObject>::all_with(self.playground.host_plane().client(), &resource);
@@ -161,7 +183,7 @@ enum Wait {
 
 /// Configuration of the syncer: the level, and what the tests need of the host.
 fn settings(level: Level) -> String {
-    let classes: Vec<&str> = PRIORITY_CLASSES.iter().map(|(name, _)| *name).collect();
+    let classes: Vec<&str> = PRIORITY_CLASSES.iter().map(|(name, _)| *name).chain([CRITICAL]).collect();
     format!(
         "pods:
   level: {}
