@@ -7,7 +7,7 @@ struct Denial {
     told: &'static str,
 }
 
-const DENIALS: [Denial; 5] = [
+const DENIALS: [Denial; 6] = [
     Denial {
         before: "ValidatingAdmissionPolicy '",
         after: "' denied request",
@@ -25,6 +25,7 @@ const DENIALS: [Denial; 5] = [
     },
     Denial { before: "failed calling webhook \"", after: "\"", told: "failed calling a webhook of the host" },
     Denial { before: "exceeded quota: ", after: ",", told: "exceeded a quota of the host," },
+    Denial { before: "failed quota: ", after: ": must specify ", told: "a quota of the host: must specify " },
 ];
 
 /// Returns the text without the names; what a policy says stays.
@@ -69,6 +70,10 @@ mod tests {
             (
                 "exceeded quota: compute, requested: pods=1, used: pods=4, limited: pods=4",
                 "exceeded a quota of the host, requested: pods=1, used: pods=4, limited: pods=4",
+            ),
+            (
+                r#"pods "a" is forbidden: failed quota: compute: must specify limits.cpu for: c; limits.memory for: c"#,
+                r#"pods "a" is forbidden: a quota of the host: must specify limits.cpu for: c; limits.memory for: c"#,
             ),
             ("nothing to hide", "nothing to hide"),
             ("exceeded quota: ", "exceeded quota: "),
