@@ -11,10 +11,10 @@ const NODES: &str = "/api/v1/nodes";
 const PODS: &str = "/api/v1/namespaces/shop/pods";
 
 /// Waits until the API server enforces the policy, and returns what it says to a change.
-async fn refusal(virt: &Cluster, node: &str, change: &Value) -> Result<String> {
+pub async fn refusal(virt: &Cluster, path: &str, change: &Value) -> Result<String> {
     for _ in 0..400 {
         // Nothing is stored while the API server still learns of the policy.
-        match virt.patch(&format!("{NODES}/{node}?dryRun=All"), change.clone()).await {
+        match virt.patch(&format!("{path}?dryRun=All"), change.clone()).await {
             Err(error) => return Ok(format!("{error:#}")),
             Ok(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
         }
@@ -39,7 +39,7 @@ async fn a_cordon_a_taint_and_a_label_of_the_tenant_are_refused_with_what_to_do(
         (json!({"metadata": {"labels": {"team": "red"}}}), "labels of a Node are those of the host"),
         (json!({"metadata": {"labels": {"kubernetes.io/os": "plan9"}}}), "labels of a Node are those of the host"),
     ] {
-        let refused = refusal(&harness.virt, node, &change).await?;
+        let refused = refusal(&harness.virt, &format!("{NODES}/{node}"), &change).await?;
         assert!(refused.contains(words) && refused.contains("nodes.tenantScheduling: true"), "{refused}");
     }
     let annotated = json!({"metadata": {"annotations": {"example.com/note": "ours"}}});

@@ -9,6 +9,7 @@ use tenet_playground::Options;
 
 use crate::cluster::phase;
 use crate::harness::{Separate, in_folder, new_namespace, passed, until_told};
+use crate::nodes::refusal;
 
 const CLASS: &str = "tenet-standard";
 const CLASSES: &str = "/apis/storage.k8s.io/v1/storageclasses";
@@ -81,6 +82,9 @@ async fn claims_keep_their_data_and_say_what_the_host_says() -> Result<()> {
         assert_eq!(shown["spec"]["claimRef"]["uid"], bound["metadata"]["uid"]);
         assert_eq!(shown["spec"]["persistentVolumeReclaimPolicy"], "Retain");
         assert!(shown["spec"]["hostPath"].is_null(), "{shown}");
+        let change = json!({"spec": {"persistentVolumeReclaimPolicy": "Recycle"}});
+        let refused = refusal(&harness.virt, &format!("{VOLUMES}/{volume}"), &change).await?;
+        assert!(refused.contains("Ask the operator of the host, and keep the claim until then"), "{refused}");
         harness.virt.until(&at(&format!("pods/db-{index}")), "running", |pod| phase(pod) == "Running").await?;
         let twin = harness.host.get(&copy(&claim)).await?.context("the copy")?;
         assert!(twin["metadata"]["ownerReferences"].is_null(), "{twin}");

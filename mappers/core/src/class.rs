@@ -2,11 +2,16 @@
 //! tenant must know of a class that the installation allows; a class that a tenant makes stays inside.
 
 use serde_json::{Map, Value, json};
-use tenet_mapper::rules::Rule;
+use tenet_mapper::rules::{Action, Rule};
 use tenet_mapper::{
     ApplyVirtual, Context, Deletion, Effect, HostKey, Input, KeysOf, MapError, Mapper, MapperSpec, Object, Outcome,
     Projection, Right, Side, Verb, VirtualKey,
 };
+
+use crate::picture_policy;
+
+const WHY: &str = "the class is on the host, where its settings are changed. Ask the operator of the host, or make a class of \
+                   another name";
 
 /// Choice of the classes that are shown, beside the table.
 pub(crate) struct ClassPicture {
@@ -25,6 +30,8 @@ pub(crate) fn is_default(class: &Object, annotation: &str) -> bool {
 pub(crate) struct ClassMapper {
     spec: MapperSpec,
     picture: ClassPicture,
+    /// Name and content of the policy that refuses changes of pictures.
+    policy: (String, Value),
 }
 
 impl ClassMapper {
@@ -36,7 +43,9 @@ impl ClassMapper {
             .reads(Input::new(Side::Virtual, kind, Projection::Whole, KeysOf::Own))
             .reads(host.foreign().optional())
             .needs(Right::virt(kind, Verb::KEEP, "shows the classes that tenants may use"));
-        Self { spec, picture }
+        let spec = picture_policy::declare(spec, "refuses changes of classes that the host would not follow");
+        let policy = (format!("tenet-{}", kind.plural), unchanged(&spec, rules, picture.default));
+        Self { spec, picture, policy }
     }
 
     fn picture(&self, host: &Object) -> Value {
@@ -49,6 +58,22 @@ impl ClassMapper {
         class["metadata"] = json!({"name": host.name(), "annotations": annotations});
         class
     }
+}
+
+/// Returns the policy for pictures: nothing that they show may change.
+fn unchanged(spec: &MapperSpec, rules: &[Rule], default: Option<&str>) -> Value {
+    let shown = rules.iter().filter(|rule| rule.action == Action::Up);
+    let mut validations: Vec<_> = shown.map(|rule| picture_policy::unchanged(rule.path, WHY)).collect();
+    let mut variables = Vec::new();
+    if let Some(annotation) = default {
+        for (name, object) in [("default", "object"), ("oldDefault", "oldObject")] {
+            let map = format!("{object}.metadata.annotations");
+            let value = format!("has({map}) && '{annotation}' in {map} ? {map}['{annotation}'] : ''");
+            variables.push(picture_policy::variable(name, &value));
+        }
+        validations.push(picture_policy::rule("variables.default == variables.oldDefault", WHY));
+    }
+    picture_policy::spec(spec.kind, &json!(variables), &json!(validations))
 }
 
 impl Mapper for ClassMapper {
@@ -69,12 +94,12 @@ impl Mapper for ClassMapper {
             (Some(virt), None) if is_ours && !virt.is_deleting() => {
                 Ok(Outcome::one(Effect::Delete(Deletion::picture(kind, &virt))))
             }
-            (_, Some(host)) if is_allowed && is_ours => Ok(Outcome::one(Effect::ApplyVirtual(ApplyVirtual {
-                kind,
-                key: key.clone(),
-                desired: self.picture(&host),
-                adopt: false,
-            }))),
+            (_, Some(host)) if is_allowed && is_ours => {
+                let desired = self.picture(&host);
+                let shown = Effect::ApplyVirtual(ApplyVirtual { kind, key: key.clone(), desired, adopt: false });
+                let (policy, changes) = picture_policy::keep(cx, &self.policy.0, &self.policy.1);
+                Ok(changes.into_iter().fold(Outcome::one(shown).then_together(policy), Outcome::wait_for))
+            }
             (Some(virt), Some(_)) if is_allowed => Err(MapError::not_made(kind, &virt)),
             _ => Ok(Outcome::done()),
         }

@@ -15,6 +15,7 @@ mod network_policy;
 mod node;
 mod persistent_volume;
 mod persistent_volume_claim;
+mod picture_policy;
 mod pod;
 mod pod_disruption_budget;
 mod priority_class;

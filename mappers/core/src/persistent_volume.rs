@@ -2,7 +2,7 @@
 //! of a claim names it. It shows neither where the data is nor how it is reached. Where the host's volumes may not be
 //! read, the picture is made from the claim. A volume that a tenant makes stays inside.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, Table, omit, set, up};
@@ -11,6 +11,8 @@ use tenet_mapper::{
     ApplyVirtual, Bound, Context, Deletion, Effect, Event, EventReason, HostKey, Input, KeysOf, Kind, MapError, Mapper,
     MapperSpec, Object, Outcome, Projection, Right, Side, Verb, VirtualKey, VirtualPatch, kinds,
 };
+
+use crate::picture_policy;
 
 /// `PersistentVolume`s, as the API serves them.
 const KIND: Kind = Kind::core("PersistentVolume", "persistentvolumes").cluster_scoped();
@@ -59,6 +61,16 @@ const RULES: &[Rule] = &[
     set("status", "Bound while a claim has the volume"),
 ];
 
+/// Name of the policy that refuses changes of pictures.
+const POLICY: &str = "tenet-persistent-volumes";
+
+/// A tenant who sets the reclaim policy to Retain, and then deletes the claim, relies on it.
+static UNCHANGED: LazyLock<Value> = LazyLock::new(|| {
+    let why = "the volume is on the host, where its reclaim policy and all else of its spec is set. Ask the operator of the \
+               host, and keep the claim until then: its deletion deletes the data, unless the policy is Retain";
+    picture_policy::spec(KIND, &json!([]), &json!([picture_policy::unchanged("spec", why)]))
+});
+
 /// Pictures the volumes behind the claims of the virtual cluster.
 pub struct PersistentVolumeMapper {
     spec: MapperSpec,
@@ -77,6 +89,7 @@ impl PersistentVolumeMapper {
             .reads(host.foreign().optional())
             .needs(Right::virt(KIND, Verb::KEEP, "shows the volumes behind claims"))
             .needs(Right::virt(KIND, &[Verb::Patch], "shows the volumes behind claims").on("status"));
+        spec = picture_policy::declare(spec, "refuses changes of volumes that the host would not follow");
         let claim = kinds::PERSISTENT_VOLUME_CLAIM;
         let claims = spec.bind(Input::new(Side::Host, claim, Projection::Fields(OF_CLAIM), KeysOf::With(volume_of)));
         Self { spec, table, claims }
@@ -107,12 +120,9 @@ impl Mapper for PersistentVolumeMapper {
             (Some(virt), ..) if virt.is_deleting() => Ok(Outcome::done()),
             (_, Some(claim), Some(owner)) => {
                 let desired = picture(&self.table, cx, key.name(), &claim, &owner);
-                Ok(Outcome::one(Effect::ApplyVirtual(ApplyVirtual {
-                    kind: KIND,
-                    key: key.clone(),
-                    desired,
-                    adopt: false,
-                })))
+                let shown = Effect::ApplyVirtual(ApplyVirtual { kind: KIND, key: key.clone(), desired, adopt: false });
+                let (policy, changes) = picture_policy::keep(cx, POLICY, &UNCHANGED);
+                Ok(changes.into_iter().fold(Outcome::one(shown).then_together(policy), Outcome::wait_for))
             }
             _ => Ok(Outcome::done()),
         }

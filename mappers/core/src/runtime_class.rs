@@ -47,7 +47,7 @@ scheduling: {nodeSelector: {sandbox: 'true'}}";
     fn a_picture_names_the_handler_and_leaves_scheduling_to_the_host() {
         let section = Pods { runtime_classes: vec!["kata".to_owned()], ..Pods::default() };
         let mut clusters = Clusters::default().with(Side::Host, CLASS).section(section);
-        assert_eq!(clusters.converge(&mapper(), "", "kata"), Ok(1));
+        assert_eq!(clusters.converge(&mapper(), "", "kata"), Ok(3), "the class, and a policy with its binding");
         let shown = clusters.object(Side::Virtual, KIND, "", "kata").unwrap();
         assert_eq!(shown.str_at("/handler"), Some("kata-qemu"));
         assert_eq!(shown.at("/overhead"), Some(&json!({"podFixed": {"memory": "120Mi"}})));

@@ -35,8 +35,10 @@ impl Oracle {
                 return;
             }
             "Pod" | "Service" | "PersistentVolumeClaim" => {}
-            // The policy that keeps tenants from nodes.
-            "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" if entry.name == "tenet-nodes" => return,
+            // The policies that keep tenants from pictures.
+            "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding" if entry.name.starts_with("tenet-") => {
+                return;
+            }
             _ if is_claim(entry) => return,
             _ => {
                 self.fail(Promise::Foreign, format!("{} wrote the virtual {name}", entry.user));

@@ -17,7 +17,7 @@ fn virt(clusters: &Clusters) -> Option<&Object> {
 #[test]
 fn a_class_of_the_host_is_shown_without_its_parameters() {
     let mut clusters = Clusters::default().with(Side::Host, HOST);
-    assert_eq!(clusters.converge(&mapper(), "", "nginx"), Ok(1));
+    assert_eq!(clusters.converge(&mapper(), "", "nginx"), Ok(3), "the class, and a policy with its binding");
     let shown = virt(&clusters).unwrap();
     assert_eq!(shown.at("/spec"), Some(&json!({"controller": "k8s.io/ingress-nginx"})));
     assert_eq!(clusters.converge(&mapper(), "", "nginx"), Ok(0), "the second look writes nothing");

@@ -60,6 +60,21 @@ fn a_volume_is_shown_without_where_its_data_is() {
     assert_eq!(converge(&mut clusters), 0, "the second look writes nothing");
 }
 
+/// Whoever sets it to Retain inside deletes the claim next.
+#[test]
+fn a_policy_refuses_another_reclaim_policy_as_long_as_a_volume_is_shown() {
+    let mut clusters = Clusters::default().with(Side::Host, CLAIM).with(Side::Host, VOLUME);
+    converge(&mut clusters);
+    let stored = |kind, clusters: &Clusters| clusters.object(Side::Virtual, kind, "", POLICY).cloned();
+    let policy = stored(picture_policy::POLICY, &clusters).unwrap();
+    assert!(policy.str_at("/spec/validations/0/expression").unwrap().contains("object.spec == oldObject.spec"));
+    assert_eq!(policy.str_at("/spec/matchConstraints/resourceRules/0/resources/0"), Some("persistentvolumes"));
+    assert!(stored(picture_policy::BINDING, &clusters).is_some());
+    let mut without = Clusters::default().with(Side::Host, CLAIM).unreadable(Side::Virtual, picture_policy::POLICY);
+    converge(&mut without);
+    assert!(stored(picture_policy::POLICY, &without).is_none(), "an older API server does not serve it");
+}
+
 #[test]
 fn without_the_right_to_read_volumes_it_is_made_from_the_claim() {
     let mut clusters = Clusters::default().with(Side::Host, CLAIM).unreadable(Side::Host, KIND);

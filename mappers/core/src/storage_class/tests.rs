@@ -3,6 +3,7 @@ use tenet_mapper::testing::Clusters;
 use tenet_mapper::{Cause, Effect, HostKey, MapError, Side};
 
 use super::*;
+use crate::picture_policy;
 
 const CLASSES: &str = "
 apiVersion: storage.k8s.io/v1
@@ -33,7 +34,7 @@ fn shown<'c>(clusters: &'c Clusters, name: &str) -> Option<&'c Object> {
 #[test]
 fn the_default_class_is_shown_without_what_only_the_host_needs() {
     let mut clusters = Clusters::default().with(Side::Host, CLASSES);
-    assert_eq!(converge(&mut clusters, "standard"), 1);
+    assert_eq!(converge(&mut clusters, "standard"), 3, "the class, and a policy with its binding");
     let class = shown(&clusters, "standard").unwrap();
     assert_eq!(class.at("/allowVolumeExpansion"), Some(&json!(true)));
     assert_eq!(class.annotation(DEFAULT), Some("true"));
@@ -45,6 +46,17 @@ fn the_default_class_is_shown_without_what_only_the_host_needs() {
 }
 
 #[test]
+fn a_policy_refuses_changes_of_what_a_class_shows() {
+    let mut clusters = Clusters::default().with(Side::Host, CLASSES);
+    converge(&mut clusters, "standard");
+    let policy = clusters.object(Side::Virtual, picture_policy::POLICY, "", "tenet-storageclasses").unwrap();
+    let rules: Vec<_> = policy.list_at("/spec/validations").iter().map(|rule| rule["expression"].to_string()).collect();
+    assert_eq!(rules.len(), 6, "five fields and the annotation: {rules:?}");
+    assert!(rules[1].contains("object.reclaimPolicy == oldObject.reclaimPolicy"), "{rules:?}");
+    assert!(rules[5].contains("variables.default == variables.oldDefault"), "{rules:?}");
+}
+
+#[test]
 fn other_classes_are_shown_by_name_or_label() {
     let mut clusters = Clusters::default().with(Side::Host, CLASSES);
     assert_eq!(converge(&mut clusters, "fast"), 0);
@@ -53,7 +65,7 @@ fn other_classes_are_shown_by_name_or_label() {
     let labelled = Storage { class_labels: labels, ..Storage::default() };
     for section in [named, labelled] {
         let mut clusters = Clusters::default().with(Side::Host, CLASSES).section(section);
-        assert_eq!(converge(&mut clusters, "fast"), 1);
+        assert_eq!(converge(&mut clusters, "fast"), 3);
         assert_eq!(shown(&clusters, "fast").unwrap().annotation(DEFAULT), Some("false"));
     }
 }

@@ -1,7 +1,7 @@
 //! Labels, taints and cordons of the tenant, and the policy that refuses them.
 
-use super::super::policy;
 use super::*;
+use crate::picture_policy::{BINDING, POLICY};
 
 fn honoured() -> Clusters {
     with_pod().with(Side::Host, HOST).section(Nodes { tenant_scheduling: true, ..Nodes::default() })
@@ -43,9 +43,9 @@ fn the_policy_is_there_with_the_first_node_and_comes_back() {
     for section in [Nodes::default(), Nodes { tenant_scheduling: true, ..Nodes::default() }] {
         let mut clusters = with_pod().with(Side::Host, HOST).section(section);
         converge(&mut clusters);
-        let stored = |clusters: &Clusters| clusters.object(Side::Virtual, policy::POLICY, "", "tenet-nodes").cloned();
+        let stored = |clusters: &Clusters| clusters.object(Side::Virtual, POLICY, "", "tenet-nodes").cloned();
         let found = stored(&clusters).unwrap();
-        assert!(clusters.object(Side::Virtual, policy::BINDING, "", "tenet-nodes").is_some());
+        assert!(clusters.object(Side::Virtual, BINDING, "", "tenet-nodes").is_some());
         let mut open = found.value().clone();
         open["spec"]["validations"] = json!([]);
         clusters.put(Side::Virtual, open);
