@@ -47,6 +47,35 @@ async fn a_cordon_a_taint_and_a_label_of_the_tenant_are_refused_with_what_to_do(
     Ok(())
 }
 
+/// The API server inside lets nobody resize a whole pod on a node that does not declare the feature.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_is_resized_as_a_whole_where_the_node_of_the_host_declares_that() -> Result<()> {
+    let harness = Harness::shared().await?;
+    let namespace = harness.namespace().await?;
+    let pods = format!("/api/v1/namespaces/{namespace}/pods");
+    let resources = |cpu: &str| json!({"resources": {"requests": {"cpu": cpu}, "limits": {"cpu": "1"}}});
+    harness.virt.create(&pods, pod("whole", &resources("100m"))).await?;
+    let whole = harness.virt.until(&format!("{pods}/whole"), "running", |pod| phase(pod) == "Running").await?;
+    let node = whole["spec"]["nodeName"].as_str().context("a node")?;
+    let features = ["InPlacePodLevelResourcesVerticalScaling", "InPlacePodVerticalScalingInitContainers"];
+    let declared = json!({"status": {"declaredFeatures": features}});
+    harness.host.patch(&format!("{NODES}/{node}/status"), declared).await?;
+    let shows = |node: &Value| node["status"]["declaredFeatures"] == json!(features);
+    harness.virt.until(&format!("{NODES}/{node}"), "declared", shows).await?;
+    let twin = harness.on_host(&format!("pods/whole-x-{namespace}-x-vc-1"));
+    // The nodes of tests do not say what a container has, and the API server takes that for a node without resizes.
+    let mut statuses = harness.host.get(&twin).await?.context("the copy")?["status"]["containerStatuses"].take();
+    for status in statuses.as_array_mut().into_iter().flatten() {
+        status["resources"] = json!({});
+    }
+    harness.host.patch(&format!("{twin}/status"), json!({"status": {"containerStatuses": statuses}})).await?;
+    let tells = |pod: &Value| pod["status"]["containerStatuses"][0]["resources"].is_object();
+    harness.virt.until(&format!("{pods}/whole"), "told", tells).await?;
+    harness.virt.patch(&format!("{pods}/whole/resize"), json!({"spec": resources("200m")})).await?;
+    harness.host.until(&twin, "resized", |pod| pod["spec"]["resources"]["requests"]["cpu"] == "200m").await?;
+    Ok(())
+}
+
 /// The Nodes that are shown inside, once there are `count`.
 async fn shown(virt: &Cluster, count: usize) -> Result<Vec<String>> {
     let nodes = virt.until_list(NODES, "shown", |nodes| nodes.len() >= count).await?;

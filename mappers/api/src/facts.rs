@@ -61,6 +61,21 @@ impl Facts {
         self.mappers.contains(&mapper)
     }
 
+    /// Returns true if the virtual API server has this minor version of Kubernetes 1, or a later one, or an unknown one.
+    ///
+    /// ```
+    /// use tenet_mapper::Context;
+    ///
+    /// fn keeps_declared_features(cx: &Context<'_>) -> bool {
+    ///     cx.facts().is_virtual_since(36)
+    /// }
+    /// ```
+    pub fn is_virtual_since(&self, minor: u32) -> bool {
+        let text = self.virtual_version.trim_start_matches('v').split('.').nth(1);
+        let found = text.and_then(|text| text.trim_end_matches(|c: char| !c.is_ascii_digit()).parse::<u32>().ok());
+        found.is_none_or(|found| found >= minor)
+    }
+
     /// Reads the owner record of a host object.
     pub fn ownership(&self, host: &Object) -> Ownership {
         let metadata = host.value().get("metadata").unwrap_or(&Value::Null);

@@ -4,6 +4,7 @@
 
 mod always;
 mod config;
+mod features;
 mod kubelet;
 mod policy;
 mod real;
@@ -49,10 +50,7 @@ const RULES: &[Rule] = &[
     omit("status.config", "no kubelet reads it any more"),
     omit("status.runtimeHandlers", "the host alone chooses the handlers of runtime classes"),
     omit("status.features", "describes the kubelet of the host, and the kubelet of a virtual node is the syncer"),
-    omit(
-        "status.declaredFeatures",
-        "describes the kubelet of the host, and the kubelet of a virtual node is the syncer",
-    ),
+    set("status.declaredFeatures", "are those that the resize of a pod needs"),
 ];
 
 /// Pictures the nodes on which pods of the virtual cluster run.
@@ -116,13 +114,24 @@ impl NodeMapper {
     ) -> Result<Option<Value>, MapError> {
         let nodes = cx.section::<Nodes>();
         match (nodes.source, cx.can_read(Side::Host, kinds::NODE)) {
-            _ if is_synthetic(cx) => Ok(Some(synthetic::node(cx, key.name(), pod, virt, &nodes.capacity))),
+            _ if is_synthetic(cx) => {
+                let mut node = synthetic::node(cx, key.name(), pod, virt, &nodes.capacity);
+                features::declare(cx, None, &mut node);
+                Ok(Some(node))
+            }
             (NodeSource::Host, false) => Err(MapError::Transient {
                 reason: "nodes.source is host, and the right to list and watch nodes of the host is missing".to_owned(),
                 after: None,
             }),
-            _ => Ok(cx.host(kinds::NODE, &HostKey::new("", key.name())).map(|host| real::node(&self.table, &host))),
+            _ => Ok(cx.host(kinds::NODE, &HostKey::new("", key.name())).map(|host| self.real(cx, &host))),
         }
+    }
+
+    /// Builds the picture of a node that can be read.
+    fn real(&self, cx: &Context<'_>, host: &Object) -> Value {
+        let mut node = real::node(&self.table, host);
+        features::declare(cx, Some(host), &mut node);
+        node
     }
 
     /// Returns the host's Node, if it is shown without pods.
@@ -139,7 +148,7 @@ impl NodeMapper {
             return Outcome::done();
         }
         match cx.host(kinds::NODE, &HostKey::new("", key.name())) {
-            Some(host) => show(cx, key, Some(virt), real::node(&self.table, &host)),
+            Some(host) => show(cx, key, Some(virt), self.real(cx, &host)),
             None => remove(cx, key, virt, Deletion::picture(kinds::NODE, virt)),
         }
     }
@@ -210,7 +219,7 @@ impl Mapper for NodeMapper {
             && may_show
             && let Some(host) = self.always(cx, key)
         {
-            let shown = show(cx, key, virt.as_ref(), real::node(&self.table, &host));
+            let shown = show(cx, key, virt.as_ref(), self.real(cx, &host));
             // A new one may take the place of another, which has to go.
             return Ok(if virt.is_none() { shown.with_all() } else { shown });
         }

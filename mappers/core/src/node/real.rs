@@ -16,6 +16,7 @@ pub(super) const FIELDS: &[&str] = &[
     "status.allocatable",
     "status.nodeInfo",
     "status.addresses",
+    "status.declaredFeatures",
     "status.conditions[].type",
     "status.conditions[].status",
     "status.conditions[].reason",

@@ -101,7 +101,7 @@ fn wanted(pod: &Subject<'_, '_>, host: &Object) -> Option<Value> {
     for member in INSIDE {
         keep(&mut status, pod.virt, member);
     }
-    let generations = Generations::of(pod.virt, host, &pod.cx.facts().virtual_version);
+    let generations = Generations::of(pod.virt, host, pod.cx.facts().is_virtual_since(OBSERVED_SINCE));
     generations.turn(&mut status, pod.virt.at("/status"));
     for (list, containers) in [
         ("initContainerStatuses", "initContainers"),
@@ -142,12 +142,6 @@ fn retain_known(status: &mut Map<String, Value>, virt: &Object, list: &str, cont
 /// (KEP-5067). Older ones drop it, so it would be written again and again.
 const OBSERVED_SINCE: u32 = 34;
 
-/// The minor version in `v1.37.2`.
-fn minor(version: &str) -> Option<u32> {
-    let minor = version.trim_start_matches('v').split('.').nth(1)?;
-    minor.trim_end_matches(|c: char| !c.is_ascii_digit()).parse().ok()
-}
-
 /// Mapping from generations of the host pod to generations of the virtual pod.
 struct Generations<'p> {
     virt: &'p Object,
@@ -159,8 +153,7 @@ struct Generations<'p> {
 }
 
 impl<'p> Generations<'p> {
-    fn of(virt: &'p Object, host: &'p Object, version: &str) -> Self {
-        let are_kept = minor(version).is_none_or(|minor| minor >= OBSERVED_SINCE);
+    fn of(virt: &'p Object, host: &'p Object, are_kept: bool) -> Self {
         Self { virt, host, inside: OnceCell::new(), are_kept }
     }
 
