@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use dashmap::DashMap;
 use parking_lot::RwLock;
@@ -262,6 +263,11 @@ impl Router {
     /// Wakes a key when one of these changes, and no longer when one of earlier dependencies does.
     pub fn wait(&self, key: &Key, dependencies: BTreeSet<Dependency>) {
         self.waiting.set(key, dependencies);
+    }
+
+    /// Returns how long a key has waited for exactly these dependencies.
+    pub fn has_waited(&self, key: &Key, dependencies: &BTreeSet<Dependency>) -> Duration {
+        self.waiting.lasted(key, dependencies)
     }
 
     /// Returns the number of entries that stand for objects: references, sources, waiting keys and last states.

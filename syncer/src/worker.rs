@@ -24,6 +24,8 @@ use crate::{patrol, refusal, retry};
 
 /// Maximum of content reads for one reconcile.
 const READS: usize = 3;
+/// Time after which the tenant is told what an object waits for.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Takes keys from the queue and reconciles each in a task of its own, until it is told to stop; reconciles
 /// in progress are finished. The queue bounds how many keys of one mapper are at work.
@@ -132,7 +134,7 @@ async fn reconcile(
         }
         error
     };
-    let Outcome { stages, next, wait, refused, all, wake, settle } = decided.map_err(blocked)?;
+    let Outcome { stages, next, wait, lasting, refused, all, wake, settle } = decided.map_err(blocked)?;
     let has_written = perform(engine, mapper, ticket, stages, settle.is_some()).await.map_err(blocked)?;
     // The patrol enqueues all of them by itself.
     if ticket.lane != Lane::Patrol {
@@ -144,9 +146,16 @@ async fn reconcile(
         }
     }
     let result = if refused.is_empty() { "ok" } else { "refused" };
+    let patience = PATIENCE.saturating_sub(engine.router.has_waited(&ticket.key, &wait));
+    // What is told stays: after a restart the wait begins anew, and nothing is new to the tenant.
+    let lasts = !lasting.is_empty() && (patience.is_zero() || view.has_shown_refusal());
+    let unsaid = (!lasting.is_empty() && !lasts).then_some(patience);
     if !refused.is_empty() {
         check_defaults(engine, mapper.spec(), &ticket.key.object)?;
         refusal::tell(engine, mapper.spec(), &ticket.key.object, refused).await?;
+    } else if lasts {
+        let why = lasting.join(", ");
+        refusal::say(engine, mapper.spec(), &ticket.key.object, EventReason::Waiting, why).await?;
     } else if view.has_shown_refusal() {
         refusal::withdraw(engine, mapper.spec(), &ticket.key.object).await?;
     }
@@ -162,7 +171,7 @@ async fn reconcile(
         _ => Some(retry::FALLBACK),
     };
     let settled = settle.filter(|_| has_written);
-    let again = [delay(next, now), missed, settled].into_iter().flatten().min().map_or(Again::No, Again::After);
+    let again = [delay(next, now), missed, settled, unsaid].into_iter().flatten().min().map_or(Again::No, Again::After);
     Ok((again, result))
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tenet_playground::Options;
 
-use crate::cluster::phase;
+use crate::cluster::{Cluster, phase};
 use crate::harness::{Separate, in_folder, new_namespace, passed, until_told};
 use crate::nodes::refusal;
 
@@ -43,6 +43,18 @@ fn pod_spec(volumes: &Value) -> Value {
 
 fn uid(object: &Value) -> String {
     object["metadata"]["uid"].as_str().unwrap_or_default().to_owned()
+}
+
+/// A pod whose claim is refused says so itself.
+async fn a_pod_says_that_it_waits(virt: &Cluster, namespace: &str, claim: &str) -> Result<()> {
+    let volumes = json!([{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]);
+    let pods = format!("/api/v1/namespaces/{namespace}/pods");
+    virt.create(&pods, json!({"metadata": {"name": "waiting"}, "spec": pod_spec(&volumes)})).await?;
+    let said = virt.until(&format!("{pods}/waiting"), "told", |pod| pod["status"]["reason"] == "SyncWaiting").await?;
+    let scheduled = &said["status"]["conditions"][0];
+    assert_eq!((&scheduled["type"], &scheduled["status"]), (&json!("PodScheduled"), &json!("False")));
+    until_told(virt, namespace, "SyncWaiting", "waiting", &format!("the PersistentVolumeClaim {claim}")).await?;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,6 +163,7 @@ async fn claims_keep_their_data_and_say_what_the_host_says() -> Result<()> {
     harness.virt.create(&at("persistentvolumeclaims"), json!({"metadata": {"name": "gold"}, "spec": gold})).await?;
     until_told(&harness.virt, namespace, "SyncRefused", "gold", "").await?;
     assert_eq!(harness.host.get(&copy("gold")).await?, None);
+    a_pod_says_that_it_waits(&harness.virt, namespace, "gold").await?;
     harness.host.delete(&format!("{CLASSES}/{CLASS}"), json!({})).await?;
     harness.virt.until_gone(&format!("{CLASSES}/{CLASS}")).await?;
     passed(harness.playground).await

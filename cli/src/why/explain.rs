@@ -28,7 +28,7 @@ struct Obstacle {
 }
 
 /// Reasons of events that say that an object did not cross.
-const NOT_CROSSED: [&str; 3] = ["SyncRefused", "SyncBlocked", "SyncRejected"];
+const NOT_CROSSED: [&str; 4] = ["SyncRefused", "SyncBlocked", "SyncRejected", "SyncWaiting"];
 /// Reasons of events that concern all objects.
 const OF_CLUSTER: [&str; 2] = ["SyncPaused", "SyncSuspended"];
 /// Reasons for which a container waits in the usual course of its start.

@@ -1,7 +1,7 @@
 //! Advice for each reason.
 
 /// Reasons of events, conditions and containers, with what a tenant can do.
-const REMEDIES: [(&str, &str); 17] = [
+const REMEDIES: [(&str, &str); 18] = [
     (
         "SyncRefused",
         "take the field out, or ask the operator of the virtual cluster to permit it (docs/configuration.md, Refused by \
@@ -13,6 +13,7 @@ const REMEDIES: [(&str, &str); 17] = [
          another name",
     ),
     ("SyncRejected", "change what the message names; for a quota, free some of it, or ask the operator for more"),
+    ("SyncWaiting", "look at the object that the message names: kubectl describe, or tenet why"),
     ("SyncDegraded", "nothing, if that will do; else ask the operator to permit it (docs/configuration.md)"),
     ("SyncPaused", "wait for the operator, who decides about the deletes (docs/operations.md, The breaker of deletes)"),
     ("SyncSuspended", "wait for the operator, who decides which of the two sides counts (docs/operations.md)"),

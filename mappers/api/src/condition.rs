@@ -15,7 +15,7 @@ use crate::{EventReason, Object};
 pub const CONDITIONS: &str = "/status/conditions";
 
 /// Reasons with which the engine says that an object is not on the host.
-const PENDING: [EventReason; 2] = [EventReason::Refused, EventReason::Rejected];
+const PENDING: [EventReason; 3] = [EventReason::Refused, EventReason::Rejected, EventReason::Waiting];
 
 /// The condition of an object, if it has one.
 pub fn find(object: &Object) -> Option<&Value> {

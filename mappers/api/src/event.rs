@@ -33,6 +33,8 @@ pub enum EventReason {
     Blocked,
     /// The host's API server does not accept it.
     Rejected,
+    /// It waits for another object, for longer than usual.
+    Waiting,
     /// It crossed, but not as the tenant may expect.
     Degraded,
     /// The syncer changed it.
@@ -52,6 +54,7 @@ impl EventReason {
             Self::Refused => "SyncRefused",
             Self::Blocked => "SyncBlocked",
             Self::Rejected => "SyncRejected",
+            Self::Waiting => "SyncWaiting",
             Self::Degraded => "SyncDegraded",
             Self::Changed => "SyncChanged",
             Self::Repaired => "SyncRepaired",

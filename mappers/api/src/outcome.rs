@@ -82,6 +82,8 @@ pub struct Outcome {
     pub next: Next,
     /// Changes that wake the key.
     pub wait: BTreeSet<Dependency>,
+    /// Sentences about the wait, which the tenant is told when it lasts.
+    pub lasting: Vec<String>,
     /// Reasons why parts of the object may not cross, although the rest does.
     pub refused: Vec<Refusal>,
     /// True if every object of the kind is due.
@@ -167,6 +169,21 @@ impl Outcome {
     #[must_use]
     pub fn wait_for(mut self, dependency: Dependency) -> Self {
         self.wait.insert(dependency);
+        self
+    }
+
+    /// Adds a sentence about the wait. Most waits are over in a moment; the tenant is told about one that lasts.
+    ///
+    /// ```
+    /// use tenet_mapper::{Dependency, HostKey, Outcome, kinds};
+    ///
+    /// let copy = Dependency::host(kinds::SECRET, &HostKey::new("team-a", "login-x-shop-x-vc-1"));
+    /// let outcome = Outcome::done().wait_for(copy).tell_if_it_lasts("the Secret login is not on the host");
+    /// assert_eq!(outcome.lasting, ["the Secret login is not on the host"]);
+    /// ```
+    #[must_use]
+    pub fn tell_if_it_lasts(mut self, sentence: impl Into<String>) -> Self {
+        self.lasting.push(sentence.into());
         self
     }
 

@@ -1,9 +1,11 @@
 //! Keys that wait for a change of an object.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tenet_mapper::{Dependency, MapperId};
+use tokio::time::Instant;
 
 use crate::queue::Key;
 
@@ -14,7 +16,13 @@ pub(super) struct Waits(Mutex<Index>);
 #[derive(Default)]
 struct Index {
     by_dependency: HashMap<Dependency, HashSet<Key>>,
-    by_key: HashMap<Key, BTreeSet<Dependency>>,
+    by_key: HashMap<Key, Wait>,
+}
+
+/// Dependencies of a key, and the time since when it waits for exactly these.
+struct Wait {
+    dependencies: BTreeSet<Dependency>,
+    since: Instant,
 }
 
 impl Waits {
@@ -24,13 +32,23 @@ impl Waits {
         if dependencies.is_empty() && index.by_key.is_empty() {
             return;
         }
+        if index.by_key.get(key).is_some_and(|wait| wait.dependencies == dependencies) {
+            return;
+        }
         index.forget(key);
         for dependency in &dependencies {
             index.by_dependency.entry(dependency.clone()).or_default().insert(key.clone());
         }
         if !dependencies.is_empty() {
-            index.by_key.insert(key.clone(), dependencies);
+            index.by_key.insert(key.clone(), Wait { dependencies, since: Instant::now() });
         }
+    }
+
+    /// Returns how long a key has waited for exactly these.
+    pub(super) fn lasted(&self, key: &Key, dependencies: &BTreeSet<Dependency>) -> Duration {
+        let index = self.0.lock();
+        let wait = index.by_key.get(key).filter(|wait| wait.dependencies == *dependencies);
+        wait.map(|wait| wait.since.elapsed()).unwrap_or_default()
     }
 
     /// Takes the keys that wait for any of these.
@@ -73,7 +91,7 @@ impl Waits {
 
 impl Index {
     fn forget(&mut self, key: &Key) {
-        for dependency in self.by_key.remove(key).into_iter().flatten() {
+        for dependency in self.by_key.remove(key).into_iter().flat_map(|wait| wait.dependencies) {
             if let Some(keys) = self.by_dependency.get_mut(&dependency) {
                 keys.remove(key);
                 if keys.is_empty() {

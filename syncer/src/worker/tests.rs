@@ -176,6 +176,27 @@ async fn a_key_that_waits_for_changes_is_due_at_its_time_all_the_same() {
     }
 }
 
+/// The copy of a claim that is refused never comes, and the pod that waits for it would say nothing.
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_lasts_is_told_once_and_a_short_one_is_not() {
+    let rig = Rig::new(Vec::new(), |_| {
+        let claim = Dependency::Any(Side::Host, kinds::PERSISTENT_VOLUME_CLAIM);
+        Ok(Outcome::done().wait_for(claim).tell_if_it_lasts("the claim data is not on the host"))
+    });
+    let told = || {
+        let asked = rig.virt.lock().unwrap();
+        let posted = asked.iter().filter(|(method, path, _)| method == "POST" && path.ends_with("/events"));
+        posted.map(|(_, _, event)| format!("{}: {}", event["reason"], event["message"])).collect::<Vec<_>>()
+    };
+    assert_eq!(rig.work().await, Again::After(PATIENCE));
+    assert_eq!(told(), [""; 0]);
+    tokio::time::advance(PATIENCE / 2).await;
+    assert_eq!(rig.work().await, Again::After(PATIENCE / 2), "the wait goes on");
+    tokio::time::advance(PATIENCE / 2).await;
+    assert_eq!(rig.work().await, Again::After(retry::FALLBACK));
+    assert_eq!(told(), [r#""SyncWaiting": "the claim data is not on the host""#]);
+}
+
 #[tokio::test]
 async fn a_key_whose_name_is_taken_on_the_host_is_tried_again_when_the_name_is_free() {
     let taken =

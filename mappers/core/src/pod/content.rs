@@ -17,10 +17,15 @@ pub(super) fn missing(pod: &Subject<'_, '_>) -> Option<Outcome> {
         let version = format!("{}/{}/", original.uid(), original.resource_version());
         let copy = pod.cx.host(kind, &host_key);
         if !copy.is_some_and(|copy| copy.annotation(SOURCE).is_some_and(|source| source.starts_with(&version))) {
-            outcome = outcome.wait_for(Dependency::host(kind, &host_key));
+            outcome = outcome.wait_for(Dependency::host(kind, &host_key)).tell_if_it_lasts(late(kind, &key));
         }
     }
     (!outcome.wait.is_empty()).then_some(outcome)
+}
+
+/// Returns the sentence about an object that something holds back, of which the tenant learns at that object alone.
+pub(super) fn late(kind: Kind, key: &VirtualKey) -> String {
+    format!("the {} {} is not on the host as it is inside; its events say why", kind.kind, key.name())
 }
 
 /// Fails when a foreign object has the name of a copy that is not on the host. Informers do not show foreign objects,

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tenet_mapper::rules::Refusal;
 use tenet_mapper::{Dependency, EventReason, Object, Outcome, VirtualKey, kinds, pointer};
 
-use super::Subject;
 use super::config::Pods;
+use super::{Subject, content};
 
 /// Claim that a pod mounts.
 struct Claim {
@@ -48,23 +48,24 @@ pub(super) fn missing(pod: &Subject<'_, '_>) -> Option<Outcome> {
         let Some(original) = pod.cx.virt(kind, &claim.key) else {
             if !claim.is_ephemeral {
                 let message = format!("the PersistentVolumeClaim {name} does not exist");
-                outcome = outcome.then(pod.event(EventReason::Degraded, &message));
+                outcome = outcome.then(pod.event(EventReason::Degraded, &message)).tell_if_it_lasts(message);
             }
             outcome = outcome.wait_for(Dependency::host(kind, &host_key));
             continue;
         };
         if claim.is_ephemeral && !is_made_for(&original, pod.virt) {
             let message = format!("the PersistentVolumeClaim {name} was not made for this pod");
-            outcome = outcome.then(pod.event(EventReason::Degraded, &message));
+            outcome = outcome.then(pod.event(EventReason::Degraded, &message)).tell_if_it_lasts(message);
             outcome = outcome.wait_for(Dependency::virt(kind, &claim.key));
         } else if original.is_deleting() {
             let message = format!("the PersistentVolumeClaim {name} is being deleted");
-            outcome = outcome.then(pod.event(EventReason::Degraded, &message));
+            outcome = outcome.then(pod.event(EventReason::Degraded, &message)).tell_if_it_lasts(message);
             outcome = outcome.wait_for(Dependency::virt(kind, &claim.key));
         } else {
             let copy = pod.cx.host(kind, &host_key).and_then(|copy| pod.cx.owned_by(kind, &claim.key, &copy).ok());
             if copy.is_none_or(|owner| owner.uid != original.uid()) {
                 outcome = outcome.wait_for(Dependency::host(kind, &host_key));
+                outcome = outcome.tell_if_it_lasts(content::late(kind, &claim.key));
             }
         }
     }

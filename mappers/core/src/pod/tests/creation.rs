@@ -67,6 +67,8 @@ fn a_pod_waits_until_what_it_mounts_is_on_the_host_as_it_is_inside() {
         let expected = waits.then(|| Dependency::host(kinds::CONFIG_MAP, &host));
         assert_eq!(outcome.wait, expected.into_iter().collect(), "{source}");
         assert_eq!(outcome.stages.is_empty(), waits, "{source}");
+        let late = "the ConfigMap kube-root-ca.crt is not on the host as it is inside; its events say why";
+        assert_eq!(outcome.lasting, if waits { vec![late] } else { vec![] }, "{source}");
     }
 }
 

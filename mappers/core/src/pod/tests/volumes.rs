@@ -63,10 +63,13 @@ fn a_pod_waits_until_the_copy_of_its_claim_is_on_the_host() {
     let volume = json!({"name": "data", "persistentVolumeClaim": {"claimName": "data-db-0", "readOnly": true}});
     let mut lab = with_volume(&volume);
     assert_eq!(lab.planned(), ["SyncDegraded"], "the claim does not exist");
+    assert_eq!(lab.reconcile().unwrap().lasting, ["the PersistentVolumeClaim data-db-0 does not exist"]);
     let original = claim(&lab, "data-db-0", None);
     lab.clusters.put(Side::Virtual, original);
     assert_eq!(lab.planned(), [""; 0]);
     waits_for_copy(&mut lab, "data-db-0");
+    let late = "the PersistentVolumeClaim data-db-0 is not on the host as it is inside; its events say why";
+    assert_eq!(lab.reconcile().unwrap().lasting, [late], "a claim that is refused has no copy");
     let stale = copy(&lab, "data-db-0", "earlier");
     lab.clusters.put(Side::Host, stale);
     waits_for_copy(&mut lab, "data-db-0");
