@@ -10,7 +10,7 @@ mod volumes;
 use serde_json::Value;
 use tenet_mapper::Kind;
 
-pub use host::{FORGED_UID, HostUser, TOLD};
+pub use host::{FOREIGN, FORGED_UID, HostUser, TOLD};
 pub use mutator::admission;
 pub use node::Nodes;
 pub use tenant::Tenant;

@@ -1,6 +1,7 @@
 //! Plants every defect of `sim/mutants` in a copy of the repository, switches on one after the other, and shows that
 //! the simulator finds it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,6 +12,7 @@ use anyhow::{Context as _, ensure};
 use clap::Parser;
 use parking_lot::Mutex;
 use tenet_sim::campaign::threads;
+use tenet_sim::script::directed;
 
 /// Variable that switches on one mutant: each patch asks for its own name.
 const SWITCH: &str = "TENET_MUTANT";
@@ -21,6 +23,9 @@ struct Args {
     /// Number of seeds that each mutant has to survive, after the directed scripts.
     #[arg(long, default_value_t = 400)]
     seeds: u64,
+    /// Writes the ideas of the scripts that have found mutants into `sim/mutants.md`.
+    #[arg(long)]
+    record: bool,
     /// Only the mutants with these names.
     names: Vec<String>,
 }
@@ -46,9 +51,14 @@ fn kill_all(args: &Args) -> anyhow::Result<usize> {
     git(&root, &["worktree", "add", "--detach", &copy.display().to_string(), "HEAD"])?;
     let program = build(&root, &copy, &patches);
     git(&root, &["worktree", "remove", "--force", &copy.display().to_string()])?;
-    let table = std::fs::read_to_string(root.join("sim/mutants.md"))?;
+    let file = root.join("sim/mutants.md");
+    let table = std::fs::read_to_string(&file)?;
     let mutants: Vec<_> = patches.iter().map(|patch| Mutant::of(patch, &table)).collect();
-    kill_each(args, &program?, &mutants)
+    let (survivors, ideas) = kill_each(args, &program?, &mutants)?;
+    if args.record {
+        std::fs::write(&file, record(&table, &ideas))?;
+    }
+    Ok(survivors)
 }
 
 /// Builds the simulator with all mutants in it, each switched off.
@@ -87,30 +97,60 @@ impl Mutant {
     }
 
     /// Runs the script that has found the mutant, and all others if that finds nothing. Returns how it was found.
-    fn kill(&self, args: &Args, program: &Path) -> anyhow::Result<Option<String>> {
+    fn kill(&self, args: &Args, program: &Path) -> anyhow::Result<Option<Found>> {
         if let Some(idea) = &self.known
-            && let Some(why) = run(program, &self.name, &["--idea", idea])?
+            && let Some(found) = run(program, &self.name, &["--idea", idea])?
         {
-            return Ok(Some(why));
+            return Ok(Some(found));
         }
         run(program, &self.name, &["--directed", "--seeds", &args.seeds.to_string()])
     }
 }
 
-/// Runs every mutant, several at once. Returns how many have survived.
-fn kill_each(args: &Args, program: &Path, mutants: &[Mutant]) -> anyhow::Result<usize> {
+/// How a mutant was found.
+struct Found {
+    /// Idea of the directed script that has found it; none if it was a seed.
+    idea: Option<String>,
+    why: String,
+}
+
+/// Ideas of the directed scripts that have found mutants, by the names of the mutants.
+type Ideas = BTreeMap<String, String>;
+
+/// Returns the table of mutants with these ideas in its last column.
+fn record(table: &str, ideas: &Ideas) -> String {
+    let row = |line: &str| {
+        let name = line.split('`').nth(1).filter(|_| line.starts_with("| `"));
+        match (name.and_then(|name| ideas.get(name)), line.rsplitn(3, '|').nth(2)) {
+            (Some(idea), Some(before)) => format!("{before}| {idea} |\n"),
+            _ => format!("{line}\n"),
+        }
+    };
+    table.lines().map(row).collect()
+}
+
+/// Runs every mutant, several at once. Returns how many have survived, and which scripts have found the others.
+fn kill_each(args: &Args, program: &Path, mutants: &[Mutant]) -> anyhow::Result<(usize, Ideas)> {
     let all = ["--directed", "--seeds", &args.seeds.to_string(), "--threads", &threads().to_string()];
     let (start, unchanged) = (Instant::now(), run(program, "none", &all)?);
-    ensure!(unchanged.is_none(), "the engine without a mutant fails: {}", unchanged.unwrap_or_default());
+    ensure!(
+        unchanged.is_none(),
+        "the engine without a mutant fails: {}",
+        unchanged.map(|found| found.why).unwrap_or_default()
+    );
     println!("{:<24} {:>4} s  no script and none of {} seeds fails", "none", start.elapsed().as_secs(), args.seeds);
     let wanted = |mutant: &&Mutant| args.names.is_empty() || args.names.contains(&mutant.name);
     let wanted: Vec<_> = mutants.iter().filter(wanted).collect();
     let (next, survivors, broken) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(None));
+    let ideas = Mutex::new(Ideas::new());
     let work = || {
         while let Some(mutant) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
             let start = Instant::now();
             let verdict = match mutant.kill(args, program) {
-                Ok(Some(why)) => format!("killed: {why}"),
+                Ok(Some(found)) => {
+                    ideas.lock().extend(found.idea.map(|idea| (mutant.name.clone(), idea)));
+                    format!("killed: {}", found.why)
+                }
                 Ok(None) => {
                     survivors.fetch_add(1, Ordering::Relaxed);
                     "SURVIVED".to_owned()
@@ -129,11 +169,11 @@ fn kill_each(args: &Args, program: &Path, mutants: &[Mutant]) -> anyhow::Result<
     }
     let survivors = survivors.into_inner();
     println!("{} of {} mutants killed in {} s", wanted.len() - survivors, wanted.len(), start.elapsed().as_secs());
-    Ok(survivors)
+    Ok((survivors, ideas.into_inner()))
 }
 
 /// Runs scripts with one mutant until one fails. Returns how it was found.
-fn run(program: &Path, name: &str, scripts: &[&str]) -> anyhow::Result<Option<String>> {
+fn run(program: &Path, name: &str, scripts: &[&str]) -> anyhow::Result<Option<Found>> {
     let ran = Command::new(program)
         .args(["--failures", "1", "--no-shrink"])
         .args(scripts)
@@ -143,11 +183,28 @@ fn run(program: &Path, name: &str, scripts: &[&str]) -> anyhow::Result<Option<St
         .with_context(|| format!("cannot run {}", program.display()))?;
     let text = String::from_utf8_lossy(&ran.stdout);
     let lines: Vec<_> = text.lines().take_while(|line| !line.contains("runs/s")).map(str::trim).collect();
-    Ok((!ran.status.success()).then(|| lines.join(" ").chars().take(160).collect()))
+    let idea = lines.first().and_then(|line| line.strip_suffix(':'));
+    let idea = idea.filter(|idea| directed().iter().any(|(known, _)| known == idea)).map(str::to_owned);
+    Ok((!ran.status.success()).then(|| Found { idea, why: lines.join(" ").chars().take(160).collect() }))
 }
 
 fn git(directory: &Path, arguments: &[&str]) -> anyhow::Result<()> {
     let output = Command::new("git").args(arguments).current_dir(directory).output().context("git")?;
     ensure!(output.status.success(), "git {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_that_finds_a_mutant_becomes_the_last_column_of_its_row() {
+        let table = "| mutant | found by |\n|---|---|\n| `a` |  |\n| `b` | a crash |\n";
+        let ideas = Ideas::from([("a".to_owned(), "a lost event".to_owned())]);
+        let recorded = "| mutant | found by |\n|---|---|\n| `a` | a lost event |\n| `b` | a crash |\n";
+        assert_eq!(record(table, &ideas), recorded);
+        assert_eq!(Mutant::of(Path::new("sim/mutants/b.patch"), table).known.as_deref(), Some("a crash"));
+        assert_eq!(Mutant::of(Path::new("sim/mutants/a.patch"), table).known, None);
+    }
 }

@@ -12,7 +12,7 @@ use super::{Oracle, Promise, Record, record};
 use crate::api::Object;
 use crate::network::Clusters;
 use crate::script::{Act, Name, Script, What};
-use crate::world::{controller, is_finished, is_used};
+use crate::world::{FOREIGN, controller, is_finished, is_used};
 
 impl Oracle {
     /// Checks that both sides agree.
@@ -136,7 +136,7 @@ impl Oracle {
     /// Returns true if somebody else has the name of a copy on the host.
     fn is_held_by_others(&self, clusters: &Clusters, what: What, original: &Object) -> bool {
         let found = self.under_its_name(clusters, what, original);
-        found.is_some_and(|found| found["metadata"]["labels"]["app"] == "foreign")
+        found.is_some_and(|found| found["metadata"]["labels"]["app"] == FOREIGN)
     }
 
     /// Returns true if somebody else has the name of a copy on the host, or has damaged its record.

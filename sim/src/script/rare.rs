@@ -47,7 +47,9 @@ pub(super) fn directed() -> Vec<(&'static str, Script)> {
                 .act(10_000, Act::Damage(pod("b"), Damage::Clone))
                 .act(10_000, Act::Damage(service.clone(), Damage::Clone))
                 .act(20_000, Act::Delete(pod("b"), None))
-                .act(20_000, Act::Delete(service, None)),
+                .act(20_000, Act::Delete(service, None))
+                .act(30_000, Act::Service(of(What::Service, "s-restored"), 1))
+                .pod(30_000, "default", "b-restored"),
         ),
     ]
 }

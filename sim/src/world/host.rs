@@ -16,6 +16,9 @@ pub const FORGED_UID: &str = "another";
 /// Reason of the events that components of the host tell.
 pub const TOLD: &str = "Unhealthy";
 
+/// Label `app` of an object that is not ours.
+pub const FOREIGN: &str = "foreign";
+
 /// A user of the host.
 pub struct HostUser {
     host: Cluster,
@@ -57,7 +60,7 @@ impl HostUser {
     }
 
     fn take(&self, name: &Name) -> bool {
-        let metadata = json!({"name": host_name(name), "labels": {"app": "foreign"}});
+        let metadata = json!({"name": host_name(name), "labels": {"app": FOREIGN}});
         let object = match name.kind {
             What::Pod => {
                 json!({"metadata": metadata, "spec": {"containers": [{"name": "main", "image": "example.com/other:1"}]}})
@@ -96,14 +99,16 @@ impl HostUser {
         self.host.patch(INTRUDER, name.kind.kind(), at, None, PatchType::Merge, body).is_ok()
     }
 
-    /// Creates another object with everything that marks the copy of an object as ours.
+    /// Creates another object with everything that marks the copy of an object as ours, under the name that the copy of
+    /// another object would have.
     fn clone_of(&self, name: &Name) -> bool {
         let Some(copy) = self.copy(name) else { return false };
-        let mut metadata = json!({"name": format!("{}-restored", copy.name())});
+        let restored = Name { name: format!("{}-restored", name.name), ..name.clone() };
+        let mut metadata = json!({"name": host_name(&restored)});
         for map in ["labels", "annotations"] {
             metadata[map] = copy["metadata"][map].clone();
         }
-        metadata["labels"]["intruder"] = json!("was here");
+        metadata["labels"]["app"] = json!(FOREIGN);
         let mut clone = json!({"metadata": metadata});
         for member in ["data", "type", "spec"] {
             if let Some(value) = copy.get(member) {
@@ -148,11 +153,15 @@ impl HostUser {
         written.is_ok()
     }
 
-    /// Removes what stands in the way: objects of ours that were damaged, and objects of others under our names.
+    /// Removes what stands in the way: objects of ours that were damaged, and objects of others under our names. Events
+    /// end too, as those of a host do after an hour.
     pub fn clear(&self) {
+        for event in self.host.list(kinds::EVENT, &self.namespace) {
+            drop(self.host.delete(ADMIN, kinds::EVENT, &self.namespace, event.name(), json!({})));
+        }
         for what in [What::Pod, What::Service, What::ConfigMap, What::Secret] {
             for object in self.host.list(what.kind(), &self.namespace) {
-                let is_taken = object["metadata"]["labels"]["app"] == "foreign";
+                let is_taken = object["metadata"]["labels"]["app"] == FOREIGN;
                 let annotations = &object["metadata"]["annotations"];
                 let is_marked = object["metadata"]["labels"]["intruder"].is_string() && record(&object).is_none();
                 let is_damaged = is_marked
