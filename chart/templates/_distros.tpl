@@ -40,7 +40,7 @@
   "https-listen-port" 8443
   "write-kubeconfig" "/data/k3s/admin.kubeconfig"
   "disable-agent" true
-  "disable" (list "coredns" "servicelb" "traefik" "local-storage" "metrics-server")
+  "disable" (list "coredns" "servicelb" "traefik" "local-storage" "metrics-server" "runtimes")
   "disable-scheduler" true
   "disable-cloud-controller" true
   "disable-network-policy" true
@@ -133,6 +133,9 @@ readinessProbe:
 volumeMounts:
   - {name: data, mountPath: /data}
   - {name: tmp, mountPath: /tmp}
+  {{- if eq .Values.distro "k3s" }}
+  - {name: data, mountPath: /etc/rancher, subPath: etc-rancher}
+  {{- end }}
   - {name: pki, mountPath: /pki, readOnly: true}
   {{- if include "tenet.hasStoreCertificates" . }}
   - {name: store-pki, mountPath: /etc/store, readOnly: true}

@@ -24,6 +24,7 @@ use crate::api::{Api, ApiError};
 use crate::pki::PkiError;
 
 pub use command::{Args, CertificateArgs, run};
+pub(crate) use distro::K3S_ETC_ON_VOLUME;
 pub use distro::Prepared;
 pub use kubeconfig::render as render_kubeconfig;
 pub use renewal::{Renewal, spawn as spawn_renewal};

@@ -14,6 +14,9 @@ use super::{BootstrapError, Changes};
 use crate::pki::Identity;
 use crate::values::Distro;
 
+/// Folder below that of the data which k3s finds as `/etc/rancher`.
+pub(crate) const K3S_ETC_ON_VOLUME: &str = "etc-rancher";
+
 /// Program that makes its own certificates from the authorities that it finds.
 #[derive(Clone)]
 pub struct Prepared {
@@ -57,7 +60,7 @@ impl Prepared {
             Distro::K3s => {
                 config["tls-san"] = json!(names);
                 config["service-cidr"] = json!(authorities.service_cidr);
-                config["token"] = json!(token(authorities));
+                config["token"] = json!(secret("token", authorities));
                 ("k3s.yaml", k3s(authorities))
             }
             Distro::K0s => {
@@ -112,6 +115,7 @@ fn k3s(authorities: &Authorities) -> Files {
     }
     // The API server finds the public key of an EC key only in a block of its own.
     files.push(("k3s/server/tls/service.key".to_owned(), format!("{private}{public}")));
+    files.push((format!("{K3S_ETC_ON_VOLUME}/node/password"), format!("{}\n", secret("node", authorities))));
     files
 }
 
@@ -132,9 +136,10 @@ fn add(files: &mut Files, folder: &str, name: &str, authority: &Identity) {
     files.push((format!("{folder}/{name}.key"), authority.key.clone()));
 }
 
-/// Returns the token with which k3s encrypts the authorities in its store. It has to be the same at every start.
-fn token(authorities: &Authorities) -> String {
-    digest::hex(format!("k3s token\n{}", authorities.tokens.0).as_bytes(), 64)
+/// Returns a secret of k3s. It has to be the same at every start: the token encrypts the authorities in the store, and
+/// the password of the node is compared with an earlier one.
+fn secret(purpose: &str, authorities: &Authorities) -> String {
+    digest::hex(format!("k3s {purpose}\n{}", authorities.tokens.0).as_bytes(), 64)
 }
 
 #[cfg(test)]
@@ -194,7 +199,9 @@ mod tests {
             "server-ca.key",
             "service.key",
         ];
-        assert_eq!(files, expected.map(|file| format!("data/k3s/server/tls/{file}")).into());
+        let mut expected = BTreeSet::from(expected.map(|file| format!("data/k3s/server/tls/{file}")));
+        expected.insert("data/etc-rancher/node/password".to_owned());
+        assert_eq!(files, expected);
         assert_eq!(config["tls-san"], json!(["vc-1", "10.96.0.9"]));
         assert_eq!((&config["service-cidr"], &config["disable-agent"]), (&json!("10.96.0.0/16"), &json!(true)));
         assert_eq!(config["token"].as_str().map(str::len), Some(64));

@@ -10,14 +10,18 @@ use serde_json::{Value, json};
 use super::control_plane::{container, data_source, mount, serving};
 use super::programs::{self, DATA, PKI, STORE_PKI};
 use super::{Installation, syncer_config};
+use crate::bootstrap::K3S_ETC_ON_VOLUME;
 use crate::names::API_PORT;
 use crate::values::{Distro, StoreType};
 
 /// Environment variable of the bootstrap with the data source of an SQL database.
 const DATA_SOURCE: &str = "DATA_SOURCE";
 
-/// Components of k3s that would run pods or act on nodes.
-const K3S_ADD_ONS: [&str; 5] = ["coredns", "servicelb", "traefik", "local-storage", "metrics-server"];
+/// Components of k3s that would run pods or act on nodes, and its runtime classes: those of the host count.
+const K3S_ADD_ONS: [&str; 6] = ["coredns", "servicelb", "traefik", "local-storage", "metrics-server", "runtimes"];
+
+/// Folder of the password that k3s has as a node, also without an agent. There is no flag for it.
+const K3S_ETC: &str = "/etc/rancher";
 
 /// Components of k0s that would run pods, act on nodes, or update k0s.
 const K0S_ADD_ONS: [&str; 16] = [
@@ -73,7 +77,9 @@ pub(super) fn k3s(installation: &Installation<'_>) -> Value {
     if values.store.r#type == StoreType::Sql {
         k3s["env"] = json!([data_source(installation, "K3S_DATASTORE_ENDPOINT")]);
     }
-    serving(installation, k3s, 150, vec![mount("data", DATA), mount("tmp", "/tmp")])
+    let mut etc = mount("data", K3S_ETC);
+    etc["subPath"] = json!(K3S_ETC_ON_VOLUME);
+    serving(installation, k3s, 150, vec![mount("data", DATA), mount("tmp", "/tmp"), etc])
 }
 
 pub(super) fn k0s(installation: &Installation<'_>) -> Value {
