@@ -88,6 +88,12 @@ pub enum BootstrapError {
         /// Problem.
         problem: String,
     },
+    /// k0s serves no range of IPv6 alone.
+    #[error("k0s cannot serve the service range {range}, which has no IPv4 addresses: choose the distro k8s or k3s")]
+    OnlyIpv6 {
+        /// Range.
+        range: String,
+    },
     /// The service range does not hold the address of the Service of the virtual cluster.
     #[error(
         "the service range {range} does not hold {address}, the address of host Service {namespace}/{name}: the virtual \

@@ -65,7 +65,7 @@ impl Prepared {
             }
             Distro::K0s => {
                 config["spec"]["api"]["sans"] = json!(names);
-                config["spec"]["network"]["serviceCIDR"] = json!(authorities.service_cidr);
+                k0s_network(&authorities.service_cidr, &mut config["spec"]["network"])?;
                 if let Some(source) = &self.data_source {
                     config["spec"]["storage"]["kine"]["dataSource"] = json!(source);
                 }
@@ -117,6 +117,21 @@ fn k3s(authorities: &Authorities) -> Files {
     files.push(("k3s/server/tls/service.key".to_owned(), format!("{private}{public}")));
     files.push((format!("{K3S_ETC_ON_VOLUME}/node/password"), format!("{}\n", secret("node", authorities))));
     files
+}
+
+/// IPv6 addresses for pods, which k0s demands and does not use: the host gives pods their addresses.
+const UNUSED_POD_RANGE: &str = "fd00::/108";
+
+/// Sets the service ranges of k0s, which takes the one of IPv4 and the one of IPv6 from different keys.
+fn k0s_network(ranges: &str, network: &mut Value) -> Result<(), BootstrapError> {
+    let (v6, v4): (Vec<&str>, Vec<&str>) = ranges.split(',').map(str::trim).partition(|range| range.contains(':'));
+    // IPv6 alone is behind a flag that only new versions have.
+    let Some(v4) = v4.first() else { return Err(BootstrapError::OnlyIpv6 { range: ranges.to_owned() }) };
+    network["serviceCIDR"] = json!(v4);
+    if let Some(v6) = v6.first() {
+        network["dualStack"] = json!({"enabled": true, "IPv6serviceCIDR": v6, "IPv6podCIDR": UNUSED_POD_RANGE});
+    }
+    Ok(())
 }
 
 /// Returns the files of <https://docs.k0sproject.io/stable/custom-ca/>.
@@ -225,6 +240,19 @@ mod tests {
         assert_eq!(config["spec"]["network"]["serviceCIDR"], "10.96.0.0/16");
         let storage = json!({"type": "kine", "kine": {"dataSource": "postgres://a:b@c/d"}});
         assert_eq!(config["spec"]["storage"], storage);
+    }
+
+    #[test]
+    fn k0s_takes_the_service_ranges_of_both_families_apart() {
+        for ranges in ["10.96.0.0/16,fd00:96::/108", "fd00:96::/108, 10.96.0.0/16"] {
+            let mut network = json!({"provider": "custom"});
+            k0s_network(ranges, &mut network).unwrap();
+            assert_eq!(network["serviceCIDR"], "10.96.0.0/16");
+            assert_eq!(network["dualStack"]["enabled"], true);
+            assert_eq!(network["dualStack"]["IPv6serviceCIDR"], "fd00:96::/108");
+        }
+        let error = k0s_network("fd00:96::/108", &mut json!({})).unwrap_err().to_string();
+        assert!(error.contains("fd00:96::/108") && error.contains("choose"), "{error}");
     }
 
     #[test]
