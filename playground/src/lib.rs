@@ -52,7 +52,7 @@ pub use playground::{Options, Playground, PlaygroundError};
 pub use port::free as free_port;
 pub use process::{Died, Launch, Process, ProcessError};
 pub use progress::Progress;
-pub use real_host::{RealHost, RealHostOptions};
+pub use real_host::{DistroProgram, RealHost, RealHostOptions};
 pub use real_node::{ClusterNetwork, Image, Layer, LayerFiles, RealNode, RealNodeError, Registry, program};
 pub use syncer::{Command, SyncerError, build_syncer};
 pub use version::Version;

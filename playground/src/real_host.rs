@@ -1,6 +1,7 @@
 //! Host cluster whose nodes run containers, as an installation meets it: two nodes with networks of their own,
 //! kube-proxy, CoreDNS, volumes, and a metrics server.
 
+mod distros;
 mod dns;
 mod images;
 mod volumes;
@@ -21,6 +22,8 @@ use crate::{
     real_node::{ClusterNetwork, RealNode, RealNodeError},
 };
 
+pub use distros::DistroProgram;
+
 /// Settings of a real host.
 #[derive(Clone, Debug)]
 pub struct RealHostOptions {
@@ -30,6 +33,8 @@ pub struct RealHostOptions {
     pub nodes: usize,
     /// Program of the syncer, and the words that it starts with, for the image of an installation.
     pub syncer: (PathBuf, Vec<String>),
+    /// Programs for images of k3s and k0s, which are not among the components.
+    pub distros: Vec<DistroProgram>,
     /// Progress of the start.
     pub progress: Progress,
 }
@@ -68,7 +73,7 @@ impl RealHost {
         let plane = ControlPlane::start(&components, plane_options(&folder, &network)).await?;
         plane.until_pods_are_admitted("default").await?;
         let archive = folder.path().join("images.tar");
-        images::write(&components, &options.syncer, &archive)
+        images::write(&components, &options.syncer, &options.distros, &archive)
             .map_err(|source| RealNodeError::File { path: archive.clone(), source })?;
         let mut nodes = Vec::new();
         for number in 1..=options.nodes {
@@ -84,7 +89,7 @@ impl RealHost {
         let metrics = if has_metrics { Some(metrics::start(&components, &plane, &folder).await?) } else { None };
         let (kubeconfig, values) = (folder.path().join("kubeconfig"), folder.path().join("value.yaml"));
         plane.write_kubeconfig(&kubeconfig, "admin", Some(MASTERS))?;
-        std::fs::write(&values, images::VALUES)
+        std::fs::write(&values, images::values(&options.distros))
             .map_err(|source| RealNodeError::File { path: values.clone(), source })?;
         progress.clear();
         Ok(Self { _metrics: metrics, volumes, nodes, _network: network, plane, components, kubeconfig, values, folder })

@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tenet_playground::{Component, ControlPlane, Progress, RealHost, RealHostOptions, RealNode, RealNodeError};
+use tenet_playground::{
+    Component, ControlPlane, DistroProgram, Progress, RealHost, RealHostOptions, RealNode, RealNodeError,
+};
 use tokio::sync::Mutex;
 
 use crate::cluster::{self, Cluster};
@@ -41,6 +43,7 @@ impl Host {
             dir: None,
             nodes: 2,
             syncer: (PathBuf::from(env!("CARGO_BIN_EXE_tenet-syncer")), Vec::new()),
+            distros: DistroProgram::given(),
             progress: Progress::stderr(),
         };
         let host = match RealHost::start(options).await {
@@ -91,8 +94,55 @@ impl Clock {
     }
 }
 
+/// Programs of a control plane that a walk is made with.
+#[derive(Clone, Copy)]
+struct Choice {
+    distro: &'static str,
+    store: &'static str,
+    /// Containers of the pod, in the order of their start.
+    containers: &'static [&'static str],
+}
+
+const OF_K8S: [Choice; 2] = [
+    Choice {
+        distro: "k8s",
+        store: "sqlite",
+        containers: &["bootstrap", "kine", "kube-apiserver", "kube-controller-manager", "syncer"],
+    },
+    Choice {
+        distro: "k8s",
+        store: "etcd",
+        containers: &["bootstrap", "etcd", "kube-apiserver", "kube-controller-manager", "syncer"],
+    },
+];
+const OF_K0S: [Choice; 2] = [
+    Choice { distro: "k0s", store: "sqlite", containers: &["bootstrap", "k0s", "syncer"] },
+    Choice { distro: "k0s", store: "etcd", containers: &["bootstrap", "k0s", "syncer"] },
+];
+const OF_K3S: [Choice; 1] = [Choice { distro: "k3s", store: "sqlite", containers: &["bootstrap", "k3s", "syncer"] }];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_virtual_cluster_is_created_used_and_deleted_without_a_trace() -> Result<()> {
+    walk_with(&OF_K8S).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_virtual_cluster_of_a_given_distro_is_created_used_and_deleted_without_a_trace() -> Result<()> {
+    let given: Vec<Choice> = DistroProgram::given()
+        .iter()
+        .flat_map(|program| match program {
+            DistroProgram::K3s(_) => &OF_K3S[..],
+            DistroProgram::K0s(_) => &OF_K0S[..],
+        })
+        .copied()
+        .collect();
+    if given.is_empty() {
+        return skipped::<()>("TENET_K3S and TENET_K0S name no binary").map(drop);
+    }
+    walk_with(&given).await
+}
+
+async fn walk_with(choices: &[Choice]) -> Result<()> {
     let _turn = TURN.lock().await;
     let Some(host) = Host::start().await? else { return Ok(()) };
     new_namespace(&host.cluster, NAME).await?;
@@ -105,18 +155,19 @@ async fn a_virtual_cluster_is_created_used_and_deleted_without_a_trace() -> Resu
         },
     });
     host.cluster.create(&format!("/api/v1/namespaces/{NAME}/services"), node_port).await?;
-    for (store, container) in [("sqlite", "kine"), ("etcd", "etcd")] {
-        println!("store {store}");
-        let walked = walk(&host, store, container).await;
+    for choice in choices {
+        println!("distro {}, store {}", choice.distro, choice.store);
+        let walked = walk(&host, choice).await;
         if walked.is_err() {
-            tell_containers(&host, container).await;
+            tell_containers(&host, choice.containers).await;
         }
         walked?;
     }
     Ok(())
 }
 
-async fn walk(host: &Host, store: &str, container: &str) -> Result<()> {
+async fn walk(host: &Host, choice: &Choice) -> Result<()> {
+    let Choice { distro, store, containers: of_pod } = *choice;
     let tenet = host.tenet();
     let values = host.write_values()?;
     let before = everything(&host.cluster, NAME).await?;
@@ -126,7 +177,7 @@ async fn walk(host: &Host, store: &str, container: &str) -> Result<()> {
         "create",
         NAME,
         "--distro",
-        "k8s",
+        distro,
         "--store",
         store,
         "-f",
@@ -139,7 +190,7 @@ async fn walk(host: &Host, store: &str, container: &str) -> Result<()> {
     let pod = host.cluster.get(&format!("{pods}/{NAME}-0")).await?.context("the pod of the control plane")?;
     let of = |field: &str| pod["status"][field].as_array().cloned().unwrap_or_default();
     let containers = [of("initContainerStatuses"), of("containerStatuses")].concat();
-    assert_eq!(names_of(&containers), ["bootstrap", container, "kube-apiserver", "kube-controller-manager", "syncer"]);
+    assert_eq!(names_of(&containers), of_pod);
     ensure!(containers.iter().all(|it| it["restartCount"] == 0 && it["ready"] == true), "{containers:#?}");
     assert_eq!(tenet.succeeds(&["list", "-o", "name"])?, format!("{NAME}\n"));
 
@@ -163,9 +214,10 @@ async fn walk(host: &Host, store: &str, container: &str) -> Result<()> {
     clock.tell("Services by name");
     keeps_data(host)?;
     clock.tell("a StatefulSet with a claim");
-    ask(host, container)?;
+    ask(host, of_pod[1])?;
     clock.tell("doctor, certs, logs, why");
-    usage::tell(&pod)?;
+    // All but the bootstrap.
+    usage::tell(&pod, of_pod.len() - 1)?;
     clock.tell("rest");
     if store == "sqlite" {
         outlives(host, "the control plane is killed", kill_control_plane(host)).await?;
@@ -224,7 +276,7 @@ async fn workloads_run_in_a_namespace_of_their_own() -> Result<()> {
     }
     let walked = walk_elsewhere(&host).await;
     if walked.is_err() {
-        tell_containers(&host, "kine").await;
+        tell_containers(&host, OF_K8S[0].containers).await;
     }
     walked
 }
@@ -455,10 +507,10 @@ fn names(objects: &[Value]) -> Vec<&str> {
 }
 
 /// Prints the logs of the control plane, which are gone with the host.
-async fn tell_containers(host: &Host, store: &str) {
+async fn tell_containers(host: &Host, containers: &[&str]) {
     let pod = host.cluster.get(&format!("/api/v1/namespaces/{NAME}/pods/{NAME}-0")).await;
     println!("{}", pod.ok().flatten().unwrap_or_default()["status"]);
-    for container in ["bootstrap", store, "kube-apiserver", "kube-controller-manager", "syncer"] {
+    for container in containers {
         println!("--- {container}\n{}", log(&host.kubectl, host.machines.kubeconfig(), container));
     }
 }

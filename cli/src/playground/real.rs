@@ -3,7 +3,7 @@
 use std::{fmt, path::Path, process::ExitCode, time::Instant};
 
 use anyhow::{Context, Result, bail};
-use tenet_playground::{Progress, RealHost, RealHostOptions, RealNode, RealNodeError};
+use tenet_playground::{DistroProgram, Progress, RealHost, RealHostOptions, RealNode, RealNodeError};
 
 use super::{Args, Playground};
 use crate::{end::Ends, kubectl::Kubectl};
@@ -22,6 +22,7 @@ pub(super) async fn live(args: &Args, progress: &Progress) -> Result<ExitCode> {
         dir: Some(args.dir.clone().map_or_else(Playground::default_dir, Ok)?),
         nodes: usize::from(args.nodes),
         syncer: (program, vec!["syncer".to_owned()]),
+        distros: DistroProgram::given(),
         progress: progress.clone(),
     };
     let mut ends = Ends::new()?;
