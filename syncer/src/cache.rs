@@ -5,6 +5,7 @@ mod namespaces;
 mod pack;
 mod readers;
 mod recent;
+mod selector;
 mod version;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use buried::{Burial, Buried, uid_of};
 use namespaces::Namespaces;
 use readers::{Readers, Seen};
 use recent::Recent;
+use selector::Selector;
 pub use version::Version;
 
 pub use readers::Sight;
@@ -94,8 +96,8 @@ pub struct StreamId(usize);
 struct Stream {
     /// Namespace of the stream; all namespaces when absent. No two streams show the same object.
     namespace: Option<Arc<str>>,
-    /// Label that the stream selects by, with its value.
-    label: Option<(String, String)>,
+    /// Labels that the stream selects by.
+    selector: Selector,
     /// Counts its lists.
     epoch: u32,
 }
@@ -355,27 +357,26 @@ impl Cache {
         Some(())
     }
 
-    /// Adds a stream that shows one namespace, or all, and what a selector `label=value` selects, or everything.
+    /// Adds a stream that shows one namespace, or all, and what a label selector selects, or everything.
     pub fn add_stream(&self, namespace: Option<&str>, selector: Option<&str>) -> StreamId {
         let mut streams = self.streams.write();
-        let label = selector.and_then(|selector| selector.split_once('='));
-        let label = label.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        streams.push(Stream { namespace: namespace.map(Arc::from), label, epoch: 0 });
+        let selector = Selector::of(selector);
+        streams.push(Stream { namespace: namespace.map(Arc::from), selector, epoch: 0 });
         StreamId(streams.len() - 1)
     }
 
     /// Returns true if the streams select by a label, so that the cache holds copies of ours alone.
     pub fn is_selective(&self) -> bool {
         let streams = self.streams.read();
-        !streams.is_empty() && streams.iter().all(|stream| stream.label.is_some())
+        !streams.is_empty() && streams.iter().all(|stream| stream.selector.is_positive())
     }
 
     /// Returns true if a stream selects an object. One that lost its label has left the stream.
     pub fn selects(&self, object: &Value) -> bool {
         let namespace = &NamespacedName::of(object).namespace;
         let streams = self.streams.read();
-        let label = streams.iter().find(|stream| stream.shows(namespace)).and_then(|stream| stream.label.as_ref());
-        label.is_none_or(|(key, value)| object["metadata"]["labels"][key] == *value)
+        let stream = streams.iter().find(|stream| stream.shows(namespace));
+        stream.is_none_or(|stream| stream.selector.selects(object))
     }
 
     /// Returns the epoch of the list that an object of this namespace must be on.

@@ -38,6 +38,12 @@ pub(super) fn directed() -> Vec<(&'static str, Script)> {
             "addresses of a Service without a selector",
             served(bare.clone(), addresses.clone()).act(20_000, Act::Slice(slice(), 2)),
         ),
+        (
+            "two syncers that write the addresses of one Service",
+            served(bare.clone(), addresses.clone())
+                .fault(100, 60_000, Fault::Second)
+                .act(20_000, Act::Slice(slice(), 2)),
+        ),
         ("addresses that are written before their Service", served(addresses, bare)),
         ("an event of the host about a pod", two_pods().act(10_000, Act::Tell(pod("a")))),
         (
