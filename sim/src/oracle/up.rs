@@ -172,7 +172,7 @@ impl Oracle {
         let living = pods.iter().find(|pod| {
             let is_there = pod["spec"]["nodeName"] == entry.name && !pod.is_deleting() && !is_finished(pod);
             let bound = self.history.bound(pod.uid());
-            is_there && record(pod).is_some() && bound.is_some_and(|bound| bound.elapsed() > REACTION)
+            is_there && record(pod).is_some() && bound.is_some_and(|bound| bound.elapsed() > REACTION + self.delay)
         });
         if let Some(pod) = living {
             let why = format!("{} deleted the virtual Node {} of the host pod {}", entry.user, entry.name, pod.name());
