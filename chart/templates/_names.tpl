@@ -42,3 +42,24 @@ labels:
 {{- define "tenet.image" -}}
 {{ .Values.images.syncer | default (printf "tenet.sh/tenet-syncer:%s" .Chart.AppVersion) }}
 {{- end }}
+
+{{- /* Other namespaces whose Services are shown inside, as JSON. */ -}}
+{{- define "tenet.elsewhere" -}}
+{{- $own := include "tenet.workloads" . -}}
+{{- $all := list -}}
+{{- range (((.Values.syncer).config).replicateServices).fromHost -}}
+{{- $namespace := first (splitList "/" .from) -}}
+{{- if and (contains "/" .from) (ne $namespace $own) -}}
+{{- $all = append $all $namespace -}}
+{{- end -}}
+{{- end -}}
+{{- $all | uniq | sortAlpha | toJson -}}
+{{- end }}
+
+{{- /* Metadata of a Role in a namespace of others, without the name. */ -}}
+{{- define "tenet.elsewhereMetadata" -}}
+namespace: {{ index . 1 | quote }}
+labels:
+  {{- include "tenet.labels" (index . 0) | nindent 2 }}
+  tenet.sh/control-plane-namespace: {{ (index . 0).Release.Namespace | quote }}
+{{- end }}

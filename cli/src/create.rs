@@ -1,6 +1,7 @@
 //! `tenet create`.
 
 mod conflicts;
+mod elsewhere;
 mod preflight;
 mod readiness;
 mod service_range;
@@ -177,6 +178,10 @@ async fn install(args: &Args, host: &Host, objects: &[Value], values: &Values, s
         steps.say(&format!("checking the namespace {namespace} of the host"));
         ready_namespace(api, namespace, args.create_namespace).await?;
     }
+    let own = [Some(namespace.as_str()), workloads];
+    let (elsewhere, objects): (Vec<Value>, Vec<Value>) =
+        objects.iter().cloned().partition(|object| elsewhere::is_elsewhere(object, &own));
+    let objects = &objects;
     let found = conflicts::check(api, namespace, &args.name, objects).await?;
     let set = objects.iter().filter(|object| object["kind"] == "StatefulSet");
     // The StatefulSet is created last: without it, an earlier run was interrupted.
@@ -187,6 +192,7 @@ async fn install(args: &Args, host: &Host, objects: &[Value], values: &Values, s
     conflicts::same_workload_namespace(host, &args.name, workloads.unwrap_or(namespace)).await?;
     preflight::check(api, namespace, objects).await?;
     service_range::check(api, namespace, objects, values.service_cidr.as_deref()).await?;
+    elsewhere::apply(api, &args.name, &elsewhere, steps).await?;
     for object in objects {
         let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
         steps.say(&format!("creating {kind} {name}"));

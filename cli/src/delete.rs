@@ -89,6 +89,8 @@ impl Deletion<'_> {
             // The namespace of the control plane has what leads to this one, for a run that is interrupted here.
             self.delete_and_wait(steps, |found| found.is_in(workloads) && !self.is_kept(found)).await?;
         }
+        // The configuration leads to these, for the same reason.
+        self.delete_and_wait(steps, |found| found.is_elsewhere([namespace, workloads])).await?;
         self.delete_and_wait(steps, |found| !self.is_kept(found)).await?;
         steps.say(&format!(
             "virtual cluster {name} is deleted: nothing is left in namespace {namespace}{}{}",

@@ -65,5 +65,14 @@ fn workload_metadata(installation: &Installation<'_>, name: &str) -> Value {
     metadata
 }
 
+/// Returns `metadata` of a Role in a namespace of others, from that of the generated one. A label names the namespace of
+/// the control plane.
+fn elsewhere_metadata(installation: &Installation<'_>, role: &Value) -> Value {
+    let mut metadata = metadata(installation, role["name"].as_str().unwrap_or_default());
+    metadata["namespace"] = role["namespace"].clone();
+    metadata["labels"][CONTROL_PLANE_NAMESPACE] = json!(installation.namespace);
+    metadata
+}
+
 #[cfg(test)]
 mod tests;

@@ -35,12 +35,16 @@ pub enum GrantError {
     Api(#[from] ApiError),
 }
 
-/// Creates Roles and `ClusterRole`s on the host, or changes them, and binds the syncer's user to each.
+/// Creates Roles and `ClusterRole`s on the host, or changes them, and binds the syncer's user to each. A Role of a
+/// namespace that does not exist is left out.
 pub(crate) async fn apply(client: &Client, namespace: &str, documents: &str) -> Result<(), GrantError> {
     for document in documents.split("---\n").filter(|document| !document.trim().is_empty()) {
         let role: Value = serde_saphyr::from_str(document).map_err(|error| GrantError::Malformed(error.to_string()))?;
         for (path, object) in objects(namespace, role)? {
-            api::apply(client, &path, &object).await?;
+            match api::apply(client, &path, &object).await {
+                Err(ApiError::Refused { code: 404, .. }) => break,
+                answer => answer?,
+            }
         }
     }
     Ok(())
@@ -50,6 +54,7 @@ pub(crate) async fn apply(client: &Client, namespace: &str, documents: &str) -> 
 fn objects(namespace: &str, role: Value) -> Result<[(String, Value); 2], GrantError> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let (kind, name) = (text(&role["kind"]), text(&role["metadata"]["name"]));
+    let namespace = role["metadata"]["namespace"].as_str().unwrap_or(namespace);
     let (root, roles) = match kind.as_str() {
         "Role" => (format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}"), "role"),
         "ClusterRole" => ("/apis/rbac.authorization.k8s.io/v1".to_owned(), "clusterrole"),

@@ -38,7 +38,8 @@ pub async fn run(engine: Arc<Engine>, audits: Arc<[Audit]>, config: tenet_config
         if stop.run_until_cancelled(sleep(engine.runtime.spread(interval))).await.is_none() {
             return;
         }
-        for audit in &*audits {
+        let elsewhere = engine.elsewhere.audits();
+        for audit in audits.iter().chain(elsewhere.iter().map(Arc::as_ref)) {
             match stop.run_until_cancelled(audit.run(&engine.gate, &engine.metrics, engine.view.limit)).await {
                 None => return,
                 Some(Ok(())) => {}

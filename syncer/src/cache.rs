@@ -119,6 +119,7 @@ pub struct Cache {
     projection: Projection,
     /// The name of our virtual cluster, and the projection of the objects that do not carry it.
     foreign: Option<(String, Projection)>,
+    is_elsewhere: bool,
     entries: DashMap<NamespacedName, Entry>,
     namespaces: Namespaces,
     readers: Readers,
@@ -140,6 +141,7 @@ impl Cache {
             kind,
             projection,
             foreign: None,
+            is_elsewhere: false,
             entries: DashMap::with_shard_amount(8),
             namespaces: Namespaces::new(),
             readers: Readers::new(),
@@ -157,6 +159,17 @@ impl Cache {
     #[must_use]
     pub fn cutting_foreign(self, vc: &str, projection: Projection) -> Self {
         Self { foreign: Some((vc.to_owned(), projection)), ..self }
+    }
+
+    /// Marks a cache of host objects that no copies are among, see [`tenet_mapper::Elsewhere`].
+    #[must_use]
+    pub fn elsewhere(self) -> Self {
+        Self { is_elsewhere: true, ..self }
+    }
+
+    /// Returns true for a cache of host objects that no copies are among.
+    pub fn is_elsewhere(&self) -> bool {
+        self.is_elsewhere
     }
 
     /// The side.

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tenet_mapper::{Facts, Kind, MapperId, Side};
 
 use crate::claim::Claim;
+use crate::elsewhere::Streams;
 use crate::gate::Gate;
 use crate::lease::Lease;
 use crate::mappers::Mappers;
@@ -49,6 +50,8 @@ pub struct Engine {
     pub off: Mutex<BTreeMap<&'static str, String>>,
     /// Sockets that do not listen, with the reasons: this syncer is not ready.
     pub closed: Mutex<BTreeMap<&'static str, String>>,
+    /// Streams of what mappers read elsewhere on the host.
+    pub elsewhere: Streams,
     /// Clock, randomness and spawning.
     pub runtime: Arc<dyn Runtime>,
 }

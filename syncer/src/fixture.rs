@@ -12,6 +12,7 @@ use tenet_mapper::{Kind, Mapper, Projection, Side};
 use crate::api::Api;
 use crate::cache::Cache;
 use crate::claim::Claim;
+use crate::elsewhere::Streams;
 use crate::engine::Engine;
 use crate::gate::{Gate, Parts};
 use crate::informer::Health;
@@ -73,10 +74,10 @@ impl Fixture {
         let (caches, queue) = (Arc::new(caches), Arc::new(Queue::default()));
         let metrics = Arc::new(Metrics::new().unwrap());
         let router = Router::new(Arc::clone(&mappers), Arc::clone(&queue), "vc-1", CLUSTER_ID);
-        let router = Arc::new(router.counting(Arc::clone(&metrics)));
         let config = "name: vc-1\nhost: { namespace: team-a }\nvirtual: { kubeconfig: /v }\n";
         let config = tenet_config::Config::from_yaml(config, &tenet_config::Overrides::default()).unwrap();
         let facts = Arc::new(ArcSwap::from_pointee(Settings::default().facts(&config, CLUSTER_ID, "").unwrap()));
+        let router = Arc::new(router.counting(Arc::clone(&metrics)).configured(Arc::clone(&facts)));
         let limit = Duration::from_secs(5);
         let claim = Arc::new(claim);
         let gate = Gate::new(Parts {
@@ -115,6 +116,7 @@ impl Fixture {
             metrics,
             off: Mutex::default(),
             closed: Mutex::default(),
+            elsewhere: Streams::default(),
             runtime: Arc::new(System),
         }
     }

@@ -35,7 +35,7 @@ use tenet_mapper::{Bind, Effect, Facts, HostKey, Kind, MapError, Object, ObjectR
 use tokio::time::Instant;
 
 use crate::api::{Api, ApiError, PatchType, Target};
-use crate::cache::{Change, Version};
+use crate::cache::{Cache, Change, Version};
 use crate::claim::Claim;
 use crate::lease::Hold;
 use crate::metrics::Metrics;
@@ -300,7 +300,18 @@ impl Gate {
     }
 
     fn cached(&self, object: &ObjectRef) -> Option<Object> {
-        self.parts.caches.get(object.side, object.kind)?.get_at(&object.into())
+        self.cache_of(object.side, object.kind, &object.namespace)?.get_at(&object.into())
+    }
+
+    /// The cache of the objects of a kind in a namespace. Those of other namespaces of the host are in caches of their
+    /// own.
+    fn cache_of(&self, side: Side, kind: Kind, namespace: &str) -> Option<Arc<Cache>> {
+        let is_elsewhere =
+            side == Side::Host && kind.namespaced && self.parts.facts.load().names.host_namespace("") != namespace;
+        if is_elsewhere {
+            return self.parts.caches.elsewhere(kind, namespace);
+        }
+        self.parts.caches.get(side, kind).map(Arc::clone)
     }
 
     /// Sends a request within the limit of its side, and counts the answer. A write is sent only while the claim agrees
@@ -366,8 +377,8 @@ impl Gate {
         let ObjectRef { side, kind, namespace, name } = object;
         let cached = self.cached(object);
         let found = self.read(*side, &Target::new(*kind, namespace, name)).await?;
-        let Some(cache) = self.parts.caches.get(*side, *kind) else { return Ok(false) };
-        Ok(quorum::take(cache, &self.parts.router, &object.into(), cached.as_ref().map(Object::uid), found))
+        let Some(cache) = self.cache_of(*side, *kind, namespace) else { return Ok(false) };
+        Ok(quorum::take(&cache, &self.parts.router, &object.into(), cached.as_ref().map(Object::uid), found))
     }
 
     /// Reads the source of an object from a quorum if somebody else has written the object since this syncer did, or if
@@ -447,13 +458,14 @@ impl Gate {
 
     /// Stores an object in the cache, and enqueues the keys that it affects, without the one that `cause` names.
     fn store<'k>(&self, side: Side, kind: Kind, object: Value, cause: impl FnOnce(&Object) -> Option<&'k Key>) -> bool {
-        let Some(cache) = self.parts.caches.get(side, kind) else { return false };
         // A Status instead of an object carries no state.
         if object.get("metadata").and_then(|metadata| metadata.get("uid")).is_none() {
             return false;
         }
+        let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+        let Some(cache) = self.cache_of(side, kind, namespace) else { return false };
         let Change::Stored(object, sight) = cache.store(object) else { return false };
-        self.parts.router.changed_by(cache, &object, &sight, cause(&object));
+        self.parts.router.changed_by(&cache, &object, &sight, cause(&object));
         true
     }
 }

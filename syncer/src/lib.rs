@@ -10,6 +10,7 @@ mod cache;
 mod claim;
 mod cluster_event;
 pub mod connect;
+mod elsewhere;
 mod embedded;
 mod engine;
 #[cfg(test)]

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::cache::Cache;
+use crate::elsewhere;
 use crate::engine::Engine;
 use crate::queue::{Key, Lane};
 
@@ -49,6 +50,9 @@ pub async fn compact(engine: Arc<Engine>, stop: CancellationToken) {
             cache.compact();
             tokio::task::yield_now().await;
         }
+        for cache in engine.caches.all_elsewhere() {
+            cache.compact();
+        }
     }
 }
 
@@ -57,6 +61,7 @@ pub async fn enqueue_all(engine: &Engine, lane: Lane) {
     for cache in engine.caches.all() {
         visit(cache, |object| engine.router.enqueue_object(cache, &object, lane)).await;
     }
+    elsewhere::enqueue(engine, None, lane);
 }
 
 /// Enqueues every key of one mapper that any cached object affects.
@@ -67,6 +72,7 @@ pub async fn enqueue_mapper(engine: &Engine, mapper: MapperId, lane: Lane) {
         let Some(cache) = engine.caches.get(side, kind) else { continue };
         visit(cache, |object| engine.router.enqueue_for(mapper, cache, &object, lane)).await;
     }
+    elsewhere::enqueue(engine, Some(mapper), lane);
 }
 
 /// Enqueues the key of every virtual object of a mapper's kind.

@@ -84,6 +84,7 @@ impl Refresh {
         self.engine.gate.set_limit(*config.engine.request_timeout);
         self.engine.gate.release(&config.breaker.release);
         self.engine.gate.set_budget(&config.budget);
+        self.engine.elsewhere.renew_soon();
         self.level.set(&config.log.level);
     }
 

@@ -26,7 +26,13 @@ pub struct Need {
 pub fn needs(config: &Config, mappers: &[Box<dyn Mapper>], sockets: &impl Sockets) -> Vec<Need> {
     let enabled = enabled(&config.kinds, mappers);
     let specs = mappers.iter().map(|mapper| mapper.spec()).filter(|spec| enabled.contains(&spec.id));
-    let of_mappers = specs.flat_map(|spec| spec.rights().into_iter().map(|right| Need { by: spec.id.as_str(), right }));
+    // The sections of a configuration were checked when it was loaded.
+    let facts = Settings::of(mappers).and_then(|settings| settings.facts(config, "", "")).ok();
+    let of_mappers = specs.flat_map(|spec| {
+        let elsewhere = facts.iter().flat_map(move |facts| spec.rights_elsewhere(facts));
+        let rights = spec.rights().into_iter().chain(elsewhere);
+        rights.map(|right| Need { by: spec.id.as_str(), right })
+    });
     let of_claim = claim::rights().into_iter().map(|right| Need { by: "claim", right });
     let of_engine = of_engine().into_iter().map(|right| Need { by: "engine", right });
     of_engine.chain(of_claim).chain(of_mappers).chain(sockets.rights(config)).chain(lease::needs(config)).collect()
@@ -46,25 +52,44 @@ pub(crate) fn print(args: &Args, mappers: &[Box<dyn Mapper>], sockets: &impl Soc
     let settings = Settings::of(mappers)?;
     let config = Config::load_knowing(args.config.as_deref(), &args.overrides(), settings.known())?;
     let needs = needs(&config, mappers, sockets);
-    let role = args.print_role.then(|| role(&config, &needs));
+    let roles = if args.print_role { roles(&config, &needs) } else { Vec::new() };
     let cluster_role = if args.print_cluster_role { cluster_role(&config, &needs) } else { None };
     let virtual_role = args.print_virtual_role.then(|| virtual_role(&config, &needs));
-    Ok(role.into_iter().chain(cluster_role).chain(virtual_role).collect::<Vec<_>>().join("---\n"))
+    Ok(roles.into_iter().chain(cluster_role).chain(virtual_role).collect::<Vec<_>>().join("---\n"))
 }
 
-/// The Role and the `ClusterRole` on the host, as YAML, of a configuration that is given as text.
+/// The Roles and the `ClusterRole` on the host, as YAML, of a configuration that is given as text.
 pub fn host_documents(yaml: &str, mappers: &[Box<dyn Mapper>], sockets: &impl Sockets) -> anyhow::Result<String> {
     let settings = Settings::of(mappers)?;
     let config = Config::from_yaml_knowing(yaml, &Overrides::default(), settings.known())?;
     let needs = needs(&config, mappers, sockets);
-    Ok(std::iter::once(role(&config, &needs)).chain(cluster_role(&config, &needs)).collect::<Vec<_>>().join("---\n"))
+    Ok(roles(&config, &needs).into_iter().chain(cluster_role(&config, &needs)).collect::<Vec<_>>().join("---\n"))
+}
+
+/// The Role in the host namespace, and one in each other namespace that the configuration lists.
+fn roles(config: &Config, needs: &[Need]) -> Vec<String> {
+    std::iter::once(role(config, needs)).chain(roles_elsewhere(config, needs)).collect()
+}
+
+/// The Roles in other namespaces of the host: the rights to read what the configuration lists there, all of which are
+/// optional. Their name has that of the host namespace, as two virtual clusters of one name may read there.
+pub fn roles_elsewhere(config: &Config, needs: &[Need]) -> Vec<String> {
+    let name = own_objects::host_cluster_role(&config.host.namespace, &config.name);
+    let namespaces: BTreeSet<_> = on_host(needs).filter_map(|need| need.right.namespace.as_deref()).collect();
+    let role = |namespace: &str| {
+        let mut text = head("Role", &name, Some(namespace));
+        write_rules(&mut text, on_host(needs).filter(|need| need.right.namespace.as_deref() == Some(namespace)));
+        text
+    };
+    namespaces.into_iter().map(role).collect()
 }
 
 /// The Role in the host namespace: all that a syncer with this configuration needs, and the
 /// optional rights that reach no further.
 pub fn role(config: &Config, needs: &[Need]) -> String {
     let mut text = head("Role", &own_objects::host_role(&config.name), Some(&config.host.namespace));
-    write_rules(&mut text, on_host(needs).filter(|need| !need.right.is_cluster_scoped()));
+    let is_own = |right: &Right| !right.is_cluster_scoped() && right.namespace.is_none();
+    write_rules(&mut text, on_host(needs).filter(|need| is_own(&need.right)));
     text
 }
 
@@ -181,6 +206,27 @@ rules:
         let rule = "  # pod: binds pods\n  - apiGroups: [\"\"]\n    resources: [pods/binding]\n    verbs: [create]\n";
         assert!(text.contains("name: tenet-syncer:vc-1\nrules:\n") && text.ends_with(rule), "{text}");
         assert_eq!(text.matches("apiGroups").count(), 1, "nothing of the host: {text}");
+    }
+
+    #[test]
+    fn what_is_read_in_another_namespace_stands_in_a_role_there() {
+        let elsewhere = Right::host(kinds::SERVICE, Verb::READ, "shows them").in_namespace("shared").optional();
+        let needs = [needs(), vec![Need { by: "service", right: elsewhere }]].concat();
+        assert!(!role(&config(), &needs).contains("services"));
+        assert_eq!(
+            roles_elsewhere(&config(), &needs),
+            ["apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: tenet-syncer:123:vc-1
+  namespace: \"shared\"
+rules:
+  # service, optional: shows them
+  - apiGroups: [\"\"]
+    resources: [services]
+    verbs: [get, list, watch]
+"]
+        );
     }
 
     #[test]

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use parking_lot::RwLock;
 use tenet_mapper::translate::{Foreign, OwnerRecord, Ownership};
 use tenet_mapper::{
-    Dependency, GroupKind, HostKey, Input, KeysOf, Kind, Mapper, MapperId, MapperSpec, Object, ObjectRef, Projection,
-    Side, VirtualKey,
+    Dependency, Elsewhere, Facts, GroupKind, HostKey, Input, KeysOf, Kind, Mapper, MapperId, MapperSpec, Object,
+    ObjectRef, Projection, Side, VirtualKey,
 };
 
 use crate::cache::{Cache, NamespacedName, Sight};
@@ -84,6 +85,7 @@ pub struct Router {
     mappers: Arc<Mappers>,
     queue: Arc<Queue>,
     routes: HashMap<(Side, Kind), Vec<Route>>,
+    elsewhere: Vec<(MapperId, Elsewhere)>,
     /// For each mapper, true while it runs.
     running: BTreeMap<MapperId, AtomicBool>,
     sources: DashMap<(MapperId, usize), Sources>,
@@ -92,6 +94,8 @@ pub struct Router {
     gone: DashMap<(Kind, HostKey), Object>,
     cluster: String,
     cluster_id: String,
+    /// Configuration that key functions may ask.
+    facts: Option<Arc<ArcSwap<Facts>>>,
     /// Counts the panics of key functions.
     metrics: Option<Arc<Metrics>>,
 }
@@ -110,11 +114,17 @@ impl Router {
         for mapper in mappers.iter() {
             queue.settle(mapper.spec().id, mapper.spec().settle);
         }
+        let of = |mapper: &dyn Mapper| {
+            let id = mapper.spec().id;
+            mapper.spec().elsewhere.iter().map(move |elsewhere| (id, *elsewhere)).collect::<Vec<_>>()
+        };
+        let elsewhere = mappers.iter().flat_map(of).collect();
         let running = mappers.iter().map(|mapper| (mapper.spec().id, AtomicBool::new(false))).collect();
         Self {
             running,
             mappers,
             queue,
+            elsewhere,
             routes,
             sources: DashMap::new(),
             references: RwLock::default(),
@@ -122,6 +132,7 @@ impl Router {
             gone: DashMap::new(),
             cluster: cluster.to_owned(),
             cluster_id: cluster_id.to_owned(),
+            facts: None,
             metrics: None,
         }
     }
@@ -130,6 +141,12 @@ impl Router {
     #[must_use]
     pub fn counting(self, metrics: Arc<Metrics>) -> Self {
         Self { metrics: Some(metrics), ..self }
+    }
+
+    /// Answers key functions that depend on the configuration from these facts.
+    #[must_use]
+    pub fn configured(self, facts: Arc<ArcSwap<Facts>>) -> Self {
+        Self { facts: Some(facts), ..self }
     }
 
     /// Returns the declaration of a mapper.
@@ -151,6 +168,10 @@ impl Router {
     /// As [`Self::changed`], for a change that the reconcile of a key has made and that is not news to it: every other
     /// key that the object affects is enqueued.
     pub fn changed_by(&self, cache: &Cache, object: &Object, sight: &Sight, cause: Option<&Key>) {
+        if cache.is_elsewhere() {
+            self.route_elsewhere(cache, object, Lane::Urgent, |elsewhere| sight.concerns(&elsewhere.projection));
+            return;
+        }
         let lane = if cache.side() == Side::Host || object.is_deleting() { Lane::Urgent } else { Lane::Change };
         if cache.side() == Side::Virtual {
             self.refer(cache, object, false);
@@ -160,6 +181,10 @@ impl Router {
 
     /// Handles an object that is gone; `last` is its last state.
     pub fn gone(&self, cache: &Cache, last: &Object) {
+        if cache.is_elsewhere() {
+            self.route_elsewhere(cache, last, Lane::Urgent, |_| true);
+            return;
+        }
         if cache.side() == Side::Virtual {
             self.refer(cache, last, true);
             self.forget_last_of(cache.kind(), last.uid());
@@ -300,7 +325,40 @@ impl Router {
 
     /// Enqueues all keys that an object affects.
     pub fn enqueue_object(&self, cache: &Cache, object: &Object, lane: Lane) {
-        self.route(cache, object, lane, Event::None);
+        if cache.is_elsewhere() {
+            self.route_elsewhere(cache, object, lane, |_| true);
+        } else {
+            self.route(cache, object, lane, Event::None);
+        }
+    }
+
+    /// Enqueues these keys of a mapper, while it runs.
+    pub fn enqueue_keys(&self, mapper: MapperId, keys: impl IntoIterator<Item = VirtualKey>, lane: Lane) {
+        if self.is_running(mapper) {
+            for object in keys {
+                self.queue.add(Key { mapper, object }, lane);
+            }
+        }
+    }
+
+    /// Enqueues the keys of the mappers that read an object elsewhere on the host. No copies are there, so its owner
+    /// record says nothing.
+    fn route_elsewhere(&self, cache: &Cache, object: &Object, lane: Lane, sees: impl Fn(&Elsewhere) -> bool) {
+        for (mapper, elsewhere) in self.elsewhere.iter().filter(|(_, it)| it.kind == cache.kind() && sees(it)) {
+            let keys = self.keys_by_facts(*mapper, object, elsewhere.keys);
+            self.enqueue_keys(*mapper, keys, lane);
+        }
+        self.wake(cache.side(), cache.kind(), object);
+    }
+
+    fn keys_by_facts(
+        &self,
+        mapper: MapperId,
+        object: &Object,
+        keys_of: fn(&Facts, &Object) -> Vec<VirtualKey>,
+    ) -> Vec<VirtualKey> {
+        let Some(facts) = self.facts.as_ref().map(|facts| facts.load()) else { return Vec::new() };
+        self.contain(mapper, object, || keys_of(&facts, object)).unwrap_or_default()
     }
 
     /// Enqueues the keys of one mapper that an object touches.
@@ -402,6 +460,7 @@ impl Router {
             KeysOf::None => Vec::new(),
             KeysOf::Own => vec![VirtualKey::new(object.namespace(), object.name())],
             KeysOf::Owner => owner.and_then(|owner| self.owner_key(route.mapper, owner)).into_iter().collect(),
+            KeysOf::Configured(keys_of) => self.keys_by_facts(route.mapper, object, keys_of),
             KeysOf::With(keys_of) => {
                 match self.contain(route.mapper, object, || keys_of(object)) {
                     Some(keys) => return self.reindex(route, cache, object, keys, gone),

@@ -19,6 +19,7 @@ use crate::api::Api;
 use crate::args::Args;
 use crate::cache::Cache;
 use crate::claim::{self, Claim};
+use crate::elsewhere::Streams;
 use crate::engine::Engine;
 use crate::gate::{Gate, Parts};
 use crate::handle::{EngineHandle, Sockets};
@@ -35,7 +36,7 @@ use crate::router::Router;
 use crate::runtime::{Runtime, System};
 use crate::settings::Settings;
 use crate::view::{Caches, EngineView};
-use crate::{admin, audit, connect, lease, logging, patrol, worker};
+use crate::{admin, audit, connect, elsewhere, lease, logging, patrol, worker};
 
 /// Time for requests in flight after a signal to stop.
 const GRACE: Duration = Duration::from_secs(20);
@@ -149,10 +150,10 @@ impl Syncer {
         }
         let queue = Arc::new(Queue::new(usize::from(config.engine.workers)));
         let router = Router::new(Arc::clone(&mappers), Arc::clone(&queue), &config.name, &cluster_id);
-        let router = Arc::new(router.counting(Arc::clone(&metrics)));
         let facts = settings.facts(config, &cluster_id, &virtual_version)?;
         let facts = Facts { host_namespace_uid: claim.host_namespace_uid(), mappers: enabled, ..facts };
         let facts = Arc::new(ArcSwap::from_pointee(facts));
+        let router = Arc::new(router.counting(Arc::clone(&metrics)).configured(Arc::clone(&facts)));
 
         let (mut caches, mut informers) = (Caches::default(), Vec::new());
         let changed = caches.changed();
@@ -219,6 +220,7 @@ impl Syncer {
             metrics,
             off: Mutex::default(),
             closed: Mutex::default(),
+            elsewhere: Streams::default(),
             runtime,
         };
         Ok(Self { engine: Arc::new(engine), informers, live })
@@ -239,6 +241,7 @@ impl Syncer {
                 stop.run_until_cancelled_owned(informer.run()).await;
             }));
         }
+        keep(&engine, tasks, "elsewhere", stop, elsewhere::run);
         let house = Arc::new(tokio::sync::Mutex::new(house));
         keep(&engine, tasks, "refresh", stop, move |_, stop| {
             let house = Arc::clone(&house);

@@ -111,6 +111,13 @@ fn cases() -> Vec<Value> {
             "monitoring": {"serviceMonitor": true, "rules": true, "dashboard": true},
         }));
     }
+    for workloads in [NAMESPACE, "tenant-a"] {
+        let from = ["postgres", "team-a/own", "shared/b", "shared/a", "data/c", "tenant-a/d"];
+        let listed: Vec<_> = from.iter().map(|from| json!({"from": from, "to": "data/x"})).collect();
+        cases.push(json!({
+            "workloadNamespace": workloads, "syncer": {"config": {"replicateServices": {"fromHost": listed}}},
+        }));
+    }
     cases.push(json!({"workloadNamespace": NAMESPACE}));
     cases.push(json!({"version": "v1.35.4", "networkPolicy": {"enabled": false}}));
     cases.push(json!({"monitoring": {"serviceMonitor": true, "rules": true, "dashboard": true}}));

@@ -20,7 +20,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::dns_name::{is_label, is_subdomain};
 use crate::keys::PREFIX;
-use crate::{Duration, Quantity, ServiceRef};
+use crate::{Duration, HostServiceRef, Quantity, ServiceRef};
 
 /// Text format.
 pub struct Format {
@@ -86,6 +86,11 @@ formats! {
         "service-reference", "string", r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
         "a Service as namespace/name",
         |text| text.parse::<ServiceRef>().is_ok()
+    }
+    HostServiceRefText {
+        "host-service-reference", "string", r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+        "a Service of the host as name or namespace/name",
+        |text| text.parse::<HostServiceRef>().is_ok()
     }
     DurationText {
         "tenet-duration", "string", r"^([0-9]+h)?([0-9]+m)?([0-9]+s)?$",

@@ -41,7 +41,7 @@ pub const REGISTERED_BY: &str = "tenet.sh/registered-by";
 
 /// Annotation of an object of an add-on in the virtual cluster: the manifest that it was made from, as digests.
 pub const MANIFEST: &str = "tenet.sh/manifest";
-/// Annotation of a Service that shows one of the other side under a name of its own: namespace and name of that one.
+/// Annotation of an object that shows one of the other side under a name of its own: namespace and name of that one.
 pub const SHOWS: &str = "tenet.sh/shows";
 
 /// Field manager of what the syncer writes into cluster-scoped objects of the virtual cluster.

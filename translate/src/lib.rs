@@ -34,5 +34,5 @@ pub use group_kind::GroupKind;
 pub use names::{NameScheme, Names};
 pub use owner::{Foreign, OwnerRecord, Ownership};
 pub use quantity::{Quantity, QuantityError};
-pub use service_ref::{ServiceRef, ServiceRefError};
+pub use service_ref::{HostServiceRef, HostServiceRefError, ServiceRef, ServiceRefError};
 pub use wording::{Wording, without_numbers};

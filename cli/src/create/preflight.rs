@@ -19,8 +19,7 @@ const VERBS: [&str; 3] = ["get", "create", "patch"];
 pub(super) async fn check(api: &Api, namespace: &str, objects: &[Value]) -> Result<()> {
     let mut roles = Vec::new();
     for (namespace, objects) in by_namespace(namespace, objects) {
-        let granted: Vec<Value> = objects.iter().filter(|object| object["kind"] == "Role").flat_map(rules).collect();
-        let missing = missing(api, namespace, asks(&objects, &granted), Who::Myself).await;
+        let missing = missing(api, namespace, asks(&objects, &granted(&objects)), Who::Myself).await;
         let missing = missing.context("cannot check your rights on the host")?;
         if !missing.is_empty() {
             roles.push(manifest("tenet-installer", namespace, &missing));
@@ -46,11 +45,14 @@ fn by_namespace<'o>(control_plane: &'o str, objects: &'o [Value]) -> BTreeMap<&'
     all
 }
 
-fn rules(role: &Value) -> Vec<Value> {
-    role["rules"].as_array().cloned().unwrap_or_default()
+/// Returns the rules of the Roles among objects.
+pub(super) fn granted(objects: &[Value]) -> Vec<Value> {
+    let roles = objects.iter().filter(|object| object["kind"] == "Role");
+    roles.filter_map(|role| role["rules"].as_array()).flatten().cloned().collect()
 }
 
-fn asks(objects: &[Value], rules: &[Value]) -> BTreeSet<Ask> {
+/// Returns the rights that a user needs to create objects, and to give these rules to others.
+pub(super) fn asks(objects: &[Value], rules: &[Value]) -> BTreeSet<Ask> {
     let mut asks = asks_of(rules);
     for resource in objects.iter().filter_map(Resource::of) {
         asks.extend(VERBS.map(|verb| Ask {

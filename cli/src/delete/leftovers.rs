@@ -1,13 +1,13 @@
 //! Everything on the host that belongs to a virtual cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 use tenet_install::api::Api;
-use tenet_install::names::{INSTANCE, PART, PART_OF, certificates};
+use tenet_install::names::{INSTANCE, PART, PART_OF, SYNCER_CONFIG_FILE, certificates, syncer_config};
 use tenet_install::resources::{RESOURCES, collection};
 use tenet_translate::keys::{CLAIM, CLUSTER, CONTROL_PLANE, MANAGED_BY};
 use tenet_translate::own_objects;
@@ -59,6 +59,11 @@ impl Found {
         self.resource == "pods"
     }
 
+    /// Returns true for rights in a namespace that is none of the virtual cluster's own.
+    pub(crate) fn is_elsewhere(&self, own: [&str; 2]) -> bool {
+        self.path.contains("/namespaces/") && !own.iter().any(|namespace| self.is_in(namespace))
+    }
+
     pub(crate) fn is_in(&self, namespace: &str) -> bool {
         self.path.contains(&format!("/namespaces/{namespace}/"))
     }
@@ -81,7 +86,16 @@ impl Places {
     pub(crate) async fn of(control_plane: &Host, workloads: &Host, name: &str, rights_of: RightsOf) -> Result<Self> {
         let rights = default_rights(name, &workloads.namespace, rights_of)?;
         let granted = granted(workloads, name).await.context("cannot reach the host cluster")?.unwrap_or_default();
-        Self::find(&control_plane.namespace, workloads, name, rights.rules().iter().chain(&granted)).await
+        let mut places =
+            Self::find(&control_plane.namespace, workloads, name, rights.rules().iter().chain(&granted)).await?;
+        let role = own_objects::host_cluster_role(&workloads.namespace, name);
+        for namespace in namespaces_elsewhere(control_plane, workloads, name).await? {
+            for resource in ["rolebindings", "roles"] {
+                let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/{resource}/{role}");
+                places.unlabelled.push((path, resource.to_owned()));
+            }
+        }
+        Ok(places)
     }
 
     /// Finds the collections: those of an installation, and those in which these rules let a syncer delete.
@@ -188,8 +202,42 @@ impl Places {
     }
 }
 
+/// Returns the namespaces of others whose Services the configuration of a syncer lists.
+async fn namespaces_elsewhere(control_plane: &Host, workloads: &Host, name: &str) -> Result<BTreeSet<String>> {
+    let config = allowed(control_plane.get("configmaps", &syncer_config(name)).await)
+        .context("cannot read the configuration of the syncer")?
+        .unwrap_or_default();
+    Ok(listed_namespaces(&config, &workloads.namespace))
+}
+
+/// Returns the namespaces in `replicateServices.fromHost` of a configuration of a syncer, without its own.
+fn listed_namespaces(config: &Value, own: &str) -> BTreeSet<String> {
+    let config: Value = serde_saphyr::from_str(text(&config["data"][SYNCER_CONFIG_FILE])).unwrap_or_default();
+    let listed = config["replicateServices"]["fromHost"].as_array().into_iter().flatten();
+    let namespaces = listed.filter_map(|entry| entry["from"].as_str()?.split_once('/').map(|(namespace, _)| namespace));
+    namespaces.filter(|namespace| *namespace != own).map(str::to_owned).collect()
+}
+
 /// Returns the preferred version of an API group; `None` if the host does not serve the group.
 async fn version(api: &Api, group: &str) -> Result<Option<String>> {
     let found = api.get(&format!("/apis/{group}")).await.context("cannot read the API groups of the host")?;
     Ok(found.map(|group| text(&group["preferredVersion"]["version"]).to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_configuration_names_the_namespaces_of_others() {
+        let listed = |from: &str| json!({"from": from, "to": "data/x"});
+        let config = json!({"replicateServices": {"fromHost": [
+            listed("postgres"), listed("team-a/own"), listed("shared/a"), listed("shared/b"), listed("data/c"),
+        ]}});
+        let map = json!({"data": {SYNCER_CONFIG_FILE: config.to_string()}});
+        assert_eq!(listed_namespaces(&map, "team-a").into_iter().collect::<Vec<_>>(), ["data", "shared"]);
+        assert!(listed_namespaces(&Value::Null, "team-a").is_empty());
+    }
 }

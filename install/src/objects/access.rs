@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Installation, labels, metadata, workload_metadata};
+use super::{Installation, elsewhere_metadata, labels, metadata, workload_metadata};
 use crate::bootstrap;
 use crate::names::account;
 
@@ -23,6 +23,8 @@ pub enum RightsError {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rights {
     role: Value,
+    /// Roles in other namespaces of the host.
+    elsewhere: Vec<Value>,
     cluster_role: Option<Value>,
 }
 
@@ -30,21 +32,23 @@ impl Rights {
     /// Reads the documents that `tenet-syncer --print-role --print-cluster-role` prints, and adds the rights of the
     /// bootstrap.
     pub fn read(documents: &str) -> Result<Self, RightsError> {
-        let (mut role, mut cluster_role) = (None, None);
+        let (mut roles, mut cluster_role) = (Vec::new(), None);
         for document in documents.split("---\n").filter(|document| !document.trim().is_empty()) {
             let read: Value =
                 serde_saphyr::from_str(document).map_err(|error| RightsError::Malformed(error.to_string()))?;
             match read["kind"].as_str() {
-                Some("Role") => role = Some(read),
+                Some("Role") => roles.push(read),
                 Some("ClusterRole") => cluster_role = Some(read),
                 _ => {}
             }
         }
-        let mut role = role.ok_or(RightsError::NoRole)?;
+        // The first is that of the host namespace.
+        let mut roles = roles.into_iter();
+        let mut role = roles.next().ok_or(RightsError::NoRole)?;
         for (group, resource, verbs) in bootstrap::RIGHTS {
             add(&mut role, group, resource, verbs);
         }
-        Ok(Self { role, cluster_role })
+        Ok(Self { role, elsewhere: roles.collect(), cluster_role })
     }
 
     /// Returns the rules in the host namespace.
@@ -100,6 +104,12 @@ pub(super) fn objects(installation: &Installation<'_>) -> Vec<Value> {
         let role = &rights.role;
         all.extend(role_and_binding(installation, role, metadata(installation, name_of(role))));
     }
+    all.extend(
+        rights
+            .elsewhere
+            .iter()
+            .flat_map(|role| role_and_binding(installation, role, elsewhere_metadata(installation, &role["metadata"]))),
+    );
     if installation.values.rbac.cluster_role {
         all.extend(rights.cluster_role.iter().flat_map(|role| {
             let metadata = json!({"name": name_of(role), "labels": labels(installation.name)});

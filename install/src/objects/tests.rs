@@ -74,6 +74,31 @@ fn rights_beyond_the_namespace_are_granted_only_on_demand() {
 }
 
 #[test]
+fn what_is_read_in_another_namespace_is_granted_there() {
+    let elsewhere = "---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: { name: 'tenet-syncer:team-a:vc-1', namespace: shared }
+rules:
+  - apiGroups: ['']
+    resources: [services]
+    verbs: [get, list, watch]
+";
+    let own = "apiVersion: v1\nkind: Role\nmetadata: {name: tenet-syncer-vc-1, namespace: team-a}\nrules: []\n";
+    let rights = Rights::read(&format!("{own}{elsewhere}")).unwrap();
+    let values = Values::default();
+    let all = objects(&Installation { name: "vc-1", namespace: "team-a", values: &values, rights: &rights });
+    let (roles, bindings) = (of(&all, "Role"), of(&all, "RoleBinding"));
+    let places: Vec<_> = roles.iter().map(|role| role["metadata"]["namespace"].as_str().unwrap()).collect();
+    assert_eq!(places, ["team-a", "shared"]);
+    assert_eq!(roles[1]["rules"][0]["verbs"], json!(["get", "list", "watch"]), "nothing of the bootstrap");
+    assert_eq!(roles[1]["metadata"]["labels"]["tenet.sh/control-plane-namespace"], "team-a");
+    assert_eq!(bindings[1]["metadata"], roles[1]["metadata"]);
+    assert_eq!(bindings[1]["roleRef"]["name"], "tenet-syncer:team-a:vc-1");
+    assert_eq!(bindings[1]["subjects"][0]["namespace"], "team-a");
+}
+
+#[test]
 fn only_two_containers_have_the_token_of_the_host() {
     let with_token: Vec<Value> = containers(&all(|_| {}))
         .iter()

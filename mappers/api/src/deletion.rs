@@ -32,7 +32,8 @@ pub enum Cause {
         /// Kind of the twin. An owner record that names another kind belongs to another object.
         twin: Kind,
     },
-    /// The host object that a picture shows, of the same kind and name, is gone. The gate proves it with a quorum read.
+    /// The host object that a picture shows is gone: one of the same kind, which the annotation `tenet.sh/shows` names,
+    /// or else of the same name. The gate proves it with a quorum read.
     ShownAbsent,
     /// No host object that a picture is made of exists any more. The gate proves with a quorum list that the cache
     /// knows all of them.
@@ -198,7 +199,8 @@ impl Deletion {
         Self { grace: Some(0), ..Self::new(Side::Virtual, kind, virt, Cause::TwinAbsent { twin: kind }) }
     }
 
-    /// Deletes the picture of a host object of the same kind and name, which is gone.
+    /// Deletes the picture of a host object of the same kind, which is gone: the one that its annotation `tenet.sh/shows`
+    /// names, or else that of the same name.
     ///
     /// ```
     /// use serde_json::json;

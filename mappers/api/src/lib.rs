@@ -13,6 +13,7 @@ mod copy_mapper;
 pub mod crossed;
 mod deletion;
 mod effect;
+mod elsewhere;
 mod error;
 mod event;
 mod facts;
@@ -42,6 +43,7 @@ pub use effect::{
     ApplyHost, ApplyVirtual, Bind, Effect, HostPatch, MintTokens, PatchFormat, PrivateKey, RequestCertificate,
     TokenRequest, VirtualPatch,
 };
+pub use elsewhere::{Elsewhere, HostScope, Reading};
 pub use error::MapError;
 pub use event::{Event, EventReason, EventType};
 pub use facts::{Facts, Kubelets};

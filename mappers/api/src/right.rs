@@ -6,7 +6,7 @@ use std::fmt;
 
 use tenet_translate::rules::Action;
 
-use crate::{Cause, Effect, Kind, MapperSpec, Side, kinds};
+use crate::{Cause, Effect, Elsewhere, Facts, Kind, MapperSpec, Side, kinds};
 
 /// A verb of the Kubernetes authorization. There is no `update` and no `deletecollection`: the
 /// syncer patches, and deletes one object at a time.
@@ -66,6 +66,8 @@ pub struct Right {
     pub kind: Kind,
     /// The part of the object: `status`, `resize`; none for the object itself.
     pub subresource: Option<&'static str>,
+    /// Another host namespace than that of the tenant's objects.
+    pub namespace: Option<String>,
     /// The verbs.
     pub verbs: BTreeSet<Verb>,
     /// The reason, as a sentence without its subject: `watches the copies`.
@@ -100,13 +102,26 @@ impl Right {
 
     fn new(side: Side, kind: Kind, verbs: &[Verb], why: impl Into<Cow<'static, str>>) -> Self {
         let verbs = verbs.iter().copied().collect();
-        Self { side, kind, subresource: None, verbs, why: why.into(), optional: false }
+        Self { side, kind, subresource: None, namespace: None, verbs, why: why.into(), optional: false }
     }
 
     /// The same right on a part of the object.
     #[must_use]
     pub fn on(self, subresource: &'static str) -> Self {
         Self { subresource: Some(subresource), ..self }
+    }
+
+    /// The same right in another namespace of the host.
+    ///
+    /// ```
+    /// use tenet_mapper::{Right, Verb, kinds};
+    ///
+    /// let right = Right::host(kinds::SERVICE, &[Verb::Get], "reads them").in_namespace("shared");
+    /// assert_eq!(right.to_string(), "get of services in namespace shared of the host cluster");
+    /// ```
+    #[must_use]
+    pub fn in_namespace(self, namespace: impl Into<String>) -> Self {
+        Self { namespace: Some(namespace.into()), ..self }
     }
 
     /// The syncer works without it.
@@ -137,7 +152,8 @@ impl Right {
 
     /// Returns true if both are rights on the same resource of the same cluster.
     fn is_on(&self, other: &Self) -> bool {
-        (self.side, self.kind, self.subresource) == (other.side, other.kind, other.subresource)
+        (self.side, self.kind, self.subresource, &self.namespace)
+            == (other.side, other.kind, other.subresource, &other.namespace)
     }
 }
 
@@ -145,7 +161,8 @@ impl fmt::Display for Right {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verbs: Vec<_> = self.verbs.iter().map(|verb| verb.as_str()).collect();
         let group = if self.group().is_empty() { String::new() } else { format!(".{}", self.group()) };
-        write!(f, "{} of {}{group} in the {} cluster", verbs.join(", "), self.resource(), self.side)
+        let place = self.namespace.as_ref().map(|namespace| format!("namespace {namespace} of ")).unwrap_or_default();
+        write!(f, "{} of {}{group} in {place}the {} cluster", verbs.join(", "), self.resource(), self.side)
     }
 }
 
@@ -176,6 +193,17 @@ impl MapperSpec {
         rights
     }
 
+    /// The rights to read what the configuration lists elsewhere on the host. The syncer works without them, with less.
+    pub fn rights_elsewhere(&self, facts: &Facts) -> Vec<Right> {
+        let own = facts.names.host_namespace("");
+        let of = |elsewhere: &Elsewhere, namespace: String| {
+            let right = Right::host(elsewhere.kind, Verb::READ, elsewhere.why).optional();
+            if namespace == own { right } else { right.in_namespace(namespace) }
+        };
+        let scopes = self.elsewhere.iter().flat_map(|it| (it.scopes)(facts).into_iter().map(move |scope| (it, scope)));
+        scopes.map(|(elsewhere, scope)| of(elsewhere, scope.namespace)).collect()
+    }
+
     /// The rights to bring up what the table says is the host's.
     fn rights_of_table(&self) -> Vec<Right> {
         let rules = self.table.iter().flat_map(|table| table.rules());
@@ -189,7 +217,9 @@ impl MapperSpec {
 
     /// The rights that an effect needs and the mapper does not declare.
     pub fn undeclared(&self, effect: &Effect) -> Vec<Right> {
-        let declared = self.rights();
+        let mut declared = self.rights();
+        // A picture of what is elsewhere goes after a proof there.
+        declared.extend(self.elsewhere.iter().map(|it| Right::host(it.kind, Verb::READ, it.why)));
         let is_declared = |needed: &Right| {
             needed
                 .verbs

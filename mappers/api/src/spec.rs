@@ -10,7 +10,7 @@ use serde_json::Value;
 use tenet_translate::GroupKind;
 use tenet_translate::rules::{Reference, Table};
 
-use crate::{Kind, Object, Projection, Right, Section, Side, Verb, VirtualKey};
+use crate::{Elsewhere, Facts, Kind, Object, Projection, Right, Section, Side, Verb, VirtualKey};
 
 /// The name of a mapper in logs and configuration. It stays the same whatever other mappers there
 /// are, and no two mappers of a syncer share one.
@@ -61,6 +61,8 @@ pub struct MapperSpec {
     pub samples: Vec<Value>,
     /// Inputs of the mapper.
     pub inputs: Vec<Input>,
+    /// Host objects that it reads where the configuration says.
+    pub elsewhere: Vec<Elsewhere>,
     /// The sections of the configuration that it owns.
     pub sections: Vec<Section>,
     /// Set when objects of the kind have `status.conditions`. There the engine says when a change
@@ -104,6 +106,7 @@ impl MapperSpec {
             table: None,
             samples: Vec::new(),
             inputs: Vec::new(),
+            elsewhere: Vec::new(),
             sections: Vec::new(),
             has_conditions: false,
             refers: |_| true,
@@ -166,6 +169,13 @@ impl MapperSpec {
     #[must_use]
     pub fn reads(mut self, input: Input) -> Self {
         self.inputs.push(input);
+        self
+    }
+
+    /// Adds host objects that it reads where the configuration says; see [`Elsewhere`].
+    #[must_use]
+    pub fn reads_elsewhere(mut self, elsewhere: Elsewhere) -> Self {
+        self.elsewhere.push(elsewhere);
         self
     }
 
@@ -521,4 +531,6 @@ pub enum KeysOf {
     /// Keys that the function returns, from the fields of the projection alone; the inverse is
     /// [`crate::Context::sources`].
     With(fn(&Object) -> Vec<VirtualKey>),
+    /// Keys that the function returns from the configuration and the fields of the projection.
+    Configured(fn(&Facts, &Object) -> Vec<VirtualKey>),
 }

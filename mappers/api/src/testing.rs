@@ -19,7 +19,8 @@ use tenet_translate::rules::Defaults;
 use crate::plan::{MintedToken, Payload, PlanContext, Proof, Write};
 use crate::{
     Bound, Contents, Context, Effect, Facts, HostKey, KeysOf, Kind, Kubelets, MapError, Mapper, MapperSpec, MintTokens,
-    Object, ObjectRef, Outcome, Policies, Projection, Sections, Side, TokenRequest, View, VirtualKey, patch, plan,
+    Object, ObjectRef, Outcome, Policies, Projection, Reading, Sections, Side, TokenRequest, View, VirtualKey, patch,
+    plan,
 };
 
 pub use role::rules;
@@ -54,6 +55,7 @@ pub struct Clusters {
     gone: BTreeMap<(GroupKind, HostKey), Object>,
     referenced: BTreeSet<(GroupKind, VirtualKey)>,
     unreadable: BTreeSet<(Side, GroupKind)>,
+    readings: BTreeMap<(GroupKind, String), Reading>,
     spec: Option<MapperSpec>,
     /// True while a mapper is asked, which may read its inputs alone.
     deciding: bool,
@@ -69,6 +71,7 @@ impl Default for Clusters {
             gone: BTreeMap::new(),
             referenced: BTreeSet::new(),
             unreadable: BTreeSet::new(),
+            readings: BTreeMap::new(),
             spec: None,
             deciding: false,
             defaults: Arc::default(),
@@ -176,6 +179,21 @@ impl Clusters {
     #[must_use]
     pub fn unreadable(mut self, side: Side, kind: Kind) -> Self {
         self.unreadable.insert((side, kind.group_kind()));
+        self
+    }
+
+    /// Sets the state of what the mapper reads elsewhere in a host namespace; see [`crate::Elsewhere`].
+    ///
+    /// ```
+    /// use tenet_mapper::testing::Clusters;
+    /// use tenet_mapper::{Reading, kinds};
+    ///
+    /// let clusters = Clusters::default().reading(kinds::SERVICE, "shared", Reading::Forbidden);
+    /// assert_eq!(clusters.look(|cx| cx.reading(kinds::SERVICE, "shared")), Reading::Forbidden);
+    /// ```
+    #[must_use]
+    pub fn reading(mut self, kind: Kind, namespace: &str, reading: Reading) -> Self {
+        self.readings.insert((kind.group_kind(), namespace.to_owned()), reading);
         self
     }
 
@@ -429,7 +447,9 @@ impl Clusters {
     /// Panics when a mapper reads a kind that is none of its inputs: the engine may not watch it.
     fn assert_declared(&self, side: Side, kind: Kind) {
         let Some(spec) = self.spec.as_ref().filter(|_| self.deciding) else { return };
-        let is_declared = spec.inputs.iter().any(|input| input.side == side && input.kind == kind.group_kind());
+        let is_elsewhere = side == Side::Host && spec.elsewhere.iter().any(|it| it.kind == kind.group_kind());
+        let is_declared =
+            is_elsewhere || spec.inputs.iter().any(|input| input.side == side && input.kind == kind.group_kind());
         assert!(is_declared, "the mapper {} reads {kind} in the {side} cluster, which is none of its inputs", spec.id);
     }
 }
@@ -465,6 +485,11 @@ impl View for Clusters {
 
     fn can_read(&self, side: Side, kind: Kind) -> bool {
         !self.unreadable.contains(&(side, kind.group_kind()))
+    }
+
+    fn reading(&self, kind: Kind, namespace: &str) -> Reading {
+        let known = self.readings.get(&(kind.group_kind(), namespace.to_owned()));
+        known.copied().unwrap_or(Reading::Listed)
     }
 
     fn defaults(&self, _kind: Kind) -> Arc<Defaults> {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tenet_translate::rules::Defaults;
 
-use crate::{Bound, HostKey, Kind, Object, ObjectRef, Side, VirtualKey};
+use crate::{Bound, HostKey, Kind, Object, ObjectRef, Reading, Side, VirtualKey};
 
 /// The caches as a mapper sees them. The engine implements it for each mapper, the test kit for
 /// `testing::Clusters`; a [`Context`](crate::Context) dereferences to it.
@@ -40,6 +40,11 @@ pub trait View: Send + Sync {
 
     /// Returns true if an optional input can be read.
     fn can_read(&self, side: Side, kind: Kind) -> bool;
+
+    /// Returns the state of what the mapper reads in a host namespace beside its inputs, see [`crate::Elsewhere`].
+    fn reading(&self, _kind: Kind, _namespace: &str) -> Reading {
+        Reading::Listed
+    }
 
     /// Returns the defaults that the virtual API server fills in: never a reason to refuse.
     fn defaults(&self, kind: Kind) -> Arc<Defaults>;

@@ -15,14 +15,20 @@ pub use replicas::{FromHost, ReplicateServices, ToHost};
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, SelectorForm, copy, refuse, selector, up};
 use tenet_mapper::{
-    Admission, Bound, Cause, Context, CopyMapper, Deletion, Effect, EventReason, Input, KeysOf, MapError, Mapper,
-    MapperSpec, Object, Outcome, Projection, Right, Side, Translate, Verb, VirtualKey, VirtualPatch, crossed, kinds,
+    Admission, Bound, Cause, Context, CopyMapper, Deletion, Effect, EventReason, MapError, Mapper, MapperSpec, Object,
+    Outcome, Projection, Right, Translate, Verb, VirtualKey, VirtualPatch, crossed, kinds,
 };
 
 /// Fields that are read of a Service of the host that is not ours: those that lead to the virtual API server, or to
 /// workloads of the host.
-pub(crate) const FOREIGN: Projection =
-    Projection::Fields(&["spec.clusterIP", "spec.clusterIPs", "spec.ports", "spec.selector"]);
+pub(crate) const FOREIGN: Projection = Projection::Fields(&[
+    "spec.clusterIP",
+    "spec.clusterIPs",
+    "spec.externalName",
+    "spec.ports",
+    "spec.selector",
+    "spec.type",
+]);
 
 const ASKED: &str = "is requested at creation; later the value of the host counts";
 
@@ -65,6 +71,8 @@ const ROUTING: [&str; 2] = ["service.kubernetes.io/topology-aware-hints", "servi
 /// A Service with an external name stays inside: it concerns only the virtual DNS.
 pub struct ServiceMapper {
     copies: CopyMapper<Services>,
+    /// Slices inside that the syncer has made for Services of the host.
+    slices: Bound,
     /// Host Services under further names.
     further: Bound,
 }
@@ -78,7 +86,6 @@ impl ServiceMapper {
         let table = crate::table(&[("spec", SPEC), ("spec.ports[]", PORT), ("", &[up("status")])]);
         let mut spec = MapperSpec::both_sides("service", kinds::SERVICE, table)
             .with_conditions()
-            .reads(Input::new(Side::Host, kinds::SERVICE, FOREIGN, KeysOf::With(api::key_of_foreign)).foreign())
             .reads(ranges::input())
             .section::<ReplicateServices>("replicateServices")
             .needs(Right::virt(kinds::SERVICE, &[Verb::Patch], "shows the addresses and node ports of the host"))
@@ -100,8 +107,11 @@ impl ServiceMapper {
                 "spec": {"type": kind, "sessionAffinity": "ClientIP", "ports": [{"port": 80}]},
             }));
         }
-        let further = spec.bind(replicas::further());
-        Self { copies: CopyMapper::new(Services(spec)), further }
+        for elsewhere in replicas::elsewhere() {
+            spec = spec.reads_elsewhere(elsewhere);
+        }
+        let (slices, further) = (spec.bind(replicas::slices()), spec.bind(replicas::further()));
+        Self { copies: CopyMapper::new(Services(spec)), slices, further }
     }
 }
 
@@ -122,16 +132,18 @@ impl Mapper for ServiceMapper {
 
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
         if api::is_api(key) {
-            return Ok(replicas::show_all(cx, api::reconcile(cx, key)?));
+            return api::reconcile(cx, key);
         }
         let shown = cx.virt(kinds::SERVICE, key).filter(|virt| replicas::is_shown(cx, virt));
         if let Some(virt) = shown {
-            return Ok(replicas::show(cx, key, &virt));
+            return Ok(replicas::show(cx, self.slices, key, &virt));
         }
-        match cx.virt(kinds::SERVICE, key).filter(|virt| change::is_open(virt) && !virt.is_deleting()) {
-            Some(virt) => Ok(close(cx, key, &virt)),
-            None => replicas::expose(&self.copies, self.further, cx, key, self.copy(cx, key)?),
+        let open = cx.virt(kinds::SERVICE, key).filter(|virt| change::is_open(virt) && !virt.is_deleting());
+        if let Some(virt) = open {
+            return Ok(close(cx, key, &virt));
         }
+        let copied = replicas::expose(&self.copies, self.further, cx, key, self.copy(cx, key)?)?;
+        Ok(replicas::begin(cx, self.slices, key, copied))
     }
 }
 

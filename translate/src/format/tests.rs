@@ -5,6 +5,7 @@ const SAMPLES: &[(&str, &[&str], &[&str])] = &[
     ("text", &["a", "/etc/x y"], &["", "a\0b"]),
     ("dns-label", &["a", "vc-1", "0", "123"], &["", "-a", "a-", "A", "a.b", "a_b", "é"]),
     ("dns-subdomain", &["cluster.local", "a", "a-1.b"], &["", ".a", "a.", "a..b", "A.b", "a/b"]),
+    ("host-service-reference", &["postgres", "shared/postgres"], &["", "a/b/c", "/a", "a/", "A", "shared/*"]),
     ("service-reference", &["kube-system/kube-dns"], &["", "kube-dns", "a/b/c", "/a", "a/", "A/b"]),
     ("tenet-duration", &["1s", "5m", "1h30m", "24h"], &["5", "m", "5 m", "-1s", "1d", "5s5m"]),
     ("webhook-timeout", &["1s", "30s"], &["", "5", "1m", "-1s"]),

@@ -173,7 +173,7 @@ pub(super) const RULES: &[(&str, Becomes)] = &[
     ("sync.fromHost.csiDrivers", Same),
     ("sync.fromHost.csiStorageCapacities", Same),
     ("networking.replicateServices.toHost", Each("syncer.config.replicateServices.toHost", replicated)),
-    ("networking.replicateServices.fromHost", Each("syncer.config.replicateServices.fromHost", from_host)),
+    ("networking.replicateServices.fromHost", Each("syncer.config.replicateServices.fromHost", replicated)),
     ("networking.advanced.clusterDomain", Becomes::Value("syncer.config.dns.clusterDomain")),
     ("networking.advanced.proxyKubelets", Same),
     ("networking.podCIDR", Same),
@@ -256,16 +256,6 @@ fn all_classes(value: &Value) -> Option<Value> {
 
 fn replicated(value: &Value) -> Option<Value> {
     let pair = |entry: &Value| Some(json!({"from": entry["from"].as_str()?, "to": entry["to"].as_str()?}));
-    value.as_array()?.iter().map(pair).collect()
-}
-
-/// Services come from the host namespace alone, so it is not named.
-fn from_host(value: &Value) -> Option<Value> {
-    let pair = |entry: &Value| {
-        let from = entry["from"].as_str()?;
-        let name = from.rsplit('/').next().unwrap_or(from);
-        Some(json!({"from": name, "to": entry["to"].as_str()?}))
-    };
     value.as_array()?.iter().map(pair).collect()
 }
 

@@ -65,7 +65,7 @@ telemetry: {enabled: false}
                             {"key": "spot", "operator": "Exists"},
                         ]},
                     },
-                    "replicateServices": {"fromHost": [{"from": "postgres", "to": "data/postgres"}]},
+                    "replicateServices": {"fromHost": [{"from": "team-a/postgres", "to": "data/postgres"}]},
                     "storage": {"classes": ["*"]},
                 },
             },

@@ -1,6 +1,6 @@
 //! Proofs: what must be shown by a quorum read before a write that depends on an absence.
 
-use tenet_translate::keys::{BOUND, MANAGED_BY};
+use tenet_translate::keys::{BOUND, MANAGED_BY, SHOWS};
 
 use super::delete::{copy_of, record_of};
 use crate::{Cause, Effect, Facts, Kind, MapError, Object, ObjectRef, Side};
@@ -56,7 +56,7 @@ impl Proof {
 /// Returns what must be proved before an effect is performed; `None` when what was seen is enough.
 ///
 /// The twin is derived from the written object itself: from the owner record of a host object, and from the name of a
-/// virtual one.
+/// virtual one, or what its annotation says that it shows.
 pub fn proof(effect: &Effect, cached: &Object, facts: &Facts) -> Result<Option<Proof>, MapError> {
     match effect {
         Effect::Delete(deletion) => absence(deletion.cause(), deletion.target(), cached, facts),
@@ -115,7 +115,9 @@ fn absence(cause: &Cause, target: &ObjectRef, cached: &Object, facts: &Facts) ->
         }
         (Cause::TwinAbsent { twin }, Side::Virtual) => Some(without_copy(*twin, cached, facts)),
         (Cause::ShownAbsent, _) => {
-            let twin = ObjectRef::new(Side::Host, *kind, cached.namespace(), cached.name());
+            let shown = cached.annotation(SHOWS).filter(|_| kind.namespaced).and_then(|shown| shown.split_once('/'));
+            let (namespace, name) = shown.unwrap_or((cached.namespace(), cached.name()));
+            let twin = ObjectRef::new(Side::Host, *kind, namespace, name);
             Some(Proof::Absent { twin, uid: String::new() })
         }
         (Cause::SourcesAbsent { kind, field }, _) => Some(Proof::Known {
@@ -154,6 +156,22 @@ mod tests {
         assert_eq!(proof_of(&patch(status, None)), None);
         let unnamed = Cause::SourcesAbsent { kind: kinds::POD, field: None };
         assert!(matches!(proof_of(&patch(status, Some(unnamed))), Some(Proof::Known { .. })));
+    }
+
+    #[test]
+    fn the_picture_of_another_name_goes_with_what_it_shows() {
+        let proof_of = |kind: Kind, namespace: &str| {
+            let metadata =
+                json!({"namespace": namespace, "name": "pg", "uid": "u", "annotations": {SHOWS: "shared/db"}});
+            let picture = Object::new(json!({"metadata": metadata}));
+            let delete = Effect::Delete(Deletion::picture(kind, &picture));
+            Clusters::default().look(|cx| proof(&delete, &picture, cx.facts())).unwrap()
+        };
+        let absent = |twin| Some(Proof::Absent { twin, uid: String::new() });
+        let shown = ObjectRef::new(Side::Host, kinds::SERVICE, "shared", "db");
+        assert_eq!(proof_of(kinds::SERVICE, "data"), absent(shown));
+        let node = ObjectRef::new(Side::Host, kinds::NODE, "", "pg");
+        assert_eq!(proof_of(kinds::NODE, ""), absent(node), "a tenant may annotate a Node");
     }
 
     #[test]

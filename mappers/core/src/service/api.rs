@@ -3,7 +3,6 @@
 //! and the virtual one has its address.
 
 use serde_json::{Value, json};
-use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::{
     ApplyVirtual, Context, Dependency, Effect, EventReason, EventType, MapError, Object, Outcome, VirtualKey, kinds,
     patch,
@@ -19,9 +18,9 @@ pub(crate) fn is_api(key: &VirtualKey) -> bool {
     (key.namespace(), key.name()) == ("default", "kubernetes")
 }
 
-/// Returns the keys for foreign host Services, one of which leads to the virtual API server.
-pub(super) fn key_of_foreign(host: &Object) -> Vec<VirtualKey> {
-    if host.label(MANAGED_BY).is_some() { Vec::new() } else { vec![VirtualKey::new("default", "kubernetes")] }
+/// Returns the key of the Service of the virtual API server.
+pub(super) fn key() -> VirtualKey {
+    VirtualKey::new("default", "kubernetes")
 }
 
 /// Makes the address equal, and fills the Endpoints, which no controller fills.

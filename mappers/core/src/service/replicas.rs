@@ -3,8 +3,11 @@
 
 mod config;
 mod from_host;
+mod picture;
+mod reads;
 mod to_host;
 
 pub use config::{FromHost, ReplicateServices, ToHost};
-pub(super) use from_host::{inputs, is_shown, rights, show, show_all};
+pub(super) use from_host::{begin, is_shown, show};
+pub(super) use reads::{elsewhere, inputs, rights, slices};
 pub(super) use to_host::{expose, input as further};

@@ -1,186 +1,213 @@
-//! Services of the host, shown inside: a Service without a cluster address whose endpoints are the addresses of the
-//! host's Service. Names resolve to these, and the host balances. Nothing of it is copied back to the host.
+//! Services of the host, shown inside. A Service with an address is one without a cluster address inside, whose endpoint
+//! is the address of the host's: names resolve to it, and the host balances. A headless one has the addresses of the
+//! host's slices, and one with an external name has that name. Nothing of it is copied back to the host.
 //!
-//! Nothing is deleted because a Service of the host is missing: the Service inside stays, without endpoints.
+//! The picture of a Service that is gone is deleted after a proof. What the syncer may not read stays as it was.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 
-use serde_json::{Map, Value, json};
-use tenet_mapper::keys::{MANAGED_BY, SHOWS};
+use tenet_mapper::keys::SHOWS;
 use tenet_mapper::{
-    ApplyVirtual, Context, Dependency, Effect, Event, EventReason, HostKey, Input, KeysOf, Kind, Object, Outcome,
-    Projection, Right, Side, Verb, VirtualKey, kinds,
+    Bound, Context, Deletion, Dependency, Effect, Event, EventReason, EventType, HostKey, Kind, Object, Outcome,
+    Reading, Side, VirtualKey, kinds,
 };
 
-use super::config::{FromHost, ReplicateServices, key_of};
-use crate::service::address;
-
-/// Label that names the Service of a slice.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-/// Label that says which controller writes a slice; the others leave it alone.
-const SLICE_MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
-
-/// Families of addresses, each of which has a slice.
-const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
-
-/// Returns what showing Services of the host reads.
-pub(in crate::service) fn inputs() -> [Input; 2] {
-    let slices = Input::new(Side::Virtual, kinds::ENDPOINT_SLICE, Projection::Whole, KeysOf::With(key_of_slice));
-    [
-        slices.selected(crate::endpoint_slice::NOT_FROM_SELECTOR),
-        Input::new(Side::Virtual, kinds::NAMESPACE, Projection::Metadata, KeysOf::None),
-    ]
-}
-
-/// Returns the rights that showing Services of the host needs.
-pub(in crate::service) fn rights() -> [Right; 2] {
-    let verbs = &[Verb::Get, Verb::Create, Verb::Patch];
-    let why = "shows the Services of replicateServices.fromHost";
-    [Right::virt(kinds::SERVICE, verbs, why), Right::virt(kinds::ENDPOINT_SLICE, verbs, why)]
-}
-
-/// Returns the Service of a slice that the syncer has made.
-fn key_of_slice(slice: &Object) -> Vec<VirtualKey> {
-    let name = slice.label(SERVICE_NAME).filter(|_| slice.label(MANAGED_BY).is_some());
-    name.map(|name| VirtualKey::new(slice.namespace(), name)).into_iter().collect()
-}
+use super::config::{FromHost, ReplicateServices};
+use super::picture::{self, Form};
+use super::reads::is_own;
+use crate::pod::Dns;
+use crate::service::change;
 
 /// Returns true if a virtual Service shows one of the host, also when the configuration does not list it any more.
 pub(in crate::service) fn is_shown(cx: &Context<'_>, virt: &Object) -> bool {
     cx.facts().has_made(virt) && virt.annotation(SHOWS).is_some()
 }
 
-/// Shows all listed Services. Every change of a foreign Service on the host leads here, as no key is known for it.
-pub(in crate::service) fn show_all(cx: &Context<'_>, mut outcome: Outcome) -> Outcome {
+/// Adds to the outcome of a key what shows the Service of the host that is listed for it, unless the name is taken.
+pub(in crate::service) fn begin(cx: &Context<'_>, slices: Bound, key: &VirtualKey, outcome: Outcome) -> Outcome {
     let section = cx.section::<ReplicateServices>();
-    for entry in &section.from_host {
-        let (key, namespace) = (key_of(&entry.to), VirtualKey::new("", entry.to.namespace.as_str()));
-        outcome = outcome
-            .wait_for(Dependency::virt(kinds::SERVICE, &key))
-            .wait_for(Dependency::virt(kinds::NAMESPACE, &namespace));
-        if cx.virt(kinds::NAMESPACE, &namespace).is_none_or(|namespace| namespace.is_deleting()) {
-            continue;
+    let Some(entry) = section.shown_at(key) else { return outcome };
+    match cx.virt(kinds::SERVICE, key) {
+        Some(virt) if virt.is_deleting() => outcome,
+        Some(virt) if cx.host(kinds::SERVICE, &entry.host_key(cx.facts())).is_some() => {
+            let message = format!(
+                "does not show the Service {} of the host, as the configuration of the syncer wants: a Service of yours \
+                 has this name",
+                entry.from
+            );
+            outcome.then(warning(&virt, message))
         }
-        let is_free = cx.virt(kinds::SERVICE, &key).is_none_or(|virt| is_shown(cx, &virt) && !virt.is_deleting());
-        if is_free {
-            outcome = entries(cx, entry, outcome);
-        }
+        Some(_) => outcome,
+        // The copy of an earlier Service of the tenant goes first.
+        None if cx.host(kinds::SERVICE, &cx.host_key(kinds::SERVICE, key)).is_some() => outcome,
+        None => shown(cx, slices, entry, None, outcome),
     }
-    outcome
 }
 
 /// Looks after a virtual Service that shows one of the host.
-pub(in crate::service) fn show(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Outcome {
-    let section = cx.section::<ReplicateServices>();
+pub(in crate::service) fn show(cx: &Context<'_>, slices: Bound, key: &VirtualKey, virt: &Object) -> Outcome {
     if virt.is_deleting() {
         return Outcome::done();
     }
-    let Some(entry) = section.shown_at(key) else {
-        let message = "shows no Service of the host any more: the configuration does not list it; delete it";
-        let emptied = Outcome::done().then_together(emptied(cx, key, &FAMILIES));
-        return emptied.then(Effect::Emit(Event::warning(kinds::SERVICE, virt, EventReason::Degraded, message)));
-    };
-    entries(cx, entry, Outcome::done())
-}
-
-/// Returns the writes for one entry of the list.
-fn entries(cx: &Context<'_>, entry: &FromHost, outcome: Outcome) -> Outcome {
-    let key = key_of(&entry.to);
-    let host_key = HostKey::new(cx.facts().names.host_namespace(key.namespace()), entry.from.as_str());
-    let source = cx.host(kinds::SERVICE, &host_key);
-    let virt = cx.virt(kinds::SERVICE, &key);
-    let addresses: Vec<_> = source.as_ref().map(address::of).unwrap_or_default();
-    let addresses: Vec<IpAddr> = addresses.iter().filter_map(|address| address.parse().ok()).collect();
-    let Some(source) = source.filter(|_| !addresses.is_empty()) else {
-        let gone = outcome.then_together(emptied(cx, &key, &FAMILIES));
-        let message = format!("the host has no Service {} with an address", entry.from);
-        let told = virt.map(|virt| Event::warning(kinds::SERVICE, &virt, EventReason::Degraded, message));
-        return gone.then_together(told.map(Effect::Emit));
-    };
-    let slices = addresses.iter().map(|address| slice(&key, &source, *address));
-    let others: Vec<_> =
-        FAMILIES.into_iter().filter(|family| !addresses.iter().any(|it| family_of(*it) == *family)).collect();
-    outcome
-        .then(picture(kinds::SERVICE, key.clone(), service(&key, &source, &host_key, virt.as_ref())))
-        .then_together(slices.chain(emptied(cx, &key, &others)))
-}
-
-fn picture(kind: Kind, key: VirtualKey, desired: Value) -> Effect {
-    Effect::ApplyVirtual(ApplyVirtual { kind, key, desired, adopt: false })
-}
-
-fn service(key: &VirtualKey, source: &Object, host_key: &HostKey, virt: Option<&Object>) -> Value {
-    let ports: Vec<_> = source
-        .list_at("/spec/ports")
-        .iter()
-        .map(|port| {
-            let mut shown = members(port, &["name", "protocol", "port", "appProtocol"]);
-            shown.insert("targetPort".to_owned(), port["port"].clone());
-            Value::Object(shown)
-        })
-        .collect();
-    let mut spec = json!({"type": "ClusterIP", "clusterIP": "None", "ports": ports});
-    // The API server fills in the rest. A selector would add endpoints.
-    let found = virt.and_then(|virt| virt.at("/spec")).and_then(Value::as_object).into_iter().flatten();
-    for (field, value) in found.filter(|(field, _)| *field != "selector") {
-        if spec.get(field).is_none() {
-            spec[field.as_str()] = value.clone();
-        }
+    let outcome = Outcome::done().then_each(leftover(cx, key, virt));
+    match cx.section::<ReplicateServices>().shown_at(key) {
+        Some(entry) => shown(cx, slices, entry, Some(virt), outcome),
+        None => unlisted(cx, slices, key, virt, outcome),
     }
-    json!({
-        "apiVersion": "v1", "kind": "Service",
-        "metadata": {"name": key.name(), "namespace": key.namespace(), "annotations": {SHOWS: host_key.to_string()}},
-        "spec": spec,
-    })
 }
 
-fn slice(key: &VirtualKey, source: &Object, address: IpAddr) -> Effect {
-    let family = family_of(address);
-    let ports: Vec<_> = source
-        .list_at("/spec/ports")
-        .iter()
-        .map(|port| {
-            let mut shown = members(port, &["protocol", "port", "appProtocol"]);
-            shown.insert("name".to_owned(), port.get("name").cloned().unwrap_or_else(|| json!("")));
-            Value::Object(shown)
-        })
-        .collect();
-    let name = slice_name(key, family);
-    let desired = json!({
-        "apiVersion": kinds::ENDPOINT_SLICE.api_version(), "kind": kinds::ENDPOINT_SLICE.kind,
-        "metadata": {
-            "name": name, "namespace": key.namespace(),
-            "labels": {SERVICE_NAME: key.name(), SLICE_MANAGED_BY: crate::endpoint_slice::CONTROLLER},
+/// Returns the delete of the copy of an earlier Service of the tenant under this name.
+fn leftover(cx: &Context<'_>, key: &VirtualKey, virt: &Object) -> Option<Effect> {
+    let copy = cx.host(kinds::SERVICE, &cx.host_key(kinds::SERVICE, key)).filter(|copy| !copy.is_deleting())?;
+    let owner = cx.owned_by(kinds::SERVICE, key, &copy).ok()?;
+    (owner.uid != virt.uid()).then(|| Effect::Delete(Deletion::orphan(kinds::SERVICE, &copy, kinds::SERVICE)))
+}
+
+/// Ends what a Service shows that the configuration does not list any more. The tenant may still use it, so it stays.
+fn unlisted(cx: &Context<'_>, slices: Bound, key: &VirtualKey, virt: &Object, outcome: Outcome) -> Outcome {
+    let shown = virt.annotation(SHOWS).and_then(|shown| shown.split_once('/'));
+    let shown = shown.map(|(namespace, name)| HostKey::new(namespace, name));
+    let closed = shown.map(|shown| picture::closed(key, &shown, virt));
+    let emptied = cx.sources(slices, key).into_iter().filter(|slice| cx.facts().has_made(slice));
+    let emptied: Vec<_> = emptied.map(|slice| picture::emptied(&slice)).collect();
+    let message = "shows no Service of the host any more: the configuration does not list it; delete it";
+    outcome.then_together(closed.into_iter().chain(emptied)).then(warning(virt, message))
+}
+
+/// Adds the writes for one entry of the list.
+fn shown(cx: &Context<'_>, slices: Bound, entry: &FromHost, virt: Option<&Object>, outcome: Outcome) -> Outcome {
+    let (key, host_key) = (entry.key(), entry.host_key(cx.facts()));
+    let namespace = VirtualKey::new("", key.namespace());
+    let outcome = outcome.wait_for(Dependency::virt(kinds::NAMESPACE, &namespace));
+    let Some(namespace) = cx.virt(kinds::NAMESPACE, &namespace).filter(|namespace| !namespace.is_deleting()) else {
+        return outcome;
+    };
+    let warn = |message: String| match virt {
+        Some(virt) => warning(virt, message),
+        None => Effect::Emit(Event::warning(kinds::NAMESPACE, &namespace, EventReason::Degraded, message)),
+    };
+    let reading = reading(cx, kinds::SERVICE, host_key.namespace());
+    match (reading, cx.host(kinds::SERVICE, &host_key), virt) {
+        (Reading::Forbidden, ..) => outcome.then(warn(forbidden(entry, "Services", &host_key))),
+        (_, Some(source), _) => follow(cx, slices, entry, &source, virt, outcome, &warn),
+        (Reading::Listed, None, Some(virt)) => end(cx, slices, entry, virt, outcome),
+        (_, None, _) => outcome,
+    }
+}
+
+/// Adds the writes after which the Service inside shows this one of the host.
+fn follow(
+    cx: &Context<'_>,
+    slices: Bound,
+    entry: &FromHost,
+    source: &Object,
+    virt: Option<&Object>,
+    outcome: Outcome,
+    warn: &dyn Fn(String) -> Effect,
+) -> Outcome {
+    let (key, host_key, form) = (entry.key(), entry.host_key(cx.facts()), Form::of(source));
+    match &form {
+        Form::Balanced(addresses) if addresses.is_empty() => {
+            let message = format!("the host has no Service {} with an address", entry.from);
+            return outcome.then_together(rest(cx, slices, &key, &BTreeSet::new())).then(warn(message));
+        }
+        Form::External(name) if is_local(cx, name) => {
+            let message = format!(
+                "cannot show the Service {} of the host: its external name {name} is one inside the host cluster, which \
+                 means another Service here",
+                entry.from
+            );
+            return outcome.then_together(rest(cx, slices, &key, &BTreeSet::new())).then(warn(message));
+        }
+        _ => {}
+    }
+    let outcome = outcome.then(picture::service(&key, &host_key, source, &form, virt));
+    // The slices belong to the Service, whose creation wakes the key again.
+    let Some(virt) = virt else { return outcome };
+    let written: Vec<_> = match &form {
+        Form::Balanced(addresses) => addresses.iter().map(|it| picture::of_address(virt, source, *it)).collect(),
+        Form::External(_) => Vec::new(),
+        Form::Headless => match reading(cx, kinds::ENDPOINT_SLICE, host_key.namespace()) {
+            Reading::Listed => {
+                let of_source = slices_of(cx, &host_key);
+                of_source.iter().filter_map(|slice| picture::of_slice(virt, slice)).collect()
+            }
+            // They stay as they were.
+            Reading::Listing => return outcome,
+            Reading::Forbidden => return outcome.then(warn(forbidden(entry, "EndpointSlices", &host_key))),
         },
-        "addressType": family,
-        "endpoints": [{"addresses": [address.to_string()], "conditions": {"ready": true}}],
-        "ports": ports,
-    });
-    picture(kinds::ENDPOINT_SLICE, VirtualKey::new(key.namespace(), name), desired)
+    };
+    let (kept, writes): (BTreeSet<_>, Vec<_>) = written.into_iter().unzip();
+    outcome.then_together(writes.into_iter().chain(rest(cx, slices, &key, &kept)))
 }
 
-/// Returns the writes after which slices that exist have no endpoints.
-fn emptied(cx: &Context<'_>, key: &VirtualKey, families: &[&str]) -> Vec<Effect> {
-    let keys = families.iter().map(|family| VirtualKey::new(key.namespace(), slice_name(key, family)));
-    let present = keys.filter(|slice| cx.virt(kinds::ENDPOINT_SLICE, slice).is_some());
-    let desired = |slice: &VirtualKey| {
-        json!({
-            "apiVersion": kinds::ENDPOINT_SLICE.api_version(), "kind": kinds::ENDPOINT_SLICE.kind,
-            "metadata": {"name": slice.name(), "namespace": slice.namespace()}, "endpoints": [],
+/// Returns the slices of a Service of the host.
+fn slices_of(cx: &Context<'_>, service: &HostKey) -> Vec<Object> {
+    let mut slices = cx.list(Side::Host, kinds::ENDPOINT_SLICE, service.namespace());
+    slices.retain(|slice| slice.label(picture::SERVICE_NAME) == Some(service.name()));
+    slices
+}
+
+/// Returns the writes for slices of a Service inside that it does not need: the picture of a slice that is gone goes,
+/// every other one is emptied.
+fn rest(cx: &Context<'_>, slices: Bound, key: &VirtualKey, kept: &BTreeSet<VirtualKey>) -> Vec<Effect> {
+    let is_rest = |slice: &Object| {
+        let of = VirtualKey::new(slice.namespace(), slice.name());
+        cx.facts().has_made(slice) && !slice.is_deleting() && !kept.contains(&of)
+    };
+    let is_gone = |slice: &Object| {
+        let shown = slice.annotation(SHOWS).and_then(|shown| shown.split_once('/'));
+        shown.is_some_and(|(namespace, name)| {
+            reading(cx, kinds::ENDPOINT_SLICE, namespace) == Reading::Listed
+                && cx.host(kinds::ENDPOINT_SLICE, &HostKey::new(namespace, name)).is_none()
         })
     };
-    present.map(|slice| picture(kinds::ENDPOINT_SLICE, slice.clone(), desired(&slice))).collect()
+    let rest = cx.sources(slices, key).into_iter().filter(is_rest);
+    rest.map(|slice| {
+        if is_gone(&slice) {
+            Effect::Delete(Deletion::picture(kinds::ENDPOINT_SLICE, &slice))
+        } else {
+            picture::emptied(&slice)
+        }
+    })
+    .collect()
 }
 
-fn slice_name(key: &VirtualKey, family: &str) -> String {
-    format!("{}-of-host-{}", key.name(), family.to_ascii_lowercase())
+/// Ends the picture of a Service of the host that is gone.
+fn end(cx: &Context<'_>, slices: Bound, entry: &FromHost, virt: &Object, outcome: Outcome) -> Outcome {
+    let (key, host_key) = (entry.key(), entry.host_key(cx.facts()));
+    if virt.annotation(SHOWS) != Some(&host_key.to_string()) {
+        // It showed another one; the proof is about the one that it shows.
+        let closed = picture::closed(&key, &host_key, virt);
+        return outcome.then(closed).then_together(rest(cx, slices, &key, &BTreeSet::new()));
+    }
+    let message = format!("is deleted: the Service {} of the host is gone", entry.from);
+    let told = change::event(virt, EventReason::Changed, EventType::Normal, message);
+    outcome.then(Effect::Delete(Deletion::picture(kinds::SERVICE, virt))).then(told)
 }
 
-fn family_of(address: IpAddr) -> &'static str {
-    FAMILIES[usize::from(address.is_ipv6())]
+/// Returns the state of the stream of a kind in a host namespace.
+fn reading(cx: &Context<'_>, kind: Kind, namespace: &str) -> Reading {
+    // The mapper does not run before the Services of the host namespace are listed.
+    if kind == kinds::SERVICE && is_own(cx.facts(), namespace) { Reading::Listed } else { cx.reading(kind, namespace) }
 }
 
-fn members(object: &Value, names: &[&str]) -> Map<String, Value> {
-    let present = names.iter().filter_map(|name| Some(((*name).to_owned(), object.get(*name)?.clone())));
-    present.collect()
+/// Returns true for a name inside a cluster, which would mean a Service of the virtual one.
+fn is_local(cx: &Context<'_>, name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    let domain = format!(".svc.{}", cx.section::<Dns>().cluster_domain);
+    [".svc", ".svc.cluster.local", &domain].iter().any(|suffix| name.ends_with(suffix))
+}
+
+fn forbidden(entry: &FromHost, what: &str, host_key: &HostKey) -> String {
+    format!(
+        "cannot show the Service {} of the host in {}: the syncer may not read {what} in namespace {} of the host",
+        entry.from,
+        entry.to,
+        host_key.namespace()
+    )
+}
+
+fn warning(virt: &Object, message: impl Into<String>) -> Effect {
+    Effect::Emit(Event::warning(kinds::SERVICE, virt, EventReason::Degraded, message))
 }

@@ -1,4 +1,4 @@
-use tenet_mapper::EventReason;
+use tenet_mapper::{EventReason, KeysOf};
 
 use super::*;
 
@@ -115,11 +115,18 @@ fn a_host_service_without_the_right_port_is_told() {
 }
 
 #[test]
-fn only_services_of_others_wake_it() {
-    let object = |yaml: &str| Clusters::default().with(Side::Host, yaml);
-    let foreign = object(HOST);
-    let foreign = foreign.object(Side::Host, kinds::SERVICE, "team-a", "vc-1").unwrap();
-    assert_eq!(super::super::api::key_of_foreign(foreign), [VirtualKey::new("default", "kubernetes")]);
-    let ours = object(CLUSTER_IP.host);
-    assert_eq!(super::super::api::key_of_foreign(host(&ours).unwrap()), []);
+fn only_the_service_of_the_virtual_api_server_wakes_it() {
+    let mapper = ServiceMapper::new();
+    let keys_of = |yaml: &str, name: &str| {
+        let clusters = Clusters::default().with(Side::Host, yaml);
+        let service = clusters.object(Side::Host, kinds::SERVICE, "team-a", name).unwrap();
+        let keys = mapper.spec().inputs.iter().filter_map(|input| match input.keys {
+            KeysOf::Configured(keys_of) => Some(clusters.look(|cx| keys_of(cx.facts(), service))),
+            _ => None,
+        });
+        keys.flatten().collect::<Vec<_>>()
+    };
+    assert_eq!(keys_of(HOST, "vc-1"), [VirtualKey::new("default", "kubernetes")]);
+    assert_eq!(keys_of(&HOST.replace("name: vc-1", "name: other"), "other"), []);
+    assert_eq!(keys_of(CLUSTER_IP.host, HOST_NAME), []);
 }
