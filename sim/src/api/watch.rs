@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
 use serde_json::json;
+use tenet_mapper::kinds;
 use tokio::time::{Sleep, sleep};
 
 use super::object::{Object, bytes_of};
@@ -58,7 +59,8 @@ pub(super) fn start(state: &State, request: &Request) -> Result<Answer, Status> 
         namespace: request.namespace.clone(),
         selector,
         metadata_only: request.metadata_only,
-        bookmarks: options.bookmarks,
+        // An API server serves events past its watch cache, which is what sends bookmarks.
+        bookmarks: options.bookmarks && table.resource.kind != kinds::EVENT,
         seen: version,
         era: state.store.era,
         timeout: options.timeout.map_or(LONGEST, Duration::from_secs),

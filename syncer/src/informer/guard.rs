@@ -30,6 +30,9 @@ const WATCH_START: Duration = Duration::from_secs(15);
 /// Longest silence of a watch. An API server sends a bookmark every minute, so a longer one means that the
 /// connection is dead, which nobody else would notice: a watch sends nothing.
 const WATCH_SILENCE: Duration = Duration::from_secs(150);
+/// Longest silence of a watch of events, of which an API server sends no bookmarks: at rest it says nothing until it
+/// ends the watch, after the time that the request asks for (`WATCH_SECONDS`).
+const EVENT_WATCH_SILENCE: Duration = Duration::from_secs(230);
 
 /// Pace of the watches of one stream. `kube_runtime::watcher` watches again at once
 /// when the server closes a watch; a server (or a proxy before it) that closes every
@@ -96,12 +99,13 @@ impl Service<Request<Body>> for Guard {
         Box::pin(async move {
             if is_watch {
                 let start = pace.lock().next_start(Instant::now());
+                let silence = longest_silence(request.uri().path());
                 sleep_until(start).await;
                 let answer = timeout(WATCH_START, client.send(request)).await??;
                 if answer.status().is_success() {
                     health.write().failing = None;
                 }
-                return Ok(answer.map(|body| Timed::with_silence(body, WATCH_SILENCE)));
+                return Ok(answer.map(|body| Timed::with_silence(body, silence)));
             }
             let deadline = Instant::now() + LIST_LIMIT;
             let answer = timeout_at(deadline, client.send(request)).await??;
@@ -110,9 +114,23 @@ impl Service<Request<Body>> for Guard {
     }
 }
 
+/// Returns the longest silence of a watch with this path.
+fn longest_silence(path: &str) -> Duration {
+    if path.ends_with("/events") { EVENT_WATCH_SILENCE } else { WATCH_SILENCE }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::WATCH_SECONDS;
     use super::*;
+
+    #[test]
+    fn a_watch_of_events_may_be_silent_until_the_server_ends_it() {
+        for path in ["/api/v1/namespaces/a/events", "/api/v1/events", "/apis/events.k8s.io/v1/namespaces/a/events"] {
+            assert!(longest_silence(path) > Duration::from_secs(WATCH_SECONDS.into()), "{path}");
+        }
+        assert_eq!(longest_silence("/api/v1/namespaces/events/pods"), WATCH_SILENCE);
+    }
 
     #[test]
     fn a_watch_that_closes_at_once_is_started_ever_later() {
