@@ -167,7 +167,7 @@ async fn with_tenant_scheduling_cordons_labels_and_taints_count_for_the_pods_of_
         let selected = lands(virt, &format!("red-{index}"), &json!({"nodeSelector": {"team": "red"}})).await?;
         assert_eq!(selected, second);
     }
-    let forged = refusal(virt, first, &json!({"metadata": {"labels": {"kubernetes.io/os": "plan9"}}})).await?;
+    let forged = refusal(virt, &at(first), &json!({"metadata": {"labels": {"kubernetes.io/os": "plan9"}}})).await?;
     assert!(forged.contains("a label of the host stays as it is"), "{forged}");
 
     // A NoExecute taint evicts pods that do not tolerate it.

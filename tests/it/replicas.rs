@@ -137,7 +137,6 @@ async fn services_of_other_namespaces_of_the_host_are_shown_as_far_as_they_may_b
     let peers = json!({"metadata": {"name": "peers"}, "spec": {
         "clusterIP": "None", "selector": {"set": "peers"}, "ports": [{"name": "raft", "port": 7000}]}});
     host.create(&in_shared("services"), peers).await?;
-    host.create(&in_shared("services"), service("taken", "taken")).await?;
     let outside =
         json!({"metadata": {"name": "outside"}, "spec": {"type": "ExternalName", "externalName": "db.example.com"}});
     host.create(&in_shared("services"), outside).await?;
@@ -145,6 +144,7 @@ async fn services_of_other_namespaces_of_the_host_are_shown_as_far_as_they_may_b
     playground.start_syncer(&configured(playground)).await?;
     new_namespace(virt, "data").await?;
     until_created(&harness, service("taken", "own")).await?;
+    host.create(&in_shared("services"), service("taken", "taken")).await?;
 
     let postgres = host.get(&in_shared("services/postgres")).await?.context("postgres")?;
     let address = postgres["spec"]["clusterIP"].as_str().context("an address")?;
