@@ -78,7 +78,7 @@ async fn the_syncer_deploys_coredns_and_pods_use_it() -> Result<()> {
 
     // Changes of the tenant stay, and a change of the configuration is applied over them.
     harness.virt.patch(DEPLOYMENT, json!({"spec": {"replicas": 2}})).await?;
-    let own = json!({"Corefile": ".:53 {\n    whoami\n    ready\n    health\n}\n"});
+    let own = json!({"Corefile": ".:1053 {\n    whoami\n    ready\n    health\n}\n"});
     harness.virt.patch(COREFILE, json!({ "data": own })).await?;
     let file = harness.playground.syncer_config();
     let text = std::fs::read_to_string(file)?;

@@ -142,11 +142,9 @@ fn effect(part: Part, found: Option<&Object>) -> Option<Effect> {
     let mut desired = part.object;
     if let Some(found) = found {
         if let Some((pointer, present)) = part.tenants.and_then(|pointer| Some((pointer, found.at(pointer)?)))
-            && let Some(earlier) = earlier.filter(|earlier| earlier.is_changed(present))
+            && earlier.is_some_and(|earlier| earlier.is_changed(present))
         {
-            let is_old_corefile = part.kind == kinds::CONFIG_MAP && earlier.is_first();
-            let kept = if is_old_corefile { manifest::moved(present) } else { present.clone() };
-            pointer::set(&mut desired, pointer, kept);
+            pointer::set(&mut desired, pointer, present.clone());
         }
         if part.kind == kinds::SERVICE {
             keep_allocated(&mut desired, found);

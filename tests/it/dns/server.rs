@@ -41,7 +41,7 @@ impl Server {
         // The ports and the upstream server of a pod; a pod finds its API server and its token by itself.
         let mut text = deployed.clone();
         for (of_pod, here) in [
-            (".:53 {".to_owned(), format!(".:{port} {{\n    bind 127.0.0.1")),
+            (".:1053 {".to_owned(), format!(".:{port} {{\n    bind 127.0.0.1")),
             ("health {".to_owned(), format!("health 127.0.0.1:{} {{", free_port()?)),
             ("ready\n".to_owned(), format!("ready 127.0.0.1:{}\n", free_port()?)),
             ("pods insecure".to_owned(), format!("kubeconfig {}\n       pods insecure", kubeconfig.display())),

@@ -15,7 +15,7 @@ pub struct CoreDns {
     pub image: String,
     /// Number of replicas. Absent: 1 at first, and then the number that the tenant sets.
     pub replicas: Option<u16>,
-    /// Corefile. Its first server tells the port of the pods. Absent: the built-in one, until the tenant changes it.
+    /// Corefile, with the port 1053. Absent: the built-in one, until the tenant changes it.
     #[schemars(with = "Option<Text>")]
     pub corefile: Option<String>,
 }

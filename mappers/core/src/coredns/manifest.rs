@@ -1,5 +1,5 @@
 //! Manifest of CoreDNS: that of kubeadm, without what only the operator of a host may use (a priority class,
-//! tolerations).
+//! tolerations), and for a port that needs no rights.
 
 use serde_json::{Value, json};
 use tenet_mapper::{Kind, VirtualKey, kinds};
@@ -8,7 +8,7 @@ use super::{CoreDns, DEPLOYMENT, NAME, NAMESPACE, SERVICE};
 
 /// Revision of the manifest, raised with each change of it. Of two syncers, the older one leaves what the newer one
 /// has written.
-pub(super) const REVISION: u64 = 2;
+pub(super) const REVISION: u64 = 1;
 
 const CLUSTER_ROLE: Kind = Kind::of("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles").cluster_scoped();
 const CLUSTER_ROLE_BINDING: Kind =
@@ -24,10 +24,7 @@ pub(super) const READ_BY_COREDNS: [Kind; 3] = [kinds::ENDPOINT_SLICE, kinds::SER
 /// Name of the cluster-scoped objects, as in other clusters.
 const ROLE: &str = "system:coredns";
 const RBAC: &str = "rbac.authorization.k8s.io";
-/// Port of the pods. It is that of the Service, as NetworkPolicies that let DNS pass name the port of the pods.
-const PORT: u16 = 53;
-/// Port of the pods up to revision 1.
-const EARLIER_PORT: u16 = 1053;
+const PORT: u16 = 1053;
 const METRICS: u16 = 9153;
 
 /// One object of the manifest.
@@ -57,21 +54,20 @@ impl Part {
 pub(super) fn parts(config: &CoreDns, domain: &str) -> Vec<Part> {
     let account = Part::new(kinds::SERVICE_ACCOUNT, NAME, json!({}));
     let corefile = config.corefile.clone().unwrap_or_else(|| corefile(domain));
-    let port = port_of(&corefile);
     let settings = Part {
         tenants: config.corefile.is_none().then_some("/data"),
         ..Part::new(kinds::CONFIG_MAP, NAME, json!({"data": {"Corefile": corefile}}))
     };
     let deployment = Part {
         tenants: config.replicas.is_none().then_some("/spec/replicas"),
-        ..Part::new(DEPLOYMENT, NAME, deployment(config, port))
+        ..Part::new(DEPLOYMENT, NAME, deployment(config))
     };
     vec![
         account,
         Part::new(CLUSTER_ROLE, ROLE, role()),
         Part::new(CLUSTER_ROLE_BINDING, ROLE, binding()),
         settings,
-        Part::new(kinds::SERVICE, SERVICE, service(port)),
+        Part::new(kinds::SERVICE, SERVICE, service()),
         deployment,
     ]
 }
@@ -105,23 +101,6 @@ fn corefile(domain: &str) -> String {
     )
 }
 
-/// Returns the port on which the first server of a Corefile listens.
-fn port_of(corefile: &str) -> u16 {
-    let lines = corefile.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let mut servers = lines.filter(|line| line.contains('{') && !line.starts_with('('));
-    let first = servers.next().and_then(|line| line.split_whitespace().next());
-    first.and_then(|server| server.rsplit_once(':')?.1.trim_end_matches([',', '{']).parse().ok()).unwrap_or(PORT)
-}
-
-/// Moves the servers of a Corefile that the tenant has changed, of revision 1, to the present port.
-pub(super) fn moved(data: &Value) -> Value {
-    let mut data = data.clone();
-    if let Some(Value::String(corefile)) = data.get_mut("Corefile") {
-        *corefile = corefile.replace(&format!(":{EARLIER_PORT}"), &format!(":{PORT}"));
-    }
-    data
-}
-
 fn role() -> Value {
     let rule = |kind: Kind| {
         let (group, plural) = (kind.group, kind.plural);
@@ -142,34 +121,34 @@ fn labels() -> Value {
     json!({"k8s-app": SERVICE, "kubernetes.io/name": "CoreDNS"})
 }
 
-fn service(pods: u16) -> Value {
+fn service() -> Value {
     let port = |name: &str, protocol: &str, port: u16, target: u16| json!({"name": name, "protocol": protocol, "port": port, "targetPort": target});
     json!({
         "metadata": {"labels": labels()},
         "spec": {
             "selector": {"k8s-app": SERVICE},
             "ports": [
-                port("dns", "UDP", PORT, pods),
-                port("dns-tcp", "TCP", PORT, pods),
+                port("dns", "UDP", 53, PORT),
+                port("dns-tcp", "TCP", 53, PORT),
                 port("metrics", "TCP", METRICS, METRICS),
             ],
         },
     })
 }
 
-fn deployment(config: &CoreDns, port: u16) -> Value {
+fn deployment(config: &CoreDns) -> Value {
     json!({
         "metadata": {"labels": labels()},
         "spec": {
             "replicas": config.replicas.unwrap_or(1),
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}},
             "selector": {"matchLabels": {"k8s-app": SERVICE}},
-            "template": {"metadata": {"labels": {"k8s-app": SERVICE}}, "spec": pod(config, port)},
+            "template": {"metadata": {"labels": {"k8s-app": SERVICE}}, "spec": pod(config)},
         },
     })
 }
 
-fn pod(config: &CoreDns, dns: u16) -> Value {
+fn pod(config: &CoreDns) -> Value {
     let port =
         |name: &str, protocol: &str, port: u16| json!({"name": name, "protocol": protocol, "containerPort": port});
     let probe = |path: &str, port: &str| json!({"path": path, "port": port, "scheme": "HTTP"});
@@ -192,8 +171,8 @@ fn pod(config: &CoreDns, dns: u16) -> Value {
             "args": ["-conf", "/etc/coredns/Corefile"],
             "resources": {"limits": {"memory": "170Mi"}, "requests": {"cpu": "20m", "memory": "64Mi"}},
             "ports": [
-                port("dns", "UDP", dns),
-                port("dns-tcp", "TCP", dns),
+                port("dns", "UDP", PORT),
+                port("dns-tcp", "TCP", PORT),
                 port("metrics", "TCP", METRICS),
                 port("liveness-probe", "TCP", 8080),
                 port("readiness-probe", "TCP", 8181),
@@ -208,7 +187,7 @@ fn pod(config: &CoreDns, dns: u16) -> Value {
                 "readOnlyRootFilesystem": true,
                 "runAsNonRoot": true,
                 "runAsUser": 65532,
-                // For the port 53. The program in the image carries the capability, and does not start without it.
+                // The program in the image carries this capability, and does not start without it.
                 "capabilities": {"add": ["NET_BIND_SERVICE"], "drop": ["ALL"]},
             },
             "volumeMounts": [{"name": "config-volume", "mountPath": "/etc/coredns", "readOnly": true}],

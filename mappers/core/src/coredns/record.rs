@@ -37,11 +37,6 @@ impl Record {
         self.revision > REVISION
     }
 
-    /// Returns true if the object was made from revision 1.
-    pub(super) fn is_first(&self) -> bool {
-        self.revision <= 1
-    }
-
     /// Returns true if the tenant has changed the part that is theirs. While the configuration sets it, it is not
     /// theirs.
     pub(super) fn is_changed(&self, present: &Value) -> bool {

@@ -40,7 +40,7 @@ fn all_objects_are_made_once_and_again_when_one_is_gone() {
     let service = clusters.object(Side::Virtual, kinds::SERVICE, NAMESPACE, SERVICE).unwrap();
     assert_eq!(
         service.at("/spec/ports/0"),
-        Some(&json!({"name": "dns", "protocol": "UDP", "port": 53, "targetPort": 53}))
+        Some(&json!({"name": "dns", "protocol": "UDP", "port": 53, "targetPort": 1053}))
     );
     let mut without = Clusters::default().with(Side::Virtual, SYSTEM);
     for part in manifest::parts(&CoreDns::default(), "cluster.local").iter().filter(|part| part.kind != DEPLOYMENT) {
@@ -100,7 +100,7 @@ fn a_change_of_the_configuration_is_applied_and_what_is_the_tenants_stays() {
     let mut clusters = clusters();
     converge(&mut clusters);
     edit(&mut clusters, DEPLOYMENT, NAME, "/spec/replicas", json!(3));
-    edit(&mut clusters, kinds::CONFIG_MAP, NAME, "/data/Corefile", json!(".:53 { whoami }"));
+    edit(&mut clusters, kinds::CONFIG_MAP, NAME, "/data/Corefile", json!(".:1053 { whoami }"));
     edit(&mut clusters, kinds::SERVICE, SERVICE, "/spec/clusterIP", json!("10.96.0.10"));
     assert_eq!(converge(&mut clusters), 0, "nothing is undone");
 
@@ -111,19 +111,17 @@ fn a_change_of_the_configuration_is_applied_and_what_is_the_tenants_stays() {
     assert_eq!(changed.str_at("/spec/template/spec/containers/0/image"), Some("registry.example.com/coredns:1"));
     assert_eq!(changed.at("/spec/replicas"), Some(&json!(3)));
 
-    let own = Some(".:5353 {\n erratic\n}".to_owned());
+    let own = Some(".:1053 { erratic }".to_owned());
     clusters = clusters.section(CoreDns { replicas: Some(2), corefile: own.clone(), ..image(CoreDns::default()) });
-    assert_eq!(converge(&mut clusters), 3);
+    assert_eq!(converge(&mut clusters), 2);
     assert_eq!(deployment(&clusters).at("/spec/replicas"), Some(&json!(2)));
-    assert_eq!(deployment(&clusters).at("/spec/template/spec/containers/0/ports/0/containerPort"), Some(&json!(5353)));
     assert_eq!(Some(corefile(&clusters)), own);
     let service = clusters.object(Side::Virtual, kinds::SERVICE, NAMESPACE, SERVICE).unwrap();
     assert_eq!(service.str_at("/spec/clusterIP"), Some("10.96.0.10"));
-    assert_eq!(service.at("/spec/ports/1/targetPort"), Some(&json!(5353)));
 
     // Without the settings, the built-in values return: the tenant has not changed these.
     clusters = clusters.section(image(CoreDns::default()));
-    assert_eq!(converge(&mut clusters), 3);
+    assert_eq!(converge(&mut clusters), 2);
     assert_eq!(deployment(&clusters).at("/spec/replicas"), Some(&json!(1)));
     assert!(corefile(&clusters).contains("cluster.local"));
 }
@@ -141,35 +139,4 @@ fn an_upgrade_replaces_what_the_tenant_has_not_changed_and_an_older_syncer_leave
     assert_eq!(deployment(&clusters).at("/spec/template/spec/hostNetwork"), None);
     edit(&mut clusters, DEPLOYMENT, NAME, annotation, json!(format!("{}.x.y", manifest::REVISION + 1)));
     assert_eq!(converge(&mut clusters), 0);
-}
-
-#[test]
-fn a_corefile_of_the_tenant_moves_to_the_port_of_the_service_with_the_upgrade_that_moves_it() {
-    let mut clusters = clusters();
-    converge(&mut clusters);
-    edit(&mut clusters, kinds::CONFIG_MAP, NAME, "/data/Corefile", json!(".:1053 {\n whoami\n}"));
-    assert_eq!(converge(&mut clusters), 0);
-    assert_eq!(corefile(&clusters), ".:1053 {\n whoami\n}", "a change of today stays");
-    let map = clusters.object(Side::Virtual, kinds::CONFIG_MAP, NAMESPACE, NAME).unwrap();
-    let (_, rest) = map.annotation(MANIFEST).unwrap().split_once('.').unwrap();
-    let record = json!(format!("1.{rest}"));
-    edit(&mut clusters, kinds::CONFIG_MAP, NAME, "/metadata/annotations/tenet.sh~1manifest", record);
-    assert_eq!(converge(&mut clusters), 1);
-    assert_eq!(corefile(&clusters), ".:53 {\n whoami\n}");
-    assert_eq!(converge(&mut clusters), 0);
-}
-
-#[test]
-fn the_service_leads_to_the_port_of_the_first_server() {
-    for (corefile, port) in [
-        (".:53 {\n}", 53),
-        (". {\n}", 53),
-        ("# x:1 {\n(snippet) {\n}\ncluster.local:1053 in-addr.arpa:1054 {\n}", 1053),
-        ("dns://.:5353 {\n}\n.:53 {\n}", 5353),
-        ("", 53),
-    ] {
-        let parts = manifest::parts(&CoreDns { corefile: Some(corefile.to_owned()), ..CoreDns::default() }, "x");
-        let service = parts.iter().find(|part| part.kind == kinds::SERVICE).unwrap();
-        assert_eq!(service.object["spec"]["ports"][0]["targetPort"], json!(port), "{corefile}");
-    }
 }
