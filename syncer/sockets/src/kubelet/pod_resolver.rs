@@ -8,17 +8,24 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use serde_json::Value;
 use tenet_mapper::translate::OwnerRecord;
 use tenet_mapper::{Facts, HostKey, ObjectRef, VirtualKey, kinds};
 
 use super::failure::Failure;
 use super::route::PodName;
-use tenet_syncer::api::{Api, Target};
+use tenet_syncer::api::{Api, ApiError, Target};
 use tenet_syncer::{CreateLock, EngineHandle};
+use tokio::time::sleep;
 
 /// The lists of containers of a pod. A name is in one of them.
 const LISTS: [&str; 3] = ["/spec/containers", "/spec/initContainers", "/spec/ephemeralContainers"];
+
+/// Further reads of a pod that the API server refuses for the number of its requests (429).
+const RETRIES: u32 = 4;
+/// Longest pause before such a read.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A host pod, and the virtual pod that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,13 +100,27 @@ impl PodResolver {
 
     async fn read_virtual(&self, pod: &PodName) -> Result<Option<Value>, Failure> {
         let target = Target::new(kinds::POD, &pod.namespace, &pod.name);
-        self.virt.get(&target, self.limit).await.map_err(|error| Failure::virtual_api(&error))
+        read(&self.virt, &target, self.limit).await.map_err(|error| Failure::virtual_api(&error))
     }
 
     async fn read_host(&self, host: &HostKey) -> Result<Option<Value>, Failure> {
         let target = Target::new(kinds::POD, host.namespace(), host.name());
-        self.host.get(&target, self.limit).await.map_err(|error| Failure::host_api(&error))
+        read(&self.host, &target, self.limit).await.map_err(|error| Failure::host_api(&error))
     }
+}
+
+/// Reads an object from a quorum. Many streams that are opened at once are many reads at once, of which an API server
+/// refuses some (429): those are tried again.
+async fn read(api: &Api, target: &Target<'_>, limit: Duration) -> Result<Option<Value>, ApiError> {
+    for _ in 0..RETRIES {
+        match api.get(target, limit).await {
+            Err(ApiError::Status { code: StatusCode::TOO_MANY_REQUESTS, retry_after, .. }) => {
+                sleep(retry_after.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE)).await;
+            }
+            answer => return answer,
+        }
+    }
+    api.get(target, limit).await
 }
 
 fn host_key(facts: &Facts, pod: &PodName) -> HostKey {
