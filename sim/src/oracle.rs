@@ -60,7 +60,7 @@ pub enum Promise {
     Order,
     /// An object that does not cross says why.
     Said,
-    /// What a tenant reads uses no names of the host.
+    /// The texts that a tenant reads have no names of the host.
     Words,
     /// A pod does not run while a gate of the tenant holds it.
     Held,

@@ -31,7 +31,7 @@ type Stream = (Arc<Cache>, Arc<RwLock<Health>>);
 #[derive(Default)]
 pub struct Caches {
     by_kind: BTreeMap<(Side, Kind), Cached>,
-    /// What mappers read elsewhere on the host, by kind and namespace.
+    /// Objects that mappers read elsewhere on the host, by kind and namespace.
     elsewhere: RwLock<BTreeMap<(Kind, String), Stream>>,
     changed: Arc<Notify>,
 }

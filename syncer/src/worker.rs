@@ -147,7 +147,7 @@ async fn reconcile(
     }
     let result = if refused.is_empty() { "ok" } else { "refused" };
     let patience = PATIENCE.saturating_sub(engine.router.has_waited(&ticket.key, &wait));
-    // What is told stays: after a restart the wait begins anew, and nothing is new to the tenant.
+    // The reason that was told stays: after a restart the wait begins anew, and nothing is new to the tenant.
     let lasts = !lasting.is_empty() && (patience.is_zero() || view.has_shown_refusal());
     let unsaid = (!lasting.is_empty() && !lasts).then_some(patience);
     if !refused.is_empty() {
