@@ -3,13 +3,16 @@
 //! `kubectl exec` runs local processes; [`stand_in`] answers all other requests to a container.
 //!
 //! Differences between kwok 0.8 and a kubelet: it authenticates nobody, `kubectl exec` reports every failure with
-//! exit code 1, and a command that waits for the end of its standard input never sees it.
+//! exit code 1, and a command that waits for the end of its standard input never sees it. It tries a step again only
+//! after some errors: one that an API server without its store has answered with 500 is forgotten until the pod changes
+//! or kwok starts again.
 
 use std::{
     fmt::Write,
     fs, io,
     net::Ipv4Addr,
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -17,6 +20,7 @@ use tenet_install::pki::Purpose;
 use tokio::net::TcpStream;
 
 use crate::{
+    api,
     component::Component,
     components::Components,
     plane::{ControlPlane, MASTERS, PlaneError},
@@ -38,17 +42,34 @@ pub(crate) const NODE_LABEL: (&str, &str) = ("node.kubernetes.io/instance-type",
 /// Running kwok with the servers that stand in for containers.
 #[derive(Debug)]
 pub(crate) struct Kwok {
-    process: Process,
+    process: Mutex<Process>,
+    launch: Launch,
+    port: u16,
     _stand_in: StandIn,
 }
 
 impl Kwok {
     pub(crate) fn died(&self) -> Option<Died> {
-        self.process.died()
+        self.process().died()
     }
 
     pub(crate) fn kill(&self) {
-        self.process.kill();
+        self.process().kill();
+    }
+
+    /// Starts kwok again on the same port, where the nodes say that their kubelet is.
+    pub(crate) async fn restart(&self, host: &ControlPlane) -> Result<(), PlaneError> {
+        self.kill();
+        // Each kwok has a name of its own, and would wait until the lease of the earlier one is over.
+        api::delete(&host.client(), LEASES).await?;
+        let kwok = Process::spawn(&self.launch)?;
+        until_it_listens(&kwok, self.port).await?;
+        *self.process() = kwok;
+        Ok(())
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,6 +87,8 @@ pub(crate) struct Folders {
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PORT_ATTEMPTS: usize = 5;
+/// Leases of the nodes.
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
 /// Writes the configuration, starts kwok against the host, and waits until its kubelet port answers.
 pub(crate) async fn start(components: &Components, host: &ControlPlane, folders: &Folders) -> Result<Kwok, PlaneError> {
@@ -76,7 +99,8 @@ pub(crate) async fn start(components: &Components, host: &ControlPlane, folders:
     let mut attempts = 1;
     loop {
         let port = port::free().map_err(PlaneError::Port)?;
-        let kwok = Process::spawn(&launch(components, host, folders, port))?;
+        let launch = launch(components, host, folders, port);
+        let kwok = Process::spawn(&launch)?;
         match until_it_listens(&kwok, port).await {
             // Another program bound the port first.
             Err(PlaneError::Process(ProcessError::Died(died)))
@@ -84,7 +108,9 @@ pub(crate) async fn start(components: &Components, host: &ControlPlane, folders:
             {
                 attempts += 1;
             }
-            other => return other.map(|()| Kwok { process: kwok, _stand_in: stand_in }),
+            other => {
+                return other.map(|()| Kwok { process: Mutex::new(kwok), launch, port, _stand_in: stand_in });
+            }
         }
     }
 }

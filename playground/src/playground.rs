@@ -280,6 +280,11 @@ impl Playground {
         drop(process);
     }
 
+    /// Kills the kubelets of all nodes (SIGKILL), and starts them again: they read every pod anew.
+    pub async fn restart_kubelets(&self) -> Result<(), PlaneError> {
+        self.kwok.restart(&self.host_plane).await
+    }
+
     /// Returns how the syncer ended, if it ended without being asked to.
     pub fn syncer_died(&self) -> Option<Died> {
         self.syncer().as_ref().and_then(Process::died)

@@ -92,6 +92,15 @@ async fn pods_run_on_the_host_and_nothing_is_left_behind() {
     call(&client, "GET", &format!("{pods}/plain"), &Value::Null).await.expect("the pod is still there");
     assert!(playground.died().is_none());
 
+    // Kubelets that start again run the pods that were there, and end the one that was deleted.
+    playground.restart_kubelets().await.expect("the kubelets come back");
+    call(&client, "DELETE", &format!("{pods}/plain"), &Value::Null).await.expect("a delete");
+    until("the end of pod plain", async || {
+        Ok(call(&client, "GET", &format!("{pods}/plain"), &Value::Null).await.is_err())
+    })
+    .await;
+    assert!(playground.died().is_none());
+
     let dir = playground.dir().to_owned();
     let audit = fs::read_to_string(playground.host_plane().audit_log()).expect("an audit log");
     assert!(audit.contains(r#""verb":"create""#));

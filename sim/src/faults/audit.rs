@@ -21,6 +21,8 @@ use super::finding::{Class, Finding};
 const SYNCER: &str = "tenet-syncer";
 /// Lines of history that a finding shows.
 const SHOWN: usize = 40;
+/// Characters of a request's body that a line shows.
+const BODY: usize = 240;
 
 /// A write in an audit log.
 pub(super) struct Entry {
@@ -81,7 +83,8 @@ impl Entry {
         let Self { user, verb, subresource, code, .. } = self;
         let slash = if subresource.is_empty() { "" } else { "/" };
         let code = code.map_or_else(|| "no answer".to_owned(), |code| code.to_string());
-        format!("{} {user} {verb} {}{slash}{subresource} -> {code} {}", self.at, self.object(), self.body)
+        let body: String = self.body.to_string().chars().take(BODY).collect();
+        format!("{} {user} {verb} {}{slash}{subresource} -> {code} {body}", self.at, self.object())
     }
 
     /// Returns true for a successful write of the syncer. Requests that store nothing are no writes.

@@ -32,7 +32,7 @@ pub(super) async fn run(
                     plane.start_again().await?;
                 }
             }
-            return Ok(());
+            return Ok(playground.restart_kubelets().await?);
         }
         sleep(pause).await;
         let planes = [("host", playground.host_plane()), ("virtual", playground.virtual_plane())];
@@ -53,6 +53,10 @@ pub(super) async fn run(
         plane.kill(component);
         sleep(outage).await;
         revive(plane, component).await.with_context(|| format!("{component} of {side} does not start again"))?;
+        if side == "host" {
+            // A kubelet tries again what failed meanwhile, until it succeeds. These do not, unless they start again.
+            playground.restart_kubelets().await?;
+        }
         if playground.syncer_died().is_some() {
             // A supervisor would start it again as well.
             network.count("syncer ended by itself");
