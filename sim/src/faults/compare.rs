@@ -160,12 +160,15 @@ impl Sides {
         findings
     }
 
-    /// Returns the copies with their originals. A finished pod stays as it is.
+    /// Returns the copies with their originals. A finished pod stays as it is, and so does content that only pods ask
+    /// for which are blocked.
     fn pairs(&self) -> Vec<Pair<'_>> {
         let mut pairs = Vec::new();
         for (kind, _) in KINDS {
             for (copy, record) in self.copies_of(kind) {
-                let original = self.original_of(kind.kind, &record).filter(|original| !is_finished(original));
+                let original = self.original_of(kind.kind, &record);
+                let original =
+                    original.filter(|original| !is_finished(original) && self.needs_copy(kind.kind, original));
                 pairs.extend(original.map(|original| Pair { kind, original, copy }));
             }
         }
@@ -314,6 +317,22 @@ mod tests {
             let found = sides(pod("1", "Running"), copies.clone()).findings();
             assert_eq!(found.iter().map(|one| one.class).collect::<Vec<_>>(), expected, "{copies:?}");
         }
+    }
+
+    #[test]
+    fn content_is_compared_while_a_pod_needs_it_that_is_not_blocked() {
+        let mut pod = pod("1", "Running");
+        pod["spec"] = json!({"volumes": [{"configMap": {"name": "c"}}]});
+        let mut sides = sides(pod, vec![]);
+        let content = json!({"metadata": {"namespace": "a", "name": "c", "uid": "2"}});
+        let mut copied = copy("2", "");
+        copied["metadata"]["annotations"]["tenet.sh/kind"] = "ConfigMap".into();
+        copied["metadata"]["annotations"]["tenet.sh/name"] = "c".into();
+        sides.originals.insert("ConfigMap", vec![content]);
+        sides.copies.insert("ConfigMap", vec![copied]);
+        assert_eq!(sides.pairs().len(), 1);
+        sides.taken.insert("p-x-a-x-vc-1".to_owned());
+        assert_eq!(sides.pairs().len(), 0);
     }
 
     #[test]
