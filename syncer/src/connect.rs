@@ -5,12 +5,12 @@ mod tcp;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use http::HeaderValue;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::client::ConfigExt;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config as KubeConfig};
 use tenet_config::Config;
 use tenet_mapper::Side;
@@ -35,7 +35,7 @@ pub async fn host(config: &Config) -> anyhow::Result<Api> {
 pub async fn host_config(config: &Config) -> anyhow::Result<KubeConfig> {
     let host = &config.host;
     match &host.kubeconfig {
-        Some(file) => from_file(file, host.context.as_deref()).await,
+        Some(file) => from_file("host.kubeconfig", file, host.context.as_deref()).await,
         None => KubeConfig::incluster().context("host.kubeconfig is not set, and this is no pod of the host"),
     }
 }
@@ -43,16 +43,22 @@ pub async fn host_config(config: &Config) -> anyhow::Result<KubeConfig> {
 /// Returns the client of the virtual API server.
 pub async fn virt(config: &Config) -> anyhow::Result<Api> {
     let virt = &config.r#virtual;
-    api(Side::Virtual, from_file(&virt.kubeconfig, virt.context.as_deref()).await?)
+    api(Side::Virtual, from_file("virtual.kubeconfig", &virt.kubeconfig, virt.context.as_deref()).await?)
 }
 
-async fn from_file(file: &Path, context: Option<&str>) -> anyhow::Result<KubeConfig> {
+/// Reads the kubeconfig that this field of the configuration names.
+async fn from_file(field: &str, file: &Path, context: Option<&str>) -> anyhow::Result<KubeConfig> {
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-    let kubeconfig =
-        Kubeconfig::read_from(file).with_context(|| format!("cannot read kubeconfig {}", file.display()))?;
-    KubeConfig::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .with_context(|| format!("cannot read kubeconfig {}", file.display()))
+    let failed = |error: KubeconfigError| {
+        // Most messages of kube hold those of their sources, which a chain of errors would repeat.
+        let cause = match &error {
+            KubeconfigError::ReadConfig(source, _) => source.to_string(),
+            other => other.to_string(),
+        };
+        anyhow!("{field}: cannot use the kubeconfig {}: {cause}", file.display())
+    };
+    let kubeconfig = Kubeconfig::read_from(file).map_err(failed)?;
+    KubeConfig::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)
 }
 
 fn api(side: Side, mut kube: KubeConfig) -> anyhow::Result<Api> {
@@ -76,4 +82,25 @@ fn client(kube: KubeConfig) -> anyhow::Result<Client> {
         .map_err(BoxError::from)
         .service(hyper.build(connector));
     Ok(Client::new(service, kube.default_namespace))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_kubeconfig_that_cannot_be_used_is_named_once_with_its_field() {
+        let absent = from_file("host.kubeconfig", Path::new("/absent"), None).await.unwrap_err();
+        assert_eq!(
+            format!("{absent:#}"),
+            "host.kubeconfig: cannot use the kubeconfig /absent: No such file or directory (os error 2)"
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let nowhere = from_file("virtual.kubeconfig", file.path(), Some("nowhere")).await.unwrap_err();
+        let shown = file.path().display();
+        assert_eq!(
+            format!("{nowhere:#}"),
+            format!("virtual.kubeconfig: cannot use the kubeconfig {shown}: failed to load current context: nowhere")
+        );
+    }
 }

@@ -65,8 +65,7 @@ async fn a_context_and_a_namespace_that_do_not_exist_are_named() -> Result<()> {
     let absent = Tenet { kubeconfig: "/absent".into(), namespace: tenet.namespace.clone() };
     assert_eq!(
         told(&absent, &["create", "vc-1"])?,
-        "tenet: /absent: failed to read kubeconfig from '\"/absent\"': No such file or directory (os error 2): \
-         No such file or directory (os error 2)"
+        "tenet: --kubeconfig /absent: No such file or directory (os error 2)"
     );
     // A finalizer keeps the namespace while it is being deleted.
     let ending = admin(&harness, "mistake-ending").await?;

@@ -110,8 +110,9 @@ impl CertificateArgs {
 /// Error of the command.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CommandError {
-    #[error("cannot read the kubeconfig of the host")]
-    Kubeconfig(#[from] kube::config::KubeconfigError),
+    // The messages of kube hold those of their sources, which would be printed twice.
+    #[error("cannot use --host-kubeconfig: {0}")]
+    Kubeconfig(kube::config::KubeconfigError),
     #[error("this is no pod of the host, and --host-kubeconfig is not set")]
     InCluster(#[from] kube::config::InClusterError),
     #[error("cannot create a client of the host")]
@@ -161,7 +162,9 @@ pub(super) async fn host(kubeconfig: Option<&Path>) -> Result<Api, CommandError>
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let config = match kubeconfig {
         Some(file) => {
-            Config::from_custom_kubeconfig(Kubeconfig::read_from(file)?, &KubeConfigOptions::default()).await?
+            let kubeconfig = Kubeconfig::read_from(file).map_err(CommandError::Kubeconfig)?;
+            let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+            config.map_err(CommandError::Kubeconfig)?
         }
         None => Config::incluster()?,
     };
