@@ -179,8 +179,9 @@ async fn install(args: &Args, host: &Host, objects: &[Value], values: &Values, s
         ready_namespace(api, namespace, args.create_namespace).await?;
     }
     let own = [Some(namespace.as_str()), workloads];
+    let all = objects;
     let (elsewhere, objects): (Vec<Value>, Vec<Value>) =
-        objects.iter().cloned().partition(|object| elsewhere::is_elsewhere(object, &own));
+        all.iter().cloned().partition(|object| elsewhere::is_elsewhere(object, &own));
     let objects = &objects;
     let found = conflicts::check(api, namespace, &args.name, objects).await?;
     let set = objects.iter().filter(|object| object["kind"] == "StatefulSet");
@@ -192,6 +193,7 @@ async fn install(args: &Args, host: &Host, objects: &[Value], values: &Values, s
     conflicts::same_workload_namespace(host, &args.name, workloads.unwrap_or(namespace)).await?;
     preflight::check(api, namespace, objects).await?;
     service_range::check(api, namespace, objects, values.service_cidr.as_deref()).await?;
+    elsewhere::revoke(host, workloads.unwrap_or(namespace), &args.name, all, steps).await?;
     elsewhere::apply(api, &args.name, &elsewhere, steps).await?;
     for object in objects {
         let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));

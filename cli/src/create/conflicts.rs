@@ -53,7 +53,7 @@ pub(super) async fn same_workload_namespace(host: &Host, name: &str, wanted: &st
 }
 
 /// Returns why an object must not be changed to one with these labels.
-fn problem(found: &Value, name: &str, labels: &Value) -> Option<String> {
+pub(super) fn problem(found: &Value, name: &str, labels: &Value) -> Option<String> {
     let metadata = &found["metadata"];
     let shown = format!("{} {}", text(&found["kind"]), text(&metadata["name"]));
     if let Some((_, _, tool)) = OWNERS.iter().find(|(place, key, _)| !metadata[*place][*key].is_null()) {

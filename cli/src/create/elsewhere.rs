@@ -1,13 +1,17 @@
 //! Rights in namespaces of others, which a virtual cluster works without.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
-use serde_json::Value;
-use tenet_install::api::Api;
+use serde_json::{Value, json};
+use tenet_install::api::{Api, ApiError};
+use tenet_install::names::{CONTROL_PLANE_NAMESPACE, syncer_config};
+use tenet_translate::own_objects;
 
 use super::{conflicts, path, preflight, text};
-use crate::access::{Who, missing};
+use crate::access::{Who, allowed, missing};
+use crate::delete::leftovers::listed_namespaces;
+use crate::host::Host;
 use crate::steps::Steps;
 
 /// Returns true for an object of a namespace that is none of the virtual cluster's own.
@@ -63,11 +67,122 @@ fn request(namespace: &str, objects: &[Value]) -> String {
     )
 }
 
+/// Removes the rights in namespaces that the present configuration lists, and these new objects do not. Comes before the
+/// new configuration is written: only the present one leads to them.
+pub(super) async fn revoke(
+    control_plane: &Host,
+    workloads: &str,
+    name: &str,
+    objects: &[Value],
+    steps: &mut Steps,
+) -> Result<()> {
+    let Host { api, namespace: home } = control_plane;
+    let role = own_objects::host_cluster_role(workloads, name);
+    let config = allowed(control_plane.get("configmaps", &syncer_config(name)).await)
+        .context("cannot read the configuration of the syncer")?
+        .unwrap_or_default();
+    let wanted: BTreeSet<&str> = objects
+        .iter()
+        .filter(|object| object["kind"] == "Role" && object["metadata"]["name"] == role)
+        .map(|object| text(&object["metadata"]["namespace"]))
+        .collect();
+    let listed = listed_namespaces(&config, workloads);
+    for namespace in listed.iter().filter(|namespace| !wanted.contains(namespace.as_str())) {
+        steps.say(&format!("removing the reads in namespace {namespace}, which is not listed any more"));
+        // The binding first: without it the Role gives nothing.
+        for kind in ["RoleBinding", "Role"] {
+            let path = path(&json!({"kind": kind, "metadata": {"name": role, "namespace": namespace}}));
+            match remove(api, &path, name, home).await {
+                Ok(None) => {}
+                Ok(Some(problem)) => eprintln!("tenet: it stays in namespace {namespace}: {problem}"),
+                Err(error) if error.code() == Some(403) => eprintln!(
+                    "tenet: {kind} {role} stays in namespace {namespace}, because you may not remove it. Somebody who may \
+                     has to: kubectl delete {} {role} -n {namespace}",
+                    kind.to_lowercase()
+                ),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot delete {kind} {role} in namespace {namespace}"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Deletes one object, if it belongs to this virtual cluster. Returns why it stays otherwise.
+async fn remove(api: &Api, path: &str, name: &str, control_plane: &str) -> Result<Option<String>, ApiError> {
+    let Some(found) = api.get(path).await? else { return Ok(None) };
+    let problem = conflicts::problem(&found, name, &json!({CONTROL_PLANE_NAMESPACE: control_plane}));
+    if problem.is_none() {
+        let preconditions = json!({"uid": found["metadata"]["uid"]});
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions});
+        api.delete(path, &options).await?;
+    }
+    Ok(problem)
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+
+    use http::{Method, Request, Response};
+    use kube::Client;
+    use kube::client::Body;
+    use tenet_install::names::{INSTANCE, PART, PART_OF, SYNCER_CONFIG_FILE};
 
     use super::*;
+
+    /// Returns a host that serves these objects, and the paths of the deletes that it gets.
+    fn host(objects: Vec<(String, Value)>) -> (Host, Arc<Mutex<Vec<String>>>) {
+        let deleted = Arc::<Mutex<Vec<String>>>::default();
+        let (log, objects) = (Arc::clone(&deleted), Arc::new(objects));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let path = request.uri().path().to_owned();
+            let found = objects.iter().find(|(at, _)| *at == path).map(|(_, object)| object.clone());
+            if request.method() == Method::DELETE {
+                log.lock().unwrap().push(path);
+            }
+            let absent = json!({"kind": "Status", "status": "Failure", "reason": "NotFound", "code": 404});
+            let mut response = Response::new(Body::from(found.as_ref().unwrap_or(&absent).to_string().into_bytes()));
+            *response.status_mut() = if found.is_some() { http::StatusCode::OK } else { http::StatusCode::NOT_FOUND };
+            async move { Ok::<_, Infallible>(response) }
+        });
+        let api = Api::new(Client::new(service, "default"));
+        (Host { api, namespace: "team-a".to_owned() }, deleted)
+    }
+
+    fn granted(namespace: &str, kind: &str) -> (String, Value) {
+        let metadata = json!({
+            "name": "tenet-syncer:team-a:vc-1", "namespace": namespace, "uid": "u",
+            "labels": {INSTANCE: "vc-1", PART_OF: PART, CONTROL_PLANE_NAMESPACE: "team-a"},
+        });
+        let object = json!({"kind": kind, "metadata": metadata});
+        (path(&object), object)
+    }
+
+    #[tokio::test]
+    async fn rights_in_a_namespace_that_is_not_listed_any_more_are_removed_if_they_are_ours() {
+        let listed = ["kept/a", "gone/b", "gone/c", "foreign/d", "absent/e", "team-a/own", "own"];
+        let listed: Vec<_> = listed.iter().map(|from| json!({"from": from, "to": "data/x"})).collect();
+        let config = json!({"replicateServices": {"fromHost": listed}}).to_string();
+        let mut objects = vec![(
+            "/api/v1/namespaces/team-a/configmaps/vc-1-syncer".to_owned(),
+            json!({"data": {SYNCER_CONFIG_FILE: config}}),
+        )];
+        for namespace in ["kept", "gone", "foreign", "never-listed", "team-a"] {
+            objects.extend(["Role", "RoleBinding"].map(|kind| granted(namespace, kind)));
+        }
+        let of_others = |path: &str| path.contains("/foreign/");
+        for (_, object) in objects.iter_mut().filter(|(path, _)| of_others(path)) {
+            object["metadata"]["labels"][CONTROL_PLANE_NAMESPACE] = json!("team-b");
+        }
+        let (host, deleted) = host(objects);
+        let wanted = [granted("kept", "Role").1, granted("kept", "RoleBinding").1];
+        revoke(&host, "team-a", "vc-1", &wanted, &mut Steps::new()).await.unwrap();
+        let expected = ["RoleBinding", "Role"].map(|kind| granted("gone", kind).0);
+        assert_eq!(*deleted.lock().unwrap(), expected);
+    }
 
     #[test]
     fn what_is_in_a_namespace_of_others_is_printed_as_it_has_to_be_applied() {

@@ -211,7 +211,7 @@ async fn namespaces_elsewhere(control_plane: &Host, workloads: &Host, name: &str
 }
 
 /// Returns the namespaces in `replicateServices.fromHost` of a configuration of a syncer, without its own.
-fn listed_namespaces(config: &Value, own: &str) -> BTreeSet<String> {
+pub(crate) fn listed_namespaces(config: &Value, own: &str) -> BTreeSet<String> {
     let config: Value = serde_saphyr::from_str(text(&config["data"][SYNCER_CONFIG_FILE])).unwrap_or_default();
     let listed = config["replicateServices"]["fromHost"].as_array().into_iter().flatten();
     let namespaces = listed.filter_map(|entry| entry["from"].as_str()?.split_once('/').map(|(namespace, _)| namespace));

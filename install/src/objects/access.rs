@@ -56,6 +56,14 @@ impl Rights {
         self.role["rules"].as_array().map_or(&[], Vec::as_slice)
     }
 
+    /// Returns the rules in other namespaces of the host, each with its namespace.
+    pub fn elsewhere(&self) -> impl Iterator<Item = (&str, &[Value])> {
+        self.elsewhere.iter().map(|role| {
+            let namespace = role["metadata"]["namespace"].as_str().unwrap_or_default();
+            (namespace, role["rules"].as_array().map_or(&[][..], Vec::as_slice))
+        })
+    }
+
     /// Returns the optional rules beyond the host namespace.
     pub fn cluster_rules(&self) -> &[Value] {
         self.cluster_role.as_ref().and_then(|role| role["rules"].as_array()).map_or(&[], Vec::as_slice)
