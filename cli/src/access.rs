@@ -116,7 +116,11 @@ pub(crate) fn allowed<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiEr
 /// Returns the rules of the Role that a syncer has been given in the namespace of the tenant's objects; `None` if it has
 /// none.
 pub(crate) async fn granted(host: &Host, name: &str) -> Result<Option<Vec<Value>>, ApiError> {
-    let role = own_objects::host_role(name);
+    rules_of(host, &own_objects::host_role(name)).await
+}
+
+/// Returns the rules of a Role; `None` if it does not exist.
+pub(crate) async fn rules_of(host: &Host, role: &str) -> Result<Option<Vec<Value>>, ApiError> {
     let path = format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles/{role}", host.namespace);
     Ok(host.api.get(&path).await?.and_then(|role| role["rules"].as_array().cloned()))
 }

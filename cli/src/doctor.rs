@@ -82,7 +82,7 @@ impl Target {
             findings.push(Finding::or_unchecked(leftovers::CHECK, leftovers::check(self, &claim, rights_of).await));
             return Ok(findings);
         }
-        findings.push(Finding::or_unchecked(rights::CHECK, self.rights(rights_of, &findings).await));
+        findings.extend(self.rights(rights_of, &findings).await);
         findings.push(Finding::or_unchecked(host_side::SERVICE_RANGE, self.service_range().await));
         let is_paused = set["spec"]["replicas"] == 0;
         let inside = if is_paused { None } else { Some(Inside::connect(&self.host, &self.name).await) };
@@ -95,15 +95,32 @@ impl Target {
         Ok(findings)
     }
 
-    async fn rights(&self, rights_of: RightsOf, findings: &[Finding]) -> Result<Finding> {
-        let config = self.of_host("configmaps", &names::syncer_config(&self.name)).await?;
-        let Some(config) = config["data"][names::SYNCER_CONFIG_FILE].as_str() else {
-            let detail = format!("ConfigMap {} with the configuration is missing", names::syncer_config(&self.name));
-            return Ok(Finding::fail(rights::CHECK, detail, self.command("create", "")));
+    async fn rights(&self, rights_of: RightsOf, findings: &[Finding]) -> Vec<Finding> {
+        let needed = match self.needed(rights_of).await {
+            Ok(Some(needed)) => needed,
+            Ok(None) => {
+                let name = names::syncer_config(&self.name);
+                let detail = format!("ConfigMap {name} with the configuration is missing");
+                return vec![Finding::fail(rights::CHECK, detail, self.command("create", ""))];
+            }
+            Err(error) => return vec![Finding::or_unchecked(rights::CHECK, Err(error))],
         };
-        let needed = Rights::read(&rights_of(config).context("the configuration of the syncer")?)?;
         let is_ready = findings.iter().any(|finding| finding.check == "syncer" && finding.verdict == Verdict::Ok);
-        rights::check(self, &needed, is_ready).await
+        let own = rights::check(self, &needed, is_ready).await;
+        let mut findings = vec![Finding::or_unchecked(rights::CHECK, own)];
+        for (namespace, rules) in needed.elsewhere() {
+            let found = rights::check_elsewhere(self, namespace, rules).await;
+            findings.push(Finding::or_unchecked(rights::ELSEWHERE, found));
+        }
+        findings
+    }
+
+    /// Returns the rights that the syncer needs with its configuration; `None` without a configuration.
+    async fn needed(&self, rights_of: RightsOf) -> Result<Option<Rights>> {
+        let config = self.of_host("configmaps", &names::syncer_config(&self.name)).await?;
+        let Some(config) = config["data"][names::SYNCER_CONFIG_FILE].as_str() else { return Ok(None) };
+        let documents = rights_of(config).context("the configuration of the syncer")?;
+        Ok(Some(Rights::read(&documents)?))
     }
 
     async fn service_range(&self) -> Result<Finding> {
