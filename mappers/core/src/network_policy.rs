@@ -111,6 +111,8 @@ impl Translate for Policies {
                 match peer.get("ipBlock").filter(|block| !block.is_null()) {
                     Some(block) if section.allows(block) => {}
                     Some(_) => refuse(&at, "ipBlock is in none of networkPolicies.allowIpBlocks".to_owned()),
+                    // Without a selector it would be narrowed to a namespace that the tenant did not name.
+                    None if peers::is_empty(peer) => refuse(&at, "names no peer".to_owned()),
                     None => {
                         let namespaces = peers::listed(cx, peer.get("namespaceSelector"));
                         match select_pods(peer.get("podSelector"), namespaces.as_ref(), scope) {

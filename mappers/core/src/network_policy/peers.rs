@@ -17,6 +17,11 @@ pub(super) fn lists(policy: &Value) -> Vec<String> {
     lists.collect()
 }
 
+/// Returns true for a peer without a selector, which the API server does not store. An empty selector is one.
+pub(super) fn is_empty(peer: &Value) -> bool {
+    ["podSelector", "namespaceSelector"].iter().all(|field| peer.get(field).is_none_or(Value::is_null))
+}
+
 /// Returns true if the namespaces that a policy selects depend on labels that may change.
 pub(super) fn depend_on_labels(policy: &Object) -> bool {
     let peers = lists(policy.value()).into_iter().flat_map(|list| pointer::elements(policy.value(), &list));

@@ -125,6 +125,49 @@ fn what_is_wider_than_the_virtual_cluster_is_refused_unless_the_section_allows_i
 }
 
 #[test]
+fn a_missing_list_of_peers_means_all_addresses_as_an_empty_one_does() {
+    for (rules, peers) in [("ingress", "from"), ("egress", "to")] {
+        for rule in [json!({}), json!({peers: []}), json!({peers: null})] {
+            let spec = json!({"podSelector": {}, rules: [rule]});
+            let expected = format!("spec.{rules}[0].{peers}: no peers are all addresses");
+            assert!(refused(&mut clusters(&spec)).starts_with(&expected), "{rule}");
+            let open = NetworkPolicies { allow_any_peer: true, ..NetworkPolicies::default() };
+            let mut allowed = clusters(&spec).section(open);
+            assert_eq!(converge(&mut allowed), Ok(1), "{rule}");
+            let found = host(&allowed).unwrap()[rules].as_array().unwrap();
+            let is_of_all = |rule: &Value| rule.get(peers).is_none_or(|found| *found == json!([]));
+            assert!(found.len() == 1 && is_of_all(&found[0]), "{rule}: {found:?}");
+            assert_eq!(converge(&mut allowed), Ok(0), "{rule}: the second look writes nothing");
+        }
+        for none in [json!([]), Value::Null] {
+            let mut denying = clusters(&json!({"podSelector": {}, rules: none}));
+            converge(&mut denying).unwrap();
+            let found = host(&denying).unwrap().get(rules);
+            assert!(found.is_none_or(|found| *found == json!([])), "no rule permits nothing: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_peer_without_a_selector_means_nobody_and_one_with_an_empty_selector_all_that_it_selects_among() {
+    for peer in [json!({}), json!(null), json!({"podSelector": null, "namespaceSelector": null, "ipBlock": null})] {
+        let open = NetworkPolicies { allow_any_peer: true, ..NetworkPolicies::default() };
+        let spec = json!({"podSelector": {}, "ingress": [{"from": [peer]}]});
+        let refused = refused(&mut clusters(&spec).section(open));
+        assert!(refused.starts_with("spec.ingress[0].from[0]: names no peer"), "{peer}: {refused}");
+    }
+    for (peer, expected) in [
+        (json!({"podSelector": {}}), json!([in_vc(), in_namespaces(&["shop"])])),
+        (json!({"namespaceSelector": {}}), json!([in_vc()])),
+    ] {
+        let mut clusters = clusters(&json!({"podSelector": {}, "ingress": [{"from": [peer]}]}));
+        converge(&mut clusters).unwrap();
+        let found = &host(&clusters).unwrap()["ingress"][0]["from"];
+        assert_eq!(*found, json!([{"podSelector": {"matchExpressions": expected}}]), "{peer}");
+    }
+}
+
+#[test]
 fn labels_of_namespaces_become_the_namespaces_that_have_them() {
     let team = json!({"matchLabels": {"team": "a"}});
     let spec = json!({"podSelector": {}, "ingress": [{"from": [{"namespaceSelector": team}]}]});
