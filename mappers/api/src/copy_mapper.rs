@@ -69,6 +69,26 @@ pub trait Translate: Send + Sync + 'static {
     fn up(&self, _cx: &Context<'_>, _virt: &Object, _host: &Object) -> Result<Vec<Effect>, MapError> {
         Ok(Vec::new())
     }
+
+    /// Adds to the outcome of an object that is not being deleted, whether it has a copy or not: events for the tenant,
+    /// and what else it waits for. `virt` is the object as its cache holds it.
+    ///
+    /// ```
+    /// use tenet_mapper::{Context, Effect, Event, EventReason, MapperSpec, Object, Outcome, Translate, kinds};
+    ///
+    /// struct Settings(MapperSpec);
+    ///
+    /// impl Translate for Settings {
+    ///     fn spec(&self) -> &MapperSpec { &self.0 }
+    ///     fn also(&self, _: &Context<'_>, virt: &Object, outcome: Outcome) -> Outcome {
+    ///         let told = Event::warning(kinds::CONFIG_MAP, virt, EventReason::Degraded, "nobody reads it");
+    ///         outcome.then(Effect::Emit(told))
+    ///     }
+    /// }
+    /// ```
+    fn also(&self, _cx: &Context<'_>, _virt: &Object, outcome: Outcome) -> Outcome {
+        outcome
+    }
 }
 
 /// Makes a [`Mapper`] of a rule table or of a [`Translate`].
@@ -275,9 +295,21 @@ impl<T: Translate> Mapper for CopyMapper<T> {
     }
 
     fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
+        let virt = cx.virt(self.rules.spec().kind, key);
+        let outcome = self.carry(cx, key, virt.clone())?;
+        Ok(match virt.filter(|virt| !virt.is_deleting()) {
+            Some(virt) => self.rules.also(cx, &virt, outcome),
+            None => outcome,
+        })
+    }
+}
+
+impl<T: Translate> CopyMapper<T> {
+    /// Brings the copy of one object to the state that the object asks for.
+    fn carry(&self, cx: &Context<'_>, key: &VirtualKey, virt: Option<Object>) -> Result<Outcome, MapError> {
         let kind = self.rules.spec().kind;
         let host_key = cx.host_key(kind, key);
-        match (cx.virt(kind, key), cx.host(kind, &host_key)) {
+        match (virt, cx.host(kind, &host_key)) {
             (None, None) => Ok(Outcome::done()),
             // The copy of another object has the name: its own reconcile looks after it.
             (None, Some(host)) => {

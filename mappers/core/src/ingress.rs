@@ -11,7 +11,7 @@ use tenet_mapper::rules::{Refusal, Rule, copy, reference, refuse, up};
 use tenet_mapper::translate::labels::Globs;
 use tenet_mapper::{
     Context, CopyMapper, Dependency, Effect, Event, EventReason, Input, KeysOf, Kind, MapError, Mapper, MapperSpec,
-    Object, Outcome, Projection, Side, Translate, VirtualKey, kinds, pointer,
+    Object, Outcome, Projection, Side, Translate, kinds, pointer,
 };
 
 pub use config::Ingresses;
@@ -32,11 +32,6 @@ const BACKEND: &[Rule] = &[
 
 const TLS: &[Rule] = &[copy("hosts[]").kept(), reference("secretName", kinds::SECRET.group_kind()).kept()];
 
-/// Carries Ingresses across.
-struct IngressMapper {
-    copies: CopyMapper<Translation>,
-}
-
 /// Translation of an Ingress for the host.
 struct Translation(MapperSpec);
 
@@ -55,22 +50,7 @@ pub(crate) fn mapper() -> impl Mapper {
         .section::<Ingresses>("ingresses")
         .also_refers(in_annotations.to_vec(), named::references)
         .reads(Input::new(Side::Virtual, kinds::SERVICE, Projection::Fields(&["spec.type"]), KeysOf::None));
-    IngressMapper { copies: CopyMapper::new(Translation(spec)) }
-}
-
-impl Mapper for IngressMapper {
-    fn spec(&self) -> &MapperSpec {
-        self.copies.spec()
-    }
-
-    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
-        let outcome = self.copies.reconcile(cx, key)?;
-        let Some(virt) = cx.virt(KIND, key).filter(|virt| !virt.is_deleting()) else { return Ok(outcome) };
-        let degraded = |message| Effect::Emit(Event::warning(KIND, &virt, EventReason::Degraded, message));
-        let told = annotations::message(cx, &virt).into_iter().chain(backends::messages(cx, &virt)).map(degraded);
-        let services = backends::services(&virt).into_iter().map(|service| Dependency::virt(kinds::SERVICE, &service));
-        Ok(services.fold(outcome.then_each(told), Outcome::wait_for))
-    }
+    CopyMapper::new(Translation(spec))
 }
 
 impl Translate for Translation {
@@ -92,6 +72,14 @@ impl Translate for Translation {
         refusals.extend(alb::translate(cx, virt, &mut draft));
         refusals.extend(claims(&cx.section::<Ingresses>(), virt, &draft));
         if refusals.is_empty() { Ok(draft) } else { Err(MapError::Refused(refusals)) }
+    }
+
+    /// Tells what does not cross, and waits for the Services, whose types decide a part of it.
+    fn also(&self, cx: &Context<'_>, virt: &Object, outcome: Outcome) -> Outcome {
+        let degraded = |message| Effect::Emit(Event::warning(KIND, virt, EventReason::Degraded, message));
+        let told = annotations::message(cx, virt).into_iter().chain(backends::messages(cx, virt)).map(degraded);
+        let services = backends::services(virt).into_iter().map(|service| Dependency::virt(kinds::SERVICE, &service));
+        services.fold(outcome.then_each(told), Outcome::wait_for)
     }
 }
 

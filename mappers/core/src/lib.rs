@@ -37,12 +37,11 @@ pub use endpoint_slice::{EndpointSliceMapper, EndpointSlices};
 pub use event::EventMapper;
 pub use ingress::Ingresses;
 pub use namespace::NamespaceMapper;
-pub use network_policy::{NetworkPolicies, NetworkPolicyMapper, NetworkPolicyNotice};
+pub use network_policy::{NetworkPolicies, NetworkPolicyNotice};
 pub use node::{Always, Capacity, NodeMapper, NodeSource, Nodes};
 pub use persistent_volume::PersistentVolumeMapper;
 pub use persistent_volume_claim::{PersistentVolumeClaimMapper, Storage};
 pub use pod::{Dns, HostsFile, Level, Operator, PodMapper, Pods, Preset, TaintEffect, Toleration, Tolerations};
-pub use pod_disruption_budget::PodDisruptionBudgetMapper;
 pub use secret::SecretMapper;
 pub use service::{FromHost, ReplicateServices, ServiceMapper, ToHost};
 
@@ -56,7 +55,7 @@ pub fn all() -> Vec<Box<dyn Mapper>> {
         Box::new(ingress::mapper()),
         Box::new(ingress_class::mapper()),
         Box::new(NamespaceMapper::new()),
-        Box::new(NetworkPolicyMapper::new()),
+        Box::new(network_policy::mapper()),
         Box::new(NetworkPolicyNotice::new()),
         Box::new(NodeMapper::new()),
         Box::new(PersistentVolumeMapper::new()),

@@ -10,7 +10,7 @@ use tenet_mapper::rules::{Refusal, Rule, SelectorForm, copy, omit, selector, set
 use tenet_mapper::translate::selectors::select_pods;
 use tenet_mapper::{
     Context, CopyMapper, Dependency, Input, KeysOf, Kind, MapError, Mapper, MapperSpec, Object, Outcome, Projection,
-    Side, Translate, VirtualKey, kinds, pointer,
+    Side, Translate, kinds, pointer,
 };
 
 pub use config::NetworkPolicies;
@@ -33,49 +33,24 @@ const PEER: &[Rule] = &[
     copy("ipBlock.except[]").kept(),
 ];
 
-/// Carries NetworkPolicies across. It is off until the configuration enables it: the host enforces them only if its
-/// network does.
-pub struct NetworkPolicyMapper {
-    copies: CopyMapper<Policies>,
-}
-
 /// Translation of a NetworkPolicy for the host.
 struct Policies(MapperSpec);
 
-impl NetworkPolicyMapper {
-    /// The mapper of NetworkPolicies.
-    pub fn new() -> Self {
-        let table = crate::table(&[
-            ("spec", SPEC),
-            ("spec.ingress[]", PORTS),
-            ("spec.ingress[].from[]", PEER),
-            ("spec.egress[]", PORTS),
-            ("spec.egress[].to[]", PEER),
-        ]);
-        let spec = MapperSpec::both_sides(ID, KIND, table)
-            .opt_in()
-            .section::<NetworkPolicies>("networkPolicies")
-            .reads(Input::new(Side::Virtual, kinds::NAMESPACE, Projection::Metadata, KeysOf::None));
-        Self { copies: CopyMapper::new(Policies(spec)) }
-    }
-}
-
-impl Default for NetworkPolicyMapper {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Mapper for NetworkPolicyMapper {
-    fn spec(&self) -> &MapperSpec {
-        self.copies.spec()
-    }
-
-    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
-        let outcome = self.copies.reconcile(cx, key)?;
-        let may_change = cx.virt(KIND, key).is_some_and(|virt| peers::depend_on_labels(&virt));
-        Ok(if may_change { outcome.wait_for(Dependency::Any(Side::Virtual, kinds::NAMESPACE)) } else { outcome })
-    }
+/// The mapper of NetworkPolicies. It is off until the configuration enables it: the host enforces them only if its
+/// network does.
+pub(crate) fn mapper() -> impl Mapper {
+    let table = crate::table(&[
+        ("spec", SPEC),
+        ("spec.ingress[]", PORTS),
+        ("spec.ingress[].from[]", PEER),
+        ("spec.egress[]", PORTS),
+        ("spec.egress[].to[]", PEER),
+    ]);
+    let spec = MapperSpec::both_sides(ID, KIND, table)
+        .opt_in()
+        .section::<NetworkPolicies>("networkPolicies")
+        .reads(Input::new(Side::Virtual, kinds::NAMESPACE, Projection::Metadata, KeysOf::None));
+    CopyMapper::new(Policies(spec))
 }
 
 impl Translate for Policies {
@@ -124,6 +99,14 @@ impl Translate for Policies {
             }
         }
         if refusals.is_empty() { Ok(draft) } else { Err(MapError::Refused(refusals)) }
+    }
+
+    /// Waits for namespaces, if their labels decide about the peers.
+    fn also(&self, _: &Context<'_>, virt: &Object, outcome: Outcome) -> Outcome {
+        if peers::depend_on_labels(virt) {
+            return outcome.wait_for(Dependency::Any(Side::Virtual, kinds::NAMESPACE));
+        }
+        outcome
     }
 }
 

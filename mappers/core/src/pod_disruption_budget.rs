@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, SelectorForm, copy, omit, selector, set};
 use tenet_mapper::{
     Context, CopyMapper, Effect, Event, EventReason, Kind, MapError, Mapper, MapperSpec, Object, Outcome, Translate,
-    VirtualKey,
 };
 
 /// `PodDisruptionBudget`s, as the API serves them.
@@ -19,35 +18,13 @@ const RULES: &[Rule] = &[
     omit("status", "the controllers of each cluster count for themselves"),
 ];
 
-/// Carries `PodDisruptionBudget`s across.
-pub struct PodDisruptionBudgetMapper {
-    copies: CopyMapper<Budgets>,
-}
-
 /// Translation of a `PodDisruptionBudget`.
 struct Budgets(MapperSpec);
 
 /// The mapper of `PodDisruptionBudget`s.
-pub(crate) fn mapper() -> PodDisruptionBudgetMapper {
+pub(crate) fn mapper() -> impl Mapper {
     let table = crate::table(&[("", RULES)]);
-    let spec = MapperSpec::both_sides("pod-disruption-budget", KIND, table);
-    PodDisruptionBudgetMapper { copies: CopyMapper::new(Budgets(spec)) }
-}
-
-impl Mapper for PodDisruptionBudgetMapper {
-    fn spec(&self) -> &MapperSpec {
-        self.copies.spec()
-    }
-
-    fn reconcile(&self, cx: &Context<'_>, key: &VirtualKey) -> Result<Outcome, MapError> {
-        let outcome = self.copies.reconcile(cx, key)?;
-        let virt = cx.virt(KIND, key).filter(|virt| !virt.is_deleting());
-        let told = virt.and_then(|virt| {
-            let message = format!("drains of the host do not respect it as it is now: {}", uncounted(&virt)?);
-            Some(Effect::Emit(Event::warning(KIND, &virt, EventReason::Degraded, message)))
-        });
-        Ok(outcome.then_each(told))
-    }
+    CopyMapper::new(Budgets(MapperSpec::both_sides("pod-disruption-budget", KIND, table)))
 }
 
 /// Returns the reason why the virtual cluster cannot count for the present spec.
@@ -86,6 +63,14 @@ impl Translate for Budgets {
     ) -> Result<Value, MapError> {
         draft["spec"]["minAvailable"] = json!(desired_healthy(virt));
         Ok(draft)
+    }
+
+    /// Tells that no drain respects a budget which the virtual cluster cannot count.
+    fn also(&self, _: &Context<'_>, virt: &Object, outcome: Outcome) -> Outcome {
+        outcome.then_each(uncounted(virt).map(|why| {
+            let message = format!("drains of the host do not respect it as it is now: {why}");
+            Effect::Emit(Event::warning(KIND, virt, EventReason::Degraded, message))
+        }))
     }
 }
 

@@ -14,7 +14,7 @@ const MESSAGE: &str = "nothing enforces the NetworkPolicies of this namespace: t
 pub struct NetworkPolicyNotice(MapperSpec);
 
 impl NetworkPolicyNotice {
-    /// The mapper that runs while [`NetworkPolicyMapper`](super::NetworkPolicyMapper) does not.
+    /// The mapper that runs while the one that carries them does not.
     pub fn new() -> Self {
         let spec = MapperSpec::new("network-policy-notice", KIND).stands_in_for(MapperId::new(ID)).reads(Input::new(
             Side::Virtual,

@@ -30,7 +30,7 @@ fn clusters(spec: &Value) -> Clusters {
 }
 
 fn converge(clusters: &mut Clusters) -> Result<usize, MapError> {
-    clusters.converge(&NetworkPolicyMapper::new(), "shop", "web")
+    clusters.converge(&mapper(), "shop", "web")
 }
 
 fn host(clusters: &Clusters) -> Option<&Value> {
@@ -183,7 +183,7 @@ fn labels_of_namespaces_become_the_namespaces_that_have_them() {
     clusters.put(Side::Virtual, namespace("other", "b"));
     assert_eq!(converge(&mut clusters), Ok(1));
     assert_eq!(selected(&clusters), in_namespaces(&["one", "two"]));
-    let outcome = clusters.reconcile(&NetworkPolicyMapper::new(), "shop", "web").unwrap();
+    let outcome = clusters.reconcile(&mapper(), "shop", "web").unwrap();
     assert!(outcome.wait.contains(&Dependency::Any(Side::Virtual, kinds::NAMESPACE)));
 }
 
