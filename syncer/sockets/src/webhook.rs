@@ -187,7 +187,15 @@ impl Webhook {
             Ok(_) => "allowed",
             Err(denial) => {
                 metrics.denied(kind, denial.class);
-                tracing::info!(%kind, namespace = review.namespace, name = review.name, message = denial.message, "request denied");
+                tracing::info!(
+                    %kind,
+                    namespace = review.namespace,
+                    name = review.name,
+                    generate_name = review.beginning(),
+                    field = denial.field,
+                    reason = denial.message,
+                    "request denied"
+                );
                 "denied"
             }
         };

@@ -15,13 +15,19 @@ pub struct Denial {
     pub reason: &'static str,
     /// For metrics.
     pub class: &'static str,
+    /// Fields of the object that it is about, for the log.
+    pub field: Option<String>,
     /// For people.
     pub message: String,
 }
 
 impl Denial {
     fn new(code: StatusCode, reason: &'static str, class: &'static str, message: impl Into<String>) -> Self {
-        Self { code: code.as_u16(), reason, class, message: message.into() }
+        Self { code: code.as_u16(), reason, class, field: None, message: message.into() }
+    }
+
+    fn at(self, field: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..self }
     }
 
     /// The host did not answer in time.
@@ -49,7 +55,7 @@ impl Denial {
         let message = format!(
             "metadata.name: something else on the host has the place of a {kind} of this name; choose another name"
         );
-        Self::new(StatusCode::FORBIDDEN, "Forbidden", "foreign", message)
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", "foreign", message).at("metadata.name")
     }
 
     /// The host object of an earlier object of the name is still being deleted.
@@ -87,8 +93,10 @@ impl Denial {
     /// Denies for an error of the mapper.
     pub fn of_mapper(error: &MapError, kind: Kind) -> Self {
         match error {
-            MapError::Refused(_) => {
+            MapError::Refused(refusals) => {
+                let fields: Vec<&str> = refusals.iter().map(|refusal| refusal.field.as_str()).collect();
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "refused", error.to_string())
+                    .at(fields.join(", "))
             }
             MapError::Foreign { .. } => Self::taken(kind),
             MapError::Conflict(_) => Self::busy(kind),
@@ -107,8 +115,9 @@ impl Denial {
         let ApiError::Status { code, message, .. } = error else { return Self::silent() };
         match *code {
             StatusCode::UNPROCESSABLE_ENTITY | StatusCode::BAD_REQUEST => {
-                let message = known(message).unwrap_or_else(|| told(message, virt, host));
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "rejected", message)
+                let told = known(message).unwrap_or_else(|| told(message, virt, host));
+                let field = field_of(message).map(str::to_owned);
+                Self { field, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", "rejected", told) }
             }
             StatusCode::FORBIDDEN if message.contains("exceeded quota") => {
                 let message = format!("the quota on the host has no room for another {kind} like this");
@@ -120,6 +129,14 @@ impl Denial {
             _ => Self::silent(),
         }
     }
+}
+
+/// Returns the field that a message of an API server is about: `Service "web" is invalid: spec.ports: Required value`.
+fn field_of(message: &str) -> Option<&str> {
+    let (_, rest) = message.split_once("is invalid: ")?;
+    let field = rest.trim_start_matches('[').split(": ").next()?;
+    let is_path = !field.is_empty() && !field.contains(char::is_whitespace);
+    is_path.then_some(field)
 }
 
 /// Returns a sentence for what API servers say about addresses and node ports, tried with 1.37.2.
@@ -161,6 +178,7 @@ fn told(message: &str, virt: &Object, host: &HostKey) -> String {
 mod tests {
     use serde_json::json;
     use tenet_mapper::kinds;
+    use tenet_mapper::rules::Refusal;
 
     use super::*;
 
@@ -168,33 +186,38 @@ mod tests {
     fn the_hosts_words_reach_the_tenant_without_its_names() {
         let virt = Object::new(json!({"metadata": {"name": "web", "namespace": "shop"}}));
         let host = HostKey::new("team-a", "web-x-shop-x-vc-1");
-        for (code, message, words) in [
+        for (code, message, field, words) in [
             (
                 422,
                 r#"Service "web-x-shop-x-vc-1" is invalid: spec.clusterIPs: Invalid value: ["10.96.7.7"]: failed to allocate IP 10.96.7.7: provided IP is already allocated"#,
+                Some("spec.clusterIPs"),
                 "spec.clusterIP: 10.96.7.7 is taken on the host",
             ),
             (
                 422,
                 r#"Service "web-x-shop-x-vc-1" is invalid: spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated"#,
+                Some("spec.ports[0].nodePort"),
                 "spec.ports: the node port 30080 is taken on the host",
             ),
             (
                 422,
                 r#"Service "web-x-shop-x-vc-1" is invalid: spec.ports: Required value"#,
+                Some("spec.ports"),
                 "the host does not accept it: spec.ports: Required value",
             ),
             (
                 403,
                 r#"services "web-x-shop-x-vc-1" is forbidden: exceeded quota: q, requested: count/services=1"#,
+                None,
                 "the quota on the host has no room for another Service like this",
             ),
             (
                 403,
                 r#"admission webhook "w" denied the request: web-x-shop-x-vc-1 in team-a clashes with db-x-shop-x-vc-1"#,
+                None,
                 "the host does not accept it",
             ),
-            (500, "boom in team-a", "the host cluster does not answer; try again"),
+            (500, "boom in team-a", None, "the host cluster does not answer; try again"),
         ] {
             let error = ApiError::Status {
                 code: StatusCode::from_u16(code).unwrap(),
@@ -202,7 +225,21 @@ mod tests {
                 message: message.to_owned(),
                 retry_after: None,
             };
-            assert_eq!(Denial::of_host(&error, kinds::SERVICE, &virt, &host).message, words);
+            let denial = Denial::of_host(&error, kinds::SERVICE, &virt, &host);
+            assert_eq!((denial.field.as_deref(), denial.message.as_str()), (field, words));
+        }
+    }
+
+    #[test]
+    fn a_denial_names_the_fields_that_it_is_about() {
+        let refused = |field: &str| Refusal { field: field.to_owned(), why: "no".to_owned() };
+        let error = MapError::Refused(vec![refused("spec.type"), refused("spec.ports[0].nodePort")]);
+        for (denial, field) in [
+            (Denial::of_mapper(&error, kinds::SERVICE), Some("spec.type, spec.ports[0].nodePort")),
+            (Denial::taken(kinds::SERVICE), Some("metadata.name")),
+            (Denial::busy(kinds::SERVICE), None),
+        ] {
+            assert_eq!(denial.field.as_deref(), field, "{}", denial.message);
         }
     }
 }
