@@ -2,7 +2,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use crate::as_text::serde_as_text;
 
 /// Seconds in each unit, largest first.
 const UNITS: [(char, u64); 3] = [('h', 3600), ('m', 60), ('s', 1)];
@@ -14,8 +14,7 @@ const UNITS: [(char, u64); 3] = [('h', 3600), ('m', 60), ('s', 1)];
 /// assert_eq!(wait.as_secs(), 90);
 /// assert_eq!(wait.to_string(), "1m30s");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Duration(std::time::Duration);
 
 /// Error of parsing a duration.
@@ -95,19 +94,7 @@ impl fmt::Display for Duration {
     }
 }
 
-impl TryFrom<String> for Duration {
-    type Error = DurationError;
-
-    fn try_from(text: String) -> Result<Self, DurationError> {
-        text.parse()
-    }
-}
-
-impl From<Duration> for String {
-    fn from(duration: Duration) -> Self {
-        duration.to_string()
-    }
-}
+serde_as_text!(Duration);
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 //!
 //! Everything here takes values and returns values: no I/O, no clock, no randomness.
 
+mod as_text;
 pub mod digest;
 pub mod dns;
 pub mod dns_name;

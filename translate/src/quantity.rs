@@ -4,8 +4,9 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::as_text::serde_as_text;
 
 /// Billionths in one unit. A billionth is the smallest amount that an API server keeps.
 const ONE: u128 = 1_000_000_000;
@@ -23,8 +24,7 @@ const DECIMAL: [&str; 10] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
 /// assert_eq!(quantity.units(), 1_610_612_736);
 /// assert_eq!(quantity, "1536Mi".parse().unwrap());
 /// ```
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug)]
 pub struct Quantity {
     text: String,
     nanos: u128,
@@ -99,24 +99,11 @@ impl FromStr for Quantity {
     type Err = QuantityError;
 
     fn from_str(text: &str) -> Result<Self, QuantityError> {
-        Self::try_from(text.to_owned())
-    }
-}
-
-impl TryFrom<String> for Quantity {
-    type Error = QuantityError;
-
-    fn try_from(text: String) -> Result<Self, QuantityError> {
+        let text = text.to_owned();
         match nanos(&text) {
             Some(nanos) => Ok(Self { text, nanos }),
             None => Err(QuantityError { text }),
         }
-    }
-}
-
-impl From<Quantity> for String {
-    fn from(quantity: Quantity) -> Self {
-        quantity.text
     }
 }
 
@@ -160,6 +147,8 @@ fn factor(suffix: &str) -> Option<(u128, u128)> {
 fn power(base: u128, exponent: u32) -> Option<u128> {
     base.checked_pow(exponent)
 }
+
+serde_as_text!(Quantity);
 
 #[cfg(test)]
 mod tests {

@@ -1,13 +1,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
+use crate::as_text::serde_as_text;
 use crate::dns_name::is_label;
 
 /// Reference to a Service of the virtual cluster, written as `namespace/name`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServiceRef {
     /// Namespace of the Service.
     pub namespace: String,
@@ -46,23 +44,8 @@ impl FromStr for ServiceRef {
     }
 }
 
-impl TryFrom<String> for ServiceRef {
-    type Error = ServiceRefError;
-
-    fn try_from(text: String) -> Result<Self, ServiceRefError> {
-        text.parse()
-    }
-}
-
-impl From<ServiceRef> for String {
-    fn from(service: ServiceRef) -> Self {
-        service.to_string()
-    }
-}
-
 /// Reference to a Service of the host, written as `name` or `namespace/name`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostServiceRef {
     /// Namespace of the Service; that of the tenant's objects when absent.
     pub namespace: Option<String>,
@@ -98,19 +81,7 @@ impl FromStr for HostServiceRef {
     }
 }
 
-impl TryFrom<String> for HostServiceRef {
-    type Error = HostServiceRefError;
-
-    fn try_from(text: String) -> Result<Self, HostServiceRefError> {
-        text.parse()
-    }
-}
-
-impl From<HostServiceRef> for String {
-    fn from(service: HostServiceRef) -> Self {
-        service.to_string()
-    }
-}
+serde_as_text!(ServiceRef, HostServiceRef);
 
 #[cfg(test)]
 mod tests {
