@@ -1,4 +1,6 @@
-use std::collections::BTreeSet;
+mod input;
+mod references;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +9,12 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tenet_translate::GroupKind;
-use tenet_translate::rules::{Reference, Table};
+use tenet_translate::rules::Table;
 
-use crate::{Elsewhere, Facts, Kind, Object, Projection, Right, Section, Side, Verb, VirtualKey};
+use crate::{Elsewhere, Kind, Object, Projection, Right, Section, Side, Verb};
+
+pub use input::{Bound, Input, KeysOf};
+pub use references::{FurtherReferences, ReportsOn};
 
 /// The name of a mapper in logs and configuration. It stays the same whatever other mappers there
 /// are, and no two mappers of a syncer share one.
@@ -158,20 +162,6 @@ impl MapperSpec {
         self
     }
 
-    /// Adds something that it reads.
-    ///
-    /// ```
-    /// use tenet_mapper::{Input, KeysOf, MapperSpec, Projection, Side, kinds};
-    ///
-    /// let nodes = Input::new(Side::Host, kinds::NODE, Projection::Metadata, KeysOf::None).foreign();
-    /// assert_eq!(MapperSpec::new("pod", kinds::POD).reads(nodes).inputs.len(), 1);
-    /// ```
-    #[must_use]
-    pub fn reads(mut self, input: Input) -> Self {
-        self.inputs.push(input);
-        self
-    }
-
     /// Adds host objects that it reads where the configuration says; see [`Elsewhere`].
     #[must_use]
     pub fn reads_elsewhere(mut self, elsewhere: Elsewhere) -> Self {
@@ -226,25 +216,6 @@ impl MapperSpec {
         self
     }
 
-    /// Adds something that it reads, and returns the handle with which a context shows the
-    /// objects that touch a key.
-    ///
-    /// ```
-    /// use tenet_mapper::{Input, KeysOf, MapperSpec, Object, Projection, Side, VirtualKey, kinds};
-    ///
-    /// fn by_node(pod: &Object) -> Vec<VirtualKey> {
-    ///     pod.str_at("/spec/nodeName").map(|node| VirtualKey::new("", node)).into_iter().collect()
-    /// }
-    /// let mut spec = MapperSpec::new("node", kinds::NODE);
-    /// let pods = spec.bind(Input::new(Side::Host, kinds::POD, Projection::Whole, KeysOf::With(by_node)));
-    /// assert_eq!(pods.kind, kinds::POD); // `cx.sources(pods, key)` shows the pods of a node
-    /// ```
-    pub fn bind(&mut self, input: Input) -> Bound {
-        let bound = Bound { side: input.side, kind: input.kind, position: self.inputs.len() };
-        self.inputs.push(input);
-        bound
-    }
-
     /// Makes the mapper run only when `kinds.enable` of the configuration names it: for a mapper that is of use on few
     /// hosts, or needs rights that an operator should give knowingly.
     ///
@@ -275,71 +246,6 @@ impl MapperSpec {
     #[must_use]
     pub fn with_conditions(self) -> Self {
         Self { has_conditions: true, ..self }
-    }
-
-    /// Sets a condition on an object without which its references are not needed on the host.
-    ///
-    /// ```
-    /// use tenet_mapper::{MapperSpec, kinds};
-    ///
-    /// let spec = MapperSpec::new("pod", kinds::POD).refers_while(|pod| pod.str_at("/status/phase") != Some("Failed"));
-    /// ```
-    #[must_use]
-    pub fn refers_while(self, refers: fn(&Object) -> bool) -> Self {
-        Self { refers, ..self }
-    }
-
-    /// Adds references that the table cannot tell, to objects of these kinds in the namespace of the object. `find` sees
-    /// the object alone.
-    ///
-    /// ```
-    /// use std::collections::BTreeSet;
-    /// use tenet_mapper::rules::Reference;
-    /// use tenet_mapper::{MapperSpec, Object, kinds};
-    ///
-    /// fn login(route: &Object) -> BTreeSet<Reference> {
-    ///     let name = route.annotation("example.com/login").map(str::to_owned);
-    ///     name.map(|name| Reference { kind: kinds::SECRET.group_kind(), name }).into_iter().collect()
-    /// }
-    /// let spec = MapperSpec::new("route", kinds::SERVICE).also_refers(vec![kinds::SECRET.group_kind()], login);
-    /// assert!(spec.refers_to(kinds::SECRET.group_kind()));
-    /// ```
-    #[must_use]
-    pub fn also_refers(self, kinds: Vec<GroupKind>, find: fn(&Object) -> BTreeSet<Reference>) -> Self {
-        for kind in &kinds {
-            kind.register();
-        }
-        Self { further_references: Some(FurtherReferences { kinds, find }), ..self }
-    }
-
-    /// Returns the references of an object: those of the table, and the further ones.
-    pub fn references(&self, object: &Object) -> BTreeSet<Reference> {
-        let mut found = self.table.as_ref().map(|table| table.references(object.value())).unwrap_or_default();
-        found.extend(self.further_references.iter().flat_map(|further| (further.find)(object)));
-        found
-    }
-
-    /// Returns true if objects of the kind may refer to objects of this one.
-    pub fn refers_to(&self, kind: GroupKind) -> bool {
-        self.table.as_ref().is_some_and(|table| table.refers_to(kind))
-            || self.further_references.as_ref().is_some_and(|further| further.kinds.contains(&kind))
-    }
-
-    /// Emits the reason why an object does not cross also on another virtual object, the one at which a tenant looks.
-    /// The mapper reads its kind.
-    ///
-    /// ```
-    /// use tenet_mapper::{MapperSpec, Object, VirtualKey, kinds};
-    ///
-    /// fn service(endpoints: &Object) -> Option<VirtualKey> {
-    ///     Some(VirtualKey::new(endpoints.namespace(), endpoints.name()))
-    /// }
-    /// let spec = MapperSpec::new("endpoints", kinds::ENDPOINTS).reports_on(kinds::SERVICE, service);
-    /// assert!(spec.reports_on.is_some());
-    /// ```
-    #[must_use]
-    pub fn reports_on(self, kind: Kind, find: fn(&Object) -> Option<VirtualKey>) -> Self {
-        Self { reports_on: Some(ReportsOn { kind, find }), ..self }
     }
 
     /// Sets the time that a changed key waits, so that a burst of changes is one reconcile.
@@ -384,153 +290,4 @@ impl MapperSpec {
     pub fn pending_in(self, condition: &'static str) -> Self {
         Self { pending_condition: Some(condition), ..self }
     }
-
-    /// The projection of its own kind on one side.
-    ///
-    /// ```
-    /// use tenet_mapper::rules::Table;
-    /// use tenet_mapper::{MapperSpec, Projection, Side, kinds};
-    ///
-    /// let spec = MapperSpec::both_sides("secret", kinds::SECRET, Table::default());
-    /// let spec = spec.project(Side::Virtual, &Projection::Metadata); // the content is read when it is needed
-    /// assert_eq!(spec.inputs[0].projection, Projection::Metadata);
-    /// ```
-    #[must_use]
-    pub fn project(mut self, side: Side, projection: &Projection) -> Self {
-        for input in &mut self.inputs {
-            if input.side == side && input.kind == self.kind {
-                input.projection = *projection;
-            }
-        }
-        self
-    }
-}
-
-/// An input of a mapper that was bound with [`MapperSpec::bind`].
-///
-/// ```
-/// use tenet_mapper::{Bound, Context, VirtualKey};
-///
-/// fn count(cx: &Context<'_>, pods: Bound, key: &VirtualKey) -> usize {
-///     cx.sources(pods, key).len()
-/// }
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Bound {
-    /// The cluster that it is read from.
-    pub side: Side,
-    /// The kind.
-    pub kind: Kind,
-    /// Its position among the inputs of the mapper.
-    pub position: usize,
-}
-
-/// References of the objects of a kind that its table cannot tell.
-#[derive(Clone, Debug)]
-pub struct FurtherReferences {
-    /// The kinds that they are to.
-    pub kinds: Vec<GroupKind>,
-    /// Finds them in an object.
-    pub find: fn(&Object) -> BTreeSet<Reference>,
-}
-
-/// Object on which the reason why another does not cross is emitted.
-#[derive(Clone, Copy, Debug)]
-pub struct ReportsOn {
-    /// Its kind.
-    pub kind: Kind,
-    /// Finds it from the object that does not cross.
-    pub find: fn(&Object) -> Option<VirtualKey>,
-}
-
-/// One kind of objects that a mapper reads.
-///
-/// A change that the projection of the input does not show wakes no key of it: a mapper that reads
-/// `spec.nodeName` of pods is not asked again when their status changes, and a new resource
-/// version alone wakes no mapper. So a projection names all that the mapper reads, no more and no less.
-///
-/// ```
-/// use tenet_mapper::{Input, KeysOf, Projection, Side, kinds};
-///
-/// let nodes = Input::new(Side::Host, kinds::NODE, Projection::Metadata, KeysOf::None).foreign().optional();
-/// assert!(nodes.foreign && nodes.optional);
-/// ```
-#[derive(Clone, Debug)]
-pub struct Input {
-    /// The cluster that it is read from. On the host only our own objects are seen.
-    pub side: Side,
-    /// The kind.
-    pub kind: Kind,
-    /// Projection that is kept of each object.
-    pub projection: Projection,
-    /// Keys of the mapper that a change affects.
-    pub keys: KeysOf,
-    /// True if the mapper works without it: when the right to read it is missing.
-    pub optional: bool,
-    /// True if host objects that are not ours are read, too.
-    pub foreign: bool,
-    /// A label selector that narrows the stream. Readers of one kind that differ in it share a stream of all objects.
-    pub selector: Option<&'static str>,
-}
-
-impl Input {
-    /// An input that the mapper cannot do without.
-    pub fn new(side: Side, kind: Kind, projection: Projection, keys: KeysOf) -> Self {
-        Self { side, kind, projection, keys, optional: false, foreign: false, selector: None }
-    }
-
-    /// The mapper works without it, and asks [`crate::View::can_read`].
-    #[must_use]
-    pub fn optional(self) -> Self {
-        Self { optional: true, ..self }
-    }
-
-    /// Host objects that are not ours are read, too: nodes, for one.
-    ///
-    /// A kind has one stream and one cache on each side, with the widest selector and projection that its readers
-    /// ask for. Of foreign objects, which do not carry the label of the virtual cluster, only the projections of inputs
-    /// like this one are kept.
-    #[must_use]
-    pub fn foreign(self) -> Self {
-        Self { foreign: true, ..self }
-    }
-
-    /// Narrows the stream to the objects that a label selector matches. What it does not match is not seen at all, so
-    /// a mapper must not need it.
-    ///
-    /// ```
-    /// use tenet_mapper::{Input, KeysOf, Projection, Side, kinds};
-    ///
-    /// let events = Input::new(Side::Virtual, kinds::EVENT, Projection::Whole, KeysOf::None);
-    /// assert_eq!(events.selected("tenet.sh/managed-by").selector, Some("tenet.sh/managed-by"));
-    /// ```
-    #[must_use]
-    pub fn selected(self, selector: &'static str) -> Self {
-        Self { selector: Some(selector), ..self }
-    }
-}
-
-/// Keys of a mapper that a change of an input affects.
-///
-/// ```
-/// use tenet_mapper::{KeysOf, Object, VirtualKey};
-///
-/// fn same_name(class: &Object) -> Vec<VirtualKey> {
-///     vec![VirtualKey::new("", class.name())]
-/// }
-/// let _keys = KeysOf::With(same_name);
-/// ```
-#[derive(Clone, Copy, Debug)]
-pub enum KeysOf {
-    /// None: the mapper only looks it up.
-    None,
-    /// The key of the object itself: an input of the virtual side.
-    Own,
-    /// The key in its owner record, when that names the kind of the mapper.
-    Owner,
-    /// Keys that the function returns, from the fields of the projection alone; the inverse is
-    /// [`crate::Context::sources`].
-    With(fn(&Object) -> Vec<VirtualKey>),
-    /// Keys that the function returns from the configuration and the fields of the projection.
-    Configured(fn(&Facts, &Object) -> Vec<VirtualKey>),
 }
