@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use pem::{EncodeConfig, LineEnding, Pem};
 use serde_json::Value;
 
 use crate::projected;
 use crate::selectors::LabelSelector;
 
-const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
-const END: &str = "-----END CERTIFICATE-----";
-/// Characters of a line of PEM.
-const LINE: usize = 64;
+/// Label of the PEM block of a certificate.
+const CERTIFICATE: &str = "CERTIFICATE";
 
 /// One `clusterTrustBundle` source of a pod's projected volumes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,27 +97,20 @@ impl fmt::Display for Choice {
 /// shuffles them, so that nobody relies on their order; here it follows from the content, so that equal bundles make
 /// equal files.
 pub fn anchors<'b>(bundles: impl IntoIterator<Item = &'b str>) -> String {
-    let certificates: BTreeSet<_> = bundles.into_iter().flat_map(certificates).collect();
-    certificates.iter().map(|certificate| pem(certificate)).collect()
+    let certificates: BTreeSet<Vec<u8>> = bundles.into_iter().flat_map(certificates).collect();
+    certificates.into_iter().map(pem).collect()
 }
 
-/// Returns a certificate as PEM.
-pub(crate) fn pem(certificate: &str) -> String {
-    let (mut pem, mut rest) = (format!("{BEGIN}\n"), certificate);
-    while !rest.is_empty() {
-        let (line, after) = rest.split_at_checked(LINE).unwrap_or((rest, ""));
-        pem.extend([line, "\n"]);
-        rest = after;
-    }
-    pem.extend([END, "\n"]);
-    pem
+/// Returns a certificate in DER as PEM.
+pub(crate) fn pem(certificate: Vec<u8>) -> String {
+    let config = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    pem::encode_config(&Pem::new(CERTIFICATE, certificate), config)
 }
 
-/// Returns the certificates of a text in base64, without line breaks. The API server accepts no other blocks, and no
-/// headers.
-pub(crate) fn certificates(bundle: &str) -> impl Iterator<Item = String> {
-    let bodies = bundle.split(BEGIN).skip(1).filter_map(|part| Some(part.split_once(END)?.0));
-    bodies.map(|body| body.split_ascii_whitespace().collect())
+/// Returns the certificates of a text in DER. The API server accepts a text only if every block of it can be read.
+pub(crate) fn certificates(bundle: &str) -> impl Iterator<Item = Vec<u8>> {
+    let blocks = pem::parse_many(bundle).unwrap_or_default();
+    blocks.into_iter().filter(|block| block.tag() == CERTIFICATE).map(Pem::into_contents)
 }
 
 #[cfg(test)]
@@ -185,13 +177,17 @@ mod tests {
 
     #[test]
     fn certificates_are_joined_once_each_and_in_one_order() {
+        const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+        const END: &str = "-----END CERTIFICATE-----";
         let pem = |body: &str| format!("{BEGIN}\n{body}\n{END}\n");
-        let long = "A".repeat(70);
-        let wrapped = format!("{}\n{}", "A".repeat(64), "A".repeat(6));
+        let long = "A".repeat(72);
+        let wrapped = format!("{}\n{}", "A".repeat(64), "A".repeat(8));
         let (one, two) = (pem(&wrapped), pem("QkI="));
         assert_eq!(anchors([format!("a word\n{}{two}", pem(&long)).as_str(), two.as_str()]), format!("{one}{two}"));
         assert_eq!(anchors([two.as_str(), one.as_str()]), format!("{one}{two}"));
         assert_eq!(anchors([two.replace('\n', "\r\n").as_str()]), two);
+        let key = two.replace("CERTIFICATE", "PRIVATE KEY");
+        assert_eq!(anchors([format!("{key}{two}").as_str()]), two);
         for nothing in ["", "text", BEGIN, &format!("{END}{BEGIN}QkI=")] {
             assert_eq!(anchors([nothing]), "", "{nothing}");
         }
