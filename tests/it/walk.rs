@@ -1,88 +1,27 @@
 //! Walk of a user on a host with two nodes that run containers: create, connect, run, pause, delete.
 
+mod faults;
+mod host;
 mod usage;
+mod workloads;
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use tenet_playground::{
-    Component, ControlPlane, DistroProgram, Progress, RealHost, RealHostOptions, RealNode, RealNodeError,
-};
+use tenet_playground::{DistroProgram, RealNode};
 use tokio::sync::Mutex;
 
-use crate::cluster::{self, Cluster};
-use crate::harness::{client, new_namespace, skipped};
-use crate::install::{Tenet, everything};
+use crate::cluster;
+use crate::harness::{new_namespace, skipped};
+use crate::install::everything;
+use faults::{kill_control_plane, outlives, take_host_api_away};
+use host::{Host, tell_containers};
+use workloads::{NODE_PORT, SLEEPS, keeps_data, run_pod, services, through_node_port, until_dns_answers, until_ok};
 
 const NAME: &str = "vcluster-1";
-/// Command that ends at once when it is told to.
-const SLEEPS: [&str; 3] = ["sh", "-c", "trap 'exit 0' TERM; sleep 3600 & wait"];
-/// Command of a web server that ends at once when it is told to.
-const SERVES: [&str; 3] =
-    ["sh", "-c", "trap 'exit 0' TERM; mkdir /www; echo hello > /www/page; httpd -p 80 -h /www; sleep 3600 & wait"];
-/// Port of every node at which the user exposes the API server.
-const NODE_PORT: u16 = 30443;
-
 /// Two hosts at a time would take too much of the machine.
 static TURN: Mutex<()> = Mutex::const_new(());
-
-/// Host with two nodes that run containers.
-struct Host {
-    machines: RealHost,
-    cluster: Cluster,
-    kubectl: PathBuf,
-}
-
-impl Host {
-    /// Starts the host. Prints that the test is skipped on a machine that cannot run a node.
-    async fn start() -> Result<Option<Self>> {
-        let options = RealHostOptions {
-            dir: None,
-            nodes: 2,
-            syncer: (PathBuf::from(env!("CARGO_BIN_EXE_tenet-syncer")), Vec::new()),
-            distros: DistroProgram::given(),
-            progress: Progress::stderr(),
-        };
-        let host = match RealHost::start(options).await {
-            Err(RealNodeError::Machine(why)) => return skipped(&format!("no real host, because {why}")),
-            host => host?,
-        };
-        let cluster = Cluster::new("host", client(host.kubeconfig()).await?);
-        let kubectl = host.components().path(Component::Kubectl).to_owned();
-        Ok(Some(Self { machines: host, cluster, kubectl }))
-    }
-
-    fn plane(&self) -> &ControlPlane {
-        self.machines.plane()
-    }
-
-    fn tenet(&self) -> Tenet {
-        Tenet { kubeconfig: self.machines.kubeconfig().to_owned(), namespace: NAME.to_owned() }
-    }
-
-    /// Runs kubectl inside, by `tenet connect NAME -- kubectl ARGS`.
-    fn inside(&self, args: &[&str]) -> Result<String> {
-        let kubectl = self.kubectl.to_string_lossy();
-        self.tenet().succeeds(&[&["connect", NAME, "--", &kubectl], args].concat())
-    }
-
-    /// Addresses of the nodes.
-    fn addresses(&self) -> Vec<String> {
-        self.machines.nodes().iter().map(RealNode::address).collect()
-    }
-
-    fn write_values(&self) -> Result<PathBuf> {
-        let file = self.machines.dir().join("walk.yaml");
-        let names = [self.addresses(), vec!["api.example.com".to_owned()]].concat().join(",");
-        let mut values: Value = serde_saphyr::from_str(&fs::read_to_string(self.machines.values())?)?;
-        values["syncer"]["extraArgs"] = json!([format!("--tls-san={names}")]);
-        fs::write(&file, serde_saphyr::to_string(&values)?)?;
-        Ok(file)
-    }
-}
 
 /// Prints the time of each step.
 struct Clock(Instant);
@@ -328,9 +267,6 @@ async fn walk_elsewhere(host: &Host) -> Result<()> {
     Ok(())
 }
 
-/// Time during which the API server of the host does not answer.
-const AWAY: Duration = Duration::from_secs(20);
-
 /// Asks the commands that look at a running virtual cluster.
 fn ask(host: &Host, store: &str) -> Result<()> {
     let tenet = host.tenet();
@@ -360,142 +296,6 @@ fn ask(host: &Host, store: &str) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the running pod is the same, inside and on the host, after a fault, and that new ones can be made.
-async fn outlives(host: &Host, fault: &str, happens: impl Future<Output = Result<()>>) -> Result<()> {
-    let path = format!("/api/v1/namespaces/{NAME}/pods/nginx-x-default-x-{NAME}");
-    let state = async || {
-        let on_host = host.cluster.get(&path).await?.unwrap_or_default();
-        let restarts = on_host["status"]["containerStatuses"][0]["restartCount"].clone();
-        let uid = host.inside(&["get", "pod", "nginx", "-o", "jsonpath={.metadata.uid}"])?;
-        Ok::<_, anyhow::Error>((uid, on_host["metadata"]["uid"].clone(), restarts))
-    };
-    let before = state().await?;
-    happens.await?;
-    run_pod(host, "later").with_context(|| format!("after {fault}"))?;
-    assert_eq!(state().await?, before, "{fault}");
-    host.inside(&["delete", "pod", "later", "--grace-period=1"]).map(drop)
-}
-
-async fn kill_control_plane(host: &Host) -> Result<()> {
-    let path = format!("/api/v1/namespaces/{NAME}/pods/{NAME}-0");
-    let killed = host.cluster.get(&path).await?.context("the pod of the control plane")?;
-    host.cluster.delete(&path, json!({"gracePeriodSeconds": 1})).await?;
-    let is_new = |pod: &Value| !pod.is_null() && pod["metadata"]["uid"] != killed["metadata"]["uid"];
-    host.cluster.until(&path, "created again", is_new).await.map(drop)
-}
-
-async fn take_host_api_away(host: &Host) -> Result<()> {
-    host.plane().pause(Component::ApiServer);
-    tokio::time::sleep(AWAY).await;
-    host.plane().resume(Component::ApiServer);
-    Ok(())
-}
-
-/// Repeats an attempt until it succeeds, or returns its last error when the time is over.
-fn until_ok<T>(limit: Duration, attempt: impl Fn() -> Result<T>) -> Result<T> {
-    let end = Instant::now() + limit;
-    loop {
-        match attempt() {
-            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(200)),
-            ended => return ended,
-        }
-    }
-}
-
-fn until_dns_answers(host: &Host) -> Result<()> {
-    let deployment = ["deployment/coredns", "-n", "kube-system", "--timeout=120s"];
-    host.inside(&[&["wait", "--for=condition=Available"], &deployment[..]].concat()).map(drop)
-}
-
-/// Writes a kubeconfig for the node port that the user has made, and uses it at each node.
-fn through_node_port(host: &Host) -> Result<()> {
-    for address in host.addresses() {
-        let file = host.machines.dir().join("kubeconfig.yaml");
-        let (server, file) = (format!("https://{address}:{NODE_PORT}"), file.to_string_lossy());
-        host.tenet().succeeds(&["connect", NAME, "--server", &server, "--file", &file])?;
-        // The node learns of the new pod a moment later.
-        until_ok(Duration::from_secs(30), || {
-            let mut kubectl = std::process::Command::new(&host.kubectl);
-            let output =
-                kubectl.args(["--kubeconfig", &file, "get", "namespace", "default", "--output=name"]).output()?;
-            ensure!(output.stdout == b"namespace/default\n", "{server}: {}", String::from_utf8_lossy(&output.stderr));
-            Ok(())
-        })?;
-    }
-    Ok(())
-}
-
-/// Exposes the pod, and compares the Services of both sides; other pods find it by name.
-async fn services(host: &Host) -> Result<()> {
-    let on_host = async |name: &str| -> Result<String> {
-        let service = host.cluster.get(&format!("/api/v1/namespaces/{NAME}/services/{name}")).await?;
-        let address = service.with_context(|| format!("no Service {name}"))?["spec"]["clusterIP"].clone();
-        Ok(address.as_str().unwrap_or_default().to_owned())
-    };
-    let inside = |name: &str, namespace: &str| {
-        host.inside(&["get", "service", name, "-n", namespace, "--output=jsonpath={.spec.clusterIP}"])
-    };
-    host.inside(&["expose", "pod", "nginx", "--port=80"])?;
-    assert_eq!(inside("nginx", "default")?, on_host(&format!("nginx-x-default-x-{NAME}")).await?);
-    assert_eq!(inside("kube-dns", "kube-system")?, on_host(&format!("kube-dns-x-kube-system-x-{NAME}")).await?);
-    assert_eq!(inside("kubernetes", "default")?, on_host(NAME).await?);
-    let nodes = host.inside(&["get", "nodes", "--output=jsonpath={.items[*].metadata.name}"])?;
-    for node in nodes.split(' ') {
-        ensure!(!on_host(&format!("{NAME}-node-{node}")).await?.is_empty(), "{node}");
-    }
-    // A static busybox cannot look up a name in its clients, but with nslookup.
-    let find =
-        "nslookup nginx.default.svc.cluster.local | sed -n 's/^Address[ 0-9]*: *\\([0-9.]*\\).*/\\1/p' | tail -n 1";
-    let ask = r"printf 'GET /page HTTP/1.0\r\n\r\n' | nc -w 2";
-    run(host, "asks", &["sh", "-c", &format!("until {ask} $({find}) 80 | grep hello; do sleep 0.2; done")])?;
-    host.inside(&["wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/asks", "--timeout=60s"])?;
-    host.inside(&["delete", "pod/asks", "service/nginx"]).map(drop)
-}
-
-/// Runs a StatefulSet with a claim, whose data outlives its pod.
-fn keeps_data(host: &Host) -> Result<()> {
-    let labels = json!({"app": "db"});
-    let container = json!({
-        "name": "db", "image": RealNode::IMAGE, "command": SLEEPS,
-        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
-    });
-    let set = json!({
-        "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "db"},
-        "spec": {
-            "serviceName": "db",
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-            "volumeClaimTemplates": [{
-                "metadata": {"name": "data"},
-                "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-            }],
-        },
-    });
-    let file = host.machines.dir().join("db.json");
-    fs::write(&file, set.to_string())?;
-    host.inside(&["apply", "-f", &file.to_string_lossy()])?;
-    let rolled = ["rollout", "status", "statefulset/db", "--timeout=60s"];
-    host.inside(&rolled)?;
-    host.inside(&["exec", "db-0", "--", "sh", "-c", "echo kept > /data/file"])?;
-    host.inside(&["delete", "pod", "db-0"])?;
-    host.inside(&["wait", "--for=create", "pod/db-0", "--timeout=60s"])?;
-    host.inside(&["wait", "--for=condition=Ready", "pod/db-0", "--timeout=60s"])?;
-    assert_eq!(host.inside(&["exec", "db-0", "--", "cat", "/data/file"])?, "kept\n");
-    host.inside(&["delete", "statefulset/db", "persistentvolumeclaim/data-db-0"]).map(drop)
-}
-
-fn run_pod(host: &Host, name: &str) -> Result<()> {
-    // The ServiceAccount appears a second or two after the control plane is ready.
-    until_ok(Duration::from_secs(20), || host.inside(&["get", "serviceaccount", "default"]))?;
-    run(host, name, &SERVES)?;
-    host.inside(&["wait", "--for=condition=Ready", &format!("pod/{name}"), "--timeout=60s"]).map(drop)
-}
-
-fn run(host: &Host, name: &str, command: &[&str]) -> Result<()> {
-    let image = format!("--image={}", RealNode::IMAGE);
-    host.inside(&[&["run", name, &image, "--restart=OnFailure", "--command", "--"], command].concat()).map(drop)
-}
-
 fn names_of(containers: &[Value]) -> Vec<&str> {
     containers.iter().map(|container| container["name"].as_str().unwrap_or_default()).collect()
 }
@@ -504,22 +304,4 @@ fn names(objects: &[Value]) -> Vec<&str> {
     let mut names: Vec<&str> = objects.iter().map(cluster::name).collect();
     names.sort_unstable();
     names
-}
-
-/// Prints the logs of the control plane, which are gone with the host.
-async fn tell_containers(host: &Host, containers: &[&str]) {
-    let pod = host.cluster.get(&format!("/api/v1/namespaces/{NAME}/pods/{NAME}-0")).await;
-    println!("{}", pod.ok().flatten().unwrap_or_default()["status"]);
-    for container in containers {
-        println!("--- {container}\n{}", log(&host.kubectl, host.machines.kubeconfig(), container));
-    }
-}
-
-fn log(kubectl: &Path, kubeconfig: &Path, container: &str) -> String {
-    let mut command = std::process::Command::new(kubectl);
-    command.arg("--kubeconfig").arg(kubeconfig).args(["logs", "-n", NAME, &format!("{NAME}-0"), "-c", container]);
-    command.args(["--tail", "40"]).output().map_or_else(
-        |error| error.to_string(),
-        |output| format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
-    )
 }
