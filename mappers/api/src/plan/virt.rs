@@ -57,6 +57,8 @@ fn changes(desired: &Value, found: &Value, subresource: Option<&str>) -> Value {
             "metadata" if subresource.is_none() => metadata_changes(wanted, found),
             "apiVersion" | "kind" | "metadata" => None,
             _ if subresource.map_or(name == STATUS, |subresource| subresource != name) => None,
+            // The API server shows an empty list that has no `omitempty` as null.
+            _ if found.is_null() && wanted.as_array().is_some_and(Vec::is_empty) => None,
             _ => merge_diff(found, wanted),
         };
         if let Some(change) = change {
@@ -148,5 +150,8 @@ mod tests {
         );
         assert_eq!(changes(&desired, &found, Some("status")), json!({"status": {"phase": "on"}}));
         assert_eq!(changes(&desired, &desired, None), json!({}));
+        let (emptied, shown) = (json!({"endpoints": [], "ports": []}), json!({"endpoints": null, "ports": null}));
+        assert_eq!(changes(&emptied, &shown, None), json!({}), "an API server shows an empty list as null");
+        assert_eq!(changes(&emptied, &json!({"endpoints": [{}]}), None), json!({"endpoints": []}));
     }
 }
