@@ -24,8 +24,9 @@ pub enum MapError {
     #[error("{}", join(.0))]
     Refused(Vec<Refusal>),
 
-    /// A foreign object has the name of ours. It is never touched; the tenant gets an event; tried again when
-    /// the object under the name of the copy changes, and with growing delays, from 10 seconds to 5 minutes.
+    /// A foreign object has the name of ours. It is never touched; the tenant gets an event; tried again with growing
+    /// delays, from 10 seconds to 5 minutes, and when the object under the name of the copy changes, if a stream of the
+    /// syncer shows it: most select the objects that carry its label.
     #[error("{object} belongs to somebody else: {why}")]
     Foreign {
         /// The foreign object: kind, namespace, name, and the side.
