@@ -100,6 +100,10 @@ fn renew(engine: &Arc<Engine>, stop: &CancellationToken) {
     });
     for ((kind, namespace), wanted) in wanted {
         if let Some(stream) = running.get_mut(&(kind, namespace.clone())) {
+            // A key that is new depends on what the stream has shown already.
+            if stream.wanted.keys != wanted.keys {
+                stream.told = None;
+            }
             stream.wanted = wanted;
         } else {
             let stream = start(engine, kind, &namespace, wanted, stop.child_token());

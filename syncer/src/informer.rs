@@ -182,6 +182,7 @@ impl Informer {
                 () = anew.notified() => {
                     self.cache.forget_versions(self.stream);
                     self.health.write().synced = false;
+                    self.changed.notify_one();
                     failures = Failures::default();
                 }
                 () = self.attempt(&mut failures) => {}

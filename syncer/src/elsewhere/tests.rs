@@ -11,20 +11,21 @@ use super::*;
 use crate::fixture::{Fixture, api};
 use crate::queue::Again;
 
-/// Namespaces that the configuration lists.
+/// Namespaces that the configuration lists, and the name of the key of each.
 #[derive(Default)]
-struct Listed(Vec<&'static str>);
+struct Listed(Vec<&'static str>, &'static str);
 
 struct Reader(MapperSpec);
 
 impl Reader {
     fn new() -> Self {
         fn scopes(facts: &Facts) -> Vec<HostScope> {
+            let listed = facts.sections.get::<Listed>();
             let scope = |namespace: &&str| HostScope {
-                keys: vec![VirtualKey::new("state-of", *namespace)],
+                keys: vec![VirtualKey::new(listed.1, *namespace)],
                 ..HostScope::of(*namespace)
             };
-            facts.sections.get::<Listed>().0.iter().map(scope).collect()
+            listed.0.iter().map(scope).collect()
         }
         fn keys(_: &Facts, service: &Object) -> Vec<VirtualKey> {
             vec![VirtualKey::new(service.namespace(), service.name())]
@@ -46,8 +47,12 @@ impl Mapper for Reader {
 }
 
 fn list(engine: &Engine, namespaces: &[&'static str]) {
+    list_for(engine, namespaces, "state-of");
+}
+
+fn list_for(engine: &Engine, namespaces: &[&'static str], key: &'static str) {
     let mut facts = Facts::clone(&engine.facts.load());
-    facts.sections.set(Listed(namespaces.to_vec()));
+    facts.sections.set(Listed(namespaces.to_vec(), key));
     engine.facts.store(Arc::new(facts));
     engine.elsewhere.renew_soon();
 }
@@ -97,6 +102,10 @@ async fn streams_start_and_end_with_the_configuration_and_a_missing_right_concer
     assert!(engine.caches.get(Side::Host, kinds::SERVICE).unwrap().is_empty(), "no copy is among them");
     enqueue(&engine, Some(reader), Lane::Patrol);
     assert_eq!(woken(&engine), ["state-of/closed", "state-of/shared"]);
+
+    list_for(&engine, &["shared", "closed"], "other");
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(woken(&engine), ["other/closed", "other/shared"], "a key that is new to a stream that is listed");
 
     list(&engine, &["closed"]);
     sleep(Duration::from_millis(200)).await;
