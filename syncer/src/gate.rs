@@ -300,18 +300,18 @@ impl Gate {
     }
 
     fn cached(&self, object: &ObjectRef) -> Option<Object> {
-        self.cache_of(object.side, object.kind, &object.namespace)?.get_at(&object.into())
+        let caches = self.caches_of(object.side, object.kind, &object.namespace);
+        caches.iter().find_map(|cache| cache.get_at(&object.into()))
     }
 
-    /// The cache of the objects of a kind in a namespace. Those of other namespaces of the host are in caches of their
-    /// own.
-    fn cache_of(&self, side: Side, kind: Kind, namespace: &str) -> Option<Arc<Cache>> {
-        let is_elsewhere =
-            side == Side::Host && kind.namespaced && self.parts.facts.load().names.host_namespace("") != namespace;
-        if is_elsewhere {
-            return self.parts.caches.elsewhere(kind, namespace);
-        }
-        self.parts.caches.get(side, kind).map(Arc::clone)
+    /// The caches of the objects of a kind in a namespace. What mappers read beside their inputs is in caches of its own:
+    /// the objects of other namespaces of the host, and in the host namespace those that are no copies.
+    fn caches_of(&self, side: Side, kind: Kind, namespace: &str) -> Vec<Arc<Cache>> {
+        let is_on_host = side == Side::Host && kind.namespaced;
+        let is_own = !is_on_host || self.parts.facts.load().names.host_namespace("") == namespace;
+        let own = self.parts.caches.get(side, kind).filter(|_| is_own).map(Arc::clone);
+        let elsewhere = if is_on_host { self.parts.caches.elsewhere(kind, namespace) } else { None };
+        own.into_iter().chain(elsewhere).collect()
     }
 
     /// Sends a request within the limit of its side, and counts the answer. A write is sent only while the claim agrees
@@ -375,10 +375,15 @@ impl Gate {
     /// of the server, and does not wait for a watch that may be late. Returns true if the cache has changed.
     pub(crate) async fn refresh(&self, object: &ObjectRef) -> Result<bool, MapError> {
         let ObjectRef { side, kind, namespace, name } = object;
-        let cached = self.cached(object);
+        let caches = self.caches_of(*side, *kind, namespace).into_iter();
+        let known: Vec<_> = caches.map(|cache| (cache.get_at(&object.into()), cache)).collect();
         let found = self.read(*side, &Target::new(*kind, namespace, name)).await?;
-        let Some(cache) = self.cache_of(*side, *kind, namespace) else { return Ok(false) };
-        Ok(quorum::take(&cache, &self.parts.router, &object.into(), cached.as_ref().map(Object::uid), found))
+        let mut has_changed = false;
+        for (cached, cache) in &known {
+            let uid = cached.as_ref().map(Object::uid);
+            has_changed |= quorum::take(cache, &self.parts.router, &object.into(), uid, found.clone());
+        }
+        Ok(has_changed)
     }
 
     /// Reads the source of an object from a quorum if somebody else has written the object since this syncer did, or if
@@ -463,9 +468,10 @@ impl Gate {
             return false;
         }
         let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
-        let Some(cache) = self.cache_of(side, kind, namespace) else { return false };
+        let caches = self.caches_of(side, kind, namespace);
+        let Some(cache) = caches.iter().find(|cache| cache.selects(&object)).or(caches.first()) else { return false };
         let Change::Stored(object, sight) = cache.store(object) else { return false };
-        self.parts.router.changed_by(&cache, &object, &sight, cause(&object));
+        self.parts.router.changed_by(cache, &object, &sight, cause(&object));
         true
     }
 }

@@ -1,5 +1,6 @@
 //! Writes beside deletes that depend on an absence.
 
+use tenet_mapper::keys::SHOWS;
 use tenet_mapper::{Cause, MapperId};
 
 use super::*;
@@ -175,4 +176,32 @@ async fn a_picture_stays_when_one_of_its_sources_has_come_after_the_mapper_decid
         assert_eq!(result.is_ok(), !has_come, "{result:?}");
         assert_eq!(rig.asked(Side::Virtual).len(), usize::from(!has_come));
     }
+}
+
+/// A slice of the host namespace that is no copy is in a cache of its own, which its stream keeps current.
+#[tokio::test]
+async fn what_a_proof_or_an_audit_finds_in_the_host_namespace_goes_to_the_cache_whose_stream_shows_it() {
+    const SLICE: &str = "/apis/discovery.k8s.io/v1/namespaces/team-a/endpointslices/db-a";
+    let found = json!({"metadata": {"namespace": "team-a", "name": "db-a", "uid": "h", "resourceVersion": "9",
+        "labels": {"kubernetes.io/service-name": "db"}}});
+    let shown = Object::new(json!({"metadata": {"namespace": "data", "name": "pg-of-host", "uid": "v",
+        "resourceVersion": "3", "labels": {MANAGED_BY: "vc-1"}, "annotations": {SHOWS: "team-a/db-a"}}}));
+    let (host, _) = api(vec![("GET", SLICE, 200, found)]);
+    let engine = Fixture::new(api(Vec::new()).0, host, &[kinds::ENDPOINT_SLICE]).engine(Vec::new());
+    let copies = engine.caches.get(Side::Host, kinds::ENDPOINT_SLICE).unwrap();
+    copies.add_stream(Some("team-a"), Some("tenet.sh/managed-by=vc-1"));
+    let others = Arc::new(Cache::new(Side::Host, kinds::ENDPOINT_SLICE, Projection::Whole).elsewhere());
+    others.add_stream(Some("team-a"), Some("kubernetes.io/service-name in (db)"));
+    engine.caches.add_elsewhere("team-a", Arc::clone(&others), Arc::default());
+    engine.caches.get(Side::Virtual, kinds::ENDPOINT_SLICE).unwrap().store(shown.value().clone());
+    let delete = Effect::Delete(Deletion::picture(kinds::ENDPOINT_SLICE, &shown));
+    assert!(matches!(engine.gate.perform(delete).await, Err(MapError::Conflict(_))));
+    assert_eq!((copies.len(), others.len()), (0, 1));
+
+    let stale = json!({"metadata": {"namespace": "team-a", "name": "db-b", "uid": "b", "resourceVersion": "4",
+        "labels": {"kubernetes.io/service-name": "db"}}});
+    others.store(stale);
+    let lost = ObjectRef::new(Side::Host, kinds::ENDPOINT_SLICE, "team-a", "db-b");
+    assert!(engine.gate.refresh(&lost).await.unwrap());
+    assert_eq!((copies.len(), others.len()), (0, 1));
 }
