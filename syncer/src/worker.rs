@@ -111,18 +111,17 @@ async fn reconcile(
     let view = engine.view.of(ticket.key.mapper);
     let kind = mapper.spec().kind;
     let host_key = Context::new(&view, facts, now).host_key(kind, &ticket.key.object);
+    let name = NamespacedName::new(host_key.namespace(), host_key.name());
+    let version_of_copy = || engine.caches.get(Side::Host, kind).and_then(|cache| cache.version_of(&name));
+    let version = version_of_copy();
     // A last state that comes during the reconcile was not looked at, so it is not acknowledged.
     let last = engine.router.last_version(kind, &host_key);
     let decided = decide(engine, mapper, &view, facts, ticket, now).await;
-    let has_copy = || {
-        let name = NamespacedName::new(host_key.namespace(), host_key.name());
-        engine.caches.get(Side::Host, kind).is_some_and(|cache| cache.version_of(&name).is_some())
-    };
     match &decided {
         Ok(_) => engine.router.judge(&ticket.key, Standing::Admitted),
         // A copy on the host stays as it was last accepted, with all that it needs.
         Err(MapError::Refused(_)) => {
-            let standing = if has_copy() { Standing::Admitted } else { Standing::Withheld };
+            let standing = if version_of_copy().is_some() { Standing::Admitted } else { Standing::Withheld };
             engine.router.judge(&ticket.key, standing);
         }
         Err(_) => {}
@@ -131,6 +130,10 @@ async fn reconcile(
     let blocked = |error: MapError| {
         if matches!(error, MapError::Foreign { .. }) {
             engine.router.wait(&ticket.key, BTreeSet::from([Dependency::host(kind, &host_key)]));
+            // The name may have become free during the reconcile.
+            if version_of_copy() != version {
+                engine.queue.add(ticket.key.clone(), Lane::Urgent);
+            }
         }
         error
     };

@@ -1,5 +1,6 @@
 //! Stages, best effort, content and panics, with a mapper that decides what the test says.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use tenet_mapper::{
 };
 
 use super::*;
+use crate::cache::Cache;
 use crate::fixture::{Answers, Asked, Fixture, api};
 use crate::queue::Key;
 
@@ -210,6 +212,28 @@ async fn a_key_whose_name_is_taken_on_the_host_is_tried_again_when_the_name_is_f
     rig.engine.router.gone(hosts, &Object::new(other));
     assert_eq!(rig.engine.queue.len(), 0, "another name");
     rig.engine.router.gone(hosts, &Object::new(taken));
+    assert_eq!(rig.engine.queue.len(), 1);
+}
+
+#[tokio::test]
+async fn a_name_that_becomes_free_while_its_key_finds_it_taken_is_not_missed() {
+    thread_local! {
+        /// Cache from which the object goes during the reconcile.
+        static HOSTS: RefCell<Option<Arc<Cache>>> = const { RefCell::new(None) };
+    }
+    fn taken() -> Value {
+        json!({"metadata": {"namespace": "team-a", "name": "a-x-n-x-vc-1", "uid": "theirs", "resourceVersion": "3"}})
+    }
+    let rig = Rig::new(Vec::new(), |_| {
+        HOSTS.with_borrow(|hosts| hosts.as_ref().and_then(|hosts| hosts.remove(&taken())));
+        Err(MapError::foreign(Side::Host, kinds::POD, &pod(), "no owner record"))
+    });
+    let hosts = rig.engine.caches.get(Side::Host, kinds::POD).unwrap();
+    hosts.store(taken());
+    assert!(matches!(rig.work().await, Again::Failed(_)));
+    assert_eq!(rig.engine.queue.len(), 0, "it is still taken");
+    HOSTS.set(Some(Arc::clone(hosts)));
+    assert!(matches!(rig.work().await, Again::Failed(_)));
     assert_eq!(rig.engine.queue.len(), 1);
 }
 
