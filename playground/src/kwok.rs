@@ -43,7 +43,7 @@ pub(crate) const NODE_LABEL: (&str, &str) = ("node.kubernetes.io/instance-type",
 #[derive(Debug)]
 pub(crate) struct Kwok {
     process: Mutex<Process>,
-    launch: Launch,
+    launch: Box<Launch>,
     port: u16,
     _stand_in: StandIn,
 }
@@ -99,7 +99,7 @@ pub(crate) async fn start(components: &Components, host: &ControlPlane, folders:
     let mut attempts = 1;
     loop {
         let port = port::free().map_err(PlaneError::Port)?;
-        let launch = launch(components, host, folders, port);
+        let launch = Box::new(launch(components, host, folders, port));
         let kwok = Process::spawn(&launch)?;
         match until_it_listens(&kwok, port).await {
             // Another program bound the port first.
