@@ -226,11 +226,14 @@ impl Gate {
         cached: Option<&Object>,
         origin: Option<Origin<'_>>,
     ) -> Result<Done, MapError> {
+        let has_mark = cached.is_some_and(|cached| cached.annotation(PENDING).is_some());
         for write in writes {
+            let is_reserved = has_mark && write.target.side == Side::Host;
             let is_derived =
                 write.target.side == Side::Host || is_shown_status(write) || self.is_picture(&write.target);
             if is_derived {
-                self.confirm_source(&write.target, takes_back_end(write, cached)).await?;
+                let is_doubtful = is_reserved || takes_back_end(write, cached);
+                self.confirm_source(&write.target, is_doubtful).await?;
             }
             let answer = match self.write(write).await {
                 Ok(answer) => answer,
@@ -249,7 +252,6 @@ impl Gate {
             if let (Some(told), Some(cache)) = (told, self.parts.caches.get(write.target.side, write.target.kind)) {
                 cache.note_told(&(&write.target).into(), told);
             }
-            let is_reserved = cached.is_some_and(|cached| cached.annotation(PENDING).is_some());
             if is_reserved && matches!(write.payload, Payload::Json(_)) {
                 self.parts.metrics.admission.reserved(write.target.kind, "adopted");
             }
@@ -388,7 +390,8 @@ impl Gate {
 
     /// Reads the source of an object from a quorum if somebody else has written the object since this syncer did, or if
     /// the write is `doubtful` by itself. A second syncer whose watch is late would otherwise write the older state in
-    /// turns with the first.
+    /// turns with the first. A reservation is for an object that is about to be stored, so a cache that still shows an
+    /// earlier one of the name would give it to that one.
     async fn confirm_source(&self, target: &ObjectRef, doubtful: bool) -> Result<(), MapError> {
         let ObjectRef { side, kind, namespace, name } = target;
         let cache = self.parts.caches.get(*side, *kind);

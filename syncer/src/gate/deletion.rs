@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use serde_json::Value;
+use tenet_mapper::keys::PENDING;
 use tenet_mapper::plan::Write;
 use tenet_mapper::{Deletion, MapError, Object, ObjectRef};
 
@@ -15,7 +16,7 @@ impl Gate {
         let ObjectRef { kind, name, .. } = deletion.target();
         match self.write(write).await {
             Ok(answer) => {
-                if deletion.version().is_some() {
+                if cached.annotation(PENDING).is_some() {
                     self.parts.metrics.admission.reserved(*kind, "removed");
                 }
                 self.ingest_deleted(deletion, answer);
@@ -27,6 +28,10 @@ impl Gate {
                 Ok(Done::Unchanged)
             }
             Err(error) if error.code() == Some(StatusCode::CONFLICT) => {
+                // The server contradicts the cache.
+                if let Err(error) = self.refresh(deletion.target()).await {
+                    tracing::debug!(object = %deletion.target(), %error, "cannot refresh a cached object");
+                }
                 Err(MapError::Conflict(format!("{kind} {name} has changed since it was seen")))
             }
             Err(error) => Err(errors::classify(error)),

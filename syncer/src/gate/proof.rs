@@ -59,6 +59,10 @@ impl Gate {
         match proof {
             Proof::Absent { twin, uid } => {
                 self.prove_absent(twin, |found| uid.is_empty() || found.uid() == uid).await?;
+                self.parts.claim.verify(proof.side()).await?;
+                // The watch has not told its end yet, and a mapper must not make it a new copy. A UID does not come back.
+                self.forget(twin, uid);
+                return Ok(());
             }
             Proof::NoCopy { copy } => {
                 let last = self.parts.router.last_state(copy.kind, &HostKey::new(&*copy.namespace, &*copy.name));

@@ -5,6 +5,7 @@ mod budget;
 mod deletes;
 mod events;
 mod proofs;
+mod reservations;
 mod status;
 mod writes;
 
