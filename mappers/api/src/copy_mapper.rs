@@ -322,11 +322,12 @@ impl<T: Translate> CopyMapper<T> {
                 _ if virt.is_deleting() => Ok(Deletion::follow(kind, &host, &virt).map_or_else(Outcome::done, delete)),
                 _ if host.is_deleting() => Ok(Outcome::done().wait_for(Dependency::host(kind, &host_key))),
                 _ if !self.rules.should_sync(cx, &virt) && self.rules.is_kept(cx, &virt) => Ok(Outcome::done()),
-                _ if !self.rules.should_sync(cx, &virt) => Ok(delete(if cx.is_mentioned(kind, key) {
-                    Deletion::redundant(kind, &host)
-                } else {
-                    Deletion::unreferenced(kind, &host)
-                })),
+                _ if !self.rules.should_sync(cx, &virt) => {
+                    let is_mentioned = cx.is_mentioned(kind, key);
+                    let build = if is_mentioned { Deletion::redundant } else { Deletion::unreferenced };
+                    // A reservation for a change of the original, which the cache does not show yet, is another version.
+                    Ok(delete(build(kind, &host).at_version(&host)))
+                }
                 _ => self.sync(cx, key, virt, Some(host)),
             },
             (Some(virt), None) if virt.is_deleting() || !self.rules.should_sync(cx, &virt) => Ok(Outcome::done()),

@@ -238,7 +238,7 @@ impl Translate for Services {
             return Ok(Vec::new());
         }
         if address::is_headless(virt) != address::is_headless(host) {
-            return Ok(vec![Effect::Delete(Deletion::redundant(kinds::SERVICE, host))]);
+            return Ok(vec![Effect::Delete(Deletion::redundant(kinds::SERVICE, host).at_version(host))]);
         }
         if !address::same(virt, host) {
             return Ok(change::open(cx, virt, host, EventReason::Repaired));

@@ -194,7 +194,10 @@ fn external_names_stay_inside() {
     assert_eq!(converge(&mut alone), 0);
     let mut clusters = CLUSTER_IP.both();
     external(&mut clusters);
-    assert_eq!(deletion(&reconcile(&mut clusters).unwrap()).cause(), &Cause::Redundant);
+    let outcome = reconcile(&mut clusters).unwrap();
+    assert_eq!(deletion(&outcome).cause(), &Cause::Redundant);
+    let seen = host(&clusters).unwrap().resource_version();
+    assert_eq!(deletion(&outcome).version(), Some(seen), "one that is reserved meanwhile stays");
     assert_eq!(converge(&mut clusters), 1);
     assert!(host(&clusters).is_none());
     let spec = virt(&CLUSTER_IP.virtual_only()).at("/spec").cloned().unwrap();
@@ -207,6 +210,10 @@ fn a_service_that_became_headless_is_made_anew_on_the_host() {
     let mut clusters = CLUSTER_IP.both();
     edit(&mut clusters, Side::Virtual, "/spec/clusterIP", json!("None"));
     edit(&mut clusters, Side::Virtual, "/spec/clusterIPs", json!(["None"]));
+    let outcome = reconcile(&mut clusters).unwrap();
+    let Some(Effect::Delete(deletion)) = outcome.effects().pop() else { panic!("{:?}", outcome.stages) };
+    let seen = host(&clusters).unwrap().resource_version();
+    assert_eq!(deletion.version(), Some(seen), "one that is reserved meanwhile stays");
     assert_eq!(converge(&mut clusters), 2, "a delete and a create");
     assert_eq!(host(&clusters).unwrap().str_at("/spec/clusterIP"), Some("None"));
 }
