@@ -23,7 +23,7 @@ use crate::process::Polls;
 use crate::random::Random;
 use crate::script::{Fault, Script};
 use crate::syncer::{Extent, Setup, Syncer};
-use crate::world::{self, HostUser, Nodes, Tenant};
+use crate::world::{self, HostUser, Nodes, Tenant, Webhook};
 use events::Event;
 
 /// Name of the virtual cluster.
@@ -139,6 +139,7 @@ impl World {
         let (extent, random) = (Extent::of(script), Random::of(seed, "syncer"));
         let syncer = Syncer::new(SYNCER, Setup::Right, extent, &network, clock, &polls, random);
         let nodes = Nodes::new(clusters.host.clone(), clock, Random::of(seed, "nodes"), NODES);
+        let webhook = Webhook::new(clusters.virt.clone(), clusters.host.clone(), clock);
         let mut world = Self {
             script: script.clone(),
             clock,
@@ -147,7 +148,7 @@ impl World {
             syncer,
             replica: None,
             others: Vec::new(),
-            tenant: Arc::new(Mutex::new(Tenant::new(clusters.virt.clone()))),
+            tenant: Arc::new(Mutex::new(Tenant::new(clusters.virt.clone(), webhook))),
             nodes: Arc::new(Mutex::new(nodes)),
             nodes_changed: Arc::default(),
             user: HostUser::new(clusters.host.clone(), NAMESPACE),

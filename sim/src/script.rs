@@ -111,6 +111,8 @@ pub enum Act {
     Claim(Name),
     /// The tenant creates a Service, or changes its port.
     Service(Name, u64),
+    /// The tenant creates a Service whose address the webhook reserves on the host, or changes its port.
+    Reserved(Name, u64),
     /// The tenant creates a Service without a selector, or changes its port.
     Selectorless(Name, u64),
     /// The tenant writes the addresses behind a Service without a selector.
@@ -241,6 +243,7 @@ impl Act {
             | Self::Content(name, _)
             | Self::Claim(name)
             | Self::Service(name, _)
+            | Self::Reserved(name, _)
             | Self::Selectorless(name, _)
             | Self::Slice(name, _)
             | Self::Label(name, _)

@@ -6,6 +6,7 @@ mod mutator;
 mod node;
 mod tenant;
 mod volumes;
+mod webhook;
 
 use serde_json::Value;
 use tenet_mapper::Kind;
@@ -14,6 +15,7 @@ pub use host::{FOREIGN, FORGED_UID, HostUser, TOLD};
 pub use mutator::admission;
 pub use node::Nodes;
 pub use tenant::Tenant;
+pub use webhook::Webhook;
 
 pub(crate) use controllers::{on_host, on_virtual};
 pub(crate) use volumes::is_used;
@@ -26,6 +28,8 @@ pub const CONTROLLER: &str = "system:controller";
 pub const NODE: &str = "system:node";
 /// User of the host who knows nothing of the virtual cluster.
 pub const ADMIN: &str = "admin";
+/// User of the webhook.
+pub const WEBHOOK: &str = "webhook";
 /// User who writes to objects of ours on purpose.
 pub const INTRUDER: &str = "intruder";
 

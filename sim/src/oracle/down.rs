@@ -121,6 +121,20 @@ impl Oracle {
                     );
                 }
             }
+            "Service" if entry.kind == kinds::SERVICE => {
+                let live = clusters.virt.get(kinds::SERVICE, namespace, name).filter(|virt| !virt.is_deleting());
+                let has_address = |virt: &Object| virt["spec"]["clusterIP"] == host["spec"]["clusterIP"];
+                let is_needed = live.is_some_and(|virt| {
+                    let is_copy = virt.uid() == record.uid && virt["spec"]["type"] != "ExternalName";
+                    is_copy || (self.history.is_reserved(host.uid()) && has_address(&virt))
+                });
+                if is_needed {
+                    self.fail(
+                        Promise::Lost,
+                        format!("{} deleted the host Service of the live Service {namespace}/{name}", entry.user),
+                    );
+                }
+            }
             "PersistentVolumeClaim" if of(kinds::PERSISTENT_VOLUME_CLAIM).is_some() => {
                 self.fail(
                     Promise::Lost,

@@ -1,6 +1,6 @@
-//! Past of pods: which host pods a virtual pod had, and how they ended.
+//! Past of pods: which host pods a virtual pod had, and how they ended. Past of Services: which were reserved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tenet_mapper::{Side, kinds};
@@ -9,12 +9,14 @@ use tokio::time::Instant;
 use super::{SYNCER, record};
 use crate::api::{AuditEntry, Object};
 
-/// Past of all virtual pods, by their UIDs.
+/// Past of all virtual pods, by their UIDs, and of the host Services that were reserved.
 #[derive(Debug, Default)]
 pub(super) struct History {
     pods: BTreeMap<String, Life>,
     /// Times at which host pods got their node, by their UIDs.
     bound: BTreeMap<String, Instant>,
+    /// UIDs of host Services that were made for a Service which was not stored then.
+    reserved: BTreeSet<String>,
 }
 
 /// Past of one virtual pod.
@@ -40,7 +42,18 @@ impl History {
         self.bound.get(uid).copied()
     }
 
+    /// Returns true if a host Service was made for a Service which was not stored then.
+    pub(super) fn is_reserved(&self, uid: &str) -> bool {
+        self.reserved.contains(uid)
+    }
+
     pub(super) fn learn(&mut self, side: Side, entry: &AuditEntry) {
+        if (side, entry.kind) == (Side::Host, kinds::SERVICE)
+            && let (None, Some(after)) = (&entry.before, &entry.after)
+            && record(after).is_some_and(|record| record.uid.is_empty())
+        {
+            self.reserved.insert(after.uid().to_owned());
+        }
         if side != Side::Host || entry.kind != kinds::POD {
             return;
         }

@@ -64,6 +64,7 @@ pub fn directed() -> Vec<(&'static str, Script)> {
     all.extend(failures());
     all.extend(replicas());
     all.extend(claims());
+    all.extend(reservations());
     all.extend(super::rare::directed());
     all
 }
@@ -100,6 +101,39 @@ fn claims() -> Vec<(&'static str, Script)> {
     for write in 1..8 {
         let crash = Fault::Crash(Moment::AfterWrite(write));
         all.push(("a crash at one of the writes of a claim", both_go(mounted()).fault(400, 3_000, crash)));
+    }
+    all
+}
+
+/// Services whose addresses are reserved on the host before they are stored.
+fn reservations() -> Vec<(&'static str, Script)> {
+    let service = || Name::new(What::Service, "default", "s");
+    let reserved = |port| Act::Reserved(service(), port);
+    let replaced = |seed| {
+        let first = Script::new(seed).act(1_000, reserved(1));
+        first.act(10_000, Act::Delete(service(), None)).act(12_000, reserved(2))
+    };
+    let mut all = vec![
+        ("a Service that is reserved", Script::new(1).act(1_000, reserved(1)).act(10_000, reserved(2))),
+        ("a Service that is replaced", replaced(1)),
+        ("a Service that is replaced while no syncer runs", {
+            replaced(1).fault(8_000, 20_000, Fault::Crash(Moment::Poll(1)))
+        }),
+        ("two syncers and a Service that is replaced", replaced(1).fault(100, 60_000, Fault::Second)),
+    ];
+    for seed in 1..4 {
+        all.push((
+            "a Service that is replaced, and whose end is told late",
+            replaced(seed).fault(9_000, 20_000, Fault::Slow(Side::Virtual, 4_000)),
+        ));
+        all.push((
+            "a Service that is replaced, and whose end is not told",
+            replaced(seed).fault(9_990, 1_000, Fault::Swallow(Side::Virtual, 1)).fault(
+                11_500,
+                20_000,
+                Fault::Slow(Side::Virtual, 500),
+            ),
+        ));
     }
     all
 }

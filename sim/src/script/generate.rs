@@ -84,8 +84,18 @@ pub fn story(seed: u64) -> Script {
             act(at + 20_000, Act::Content(Name::new(What::Secret, "team", name), 0));
         }
     }
+    if Random::of(seed, "webhook").chance(40) {
+        script.steps.iter_mut().for_each(|step| reserve(&mut step.act));
+    }
     script.steps.sort_by_key(|step| step.at);
     script
+}
+
+/// Lets the webhook reserve the address of a Service.
+fn reserve(act: &mut Act) {
+    if let Act::Service(name, port) = act {
+        *act = Act::Reserved(name.clone(), *port);
+    }
 }
 
 fn text(random: &mut Random, items: &[&str]) -> String {

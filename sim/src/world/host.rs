@@ -195,6 +195,6 @@ fn bare(copy: &Object) -> Value {
 }
 
 /// The name that the copy of an object gets on the host.
-fn host_name(name: &Name) -> String {
+pub(super) fn host_name(name: &Name) -> String {
     format!("{}-x-{}-x-{}", name.name, name.namespace, crate::run::NAME)
 }

@@ -7,6 +7,7 @@ use tenet_mapper::kinds;
 
 use super::TENANT;
 use super::volumes::uses;
+use super::webhook::Webhook;
 use crate::api::{Cluster, PatchType, Status};
 use crate::script::{Act, GATE, Name, PodPlan, What};
 
@@ -17,6 +18,7 @@ const ALL: [What; 8] =
 /// The tenant of a virtual cluster.
 pub struct Tenant {
     virt: Cluster,
+    webhook: Webhook,
     waiting: BTreeMap<String, VecDeque<Act>>,
 }
 
@@ -28,8 +30,8 @@ enum Attempt {
 
 impl Tenant {
     /// A tenant who has done nothing yet.
-    pub fn new(virt: Cluster) -> Self {
-        Self { virt, waiting: BTreeMap::new() }
+    pub fn new(virt: Cluster, webhook: Webhook) -> Self {
+        Self { virt, webhook, waiting: BTreeMap::new() }
     }
 
     /// Adds an act.
@@ -48,11 +50,11 @@ impl Tenant {
 
     /// Tries what is intended.
     pub fn act(&mut self) {
-        let virt = self.virt.clone();
+        let (virt, webhook) = (self.virt.clone(), &self.webhook);
         let coming: BTreeSet<_> = self.waiting.values().flatten().filter_map(namespace).map(str::to_owned).collect();
         for acts in self.waiting.values_mut() {
             while let Some(act) = acts.front() {
-                match attempt(&virt, act, &coming) {
+                match attempt(&virt, webhook, act, &coming) {
                     Attempt::Done => drop(acts.pop_front()),
                     Attempt::Again => break,
                 }
@@ -90,7 +92,7 @@ fn namespace(act: &Act) -> Option<&str> {
 }
 
 /// Tries an act; `coming` are namespaces that are still to be created.
-fn attempt(virt: &Cluster, act: &Act, coming: &BTreeSet<String>) -> Attempt {
+fn attempt(virt: &Cluster, webhook: &Webhook, act: &Act, coming: &BTreeSet<String>) -> Attempt {
     if let Some(name) = act.name()
         && !has_namespace(virt, name)
     {
@@ -109,11 +111,8 @@ fn attempt(virt: &Cluster, act: &Act, coming: &BTreeSet<String>) -> Attempt {
             What::Secret => put(virt, name, json!({"stringData": {"value": value.to_string()}})),
             _ => put(virt, name, json!({"data": {"value": value.to_string()}})),
         },
-        Act::Service(name, port) => put(
-            virt,
-            name,
-            json!({"spec": {"selector": {"app": name.name}, "ports": [{"name": "http", "port": 8000 + port}]}}),
-        ),
+        Act::Service(name, port) => put(virt, name, json!({"spec": service(name, *port)})),
+        Act::Reserved(name, port) => put_reserved(virt, webhook, name, service(name, *port)),
         Act::Selectorless(name, port) => {
             put(virt, name, json!({"spec": {"ports": [{"name": "http", "port": 8000 + port}]}}))
         }
@@ -153,6 +152,20 @@ fn workload(name: &Name, replicas: u64, plan: &PodPlan) -> Value {
         _ => json!({"metadata": metadata, "spec": {
             "replicas": replicas, "selector": {"matchLabels": {"app": name.name}}, "template": template}}),
     }
+}
+
+fn service(name: &Name, port: u64) -> Value {
+    json!({"selector": {"app": name.name}, "ports": [{"name": "http", "port": 8000 + port}]})
+}
+
+/// Creates a Service through the webhook, or changes it.
+fn put_reserved(virt: &Cluster, webhook: &Webhook, name: &Name, mut spec: Value) -> Attempt {
+    if virt.get(kinds::SERVICE, &name.namespace, &name.name).is_none()
+        && let Some(address) = webhook.reserve(name, &spec)
+    {
+        spec["clusterIP"] = address;
+    }
+    put(virt, name, json!({"spec": spec}))
 }
 
 fn create(virt: &Cluster, name: &Name, body: Value) -> Attempt {
