@@ -27,17 +27,17 @@ pub(crate) fn mapper() -> impl Mapper {
     CopyMapper::new(Budgets(MapperSpec::both_sides("pod-disruption-budget", KIND, table)))
 }
 
-/// Returns the reason why the virtual cluster cannot count for the present spec.
+/// Returns the reason why the virtual cluster cannot count. The numbers beside it are those of an earlier count, or zeros.
 fn uncounted(virt: &Object) -> Option<&str> {
     let failed = |condition: &&Value| condition["type"] == "DisruptionAllowed" && condition["reason"] == "SyncFailed";
-    let condition = virt.list_at("/status/conditions").iter().find(failed)?;
-    condition["message"].as_str().filter(|_| desired_healthy(virt).is_none())
+    virt.list_at("/status/conditions").iter().find(failed)?["message"].as_str()
 }
 
 /// Returns the number of pods that must stay; `None` until the virtual cluster has counted for the present spec.
 fn desired_healthy(virt: &Object) -> Option<i64> {
-    let is_counted = virt.at("/status/observedGeneration").and_then(Value::as_i64)
-        >= virt.at("/metadata/generation").and_then(Value::as_i64);
+    let is_counted = uncounted(virt).is_none()
+        && virt.at("/status/observedGeneration").and_then(Value::as_i64)
+            >= virt.at("/metadata/generation").and_then(Value::as_i64);
     virt.at("/status/desiredHealthy").and_then(Value::as_i64).filter(|_| is_counted)
 }
 

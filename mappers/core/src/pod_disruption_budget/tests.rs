@@ -57,11 +57,23 @@ fn the_copy_goes_with_its_original() {
     assert!(host(&orphan).is_none());
 }
 
+/// The status that the controller of the virtual cluster writes when it cannot count, as Kubernetes 1.37 does.
+const FAILED: &str = "
+status:
+  observedGeneration: 2
+  currentHealthy: 0
+  desiredHealthy: 0
+  disruptionsAllowed: 0
+  expectedPods: 0
+  conditions: [{type: DisruptionAllowed, reason: SyncFailed, status: 'False', message: no scale}]";
+
+fn failed() -> String {
+    let (spec, _) = VIRTUAL.split_once("\nstatus:").unwrap();
+    format!("{spec}{FAILED}")
+}
+
 #[test]
 fn a_budget_that_the_virtual_cluster_cannot_count_says_that_no_drain_respects_it() {
-    let failed =
-        "status: {conditions: [{type: DisruptionAllowed, reason: SyncFailed, status: 'False', message: no scale}]}";
-    let (spec, _) = VIRTUAL.split_once("status:").unwrap();
     let told = |text: &str| {
         let mut clusters = Clusters::default().with(Side::Virtual, text);
         let outcome = clusters.reconcile(&mapper(), "shop", "web").unwrap();
@@ -70,6 +82,21 @@ fn a_budget_that_the_virtual_cluster_cannot_count_says_that_no_drain_respects_it
         outcome.effects().into_iter().find_map(message)
     };
     let expected = "drains of the host do not respect it as it is now: no scale";
-    assert_eq!(told(&format!("{spec}{failed}")).as_deref(), Some(expected));
+    assert_eq!(told(&failed()).as_deref(), Some(expected));
+    let unobserved = failed().replace("observedGeneration: 2", "observedGeneration: 0");
+    assert_eq!(told(&unobserved).as_deref(), Some(expected));
     assert_eq!(told(VIRTUAL), None);
+}
+
+#[test]
+fn the_zeros_of_a_failed_count_do_not_open_the_host_copy() {
+    let mut clusters = Clusters::default().with(Side::Virtual, &failed());
+    assert_eq!(converge(&mut clusters), 0);
+    assert_eq!(host(&clusters), None, "a copy without a number would allow every eviction, and look as if it did not");
+
+    let mut clusters = Clusters::default().with(Side::Virtual, VIRTUAL);
+    converge(&mut clusters);
+    let mut clusters = clusters.with(Side::Virtual, &failed());
+    assert_eq!(converge(&mut clusters), 0, "the last number that was counted stays");
+    assert_eq!(host(&clusters).unwrap()["minAvailable"], 3);
 }
