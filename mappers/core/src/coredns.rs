@@ -18,6 +18,7 @@ use tenet_mapper::{
 };
 
 pub use config::CoreDns;
+pub(crate) use manifest::PORT;
 use manifest::Part;
 use record::Record;
 
@@ -27,11 +28,11 @@ use crate::pod::Dns;
 pub(crate) const DEPLOYMENT: Kind = Kind::of("apps", "v1", "Deployment", "deployments");
 
 /// Namespace of all namespaced objects of CoreDNS.
-const NAMESPACE: &str = "kube-system";
+pub(crate) const NAMESPACE: &str = "kube-system";
 /// Name of the Deployment and its `ConfigMap`.
 const NAME: &str = "coredns";
 /// Name of the Service, which programs know.
-const SERVICE: &str = "kube-dns";
+pub(crate) const SERVICE: &str = "kube-dns";
 
 const RULES: &[Rule] = &[
     set("apiVersion", "is the same on both sides"),

@@ -2,6 +2,7 @@
 //! narrowed to the pods of the virtual cluster in the namespaces that the tenant meant.
 
 mod config;
+mod dns;
 mod notice;
 mod peers;
 
@@ -98,7 +99,11 @@ impl Translate for Policies {
                 }
             }
         }
-        if refusals.is_empty() { Ok(draft) } else { Err(MapError::Refused(refusals)) }
+        if !refusals.is_empty() {
+            return Err(MapError::Refused(refusals));
+        }
+        dns::add(cx, virt, scope, &mut draft).map_err(|error| MapError::refused("spec.egress", error.to_string()))?;
+        Ok(draft)
     }
 
     /// Waits for namespaces, if their labels decide about the peers.

@@ -24,7 +24,8 @@ pub(super) const READ_BY_COREDNS: [Kind; 3] = [kinds::ENDPOINT_SLICE, kinds::SER
 /// Name of the cluster-scoped objects, as in other clusters.
 const ROLE: &str = "system:coredns";
 const RBAC: &str = "rbac.authorization.k8s.io";
-const PORT: u16 = 1053;
+/// Port at which CoreDNS listens: one below 1024 takes rights that not every node gives.
+pub(crate) const PORT: u16 = 1053;
 const METRICS: u16 = 9153;
 
 /// One object of the manifest.

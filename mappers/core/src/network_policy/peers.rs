@@ -6,7 +6,7 @@ use tenet_mapper::translate::selectors::LabelSelector;
 use tenet_mapper::{Context, Object, Side, kinds, pointer};
 
 /// Label with the name of a namespace, which the API server sets on each.
-const NAME: &str = "kubernetes.io/metadata.name";
+pub(super) const NAME: &str = "kubernetes.io/metadata.name";
 
 /// Returns the pointers of the lists of peers, one for each rule.
 pub(super) fn lists(policy: &Value) -> Vec<String> {

@@ -204,3 +204,61 @@ fn one_policy_of_a_namespace_says_that_nothing_enforces_them() {
     );
     assert!(told("web").effects().is_empty());
 }
+
+/// Rules for DNS, as the documentation of Kubernetes and most charts write them.
+#[test]
+fn a_rule_for_the_port_of_dns_lets_queries_reach_the_server_at_its_own_port() {
+    let system = json!({"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}});
+    let dns = json!({"namespaceSelector": system, "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}}});
+    let both = json!([{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]);
+    let server = json!({
+        "matchLabels": {"k8s-app": "kube-dns"},
+        "matchExpressions": [in_vc(), in_namespaces(&["kube-system"])],
+    });
+    let udp = json!({"protocol": "UDP", "port": 1053});
+    let tcp = json!({"protocol": "TCP", "port": 1053});
+    let all = json!([udp, tcp]);
+    let cases = [
+        (json!([dns]), both.clone(), Some(all.clone())),
+        (json!([{"namespaceSelector": {}}]), both.clone(), Some(all)),
+        (json!([{"namespaceSelector": system}]), json!([{"port": 53, "protocol": "UDP"}]), Some(json!([udp]))),
+        (json!([dns]), json!([{"port": 1, "endPort": 100}]), Some(json!([tcp]))),
+        (json!([dns]), json!([{"port": 53}, {"port": 1000, "endPort": 2000}]), None),
+        (json!([dns]), json!([{"port": 443}, {"port": "dns", "protocol": "UDP"}]), None),
+        (json!([{"podSelector": {}}]), both.clone(), None),
+        (json!([{"namespaceSelector": system, "podSelector": {"matchLabels": {"app": "web"}}}]), both, None),
+    ];
+    for (to, ports, added) in cases {
+        let mut clusters = clusters(&json!({"podSelector": {}, "egress": [{"to": to, "ports": ports}]}));
+        converge(&mut clusters).unwrap();
+        let rules = host(&clusters).unwrap()["egress"].as_array().unwrap();
+        assert_eq!(rules[0]["ports"], ports);
+        let added = added.map(|ports| json!({"to": [{"podSelector": server}], "ports": ports}));
+        assert_eq!(rules.get(1), added.as_ref(), "{to} {ports}");
+        assert_eq!(converge(&mut clusters), Ok(0), "the second look writes nothing");
+    }
+}
+
+#[test]
+fn a_policy_for_the_server_lets_queries_in_at_its_own_port() {
+    let ports = |selector: Value| {
+        let spec = json!({"podSelector": selector, "ingress": [{
+            "from": [{"namespaceSelector": {}}],
+            "ports": [{"port": 53, "protocol": "UDP"}],
+        }]});
+        let mut clusters = Clusters::default();
+        let metadata = json!({"name": "web", "namespace": "kube-system"});
+        clusters.put(
+            Side::Virtual,
+            json!({"apiVersion": KIND.api_version(), "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}),
+        );
+        clusters.converge(&mapper(), "kube-system", "web").unwrap();
+        let copy = clusters.object(Side::Host, KIND, "team-a", "web-x-kube-system-x-vc-1").unwrap();
+        copy.at("/spec/ingress/0/ports").unwrap().clone()
+    };
+    let asked = json!({"port": 53, "protocol": "UDP"});
+    let more = json!([asked, {"protocol": "UDP", "port": 1053}]);
+    assert_eq!(ports(json!({"matchLabels": {"k8s-app": "kube-dns"}})), more);
+    assert_eq!(ports(json!({})), more);
+    assert_eq!(ports(json!({"matchLabels": {"app": "web"}})), json!([asked]));
+}
