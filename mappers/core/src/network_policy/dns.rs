@@ -17,9 +17,11 @@ pub(super) fn add(cx: &Context<'_>, virt: &Object, scope: Scope<'_>, draft: &mut
         return Ok(());
     }
     if virt.namespace() == NAMESPACE && selects(virt.at("/spec/podSelector"), &labels()) {
-        for rule in draft["spec"]["ingress"].as_array_mut().into_iter().flatten() {
+        for rule in list(draft, "/spec/ingress").into_iter().flatten() {
             let more = missing(rule);
-            rule["ports"].as_array_mut().into_iter().for_each(|ports| ports.extend(more.iter().cloned()));
+            if let Some(ports) = list(rule, "/ports") {
+                ports.extend(more);
+            }
         }
     }
     let leads = |rule: &&Value| {
@@ -32,12 +34,17 @@ pub(super) fn add(cx: &Context<'_>, virt: &Object, scope: Scope<'_>, draft: &mut
             ports.push(port);
         }
     }
-    if let (false, Some(rules)) = (ports.is_empty(), draft["spec"]["egress"].as_array_mut()) {
+    if let (false, Some(rules)) = (ports.is_empty(), list(draft, "/spec/egress")) {
         let namespace = json!({"matchLabels": {NAME: NAMESPACE}});
         let server = select_pods(Some(&json!({"matchLabels": labels()})), Some(&namespace), scope)?;
         rules.push(json!({"to": [{"podSelector": server}], "ports": ports}));
     }
     Ok(())
+}
+
+/// Returns a list, without making a field that is missing.
+fn list<'v>(value: &'v mut Value, pointer: &str) -> Option<&'v mut Vec<Value>> {
+    value.pointer_mut(pointer).and_then(Value::as_array_mut)
 }
 
 /// Labels of the pods of CoreDNS.
