@@ -119,6 +119,10 @@ fn keep_constant(before: &Value, after: &mut Value) {
             tenet_mapper::pointer::set(after, field, value.clone());
         }
     }
+    // The copy of a Service that loses its selector keeps one, of no pod.
+    if before["kind"] == "Service" && after["spec"]["selector"].as_object().is_none_or(serde_json::Map::is_empty) {
+        after["spec"]["selector"] = before["spec"]["selector"].clone();
+    }
     if before["kind"] == "VolumeSnapshot" {
         after["spec"] = before["spec"].clone();
     }

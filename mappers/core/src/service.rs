@@ -13,6 +13,7 @@ mod reservation;
 
 pub use replicas::{FromHost, ReplicateServices, ToHost};
 use serde_json::{Value, json};
+use tenet_mapper::keys::{MANAGED_BY, NAMESPACE};
 use tenet_mapper::rules::{Rule, SelectorForm, copy, refuse, selector, up};
 use tenet_mapper::{
     Admission, Bound, Cause, Context, CopyMapper, Deletion, Effect, EventReason, MapError, Mapper, MapperSpec, Object,
@@ -182,6 +183,12 @@ pub(crate) fn has_selector(service: &Object) -> bool {
     service.at("/spec/selector").and_then(Value::as_object).is_some_and(|selector| !selector.is_empty())
 }
 
+/// Returns a selector of no pod, for the copy of a Service that has lost its selector: without one, the controllers of the
+/// host would leave the endpoints that they have made for ever, and copy them.
+fn no_pods(cx: &Context<'_>) -> Value {
+    json!({MANAGED_BY: cx.scope("").vc, NAMESPACE: ""})
+}
+
 /// Returns true if the Service has an external name, and so concerns only the virtual DNS.
 pub(crate) fn is_external(virt: &Object) -> bool {
     virt.str_at("/spec/type") == Some("ExternalName")
@@ -208,6 +215,9 @@ impl Translate for Services {
             if let Some(value) = virt.annotation(key) {
                 crossed::add(&mut draft["metadata"], key, value);
             }
+        }
+        if !has_selector(virt) && host.is_some_and(has_selector) {
+            draft["spec"]["selector"] = no_pods(cx);
         }
         if let Some(host) = host.filter(|_| growth::has_node_ports(virt)) {
             address::keep_node_ports(&mut draft, host);

@@ -109,7 +109,6 @@ fn a_label_that_controllers_of_the_host_act_on_crosses_under_another_name_in_the
 fn what_the_tenant_changes_follows() {
     for (pointer, value) in [
         ("/spec/selector", json!({"app": "other"})),
-        ("/spec/selector", Value::Null),
         ("/spec/sessionAffinity", json!("None")),
         ("/spec/sessionAffinityConfig", Value::Null),
         ("/spec/ports", json!([{"name": "http", "port": 81, "protocol": "TCP", "targetPort": "web"}])),
@@ -126,6 +125,30 @@ fn what_the_tenant_changes_follows() {
             _ => assert_eq!(crossed, value, "{pointer}"),
         }
     }
+}
+
+/// Without a selector the host's controllers would leave the endpoints that they have made, beside those of the tenant.
+#[test]
+fn the_copy_of_a_service_that_has_lost_its_selector_selects_no_pod() {
+    let none = json!({"tenet.sh/managed-by": "vc-1", "tenet.sh/namespace": ""});
+    let mut clusters = CLUSTER_IP.both();
+    edit(&mut clusters, Side::Virtual, "/spec/selector", Value::Null);
+    assert_eq!(converge(&mut clusters), 1);
+    assert_eq!(host(&clusters).unwrap().at("/spec/selector"), Some(&none));
+    assert_eq!(converge(&mut clusters), 0, "the second look writes nothing");
+
+    edit(&mut clusters, Side::Virtual, "/spec/ports/0/port", json!(81));
+    assert_eq!(converge(&mut clusters), 1);
+    assert_eq!(host(&clusters).unwrap().at("/spec/selector"), Some(&none), "also after another change");
+
+    edit(&mut clusters, Side::Virtual, "/spec/selector", json!({"app": "web"}));
+    assert_eq!(converge(&mut clusters), 1);
+    assert_eq!(host(&clusters).unwrap().at("/spec/selector/app"), Some(&json!("web")));
+
+    let mut clusters = CLUSTER_IP.virtual_only();
+    edit(&mut clusters, Side::Virtual, "/spec/selector", Value::Null);
+    converge(&mut clusters);
+    assert_eq!(host(&clusters).unwrap().at("/spec/selector"), None, "one that never had a selector has none");
 }
 
 #[test]
