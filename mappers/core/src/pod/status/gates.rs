@@ -19,8 +19,9 @@ use super::conditions;
 const SET: [&str; 4] = ["status", "reason", "message", "lastTransitionTime"];
 /// Length that is enough to tell one value of a condition from the next.
 const DIGEST: usize = 16;
-/// Number of values that a record keeps of a condition: the one that is shown, and the next.
-const KEPT: usize = 2;
+/// Number of values that a record keeps of a condition: the one that is shown, the next, and earlier ones of which a
+/// write had no answer, so that the host may show them later.
+const KEPT: usize = 4;
 
 /// Digests of the values that were written, by the type of the condition.
 type Record = BTreeMap<String, Vec<String>>;
@@ -58,8 +59,7 @@ pub(in crate::pod) fn gates(pod: &Subject<'_, '_>, host: &Object) -> Gates {
         if known.contains(&next) {
             due.push(condition);
         } else {
-            let values: Vec<_> = shown.into_iter().chain([next]).collect();
-            now.insert(name.to_owned(), values.into_iter().rev().take(KEPT).rev().collect());
+            now.insert(name.to_owned(), recorded(known, shown.as_ref(), next));
         }
     }
     if now != before {
@@ -68,6 +68,17 @@ pub(in crate::pod) fn gates(pod: &Subject<'_, '_>, host: &Object) -> Gates {
     let body = json!({"status": {"conditions": due}});
     gates.write = (!due.is_empty()).then(|| pod.patch_host(Some("status"), PatchFormat::Strategic, body));
     gates
+}
+
+/// Returns the values of a condition on record with the next one. The oldest make room for it, but not the one that is
+/// shown.
+fn recorded(known: &[String], shown: Option<&String>, next: String) -> Vec<String> {
+    let mut values: Vec<_> = known.iter().cloned().chain([next]).collect();
+    while values.len() > KEPT {
+        let oldest = values.iter().position(|value| Some(value) != shown).unwrap_or_default();
+        values.remove(oldest);
+    }
+    values
 }
 
 /// Returns the conditions that are set inside, as they are written. A gate may name any condition; one that the host

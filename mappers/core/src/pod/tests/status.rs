@@ -158,6 +158,31 @@ fn a_condition_of_a_gate_follows_after_a_crash_at_any_write() {
     }
 }
 
+#[test]
+fn a_value_of_a_gate_whose_write_had_no_answer_is_ours_when_the_watch_shows_it_later() {
+    for earlier in [None, Some("07:00")] {
+        let mut lab = gated();
+        if let Some(time) = earlier {
+            set(&mut lab, Side::Virtual, "False", Some(time));
+            lab.converge();
+        }
+        let shown = |lab: &Lab| json!(lab.host().unwrap().list_at("/status/conditions"));
+        let stale = shown(&lab);
+        set(&mut lab, Side::Virtual, "True", Some("08:00"));
+        lab.converge();
+        // The watch has not shown it when the tenant sets the next value.
+        let written = shown(&lab);
+        lab.edit_host("/status/conditions", stale);
+        set(&mut lab, Side::Virtual, "Unknown", Some("08:01"));
+        let effects = lab.effects();
+        lab.perform(effects[0].clone());
+        lab.edit_host("/status/conditions", written);
+        assert_eq!(lab.planned(), ["patch host status"], "{earlier:?}");
+        lab.converge();
+        assert_eq!(on_host(&lab).as_deref(), Some("Unknown"));
+    }
+}
+
 /// Both sides would write it in turns, without end.
 #[test]
 fn a_readiness_gate_that_names_a_condition_of_the_host_writes_nothing() {
