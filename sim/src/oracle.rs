@@ -18,10 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tenet_mapper::Side;
+use tenet_mapper::{Side, kinds};
 use tokio::time::Instant;
 
-use crate::api::AuditEntry;
+use crate::api::{AuditEntry, Cluster};
 use crate::network::Clusters;
 use crate::world::{FORGED_UID, LEASE};
 use election::Election;
@@ -151,8 +151,9 @@ pub struct Oracle {
     /// Times at which the syncer may have missed events.
     blind: Vec<(Instant, Instant)>,
     last_write: Option<(Side, Arc<AuditEntry>)>,
-    /// True after the virtual cluster was replaced by one that nobody has claimed.
-    is_replaced: bool,
+    /// True after the virtual cluster became one that nobody has claimed: it was replaced, or went back to a state before
+    /// its claim.
+    is_unclaimed: bool,
     /// Ids of the clusters that were replaced, with the times.
     replaced: Vec<(String, Instant)>,
     /// Time for which a request may be on its way.
@@ -180,7 +181,7 @@ impl Oracle {
             requests: 0,
             blind: Vec::new(),
             last_write: None,
-            is_replaced: false,
+            is_unclaimed: false,
             replaced: Vec::new(),
             delay: Duration::ZERO,
             is_prompt: false,
@@ -264,11 +265,12 @@ impl Oracle {
     }
 
     /// Forgets what was known of a cluster that went back to an earlier state, or was replaced.
-    pub fn forget(&mut self, cluster_id: &str) {
+    pub fn forget(&mut self, virt: &Cluster) {
+        let cluster_id = virt.cluster_id();
         if self.cluster_id != cluster_id {
-            self.is_replaced = true;
-            self.replaced.push((std::mem::replace(&mut self.cluster_id, cluster_id.to_owned()), Instant::now()));
+            self.replaced.push((std::mem::replace(&mut self.cluster_id, cluster_id), Instant::now()));
         }
+        self.is_unclaimed |= virt.get(kinds::CONFIG_MAP, "kube-system", "tenet-claim").is_none();
         self.history = History::default();
         self.excuse_order();
         self.excuse_writers();

@@ -9,7 +9,7 @@ use tenet_sim::script::generate;
 /// Number of seeds; those whose faults show an open defect are among them, and left out.
 const SEEDS: u64 = 2_000;
 /// Seeds that have shown a defect. Those past `SEEDS` run as well.
-const REGRESSIONS: [(u64, &str); 11] = [
+const REGRESSIONS: [(u64, &str); 14] = [
     (327, "a claim was deleted before a pod that mounts it had a node, and no event told why the pod waited"),
     (351, "a foreign object took the name of a host pod that had ended, and the virtual pod did not end"),
     (382, "two syncers, one of which knew an older state of a node, wrote its picture in turns"),
@@ -24,6 +24,15 @@ const REGRESSIONS: [(u64, &str); 11] = [
     ),
     (1850, "a list that hung while the virtual cluster was replaced counted as a lost event"),
     (1939, "a write for a virtual cluster that had been replaced a moment before counted as one to a foreign object"),
+    (
+        2372,
+        "a condition of a readiness gate whose write had no answer counted as that of another writer, and stayed for ever",
+    ),
+    (3331, "a virtual cluster that went back to before its claim, and was claimed anew, counted as a foreign one"),
+    (
+        3564,
+        "a copy that only an evicted pod still needed, beside one that had ended, was compared with the undisturbed run",
+    ),
 ];
 /// Number of seeds that run twice.
 const REPEATED: u64 = 30;

@@ -17,8 +17,8 @@ impl Oracle {
     pub(super) fn down(&mut self, entry: &AuditEntry, clusters: &Clusters) {
         let name = format!("{} {}/{}", entry.kind.kind, entry.namespace, entry.name);
         if entry.namespace != self.namespace {
-            // A new virtual cluster belongs to whoever claims it first, from another namespace too.
-            if !self.is_replaced {
+            // A virtual cluster without a claim belongs to whoever claims it first, from another namespace too.
+            if !self.is_unclaimed {
                 self.fail(Promise::Foreign, format!("{} wrote {name} outside of the host namespace", entry.user));
             }
             return;

@@ -316,10 +316,12 @@ fn is_steady(what: What, namespace: &str, name: &str, clusters: &Clusters, shaky
         What::Secret => "Secret",
         _ => return true,
     };
-    let pods = clusters.virt.list(kinds::POD, namespace);
-    pods.iter().any(|pod| {
-        mounts(pod, kind, name) && controller(pod).is_none() && !shaky.holds(What::Pod, namespace, pod.name())
-    })
+    let is_fixed = |pod: &Arc<Object>| controller(pod).is_none() && !shaky.holds(What::Pod, namespace, pod.name());
+    let is_needed = |pods: &[Arc<Object>]| pods.iter().any(|pod| !pod.is_deleting() && !is_finished(pod));
+    let mut pods = clusters.virt.list(kinds::POD, namespace);
+    pods.retain(|pod| mounts(pod, kind, name));
+    let (fixed, open): (Vec<_>, Vec<_>) = pods.into_iter().partition(is_fixed);
+    !fixed.is_empty() && (is_needed(&fixed) || !is_needed(&open))
 }
 
 fn is_bare(clusters: &Clusters, namespace: &str, name: &str) -> bool {

@@ -183,7 +183,7 @@ impl World {
     /// The oracle starts anew after a cluster went back or was replaced.
     fn renew(&mut self, kind: &'static str) {
         self.network.count(kind);
-        self.oracle.lock().forget(&self.clusters.virt.cluster_id());
+        self.oracle.lock().forget(&self.clusters.virt);
     }
 
     /// Ends all faults, and lets the syncer run.

@@ -70,7 +70,7 @@ impl World {
                 calm = Some(self.oracle.lock().requests());
             }
             if since.elapsed() >= known {
-                drift = drift.or(self.syncer.drift());
+                drift = drift.or_else(|| self.syncer.drift());
             }
             if start.elapsed() > LONGEST {
                 let mut oracle = self.oracle.lock();
