@@ -91,8 +91,7 @@ async fn end_pods(namespaces: &Namespaces, name: &str, steps: &mut Steps) -> Res
     let of_tenant = format!("{pods}?labelSelector={MANAGED_BY}%3D{name}");
     for pod in host.api.list(&of_tenant).await? {
         let metadata = &pod["metadata"];
-        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": metadata["uid"]}});
-        match host.api.delete(&format!("{pods}/{}", text(&metadata["name"])), &options).await {
+        match host.api.delete_one(&format!("{pods}/{}", text(&metadata["name"])), &metadata["uid"]).await {
             Err(error) if error.code() == Some(409) => {}
             other => drop(other.context("cannot delete a pod of the tenant")?),
         }

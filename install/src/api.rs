@@ -2,7 +2,7 @@
 
 use http::{Method, Request};
 use kube::Client;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Error of a request.
 #[derive(Debug, thiserror::Error)]
@@ -104,6 +104,12 @@ impl Api {
             Err(error) if error.code() == Some(404) => Ok(false),
             other => other.map(|_| true),
         }
+    }
+
+    /// Deletes an object that has this UID. Returns false if it does not exist; another object of the name is an error 409.
+    pub async fn delete_one(&self, path: &str, uid: &Value) -> Result<bool, ApiError> {
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
+        self.delete(path, &options).await
     }
 
     async fn call(&self, method: Method, path: &str, mime: &str, body: Option<&Value>) -> Result<Value, ApiError> {

@@ -114,9 +114,7 @@ async fn remove(api: &Api, path: &str, name: &str, control_plane: &str) -> Resul
     let Some(found) = api.get(path).await? else { return Ok(None) };
     let problem = conflicts::problem(&found, name, &json!({CONTROL_PLANE_NAMESPACE: control_plane}));
     if problem.is_none() {
-        let preconditions = json!({"uid": found["metadata"]["uid"]});
-        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": preconditions});
-        api.delete(path, &options).await?;
+        api.delete_one(path, &found["metadata"]["uid"]).await?;
     }
     Ok(problem)
 }

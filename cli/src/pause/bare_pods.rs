@@ -76,9 +76,8 @@ async fn secrets(host: &Host, name: &str) -> Result<Vec<Value>> {
 
 async fn remove(host: &Host, secret: &Value) -> Result<()> {
     let metadata = &secret["metadata"];
-    let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": metadata["uid"]}});
     let path = format!("/api/v1/namespaces/{}/secrets/{}", host.namespace, text(&metadata["name"]));
-    host.api.delete(&path, &options).await.map(drop).context("cannot remove a Secret that kept pods")
+    host.api.delete_one(&path, &metadata["uid"]).await.map(drop).context("cannot remove a Secret that kept pods")
 }
 
 /// Replaces the pod that has ended with the pause. A pod that was created meanwhile stays.
