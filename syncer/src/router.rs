@@ -1,10 +1,13 @@
 //! Router from a change of an object to the keys that it affects.
 
+mod keys;
+mod last;
+mod refer;
 mod references;
+mod sources;
 mod waits;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,19 +15,20 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use parking_lot::RwLock;
-use tenet_mapper::translate::{Foreign, OwnerRecord, Ownership};
+use tenet_mapper::translate::{Foreign, Ownership};
 use tenet_mapper::{
-    Dependency, Elsewhere, Facts, GroupKind, HostKey, Input, KeysOf, Kind, Mapper, MapperId, MapperSpec, Object,
-    ObjectRef, Projection, Side, VirtualKey,
+    Dependency, Elsewhere, Facts, Input, KeysOf, Kind, Mapper, MapperId, MapperSpec, Object, ObjectRef, Projection,
+    Side, VirtualKey,
 };
 
 use crate::cache::{Cache, NamespacedName, Sight};
 use crate::mappers::Mappers;
 use crate::metrics::Metrics;
-use crate::panics::contain;
 use crate::queue::{Key, Lane, Queue};
+pub use last::LastStates;
+use references::References;
 pub use references::Standing;
-use references::{References, Targets};
+use sources::{Sources, Touched};
 use waits::Waits;
 
 /// An input of a mapper.
@@ -35,21 +39,6 @@ struct Route {
     position: usize,
     projection: Projection,
     keys: KeysOf,
-}
-
-/// Keys of a route that an object affects.
-#[derive(Default)]
-struct Touched {
-    keys: Vec<VirtualKey>,
-    /// True if they differ from the keys that it affected before.
-    moved: bool,
-}
-
-/// Index of one input in both directions: objects to keys, and keys to objects.
-#[derive(Default)]
-struct Sources {
-    by_object: HashMap<NamespacedName, Vec<VirtualKey>>,
-    by_key: HashMap<VirtualKey, BTreeSet<NamespacedName>>,
 }
 
 /// Event of an object that is routed.
@@ -64,22 +53,6 @@ enum Event<'e> {
     None,
 }
 
-/// Number of sources in a page behind the first, which has one.
-const SOURCES_PAGE: usize = 64;
-
-/// Incarnation and version of the last state of a host object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastVersion {
-    uid: String,
-    version: String,
-}
-
-impl LastVersion {
-    fn of(last: &Object) -> Self {
-        Self { uid: last.uid().to_owned(), version: last.resource_version().to_owned() }
-    }
-}
-
 /// Index from objects to keys. It enqueues the keys that a change affects.
 pub struct Router {
     mappers: Arc<Mappers>,
@@ -91,7 +64,7 @@ pub struct Router {
     sources: DashMap<(MapperId, usize), Sources>,
     references: RwLock<References>,
     waiting: Waits,
-    gone: DashMap<(Kind, HostKey), Object>,
+    gone: LastStates,
     cluster: String,
     cluster_id: String,
     /// Configuration that key functions may ask.
@@ -129,7 +102,7 @@ impl Router {
             sources: DashMap::new(),
             references: RwLock::default(),
             waiting: Waits::default(),
-            gone: DashMap::new(),
+            gone: LastStates::default(),
             cluster: cluster.to_owned(),
             cluster_id: cluster_id.to_owned(),
             facts: None,
@@ -190,8 +163,7 @@ impl Router {
             self.forget_last_of(cache.kind(), last.uid());
         } else if self.owner_of(last).is_some_and(|owner| owner.kind == cache.kind().group_kind()) {
             // Only the mapper of its own kind acknowledges a last state.
-            let key = HostKey::new(last.namespace(), last.name());
-            self.gone.insert((cache.kind(), key), last.clone());
+            self.gone.keep(cache.kind(), last);
         }
         self.route(cache, last, Lane::Urgent, Event::Gone);
     }
@@ -200,26 +172,14 @@ impl Router {
     /// acknowledge it: in a replica that stands by another one shows it.
     fn forget_last_of(&self, kind: Kind, uid: &str) {
         let mapper = self.mappers.of_kind(kind);
-        if self.gone.is_empty() || mapper.is_some_and(|mapper| self.is_running(mapper.spec().id)) {
-            return;
+        if !mapper.is_some_and(|mapper| self.is_running(mapper.spec().id)) {
+            self.gone.forget(kind, |last| self.owner_of(last).is_none_or(|owner| owner.uid != uid));
         }
-        self.gone.retain(|(of, _), last| *of != kind || self.owner_of(last).is_none_or(|owner| owner.uid != uid));
     }
 
-    /// The last state of a host object that has gone.
-    pub fn last_state(&self, kind: Kind, key: &HostKey) -> Option<Object> {
-        self.gone.get(&(kind, key.clone())).map(|object| object.clone())
-    }
-
-    /// Returns the incarnation and version of a last state.
-    pub fn last_version(&self, kind: Kind, key: &HostKey) -> Option<LastVersion> {
-        self.gone.get(&(kind, key.clone())).map(|last| LastVersion::of(&last))
-    }
-
-    /// Acknowledges the end of a host object: its last state is not needed any more, unless another one has
-    /// come since `seen`.
-    pub fn acknowledge(&self, kind: Kind, key: &HostKey, seen: &LastVersion) {
-        self.gone.remove_if(&(kind, key.clone()), |_, last| LastVersion::of(last) == *seen);
+    /// Last states of host objects that have gone.
+    pub fn last_states(&self) -> &LastStates {
+        &self.gone
     }
 
     /// Shows the objects of an input that touch a key, in order of their names, until `visit` returns false. A mapper
@@ -231,57 +191,16 @@ impl Router {
         key: &VirtualKey,
         mut visit: impl FnMut(&NamespacedName) -> bool,
     ) {
-        let mut page = self.sources(mapper, position, key, None);
-        while let Some(last) = page.last() {
-            if !page.iter().all(&mut visit) {
+        let page = |after: Option<&NamespacedName>| {
+            self.sources.get(&(mapper, position)).map(|sources| sources.page(key, after)).unwrap_or_default()
+        };
+        let mut places = page(None);
+        while let Some(last) = places.last() {
+            if !places.iter().all(&mut visit) {
                 return;
             }
-            let next = self.sources(mapper, position, key, Some(last));
-            page = next;
-        }
-    }
-
-    /// Returns the page of sources behind this one; the first page without it.
-    fn sources(
-        &self,
-        mapper: MapperId,
-        position: usize,
-        key: &VirtualKey,
-        after: Option<&NamespacedName>,
-    ) -> Vec<NamespacedName> {
-        let Some(sources) = self.sources.get(&(mapper, position)) else { return Vec::new() };
-        let Some(places) = sources.by_key.get(key) else { return Vec::new() };
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let page = if after.is_some() { SOURCES_PAGE } else { 1 };
-        places.range::<NamespacedName, _>((start, Bound::Unbounded)).take(page).cloned().collect()
-    }
-
-    /// Returns true if an object that is on the host, or may be, refers to this one.
-    pub fn is_referenced(&self, kind: Kind, key: &VirtualKey) -> bool {
-        self.references.read().is_referenced(&(kind.group_kind(), key.clone()))
-    }
-
-    /// Returns the virtual kinds whose objects may refer to one of this kind.
-    pub fn referrers_of(&self, kind: GroupKind) -> Vec<Kind> {
-        self.mappers.iter().map(Mapper::spec).filter(|spec| spec.refers_to(kind)).map(|spec| spec.kind).collect()
-    }
-
-    /// Returns true if an object refers to this one and no reconcile has decided yet that the former may not be on the
-    /// host.
-    pub fn is_mentioned(&self, kind: Kind, key: &VirtualKey) -> bool {
-        self.references.read().is_mentioned(&(kind.group_kind(), key.clone()))
-    }
-
-    /// Notes what the reconcile of a key says about its references, and wakes the objects that are needed now, or not
-    /// any more.
-    pub fn judge(&self, key: &Key, standing: Standing) {
-        let referrer = (key.mapper, key.object.clone());
-        if !self.references.read().stands_otherwise(&referrer, standing) {
-            return;
-        }
-        let changed = self.references.write().judge(&referrer, standing);
-        for (kind, key) in &changed {
-            self.enqueue_kind(*kind, key);
+            let next = page(Some(last));
+            places = next;
         }
     }
 
@@ -298,7 +217,7 @@ impl Router {
     /// Returns the number of entries that stand for objects: references, sources, waiting keys and last states.
     pub fn len(&self) -> usize {
         let references = self.references.read();
-        let sources: usize = self.sources.iter().map(|sources| sources.by_object.len() + sources.by_key.len()).sum();
+        let sources: usize = self.sources.iter().map(|sources| sources.len()).sum();
         references.len() + sources + self.waiting.len() + self.gone.len()
     }
 
@@ -310,10 +229,9 @@ impl Router {
     /// Frees memory that is no longer needed.
     pub fn compact(&self) {
         self.waiting.compact();
-        self.gone.shrink_to_fit();
+        self.gone.compact();
         for mut sources in self.sources.iter_mut() {
-            sources.by_object.shrink_to_fit();
-            sources.by_key.shrink_to_fit();
+            sources.compact();
         }
         self.references.write().compact();
     }
@@ -351,16 +269,6 @@ impl Router {
         self.wake(cache.side(), cache.kind(), object);
     }
 
-    fn keys_by_facts(
-        &self,
-        mapper: MapperId,
-        object: &Object,
-        keys_of: fn(&Facts, &Object) -> Vec<VirtualKey>,
-    ) -> Vec<VirtualKey> {
-        let Some(facts) = self.facts.as_ref().map(|facts| facts.load()) else { return Vec::new() };
-        self.contain(mapper, object, || keys_of(&facts, object)).unwrap_or_default()
-    }
-
     /// Enqueues the keys of one mapper that an object touches.
     pub fn enqueue_for(&self, mapper: MapperId, cache: &Cache, object: &Object, lane: Lane) {
         let routes = self.routes.get(&(cache.side(), cache.kind())).into_iter().flatten();
@@ -379,7 +287,7 @@ impl Router {
         // An object that has gone before is in no cache. In order, so that one seed of the simulator always gives the
         // same run.
         let gone: BTreeSet<_> =
-            self.gone.iter().filter_map(|last| self.owner_key(mapper, &self.owner_of(&last)?)).collect();
+            self.gone.all().filter_map(|last| self.owner_key(mapper, &self.owner_of(&last)?)).collect();
         for object in gone {
             self.queue.add(Key { mapper, object }, Lane::Change);
         }
@@ -447,91 +355,6 @@ impl Router {
         }
     }
 
-    /// Returns the keys of a route that an object affects; `owner` is its owner record.
-    fn touched(
-        &self,
-        route: &Route,
-        cache: &Cache,
-        object: &Object,
-        owner: Option<&OwnerRecord>,
-        gone: bool,
-    ) -> Touched {
-        let keys = match route.keys {
-            KeysOf::None => Vec::new(),
-            KeysOf::Own => vec![VirtualKey::new(object.namespace(), object.name())],
-            KeysOf::Owner => owner.and_then(|owner| self.owner_key(route.mapper, owner)).into_iter().collect(),
-            KeysOf::Configured(keys_of) => self.keys_by_facts(route.mapper, object, keys_of),
-            KeysOf::With(keys_of) => {
-                match self.contain(route.mapper, object, || keys_of(object)) {
-                    Some(keys) => return self.reindex(route, cache, object, keys, gone),
-                    None if gone => return self.reindex(route, cache, object, Vec::new(), gone),
-                    // The index stays as it is: its entries keep other objects alive.
-                    None => self.indexed(route, object),
-                }
-            }
-        };
-        Touched { keys, moved: false }
-    }
-
-    /// Runs code of a mapper about an object. A panic costs that mapper this object: the others are woken.
-    fn contain<T>(&self, mapper: MapperId, object: &Object, run: impl FnOnce() -> T) -> Option<T> {
-        let at = format!("{mapper} {}/{}", object.namespace(), object.name());
-        contain(self.metrics.as_deref(), "router", at, run)
-    }
-
-    /// Returns the keys of a route that the index has for an object.
-    fn indexed(&self, route: &Route, object: &Object) -> Vec<VirtualKey> {
-        let object_key = NamespacedName::new(object.namespace(), object.name());
-        let sources = self.sources.get(&(route.mapper, route.position));
-        sources.and_then(|sources| sources.by_object.get(&object_key).cloned()).unwrap_or_default()
-    }
-
-    /// Records the keys that an object affects now. Returns them with those that it affected before.
-    fn reindex(&self, route: &Route, cache: &Cache, object: &Object, keys: Vec<VirtualKey>, gone: bool) -> Touched {
-        let object_key = NamespacedName::new(object.namespace(), object.name());
-        let mut sources = self.sources.entry((route.mapper, route.position)).or_default();
-        if !is_last(cache, object, gone) {
-            return Touched { keys, moved: false };
-        }
-        let now = if gone { Vec::new() } else { keys };
-        let before = if now.is_empty() {
-            sources.by_object.remove(&object_key)
-        } else {
-            sources.by_object.insert(object_key.clone(), now.clone())
-        };
-        let before = before.unwrap_or_default();
-        for key in before.iter().filter(|key| !now.contains(key)) {
-            if let Some(places) = sources.by_key.get_mut(key) {
-                places.remove(&object_key);
-                if places.is_empty() {
-                    sources.by_key.remove(key);
-                }
-            }
-        }
-        for key in now.iter().filter(|key| !before.contains(key)) {
-            sources.by_key.entry(key.clone()).or_default().insert(object_key.clone());
-        }
-        let moved = now != before;
-        let mut keys = now;
-        keys.extend(before);
-        keys.sort_unstable();
-        keys.dedup();
-        Touched { keys, moved }
-    }
-
-    fn owner_of(&self, host: &Object) -> Option<OwnerRecord> {
-        self.ownership(host)?.ours()
-    }
-
-    fn ownership(&self, host: &Object) -> Option<Ownership> {
-        Some(OwnerRecord::read(host.value().get("metadata")?, &self.cluster, &self.cluster_id))
-    }
-
-    fn owner_key(&self, mapper: MapperId, owner: &OwnerRecord) -> Option<VirtualKey> {
-        let is_own = owner.kind == self.mappers.get(mapper)?.spec().kind;
-        is_own.then(|| VirtualKey::new(owner.namespace.as_str(), owner.name.as_str()))
-    }
-
     /// Logs and counts a host object whose owner record was changed: its owner is unknown, so it stays as it is.
     fn alarm(&self, kind: Kind, host: &Object) {
         let object = format!("{}/{}", host.namespace(), host.name());
@@ -540,49 +363,6 @@ impl Router {
             metrics.damaged(kind);
         }
     }
-
-    /// Records the references of a virtual object and wakes objects that are newly needed, or not any
-    /// more.
-    fn refer(&self, cache: &Cache, object: &Object, gone: bool) {
-        let Some(spec) = self.mappers.of_kind(cache.kind()).map(Mapper::spec) else { return };
-        if spec.table.is_none() {
-            return;
-        }
-        let namespace = object.namespace();
-        let now: Targets = if gone || !(spec.refers)(object) {
-            Targets::new()
-        } else {
-            // Without an answer the references stay as they are: they keep other objects alive.
-            let Some(references) = self.contain(spec.id, object, || spec.references(object)) else { return };
-            references.into_iter().map(|r| (r.kind, r.name)).collect()
-        };
-        let referrer = (spec.id, VirtualKey::new(namespace, object.name()));
-        let changed = {
-            let mut references = self.references.write();
-            if !is_last(cache, object, gone) {
-                return;
-            }
-            references.replace(referrer, now)
-        };
-        for (kind, key) in &changed {
-            self.enqueue_kind(*kind, key);
-        }
-    }
-
-    fn enqueue_kind(&self, kind: GroupKind, object: &VirtualKey) {
-        let mapper = self.mappers.of_kind(kind).map(|mapper| mapper.spec().id);
-        if let Some(mapper) = mapper.filter(|mapper| self.is_running(*mapper)) {
-            self.queue.add(Key { mapper, object: object.clone() }, Lane::Change);
-        }
-    }
-}
-
-/// Returns true if a change is still the latest of its object. The cache and its indexes are
-/// not written together, so two changes may arrive in the wrong order; the older one is
-/// ignored, because the newer one arrives as well. Call it with the index
-/// locked.
-fn is_last(cache: &Cache, object: &Object, gone: bool) -> bool {
-    if gone { !cache.is_taken(object) } else { cache.holds(object) }
 }
 
 #[cfg(test)]

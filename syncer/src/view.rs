@@ -215,7 +215,7 @@ impl View for MapperView<'_> {
     }
 
     fn last_state(&self, kind: Kind, key: &HostKey) -> Option<Object> {
-        self.engine.router.last_state(kind, key)
+        self.engine.router.last_states().get(kind, key)
     }
 
     fn visit_sources(&self, input: Bound, key: &VirtualKey, visit: &mut dyn FnMut(Object) -> bool) {

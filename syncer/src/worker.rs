@@ -115,7 +115,7 @@ async fn reconcile(
     let version_of_copy = || engine.caches.get(Side::Host, kind).and_then(|cache| cache.version_of(&name));
     let version = version_of_copy();
     // A last state that comes during the reconcile was not looked at, so it is not acknowledged.
-    let last = engine.router.last_version(kind, &host_key);
+    let last = engine.router.last_states().version(kind, &host_key);
     let decided = decide(engine, mapper, &view, facts, ticket, now).await;
     match &decided {
         Ok(_) => engine.router.judge(&ticket.key, Standing::Admitted),
@@ -163,7 +163,7 @@ async fn reconcile(
         refusal::withdraw(engine, mapper.spec(), &ticket.key.object).await?;
     }
     if let Some(last) = last {
-        engine.router.acknowledge(kind, &host_key, &last);
+        engine.router.last_states().acknowledge(kind, &host_key, &last);
     }
     let streams: Vec<_> = wait.iter().map(Dependency::stream).collect();
     engine.router.wait(&ticket.key, wait);

@@ -65,7 +65,7 @@ impl Gate {
                 return Ok(());
             }
             Proof::NoCopy { copy } => {
-                let last = self.parts.router.last_state(copy.kind, &HostKey::new(&*copy.namespace, &*copy.name));
+                let last = self.parts.router.last_states().get(copy.kind, &HostKey::new(&*copy.namespace, &*copy.name));
                 self.prove_absent(copy, |found| plan::may_be_copy(found, written, last.as_ref(), facts)).await?;
             }
             Proof::Known { kind, namespace, field, label } => {

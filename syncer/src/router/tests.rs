@@ -5,7 +5,8 @@ use futures::FutureExt;
 use serde_json::{Value, json};
 use tenet_mapper::keys::BOUND;
 use tenet_mapper::rules::{Table, reference};
-use tenet_mapper::{Bind, CopyMapper, Input, MapperSpec, Projection, kinds, plan};
+use tenet_mapper::translate::OwnerRecord;
+use tenet_mapper::{Bind, CopyMapper, HostKey, Input, MapperSpec, Projection, kinds, plan};
 
 use super::*;
 use crate::cache::Change;
@@ -372,11 +373,19 @@ fn a_last_state_is_acknowledged_at_the_version_that_was_looked_at() {
     let host = Cache::new(Side::Host, kinds::POD, Projection::Whole);
     let gone = |version| rig.router.gone(&host, &Object::new(host_pod(version, kinds::POD)));
     gone("5");
-    let seen = rig.router.last_version(kinds::POD, &key).unwrap();
+    let seen = rig.router.last_states().version(kinds::POD, &key).unwrap();
     gone("7");
-    rig.router.acknowledge(kinds::POD, &key, &seen);
-    assert_eq!(rig.router.last_state(kinds::POD, &key).unwrap().resource_version(), "7", "nobody has looked at it");
-    rig.router.acknowledge(kinds::POD, &key, &rig.router.last_version(kinds::POD, &key).unwrap());
+    rig.router.last_states().acknowledge(kinds::POD, &key, &seen);
+    assert_eq!(
+        rig.router.last_states().get(kinds::POD, &key).unwrap().resource_version(),
+        "7",
+        "nobody has looked at it"
+    );
+    rig.router.last_states().acknowledge(
+        kinds::POD,
+        &key,
+        &rig.router.last_states().version(kinds::POD, &key).unwrap(),
+    );
     assert!(rig.router.is_empty());
 }
 
@@ -425,7 +434,11 @@ fn nothing_is_left_of_objects_that_have_come_and_gone() {
         rig.router.gone(&host, &Object::new(host_pod(&format!("{}", number + 1), kinds::POD)));
     }
     let key = HostKey::new("team-a", "p-x-n-x-vc-1");
-    rig.router.acknowledge(kinds::POD, &key, &rig.router.last_version(kinds::POD, &key).unwrap());
+    rig.router.last_states().acknowledge(
+        kinds::POD,
+        &key,
+        &rig.router.last_states().version(kinds::POD, &key).unwrap(),
+    );
     assert!(rig.router.is_empty(), "{} entries", rig.router.len());
 }
 

@@ -49,7 +49,7 @@ impl Gate {
         match (twin.side, uid.is_empty()) {
             (Side::Virtual, is_reservation) => is_reservation || was_deleted(uid),
             (Side::Host, _) => {
-                let last = self.parts.router.last_state(twin.kind, &HostKey::new(&*twin.namespace, &*twin.name));
+                let last = self.parts.router.last_states().get(twin.kind, &HostKey::new(&*twin.namespace, &*twin.name));
                 last.is_some_and(|last| was_deleted(last.uid()))
             }
         }

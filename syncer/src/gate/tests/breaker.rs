@@ -1,5 +1,7 @@
 //! Many deletes for absence.
 
+use tokio::time::Instant;
+
 use super::*;
 
 /// A rig with this many ConfigMaps on the host, whose originals are gone.

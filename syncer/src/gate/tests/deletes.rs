@@ -4,6 +4,7 @@ use tenet_mapper::rules::reference;
 use tenet_mapper::{CopyMapper, MapperSpec};
 
 use super::*;
+use crate::cache::Change;
 
 const VIRTUAL: &str = "/api/v1/namespaces/default/configmaps/a";
 
