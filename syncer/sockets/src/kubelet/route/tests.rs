@@ -46,6 +46,15 @@ fn a_request_becomes_the_request_for_the_host() {
 }
 
 #[test]
+fn a_pod_is_reached_by_every_name_that_the_api_server_takes() {
+    for name in ["a".repeat(64), "a".repeat(253), format!("job.{}.1", "b-".repeat(60) + "c")] {
+        let found = get(&format!("/containerLogs/shop/{name}/main"));
+        assert!(matches!(&found, Ok(Route::Pod(pod, Action::Logs { .. })) if pod.name == name), "{name}: {found:?}");
+    }
+    assert_eq!(get(&format!("/containerLogs/shop/{}/main", "a".repeat(254))), Err(RouteError::NotFound));
+}
+
+#[test]
 fn whole_nodes_have_their_pages() {
     for (target, route) in [
         ("/pods", Route::Pods),
