@@ -61,6 +61,9 @@ const RULES: &[Rule] = &[
     set("status", "Bound while a claim has the volume"),
 ];
 
+/// Time since which a volume has its phase.
+const SINCE: &str = "/status/lastPhaseTransitionTime";
+
 /// Name of the policy that refuses changes of pictures.
 const POLICY: &str = "tenet-persistent-volumes";
 
@@ -118,8 +121,12 @@ impl Mapper for PersistentVolumeMapper {
             (Some(virt), None, _) => Ok(end(&virt)),
             (Some(virt), ..) if !is_ours(&virt) => Err(MapError::not_made(KIND, &virt)),
             (Some(virt), ..) if virt.is_deleting() => Ok(Outcome::done()),
-            (_, Some(claim), Some(owner)) => {
-                let desired = picture(&self.table, cx, key.name(), &claim, &owner);
+            (virt, Some(claim), Some(owner)) => {
+                let mut desired = picture(&self.table, cx, key.name(), &claim, &owner);
+                // The API server inside sets it by itself.
+                if let Some(since) = virt.as_ref().and_then(|virt| virt.at(SINCE)) {
+                    desired["status"]["lastPhaseTransitionTime"] = since.clone();
+                }
                 let shown = Effect::ApplyVirtual(ApplyVirtual { kind: KIND, key: key.clone(), desired, adopt: false });
                 let (policy, changes) = picture_policy::keep(cx, POLICY, &UNCHANGED);
                 Ok(changes.into_iter().fold(Outcome::one(shown).then_together(policy), Outcome::wait_for))

@@ -60,6 +60,16 @@ fn a_volume_is_shown_without_where_its_data_is() {
     assert_eq!(converge(&mut clusters), 0, "the second look writes nothing");
 }
 
+#[test]
+fn the_time_that_the_api_server_sets_is_not_written_over() {
+    let mut clusters = Clusters::default().with(Side::Host, CLAIM).with(Side::Host, VOLUME);
+    converge(&mut clusters);
+    let mut stored = volume(&clusters).unwrap().value().clone();
+    stored["status"]["lastPhaseTransitionTime"] = json!("2027-01-15T08:00:00Z");
+    clusters.put(Side::Virtual, stored);
+    assert_eq!(converge(&mut clusters), 0);
+}
+
 /// Whoever sets it to Retain inside deletes the claim next.
 #[test]
 fn a_policy_refuses_another_reclaim_policy_as_long_as_a_volume_is_shown() {
