@@ -23,6 +23,7 @@ mod source;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tokens;
+mod undone;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -106,6 +107,7 @@ pub struct Gate {
     started: String,
     budgets: budget::Budgets,
     lists: referrers::Lists,
+    undone: undone::Undone,
 }
 
 impl Gate {
@@ -124,6 +126,7 @@ impl Gate {
             started,
             budgets: budget::Budgets::default(),
             lists: referrers::Lists::default(),
+            undone: undone::Undone::default(),
         }
     }
 
@@ -220,7 +223,7 @@ impl Gate {
         plan::plan(effect, cached, &cx)
     }
 
-    /// Sends the changes of an existing object.
+    /// Sends the changes of an existing object. One that leaves the object as it was has changed nothing.
     async fn change(
         &self,
         writes: &[Write],
@@ -228,7 +231,12 @@ impl Gate {
         origin: Option<Origin<'_>>,
     ) -> Result<Done, MapError> {
         let has_mark = cached.is_some_and(|cached| cached.annotation(PENDING).is_some());
+        let server = self.parts.facts.load().virtual_version.clone();
+        let mut done = Done::Unchanged;
         for write in writes {
+            if cached.is_some_and(|cached| self.undone.is_known(write, cached, &server)) {
+                continue;
+            }
             let is_reserved = has_mark && write.target.side == Side::Host;
             let is_derived =
                 write.target.side == Side::Host || is_shown_status(write) || self.is_picture(&write.target);
@@ -248,6 +256,12 @@ impl Gate {
                     return Err(errors::of_write(&write.target, error));
                 }
             };
+            let version = answer.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+            let is_same = write.target.side == Side::Virtual && version.is_some();
+            if !is_same || version != cached.map(Object::resource_version) {
+                done = Done::Wrote;
+            }
+            self.undone.note(write, &answer, &server);
             let told = is_derived.then(|| Version::of(&answer));
             self.take(write, cached, answer, origin);
             if let (Some(told), Some(cache)) = (told, self.parts.caches.get(write.target.side, write.target.kind)) {
@@ -257,7 +271,7 @@ impl Gate {
                 self.parts.metrics.admission.reserved(write.target.kind, "adopted");
             }
         }
-        Ok(Done::Wrote)
+        Ok(done)
     }
 
     /// Sends one request.

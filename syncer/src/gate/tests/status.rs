@@ -116,6 +116,47 @@ async fn a_status_that_somebody_else_has_written_over_is_written_again_only_afte
     }
 }
 
+#[tokio::test]
+async fn what_the_server_leaves_undone_is_not_written_again_while_the_object_stays_as_it_is() {
+    let status_path = "/api/v1/namespaces/default/pods/a/status";
+    let pod = |version: &str, status: Value| {
+        json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "u", "resourceVersion": version},
+               "status": status})
+    };
+    let show = |status: &Value| {
+        Effect::PatchVirtual(VirtualPatch {
+            version: None,
+            kind: kinds::POD,
+            key: VirtualKey::new("default", "a"),
+            uid: "u".to_owned(),
+            subresource: Some("status"),
+            values: vec![("/status".into(), status.clone())],
+            cause: None,
+        })
+    };
+    // The server knows no `resources`, and sets `qosClass` by itself.
+    let known = json!({"phase": "Running", "qosClass": "BestEffort", "x": {"y": 1}});
+    let of_host = json!({"phase": "Running", "resources": {"limits": {"cpu": "1"}}, "x": {"y": 1, "z": []}});
+    let rig = Rig::new(vec![], vec![("PATCH", status_path, 200, pod("6", known.clone()))]).knows(
+        Side::Virtual,
+        kinds::POD,
+        pod("5", json!({"phase": "Pending", "qosClass": "BestEffort"})),
+    );
+    assert_eq!(rig.perform(show(&of_host)).await.unwrap(), Done::Wrote);
+    for _ in 0..2 {
+        assert_eq!(rig.perform(show(&of_host)).await.unwrap(), Done::Unchanged);
+        assert_eq!(rig.asked(Side::Virtual).len(), 1);
+    }
+
+    let other = json!({"phase": "Running", "resources": {"limits": {"cpu": "2"}}});
+    assert_eq!(rig.perform(show(&other)).await.unwrap(), Done::Unchanged, "the answer is the same version");
+    assert_eq!(rig.asked(Side::Virtual).len(), 2, "but another change is sent");
+
+    let rig = rig.knows(Side::Virtual, kinds::POD, pod("7", known));
+    rig.perform(show(&other)).await.unwrap();
+    assert_eq!(rig.asked(Side::Virtual).len(), 3, "so is one of another version of the object");
+}
+
 /// A second syncer that has not seen the end of the host pod yet would otherwise take back what the first one shows.
 #[tokio::test]
 async fn the_end_of_a_pod_is_taken_back_only_after_a_look_at_its_host_pod() {

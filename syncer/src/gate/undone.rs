@@ -1,0 +1,85 @@
+//! Changes that the virtual API server leaves undone: an older one drops fields that only the host has, and some values
+//! it sets by itself. A change of which it has left exactly this part undone is not sent again while the object stays as
+//! it is: the answer would be the same.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use serde_json::{Map, Value};
+use tenet_mapper::patch::same;
+use tenet_mapper::plan::{Payload, Write};
+use tenet_mapper::{Object, ObjectRef, Side};
+
+/// Number of remembered parts; all are sent once more when there are more.
+const REMEMBERED: usize = 16_384;
+
+/// Parts of changes that were left undone, by object and subresource.
+#[derive(Default)]
+pub(super) struct Undone(Mutex<HashMap<(ObjectRef, Option<&'static str>), Left>>);
+
+struct Left {
+    /// Version of the object in the answer.
+    version: String,
+    /// Version of the API server.
+    server: String,
+    part: Map<String, Value>,
+}
+
+impl Undone {
+    /// Returns true if the server has left undone all that a change of `cached` asks for.
+    pub(super) fn is_known(&self, write: &Write, cached: &Object, server: &str) -> bool {
+        let Some(asked) = content(write) else { return false };
+        let undone = self.0.lock();
+        undone.get(&key(write)).is_some_and(|undone| {
+            undone.version == cached.resource_version() && undone.server == server && undone.part == asked
+        })
+    }
+
+    /// Notes which part of a change the answer to it lacks.
+    pub(super) fn note(&self, write: &Write, answer: &Value, server: &str) {
+        let Some(asked) = content(write) else { return };
+        let part = asked.into_iter().filter_map(|(name, asked)| Some((name.clone(), left(&asked, answer.get(&name))?)));
+        let part: Map<_, _> = part.collect();
+        let version = answer.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
+        let mut undone = self.0.lock();
+        if part.is_empty() || version.is_empty() {
+            undone.remove(&key(write));
+            return;
+        }
+        if undone.len() >= REMEMBERED {
+            undone.clear();
+        }
+        undone.insert(key(write), Left { version: version.to_owned(), server: server.to_owned(), part });
+    }
+}
+
+fn key(write: &Write) -> (ObjectRef, Option<&'static str>) {
+    (write.target.clone(), write.subresource)
+}
+
+/// Returns what a change asks for, without the preconditions; `None` for one of another form, or of a host object, which
+/// records what was applied.
+fn content(write: &Write) -> Option<Map<String, Value>> {
+    let Payload::Merge(Value::Object(body)) = &write.payload else { return None };
+    let mut asked = body.clone();
+    if let Some(metadata) = asked.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|name, _| !matches!(name.as_str(), "uid" | "resourceVersion"));
+        if metadata.is_empty() {
+            asked.remove("metadata");
+        }
+    }
+    (write.target.side == Side::Virtual).then_some(asked)
+}
+
+/// Returns the part of a merge patch that its result lacks.
+fn left(patch: &Value, found: Option<&Value>) -> Option<Value> {
+    match (patch, found) {
+        (Value::Object(patch), Some(Value::Object(found))) => {
+            let part = patch.iter().filter_map(|(name, asked)| Some((name.clone(), left(asked, found.get(name))?)));
+            let part: Map<_, _> = part.collect();
+            (!part.is_empty()).then_some(Value::Object(part))
+        }
+        (patch, Some(found)) => (!same(patch, found)).then(|| patch.clone()),
+        (patch, None) => (!patch.is_null()).then(|| patch.clone()),
+    }
+}
