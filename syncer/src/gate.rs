@@ -11,6 +11,7 @@ mod certificates;
 mod create;
 mod create_lock;
 mod deletion;
+mod dropped;
 pub mod errors;
 mod event;
 mod limiter;

@@ -27,7 +27,14 @@ impl Gate {
         }
         match result {
             Ok(created) => {
+                let dropped = match (effect, &write.payload) {
+                    (Effect::ApplyHost(apply), Payload::Create { object, .. }) => self.dropped(apply, object, &created),
+                    _ => None,
+                };
                 self.take(write, None, created, origin);
+                if let Some(event) = dropped {
+                    self.tell_dropped(&event).await;
+                }
                 Ok(Done::Wrote)
             }
             Err(error) if error.code() == Some(StatusCode::CONFLICT) => self.meet(effect, write, error).await,

@@ -44,3 +44,35 @@ async fn an_event_that_still_stands_is_renewed_when_it_is_old() {
         assert_eq!(counts, if expected == Done::Wrote { vec![5] } else { vec![] });
     }
 }
+
+#[tokio::test]
+async fn a_field_that_the_host_drops_from_a_new_copy_is_told() {
+    const PODS: &str = "/api/v1/namespaces/team-a/pods";
+    let spec = json!({"containers": [{"name": "main", "restartPolicyRules": [{"action": "Restart"}]}]});
+    let virt = json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "u"}, "spec": spec});
+    let copy = |spec: &Value| json!({"kind": "Pod", "metadata": {"namespace": "team-a", "name": key().name(), "uid": "h"}, "spec": spec});
+    let older = json!({"containers": [{"name": "main"}]});
+    for (created, told) in [(&spec, None), (&older, Some("spec.containers[0].restartPolicyRules"))] {
+        let rig = Rig::new(vec![("POST", PODS, 201, copy(created))], vec![("POST", EVENTS, 201, json!({}))]).knows(
+            Side::Virtual,
+            kinds::POD,
+            virt.clone(),
+        );
+        let apply = ApplyHost {
+            kind: kinds::POD,
+            key: key(),
+            owner: OwnerRecord { kind: kinds::POD.group_kind(), ..owner("u") },
+            desired: copy(&spec),
+            table: None,
+            fallback: None,
+        };
+        assert_eq!(rig.perform(Effect::ApplyHost(Box::new(apply))).await.unwrap(), Done::Wrote);
+        let asked = rig.virt.lock().unwrap();
+        let events: Vec<_> = asked.iter().filter(|(method, ..)| *method == "POST").map(|(.., body)| body).collect();
+        assert_eq!(events.len(), usize::from(told.is_some()), "{events:?}");
+        if let (Some(field), [event]) = (told, &events[..]) {
+            assert_eq!(event["reason"], "SyncDegraded");
+            assert!(event["message"].as_str().unwrap().contains(field), "{event}");
+        }
+    }
+}
