@@ -42,6 +42,16 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, "NotFound", format!("container not found ({container:?})"))
     }
 
+    /// The container of the pod is not on the host: it is new there, or may not cross. The API server shows the message
+    /// of this status, and hides that of 404.
+    pub fn container_not_on_host(pod: &PodName, container: &str) -> Self {
+        let message = format!(
+            "container {container:?} in pod {:?} is not available; the events of the pod may say why",
+            pod.name
+        );
+        Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
     /// There is no host pod, or it is another one's.
     pub fn not_on_host(pod: &PodName) -> Self {
         let message = format!("pod {}/{} is not on its host", pod.namespace, pod.name);

@@ -146,7 +146,7 @@ fn judge(
     // The host may have put a container of its own into the pod, under a name that the tenant has added in another
     // list.
     if let Some(container) = container.filter(|name| list_of(real, name) != list_of(virt, name)) {
-        return Err(Failure::no_container(container));
+        return Err(Failure::container_not_on_host(pod, container));
     }
     Ok(ResolvedPod {
         name: pod.clone(),

@@ -226,9 +226,14 @@ async fn only_what_the_tenant_sees_is_reached() {
 
 /// Containers that the host has put into the pod are not reached, also not under a name that the tenant has added.
 async fn injected_stays_out_of_reach(node: &Node) {
-    for container in ["injected", "sidecar"] {
+    let not_there = "container \"sidecar\" in pod \"web\" is not available; the events of the pod may say why";
+    for (container, code, message) in [
+        ("injected", StatusCode::NOT_FOUND, "container not found (\"injected\")"),
+        // `kubectl logs` shows the message of a 400 only.
+        ("sidecar", StatusCode::BAD_REQUEST, not_there),
+    ] {
         let failure = node.open(&pod(), &exec(container), &spdy()).await.err().unwrap();
-        assert_eq!(failure.message, format!("container not found ({container:?})"));
+        assert_eq!((failure.code, &*failure.message), (code, message));
     }
 }
 
