@@ -157,6 +157,12 @@ impl Gate {
         self.report_budget();
     }
 
+    /// Frees memory that is no longer needed.
+    pub fn compact(&self) {
+        self.undone
+            .compact(|object, version| self.cached(object).is_some_and(|cached| cached.resource_version() == version));
+    }
+
     /// Performs one effect.
     pub async fn perform(&self, effect: Effect) -> Result<Done, MapError> {
         self.perform_for(effect, None).await

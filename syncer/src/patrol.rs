@@ -46,6 +46,7 @@ pub async fn compact(engine: Arc<Engine>, stop: CancellationToken) {
         }
         engine.queue.compact();
         engine.router.compact();
+        engine.gate.compact();
         for cache in engine.caches.all() {
             cache.compact();
             tokio::task::yield_now().await;

@@ -12,6 +12,17 @@ use crate::{
 /// The subresource, and the member of objects.
 const STATUS: &str = "status";
 
+/// Fate of the copy of an object that should not be synced now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwanted {
+    /// It is deleted.
+    Goes,
+    /// It stays as it is for the time being.
+    Stays,
+    /// It stays for the time being, and follows its original: the host may still use it.
+    Follows,
+}
+
 /// The pure half of a mapper whose virtual objects each have one host object of the same
 /// kind. The rule table makes a draft; the methods finish what a table cannot express.
 ///
@@ -38,9 +49,9 @@ pub trait Translate: Send + Sync + 'static {
         true
     }
 
-    /// Returns true if the copy of an object that should not be synced now stays for the time being.
-    fn is_kept(&self, _cx: &Context<'_>, _virt: &Object) -> bool {
-        false
+    /// Decides about the copy of an object that should not be synced now.
+    fn unwanted(&self, _cx: &Context<'_>, _virt: &Object) -> Unwanted {
+        Unwanted::Goes
     }
 
     /// Finishes the draft of the host object. `host` is the present one.
@@ -321,14 +332,18 @@ impl<T: Translate> CopyMapper<T> {
                 Ok(owner) if owner.uid != virt.uid() => Ok(orphan(kind, &host, Some(host_key))),
                 _ if virt.is_deleting() => Ok(Deletion::follow(kind, &host, &virt).map_or_else(Outcome::done, delete)),
                 _ if host.is_deleting() => Ok(Outcome::done().wait_for(Dependency::host(kind, &host_key))),
-                _ if !self.rules.should_sync(cx, &virt) && self.rules.is_kept(cx, &virt) => Ok(Outcome::done()),
-                _ if !self.rules.should_sync(cx, &virt) => {
-                    let is_mentioned = cx.is_mentioned(kind, key);
-                    let build = if is_mentioned { Deletion::redundant } else { Deletion::unreferenced };
-                    // A reservation for a change of the original, which the cache does not show yet, is another version.
-                    Ok(delete(build(kind, &host).at_version(&host)))
-                }
-                _ => self.sync(cx, key, virt, Some(host)),
+                _ if self.rules.should_sync(cx, &virt) => self.sync(cx, key, virt, Some(host)),
+                _ => match self.rules.unwanted(cx, &virt) {
+                    Unwanted::Follows => self.sync(cx, key, virt, Some(host)),
+                    Unwanted::Stays => Ok(Outcome::done()),
+                    Unwanted::Goes => {
+                        let is_mentioned = cx.is_mentioned(kind, key);
+                        let build = if is_mentioned { Deletion::redundant } else { Deletion::unreferenced };
+                        // A reservation for a change of the original, which the cache does not show yet, is another
+                        // version.
+                        Ok(delete(build(kind, &host).at_version(&host)))
+                    }
+                },
             },
             (Some(virt), None) if virt.is_deleting() || !self.rules.should_sync(cx, &virt) => Ok(Outcome::done()),
             (Some(virt), None) => self.sync(cx, key, virt, None),

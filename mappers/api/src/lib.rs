@@ -37,7 +37,7 @@ mod view;
 pub use admission::{Admission, Need, Operation, Request, Scope};
 pub use content::{Contents, Read};
 pub use context::Context;
-pub use copy_mapper::{CopyMapper, Translate};
+pub use copy_mapper::{CopyMapper, Translate, Unwanted};
 pub use deletion::{Cause, Deletion};
 pub use effect::{
     ApplyHost, ApplyVirtual, Bind, Effect, HostPatch, MintTokens, PatchFormat, PrivateKey, RequestCertificate,

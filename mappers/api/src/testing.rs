@@ -49,6 +49,7 @@ pub struct Clusters {
     objects: BTreeMap<(Side, GroupKind, String, String), Object>,
     gone: BTreeMap<(GroupKind, HostKey), Object>,
     referenced: BTreeSet<(GroupKind, VirtualKey)>,
+    mentioned: BTreeSet<(GroupKind, VirtualKey)>,
     unreadable: BTreeSet<(Side, GroupKind)>,
     readings: BTreeMap<(GroupKind, String), Reading>,
     spec: Option<MapperSpec>,
@@ -65,6 +66,7 @@ impl Default for Clusters {
             objects: BTreeMap::new(),
             gone: BTreeMap::new(),
             referenced: BTreeSet::new(),
+            mentioned: BTreeSet::new(),
             unreadable: BTreeSet::new(),
             readings: BTreeMap::new(),
             spec: None,
@@ -132,6 +134,21 @@ impl Clusters {
     #[must_use]
     pub fn referenced(mut self, kind: Kind, namespace: &str, name: &str) -> Self {
         self.referenced.insert((kind.group_kind(), VirtualKey::new(namespace, name)));
+        self
+    }
+
+    /// Makes a virtual object one that others refer to of which it is not known whether they may be on the host.
+    ///
+    /// ```
+    /// use tenet_mapper::testing::Clusters;
+    /// use tenet_mapper::{VirtualKey, kinds};
+    ///
+    /// let (clusters, key) = (Clusters::default().mentioned(kinds::SECRET, "shop", "cert"), VirtualKey::new("shop", "cert"));
+    /// assert!(clusters.look(|cx| cx.is_mentioned(kinds::SECRET, &key) && !cx.is_referenced(kinds::SECRET, &key)));
+    /// ```
+    #[must_use]
+    pub fn mentioned(mut self, kind: Kind, namespace: &str, name: &str) -> Self {
+        self.mentioned.insert((kind.group_kind(), VirtualKey::new(namespace, name)));
         self
     }
 

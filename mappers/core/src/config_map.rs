@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tenet_mapper::rules::{Rule, copy};
-use tenet_mapper::{Context, CopyMapper, MapperSpec, Object, Projection, Side, Translate, VirtualKey, kinds};
+use tenet_mapper::{Context, CopyMapper, MapperSpec, Object, Projection, Side, Translate, Unwanted, VirtualKey, kinds};
 
 const RULES: &[Rule] = &[
     copy("data").whole().kept(),
@@ -36,8 +36,8 @@ impl Translate for ConfigMaps {
         cx.is_referenced(kinds::CONFIG_MAP, &VirtualKey::new(virt.namespace(), virt.name()))
     }
 
-    fn is_kept(&self, cx: &Context<'_>, virt: &Object) -> bool {
-        cx.is_mentioned(kinds::CONFIG_MAP, &VirtualKey::new(virt.namespace(), virt.name()))
+    fn unwanted(&self, cx: &Context<'_>, virt: &Object) -> Unwanted {
+        crate::unwanted_content(cx, kinds::CONFIG_MAP, virt)
     }
 }
 

@@ -8,7 +8,7 @@ use tenet_mapper::keys::MANAGED_BY;
 use tenet_mapper::rules::{Rule, copy, omit, set};
 use tenet_mapper::{
     Context, CopyMapper, Dependency, Effect, Event, EventReason, Input, KeysOf, MapError, Mapper, MapperSpec, Object,
-    Outcome, Projection, Section, Side, Translate, VirtualKey, kinds, pointer,
+    Outcome, Projection, Section, Side, Translate, Unwanted, VirtualKey, kinds, pointer,
 };
 
 pub use ranges::EndpointSlices;
@@ -131,8 +131,8 @@ impl Translate for Slices {
         matches!(backing(cx, virt), Backing::Ready(_))
     }
 
-    fn is_kept(&self, cx: &Context<'_>, virt: &Object) -> bool {
-        matches!(backing(cx, virt), Backing::Awaited(_))
+    fn unwanted(&self, cx: &Context<'_>, virt: &Object) -> Unwanted {
+        if matches!(backing(cx, virt), Backing::Awaited(_)) { Unwanted::Stays } else { Unwanted::Goes }
     }
 
     fn complete(

@@ -29,7 +29,7 @@ mod volume_snapshot_class;
 use tenet_mapper::rules::{Action, HEAD, Rule, Table, set};
 use tenet_mapper::translate::Wording;
 use tenet_mapper::translate::intern::intern_all;
-use tenet_mapper::{Context, Mapper, Object, Projection, VirtualKey};
+use tenet_mapper::{Context, Kind, Mapper, Object, Projection, Unwanted, VirtualKey};
 
 pub use config_map::ConfigMapMapper;
 pub use coredns::{CoreDns, CoreDnsMapper};
@@ -94,6 +94,13 @@ fn table_with(head: &'static [Rule], parts: &[(&str, &[Rule])]) -> Table {
 fn shown(rules: &[Rule]) -> Projection {
     let up = rules.iter().filter(|rule| rule.action == Action::Up).map(|rule| rule.path);
     Projection::Fields(intern_all(up))
+}
+
+/// Fate of a copy of content to which no admitted object refers. One that is not decided yet, or cannot be as its host
+/// object has lost its owner record, may run on the host: changes of the content reach it.
+fn unwanted_content(cx: &Context<'_>, kind: Kind, virt: &Object) -> Unwanted {
+    let is_mentioned = cx.is_mentioned(kind, &VirtualKey::new(virt.namespace(), virt.name()));
+    if is_mentioned { Unwanted::Follows } else { Unwanted::Goes }
 }
 
 /// The names of a host object and of what is below it, in the words of its original.

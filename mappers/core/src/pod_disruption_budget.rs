@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, SelectorForm, copy, omit, selector, set};
 use tenet_mapper::{
     Context, CopyMapper, Effect, Event, EventReason, Kind, MapError, Mapper, MapperSpec, Object, Outcome, Translate,
+    Unwanted,
 };
 
 /// `PodDisruptionBudget`s, as the API serves them.
@@ -50,8 +51,8 @@ impl Translate for Budgets {
         desired_healthy(virt).is_some()
     }
 
-    fn is_kept(&self, _: &Context<'_>, _: &Object) -> bool {
-        true
+    fn unwanted(&self, _: &Context<'_>, _: &Object) -> Unwanted {
+        Unwanted::Stays
     }
 
     fn complete(

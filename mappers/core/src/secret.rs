@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 use tenet_mapper::rules::{Rule, copy, omit, set};
-use tenet_mapper::{Context, CopyMapper, MapError, MapperSpec, Object, Projection, Side, Translate, VirtualKey, kinds};
+use tenet_mapper::{
+    Context, CopyMapper, MapError, MapperSpec, Object, Projection, Side, Translate, Unwanted, VirtualKey, kinds,
+};
 
 const RULES: &[Rule] = &[
     copy("data").whole().kept(),
@@ -44,8 +46,8 @@ impl Translate for Secrets {
         cx.is_referenced(kinds::SECRET, &VirtualKey::new(virt.namespace(), virt.name()))
     }
 
-    fn is_kept(&self, cx: &Context<'_>, virt: &Object) -> bool {
-        cx.is_mentioned(kinds::SECRET, &VirtualKey::new(virt.namespace(), virt.name()))
+    fn unwanted(&self, cx: &Context<'_>, virt: &Object) -> Unwanted {
+        crate::unwanted_content(cx, kinds::SECRET, virt)
     }
 
     fn complete(

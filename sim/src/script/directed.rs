@@ -362,5 +362,13 @@ fn away() -> Vec<(&'static str, Script)> {
             "content that changes while no syncer runs",
             away().act(100, content(1)).act(1_000, Act::Pod(pod("c"), mounting())).act(30_000, content(2)),
         ),
+        (
+            "content that changes for a host pod that has lost its owner record",
+            away()
+                .act(100, content(1))
+                .act(1_000, Act::Pod(pod("c"), mounting()))
+                .act(20_000, Act::Damage(pod("c"), Damage::Record))
+                .act(30_000, content(2)),
+        ),
     ]
 }

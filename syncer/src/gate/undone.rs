@@ -51,6 +51,13 @@ impl Undone {
         }
         undone.insert(key(write), Left { version: version.to_owned(), server: server.to_owned(), part });
     }
+
+    /// Forgets the parts of objects that are not in this version any more, or have gone.
+    pub(super) fn compact(&self, is_current: impl Fn(&ObjectRef, &str) -> bool) {
+        let mut undone = self.0.lock();
+        undone.retain(|(object, _), left| is_current(object, &left.version));
+        undone.shrink_to_fit();
+    }
 }
 
 fn key(write: &Write) -> (ObjectRef, Option<&'static str>) {

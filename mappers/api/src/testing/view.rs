@@ -54,6 +54,10 @@ impl View for Clusters {
         self.referenced.contains(&(kind.group_kind(), key.clone()))
     }
 
+    fn is_mentioned(&self, kind: Kind, key: &VirtualKey) -> bool {
+        self.is_referenced(kind, key) || self.mentioned.contains(&(kind.group_kind(), key.clone()))
+    }
+
     fn can_read(&self, side: Side, kind: Kind) -> bool {
         !self.unreadable.contains(&(side, kind.group_kind()))
     }

@@ -40,6 +40,21 @@ fn edit(clusters: &mut Clusters, change: impl FnOnce(&mut Value)) {
 }
 
 #[test]
+fn a_copy_follows_while_an_object_that_refers_to_it_is_not_decided() {
+    assert_eq!(converge(&mut clusters().mentioned(kinds::CONFIG_MAP, "shop", "kube-root-ca.crt")), 0, "no new copy");
+
+    let mut referenced = referenced();
+    converge(&mut referenced);
+    let copy = host(&referenced).unwrap().value().clone();
+    let mut undecided = clusters().mentioned(kinds::CONFIG_MAP, "shop", "kube-root-ca.crt");
+    undecided.put(Side::Host, copy);
+    assert_eq!(converge(&mut undecided), 0);
+    edit(&mut undecided, |object| object["data"]["ca.crt"] = json!("NEW"));
+    assert_eq!(converge(&mut undecided), 1);
+    assert_eq!(host(&undecided).unwrap().at("/data"), Some(&json!({"ca.crt": "NEW"})));
+}
+
+#[test]
 fn it_is_on_the_host_while_something_refers_to_it() {
     assert_eq!(converge(&mut clusters()), 0);
     let mut referenced = referenced();

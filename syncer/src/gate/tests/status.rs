@@ -151,6 +151,9 @@ async fn what_the_server_leaves_undone_is_not_written_again_while_the_object_sta
     let other = json!({"phase": "Running", "resources": {"limits": {"cpu": "2"}}});
     assert_eq!(rig.perform(show(&other)).await.unwrap(), Done::Unchanged, "the answer is the same version");
     assert_eq!(rig.asked(Side::Virtual).len(), 2, "but another change is sent");
+    rig.engine.gate.compact();
+    assert_eq!(rig.perform(show(&other)).await.unwrap(), Done::Unchanged);
+    assert_eq!(rig.asked(Side::Virtual).len(), 2, "the object is still that version");
 
     let rig = rig.knows(Side::Virtual, kinds::POD, pod("7", known));
     rig.perform(show(&other)).await.unwrap();
