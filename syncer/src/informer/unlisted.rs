@@ -79,7 +79,7 @@ impl Informer {
                     tracing::warn!(side = %self.cache.side(), kind = %self.cache.kind(), namespace = %key.namespace,
                         name = %key.name, "object missing from a list still exists");
                 }
-                contain(Some(&self.metrics), TASK, format!("{}/{}", key.namespace, key.name), || {
+                contain(Some(&self.metrics), TASK, format_args!("{}/{}", key.namespace, key.name), || {
                     quorum::take(&self.cache, &self.router, key, Some(cached.uid()), found);
                 });
                 true

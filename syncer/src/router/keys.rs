@@ -47,7 +47,7 @@ impl Router {
 
     /// Runs code of a mapper about an object. A panic costs that mapper this object: the others are woken.
     pub(super) fn contain<T>(&self, mapper: MapperId, object: &Object, run: impl FnOnce() -> T) -> Option<T> {
-        let at = format!("{mapper} {}/{}", object.namespace(), object.name());
+        let at = format_args!("{mapper} {}/{}", object.namespace(), object.name());
         contain(self.metrics.as_deref(), "router", at, run)
     }
 
