@@ -7,6 +7,8 @@ use serde_json::Value;
 use tenet_mapper::rules::{Reference, Refusal};
 use tenet_mapper::{Context, Object, crossed, kinds, pointer};
 
+use super::backends;
+
 const ACTIONS: &str = "alb.ingress.kubernetes.io/actions.";
 const CONDITIONS: &str = "alb.ingress.kubernetes.io/conditions.";
 const OIDC: &str = "alb.ingress.kubernetes.io/auth-idp-oidc";
@@ -34,7 +36,7 @@ pub(super) fn references(key: &str, value: &str) -> BTreeSet<Reference> {
 }
 
 /// Puts the names of copies into the annotations of a draft, and gives the backends that are annotations their own
-/// names back. Returns the annotations for whose keys the names of the host are too long.
+/// names back. Returns the annotations whose keys can have no name of the host.
 pub(super) fn translate(cx: &Context<'_>, virt: &Object, draft: &mut Value) -> Vec<Refusal> {
     let name_of = |kind: tenet_mapper::Kind, name: &str| {
         cx.host_key_named(kind.group_kind(), virt.namespace(), name).name().to_owned()
@@ -52,7 +54,16 @@ pub(super) fn translate(cx: &Context<'_>, virt: &Object, draft: &mut Value) -> V
             draft["metadata"]["annotations"][&key] = Value::String(json.to_string());
         }
         let named = [ACTIONS, CONDITIONS].into_iter().find_map(|start| Some((start, key.strip_prefix(start)?)));
-        let Some((start, backend)) = named.filter(|(_, backend)| !keep.contains(*backend)) else { continue };
+        let Some((start, backend)) = named else { continue };
+        if keep.contains(backend) {
+            // The key would need two names on the host.
+            if start == CONDITIONS && is_service(virt, backend) {
+                let why =
+                    format!("{backend} is the name of an action and of a Service; use another name for the action");
+                refusals.push(Refusal { field: format!("metadata.annotations[{key}]"), why });
+            }
+            continue;
+        }
         let host_key = format!("{start}{}", name_of(kinds::SERVICE, backend));
         if host_key.split_once('/').is_none_or(|(_, name)| name.len() > LONGEST) {
             let why = format!("the key {host_key} that it would have on the host is too long; use a shorter name");
@@ -67,18 +78,24 @@ pub(super) fn translate(cx: &Context<'_>, virt: &Object, draft: &mut Value) -> V
 /// Gives each backend that is an annotation its own name back: no Service has it. Returns these names.
 fn keep_own_names(virt: &Object, draft: &mut Value) -> BTreeSet<String> {
     let mut kept = BTreeSet::new();
-    for rule in pointer::elements(virt.value(), "/spec/rules") {
-        for path in pointer::elements(virt.value(), &format!("{rule}/http/paths")) {
-            let at = format!("{path}/backend/service/name");
-            let is_annotation = virt.str_at(&format!("{path}/backend/service/port/name")) == Some(USE_ANNOTATION);
-            let Some(name) = virt.str_at(&at).filter(|_| is_annotation) else { continue };
-            if draft["metadata"]["annotations"].get(format!("{ACTIONS}{name}")).is_some() {
-                pointer::set(draft, &at, Value::String(name.to_owned()));
-                kept.insert(name.to_owned());
-            }
+    for place in backends::places(virt) {
+        let at = format!("{place}/name");
+        let is_annotation = virt.str_at(&format!("{place}/port/name")) == Some(USE_ANNOTATION);
+        let Some(name) = virt.str_at(&at).filter(|_| is_annotation) else { continue };
+        if draft["metadata"]["annotations"].get(format!("{ACTIONS}{name}")).is_some() {
+            pointer::set(draft, &at, Value::String(name.to_owned()));
+            kept.insert(name.to_owned());
         }
     }
     kept
+}
+
+/// Returns true if a backend of this name is a Service.
+fn is_service(virt: &Object, name: &str) -> bool {
+    backends::places(virt).any(|place| {
+        let port = virt.str_at(&format!("{place}/port/name"));
+        virt.str_at(&format!("{place}/name")) == Some(name) && port != Some(USE_ANNOTATION)
+    })
 }
 
 /// Replaces the texts of a member, in any spelling of its case, wherever it is in a value. Returns true if there are

@@ -6,12 +6,17 @@ use tenet_mapper::{Context, Object, VirtualKey, kinds, pointer};
 
 use crate::service::is_external;
 
-/// Returns the Services that an Ingress leads to.
-pub(super) fn services(ingress: &Object) -> BTreeSet<VirtualKey> {
+/// Returns where the Services of the backends of an Ingress are, as JSON pointers.
+pub(super) fn places(ingress: &Object) -> impl Iterator<Item = String> {
     let rules = pointer::elements(ingress.value(), "/spec/rules").into_iter();
     let paths = rules.flat_map(|rule| pointer::elements(ingress.value(), &format!("{rule}/http/paths")));
     let backends = paths.map(|path| format!("{path}/backend")).chain(["/spec/defaultBackend".to_owned()]);
-    let names = backends.filter_map(|backend| ingress.str_at(&format!("{backend}/service/name")));
+    backends.map(|backend| format!("{backend}/service"))
+}
+
+/// Returns the Services that an Ingress leads to.
+pub(super) fn services(ingress: &Object) -> BTreeSet<VirtualKey> {
+    let names = places(ingress).filter_map(|place| ingress.str_at(&format!("{place}/name")));
     names.map(|name| VirtualKey::new(ingress.namespace(), name)).collect()
 }
 

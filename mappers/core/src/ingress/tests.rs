@@ -286,3 +286,26 @@ fn a_backend_that_is_an_annotation_of_the_aws_controller_keeps_its_name() {
     let refusal = converge(&mut annotated(&json!({long: "[]"}), &["*"])).unwrap_err().to_string();
     assert!(refusal.contains("is too long"), "{refusal}");
 }
+
+#[test]
+fn a_default_backend_may_be_an_annotation_of_the_aws_controller_too() {
+    let annotations = json!({
+        "alb.ingress.kubernetes.io/actions.redirect": "{}",
+        "alb.ingress.kubernetes.io/conditions.redirect": "[]",
+    });
+    for (port, expected) in [
+        (json!({"name": "use-annotation"}), Ok("redirect")),
+        (json!({"number": 80}), Err("redirect is the name of an action and of a Service")),
+    ] {
+        let open = Ingresses { allow_default_backend: true, ..section(&["*.example.com"]) };
+        let mut clusters = annotated(&annotations, &["alb.ingress.kubernetes.io/*"]).section(open);
+        let mut virt = clusters.object(Side::Virtual, KIND, "shop", "web").unwrap().value().clone();
+        virt["spec"]["defaultBackend"] = json!({"service": {"name": "redirect", "port": port}});
+        clusters.put(Side::Virtual, virt);
+        let result = converge(&mut clusters).map_err(|error| error.to_string());
+        match expected {
+            Ok(name) => assert_eq!(host(&clusters).unwrap().str_at("/spec/defaultBackend/service/name"), Some(name)),
+            Err(why) => assert!(result.unwrap_err().contains(why)),
+        }
+    }
+}
