@@ -106,7 +106,8 @@ pub trait Translate: Send + Sync + 'static {
 ///
 /// A host object is created when its original is wanted, follows it, and goes when the
 /// original goes; one that somebody deletes is created again. An original with another
-/// UID is another object: the old copy goes first.
+/// UID is another object: the old copy goes first. One whose delete waits for a finalizer
+/// still works, and so does its copy.
 ///
 /// ```
 /// use tenet_mapper::rules::{HEAD, Table, TableError, copy};
@@ -327,10 +328,10 @@ impl<T: Translate> CopyMapper<T> {
                 cx.owned_by(kind, key, &host).map_or_else(|_| Ok(Outcome::done()), |_| Ok(orphan(kind, &host, None)))
             }
             (Some(virt), Some(host)) => match cx.owned_by(kind, key, &host) {
-                Err(_) if virt.is_deleting() || !self.rules.should_sync(cx, &virt) => Ok(Outcome::done()),
+                Err(_) if virt.is_ending() || !self.rules.should_sync(cx, &virt) => Ok(Outcome::done()),
                 Err(error) => Err(error),
                 Ok(owner) if owner.uid != virt.uid() => Ok(orphan(kind, &host, Some(host_key))),
-                _ if virt.is_deleting() => Ok(Deletion::follow(kind, &host, &virt).map_or_else(Outcome::done, delete)),
+                _ if virt.is_ending() => Ok(Deletion::follow(kind, &host, &virt).map_or_else(Outcome::done, delete)),
                 _ if host.is_deleting() => Ok(Outcome::done().wait_for(Dependency::host(kind, &host_key))),
                 _ if self.rules.should_sync(cx, &virt) => self.sync(cx, key, virt, Some(host)),
                 _ => match self.rules.unwanted(cx, &virt) {
@@ -345,7 +346,7 @@ impl<T: Translate> CopyMapper<T> {
                     }
                 },
             },
-            (Some(virt), None) if virt.is_deleting() || !self.rules.should_sync(cx, &virt) => Ok(Outcome::done()),
+            (Some(virt), None) if virt.is_ending() || !self.rules.should_sync(cx, &virt) => Ok(Outcome::done()),
             (Some(virt), None) => self.sync(cx, key, virt, None),
         }
     }

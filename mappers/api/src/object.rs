@@ -75,6 +75,20 @@ impl Object {
         self.str_at("/metadata/deletionTimestamp").is_some()
     }
 
+    /// Returns true if the API server is deleting it and no finalizer holds it. One that a finalizer holds works as before
+    /// until it is gone: a kubelet mounts it, a Service has its address.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use tenet_mapper::Object;
+    ///
+    /// let held = json!({"deletionTimestamp": "2027-01-15T08:00:00Z", "finalizers": ["example.com/hold"]});
+    /// assert!(!Object::new(json!({"metadata": held})).is_ending());
+    /// ```
+    pub fn is_ending(&self) -> bool {
+        self.is_deleting() && self.list_at("/metadata/finalizers").is_empty()
+    }
+
     /// The grace period of its delete, in seconds.
     pub fn deletion_grace(&self) -> Option<i64> {
         self.at("/metadata/deletionGracePeriodSeconds").and_then(Value::as_i64)

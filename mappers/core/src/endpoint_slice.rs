@@ -182,7 +182,7 @@ fn service_of(slice: &Object) -> Option<VirtualKey> {
 /// Returns the Service of a slice, if its endpoints have to come from the tenant.
 fn backing(cx: &Context<'_>, slice: &Object) -> Backing {
     let Some(key) = service_of(slice) else { return Backing::None };
-    let Some(service) = cx.virt(kinds::SERVICE, &key).filter(|service| !service.is_deleting()) else {
+    let Some(service) = cx.virt(kinds::SERVICE, &key).filter(|service| !service.is_ending()) else {
         return Backing::None;
     };
     if is_external(&service) {

@@ -1,6 +1,7 @@
 //! Laws that hold for the objects of every kind, shown on the manifests of `tests/corpus` and with labels, annotations,
 //! names and texts of a hostile tenant.
 
+mod held;
 mod hostile;
 mod neighbours;
 mod samples;

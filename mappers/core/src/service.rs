@@ -139,7 +139,7 @@ impl Mapper for ServiceMapper {
         if let Some(virt) = shown {
             return Ok(replicas::show(cx, self.slices, key, &virt));
         }
-        let open = cx.virt(kinds::SERVICE, key).filter(|virt| change::is_open(virt) && !virt.is_deleting());
+        let open = cx.virt(kinds::SERVICE, key).filter(|virt| change::is_open(virt) && !virt.is_ending());
         if let Some(virt) = open {
             return Ok(close(cx, key, &virt));
         }

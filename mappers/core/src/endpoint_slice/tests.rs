@@ -128,6 +128,20 @@ fn a_slice_of_a_service_that_the_host_fills_does_not_cross() {
 }
 
 #[test]
+fn the_slice_of_a_service_whose_delete_waits_for_a_finalizer_stays() {
+    let mut clusters = clusters();
+    converge(&mut clusters).unwrap();
+    for (pointer, value) in [
+        ("/metadata/finalizers", json!(["example.com/hold"])),
+        ("/metadata/deletionTimestamp", json!("2026-11-23T06:00:00Z")),
+    ] {
+        edit(&mut clusters, kinds::SERVICE, "legacy-db", pointer, value);
+    }
+    assert_eq!(converge(&mut clusters), Ok(0));
+    assert!(copy_of(&clusters).is_some());
+}
+
+#[test]
 fn a_slice_waits_for_the_host_service_and_never_fills_a_foreign_one() {
     let mut alone = Clusters::default().with(Side::Virtual, AROUND).with(Side::Virtual, SLICE);
     let outcome = alone.reconcile(&EndpointSliceMapper::new(), "shop", "legacy-db-1").unwrap();

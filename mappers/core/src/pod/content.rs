@@ -12,7 +12,7 @@ use super::Subject;
 pub(super) fn missing(pod: &Subject<'_, '_>) -> Option<Outcome> {
     let mut outcome = Outcome::done();
     for (kind, key) in references(pod) {
-        let Some(original) = pod.cx.virt(kind, &key).filter(|original| !original.is_deleting()) else { continue };
+        let Some(original) = pod.cx.virt(kind, &key).filter(|original| !original.is_ending()) else { continue };
         let host_key = pod.cx.host_key(kind, &key);
         let version = format!("{}/{}/", original.uid(), original.resource_version());
         let copy = pod.cx.host(kind, &host_key);

@@ -12,7 +12,7 @@ use super::{Services, is_external};
 pub(super) fn open(cx: &Context<'_>, host: &Object, virt: Option<&Object>) -> Option<Reservation> {
     let reservation = cx.reservation(host).filter(|_| !host.is_deleting())?;
     let owner = cx.ownership(host).ours()?;
-    let is_open = owner.is_reservation() || virt.is_some_and(|virt| owner.uid == virt.uid() && !virt.is_deleting());
+    let is_open = owner.is_reservation() || virt.is_some_and(|virt| owner.uid == virt.uid() && !virt.is_ending());
     is_open.then_some(reservation)
 }
 
@@ -29,7 +29,7 @@ pub(super) fn reconcile(
     let (virt, owner) = (cx.virt(kind, key), cx.owned(kind, &host)?);
     let arrived = virt.filter(|virt| {
         let is_meant = owner.is_reservation() || owner.uid == virt.uid();
-        is_meant && !virt.is_deleting() && !is_external(virt) && reservation.has_arrived(virt)
+        is_meant && !virt.is_ending() && !is_external(virt) && reservation.has_arrived(virt)
     });
     if let Some(virt) = arrived {
         return copies.sync(cx, key, virt, Some(host));
@@ -41,7 +41,7 @@ pub(super) fn reconcile(
     let delete = |deletion| Ok(Outcome::one(Effect::Delete(deletion)));
     match cx.content(kind, key)? {
         Some(virt) if !owner.is_reservation() && virt.uid() != owner.uid => delete(Deletion::orphan(kind, &host, kind)),
-        Some(virt) if virt.is_deleting() => Deletion::follow(kind, &host, &virt)
+        Some(virt) if virt.is_ending() => Deletion::follow(kind, &host, &virt)
             .map_or_else(|| Ok(Outcome::done()), |gone| delete(gone.at_version(&host))),
         Some(virt) if is_external(&virt) => delete(Deletion::redundant(kind, &host).at_version(&host)),
         Some(virt) => copies.sync(cx, key, virt, Some(host)),

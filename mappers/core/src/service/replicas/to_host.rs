@@ -39,7 +39,7 @@ pub(in crate::service) fn expose(
         }
         steps.extend(removal(cx, key, &host, virt.as_ref(), wanted.contains(&host.name())).map(Step::from));
     }
-    if let Some(virt) = virt.filter(|virt| !virt.is_deleting() && !is_external(virt)) {
+    if let Some(virt) = virt.filter(|virt| !virt.is_ending() && !is_external(virt)) {
         for name in wanted {
             let host_key = HostKey::new(own.namespace(), name);
             steps.push(exposed(copies, cx, &virt, host_key)?);
@@ -61,7 +61,7 @@ fn removal(
         Some(virt) if cx.owned_by(kinds::SERVICE, key, host).is_ok_and(|owner| owner.uid != virt.uid()) => {
             Deletion::orphan(kinds::SERVICE, host, kinds::SERVICE)
         }
-        Some(virt) if virt.is_deleting() => Deletion::follow(kinds::SERVICE, host, virt)?,
+        Some(virt) if virt.is_ending() => Deletion::follow(kinds::SERVICE, host, virt)?,
         Some(virt) if !is_listed || is_external(virt) => Deletion::redundant(kinds::SERVICE, host),
         Some(_) => return None,
     };
