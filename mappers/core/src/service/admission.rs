@@ -18,6 +18,10 @@ const CONDITIONS: &[(&str, &str)] = &[
     ("spec-changes", "request.operation == 'CREATE' || object.spec != oldObject.spec"),
 ];
 
+/// Fields that cannot change while a Service has an address.
+const ADDRESSES: [&str; 3] = ["/spec/clusterIP", "/spec/clusterIPs", "/spec/ipFamilies"];
+const HEALTH: &str = "/spec/healthCheckNodePort";
+
 const PREFERRED: &str = "PreferDualStack";
 const SINGLE: &str = "SingleStack";
 
@@ -68,13 +72,14 @@ impl Admission for ServiceMapper {
         }
         let mut values = Vec::new();
         // A stored address stays, whatever the host has: the mapper repairs it.
-        if address::of(host).starts_with(&address::asked(&virt)) {
+        if address::of(host).starts_with(&address::asked(&virt)) && !is_changed(request, host, &ADDRESSES) {
             values.extend(addresses(&request.object, host));
         }
         if growth::has_node_ports(&virt) {
             values.push(("/spec/ports".to_owned(), ports(&virt, host)));
         }
-        if let Some(port) = host.at("/spec/healthCheckNodePort").filter(|_| growth::has_health_port(&virt)) {
+        let has_health_port = growth::has_health_port(&virt) && !is_changed(request, host, &[HEALTH]);
+        if let Some(port) = host.at("/spec/healthCheckNodePort").filter(|_| has_health_port) {
             values.push(("/spec/healthCheckNodePort".to_owned(), port.clone()));
         }
         Ok(values)
@@ -93,6 +98,24 @@ impl ServiceMapper {
 fn is_ignored(request: &Request) -> bool {
     let key = VirtualKey::new(request.object.namespace(), request.object.name());
     api::is_api(&key) || is_external(&request.object) || request.old.as_ref().is_some_and(change::is_open)
+}
+
+/// Returns true if an update sets one of these fields to another value than the host has. The API server refuses it by
+/// itself, where the value of the host in its place would be a change that is undone without a word.
+fn is_changed(request: &Request, host: &Object, fields: &[&str]) -> bool {
+    let Some(old) = request.old.as_ref().filter(|old| !is_external(old)) else { return false };
+    fields.iter().any(|field| {
+        let asked = request.object.at(field).filter(|asked| !is_blank(asked) && old.at(field) != Some(asked));
+        asked.is_some_and(|asked| match (asked, host.at(field)) {
+            (Value::Array(asked), Some(Value::Array(given))) => !given.starts_with(asked),
+            (asked, given) => given != Some(asked),
+        })
+    })
+}
+
+/// Returns true for a value that the API server replaces by the stored one.
+fn is_blank(value: &Value) -> bool {
+    value.is_null() || *value == "" || *value == 0 || value.as_array().is_some_and(Vec::is_empty)
 }
 
 /// Returns the object with the values that the API server carries over from the stored one.

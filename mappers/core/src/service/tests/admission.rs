@@ -199,6 +199,31 @@ fn an_address_that_is_stored_is_never_changed_by_an_update() {
 }
 
 /// The fixture as a reservation, made at [`NOW`].
+/// The API server says what is wrong with such a change. With the value of the host in its place it would accept a change
+/// that is then undone.
+#[test]
+fn a_change_of_what_cannot_change_is_left_to_the_api_server() {
+    let stored = json!({
+        "type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 31000, "ipFamilies": ["IPv4"],
+        "clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"], "ports": port(80),
+    });
+    for (field, value, is_given) in [
+        ("clusterIP", json!("10.96.0.8"), false),
+        ("ipFamilies", json!(["IPv6"]), false),
+        ("healthCheckNodePort", json!(31001), false),
+        ("clusterIP", json!(""), true),
+        ("clusterIPs", json!([]), true),
+        ("healthCheckNodePort", Value::Null, true),
+        ("ports", port(81), true),
+    ] {
+        let mut changed = stored.clone();
+        changed[field] = value.clone();
+        let values = answer(&bed(), &update(stored.clone(), changed), stored.clone()).unwrap();
+        let pointer = format!("/spec/{}", if field == "ports" { "clusterIP" } else { field });
+        assert_eq!(values.iter().any(|(given, _)| *given == pointer), is_given, "{field} {value}: {values:?}");
+    }
+}
+
 fn reserved(virt: bool, over: Option<&str>) -> Clusters {
     let mut clusters = CLUSTER_IP.both().with(Side::Virtual, RANGES).at(NOW);
     let mut object = host(&clusters).unwrap().value().clone();
