@@ -393,6 +393,7 @@ impl Files {
 fn host_options(options: &Options, folder: &Folder) -> PlaneOptions {
     PlaneOptions {
         audit: options.audit,
+        emulated_version: options.host_version.clone(),
         api_server_flags: options.host_flags.clone(),
         ..PlaneOptions::new("host", Role::Host, folder.path())
     }
@@ -402,6 +403,7 @@ fn virtual_options(options: &Options, folder: &Folder, namespace: &str) -> Plane
     let name = &options.name;
     PlaneOptions {
         audit: options.audit,
+        emulated_version: options.virtual_version.clone(),
         api_server_flags: options.virtual_flags.clone(),
         controllers: options.taint_eviction.then(|| "taint-eviction-controller".to_owned()).into_iter().collect(),
         // Host pods reach the virtual API server through its Service on the host.

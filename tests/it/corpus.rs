@@ -18,6 +18,9 @@ use tokio::time::{Duration, Instant, sleep};
 use crate::cluster::{Cluster, name, phase};
 use crate::harness::{Separate, in_folder, new_namespace, passed};
 
+/// The minor version before that of the control planes.
+const OLDER: &str = "1.36";
+
 /// Number of files that are tried at the same time.
 const AT_ONCE: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -287,9 +290,24 @@ fn shapes() -> Result<Vec<(String, Shape)>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shapes_of_public_charts_cross_follow_and_leave_nothing() -> Result<()> {
+    try_all(in_folder("corpus")).await
+}
+
+/// The older control plane is this one, which emulates that version; defects of that version are not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shapes_cross_from_an_older_virtual_cluster() -> Result<()> {
+    try_all(Options { virtual_version: Some(OLDER.to_owned()), ..in_folder("corpus-older-virtual") }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shapes_cross_to_an_older_host() -> Result<()> {
+    try_all(Options { host_version: Some(OLDER.to_owned()), ..in_folder("corpus-older-host") }).await
+}
+
+async fn try_all(options: Options) -> Result<()> {
     let shapes = shapes()?;
     ensure!(shapes.len() >= 60, "only {} shapes", shapes.len());
-    let own = Separate::start(Options { nodes: 3, ..in_folder("corpus") }).await?;
+    let own = Separate::start(Options { nodes: 3, ..options }).await?;
     let provisioner = tokio::spawn(provision(own.host.clone(), own.playground.namespace().to_owned()));
     let lab = Lab { own };
     let tried = stream::iter(&shapes).map(async |(name, shape)| {

@@ -57,6 +57,7 @@ impl ControlPlane {
             .set("requestheader-extra-headers-prefix", "X-Remote-Extra-")
             .file("proxy-client-cert-file", &self.pki.file("front-proxy-client.crt"))
             .file("proxy-client-key-file", &self.pki.file("front-proxy-client.key"));
+        self.emulate(&mut flags);
         if self.options.audit.policy().is_some() {
             flags
                 .file("audit-policy-file", &self.options.dir.join("audit-policy.yaml"))
@@ -100,6 +101,7 @@ impl ControlPlane {
             .set("controllers", controllers::enabled(self.options.role, program, &self.options.controllers)?)
             .set("kube-api-qps", 500)
             .set("kube-api-burst", 1000);
+        self.emulate(&mut flags);
         Ok(flags.also(&self.options.controller_manager_flags))
     }
 
@@ -112,7 +114,14 @@ impl ControlPlane {
             // With the default of 50 requests a second, a burst of pods would measure this limit.
             .set("kube-api-qps", 5000)
             .set("kube-api-burst", 10_000);
+        self.emulate(&mut flags);
         flags.0
+    }
+
+    fn emulate(&self, flags: &mut Flags) {
+        if let Some(version) = &self.options.emulated_version {
+            flags.set("emulated-version", version);
+        }
     }
 }
 

@@ -32,6 +32,8 @@ pub struct PlaneOptions {
     pub server_names: Vec<String>,
     /// Level of the audit log.
     pub audit: Audit,
+    /// Older minor version, such as `1.36`, that all programs emulate: they serve and use what that version does.
+    pub emulated_version: Option<String>,
     /// Further flags of the API server.
     pub api_server_flags: Vec<String>,
     /// Further flags of the controller manager.
@@ -58,6 +60,7 @@ impl PlaneOptions {
             service_cidr: SERVICE_CIDR.to_owned(),
             server_names: Vec::new(),
             audit: Audit::default(),
+            emulated_version: None,
             api_server_flags: Vec::new(),
             controller_manager_flags: Vec::new(),
             controllers: Vec::new(),

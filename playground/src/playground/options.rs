@@ -21,6 +21,10 @@ pub struct Options {
     pub metrics: bool,
     /// Level of the audit logs.
     pub audit: Audit,
+    /// Older minor version, such as `1.36`, that the control plane of the host emulates.
+    pub host_version: Option<String>,
+    /// Older minor version that the virtual control plane emulates.
+    pub virtual_version: Option<String>,
     /// Further flags of the host's API server.
     pub host_flags: Vec<String>,
     /// Further flags of the virtual API server.
@@ -43,6 +47,8 @@ impl Default for Options {
             node_access: false,
             metrics: false,
             audit: Audit::default(),
+            host_version: None,
+            virtual_version: None,
             host_flags: Vec::new(),
             virtual_flags: Vec::new(),
             taint_eviction: false,

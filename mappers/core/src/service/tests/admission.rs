@@ -198,7 +198,6 @@ fn an_address_that_is_stored_is_never_changed_by_an_update() {
     assert_eq!(answer(&bed(), &request, json!({"clusterIP": "10.96.0.7", "clusterIPs": ["10.96.0.7"]})).unwrap(), []);
 }
 
-/// The fixture as a reservation, made at [`NOW`].
 /// The API server says what is wrong with such a change. With the value of the host in its place it would accept a change
 /// that is then undone.
 #[test]
@@ -224,6 +223,7 @@ fn a_change_of_what_cannot_change_is_left_to_the_api_server() {
     }
 }
 
+/// The fixture as a reservation, made at [`NOW`].
 fn reserved(virt: bool, over: Option<&str>) -> Clusters {
     let mut clusters = CLUSTER_IP.both().with(Side::Virtual, RANGES).at(NOW);
     let mut object = host(&clusters).unwrap().value().clone();
