@@ -39,7 +39,7 @@ async fn main() -> Result<()> {
         subjects: Vec::new(),
     };
     for word in [Word::Direct, Word::Ideal, Word::Tenet].into_iter().filter(|word| args.measures(*word)) {
-        results.subjects.push(subject::measure(&args, word).await);
+        results.subjects.push(Box::pin(subject::measure(&args, word)).await);
     }
     print!("{}", report::render(&results));
     if let Some(file) = &args.json {
