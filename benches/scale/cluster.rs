@@ -178,7 +178,7 @@ impl View for Cluster {
     }
 
     fn last_state(&self, kind: Kind, key: &HostKey) -> Option<Object> {
-        self.router.last_state(kind, key)
+        self.router.last_states().get(kind, key)
     }
 
     fn visit_sources(&self, _: Bound, _: &VirtualKey, _: &mut dyn FnMut(Object) -> bool) {}

@@ -290,18 +290,20 @@ fn shapes() -> Result<Vec<(String, Shape)>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shapes_of_public_charts_cross_follow_and_leave_nothing() -> Result<()> {
-    try_all(in_folder("corpus")).await
+    Box::pin(try_all(in_folder("corpus"))).await
 }
 
 /// The older control plane is this one, which emulates that version; defects of that version are not there.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shapes_cross_from_an_older_virtual_cluster() -> Result<()> {
-    try_all(Options { virtual_version: Some(OLDER.to_owned()), ..in_folder("corpus-older-virtual") }).await
+    let options = Options { virtual_version: Some(OLDER.to_owned()), ..in_folder("corpus-older-virtual") };
+    Box::pin(try_all(options)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shapes_cross_to_an_older_host() -> Result<()> {
-    try_all(Options { host_version: Some(OLDER.to_owned()), ..in_folder("corpus-older-host") }).await
+    let options = Options { host_version: Some(OLDER.to_owned()), ..in_folder("corpus-older-host") };
+    Box::pin(try_all(options)).await
 }
 
 async fn try_all(options: Options) -> Result<()> {
