@@ -238,10 +238,11 @@ impl Gate {
         origin: Option<Origin<'_>>,
     ) -> Result<Done, MapError> {
         let has_mark = cached.is_some_and(|cached| cached.annotation(PENDING).is_some());
-        let server = self.parts.facts.load().virtual_version.clone();
+        let facts = self.parts.facts.load_full();
+        let server = &facts.virtual_version;
         let mut done = Done::Unchanged;
         for write in writes {
-            if cached.is_some_and(|cached| self.undone.is_known(write, cached, &server)) {
+            if cached.is_some_and(|cached| self.undone.is_known(write, cached, server)) {
                 continue;
             }
             let is_reserved = has_mark && write.target.side == Side::Host;
@@ -268,7 +269,7 @@ impl Gate {
             if !is_same || version != cached.map(Object::resource_version) {
                 done = Done::Wrote;
             }
-            self.undone.note(write, &answer, &server);
+            self.undone.note(write, &answer, server);
             let told = is_derived.then(|| Version::of(&answer));
             self.take(write, cached, answer, origin);
             if let (Some(told), Some(cache)) = (told, self.parts.caches.get(write.target.side, write.target.kind)) {

@@ -28,18 +28,19 @@ struct Left {
 impl Undone {
     /// Returns true if the server has left undone all that a change of `cached` asks for.
     pub(super) fn is_known(&self, write: &Write, cached: &Object, server: &str) -> bool {
-        let Some(asked) = content(write) else { return false };
+        let Some(asked) = asked(write) else { return false };
         let undone = self.0.lock();
         undone.get(&key(write)).is_some_and(|undone| {
-            undone.version == cached.resource_version() && undone.server == server && undone.part == asked
+            let is_current = undone.version == cached.resource_version() && undone.server == server;
+            is_current && undone.part == without_preconditions(asked.clone())
         })
     }
 
     /// Notes which part of a change the answer to it lacks.
     pub(super) fn note(&self, write: &Write, answer: &Value, server: &str) {
-        let Some(asked) = content(write) else { return };
-        let part = asked.into_iter().filter_map(|(name, asked)| Some((name.clone(), left(&asked, answer.get(&name))?)));
-        let part: Map<_, _> = part.collect();
+        let Some(asked) = asked(write) else { return };
+        let part = asked.iter().filter_map(|(name, asked)| Some((name.clone(), left(asked, answer.get(name))?)));
+        let part = without_preconditions(part.collect());
         let version = answer.pointer("/metadata/resourceVersion").and_then(Value::as_str).unwrap_or_default();
         let mut undone = self.0.lock();
         if part.is_empty() || version.is_empty() {
@@ -64,18 +65,23 @@ fn key(write: &Write) -> (ObjectRef, Option<&'static str>) {
     (write.target.clone(), write.subresource)
 }
 
-/// Returns what a change asks for, without the preconditions; `None` for one of another form, or of a host object, which
-/// records what was applied.
-fn content(write: &Write) -> Option<Map<String, Value>> {
-    let Payload::Merge(Value::Object(body)) = &write.payload else { return None };
-    let mut asked = body.clone();
-    if let Some(metadata) = asked.get_mut("metadata").and_then(Value::as_object_mut) {
+/// Returns what a change asks for; `None` for one of another form, or of a host object, which records what was applied.
+fn asked(write: &Write) -> Option<&Map<String, Value>> {
+    match &write.payload {
+        Payload::Merge(Value::Object(body)) if write.target.side == Side::Virtual => Some(body),
+        _ => None,
+    }
+}
+
+/// Removes the preconditions of a change.
+fn without_preconditions(mut part: Map<String, Value>) -> Map<String, Value> {
+    if let Some(metadata) = part.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.retain(|name, _| !matches!(name.as_str(), "uid" | "resourceVersion"));
         if metadata.is_empty() {
-            asked.remove("metadata");
+            part.remove("metadata");
         }
     }
-    (write.target.side == Side::Virtual).then_some(asked)
+    part
 }
 
 /// Returns the part of a merge patch that its result lacks.
