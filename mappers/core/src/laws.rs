@@ -98,12 +98,17 @@ fn world(mapper: &dyn Mapper, virt: &Value) -> Clusters {
     clusters
 }
 
-/// The host object of a virtual one in a world of its own; `None` if it does not cross.
-fn copied(mapper: &dyn Mapper, virt: &Value) -> Option<Value> {
+/// A world of its own for a virtual object, with its copy; `None` if it does not cross.
+fn crossed(mapper: &dyn Mapper, virt: &Value) -> Option<Clusters> {
     let mut clusters = world(mapper, virt);
     clusters.put(Side::Virtual, virt.clone());
     clusters.converge(mapper, NAMESPACE, virt["metadata"]["name"].as_str()?).ok()?;
-    copy(&clusters, mapper, virt).cloned()
+    copy(&clusters, mapper, virt).is_some().then_some(clusters)
+}
+
+/// The host object of a virtual one in a world of its own; `None` if it does not cross.
+fn copied(mapper: &dyn Mapper, virt: &Value) -> Option<Value> {
+    copy(&crossed(mapper, virt)?, mapper, virt).cloned()
 }
 
 fn copy<'c>(clusters: &'c Clusters, mapper: &dyn Mapper, virt: &Value) -> Option<&'c Value> {

@@ -3,7 +3,7 @@
 use serde_json::json;
 use tenet_mapper::{HostKey, Object, Side};
 
-use super::{COPIES, HOST_NAMESPACE, NAMESPACE, copied, copy, mapper, samples, world};
+use super::{COPIES, HOST_NAMESPACE, NAMESPACE, copy, crossed, mapper, samples};
 
 /// Kinds whose copies hold data, so that one that is gone is not made again.
 const WITH_DATA: [&str; 2] = ["persistent-volume-claim", "volume-snapshot"];
@@ -14,13 +14,8 @@ fn a_copy_stays_and_is_repaired_while_a_finalizer_holds_its_original() {
         let mapper = mapper(id);
         let (kind, mut seen) = (mapper.spec().kind, 0);
         for virt in samples(kind.kind) {
-            if copied(mapper.as_ref(), &virt).is_none() {
-                continue;
-            }
+            let Some(mut clusters) = crossed(mapper.as_ref(), &virt) else { continue };
             let name = virt["metadata"]["name"].as_str().unwrap();
-            let mut clusters = world(mapper.as_ref(), &virt);
-            clusters.put(Side::Virtual, virt.clone());
-            clusters.converge(mapper.as_ref(), NAMESPACE, name).unwrap();
             let mut held = clusters.object(Side::Virtual, kind, NAMESPACE, name).map(Object::value).unwrap().clone();
             held["metadata"]["deletionTimestamp"] = json!("2027-01-15T08:00:00Z");
             let mut finalizers = held["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();

@@ -5,7 +5,7 @@ use tenet_mapper::rules::{Action, Table};
 use tenet_mapper::testing::Clusters;
 use tenet_mapper::{HostKey, Kind, Mapper, Side};
 
-use super::{COPIES, NAMESPACE, any_class, copied, copy, mapper, samples, world};
+use super::{COPIES, NAMESPACE, any_class, copy, crossed, mapper, samples};
 use crate::Pods;
 
 /// Text of the host.
@@ -59,13 +59,8 @@ fn an_original_gets_nothing_of_its_copy_but_what_the_table_shows() {
         let (kind, table) = (mapper.spec().kind, mapper.spec().table.clone().unwrap());
         let mut seen = 0;
         for virt in samples(kind.kind) {
-            if copied(mapper.as_ref(), &virt).is_none() {
-                continue;
-            }
+            let Some(mut clusters) = crossed(mapper.as_ref(), &virt) else { continue };
             let name = virt["metadata"]["name"].as_str().unwrap();
-            let mut clusters = world(mapper.as_ref(), &virt);
-            clusters.put(Side::Virtual, virt.clone());
-            clusters.converge(mapper.as_ref(), NAMESPACE, name).unwrap();
             let mut host = copy(&clusters, mapper.as_ref(), &virt).unwrap().clone();
             mark(&mut host, &table);
             clusters.put(Side::Host, host);

@@ -2,20 +2,25 @@
 
 use super::*;
 
+/// Sets a value of the status of the virtual pod `a` with the UID `u`.
+fn patch(pointer: &'static str, value: Value) -> VirtualPatch {
+    VirtualPatch {
+        version: None,
+        kind: kinds::POD,
+        key: VirtualKey::new("default", "a"),
+        uid: "u".to_owned(),
+        subresource: Some("status"),
+        values: vec![(pointer.into(), value)],
+        cause: None,
+    }
+}
+
 #[tokio::test]
 async fn a_status_is_only_written_to_the_incarnation_that_it_was_derived_from() {
     let pod =
         json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "new", "resourceVersion": "2"}});
     let rig = Rig::new(vec![], vec![]).knows(Side::Virtual, kinds::POD, pod);
-    let patch = VirtualPatch {
-        version: None,
-        kind: kinds::POD,
-        key: VirtualKey::new("default", "a"),
-        uid: "old".to_owned(),
-        subresource: Some("status"),
-        values: vec![("/status".into(), json!({"phase": "Running"}))],
-        cause: None,
-    };
+    let patch = VirtualPatch { uid: "old".to_owned(), ..patch("/status", json!({"phase": "Running"})) };
     assert!(matches!(rig.perform(Effect::PatchVirtual(patch)).await, Err(MapError::Conflict(_))));
     assert_eq!(rig.asked(Side::Virtual), Vec::<String>::new());
 }
@@ -26,15 +31,7 @@ async fn a_status_with_parts_of_others_is_only_written_over_the_version_that_was
         json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "u", "resourceVersion": "7"}});
     let status_path = "/api/v1/namespaces/default/pods/a/status";
     let rig = Rig::new(vec![], vec![("PATCH", status_path, 200, json!({}))]).knows(Side::Virtual, kinds::POD, pod);
-    let patch = VirtualPatch {
-        version: Some("6".to_owned()),
-        kind: kinds::POD,
-        key: VirtualKey::new("default", "a"),
-        uid: "u".to_owned(),
-        subresource: Some("status"),
-        values: vec![("/status".into(), json!({"phase": "Running"}))],
-        cause: None,
-    };
+    let patch = VirtualPatch { version: Some("6".to_owned()), ..patch("/status", json!({"phase": "Running"})) };
     rig.perform(Effect::PatchVirtual(patch)).await.unwrap();
     let asked = rig.virt.lock().unwrap();
     assert_eq!(asked[0].2["metadata"], json!({"uid": "u", "resourceVersion": "6"}));
@@ -55,15 +52,7 @@ fn rig_with_conditions(conditions: &Value) -> Rig {
 async fn a_status_from_the_host_keeps_the_condition_of_a_refusal() {
     let refused = json!({"type": SYNCED, "status": "False", "reason": "SyncRefused", "message": "no"});
     let ready = json!({"type": "Ready", "status": "True"});
-    let status = |conditions: Value| VirtualPatch {
-        version: None,
-        kind: kinds::POD,
-        key: VirtualKey::new("default", "a"),
-        uid: "u".to_owned(),
-        subresource: Some("status"),
-        values: vec![("/status/conditions".into(), conditions)],
-        cause: None,
-    };
+    let status = |conditions: Value| patch("/status/conditions", conditions);
     let rig = rig_with_conditions(&json!([ready, refused]));
     let unchanged = rig.perform(Effect::PatchVirtual(status(json!([ready])))).await.unwrap();
     assert_eq!(unchanged, Done::Unchanged, "no mapper takes the condition away");
@@ -91,17 +80,7 @@ async fn a_status_that_somebody_else_has_written_over_is_written_again_only_afte
                "status": {"phase": phase}})
     };
     let copy = |version: &str| json!({"metadata": {"namespace": "team-a", "name": "a-x-default-x-vc-1", "uid": "h", "resourceVersion": version}});
-    let show = |phase: &str| {
-        Effect::PatchVirtual(VirtualPatch {
-            version: None,
-            kind: kinds::POD,
-            key: VirtualKey::new("default", "a"),
-            uid: "u".to_owned(),
-            subresource: Some("status"),
-            values: vec![("/status".into(), json!({"phase": phase}))],
-            cause: None,
-        })
-    };
+    let show = |phase: &str| Effect::PatchVirtual(patch("/status", json!({"phase": phase})));
     for (on_host, is_written) in [("4", false), ("3", true)] {
         let host = vec![("GET", copy_path, 200, copy(on_host))];
         let rig = Rig::new(host, vec![("PATCH", status_path, 200, pod("6", "Pending"))])
@@ -123,17 +102,7 @@ async fn what_the_server_leaves_undone_is_not_written_again_while_the_object_sta
         json!({"kind": "Pod", "metadata": {"namespace": "default", "name": "a", "uid": "u", "resourceVersion": version},
                "status": status})
     };
-    let show = |status: &Value| {
-        Effect::PatchVirtual(VirtualPatch {
-            version: None,
-            kind: kinds::POD,
-            key: VirtualKey::new("default", "a"),
-            uid: "u".to_owned(),
-            subresource: Some("status"),
-            values: vec![("/status".into(), status.clone())],
-            cause: None,
-        })
-    };
+    let show = |status: &Value| Effect::PatchVirtual(patch("/status", status.clone()));
     // The server knows no `resources`, and sets `qosClass` by itself.
     let known = json!({"phase": "Running", "qosClass": "BestEffort", "x": {"y": 1}});
     let of_host = json!({"phase": "Running", "resources": {"limits": {"cpu": "1"}}, "x": {"y": 1, "z": []}});
